@@ -1,0 +1,72 @@
+"""What is known of the request being served, in one context variable.
+
+The server opens a `RequestContext` at its edge; a job opens one for its work. Chains and providers read the principal from
+it and write into it what the answer's headers tell: model, provider, attempts, usage, cost.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from core.principals import SYSTEM, Principal
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens of one or several model calls. `estimated` when a provider reported none and they were counted here."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def add(self, other: "Usage") -> None:
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.estimated |= other.estimated
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """Mutable, shared by every task of one request. `cost_usd` is None once a call was made that no price is known for."""
+
+    request_id: str
+    principal: Principal
+    started: float = field(default_factory=time.perf_counter)
+    model: str | None = None
+    provider: str | None = None
+    attempts: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: Decimal | None = Decimal(0)
+    provider_s: float = 0.0
+
+    def called(self, *, provider: str, model: str, usage: Usage, cost_usd: Decimal | None, seconds: float) -> None:
+        """Record one finished model call."""
+        self.provider, self.model = provider, model
+        self.usage.add(usage)
+        self.provider_s += seconds
+        self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("genai_request", default=None)
+
+
+def current() -> RequestContext:
+    """The context of this request; outside of one, a new context of the platform itself."""
+    return _current.get() or RequestContext(request_id="-", principal=SYSTEM)
+
+
+@contextmanager
+def serving(context: RequestContext) -> Iterator[RequestContext]:
+    """Make `context` the current one for the block."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)

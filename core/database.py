@@ -1,0 +1,146 @@
+"""The database: engine, sessions, column types and migrations, on SQLite (WAL) and PostgreSQL alike.
+
+Engines belong to one event loop: the server builds a `Database` in its lifespan, a worker its own at boot.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock
+from sqlalchemy import DateTime, Dialect, create_engine, event, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeDecorator
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.settings import Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x67656E61  # pg_advisory_lock's number: "gena"
+
+
+def utc_now() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC. SQLite keeps naive ones, so the zone is put back when reading.
+
+    Raises:
+        ValueError: a naive datetime is written.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a datetime without a time zone")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def sync_url(settings: Settings) -> str:
+    """The SQLAlchemy URL for a synchronous engine: SQLite's own driver, psycopg 3."""
+    if settings.database_url is None:
+        return f"sqlite:///{settings.path('genai.db')}"
+    url = make_url(settings.database_url)
+    if url.get_backend_name() in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    return url.render_as_string(hide_password=False)
+
+
+def async_url(settings: Settings) -> str:
+    """The SQLAlchemy URL for an asynchronous engine: aiosqlite, psycopg 3."""
+    return sync_url(settings).replace("sqlite://", "sqlite+aiosqlite://", 1)
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    with closing(connection.cursor()) as cursor:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+
+
+class Database:
+    """An engine and its sessions. Build one per event loop and close it on that loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = async_url(settings)
+        self.is_sqlite = url.startswith("sqlite")
+        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
+        self.engine: AsyncEngine = create_async_engine(url, **options)
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _set_pragmas)
+        self._sessions = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session that is rolled back at the end unless the block commits. For reading."""
+        async with self._sessions() as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session in a transaction: committed at the end of the block, rolled back when it raises.
+
+        On SQLite the write lock is taken at the start (`BEGIN IMMEDIATE`), so that two writers wait for each other
+        rather than fail half-way. Keep calls to models and stores out of the block.
+        """
+        async with self._sessions() as session:
+            if self.is_sqlite:
+                # the driver begins lazily, before the first write: begin now, as a writer
+                await (await session.connection()).exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield session
+                await session.commit()
+            except BaseException:
+                await session.rollback()
+                raise
+
+    async def ping(self) -> None:
+        """Raises whatever the driver raises when the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema. May be called by several processes at once: one migrates, the others wait."""
+    url = sync_url(settings)
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _set_pragmas)
+            with FileLock(settings.path("migrate.lock")), engine.connect() as connection:
+                _upgrade(connection)
+        else:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
+                connection.commit()
+                try:
+                    _upgrade(connection)
+                finally:
+                    connection.rollback()
+                    connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _MIGRATION_LOCK})
+                    connection.commit()
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()

@@ -1,0 +1,149 @@
+"""The errors that callers see, in one tree.
+
+PlatformError
+├── InvalidRequest                422  invalid_request (and narrower codes)
+│   ├── ContextLengthExceeded     422  context_length_exceeded
+│   ├── UnsupportedFeature        422  unsupported_feature
+│   └── UnreadableFile            422  unreadable_file (and narrower codes)
+├── MalformedJSON                 400  malformed_json
+├── Unauthenticated               401  unauthenticated
+├── Forbidden                     403  forbidden
+├── NotFound                      404  not_found (and narrower codes)
+├── Conflict                      409  conflict (and narrower codes)
+├── TooLarge                      413  too_large (and narrower codes)
+├── UnsupportedMediaType          415  unsupported_media_type
+├── RateLimited                   429  rate_limited (and narrower codes)
+├── ContentRefused                422  content_refused
+├── Internal                      500  internal_error
+├── ProviderFailed                502  provider_failed
+├── Unavailable                   503  unavailable (and narrower codes)
+└── DeadlineExceeded              504  deadline_exceeded
+
+A subclass is made for what code must tell apart; a narrower `code` for what only callers tell apart.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class PlatformError(Exception):
+    """A failure with a stable code and a message that is safe to show.
+
+    `message` must never hold a prompt, a key or personal data. `context` is for the log alone and is never sent.
+    `retry_after_s` becomes the `Retry-After` header; None leaves it out.
+    """
+
+    code: str = "internal_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.param = param
+        self.retry_after_s = retry_after_s
+        self.context = dict(context or {})
+
+    def body(self, request_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """The error shape of the public contract: `{"error": {"code", "message", "request_id"[, "param"]}}`."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message, "request_id": request_id}
+        if self.param is not None:
+            error["param"] = self.param
+        return {"error": error}
+
+
+class InvalidRequest(PlatformError):
+    code, status = "invalid_request", 422
+
+
+class ContextLengthExceeded(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class UnsupportedFeature(InvalidRequest):
+    """The model or deployment cannot do what was asked (tools, images, fill in the middle)."""
+
+    code = "unsupported_feature"
+
+
+class UnreadableFile(InvalidRequest):
+    """A caller's file that cannot be used. Narrower codes: `empty_file`, `encrypted_file`, `corrupt_file`,
+    `unsupported_file_type`, `file_too_complex`, `image_too_large`, `no_text_found`."""
+
+    code = "unreadable_file"
+
+
+class ContentRefused(InvalidRequest):
+    """The provider refused the content by its policy."""
+
+    code = "content_refused"
+
+
+class MalformedJSON(PlatformError):
+    code, status = "malformed_json", 400
+
+
+class Unauthenticated(PlatformError):
+    code, status = "unauthenticated", 401
+
+
+class Forbidden(PlatformError):
+    code, status = "forbidden", 403
+
+
+class NotFound(PlatformError):
+    """Narrower codes: `collection_not_found`, `document_not_found`, `job_not_found`, `model_not_found`,
+    `session_not_found`, `key_not_found`."""
+
+    code, status = "not_found", 404
+
+
+class Conflict(PlatformError):
+    """Narrower codes: `already_exists`, `idempotency_in_progress`, `store_not_shareable`."""
+
+    code, status = "conflict", 409
+
+
+class TooLarge(PlatformError):
+    """Narrower codes: `body_too_large`, `batch_too_large`."""
+
+    code, status = "too_large", 413
+
+
+class UnsupportedMediaType(PlatformError):
+    code, status = "unsupported_media_type", 415
+
+
+class RateLimited(PlatformError):
+    """Narrower codes: `queue_full` (the local model's bounded queue)."""
+
+    code, status, retryable = "rate_limited", 429, True
+
+
+class Internal(PlatformError):
+    code, status = "internal_error", 500
+
+
+class ProviderFailed(PlatformError):
+    """Every deployment of the alias failed; the last reason is in `context`."""
+
+    code, status, retryable = "provider_failed", 502, True
+
+
+class Unavailable(PlatformError):
+    """Narrower codes: `starting`, `queue_unavailable`, `store_unavailable`."""
+
+    code, status, retryable = "unavailable", 503, True
+
+
+class DeadlineExceeded(PlatformError):
+    code, status, retryable = "deadline_exceeded", 504, True

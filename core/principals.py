@@ -1,0 +1,67 @@
+"""Who a request acts for, and what they may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """Every right that a route can ask for."""
+
+    CHAT_INVOKE = "chat:invoke"
+    COMPLETION_INVOKE = "completion:invoke"
+    CODE_INVOKE = "code:invoke"
+    MULTIMODAL_INVOKE = "multimodal:invoke"
+    RAG_READ = "rag:read"
+    RAG_WRITE = "rag:write"
+    JOBS_READ = "jobs:read"
+    MODELS_READ = "models:read"
+    KEYS_MANAGE = "keys:manage"
+    HEALTH_READ = "health:read"
+
+
+class Role(StrEnum):
+    """Named sets of scopes."""
+
+    ADMIN = "admin"
+    DEVELOPER = "developer"
+    USER = "user"
+
+
+_INVOKE = {
+    Scope.CHAT_INVOKE,
+    Scope.COMPLETION_INVOKE,
+    Scope.CODE_INVOKE,
+    Scope.MULTIMODAL_INVOKE,
+    Scope.RAG_READ,
+    Scope.JOBS_READ,
+    Scope.MODELS_READ,
+}
+ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
+    Role.ADMIN: frozenset(Scope),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.HEALTH_READ}),
+    Role.USER: frozenset(_INVOKE),
+}
+
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller that has been authenticated. `id` is the key's identifier, never the key."""
+
+    id: str
+    tenant: str
+    name: str
+    role: Role
+    scopes: frozenset[Scope]
+    from_cookie: bool = False
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes
+
+
+#: Acts for the platform itself, for example when it indexes its own handbook.
+SYSTEM = Principal("system", DEFAULT_TENANT, "system", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
+
+#: A caller that has shown no credential yet.
+ANONYMOUS = Principal("anonymous", DEFAULT_TENANT, "anonymous", Role.USER, frozenset())

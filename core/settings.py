@@ -1,0 +1,290 @@
+"""Every setting of the platform, read once: keyword arguments, then `GENAI_…` variables, then the TOML file of `GENAI_CONFIG`.
+
+This is the only module that reads environment variables. `__` goes down a level: `GENAI_LOCAL__SLOTS=4`.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+MODEL_KINDS = Literal["chat", "embeddings"]
+CREDENTIAL_REFERENCE = "env:"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names it and says what would do."""
+
+
+class Section(BaseModel):
+    """A level of the settings. An unknown name is an error, so that a typing mistake is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Timeouts(Section):
+    """Seconds. `total` bounds the whole call, retries, waiting for a slot and failover included."""
+
+    connect: float = Field(5, gt=0, description="seconds to open a connection to a provider")
+    first_token: float = Field(15, gt=0, description="seconds to the first token, counted from when the provider takes the call")
+    between_tokens: float = Field(15, gt=0, description="seconds between two tokens of a stream")
+    total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
+
+
+class Deployment(Section):
+    """One model at one provider."""
+
+    provider: str
+    model: str
+    weight: float = Field(1, ge=0)
+    timeouts: Timeouts | None = None
+
+
+class ModelAlias(Section):
+    """The name that a caller uses, and the deployments behind it in order."""
+
+    alias: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")
+    kind: MODEL_KINDS = "chat"
+    strategy: Literal["failover", "weighted", "latency", "cost"] = "failover"
+    deployments: tuple[Deployment, ...] = Field(min_length=1)
+
+
+class ProviderSettings(Section):
+    """Where a provider is and what it is called with. Only an operator sets this; a caller never can.
+
+    `api_key` may be `env:NAME`, which reads that variable. None means the cloud's usual variables.
+    """
+
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    region: str | None = None
+    project: str | None = None
+    api_version: str | None = None
+    extra_headers: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _dereference(cls, value: object) -> object:
+        if isinstance(value, str) and value.startswith(CREDENTIAL_REFERENCE):
+            name = value.removeprefix(CREDENTIAL_REFERENCE)
+            if not os.environ.get(name):
+                raise ValueError(f"the variable {name} that it refers to is not set")
+            return os.environ[name]
+        return value
+
+
+class LocalSettings(Section):
+    """The models that run on this machine."""
+
+    chat_model: str = Field(
+        "bundled",
+        description="bundled · a path to a GGUF file · ollama or ollama/MODEL · vllm or vllm/MODEL · http://HOST:PORT/v1#MODEL",
+    )
+    embedding_model: Literal["all-MiniLM-L6-v2"] = "all-MiniLM-L6-v2"
+    slots: int = Field(2, ge=1, le=64, description="generations at once")
+    context_tokens: int = Field(4096, ge=512, le=1_048_576, description="context length of each slot, in tokens")
+    queue: int = Field(16, ge=0, description="generations that may wait for a slot; one more gets 429")
+    threads: int | None = Field(None, ge=1, description="threads of the model; empty: the machine's cores")
+    warm: bool = Field(True, description="load in the background at start, rather than at first use")
+
+
+class RequestLimits(Section):
+    """What one request may be at most; above it the answer is 413 or 422."""
+
+    body_bytes: int = Field(4 * 2**20, gt=0, description="JSON body in bytes, uploads and images apart")
+    upload_bytes: int = Field(64 * 2**20, gt=0, description="multipart upload, or a body with images, in bytes")
+    json_depth: int = Field(64, gt=0)
+    batch: int = Field(50, gt=0, description="inputs of one /batch call")
+    batch_concurrency: int = Field(8, gt=0)
+    files_per_upload: int = Field(200, gt=0)
+    image_pixels: int = Field(50_000_000, gt=0)
+
+
+class ConversationSettings(Section):
+    history_tokens: int = Field(2048, ge=128, description="tokens of a kept conversation that go into a prompt")
+
+
+class RetrievalSettings(Section):
+    """Defaults of every collection."""
+
+    store: str = "chroma"
+    chunk_tokens: int = Field(200, ge=32, le=2048, description="tokens of a chunk, as the embedding model counts")
+    chunk_overlap_tokens: int = Field(40, ge=0)
+    results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
+
+
+class JobSettings(Section):
+    embedded_worker: bool = Field(True, description="run a worker inside the server process")
+    threads: int = Field(2, ge=1)
+    max_attempts: int = Field(4, ge=1, description="tries of one document before it is parked as failed")
+    lease_s: float = Field(30, gt=0, description="seconds after which work without a sign of life is given to another worker")
+    parse_timeout_s: float = Field(60, gt=0)
+    parse_memory_bytes: int = Field(1024 * 2**20, gt=0)
+
+
+class LogSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty in a terminal, JSON elsewhere")
+
+
+class Settings(BaseSettings):
+    """The whole of it. `Settings.load()` is the way in: it turns every mistake into a `SettingsError` that names the setting."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GENAI_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+    NOT_FIELDS: ClassVar[frozenset[str]] = frozenset({"GENAI_CONFIG"})
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    public_url: str | None = Field(None, description="the address that people use, where it is not http://HOST:PORT")
+    data_dir: Path = Field(Path("data"), description="everything that is kept: database, broker, vectors, files")
+    database_url: str | None = Field(None, description="postgresql://…; empty: SQLite in the data directory")
+    redis_url: str | None = Field(None, description="redis://…; empty: an embedded Valkey in the data directory")
+    files_url: str | None = Field(None, description="s3://…, gs://…, file://…; empty: the data directory")
+    admin_key: SecretStr | None = Field(None, description="administrator's key, 32 characters or more; empty: made at first start")
+    secret_key: SecretStr | None = Field(None, description="hashes stored keys, 32 characters or more; empty: a file in the data directory")
+    session_hours: float = Field(12, gt=0, description="how long a browser stays signed in")
+    handbook: bool = Field(True, description="keep a collection with the platform's own documentation")
+
+    log: LogSettings = LogSettings()
+    local: LocalSettings = LocalSettings()
+    limits: RequestLimits = RequestLimits()
+    conversations: ConversationSettings = ConversationSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    jobs: JobSettings = JobSettings()
+    timeouts: Timeouts = Timeouts()
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    models: tuple[ModelAlias, ...] = ()
+
+    @field_validator("admin_key", "secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("it must have 32 characters or more")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite:///")):
+            raise ValueError("it must begin with postgresql:// or sqlite:///")
+        return value or None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_broker(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it must begin with redis://, rediss:// or unix://")
+        return value or None
+
+    @model_validator(mode="after")
+    def _aliases_once(self) -> "Settings":
+        names = [model.alias for model in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"models: the alias {twice[0]!r} is given twice")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _toml_file())
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":
+        """Read all sources. `overrides` win over all of them.
+
+        Raises:
+            SettingsError: a value is wrong, a name is unknown, or the TOML file cannot be read.
+        """
+        _refuse_unknown_variables(cls)
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            lines = [f"  {_setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors()]
+            raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
+        except ValueError as error:  # pydantic-settings: a JSON value in a variable that does not parse
+            raise SettingsError(f"A setting cannot be read: {error}") from None
+
+    @property
+    def aliases(self) -> tuple[ModelAlias, ...]:
+        """The configured aliases; `default` and `embeddings` are the local models where the operator names no others."""
+        configured = {model.alias for model in self.models}
+        builtin = (
+            ModelAlias(alias="default", deployments=(Deployment(provider="local", model=self.local.chat_model),)),
+            ModelAlias(
+                alias="embeddings", kind="embeddings", deployments=(Deployment(provider="local", model=self.local.embedding_model),)
+            ),
+        )
+        return self.models + tuple(model for model in builtin if model.alias not in configured)
+
+    def path(self, *parts: str) -> Path:
+        """A path below the data directory, absolute; the directory above it exists afterwards."""
+        path = self.data_dir.expanduser().resolve().joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def base_url(self) -> str:
+        """The address that people type, without a slash at the end."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def _toml_file() -> dict[str, Any]:
+    """What the file that `GENAI_CONFIG` names holds; empty without one."""
+    name = os.environ.get("GENAI_CONFIG")
+    if not name:
+        return {}
+    try:
+        return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"GENAI_CONFIG names {name}, which cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"GENAI_CONFIG names {name}, which is not TOML: {error}") from None
+
+
+def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Iterator[tuple[str, str, str]]:
+    """Every setting that a variable can carry, as (variable, default, meaning), for `--help` and the documentation."""
+    for name, field in section.model_fields.items():
+        variable = prefix + name.upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from describe(field.annotation, variable + "__")
+        elif name not in ("providers", "models"):
+            default = "" if field.default is None else str(field.default)
+            choices = get_args(field.annotation) if "Literal" in repr(field.annotation) else ()
+            yield variable, default, field.description or " · ".join(map(str, choices))
+
+
+def _setting_name(location: tuple[int | str, ...]) -> str:
+    """`("local", "slots")` → `GENAI_LOCAL__SLOTS (local.slots in the TOML file)`."""
+    if not location:
+        return "settings"
+    variable = "GENAI_" + "__".join(str(part).upper() for part in location)
+    return f"{variable} ({'.'.join(map(str, location))} in the TOML file)"
+
+
+def _refuse_unknown_variables(cls: type[Settings]) -> None:
+    known: Mapping[str, str] = {variable: default for variable, default, _ in describe(cls)}
+    open_ended = ("GENAI_PROVIDERS", "GENAI_MODELS")
+    sections = {f"GENAI_{name.upper()}" for name in cls.model_fields}
+    for variable in os.environ:
+        if not variable.startswith("GENAI_") or variable in cls.NOT_FIELDS or variable.startswith(open_ended):
+            continue
+        if variable not in known and variable not in sections:
+            near = get_close_matches(variable, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"There is no setting {variable}{hint} (`python langserve_app.py --help` lists them)")

@@ -1,0 +1,22 @@
+"""All tables, imported here so that the migrations see every one. One file an aggregate."""
+
+from core.tables.access import APIKey, BrowserSession, SignInToken
+from core.tables.conversations import Conversation, ConversationMessage
+from core.tables.documents import Collection, Document, DocumentState
+from core.tables.idempotency import IdempotencyRecord
+from core.tables.jobs import Job, JobEvent, JobState
+
+__all__ = [
+    "APIKey",
+    "BrowserSession",
+    "Collection",
+    "Conversation",
+    "ConversationMessage",
+    "Document",
+    "DocumentState",
+    "IdempotencyRecord",
+    "Job",
+    "JobEvent",
+    "JobState",
+    "SignInToken",
+]

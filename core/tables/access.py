@@ -1,0 +1,45 @@
+"""Keys, and the browser sessions and sign-in links made from them. Only keyed hashes are stored."""
+
+from datetime import datetime
+
+from sqlmodel import Field, SQLModel
+
+from core.principals import DEFAULT_TENANT, Role
+from core.tables.columns import created_now, identifier, moment, required_moment
+
+
+class APIKey(SQLModel, table=True):
+    __tablename__ = "api_keys"
+
+    id: str = identifier("key")
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64, index=True)
+    name: str = Field(max_length=200)
+    role: str = Field(default=Role.USER.value, max_length=32)
+    digest: str = Field(max_length=64, unique=True, description="HMAC-SHA256 of the key, hexadecimal")
+    hint: str = Field(default="", max_length=16, description="the first characters, to tell keys apart")
+    created_at: datetime = created_now()
+    expires_at: datetime | None = moment()
+    revoked_at: datetime | None = moment()
+    last_used_at: datetime | None = moment()
+
+
+class BrowserSession(SQLModel, table=True):
+    """What the cookie `genai_session` stands for. It ends with its key."""
+
+    __tablename__ = "browser_sessions"
+
+    digest: str = Field(primary_key=True, max_length=64, description="HMAC-SHA256 of the cookie, hexadecimal")
+    key_id: str = Field(foreign_key="api_keys.id", ondelete="CASCADE", max_length=64)
+    created_at: datetime = created_now()
+    expires_at: datetime = required_moment()
+
+
+class SignInToken(SQLModel, table=True):
+    """A one-time link that opens a browser session."""
+
+    __tablename__ = "sign_in_tokens"
+
+    digest: str = Field(primary_key=True, max_length=64)
+    key_id: str = Field(foreign_key="api_keys.id", ondelete="CASCADE", max_length=64)
+    expires_at: datetime = required_moment()
+    used_at: datetime | None = moment()

@@ -1,0 +1,37 @@
+"""Kept conversations and their messages."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from core.principals import DEFAULT_TENANT
+from core.tables.columns import created_now, identifier, json_object
+
+
+class Conversation(SQLModel, table=True):
+    """`name` is the caller's own `session_id`, unique among what the owner keeps under one capability."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (UniqueConstraint("tenant", "owner", "name"),)
+
+    id: str = identifier("ses")
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
+    owner: str = Field(max_length=64, description="the principal's id")
+    name: str = Field(max_length=200)
+    capability: str = Field(default="chat", max_length=32)
+    created_at: datetime = created_now()
+    updated_at: datetime = created_now()
+
+
+class ConversationMessage(SQLModel, table=True):
+    __tablename__ = "conversation_messages"
+    __table_args__ = (UniqueConstraint("conversation_id", "position"),)
+
+    id: str = identifier("msg")
+    conversation_id: str = Field(foreign_key="conversations.id", ondelete="CASCADE", max_length=64, index=True)
+    position: int
+    role: str = Field(max_length=16)
+    payload: dict[str, Any] = json_object()
+    created_at: datetime = created_now()

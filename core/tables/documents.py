@@ -1,0 +1,69 @@
+"""Collections and their documents. The rows are the truth; vector store and lexical index follow them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from core.principals import DEFAULT_TENANT
+from core.tables.columns import created_now, identifier, json_object, moment
+
+
+class DocumentState(StrEnum):
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Collection(SQLModel, table=True):
+    __tablename__ = "collections"
+    __table_args__ = (UniqueConstraint("tenant", "name"),)
+
+    id: str = identifier("col")
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
+    name: str = Field(max_length=64)
+    description: str = Field(default="", max_length=2000)
+    settings: dict[str, Any] = json_object()
+    created_at: datetime = created_now()
+    updated_at: datetime = created_now()
+
+
+class Document(SQLModel, table=True):
+    """One document of a collection, known by its name. New content under the name replaces the old.
+
+    `revision` counts contents; a job works on the revision that it was given and leaves a newer one alone.
+    `pipeline` fingerprints loader, splitter and embedding model: unchanged content under another pipeline is read again.
+    `indexed_revision` is the revision whose chunks the stores hold; 0 for none.
+    """
+
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("collection_id", "name"),)
+
+    id: str = identifier("doc")
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
+    collection_id: str = Field(foreign_key="collections.id", ondelete="CASCADE", max_length=64, index=True)
+    name: str = Field(max_length=1000)
+    state: str = Field(default=DocumentState.QUEUED.value, max_length=16)
+    media_type: str | None = Field(default=None, max_length=200, description="found from the content")
+    size: int = Field(default=0, description="bytes of the original")
+    content_hash: str = Field(max_length=64, description="SHA-256 of the original")
+    pipeline: str = Field(default="", max_length=64)
+    revision: int = 1
+    indexed_revision: int = 0
+    source_url: str | None = Field(default=None, max_length=2000)
+    file_key: str = Field(default="", max_length=500, description="the original, in the file store")
+    text_key: str = Field(default="", max_length=500, description="the extracted text, in the file store")
+    pages: int | None = None
+    characters: int = 0
+    chunks: int = 0
+    attributes: dict[str, Any] = json_object()
+    error_code: str | None = Field(default=None, max_length=64)
+    error_message: str | None = Field(default=None, max_length=1000)
+    attempts: int = Field(default=0, description="tries of this revision, counted before the work")
+    job_id: str | None = Field(default=None, max_length=64, index=True, description="the job that brings this revision in")
+    created_at: datetime = created_now()
+    updated_at: datetime = created_now()
+    leased_until: datetime | None = moment(index=True)

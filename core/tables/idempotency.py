@@ -1,0 +1,24 @@
+"""Answers kept under an `Idempotency-Key`."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import LargeBinary
+from sqlmodel import Field, SQLModel
+
+from core.tables.columns import created_now, json_object, required_moment
+
+
+class IdempotencyRecord(SQLModel, table=True):
+    """`id` is a hash of tenant, principal, method, path and key; `fingerprint` of the body. `status` is None while the
+    first request is still being answered."""
+
+    __tablename__ = "idempotency_records"
+
+    id: str = Field(primary_key=True, max_length=64)
+    fingerprint: str = Field(max_length=64)
+    status: int | None = None
+    headers: dict[str, Any] = json_object()
+    body: bytes | None = Field(default=None, sa_type=LargeBinary)
+    created_at: datetime = created_now()
+    expires_at: datetime = required_moment(index=True)

@@ -1,0 +1,56 @@
+"""Jobs and the events that they tell of their progress."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from core.principals import DEFAULT_TENANT
+from core.tables.columns import created_now, identifier, json_list, json_object, moment
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Job(SQLModel, table=True):
+    """`errors` holds `{document, code, message}` for each part that failed. A job whose every part failed has failed."""
+
+    __tablename__ = "jobs"
+
+    id: str = identifier("job")
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64, index=True)
+    owner: str = Field(max_length=64, description="the principal's id")
+    kind: str = Field(max_length=32)
+    state: str = Field(default=JobState.QUEUED.value, max_length=16, index=True)
+    arguments: dict[str, Any] = json_object()
+    done: int = 0
+    total: int = 0
+    errors: list[dict[str, Any]] = json_list()
+    created_at: datetime = created_now()
+    started_at: datetime | None = moment()
+    finished_at: datetime | None = moment()
+
+
+class JobEvent(SQLModel, table=True):
+    """Numbered from 1 within a job: the number is the event id that `Last-Event-ID` resumes after."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    job_id: str = Field(foreign_key="jobs.id", ondelete="CASCADE", max_length=64, index=True)
+    number: int
+    event: str = Field(max_length=32)
+    data: dict[str, Any] = json_object()
+    created_at: datetime = created_now()

@@ -1,0 +1,1 @@
+"""Metrics, datasets, runs and comparisons."""

@@ -1,0 +1,76 @@
+"""What every provider gives, and the facts of a model that routing and prompts need."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+
+from core.settings import ProviderSettings, Settings, Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a model can do. `context_tokens` is None where it is not known.
+
+    `small` marks a model that follows only the simplest instructions: chains then use short prompts with an example, quote
+    rather than reason, and check more.
+    """
+
+    context_tokens: int | None = None
+    images: bool = False
+    tools: bool = False
+    structured_output: bool = False
+    fill_in_the_middle: bool = False
+    small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """`state`: `ready`, `loading`, `idle` (loads at first use) or `failed`; `detail` is safe to show."""
+
+    name: str
+    state: str
+    detail: str = ""
+    extra: dict[str, object] = field(default_factory=dict)
+
+
+class Provider(Protocol):
+    """Built once a process, in the lifespan or at worker boot, and shared by all requests.
+
+    A provider's constructor is cheap: SDKs and models load in `chat`, `embeddings` or `warm`.
+    """
+
+    def __init__(self, name: str, settings: Settings, configured: ProviderSettings) -> None: ...
+
+    def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        """A chat model: tools, structured output, images and streaming with usage as far as its facts say.
+
+        It does not retry. It raises langchain-core's neutral errors, or `core.errors` where the cause is known
+        (`ContextLengthExceeded`, `ContentRefused`, `RateLimited`).
+        """
+        ...
+
+    def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
+        """Raises `UnsupportedFeature` where the provider has none."""
+        ...
+
+    def facts(self, model: str) -> ModelFacts: ...
+
+    def count_tokens(self, model: str, text: str) -> int:
+        """Tokens of a text, exact where the tokenizer is at hand, else estimated. Blocking, short."""
+        ...
+
+    async def warm(self, model: str) -> None:
+        """Load what `model` needs, so that the first call does not wait. May be called again."""
+        ...
+
+    def state(self, model: str) -> ModelState:
+        """How the model stands, from memory: never a network call."""
+        ...
+
+    async def probe(self, model: str) -> None:
+        """Ask the provider whether it serves the model, at no cost or next to none; raises when it does not."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,24 @@
+"""Documents in, passages out: loaders, splitting, stores, lexical and hybrid search."""
+
+from core.plugins import PluginTable
+
+STORES = PluginTable("stores", {"chroma": "retrievers.stores.chroma:ChromaStore"})
+
+#: Media type (as `retrievers.sniffing` finds it from the content) → loader.
+LOADERS = PluginTable(
+    "loaders",
+    {
+        "text/plain": "retrievers.loaders.text:load_text",
+        "text/markdown": "retrievers.loaders.text:load_text",
+        "text/x-source": "retrievers.loaders.text:load_text",
+        "text/html": "retrievers.loaders.html:load_html",
+        "text/csv": "retrievers.loaders.table:load_csv",
+        "application/json": "retrievers.loaders.json:load_json",
+        "application/pdf": "retrievers.loaders.pdf:load_pdf",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "retrievers.loaders.docx:load_docx",
+        "image/png": "retrievers.loaders.image:load_image",
+        "image/jpeg": "retrievers.loaders.image:load_image",
+        "image/webp": "retrievers.loaders.image:load_image",
+        "image/gif": "retrievers.loaders.image:load_image",
+    },
+)

@@ -1,0 +1,113 @@
+"""The values that pass between loading, splitting, indexing and search, and the store's interface.
+
+Positions are offsets in characters (code points) into the document's extracted text, half open: `text[start:end]`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.settings import Settings
+
+#: (n, dimension) float32, each row L2-normalised.
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of the extracted text that is kept together where possible. `page` counts from 1, None without pages;
+    `heading` is the path of headings above it, outermost first; `kind` is `prose`, `code` or `table`."""
+
+    start: int
+    end: int
+    page: int | None = None
+    heading: tuple[str, ...] = ()
+    kind: str = "prose"
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedDocument:
+    """What a loader made of a file. `text` is valid Unicode (no lone surrogates, no NUL); it is what citations quote."""
+
+    text: str
+    media_type: str
+    sections: tuple[Section, ...] = ()
+    pages: int | None = None
+    title: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a document that is embedded and found. `text` equals the stored text's `[start:end]`.
+
+    `id` is deterministic: the same document, revision and position give the same one. `context` is what is put before the
+    text when it is embedded and indexed (title, headings), never part of a quote.
+    """
+
+    id: str
+    document_id: str
+    document: str
+    revision: int
+    text: str
+    start: int
+    end: int
+    page: int | None = None
+    context: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that a search found. `score` grows with relevance and is comparable within one answer only;
+    `similarity` is the cosine to the query where a dense search was made, None otherwise."""
+
+    chunk: Chunk
+    score: float
+    similarity: float | None = None
+
+
+class VectorStore(Protocol):
+    """Vectors with their chunks, by collection id. Thread-safe. All calls block: run them off the event loop.
+
+    `filter` maps attribute names to exact values, all of which must hold; None holds for all.
+    """
+
+    #: False where only one process may open it at a time.
+    shareable: bool
+
+    def __init__(self, settings: Settings) -> None: ...
+
+    def upsert(self, collection_id: str, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        """Insert or replace by chunk id; may be repeated."""
+        ...
+
+    def search(
+        self, collection_id: str, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
+    ) -> list[tuple[Chunk, float]]:
+        """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
+        ...
+
+    def get(self, collection_id: str, chunk_ids: Sequence[str]) -> list[Chunk]:
+        """The chunks that are there, in the order asked for."""
+        ...
+
+    def delete_document(self, collection_id: str, document_id: str, *, keep_revision: int | None = None) -> None:
+        """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
+        ...
+
+    def delete_collection(self, collection_id: str) -> None: ...
+
+    def count(self, collection_id: str, document_id: str | None = None) -> int:
+        """How many chunks a collection, or one of its documents, has."""
+        ...
+
+    def ping(self) -> None:
+        """Raises `core.errors.Unavailable` when the store does not answer."""
+        ...
+
+    def close(self) -> None: ...
