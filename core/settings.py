@@ -31,7 +31,9 @@ class Timeouts(Section):
     """Seconds. `total` bounds the whole call, retries, waiting for a slot and failover included."""
 
     connect: float = Field(5, gt=0, description="seconds to open a connection to a provider")
-    first_token: float = Field(15, gt=0, description="seconds to the first token, counted from when the provider takes the call")
+    first_token: float = Field(
+        15, gt=0, description="seconds to the first token, counted from when the provider takes the call"
+    )
     between_tokens: float = Field(15, gt=0, description="seconds between two tokens of a stream")
     total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
 
@@ -147,8 +149,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="postgresql://…; empty: SQLite in the data directory")
     redis_url: str | None = Field(None, description="redis://…; empty: an embedded Valkey in the data directory")
     files_url: str | None = Field(None, description="s3://…, gs://…, file://…; empty: the data directory")
-    admin_key: SecretStr | None = Field(None, description="administrator's key, 32 characters or more; empty: made at first start")
-    secret_key: SecretStr | None = Field(None, description="hashes stored keys, 32 characters or more; empty: a file in the data directory")
+    admin_key: SecretStr | None = Field(
+        None, description="administrator's key, 32 characters or more; empty: made at first start"
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="hashes stored keys, 32 characters or more; empty: a file in the data directory"
+    )
     session_hours: float = Field(12, gt=0, description="how long a browser stays signed in")
     handbook: bool = Field(True, description="keep a collection with the platform's own documentation")
 
@@ -212,7 +218,10 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            lines = [f"  {_setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}" for problem in error.errors()]
+            lines = [
+                f"  {_setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors()
+            ]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
         except ValueError as error:  # pydantic-settings: a JSON value in a variable that does not parse
             raise SettingsError(f"A setting cannot be read: {error}") from None
@@ -224,7 +233,9 @@ class Settings(BaseSettings):
         builtin = (
             ModelAlias(alias="default", deployments=(Deployment(provider="local", model=self.local.chat_model),)),
             ModelAlias(
-                alias="embeddings", kind="embeddings", deployments=(Deployment(provider="local", model=self.local.embedding_model),)
+                alias="embeddings",
+                kind="embeddings",
+                deployments=(Deployment(provider="local", model=self.local.embedding_model),),
             ),
         )
         return self.models + tuple(model for model in builtin if model.alias not in configured)
