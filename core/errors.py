@@ -62,10 +62,14 @@ class PlatformError(Exception):
 
 
 class InvalidRequest(PlatformError):
+    """What was sent is understood and cannot be done; sent again it fails again."""
+
     code, status = "invalid_request", 422
 
 
 class ContextLengthExceeded(InvalidRequest):
+    """The prompt, with the answer it asks for, is longer than the model's context."""
+
     code = "context_length_exceeded"
 
 
@@ -89,14 +93,20 @@ class ContentRefused(InvalidRequest):
 
 
 class MalformedJSON(PlatformError):
+    """The body is not JSON, or JSON that no caller means (nested too deep, lone surrogates)."""
+
     code, status = "malformed_json", 400
 
 
 class Unauthenticated(PlatformError):
+    """No credential, or one that is unknown, expired or revoked: these are not told apart."""
+
     code, status = "unauthenticated", 401
 
 
 class Forbidden(PlatformError):
+    """A good credential without the scope that the route asks for."""
+
     code, status = "forbidden", 403
 
 
@@ -120,6 +130,8 @@ class TooLarge(PlatformError):
 
 
 class UnsupportedMediaType(PlatformError):
+    """The request's `Content-Type` is not one that the route reads."""
+
     code, status = "unsupported_media_type", 415
 
 
@@ -130,6 +142,8 @@ class RateLimited(PlatformError):
 
 
 class Internal(PlatformError):
+    """Our own mistake. The cause is in the log under the request id, never in the answer."""
+
     code, status = "internal_error", 500
 
 
@@ -146,4 +160,6 @@ class Unavailable(PlatformError):
 
 
 class DeadlineExceeded(PlatformError):
+    """The deadline `timeouts.total` passed before the answer was whole."""
+
     code, status, retryable = "deadline_exceeded", 504, True

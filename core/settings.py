@@ -43,7 +43,7 @@ class Deployment(Section):
 
     provider: str
     model: str
-    weight: float = Field(1, ge=0)
+    weight: float = Field(1, ge=0, description="share of the traffic under the strategy `weighted`")
     timeouts: Timeouts | None = None
 
 
@@ -100,42 +100,48 @@ class RequestLimits(Section):
 
     body_bytes: int = Field(4 * 2**20, gt=0, description="JSON body in bytes, uploads and images apart")
     upload_bytes: int = Field(64 * 2**20, gt=0, description="multipart upload, or a body with images, in bytes")
-    json_depth: int = Field(64, gt=0)
+    json_depth: int = Field(64, gt=0, description="levels of nesting in a JSON body")
     batch: int = Field(50, gt=0, description="inputs of one /batch call")
-    batch_concurrency: int = Field(8, gt=0)
-    files_per_upload: int = Field(200, gt=0)
-    image_pixels: int = Field(50_000_000, gt=0)
+    batch_concurrency: int = Field(8, gt=0, description="inputs of one /batch call that are answered at once")
+    files_per_upload: int = Field(200, gt=0, description="files of one upload")
+    image_pixels: int = Field(50_000_000, gt=0, description="width times height of one image")
 
 
 class ConversationSettings(Section):
+    """How kept conversations come back into a prompt."""
+
     history_tokens: int = Field(2048, ge=128, description="tokens of a kept conversation that go into a prompt")
 
 
 class RetrievalSettings(Section):
     """Defaults of every collection."""
 
-    store: str = "chroma"
+    store: str = Field("chroma", description="where the vectors are kept")
     chunk_tokens: int = Field(200, ge=32, le=2048, description="tokens of a chunk, as the embedding model counts")
-    chunk_overlap_tokens: int = Field(40, ge=0)
+    chunk_overlap_tokens: int = Field(40, ge=0, description="tokens that a chunk repeats of the one before")
     results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
 
 
 class JobSettings(Section):
+    """Workers, and what one document may cost them."""
+
     embedded_worker: bool = Field(True, description="run a worker inside the server process")
-    threads: int = Field(2, ge=1)
+    threads: int = Field(2, ge=1, description="documents that one worker works on at once")
     max_attempts: int = Field(4, ge=1, description="tries of one document before it is parked as failed")
     lease_s: float = Field(30, gt=0, description="seconds after which work without a sign of life is given to another worker")
-    parse_timeout_s: float = Field(60, gt=0)
-    parse_memory_bytes: int = Field(1024 * 2**20, gt=0)
+    parse_timeout_s: float = Field(60, gt=0, description="seconds that reading one file may take")
+    parse_memory_bytes: int = Field(1024 * 2**20, gt=0, description="memory that reading one file may take, in bytes")
 
 
 class LogSettings(Section):
+    """What is logged, and how it looks."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty in a terminal, JSON elsewhere")
 
 
 class Settings(BaseSettings):
-    """The whole of it. `Settings.load()` is the way in: it turns every mistake into a `SettingsError` that names the setting."""
+    """The whole of it. `Settings.load()` is the way in: every mistake becomes a `SettingsError` that names the setting."""
 
     model_config = SettingsConfigDict(
         env_prefix="GENAI_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
@@ -149,9 +155,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="postgresql://…; empty: SQLite in the data directory")
     redis_url: str | None = Field(None, description="redis://…; empty: an embedded Valkey in the data directory")
     files_url: str | None = Field(None, description="s3://…, gs://…, file://…; empty: the data directory")
-    admin_key: SecretStr | None = Field(
-        None, description="administrator's key, 32 characters or more; empty: made at first start"
-    )
+    admin_key: SecretStr | None = Field(None, description="the administrator's key, 32 characters or more")
     secret_key: SecretStr | None = Field(
         None, description="hashes stored keys, 32 characters or more; empty: a file in the data directory"
     )

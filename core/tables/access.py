@@ -9,6 +9,8 @@ from core.tables.columns import created_now, identifier, moment, required_moment
 
 
 class APIKey(SQLModel, table=True):
+    """A key and the role it carries. Revoked keys stay, for the record."""
+
     __tablename__ = "api_keys"
 
     id: str = identifier("key")

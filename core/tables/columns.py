@@ -18,10 +18,12 @@ def new_id(prefix: str) -> Callable[[], str]:
 
 
 def identifier(prefix: str) -> Any:
+    """A primary key that is made when the row is."""
     return Field(default_factory=new_id(prefix), primary_key=True, max_length=64)
 
 
 def created_now() -> Any:
+    """The time at which the row was made."""
     return Field(default_factory=utc_now, sa_type=UTCDateTime, nullable=False)
 
 
@@ -36,8 +38,10 @@ def required_moment(*, index: bool = False) -> Any:
 
 
 def json_object() -> Any:
+    """A JSON object. Assign a new one to change it: changes inside are not seen."""
     return Field(default_factory=dict, sa_type=JSON, nullable=False)
 
 
 def json_list() -> Any:
+    """A JSON array. Assign a new one to change it: changes inside are not seen."""
     return Field(default_factory=list, sa_type=JSON, nullable=False)

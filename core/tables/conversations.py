@@ -26,6 +26,8 @@ class Conversation(SQLModel, table=True):
 
 
 class ConversationMessage(SQLModel, table=True):
+    """One message; positions count from 0 within a conversation."""
+
     __tablename__ = "conversation_messages"
     __table_args__ = (UniqueConstraint("conversation_id", "position"),)
 

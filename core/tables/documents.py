@@ -12,6 +12,8 @@ from core.tables.columns import created_now, identifier, json_object, moment
 
 
 class DocumentState(StrEnum):
+    """Where a document stands; `failed` keeps its reason in the row."""
+
     QUEUED = "queued"
     PROCESSING = "processing"
     READY = "ready"
@@ -19,6 +21,8 @@ class DocumentState(StrEnum):
 
 
 class Collection(SQLModel, table=True):
+    """A named set of documents that are searched together. `settings` overrides retrieval defaults."""
+
     __tablename__ = "collections"
     __table_args__ = (UniqueConstraint("tenant", "name"),)
 

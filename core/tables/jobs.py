@@ -12,6 +12,8 @@ from core.tables.columns import created_now, identifier, json_list, json_object,
 
 
 class JobState(StrEnum):
+    """The states of the public contract."""
+
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"

@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import StatementError
-from sqlmodel import func, select
+from sqlmodel import SQLModel, func, select
 
 from core.database import Database, migrate
 from core.settings import Settings
@@ -31,11 +34,14 @@ async def test_a_naive_time_is_refused(database: Database) -> None:
 
 
 async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def write_and_fail() -> None:
         async with database.transaction() as session:
             session.add(Job(owner="o", kind="k"))
             await session.flush()
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await write_and_fail()
     async with database.session() as session:
         assert (await session.exec(select(func.count()).select_from(Job))).one() == 0
 
@@ -59,3 +65,11 @@ def test_several_processes_may_migrate_at_once(settings: Settings) -> None:
     with ThreadPoolExecutor(4) as pool:
         results = [pool.submit(migrate, settings) for _ in range(4)]
     assert [result.result() for result in results] == [None] * 4
+
+
+async def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), SQLModel.metadata))
+
+    async with database.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []

@@ -1,0 +1,101 @@
+"""Settings: sources, and the error that names the setting."""
+
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings, SettingsError, describe
+
+
+def test_a_variable_wins_over_the_file_and_an_argument_over_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "genai.toml"
+    file.write_text("port = 1\n[local]\nslots = 3\nqueue = 5\n")
+    monkeypatch.setenv("GENAI_CONFIG", str(file))
+    monkeypatch.setenv("GENAI_PORT", "2")
+    monkeypatch.setenv("GENAI_LOCAL__SLOTS", "4")
+    assert Settings.load().port == 2
+    assert Settings.load(port=3).port == 3
+    assert (Settings.load().local.slots, Settings.load().local.queue) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("GENAI_PORT", "http", "valid integer"),
+        ("GENAI_PORT", "70000", "less than or equal to 65535"),
+        ("GENAI_LOCAL__SLOTS", "0", "greater than or equal to 1"),
+        ("GENAI_ADMIN_KEY", "short", "32 characters"),
+        ("GENAI_DATABASE_URL", "mysql://x", "postgresql://"),
+        ("GENAI_REDIS_URL", "localhost", "redis://"),
+        ("GENAI_LOG__LEVEL", "loud", "'debug'"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_setting(
+    variable: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert variable in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_DATADIR", "/x")
+    with pytest.raises(SettingsError, match=r"GENAI_DATADIR.*GENAI_DATA_DIR"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("port = ", "not TOML"),
+        ("potr = 1", "potr"),
+        ('[providers.openai]\napi_key = "env:NOT_SET_ANYWHERE"', "NOT_SET_ANYWHERE"),
+        ('[[models]]\nalias = "a"\n', "deployments"),
+        ('[[models]]\nalias = "a"\ndeployments = [{provider="local", model="m"}]\n' * 2, "given twice"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "genai.toml"
+    file.write_text(text)
+    monkeypatch.setenv("GENAI_CONFIG", str(file))
+    with pytest.raises(SettingsError, match=says):
+        Settings.load()
+
+
+def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(SettingsError, match=r"GENAI_CONFIG.*No such file"):
+        Settings.load()
+
+
+def test_a_refused_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_ADMIN_KEY", "canary-secret")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert "canary-secret" not in str(caught.value)
+
+
+def test_a_credential_reference_reads_its_variable_and_stays_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "genai.toml"
+    file.write_text('[providers.openai]\napi_key = "env:MY_CLOUD_KEY"\n')
+    monkeypatch.setenv("GENAI_CONFIG", str(file))
+    monkeypatch.setenv("MY_CLOUD_KEY", "canary-secret")
+    settings = Settings.load()
+    key = settings.providers["openai"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "canary-secret"
+    assert "canary-secret" not in repr(settings)
+
+
+def test_without_configured_models_the_local_ones_answer() -> None:
+    aliases = {model.alias: model for model in Settings.load().aliases}
+    assert {name: model.kind for name, model in aliases.items()} == {"default": "chat", "embeddings": "embeddings"}
+    assert {deployment.provider for model in aliases.values() for deployment in model.deployments} == {"local"}
+
+
+def test_every_setting_is_described() -> None:
+    rows = list(describe())
+    assert {"GENAI_PORT", "GENAI_LOCAL__SLOTS", "GENAI_TIMEOUTS__FIRST_TOKEN"} <= {name for name, _, _ in rows}
+    assert [name for name, _, meaning in rows if not meaning] == []
