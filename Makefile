@@ -1,0 +1,75 @@
+# One door to everything that is done with this repository; `make help` lists it. CI runs the same targets.
+# Written for GNU make 3.81 (macOS) and a POSIX shell.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+SYNCED := $(VENV)/.synced
+READY  := $(VENV)/.ready
+CODE   := core providers retrievers chains evals jobs server langserve_app.py
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run worker migrate ingest test lint fmt types openapi lock bench prove screenshots clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything in it (Python 3.11, 3.12 or 3.13; PYTHON=… chooses)
+
+$(BIN)/python:
+	@sh infra/setup/make-venv $(VENV)
+
+$(SYNCED): requirements.lock | $(BIN)/python
+	@sh infra/setup/install-lock $(VENV)
+	@touch $@
+
+$(READY): $(SYNCED) pyproject.toml
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(READY) ## start the platform and print its address
+	@exec $(BIN)/python langserve_app.py
+
+worker: $(READY) ## start a worker process beside the server (needs a store that can be shared)
+	@exec $(BIN)/python -m jobs.worker
+
+migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well)
+	@$(BIN)/python -c "from core.database import migrate; from core.settings import Settings; migrate(Settings.load())"
+
+ingest: $(READY) ## bring a folder into a collection of the running server: make ingest DIR=… COLLECTION=…
+	@test -n "$(DIR)" && test -n "$(COLLECTION)" || { echo "usage: make ingest DIR=folder COLLECTION=name"; exit 2; }
+	@$(BIN)/genai ingest "$(DIR)" --collection "$(COLLECTION)"
+
+test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest)
+	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true
+	@$(PYTEST) $(ARGS)
+
+lint: $(READY) ## check style, types, layers and the committed OpenAPI document
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "make fmt formats these:"; $(BIN)/ruff format --check .; }
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports
+	@if [ -f server/openapi.py ]; then $(BIN)/python -m server.openapi --check; fi
+
+fmt: $(READY) ## format the code and sort its imports
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+openapi: $(READY) ## write docs/openapi.json anew, after a change that callers may see
+	@$(BIN)/python -m server.openapi --write
+
+lock: $(READY) ## resolve the dependencies anew into requirements.lock, each pinned by its hash
+	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --all-extras --upgrade -o requirements.lock
+
+bench: $(READY) ## measure start, memory, first token, ingestion and search on this machine
+	@$(BIN)/python infra/bench/bench.py $(ARGS)
+
+prove: $(READY) ## run the promises of docs/promises.md at their full counts, resumable (ARGS=--list names them)
+	@$(BIN)/python infra/bench/prove.py $(ARGS)
+
+screenshots: $(READY) ## take the README's pictures of the running pages
+	@$(BIN)/python infra/screenshots/take.py
+
+clean: ## remove caches, keep .venv and data
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov dist
