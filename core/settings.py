@@ -146,7 +146,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="GENAI_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
     )
-    NOT_FIELDS: ClassVar[frozenset[str]] = frozenset({"GENAI_CONFIG"})
+    #: GENAI_URL and GENAI_API_KEY belong to the command line, which is a client of the platform.
+    NOT_FIELDS: ClassVar[frozenset[str]] = frozenset({"GENAI_CONFIG", "GENAI_URL", "GENAI_API_KEY"})
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -257,6 +258,13 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def child_environment() -> dict[str, str]:
+    """The variables that a child process of `core.child` gets: paths and locale, never a credential."""
+    passed = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    given = {name: os.environ[name] for name in passed if name in os.environ}
+    return given | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "MALLOC_ARENA_MAX": "2"}
 
 
 def _toml_file() -> dict[str, Any]:
