@@ -1,0 +1,254 @@
+"""The file store: originals, extracted text and exports, in the data directory or in an object store.
+
+Keys are made of our own identifiers (`col_x/doc_y/3/text`), never of a name that a caller gave.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from core.errors import NotFound, Unavailable
+from core.settings import Settings, SettingsError
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_UNFINISHED = ".unfinished"
+_UNFINISHED_FOR_S = 24 * 3600
+_MOVE_TRIES = 100
+_Result = TypeVar("_Result")
+
+
+class Storage(Protocol):
+    """Where the bytes lie. Calls block; a missing key raises `FileNotFoundError`, any other trouble an `OSError`."""
+
+    def write(self, key: str, source: bytes | Path) -> None:
+        """All or nothing: a reader sees the old content or the new one, whatever happens meanwhile."""
+        ...
+
+    def read(self, key: str) -> bytes: ...
+
+    def fetch(self, key: str, scratch: Path) -> Path:
+        """A local file with the content: the stored one itself, not to be changed, or a copy below `scratch`."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def delete(self, key: str) -> None: ...
+
+    def delete_below(self, prefix: str) -> None: ...
+
+
+class Files:
+    """Bytes by key. Shared by all threads and event loops; the methods run their work off the loop.
+
+    Raises (all methods):
+        ValueError: a key that is not one of ours.
+        Unavailable: the store cannot be reached or written (`files_unavailable`).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._storage = open_storage(settings)
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store or replace; atomic, may be repeated."""
+        await self._run(lambda: self._storage.write(checked(key), data))
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """Store or replace with what the local file `path` holds; the file stays. Atomic, may be repeated."""
+        await self._run(lambda: self._storage.write(checked(key), path))
+
+    async def get(self, key: str) -> bytes:
+        """The content.
+
+        Raises:
+            NotFound: nothing is stored under the key (`file_not_found`).
+        """
+        return await self._run(lambda: self._storage.read(checked(key)))
+
+    @asynccontextmanager
+    async def local(self, key: str) -> AsyncIterator[Path]:
+        """The content as a local file, to be read within the block only.
+
+        Raises:
+            NotFound: nothing is stored under the key (`file_not_found`).
+        """
+        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-file-"))
+        try:
+            yield await self._run(lambda: self._storage.fetch(checked(key), scratch))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def exists(self, key: str) -> bool:
+        """Whether something is stored under the key."""
+        return await self._run(lambda: self._storage.exists(checked(key)))
+
+    async def delete(self, key: str) -> None:
+        """Delete; no error when nothing is there."""
+        await self._run(lambda: self._storage.delete(checked(key)))
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Delete every key below `prefix/`; no error when there is none."""
+        await self._run(lambda: self._storage.delete_below(checked(prefix.rstrip("/"))))
+
+    @staticmethod
+    async def _run(work: Callable[[], _Result]) -> _Result:
+        try:
+            return await asyncio.to_thread(work)
+        except FileNotFoundError as error:
+            raise NotFound("The stored file is gone.", code="file_not_found") from error
+        except OSError as error:
+            raise Unavailable(
+                "The file store does not answer.", code="files_unavailable", context={"error": type(error).__name__}
+            ) from error
+
+
+def checked(key: str) -> str:
+    """The key itself.
+
+    Raises:
+        ValueError: it is empty, absolute, climbs (`..`), or has other characters than identifiers have.
+    """
+    if not _KEY.fullmatch(key) or len(key) > 500:
+        raise ValueError(f"not a key of the file store: {key[:100]!r}")
+    return key
+
+
+def open_storage(settings: Settings) -> Storage:
+    """The storage that `files_url` names; the data directory without one.
+
+    Raises:
+        SettingsError: the URL's scheme is unknown, or its driver is not installed.
+    """
+    url = settings.files_url
+    if not url:
+        return Directory(settings.path("files"))
+    if url.startswith("file://"):
+        return Directory(Path(url.removeprefix("file://")))
+    return ObjectStore(url)
+
+
+class Directory:
+    """Files in a local directory. A write goes to a file beside and is moved into place once it is on the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._unfinished = root / _UNFINISHED
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+
+    def write(self, key: str, source: bytes | Path) -> None:
+        handle, name = tempfile.mkstemp(dir=self._unfinished)
+        try:
+            with os.fdopen(handle, "wb") as target:
+                if isinstance(source, Path):
+                    with source.open("rb") as opened:
+                        shutil.copyfileobj(opened, target, 1024 * 1024)
+                else:
+                    target.write(source)
+                target.flush()
+                os.fsync(target.fileno())
+            self._move(Path(name), self._root / key)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    @staticmethod
+    def _move(source: Path, target: Path) -> None:
+        for tries_left in reversed(range(_MOVE_TRIES)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                source.replace(target)
+            except FileNotFoundError:  # the directory was deleted meanwhile
+                if not tries_left:
+                    raise
+            else:
+                return
+
+    def read(self, key: str) -> bytes:
+        return (self._root / key).read_bytes()
+
+    def fetch(self, key: str, scratch: Path) -> Path:
+        path = self._root / key
+        if not path.is_file():
+            raise FileNotFoundError(key)
+        return path
+
+    def exists(self, key: str) -> bool:
+        return (self._root / key).is_file()
+
+    def delete(self, key: str) -> None:
+        (self._root / key).unlink(missing_ok=True)
+
+    def delete_below(self, prefix: str) -> None:
+        doomed = tempfile.mkdtemp(dir=self._unfinished)
+        try:  # moved away at once, so that a write at the same time meets the old directory or a new one
+            (self._root / prefix).rename(Path(doomed, "all"))
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        finally:
+            shutil.rmtree(doomed)
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed while writing left behind."""
+        for path in self._unfinished.iterdir():
+            try:
+                if time.time() - path.stat().st_mtime < _UNFINISHED_FOR_S:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+            except FileNotFoundError:  # another process was faster
+                continue
+
+
+class ObjectStore:
+    """Any store that fsspec knows (S3, GCS, Azure Blob, …). One PUT is atomic there."""
+
+    def __init__(self, url: str) -> None:
+        import fsspec  # type: ignore[import-untyped]  # it ships no types
+
+        scheme = url.partition("://")[0]
+        try:
+            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except (ImportError, ValueError) as error:
+            raise SettingsError(f"GENAI_FILES_URL: {scheme}:// cannot be used: {error}") from error
+
+    def _path(self, key: str) -> str:
+        return f"{self._root.rstrip('/')}/{key}"
+
+    def write(self, key: str, source: bytes | Path) -> None:
+        if isinstance(source, Path):
+            self._fs.put_file(str(source), self._path(key))
+        else:
+            self._fs.pipe_file(self._path(key), source)
+
+    def read(self, key: str) -> bytes:
+        content: bytes = self._fs.cat_file(self._path(key))
+        return content
+
+    def fetch(self, key: str, scratch: Path) -> Path:
+        target = scratch / "content"
+        self._fs.get_file(self._path(key), str(target))
+        return target
+
+    def exists(self, key: str) -> bool:
+        return bool(self._fs.isfile(self._path(key)))
+
+    def delete(self, key: str) -> None:
+        try:
+            self._fs.rm_file(self._path(key))
+        except FileNotFoundError:
+            return
+
+    def delete_below(self, prefix: str) -> None:
+        try:
+            self._fs.rm(self._path(prefix), recursive=True)
+        except FileNotFoundError:
+            return

@@ -1,0 +1,100 @@
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from core.errors import NotFound
+from core.files import _UNFINISHED, Files
+from core.settings import Settings, SettingsError
+
+
+@pytest.fixture(params=["directory", "object store"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    url = None if request.param == "directory" else f"memory://bucket-{tmp_path.name}"
+    return Files(Settings.load(data_dir=tmp_path / "data", files_url=url))
+
+
+async def test_what_was_put_comes_back_and_a_second_put_replaces_it(files: Files) -> None:
+    await files.put("col_a/doc_b/1/text", b"first")
+    await files.put("col_a/doc_b/1/text", b"second")
+    assert await files.get("col_a/doc_b/1/text") == b"second"
+
+
+async def test_a_file_can_be_put_and_read_as_a_local_file(files: Files, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 3_000_000)
+    await files.put_file("col_a/doc_b/1/original", source)
+    async with files.local("col_a/doc_b/1/original") as path:
+        assert path.read_bytes() == source.read_bytes()
+    assert source.exists()
+    assert await files.exists("col_a/doc_b/1/original")
+
+
+async def test_what_is_missing_is_not_found(files: Files) -> None:
+    with pytest.raises(NotFound) as caught:
+        await files.get("col_a/nothing")
+    assert caught.value.code == "file_not_found"
+    with pytest.raises(NotFound):
+        async with files.local("col_a/nothing"):
+            pass
+    assert not await files.exists("col_a/nothing")
+
+
+async def test_deleting_may_be_repeated(files: Files) -> None:
+    await files.put("a/b", b"1")
+    await files.delete("a/b")
+    await files.delete("a/b")
+    assert not await files.exists("a/b")
+
+
+async def test_deleting_a_prefix_leaves_its_neighbours(files: Files) -> None:
+    for key in ("col_1/doc_1/text", "col_1/doc_2/text", "col_10/doc_1/text"):
+        await files.put(key, b"1")
+    await files.delete_prefix("col_1")
+    await files.delete_prefix("col_1")
+    assert [await files.exists(key) for key in ("col_1/doc_1/text", "col_1/doc_2/text", "col_10/doc_1/text")] == [
+        False,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../secret", "a/../../b", "a//b", ".unfinished/x", "a/.b", "a\x00", "a b", "ü"]
+)
+async def test_a_key_that_is_not_one_of_ours_is_refused(files: Files, key: str) -> None:
+    with pytest.raises(ValueError, match="not a key"):
+        await files.put(key, b"1")
+    with pytest.raises(ValueError, match="not a key"):
+        await files.delete_prefix(key)
+
+
+async def test_readers_never_see_half_a_write(files: Files) -> None:
+    contents = [bytes([number]) * 500_000 for number in range(8)]
+    await files.put("a/b", contents[0])
+
+    async def read() -> None:
+        for _ in range(20):
+            assert await files.get("a/b") in contents
+
+    await asyncio.gather(read(), *(files.put("a/b", content) for content in contents))
+
+
+async def test_writes_survive_the_deletion_of_their_directory(files: Files) -> None:
+    await asyncio.gather(*(call for n in range(50) for call in (files.put(f"a/b/{n}", b"1"), files.delete_prefix("a/b"))))
+
+
+def test_leftovers_of_killed_writers_are_swept_and_fresh_ones_stay(settings: Settings) -> None:
+    Files(settings)
+    directory = settings.path("files") / _UNFINISHED
+    for name in ("old", "fresh"):
+        (directory / name).write_bytes(b"")
+    os.utime(directory / "old", (0, 0))
+    Files(settings)
+    assert [path.name for path in directory.iterdir()] == ["fresh"]
+
+
+def test_a_store_that_cannot_be_used_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="GENAI_FILES_URL"):
+        Files(Settings.load(data_dir=tmp_path, files_url="nonsense://bucket"))
