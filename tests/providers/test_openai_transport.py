@@ -1,0 +1,213 @@
+"""The direct transport gives what the SDK's own path gives, field by field, for answers, streams and errors."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+
+from providers.openai_transport import DirectChatOpenAI, Wire
+
+PAYLOADS = web.AppKey("payloads", list)
+USAGE = {
+    "prompt_tokens": 12,
+    "completion_tokens": 5,
+    "total_tokens": 17,
+    "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+LOGPROBS = {"content": [{"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}], "refusal": None}
+
+
+def answer(message: dict[str, Any], finish: str = "stop", **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish, **more.pop("choice", {})}
+    return {"id": "c1", "object": "chat.completion", "created": 1, "model": "m-1", "choices": [choice], "usage": USAGE, **more}
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "text": answer({"content": "Hi there"}),
+    "unicode": answer({"content": "Grüße, 世界 🌍\n\ttab"}),
+    "tools": answer({"content": None, "tool_calls": [CALL, CALL | {"id": "call_2"}]}, "tool_calls"),
+    "refusal": answer({"content": None, "refusal": "I will not."}),
+    "logprobs": answer({"content": "Hi"}, choice={"logprobs": LOGPROBS}),
+    "fingerprint": answer({"content": "Hi"}, system_fingerprint="fp_1", service_tier="default"),
+    "length": answer({"content": "Hi"}, "length"),
+    "no-usage": answer({"content": "Hi"}) | {"usage": None},
+    "structured": answer({"content": '{"city": "Oslo", "degrees": 3}'}),
+}
+
+
+def delta(content: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": content, "finish_reason": finish, **more}
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m-1", "choices": [choice]}
+
+
+def part(index: int, **function: str) -> dict[str, Any]:
+    head = {"id": f"call_{index}", "type": "function"} if "name" in function else {}
+    return {"tool_calls": [{"index": index, **head, "function": function}]}
+
+
+STREAMS: dict[str, list[dict[str, Any]]] = {
+    "text": [
+        delta({"role": "assistant", "content": ""}),
+        delta({"content": "Hi "}),
+        delta({"content": "there"}),
+        delta({}, "stop"),
+    ],
+    "unicode": [delta({"role": "assistant", "content": "Grüße "}), delta({"content": "🌍"}), delta({}, "stop")],
+    "tools": [
+        delta({"role": "assistant", "content": None, **part(0, name="weather", arguments="")}),
+        delta(part(0, arguments='{"city": ')),
+        delta(part(0, arguments='"Oslo"}')),
+        delta(part(1, name="weather", arguments="{}")),
+        delta({}, "tool_calls"),
+    ],
+    "logprobs": [delta({"role": "assistant", "content": "Hi"}, logprobs=LOGPROBS), delta({}, "stop")],
+}
+FAILURES = {
+    "429": (429, {"error": {"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}}),
+    "401": (401, {"error": {"message": "Bad key", "code": "invalid_api_key"}}),
+    "403": (403, {"error": {"message": "No"}}),
+    "404": (404, {"error": {"message": "No such model", "code": "model_not_found"}}),
+    "400": (400, {"error": {"message": "Bad", "code": "invalid_request_error"}}),
+    "context": (400, {"error": {"message": "too long: context_length_exceeded", "code": "context_length_exceeded"}}),
+    "500": (500, {"error": {"message": "Oops"}}),
+    "503": (503, {"detail": "busy"}),
+    "html": (502, "<html>bad gateway</html>"),
+}
+
+
+async def serve(request: web.Request) -> web.StreamResponse:
+    payload = json.loads(await request.read())
+    assert request.headers["authorization"] == "Bearer sk-test"
+    request.app[PAYLOADS].append(payload)
+    name = payload["model"]
+    if name in FAILURES:
+        status, body = FAILURES[name]
+        return web.Response(
+            status=status, text=body if isinstance(body, str) else json.dumps(body), content_type="application/json"
+        )
+    if not payload.get("stream"):
+        return web.json_response(ANSWERS[name])
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+    usage = [{**delta({}), "choices": [], "usage": USAGE}] if payload.get("stream_options", {}).get("include_usage") else []
+    text = ": comment\n\n" + "".join(
+        f"data: {json.dumps(event)}\n\n" for event in (STREAMS.get(name) or STREAMS["text"]) + usage
+    )
+    if name == "error-event":
+        text += 'data: {"error": {"message": "overloaded", "code": "overloaded"}}\n\n'
+    elif name == "malformed":
+        text += "data: {not json\n\n"
+    elif name != "cut":
+        text += "data: [DONE]\n\n"
+    for offset in range(0, len(raw := text.encode()), 7):  # split inside of lines and characters
+        await response.write(raw[offset : offset + 7])
+    return response
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    app = web.Application()
+    app[PAYLOADS] = []
+    app.router.add_post("/v1/chat/completions", serve)
+    async with TestServer(app) as running:
+        yield running
+
+
+@pytest.fixture
+async def pair(server: TestServer) -> AsyncIterator[Any]:
+    """A function from a model's name to (ours, the SDK's), configured alike."""
+    base = str(server.make_url("/v1"))
+    wire = Wire(base, {"authorization": "Bearer sk-test"}, connect_s=5, total_s=20)
+
+    def make(model: str) -> tuple[ChatOpenAI, ChatOpenAI]:
+        options: dict[str, Any] = {"base_url": base, "api_key": "sk-test", "max_retries": 0, "stream_usage": True}
+        return DirectChatOpenAI(model=model, wire=wire, **options), ChatOpenAI(model=model, **options)
+
+    yield make
+    await wire.close()
+
+
+@tool
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return city
+
+
+class Weather(BaseModel):
+    """A reading."""
+
+    city: str
+    degrees: int
+
+
+IMAGE = HumanMessage(
+    [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+)
+
+
+def comparable(message: BaseMessage) -> dict[str, Any]:
+    return {name: value for name, value in message.model_dump().items() if name != "id"}
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERS if name != "structured"])
+async def test_an_answer_is_the_same_in_every_field(name: str, pair: Any, server: TestServer) -> None:
+    ours, theirs = pair(name)
+    options = {"temperature": 0.3, "stop": ["END"], "max_tokens": 9, "seed": 1, "logprobs": True}
+    results = [await model.bind_tools([weather]).ainvoke([IMAGE], **options) for model in (ours, theirs)]
+    assert comparable(results[0]) == comparable(results[1])
+    sent = server.app[PAYLOADS]
+    assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_stream_is_the_same_in_every_chunk(name: str, pair: Any, server: TestServer) -> None:
+    ours, theirs = pair(name)
+    chunks = [[comparable(chunk) async for chunk in model.astream("Hi")] for model in (ours, theirs)]
+    assert chunks[0] == chunks[1]
+    sent = server.app[PAYLOADS]
+    assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_error_is_the_same_class_and_text(name: str, streamed: bool, pair: Any) -> None:
+    failures = []
+    for model in pair(name):
+        with pytest.raises(Exception) as caught:
+            _ = [chunk async for chunk in model.astream("Hi")] if streamed else await model.ainvoke("Hi")
+        failures.append(caught.value)
+    ours, theirs = failures
+    assert type(ours) is type(theirs)
+    assert str(ours) == str(theirs)
+    assert ours.body == theirs.body
+    assert ours.response.status_code == theirs.response.status_code
+
+
+async def test_structured_output_is_the_same(pair: Any) -> None:
+    results = [await model.with_structured_output(Weather).ainvoke("Oslo?") for model in pair("structured")]
+    assert results[0] == results[1] == Weather(city="Oslo", degrees=3)
+
+
+@pytest.mark.parametrize("name", ["cut", "malformed", "error-event"])
+async def test_a_broken_stream_never_ends_as_success(name: str, pair: Any) -> None:
+    ours, _ = pair(name)
+    with pytest.raises(Exception, match=r"Connection error|overloaded"):
+        _ = [chunk async for chunk in ours.astream("Hi")]
+
+
+async def test_a_server_that_is_not_there_is_a_retryable_connection_error(unused_tcp_port: int) -> None:
+    wire = Wire(f"http://127.0.0.1:{unused_tcp_port}/v1", {}, connect_s=1, total_s=2)
+    model = DirectChatOpenAI(model="m", wire=wire, api_key="sk-test", base_url=wire.base_url, max_retries=0)
+    with pytest.raises(Exception) as caught:
+        await model.ainvoke("Hi")
+    assert caught.value.is_retryable  # type: ignore[attr-defined]
+    await wire.close()
