@@ -161,10 +161,10 @@ class Directory:
     @staticmethod
     def _move(source: Path, target: Path) -> None:
         for tries_left in reversed(range(_MOVE_TRIES)):
-            target.parent.mkdir(parents=True, exist_ok=True)
             try:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
-            except FileNotFoundError:  # the directory was deleted meanwhile
+            except (FileNotFoundError, FileExistsError):  # the directory was deleted meanwhile
                 if not tries_left:
                     raise
             else:
