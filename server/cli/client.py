@@ -1,0 +1,194 @@
+"""HTTP to a platform: its errors as sentences, its event streams as Python values, its start-up waited for."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import typer
+
+START_PATIENCE_S = 90.0
+
+
+class CallFailed(Exception):
+    """What the platform, or the way to it, refused; the message is for the person at the terminal."""
+
+    def __init__(self, message: str, *, code: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event; `id` is what `Last-Event-ID` resumes after, None where the stream numbers none."""
+
+    name: str
+    data: Any
+    id: str | None = None
+
+
+class Platform:
+    """A platform at `url`, called with `key` (None: no credential is sent).
+
+    Every call raises `CallFailed` and nothing else. While the platform is starting, calls wait for it, 90 s at most.
+    """
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=httpx.Timeout(180, connect=10), trust_env=False, follow_redirects=False
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
+        return self._call("POST", path, json=body, headers=_idempotent(idempotency_key))
+
+    def upload(self, path: str, files: list[tuple[str, tuple[str, bytes]]], *, idempotency_key: str | None = None) -> Any:
+        return self._call("POST", path, files=files, headers=_idempotent(idempotency_key))
+
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
+    def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every row of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, cursor=cursor, **query)
+            yield from page["results"]
+            cursor = page.get("next_cursor")
+            if not cursor:
+                return
+
+    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Event]:
+        """The events of an answer. An `error` event is raised, so what is yielded was said in earnest."""
+        for event in self._events("POST", path, json={**body, "stream": True}):
+            if event.name == "error":
+                raise _failure(event.data if isinstance(event.data, dict) else {}, None)
+            yield event
+
+    def watch(self, path: str) -> Iterator[Event]:
+        """The events of a job. A connection that breaks is taken up after the last event that came."""
+        last: str | None = None
+        broken = 0
+        while True:
+            try:
+                for event in self._events("GET", path, headers={"Last-Event-ID": last} if last else {}):
+                    last, broken = event.id or last, 0
+                    yield event
+            except CallFailed as failure:
+                broken += 1
+                if failure.code != "unreachable" or broken > 5:
+                    raise
+                time.sleep(0.2 * broken)
+            else:
+                return
+
+    def _events(self, method: str, path: str, **options: Any) -> Iterator[Event]:
+        with self._reaching(), self._opened(method, path, options) as response:
+            name, data, number = "message", list[str](), None
+            for line in response.iter_lines():
+                field, _, value = line.partition(":")
+                value = value.removeprefix(" ")
+                if not line:
+                    if data:
+                        yield Event(name, _parsed("\n".join(data)), number)
+                    name, data, number = "message", [], None
+                elif field == "event":
+                    name = value
+                elif field == "data":
+                    data.append(value)
+                elif field == "id":
+                    number = value
+
+    @contextmanager
+    def _opened(self, method: str, path: str, options: dict[str, Any]) -> Iterator[httpx.Response]:
+        headers = {"Accept": "text/event-stream", **options.pop("headers", {})}
+        until = time.monotonic() + START_PATIENCE_S
+        while True:
+            with self._http.stream(method, path, headers=headers, **options) as response:
+                if response.is_success:
+                    yield response
+                    return
+                response.read()
+                self._wait_or_raise(response, until)
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        until = time.monotonic() + START_PATIENCE_S
+        with self._reaching():
+            while True:
+                response = self._http.request(method, path, **options)
+                if response.is_success:
+                    return response.json() if response.content else None
+                self._wait_or_raise(response, until)
+
+    def _wait_or_raise(self, response: httpx.Response, until: float) -> None:
+        """Sleep and return while the platform is starting, or its queue is full; raise what else it said."""
+        body = _parsed(response.text)
+        failure = _failure(body if isinstance(body, dict) else {}, response.status_code)
+        if failure.code not in ("starting", "queue_full", "rate_limited") or time.monotonic() > until:
+            raise failure
+        try:
+            pause = float(response.headers.get("retry-after", 1))
+        except ValueError:
+            pause = 1.0
+        time.sleep(min(max(pause, 0.2), 5))
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError:
+            raise CallFailed(
+                f"No platform answers at {self.url}. Start one with `make run` or `genai serve`, or name another with --url.",
+                code="unreachable",
+            ) from None
+        except httpx.TimeoutException:
+            raise CallFailed(f"The platform at {self.url} did not answer in time.", code="timeout") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CallFailed(f"The connection to {self.url} broke: {error}", code="unreachable") from None
+        except ValueError:
+            raise CallFailed(
+                f"What answers at {self.url} does not speak JSON: is it a GenAI platform?", code="no_json"
+            ) from None
+
+
+def platform_of(context: typer.Context) -> Platform:
+    """The platform that `--url` and `--key` name; the callback of the root command has made it."""
+    platform = context.find_object(Platform)
+    if platform is None:
+        raise RuntimeError("a command runs outside of the application")
+    return platform
+
+
+def _idempotent(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _failure(body: Mapping[str, Any], status: int | None) -> CallFailed:
+    error = body.get("error", body)
+    if not isinstance(error, Mapping):
+        error = {}
+    code = str(error.get("code", "unknown"))
+    message = str(error.get("message", f"The platform answered with status {status}."))
+    if code == "unauthenticated":
+        message += " Give a key with --key, GENAI_API_KEY, or once and for all with `genai login`."
+    if error.get("request_id"):
+        message += f" (request {error['request_id']})"
+    return CallFailed(message, code=code, status=status)

@@ -1,0 +1,61 @@
+"""`genai jobs`: what the platform is working on."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from server.cli.client import platform_of
+from server.cli.progress import follow
+
+app = typer.Typer(help="Jobs: list, show, watch, cancel.", no_args_is_help=True)
+JobID = Annotated[str, typer.Argument(metavar="JOB", help="The job's identifier.")]
+STYLES = {"succeeded": "green", "failed": "red", "running": "yellow", "cancelled": "dim"}
+
+
+@app.command("list")
+def list_jobs(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> None:
+    """The newest jobs."""
+    table = Table("job", "kind", "state", "done", "errors", "created", box=None)
+    for job in platform_of(context).get("/api/v1/jobs", limit=limit)["results"]:
+        table.add_row(*_row(job))
+    Console().print(table)
+
+
+@app.command("show")
+def show(context: typer.Context, job: JobID) -> None:
+    """One job, with what went wrong in it."""
+    _tell(platform_of(context).get(f"/api/v1/jobs/{job}"))
+
+
+@app.command("watch")
+def watch(context: typer.Context, job: JobID) -> None:
+    """Follow a job to its end. Exit 1 when it failed."""
+    final = follow(platform_of(context), [job])[0]
+    _tell(final)
+    if final["state"] != "succeeded":
+        raise typer.Exit(1)
+
+
+@app.command("cancel")
+def cancel(context: typer.Context, job: JobID) -> None:
+    """Stop a job. What it has already done stays."""
+    _tell(platform_of(context).post(f"/api/v1/jobs/{job}/cancel"))
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    progress = job["progress"]
+    style = STYLES.get(job["state"], "")
+    state = f"[{style}]{job['state']}[/{style}]" if style else job["state"]
+    done = f"{progress['done']}/{progress['total']}"
+    return job["id"], job.get("kind", ""), state, done, str(len(job["errors"])), str(job.get("created_at", ""))[:19]
+
+
+def _tell(job: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    identifier, kind, state, done, _, created = _row(job)
+    console.print(f"{identifier} {kind} {state} {done} {created}")
+    for error in job["errors"]:
+        console.print(f"  [red]{error['code']}[/red] {error['document']}: ", end="")
+        console.print(error["message"], markup=False)

@@ -1,0 +1,46 @@
+"""`genai keys`: keys of the platform, and links to sign in with."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from server.cli.client import platform_of
+
+app = typer.Typer(help="Keys: list, create, revoke; and sign-in links.", no_args_is_help=True)
+KEYS = "/api/v1/keys"
+
+
+@app.command("list")
+def list_keys(context: typer.Context) -> None:
+    """Every key: its name, role and first characters, never the key."""
+    table = Table("key", "name", "role", "begins", "last used", "expires", "state", box=None)
+    for key in platform_of(context).pages(KEYS):
+        state = "revoked" if key.get("revoked_at") else "active"
+        moments = (str(key.get(name) or "-")[:19] for name in ("last_used_at", "expires_at"))
+        table.add_row(key["id"], key["name"], key["role"], key.get("hint", ""), *moments, state)
+    Console().print(table)
+
+
+@app.command("create")
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    role: Annotated[str, typer.Option(help="admin, developer or user.")] = "developer",
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; nothing: it does not.")] = None,
+) -> None:
+    """Make a key and print it, once."""
+    body: dict[str, object] = {"name": name, "role": role}
+    if days:
+        body["expires_in_days"] = days
+    made = platform_of(context).post(KEYS, body)
+    Console(stderr=True).print(f"{made['id']}: keep this key now, it is not shown again.")
+    print(made["key"])  # noqa: T201 - the one line that a script reads
+
+
+@app.command("revoke")
+def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's identifier.")]) -> None:
+    """Make a key useless, at once."""
+    platform_of(context).delete(f"{KEYS}/{key}")
+    Console(stderr=True).print(f"{key} is revoked.")
