@@ -1,0 +1,303 @@
+"""The opaque root: what is served of a capability. Callers see its input, its output and its errors, and nothing inside.
+
+A capability's code is an asynchronous generator of `Delta`s. The root makes a runnable of it: invoke, batch and stream, sync
+and async. Callbacks that a caller brings (event streams are made of them) see the root alone: runs inside start without
+any, so no prompt, no passage and no inner step can leave through an event stream.
+"""
+
+# ruff: noqa: A002 - `input` is what the Runnable interface calls it
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any, cast
+
+import structlog
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import (
+    ensure_config,
+    get_async_callback_manager_for_config,
+    get_config_list,
+    var_child_runnable_config,
+)
+from pydantic import BaseModel, RootModel, ValidationError, create_model
+
+from chains import bridge
+from chains.forms import AnswerForm, DictForm, accounting
+from chains.spec import Delta
+from core.context import RequestContext, current, serving
+from core.errors import Internal, InvalidRequest, PlatformError
+
+log = structlog.get_logger()
+
+DEFAULT_BATCH_CONCURRENCY = 8
+
+
+def opaque(
+    name: str,
+    answer: Callable[[Any], AsyncIterator[Delta]],
+    *,
+    input_type: type[BaseModel],
+    output_type: Any,
+    form: Callable[[], AnswerForm] = DictForm,
+) -> "OpaqueRoot":
+    """Make the served runnable of a capability.
+
+    `answer` is called with a validated `input_type` for each run and yields deltas, the last with `final`. It is stepped
+    with the run's own `core.context.current()`, in which model calls record themselves. `form` says what callers get: with
+    `DictForm`, `final` is a mapping or a model with `output` and the capability's own fields, and the accounting fields
+    (`model`, `provider`, `usage`, `cost_usd`) are put beside them.
+    """
+    return OpaqueRoot(name, answer, input_type, output_type, form)
+
+
+class OpaqueRoot(Runnable[Any, Any]):
+    """A capability as callers see it. Takes its input as a mapping or as the input model.
+
+    Raises:
+        PlatformError: whatever goes wrong, also in the middle of a stream; `Internal` for a mistake of our own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        answer: Callable[[Any], AsyncIterator[Delta]],
+        input_type: type[BaseModel],
+        output_type: Any,
+        form: Callable[[], AnswerForm],
+    ) -> None:
+        self.name = name
+        self._answer = answer
+        self._input_type = input_type
+        self._output_type = output_type
+        self._form = form
+        self._home = bridge.running_loop()
+
+    @property
+    def InputType(self) -> type[BaseModel]:  # noqa: N802 - the interface's name
+        """The model that inputs are checked against."""
+        return self._input_type
+
+    @property
+    def OutputType(self) -> Any:  # noqa: N802 - the interface's name
+        """The type of what `invoke` returns."""
+        return self._output_type
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """The input model itself: no configuration changes it."""
+        return self._input_type
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """A model of the output, for schemas and documentation."""
+        if isinstance(self._output_type, type) and issubclass(self._output_type, BaseModel):
+            return self._output_type
+        return create_model(self.get_name("Output"), __base__=RootModel[self._output_type])  # type: ignore[name-defined]
+
+    def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
+        """Empty: nothing of a served capability can be configured by a caller."""
+        return create_model(self.get_name("Config"))
+
+    def parse(self, value: Any) -> Any:
+        """The input as its model.
+
+        Raises:
+            InvalidRequest: it does not fit; `param` names the first field that does not.
+        """
+        if isinstance(value, self._input_type):
+            return value
+        try:
+            return self._input_type.model_validate(value)
+        except ValidationError as error:
+            raise invalid_input(error) from None
+        except RecursionError:
+            raise InvalidRequest("The input is nested too deeply.") from None
+
+    async def answer(self, value: Any) -> AsyncGenerator[Delta, None]:
+        """The run as plain REST serves it: deltas as they come, the last with the flat answer as `final`.
+
+        The flat answer holds the capability's own fields and the accounting, not yet the request's identifier.
+        """
+        form, run = self._form(), _new_run()
+        async with aclosing(self._steps(value, run)) as deltas:
+            async for delta in deltas:
+                if delta.text or delta.data:
+                    yield Delta(text=delta.text, data=delta.data)
+                if delta.final is not None:
+                    whole = form.whole(delta.final, run)
+                    yield Delta(final=accounting(run) | form.flat(whole))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """The whole answer."""
+        observer = _Observer(self, input, config)
+        await observer.start()
+        form, run = self._form(), _new_run()
+        whole: Any = None
+        try:
+            async with aclosing(self._steps(input, run)) as deltas:
+                async for delta in deltas:
+                    if delta.final is not None:
+                        whole = form.whole(delta.final, run)
+        except BaseException as error:
+            await observer.failed(error)
+            raise
+        await observer.ended(whole)
+        return whole
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any | None) -> AsyncIterator[Any]:
+        """The answer in chunks that add up to it."""
+        observer = _Observer(self, input, config)
+        await observer.start()
+        total: Any = None
+        try:
+            async with aclosing(self._chunks(input)) as chunks:
+                async for chunk in chunks:
+                    total = chunk if total is None else total + chunk
+                    yield chunk
+        except BaseException as error:
+            await observer.failed(error)
+            raise
+        await observer.ended(total)
+
+    async def abatch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any | None,
+    ) -> list[Any]:
+        """One answer an input, in order, `max_concurrency` (8) at once.
+
+        With `return_exceptions` a failed input has its error in its place; without, the first failure cancels the others
+        and is raised.
+        """
+        configs = get_config_list(config, len(inputs))
+        slots = asyncio.Semaphore((configs and configs[0].get("max_concurrency")) or DEFAULT_BATCH_CONCURRENCY)
+
+        async def one(value: Any, its_config: RunnableConfig) -> Any:
+            async with slots:
+                try:
+                    return await self.ainvoke(value, its_config)
+                except PlatformError as error:
+                    if return_exceptions:
+                        return error
+                    raise
+
+        runs = [asyncio.create_task(one(*pair)) for pair in zip(inputs, configs, strict=True)]
+        try:
+            return list(await asyncio.gather(*runs))
+        finally:
+            for run in runs:
+                run.cancel()
+            await asyncio.gather(*runs, return_exceptions=True)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """As `ainvoke`, from synchronous code in any thread."""
+        return bridge.call(self.ainvoke(input, config), self._home)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any | None) -> Iterator[Any]:
+        """As `astream`, from synchronous code in any thread."""
+        return bridge.iterate(lambda: self.astream(input, config), self._home)
+
+    def batch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any | None,
+    ) -> list[Any]:
+        """As `abatch`, from synchronous code in any thread."""
+        return bridge.call(self.abatch(inputs, config, return_exceptions=return_exceptions), self._home)
+
+    async def _chunks(self, value: Any) -> AsyncGenerator[Any, None]:
+        form, run = self._form(), _new_run()
+        async with aclosing(self._steps(value, run)) as deltas:
+            async for delta in deltas:
+                if (chunk := form.chunk(delta)) is not None:
+                    yield chunk
+                if delta.final is not None and (rest := form.rest(form.whole(delta.final, run))) is not None:
+                    yield rest
+
+    async def _steps(self, value: Any, run: RequestContext) -> AsyncGenerator[Delta, None]:
+        """Step through the capability's own code, unobserved, and see that it ends with a final delta."""
+        deltas = cast("AsyncGenerator[Delta, None]", self._answer(self.parse(value)))
+        outer = current()
+        finished = False
+        try:
+            while not finished:
+                # set for each step and not across yields: between two steps the consumer's own context runs
+                with serving(run), _unobserved():
+                    delta = await anext(deltas, None)
+                if delta is None:
+                    break
+                finished = delta.final is not None
+                yield delta
+        except PlatformError:
+            raise
+        except Exception as error:
+            log.exception("capability.failed", capability=self.name, error=type(error).__name__)
+            raise Internal("The platform failed to answer; the log says why.") from error
+        finally:
+            with serving(run), _unobserved():
+                await deltas.aclose()
+            _absorb(outer, run)
+        if not finished:
+            raise Internal("The answer ended before it was complete.", context={"capability": self.name})
+
+
+class _Observer:
+    """Tells the caller's callbacks of the root run."""
+
+    def __init__(self, root: OpaqueRoot, value: Any, config: RunnableConfig | None) -> None:
+        self._root, self._value, self._config = root, value, ensure_config(config)
+        self._run: Any = None
+
+    async def start(self) -> None:
+        manager = get_async_callback_manager_for_config(self._config)
+        self._run = await manager.on_chain_start(
+            None,
+            self._value,
+            name=self._config.get("run_name") or self._root.get_name(),
+            run_id=self._config.pop("run_id", None),
+        )
+
+    async def failed(self, error: BaseException) -> None:
+        await self._run.on_chain_error(error)
+
+    async def ended(self, output: Any) -> None:
+        await self._run.on_chain_end(output)
+
+
+@contextmanager
+def _unobserved() -> Iterator[None]:
+    """Runs started in the block inherit no callbacks, tags or metadata from the caller's run."""
+    token = var_child_runnable_config.set(None)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
+
+
+def _new_run() -> RequestContext:
+    """A context for one run: of a batch, each input's accounting stays its own."""
+    outer = current()
+    return RequestContext(request_id=outer.request_id, principal=outer.principal)
+
+
+def _absorb(request: RequestContext, run: RequestContext) -> None:
+    """Add a run's accounting to its request's."""
+    request.model, request.provider = run.model or request.model, run.provider or request.provider
+    request.attempts += run.attempts
+    request.usage.add(run.usage)
+    request.provider_s += run.provider_s
+    request.cost_usd = None if request.cost_usd is None or run.cost_usd is None else request.cost_usd + run.cost_usd
+
+
+def invalid_input(error: ValidationError) -> InvalidRequest:
+    """Pydantic's error as the platform's: the first problem's field and reason, never the value."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    field = ".".join(str(part) for part in problems[0]["loc"])
+    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    reason = problems[0]["msg"].removeprefix("Value error, ")
+    return InvalidRequest(f"{field}: {reason}{more}" if field else f"{reason}{more}", param=field or None)
