@@ -192,7 +192,7 @@ class Directory:
         except (FileNotFoundError, NotADirectoryError):
             pass
         finally:
-            shutil.rmtree(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)  # what a late write still adds is swept at the next start
 
     def _sweep(self) -> None:
         """Remove what processes that were killed while writing left behind."""
