@@ -18,9 +18,12 @@ class DocumentState(StrEnum):
     PROCESSING = "processing"
     READY = "ready"
     FAILED = "failed"
+    DELETING = "deleting"
 
 
 class Collection(SQLModel, table=True):
+    """A collection that is being deleted has given its name away, and goes with its content."""
+
     """A named set of documents that are searched together. `settings` overrides retrieval defaults."""
 
     __tablename__ = "collections"
@@ -33,6 +36,7 @@ class Collection(SQLModel, table=True):
     settings: dict[str, Any] = json_object()
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
+    deleted_at: datetime | None = moment()
 
 
 class Document(SQLModel, table=True):
@@ -41,6 +45,8 @@ class Document(SQLModel, table=True):
     `revision` counts contents; a job works on the revision that it was given and leaves a newer one alone.
     `pipeline` fingerprints loader, splitter and embedding model: unchanged content under another pipeline is read again.
     `indexed_revision` is the revision whose chunks the stores hold; 0 for none.
+    `leased_until` is when a worker's sign of life runs out, or, without a `lease`, when the next try may begin.
+    A row that is being deleted has given its name away, and goes once stores and files have let go of its content.
     """
 
     __tablename__ = "documents"
@@ -70,4 +76,5 @@ class Document(SQLModel, table=True):
     job_id: str | None = Field(default=None, max_length=64, index=True, description="the job that brings this revision in")
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
+    lease: str | None = Field(default=None, max_length=32, description="who works on it: random, new for each try")
     leased_until: datetime | None = moment(index=True)

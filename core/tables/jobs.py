@@ -38,6 +38,7 @@ class Job(SQLModel, table=True):
     arguments: dict[str, Any] = json_object()
     done: int = 0
     total: int = 0
+    failed: int = Field(default=0, description="of those that are done")
     errors: list[dict[str, Any]] = json_list()
     created_at: datetime = created_now()
     started_at: datetime | None = moment()

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.Column("created_at", core.database.UTCDateTime(), nullable=False),
         sa.Column("updated_at", core.database.UTCDateTime(), nullable=False),
+        sa.Column("deleted_at", core.database.UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("tenant", "name"),
     )
@@ -83,6 +84,7 @@ def upgrade() -> None:
         sa.Column("arguments", sa.JSON(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
         sa.Column("errors", sa.JSON(), nullable=False),
         sa.Column("created_at", core.database.UTCDateTime(), nullable=False),
         sa.Column("started_at", core.database.UTCDateTime(), nullable=True),
@@ -143,6 +145,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.String(64), nullable=True),
         sa.Column("created_at", core.database.UTCDateTime(), nullable=False),
         sa.Column("updated_at", core.database.UTCDateTime(), nullable=False),
+        sa.Column("lease", sa.String(32), nullable=True),
         sa.Column("leased_until", core.database.UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["collection_id"], ["collections.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
