@@ -74,7 +74,7 @@ class Passage:
 class VectorStore(Protocol):
     """Vectors with their chunks, by collection id. Thread-safe. All calls block: run them off the event loop.
 
-    `filter` maps attribute names to exact values, all of which must hold; None holds for all.
+    `filter` maps attribute names to exact values, all of which must hold; None holds for all (see `retrievers.filters`).
     """
 
     #: False where only one process may open it at a time.
@@ -94,6 +94,10 @@ class VectorStore(Protocol):
 
     def get(self, collection_id: str, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
+        ...
+
+    def similarities(self, collection_id: str, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
+        """The cosine similarity of the named chunks to `vector`; those that are not there are left out."""
         ...
 
     def delete_document(self, collection_id: str, document_id: str, *, keep_revision: int | None = None) -> None:

@@ -1,0 +1,149 @@
+"""Brings one document's content into the stores: read, parse, split, embed, upsert."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+
+from core.errors import Unavailable
+from core.settings import Settings
+from core.tables import Document
+from retrievers import lexical, splitting
+from retrievers.base import Chunk, LoadedDocument
+
+if TYPE_CHECKING:
+    from retrievers.library import Resources
+
+log = structlog.get_logger(__name__)
+
+#: Chunks that are embedded in one call, and that one call to the store carries.
+_EMBEDDED_AT_ONCE = 32
+_STORED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """What a document's row says once its content is in the stores. `text_key` is the extracted text, UTF-8, in the file
+    store: citations are offsets into it. `pages` is None without pages."""
+
+    chunks: int
+    characters: int
+    pages: int | None
+    media_type: str
+    text_key: str
+
+
+class Indexer:
+    """Belongs to no event loop; blocking work runs in threads or in the parser's child process."""
+
+    def __init__(self, settings: Settings, resources: "Resources") -> None:
+        self._settings = settings
+        self._resources = resources
+
+    def pipeline_fingerprint(self) -> str:
+        """Changes when the same content would give other chunks or vectors: splitter, sizes, embedding model, lexical index."""
+        retrieval = self._settings.retrieval
+        parts = (
+            splitting.VERSION,
+            lexical.VERSION,
+            str(retrieval.chunk_tokens),
+            str(retrieval.chunk_overlap_tokens),
+            retrieval.store,
+            self._resources.models.embedding_name(),
+        )
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    async def index(self, document: Document) -> IndexedDocument:
+        """Put the content of `document.revision` into the stores, beside that of `indexed_revision`, which stays until
+        `retire` is called. May be repeated, also after it was cut short at any point.
+
+        A search finds the new chunks once the row's `indexed_revision` says so. Set it in the transaction that marks the
+        document as ready, then call `retire`.
+
+        Raises:
+            UnreadableFile: the content cannot be used (narrower codes say why); trying again does not help.
+            Unavailable: a store did not take what it was given.
+        """
+        from retrievers.parsing import parse
+
+        resources = self._resources
+        collection_id, document_id, revision = document.collection_id, document.id, document.revision
+        original = await resources.files.get(document.file_key)
+        loaded = await parse(original, document.name, settings=self._settings)
+        del original
+        text_key = f"{collection_id}/{document_id}/{revision}/text"
+        await resources.files.put(text_key, loaded.text.encode())
+        chunks = await asyncio.to_thread(self._split, document, loaded)
+        # what an interrupted try has left, and with the same revision in the stores all of it
+        kept = document.indexed_revision if document.indexed_revision not in (0, revision) else None
+        await self._forget(collection_id, document_id, kept)
+        for first in range(0, len(chunks), _STORED_AT_ONCE):
+            await self._store(collection_id, chunks[first : first + _STORED_AT_ONCE])
+        await asyncio.to_thread(resources.lexical.upsert, collection_id, chunks)
+        log.info(
+            "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=len(loaded.text)
+        )
+        return IndexedDocument(
+            chunks=len(chunks),
+            characters=len(loaded.text),
+            pages=loaded.pages,
+            media_type=loaded.media_type,
+            text_key=text_key,
+        )
+
+    async def retire(self, document: Document) -> None:
+        """Delete the chunks of all revisions but the row's `indexed_revision` (all of them where it is 0). May be repeated."""
+        await self._forget(document.collection_id, document.id, document.indexed_revision or None)
+
+    async def forget(self, collection_id: str, document_id: str) -> None:
+        """Delete all chunks of a document from the stores. May be repeated."""
+        await self._forget(collection_id, document_id, None)
+
+    async def forget_collection(self, collection_id: str) -> None:
+        """Delete all chunks of a collection from the stores. May be repeated."""
+        await asyncio.to_thread(self._resources.store.delete_collection, collection_id)
+        await asyncio.to_thread(self._resources.lexical.delete_collection, collection_id)
+
+    async def _forget(self, collection_id: str, document_id: str, keep_revision: int | None) -> None:
+        store, words = self._resources.store, self._resources.lexical
+        await asyncio.to_thread(store.delete_document, collection_id, document_id, keep_revision=keep_revision)
+        await asyncio.to_thread(words.delete_document, collection_id, document_id, keep_revision=keep_revision)
+
+    def _split(self, document: Document, loaded: LoadedDocument) -> list[Chunk]:
+        return splitting.split(
+            replace(loaded, attributes={**loaded.attributes, **document.attributes}),
+            document_id=document.id,
+            name=document.name,
+            revision=document.revision,
+            tokens_of=self._resources.models.embedding_tokens,
+            max_tokens=self._settings.retrieval.chunk_tokens,
+            overlap=self._settings.retrieval.chunk_overlap_tokens,
+        )
+
+    async def _store(self, collection_id: str, chunks: Sequence[Chunk]) -> None:
+        """Embed and upsert; what the store has not taken is given to it once more."""
+        store, embeddings = self._resources.store, self._resources.models.embeddings()
+        vectors: list[list[float]] = []
+        for first in range(0, len(chunks), _EMBEDDED_AT_ONCE):
+            texts = [embedded_text(chunk) for chunk in chunks[first : first + _EMBEDDED_AT_ONCE]]
+            vectors += await asyncio.to_thread(embeddings.embed_documents, texts)
+        matrix = np.asarray(vectors, dtype=np.float32)
+        ids = [chunk.id for chunk in chunks]
+        await asyncio.to_thread(store.upsert, collection_id, chunks, matrix)
+        for _ in range(2):
+            stored = {chunk.id for chunk in await asyncio.to_thread(store.get, collection_id, ids)}
+            lost = [number for number, chunk_id in enumerate(ids) if chunk_id not in stored]
+            if not lost:
+                return
+            log.warning("store.lost_chunks", collection_id=collection_id, chunks=len(lost))
+            await asyncio.to_thread(store.upsert, collection_id, [chunks[number] for number in lost], matrix[lost])
+        raise Unavailable("The vector store does not keep what it is given.", code="store_unavailable")
+
+
+def embedded_text(chunk: Chunk) -> str:
+    """What is embedded of a chunk: its context, then its text."""
+    return f"{chunk.context}\n\n{chunk.text}" if chunk.context else chunk.text

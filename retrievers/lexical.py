@@ -1,0 +1,233 @@
+"""BM25 over chunks, on tantivy: one index for each collection, so that a collection's word statistics are its own.
+
+The indexes live below `lexical/` in the data directory. A change is found by the next search after the call that made it.
+"""
+
+import re
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.settings import Settings
+from retrievers import filters
+from retrievers.base import Chunk
+
+if TYPE_CHECKING:
+    import tantivy
+    from tantivy import TextAnalyzer
+
+#: A change of the schema or of the analysis needs another directory, and the documents to be indexed again.
+VERSION = "1"
+#: Bytes that a writer buffers; tantivy's least is 15,000,000 a thread.
+_WRITER_BYTES = 15_000_000
+_MOST_QUERY_TERMS = 256
+_COLLECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+#: Scripts written without blanks between words: each character is indexed as a word.
+_UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
+
+
+@dataclass(slots=True)
+class _Opened:
+    index: "tantivy.Index"
+    #: One writer at a time; searches need no lock.
+    writing: threading.Lock = field(default_factory=threading.Lock)
+
+
+class LexicalIndex:
+    """Thread-safe. All calls block; a search takes well under a millisecond, a change some ten."""
+
+    def __init__(self, settings: Settings) -> None:
+        import tantivy
+
+        self._tantivy = tantivy
+        self._directory = settings.path("lexical", f"v{VERSION}")
+        self._opened: dict[str, _Opened] = {}
+        self._lock = threading.Lock()
+        self._analyzer = self._new_analyzer()
+
+    def upsert(self, collection_id: str, chunks: Sequence[Chunk]) -> None:
+        """Insert or replace by chunk id; may be repeated."""
+        if not chunks:
+            return
+        with self._writer(collection_id, create=True) as writer:
+            if writer is None:
+                return
+            for chunk in chunks:
+                writer.delete_documents_by_term("id", chunk.id)
+                document = self._tantivy.Document()
+                document.add_text("id", chunk.id)
+                document.add_text("document_id", chunk.document_id)
+                document.add_text("revision", _revision_term(chunk.document_id, chunk.revision))
+                document.add_text("text", _spaced(chunk.text))
+                document.add_text("context", _spaced(chunk.context))
+                for term in filters.terms(chunk):
+                    document.add_text("filter", term)
+                writer.add_document(document)
+
+    def search(
+        self, collection_id: str, query: str, limit: int, filter: Mapping[str, Any] | None = None
+    ) -> list[tuple[str, float]]:
+        """The ids of the chunks that share words with the query, with their BM25 score, best first."""
+        opened = self._open(collection_id)
+        parsed = self._query(opened, query) if opened and limit > 0 else None
+        if opened is None or parsed is None:
+            return []
+        tantivy = self._tantivy
+        clauses = [(tantivy.Occur.Must, parsed)]
+        for name, value in (filter or {}).items():
+            term = tantivy.Query.term_query(opened.index.schema, "filter", filters.term(name, value), "basic")
+            clauses.append((tantivy.Occur.Must, tantivy.Query.const_score_query(term, 0.0)))
+        searcher = opened.index.searcher()
+        hits = searcher.search(tantivy.Query.boolean_query(clauses), limit, count=False).hits
+        return [(str(searcher.doc(address).get_first("id")), float(score)) for score, address in hits]
+
+    def weights(self, collection_id: str, text: str) -> dict[str, float]:
+        """The words of a text as they are indexed, each with how much it tells in this collection (inverse document
+        frequency as BM25 has it, in nats). Words in no chunk weigh most."""
+        import math
+
+        words = dict.fromkeys(self.words(text))
+        opened = self._open(collection_id)
+        if opened is None:
+            return dict.fromkeys(words, 0.0)
+        searcher = opened.index.searcher()
+        total = searcher.num_docs
+        weighed = {}
+        for word in words:
+            # a word in the headings alone counts as well
+            found = max(searcher.doc_freq("text", word), searcher.doc_freq("context", word))
+            weighed[word] = math.log(1 + (max(total - found, 0) + 0.5) / (found + 0.5))
+        return weighed
+
+    def words(self, text: str) -> list[str]:
+        """The words of a text as they are indexed: lower case, stemmed, without stop words."""
+        return list(self._analyzer.analyze(_spaced(text)))
+
+    def delete_document(self, collection_id: str, document_id: str, *, keep_revision: int | None = None) -> None:
+        """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
+        tantivy = self._tantivy
+        with self._writer(collection_id, create=False) as writer:
+            if writer is None:
+                return
+            if keep_revision is None:
+                writer.delete_documents_by_term("document_id", document_id)
+                return
+            schema = self._opened[collection_id].index.schema
+            kept = _revision_term(document_id, keep_revision)
+            writer.delete_documents_by_query(
+                tantivy.Query.boolean_query(
+                    [
+                        (tantivy.Occur.Must, tantivy.Query.term_query(schema, "document_id", document_id, "basic")),
+                        (tantivy.Occur.MustNot, tantivy.Query.term_query(schema, "revision", kept, "basic")),
+                    ]
+                )
+            )
+
+    def delete_collection(self, collection_id: str) -> None:
+        """Delete all its chunks. No error where there is no such collection."""
+        with self._lock:
+            opened = self._opened.pop(collection_id, None)
+        if opened:
+            with opened.writing:
+                shutil.rmtree(self._path(collection_id), ignore_errors=True)
+        else:
+            shutil.rmtree(self._path(collection_id), ignore_errors=True)
+
+    def count(self, collection_id: str, document_id: str | None = None) -> int:
+        """How many chunks a collection, or one of its documents, has."""
+        opened = self._open(collection_id)
+        if opened is None:
+            return 0
+        searcher = opened.index.searcher()
+        if document_id is None:
+            return int(searcher.num_docs)
+        query = self._tantivy.Query.term_query(opened.index.schema, "document_id", document_id, "basic")
+        return int(searcher.search(query, 1).count)  # type: ignore[attr-defined]  # missing in tantivy's stub (0.27)
+
+    def close(self) -> None:
+        """Forget what is open; may be called again. Every change is on disk already."""
+        with self._lock:
+            self._opened.clear()
+
+    @contextmanager
+    def _writer(self, collection_id: str, *, create: bool) -> "Iterator[tantivy.IndexWriter | None]":
+        """A writer whose changes are committed at the end of the block, dropped when it raises; None without an index."""
+        opened = self._open(collection_id, create=create)
+        if opened is None:
+            yield None
+            return
+        with opened.writing:
+            writer = opened.index.writer(_WRITER_BYTES, 1)
+            try:
+                yield writer
+                writer.commit()
+            finally:
+                # waits for merges and lets go of the index's lock; uncommitted changes are gone
+                writer.wait_merging_threads()
+            opened.index.reload()
+
+    def _open(self, collection_id: str, *, create: bool = False) -> _Opened | None:
+        with self._lock:
+            if collection_id in self._opened:
+                return self._opened[collection_id]
+            path = self._path(collection_id)
+            if not create and not path.is_dir():
+                return None
+            path.mkdir(parents=True, exist_ok=True)
+            index = self._tantivy.Index(self._schema(), path=str(path))
+            index.register_tokenizer("words", self._new_analyzer())
+            index.config_reader("manual")
+            index.reload()
+            self._opened[collection_id] = _Opened(index)
+            return self._opened[collection_id]
+
+    def _path(self, collection_id: str) -> Path:
+        if not _COLLECTION_ID.fullmatch(collection_id):
+            raise ValueError("no collection id")
+        return self._directory / collection_id
+
+    def _schema(self) -> "tantivy.Schema":
+        builder = self._tantivy.SchemaBuilder()
+        builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+        for name in ("document_id", "revision", "filter"):
+            builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+        # two fields: a word in the title or a heading tells more than one word among many
+        for name in ("text", "context"):
+            builder.add_text_field(name, tokenizer_name="words", index_option="freq")
+        return builder.build()
+
+    def _new_analyzer(self) -> "TextAnalyzer":
+        tantivy = self._tantivy
+        builder: Any = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        for step in (
+            tantivy.Filter.remove_long(64),
+            tantivy.Filter.lowercase(),
+            tantivy.Filter.ascii_fold(),
+            tantivy.Filter.stopword("english"),
+            tantivy.Filter.stemmer("english"),
+        ):
+            builder = builder.filter(step)
+        analyzer: TextAnalyzer = builder.build()
+        return analyzer
+
+    def _query(self, opened: _Opened, query: str) -> "tantivy.Query | None":
+        tantivy = self._tantivy
+        clauses = []
+        for word, times in Counter(self.words(query)).most_common(_MOST_QUERY_TERMS):
+            for name in ("text", "context"):
+                term = tantivy.Query.term_query(opened.index.schema, name, word, "freq")
+                clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(term, float(times))))
+        return tantivy.Query.boolean_query(clauses) if clauses else None
+
+
+def _spaced(text: str) -> str:
+    return _UNSPACED.sub(r" \1 ", text)
+
+
+def _revision_term(document_id: str, revision: int) -> str:
+    return f"{document_id}:{revision}"

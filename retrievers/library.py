@@ -1,0 +1,82 @@
+"""All of retrieval, composed: what a process shares, and what each event loop builds on it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.files import Files
+from core.settings import Settings
+from retrievers import STORES
+from retrievers.base import VectorStore
+from retrievers.lexical import LexicalIndex
+
+if TYPE_CHECKING:
+    from providers.models import Models
+
+    from core.database import Database
+    from core.queue import Queue
+    from retrievers.collections import Collections
+    from retrievers.documents import Documents
+    from retrievers.indexing import Indexer
+    from retrievers.search import Searcher
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a process opens once and all of its event loops share. Thread-safe."""
+
+    store: VectorStore
+    lexical: LexicalIndex
+    files: Files
+    models: "Models"
+
+    def close(self) -> None:
+        """Close the stores, not the models, which are the opener's. May be called again."""
+        self.lexical.close()
+        self.store.close()
+
+
+def open_resources(settings: Settings, models: "Models") -> Resources:
+    """Open the stores. Blocks for a second or more: the store's SDK is loaded.
+
+    Raises:
+        Conflict: `store_not_shareable`: another process has the embedded store open.
+        Unavailable: a store does not answer.
+    """
+    store: Any = STORES.load(settings.retrieval.store)(settings)
+    try:
+        return Resources(store=store, lexical=LexicalIndex(settings), files=Files(settings), models=models)
+    except BaseException:
+        store.close()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Collections, documents and search on one event loop."""
+
+    settings: Settings
+    database: "Database"
+    resources: Resources
+    collections: "Collections"
+    documents: "Documents"
+    searcher: "Searcher"
+    indexer: "Indexer"
+
+    @classmethod
+    def build(cls, settings: Settings, database: "Database", resources: Resources, queue: "Queue") -> "Library":
+        """Cheap: nothing is opened. `database` belongs to the event loop that will use the library."""
+        from retrievers.collections import Collections
+        from retrievers.documents import Documents
+        from retrievers.indexing import Indexer
+        from retrievers.search import Searcher
+
+        indexer = Indexer(settings, resources)
+        return cls(
+            settings=settings,
+            database=database,
+            resources=resources,
+            collections=Collections(database, indexer),
+            documents=Documents(settings, database, resources.files, indexer, queue),
+            searcher=Searcher(database, resources),
+            indexer=indexer,
+        )

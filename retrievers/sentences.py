@@ -1,0 +1,100 @@
+"""Where sentences, lines and paragraphs end in a text: the places at which it may be cut and the units that are quoted."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: Abbreviations whose full stop does not end a sentence (lower case, without the stop).
+_ABBREVIATIONS = frozenset(
+    re.findall(
+        r"\S+",
+        "al approx ca cf co corp dept dr e.g eg eq etc fig figs i.e ie inc jr ltd max min mr mrs ms no nos p pp prof ref sec "
+        "sr st u.s vol vs z.b bzw",
+    )
+)
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_`]*(?=\s)|[。！？]+[」』”’]*")
+_LAST_WORD = re.compile(r"([^\s(\[\"'“]+)$")
+_PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+#: A line that stands for itself: a heading, list item, table row, numbered item, or a rule.
+_STANDING_LINE = re.compile(r"[ \t]*(?:#{1,6}[ \t]|[-*+•‣–][ \t]|\d{1,3}[.)][ \t]|\||>|```|~~~|[-=*_]{3,}[ \t]*$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A sentence or a standing line, `text[start:end]` without blanks around it. `paragraph` numbers its paragraph."""
+
+    start: int
+    end: int
+    paragraph: int
+    #: True where a line of its own begins here.
+    line: bool
+
+
+def units(text: str, start: int = 0, end: int | None = None, *, lines: bool = False) -> list[Unit]:
+    """The units of `text[start:end]` in order, as offsets into `text`. `lines` makes every line a unit (code, tables)."""
+    end = len(text) if end is None else end
+    found: list[Unit] = []
+    position = start
+    number = 0
+    while position < end:
+        blank = _PARAGRAPH.search(text, position, end)
+        stop = blank.start() if blank else end
+        for first, last in _blocks(text, position, stop, lines):
+            new_line = True
+            for a, b in [(first, last)] if lines else _sentences(text, first, last):
+                while a < b and text[a].isspace():
+                    a += 1
+                while b > a and text[b - 1].isspace():
+                    b -= 1
+                if a < b:
+                    found.append(Unit(a, b, number, new_line))
+                    new_line = False
+        number += 1
+        position = blank.end() if blank else end
+    return found
+
+
+def _blocks(text: str, start: int, end: int, lines: bool) -> Iterator[tuple[int, int]]:
+    """A paragraph's lines, those that continue a sentence joined."""
+    block = start
+    position = start
+    while position < end:
+        newline = text.find("\n", position, end)
+        following = end if newline < 0 else newline + 1
+        if following < end and (lines or _STANDING_LINE.match(text, following, end) or _is_heading(text, block, following)):
+            yield block, following
+            block = following
+        position = following
+    if block < end:
+        yield block, end
+
+
+def _is_heading(text: str, start: int, end: int) -> bool:
+    return text.startswith("#", start) and "\n" not in text[start : end - 1]
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    first = start
+    for match in _SENTENCE_END.finditer(text, start, end):
+        if match.end() >= end or not _ends_sentence(text, first, match):
+            continue
+        yield first, match.end()
+        first = match.end()
+    if first < end:
+        yield first, end
+
+
+def _ends_sentence(text: str, first: int, match: re.Match[str]) -> bool:
+    if match.group()[0] != ".":
+        return True
+    word = _LAST_WORD.search(text, max(first, match.start() - 40), match.start())
+    if word:
+        last = word.group(1).lower()
+        if (
+            last in _ABBREVIATIONS
+            or (len(last) == 1 and last.isalpha())
+            or (last.isdigit() and len(last) <= 2 and word.start() == first)
+        ):
+            return False
+    following = text[match.end() :][:8].lstrip()
+    return not following or not following[0].islower()

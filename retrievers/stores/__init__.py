@@ -1,0 +1,1 @@
+"""Vector stores, one file each, behind `retrievers.base.VectorStore`."""

@@ -1,0 +1,224 @@
+"""Chroma, embedded: one Chroma collection for each collection id, cosine distance, in the data directory.
+
+One process may have it open: another would see the vectors as they were when it opened them, silently.
+"""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from core.errors import Conflict, Unavailable
+from core.settings import Settings
+from retrievers.base import Chunk, Vectors
+from retrievers.filters import RESERVED, Scalar
+
+#: Prefix of the metadata keys that carry a chunk's own attributes, so that these cannot shadow ours.
+_ATTRIBUTE = "attr."
+#: Below Chroma's bound of 5,461 rows a call (1.5.9).
+_BATCH = 1000
+
+
+class ChromaStore:
+    """`retrievers.base.VectorStore` on Chroma's embedded client.
+
+    Raises:
+        Conflict: `store_not_shareable`: another store has the directory open.
+    """
+
+    shareable = False
+
+    def __init__(self, settings: Settings) -> None:
+        import chromadb
+        from chromadb.config import Settings as ChromaSettings
+
+        self._lock_file = FileLock(settings.path("chroma.lock"))
+        try:
+            self._lock_file.acquire(timeout=0)
+        except Timeout:
+            raise Conflict(
+                "The embedded vector store is open in another process: stop that one, or set a store that several may share.",
+                code="store_not_shareable",
+            ) from None
+        try:
+            self._client: Any = chromadb.PersistentClient(
+                path=settings.path("chroma"), settings=ChromaSettings(anonymized_telemetry=False)
+            )
+        except BaseException:
+            self._lock_file.release()
+            raise
+        self._opened: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def upsert(self, collection_id: str, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        """Insert or replace by chunk id; may be repeated."""
+        if len(chunks) != len(vectors):
+            raise ValueError(f"{len(chunks)} chunks with {len(vectors)} vectors")
+        for first in range(0, len(chunks), _BATCH):
+            batch = chunks[first : first + _BATCH]
+            self._write(
+                collection_id,
+                ids=[chunk.id for chunk in batch],
+                embeddings=np.ascontiguousarray(vectors[first : first + _BATCH], dtype=np.float32),
+                documents=[chunk.text for chunk in batch],
+                metadatas=[_metadata(chunk) for chunk in batch],
+            )
+
+    def search(
+        self, collection_id: str, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
+    ) -> list[tuple[Chunk, float]]:
+        """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
+        collection = self._existing(collection_id)
+        if collection is None or limit < 1:
+            return []
+        found = collection.query(
+            query_embeddings=[vector],
+            n_results=limit,
+            where=_where(filter),
+            include=["documents", "metadatas", "distances"],
+        )
+        return [
+            (_chunk(chunk_id, text, metadata), 1.0 - distance)
+            for chunk_id, text, metadata, distance in zip(
+                found["ids"][0], found["documents"][0], found["metadatas"][0], found["distances"][0], strict=True
+            )
+        ]
+
+    def get(self, collection_id: str, chunk_ids: Sequence[str]) -> list[Chunk]:
+        """The chunks that are there, in the order asked for."""
+        collection = self._existing(collection_id)
+        if collection is None or not chunk_ids:
+            return []
+        found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["documents", "metadatas"])
+        by_id = {
+            chunk_id: _chunk(chunk_id, text, metadata)
+            for chunk_id, text, metadata in zip(found["ids"], found["documents"], found["metadatas"], strict=True)
+        }
+        return [by_id[chunk_id] for chunk_id in chunk_ids if chunk_id in by_id]
+
+    def similarities(self, collection_id: str, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
+        """The cosine similarity of the named chunks to `vector`; those that are not there are left out."""
+        collection = self._existing(collection_id)
+        if collection is None or not chunk_ids:
+            return {}
+        found = collection.get(ids=list(chunk_ids), include=["embeddings"])
+        if not found["ids"]:
+            return {}
+        matrix = np.asarray(found["embeddings"], dtype=np.float32)
+        cosines = matrix @ vector / np.maximum(np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector), 1e-12)
+        return dict(zip(found["ids"], map(float, cosines), strict=True))
+
+    def delete_document(self, collection_id: str, document_id: str, *, keep_revision: int | None = None) -> None:
+        """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
+        collection = self._existing(collection_id)
+        if collection is None:
+            return
+        where: dict[str, Any] = {"document_id": document_id}
+        if keep_revision is not None:
+            where = {"$and": [where, {"revision": {"$ne": keep_revision}}]}
+        # Chroma's delete(where=…) loads what it deletes, documents included: ask for the ids alone
+        ids = collection.get(where=where, include=[])["ids"]
+        for first in range(0, len(ids), _BATCH):
+            collection.delete(ids=ids[first : first + _BATCH])
+
+    def delete_collection(self, collection_id: str) -> None:
+        """Delete all its chunks. No error where there is no such collection."""
+        from chromadb.errors import NotFoundError
+
+        with self._lock:
+            self._opened.pop(collection_id, None)
+            try:
+                self._client.delete_collection(collection_id)
+            except NotFoundError:
+                return
+
+    def count(self, collection_id: str, document_id: str | None = None) -> int:
+        """How many chunks a collection, or one of its documents, has."""
+        collection = self._existing(collection_id)
+        if collection is None:
+            return 0
+        if document_id is None:
+            return int(collection.count())
+        return len(collection.get(where={"document_id": document_id}, include=[])["ids"])
+
+    def ping(self) -> None:
+        """Raises `core.errors.Unavailable` when the store does not answer."""
+        try:
+            self._client.heartbeat()
+        except Exception as error:
+            raise Unavailable("The vector store does not answer.", code="store_unavailable") from error
+
+    def close(self) -> None:
+        """Release the directory; may be called again."""
+        with self._lock:
+            self._opened.clear()
+            if self._lock_file.is_locked:
+                self._client.close()
+                self._lock_file.release()
+
+    def _existing(self, collection_id: str) -> Any:
+        """The Chroma collection; None where there is none."""
+        from chromadb.errors import NotFoundError
+
+        with self._lock:
+            if collection_id not in self._opened:
+                try:
+                    self._opened[collection_id] = self._client.get_collection(collection_id, embedding_function=None)
+                except NotFoundError:
+                    return None
+            return self._opened[collection_id]
+
+    def _write(self, collection_id: str, **rows: Any) -> None:
+        with self._lock:
+            if collection_id not in self._opened:
+                self._opened[collection_id] = self._client.get_or_create_collection(
+                    collection_id,
+                    embedding_function=None,
+                    configuration={"hnsw": {"space": "cosine", "ef_construction": 128, "ef_search": 128}},
+                )
+            collection = self._opened[collection_id]
+        collection.upsert(**rows)
+
+
+def _metadata(chunk: Chunk) -> dict[str, Scalar]:
+    metadata: dict[str, Scalar] = {
+        "document_id": chunk.document_id,
+        "document": chunk.document,
+        "revision": chunk.revision,
+        "start": chunk.start,
+        "end": chunk.end,
+        "context": chunk.context,
+        "attributes": json.dumps(dict(chunk.attributes), ensure_ascii=False, default=str),
+    }
+    if chunk.page is not None:
+        metadata["page"] = chunk.page
+    for name, value in chunk.attributes.items():
+        if isinstance(value, str | int | float | bool):
+            metadata[_ATTRIBUTE + name] = value
+    return metadata
+
+
+def _chunk(chunk_id: str, text: str | None, metadata: Mapping[str, Any]) -> Chunk:
+    return Chunk(
+        id=chunk_id,
+        document_id=metadata["document_id"],
+        document=metadata["document"],
+        revision=int(metadata["revision"]),
+        text=text or "",
+        start=int(metadata["start"]),
+        end=int(metadata["end"]),
+        page=int(metadata["page"]) if "page" in metadata else None,
+        context=metadata.get("context", ""),
+        attributes=json.loads(metadata.get("attributes", "{}")),
+    )
+
+
+def _where(filter: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    terms = [{name if name in RESERVED else _ATTRIBUTE + name: value} for name, value in (filter or {}).items()]
+    if not terms:
+        return None
+    return terms[0] if len(terms) == 1 else {"$and": terms}
