@@ -35,10 +35,11 @@ _INVOKE = {
     Scope.RAG_READ,
     Scope.JOBS_READ,
     Scope.MODELS_READ,
+    Scope.HEALTH_READ,
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.HEALTH_READ}),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE}),
     Role.USER: frozenset(_INVOKE),
 }
 

@@ -98,8 +98,9 @@ class LocalSettings(Section):
 class RequestLimits(Section):
     """What one request may be at most; above it the answer is 413 or 422."""
 
-    body_bytes: int = Field(4 * 2**20, gt=0, description="JSON body in bytes, uploads and images apart")
-    upload_bytes: int = Field(64 * 2**20, gt=0, description="multipart upload, or a body with images, in bytes")
+    body_bytes: int = Field(4 * 2**20, gt=0, description="JSON body in bytes")
+    upload_bytes: int = Field(64 * 2**20, gt=0, description="multipart upload in bytes")
+    inline_bytes: int = Field(24 * 2**20, gt=0, description="JSON body that carries images or documents, in bytes")
     json_depth: int = Field(64, gt=0, description="levels of nesting in a JSON body")
     batch: int = Field(50, gt=0, description="inputs of one /batch call")
     batch_concurrency: int = Field(8, gt=0, description="inputs of one /batch call that are answered at once")

@@ -1,0 +1,67 @@
+"""Keys and other secrets: how they are made, and the keyed hash under which alone they are stored."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from filelock import FileLock
+
+from core.settings import Settings
+
+KEY_PREFIX = "gk_"
+_SECRET_BYTES = 32
+_HINT_CHARACTERS = 7
+
+
+def new_key() -> str:
+    """A new key: 256 random bits after a prefix that secret scanners can look for."""
+    return KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def new_token() -> str:
+    """A new value for a cookie or a link: 256 random bits, safe in a URL."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def key_hint(key: str) -> str:
+    """What tells keys apart in a list: the first characters of a long key, nothing of a short one."""
+    return key[:_HINT_CHARACTERS] + "…" if len(key) >= 32 else "…"
+
+
+class Hasher:
+    """HMAC-SHA256 under the installation's secret, so that a stolen database opens nothing."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def digest(self, purpose: str, value: str) -> str:
+        """64 hexadecimal characters. The same value for another purpose gives another digest."""
+        return hmac.new(self._secret, f"{purpose}\0{value}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def load_secret(settings: Settings) -> bytes:
+    """The installation's secret: `GENAI_SECRET_KEY`, else a file in the data directory, made at first use.
+
+    Blocking. Several processes on one data directory get the same one.
+    """
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    path = settings.path("secret.key")
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            _write_private(path, secrets.token_bytes(_SECRET_BYTES))
+        return path.read_bytes()
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    partial = path.with_suffix(".new")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

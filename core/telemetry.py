@@ -1,0 +1,86 @@
+"""Logs: one line an event, JSON or pretty, each with the identifier of the request that it belongs to."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+from core.settings import LogSettings
+
+#: Libraries whose lines at "info" tell nothing that ours do not, or tell what must not be told (URLs with queries).
+_QUIET = (
+    "alembic",
+    "asyncio",
+    "chromadb",
+    "dramatiq",
+    "filelock",
+    "httpcore",
+    "httpx",
+    "openai",
+    "rapidocr",
+    "uvicorn",
+    "urllib3",
+)
+
+Event = MutableMapping[str, Any]
+
+
+def configure_logging(settings: LogSettings) -> None:
+    """Send structlog's and the standard library's records to standard error, in the format that the settings ask for.
+
+    Tracebacks carry no local variables and no values of validation errors: both could hold a prompt or a key.
+    """
+    pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Any] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if pretty
+        else [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False, max_frames=20)),
+            _without_values,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _named_event],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(True)
+
+
+def _named_event(logger: logging.Logger, _method: str, event: Event) -> Event:
+    """A foreign record's sentence goes into a field; its event name is its logger's."""
+    event["message"] = event.get("event")
+    event["event"] = getattr(logger, "name", None) or "log"
+    return event
+
+
+def _without_values(_logger: Any, _method: str, event: Event) -> Event:
+    """Validation errors print what they were given: keep their type and place, drop their text."""
+    exceptions = event.get("exception")
+    if isinstance(exceptions, list):
+        for exception in exceptions:
+            if isinstance(exception, dict) and "Validation" in str(exception.get("exc_type")):
+                exception["exc_value"] = "(not logged)"
+    return event

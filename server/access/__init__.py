@@ -1,0 +1,1 @@
+"""Who may come in: keys, browser sessions and sign-in links."""

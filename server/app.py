@@ -1,0 +1,46 @@
+"""The application: middleware, error shape, routes, LangServe, pages."""
+
+from importlib import import_module
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from server import error_responses
+from server.auth import Authentication
+from server.body import BodyGuard
+from server.edge import Edge
+from server.idempotency import Idempotency
+from server.openapi import describe_api
+from server.routes import ROUTERS
+from server.state import State
+
+STATIC = Path(__file__).parent / "pages" / "static"
+
+
+def create_app(state: State) -> FastAPI:
+    """Build the application around a running state. Blocking: LangServe makes many models; run it in a thread."""
+    app = FastAPI(title="GenAI Platform", openapi_url=None, docs_url=None, redoc_url=None, separate_input_output_schemas=False)
+    app.state.platform = state
+    error_responses.install(app)
+    for name in ROUTERS:
+        app.include_router(import_module(f"server.routes.{name}").router)
+    _serve_chains(app, state)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    describe_api(app)
+    # the last one added is the first one passed
+    app.add_middleware(Idempotency, database=state.database, hold_s=state.settings.timeouts.total + 60)
+    app.add_middleware(BodyGuard, limits=state.settings.limits)
+    app.add_middleware(Authentication, access=state.access)
+    app.add_middleware(Edge)
+    return app
+
+
+def _serve_chains(app: FastAPI, state: State) -> None:
+    from chains import CHAINS
+    from chains.spec import ChainDeps
+    from server.langserve_routes import register
+
+    deps = ChainDeps(settings=state.settings, models=state.models, library=state.library, conversations=state.conversations)
+    specs = {name: CHAINS.load(name) for name in CHAINS}
+    register(app, {name: (spec, spec.build(deps)) for name, spec in specs.items()})

@@ -1,0 +1,149 @@
+"""Authentication: no request but those to a few public addresses goes on without a principal."""
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from fastapi import Depends, Request
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope as ASGIScope, Send
+
+from core.context import RequestContext
+from core.errors import Forbidden, Unauthenticated
+from core.principals import Principal, Scope
+from server.access.access import Access
+from server.error_responses import as_platform_error, error_response
+from server.gate import admit
+
+COOKIE = "genai_session"
+SIGN_IN_PATH = "/signin"
+HEALTH_PATHS = ("/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready")
+_PUBLIC_PATHS = frozenset({SIGN_IN_PATH, "/favicon.ico", "/robots.txt", *HEALTH_PATHS})
+_PUBLIC_PREFIXES = ("/static/",)
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Authentication:
+    """ASGI middleware: puts the principal into the request's context, or refuses.
+
+    A credential in a header wins over the cookie. A browser that asks for a page is sent to the sign-in form. What changes
+    something by the cookie's authority must come from our own pages.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context: RequestContext = scope["state"]["context"]
+        public = is_public(scope["path"])
+        try:
+            context.principal = await self._principal(HTTPConnection(scope))
+            if context.principal.from_cookie:
+                refuse_foreign_origin(scope["method"], Headers(scope=scope))
+        except Exception as error:  # noqa: BLE001 - answered here in the error shape, whatever it is
+            if not public:
+                refusal = as_platform_error(error)
+                if isinstance(refusal, Unauthenticated) and wants_page(scope):
+                    await _to_sign_in(scope)(scope, receive, send)
+                else:
+                    await error_response(refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _principal(self, connection: HTTPConnection) -> Principal:
+        key = credential(connection.headers)
+        if key is not None:
+            principal = await self._access.by_key(key)
+            if principal is None:
+                raise Unauthenticated("The key is not valid, has expired or was revoked.", code="invalid_key")
+            return principal
+        if cookie := connection.cookies.get(COOKIE):
+            principal = await self._access.by_cookie(cookie)
+            if principal is not None:
+                return principal
+        raise Unauthenticated("Give a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+
+
+def credential(headers: Headers) -> str | None:
+    """The key that the headers carry; None without one.
+
+    Raises:
+        Unauthenticated: there is an `Authorization` header, but not of the kind `Bearer KEY`.
+    """
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        kind, _, key = authorization.partition(" ")
+        if kind.lower() != "bearer" or not key.strip():
+            raise Unauthenticated("The Authorization header must read `Bearer KEY`.", code="invalid_key")
+        return key.strip()
+    return headers.get("x-api-key")
+
+
+def refuse_foreign_origin(method: str, headers: Headers) -> None:
+    """Stop another site's page from acting with the cookie of ours.
+
+    Browsers send `Sec-Fetch-Site`, older ones `Origin`. A request with neither comes from no browser, and no other site can
+    make it send the cookie (the rule of Go's net/http CrossOriginProtection, 2025).
+
+    Raises:
+        Forbidden: `foreign_origin`.
+    """
+    if method in _SAFE_METHODS:
+        return
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        own = site in ("same-origin", "none")
+    else:
+        own = origin is None or urlsplit(origin).netloc == headers.get("host")
+    if not own:
+        raise Forbidden("The request comes from another site's page.", code="foreign_origin")
+
+
+def is_public(path: str) -> bool:
+    """Whether the address answers callers without a credential."""
+    return path in _PUBLIC_PATHS or path.startswith(_PUBLIC_PREFIXES)
+
+
+def wants_page(scope: ASGIScope) -> bool:
+    """Whether a person's browser is asking for a page to look at."""
+    return scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def local_path(target: str | None) -> str:
+    """`target` if it is a path of ours, else `/`: a sign-in link must not lead to another site."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or any(ord(c) < 32 for c in target):
+        return "/"
+    return target
+
+
+def _to_sign_in(scope: ASGIScope) -> RedirectResponse:
+    path = scope["path"]
+    return RedirectResponse(SIGN_IN_PATH if path == "/" else f"{SIGN_IN_PATH}?next={quote(path)}", 303)
+
+
+def request_context(request: Request) -> RequestContext:
+    """The context that `server.edge` opened for the request."""
+    context: RequestContext = request.state.context
+    return context
+
+
+def requires(scope: Scope) -> Any:
+    """A dependency that lets in principals who have `scope` and gives them: `Annotated[Principal, requires(Scope.…)]`."""
+
+    async def check(request: Request) -> Principal:
+        return admit(request_context(request), scope)
+
+    return Depends(check)
+
+
+async def _anybody(request: Request) -> Principal:
+    return request_context(request).principal
+
+
+#: A dependency that gives the principal, whatever their scopes; `ANONYMOUS` on public addresses.
+current_principal: Any = Depends(_anybody)

@@ -1,0 +1,208 @@
+"""Request bodies: how large, how deep and how odd they may be, decided before anything else looks at them."""
+
+import re
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.errors import InvalidRequest, MalformedJSON, PlatformError, TooLarge, UnsupportedMediaType
+from core.settings import RequestLimits
+from server.error_responses import error_response
+
+#: JSON values in one body. Fifty conversations of a hundred messages have 20,000; a million would cost pydantic gigabytes.
+MAX_JSON_VALUES = 50_000
+_FORM_PATHS = ("/signin", "/signout")
+_FORM_BYTES = 16 * 2**10
+_INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)")
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])|(,)', re.DOTALL)
+_STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\d[\d.eE+-]*)', re.DOTALL)
+_LONG_NUMBER = re.compile(rb"\d{18}")
+_MAX_INTEGER = 2**63
+
+
+class BodyGuard:
+    """ASGI middleware. JSON is read whole, checked and handed on; multipart is counted as it streams by."""
+
+    def __init__(self, app: ASGIApp, limits: RequestLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        has_body = headers.get("transfer-encoding") is not None or headers.get("content-length", "0") != "0"
+        try:
+            check_address(scope)
+            if not has_body:
+                await self._app(scope, receive, send)
+                return
+            kind = body_kind(headers, scope["path"])
+            limit = self._limit(kind, scope["path"])
+            if _declared_length(headers) > limit:
+                raise _too_large(limit)
+            if kind == "multipart":
+                await _count_while_passing(self._app, scope, receive, send, limit)
+                return
+            body = await _read_all(receive, limit)
+            if body is None:
+                return
+            if kind == "json" and body:
+                check_json(body, self._limits.json_depth)
+        except PlatformError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    def _limit(self, kind: str, path: str) -> int:
+        if kind == "form":
+            return _FORM_BYTES
+        if kind == "multipart":
+            return self._limits.upload_bytes
+        return self._limits.inline_bytes if _INLINE_FILES.match(path) else self._limits.body_bytes
+
+
+def check_address(scope: Scope) -> None:
+    """Refuse a path or query with what no database takes: NUL, or bytes that are no UTF-8.
+
+    Raises:
+        InvalidRequest: `invalid_address`.
+    """
+    if "\0" in scope["path"] or "\ufffd" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        raise InvalidRequest("The address holds characters that are not allowed.", code="invalid_address")
+    try:
+        scope["path"].encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("The address is not UTF-8.", code="invalid_address") from None
+
+
+def body_kind(headers: Headers, path: str) -> str:
+    """`json`, `multipart` or `form`. A body without a content type counts as JSON.
+
+    Raises:
+        UnsupportedMediaType: it is something else.
+    """
+    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return "json"
+    if media_type == "multipart/form-data":
+        return "multipart"
+    if media_type == "application/x-www-form-urlencoded" and path in _FORM_PATHS:
+        return "form"
+    raise UnsupportedMediaType("Send JSON with `Content-Type: application/json`; files as multipart/form-data.")
+
+
+def check_json(body: bytes, max_depth: int) -> None:
+    """Refuse JSON that is none, or that would hurt whoever reads it.
+
+    Raises:
+        MalformedJSON: syntax, lone surrogates, NaN or infinity, bytes that are no UTF-8; `json_too_deep`.
+        TooLarge: `json_too_large`, too many values.
+        InvalidRequest: `number_too_large`, an integer beyond 64 bits; `invalid_text`, a NUL character.
+    """
+    # counting bytes is cheap and mostly enough; only a body with many of them is walked through
+    opening = body.count(b"[") + body.count(b"{")
+    if opening > max_depth or opening + body.count(b",") > MAX_JSON_VALUES:
+        _check_structure(body, max_depth)
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedJSON(f"The body is not valid JSON: {error.msg} (at character {error.pos}).") from None
+    if _LONG_NUMBER.search(body):
+        for match in _STRING_OR_NUMBER.finditer(body):
+            number = match[1]
+            if number is not None and number.lstrip(b"-").isdigit() and (len(number) > 20 or abs(int(number)) >= _MAX_INTEGER):
+                raise InvalidRequest("A number in the body is beyond 64 bits.", code="number_too_large")
+    if b"\\u0000" in body and "\0" in _all_text(body):
+        raise InvalidRequest("A text in the body holds a NUL character.", code="invalid_text")
+
+
+def _check_structure(body: bytes, max_depth: int) -> None:
+    depth, values = 0, 1
+    for match in _STRUCTURE.finditer(body):
+        kind = match.lastindex
+        if kind == 1:
+            depth += 1
+            values += 1
+            if depth > max_depth:
+                raise MalformedJSON(f"The body is nested deeper than {max_depth} levels.", code="json_too_deep")
+        elif kind == 2:
+            depth -= 1
+        elif kind == 3:
+            values += 1
+        if values > MAX_JSON_VALUES:
+            raise TooLarge(f"The body holds more than {MAX_JSON_VALUES} values.", code="json_too_large")
+
+
+def _all_text(body: bytes) -> str:
+    """The body as text with its escapes of NUL undone: an escaped backslash before `u0000` is no NUL."""
+    return re.sub(r"\\(u0000|.)", lambda match: "\0" if match[1] == "u0000" else "", body.decode(), flags=re.DOTALL)
+
+
+async def _read_all(receive: Receive, limit: int) -> bytes | None:
+    """The whole body; None when the caller hung up before its end."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Gives the body once, then whatever the connection says: a disconnect."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return next_message
+
+
+async def _count_while_passing(app: ASGIApp, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+    """Run `app` on a body that is cut off at `limit`; the answer is then 413, whatever `app` made of the cut."""
+    size, started, refused = 0, False, False
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise _too_large(limit)
+        return message
+
+    async def watched(message: Message) -> None:
+        nonlocal started, refused
+        if size > limit and not started:
+            if not refused:
+                refused = True
+                await error_response(_too_large(limit))(scope, receive, send)
+            return
+        started = True
+        await send(message)
+
+    try:
+        await app(scope, counted, watched)
+    except TooLarge:
+        if started:
+            raise
+        if not refused:
+            await error_response(_too_large(limit))(scope, receive, send)
+
+
+def _declared_length(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes, the most that this address takes.", code="body_too_large")

@@ -1,0 +1,132 @@
+"""The first seconds: answers health at once, loads the platform in the background, and hands over to it.
+
+Nothing heavy is imported here: fastapi, langserve and what they bring take seconds.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from core.errors import PlatformError
+from core.settings import Settings
+from server.readiness import Readiness
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+_LIVE, _READY, _HEALTH = "/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health"
+_JSON = (b"content-type", b"application/json")
+_WAITING_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="1"><title>Starting…</title>
+<style>html{color-scheme:light dark}body{font:17px/1.5 system-ui;display:grid;place-content:center;min-height:90vh;text-align:center}
+p{opacity:.7}</style><body><h1>Starting…</h1><p>Still loading: %s. This page reloads by itself.</p></body></html>"""
+
+#: Called with the state and the base address once requests are served.
+Announce = Callable[[Any], Any]
+
+
+class Boot:
+    """The ASGI application that the server runs: a bare one until the real one has been built, then that one."""
+
+    def __init__(
+        self, settings: Settings, *, announce: Announce | None = None, give_up: Callable[[], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._announce = announce
+        self._give_up = give_up
+        self._readiness = Readiness()
+        self._app: ASGIApp | None = None
+        #: Why the start failed, in words for the terminal; None while it has not.
+        self.failure: str | None = None
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._answer_meanwhile(scope, send)
+
+    async def _live(self, receive: "Receive", send: "Send") -> None:
+        await receive()
+        stop = asyncio.Event()
+        work = asyncio.create_task(self._run(stop))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        stop.set()
+        if self._app is None:
+            work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        try:
+            async with self._platform() as (app, state):
+                self._app = app
+                if self._announce is not None:
+                    await self._announce(state)
+                await stop.wait()
+                self._app = None
+        except PlatformError as error:
+            self._fail(error.message, code=error.code, **error.context)
+        except Exception as error:  # the boundary: a start that fails ends the process, with its reason
+            self._fail(f"{type(error).__name__}: {error}", exc_info=True)
+
+    @asynccontextmanager
+    async def _platform(self) -> "AsyncIterator[tuple[ASGIApp, Any]]":
+        async with AsyncExitStack() as stack:
+            lifespan = await asyncio.to_thread(_import_lifespan)
+            state = await stack.enter_async_context(lifespan.running(self._settings, self._readiness))
+            with self._readiness.starting("application"):
+                app = await asyncio.to_thread(_build_app, state)
+            yield app, state
+
+    def _fail(self, reason: str, **facts: Any) -> None:
+        self.failure = reason
+        log.error("start.failed", **facts)
+        if self._give_up is not None:
+            self._give_up()
+
+    async def _answer_meanwhile(self, scope: "Scope", send: "Send") -> None:
+        path = scope["path"]
+        if path == _LIVE:
+            await _send(send, 200, [_JSON], json.dumps({"status": "live"}))
+        elif path in (_READY, _HEALTH):
+            await _send(send, 503 if path == _READY else 200, [_JSON], json.dumps(self._readiness.body()))
+        elif any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
+            html = _WAITING_PAGE % ", ".join(self._readiness.loading)
+            await _send(send, 503, [(b"content-type", b"text/html; charset=utf-8"), (b"retry-after", b"1")], html)
+        else:
+            error = {"code": "starting", "message": "The platform is still starting.", "request_id": None}
+            await _send(send, 503, [_JSON, (b"retry-after", b"1")], json.dumps({"error": error}))
+
+
+def _import_lifespan() -> Any:
+    import server.lifespan
+
+    return server.lifespan
+
+
+def _build_app(state: Any) -> Any:
+    from server.app import create_app
+
+    return create_app(state)
+
+
+async def _send(send: "Send", status: int, headers: list[tuple[bytes, bytes]], body: str) -> None:
+    headers = [*headers, (b"cache-control", b"no-store"), (b"content-length", str(len(body.encode())).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal something that is not a log line."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,108 @@
+"""The outermost layer of every request: its identifier, context, headers, log line, and an answer to what nobody caught."""
+
+import asyncio
+import re
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.context import RequestContext, serving
+from core.principals import ANONYMOUS
+from server.error_responses import as_platform_error, error_response
+
+log = structlog.get_logger()
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: What a proxy's log calls a request whose caller hung up (nginx).
+CLIENT_CLOSED_REQUEST = 499
+_QUIET_PATHS = ("/api/v1/health", "/static/")
+
+
+class Edge:
+    """ASGI middleware. A caller's `X-Request-ID` is kept when it is harmless, else one is made."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+        context = RequestContext(request_id=request_id, principal=ANONYMOUS)
+        scope.setdefault("state", {})["context"] = context
+        answer = _Answer(send, context)
+        with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, answer.send)
+            except asyncio.CancelledError:
+                answer.status = CLIENT_CLOSED_REQUEST
+                raise
+            except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller gets the error shape
+                shown = as_platform_error(error)
+                if answer.started:
+                    # the status is out: break the connection, so that the caller cannot take this for a whole answer
+                    log.warning("answer.broken_off", code=shown.code)
+                    raise BrokenOff from None
+                await error_response(shown)(scope, receive, answer.send)
+            finally:
+                _log(scope, context, answer.status)
+
+
+class BrokenOff(Exception):
+    """An answer that had begun cannot be finished. The server closes its connection."""
+
+
+class _Answer:
+    """Passes an answer on, with the platform's headers on it."""
+
+    def __init__(self, send: Send, context: RequestContext) -> None:
+        self._send = send
+        self._context = context
+        self.started = False
+        self.status = CLIENT_CLOSED_REQUEST
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started, self.status = True, message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self._context.request_id
+            headers.setdefault("x-content-type-options", "nosniff")
+            headers.setdefault("referrer-policy", "no-referrer")
+            headers.setdefault("cache-control", "no-store")
+            for name, value in call_headers(self._context).items():
+                headers[name] = value
+        await self._send(message)
+
+
+def call_headers(context: RequestContext) -> dict[str, str]:
+    """The `x-genai-*` headers of what is known by now; none before a model was called."""
+    if context.attempts == 0:
+        return {}
+    overhead_s = time.perf_counter() - context.started - context.provider_s
+    headers = {
+        "x-genai-model": context.model,
+        "x-genai-provider": context.provider,
+        "x-genai-attempts": str(context.attempts),
+        "x-genai-cost-usd": None if context.cost_usd is None else f"{context.cost_usd:f}",
+        "x-genai-overhead-ms": f"{max(0.0, overhead_s) * 1000:.1f}" if context.provider else None,
+    }
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def _log(scope: Scope, context: RequestContext, status: int) -> None:
+    """One line a request. Never the query: a sign-in link carries its token there."""
+    quiet = scope["path"].startswith(_QUIET_PATHS) and status < CLIENT_CLOSED_REQUEST
+    (log.debug if quiet else log.info)(
+        "request.finished",
+        method=scope["method"],
+        path=scope["path"][:200],
+        status=status,
+        ms=round((time.perf_counter() - context.started) * 1000, 1),
+        principal=context.principal.id,
+        **({"model": context.model, "tokens": context.usage.total_tokens} if context.attempts else {}),
+    )

@@ -1,0 +1,62 @@
+"""Cursor pagination, the same on every list.
+
+A service returns its rows with the position that the next page starts after (a string of its own making, None at the end);
+callers see it as an opaque cursor.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+
+from core.errors import InvalidRequest
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+_MAX_CURSOR = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """`limit` rows after the position `after`; None starts at the beginning."""
+
+    limit: int = DEFAULT_LIMIT
+    after: str | None = None
+
+
+def page_request(
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="rows of a page")] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(max_length=_MAX_CURSOR, description="`next_cursor` of the page before")] = None,
+) -> PageRequest:
+    """Read `limit` and `cursor` from the query.
+
+    Raises:
+        InvalidRequest: `invalid_cursor`, the cursor is not one that a list gave.
+    """
+    return PageRequest(limit, decode_cursor(cursor) if cursor else None)
+
+
+Paging = Annotated[PageRequest, Depends(page_request)]
+
+
+def page(rows: Sequence[Any], next_position: str | None) -> dict[str, Any]:
+    """A page's body: `{"results": […], "next_cursor": str or null}`."""
+    return {"results": list(rows), "next_cursor": encode_cursor(next_position) if next_position is not None else None}
+
+
+def encode_cursor(position: str) -> str:
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """Raises InvalidRequest (`invalid_cursor`) for anything that `encode_cursor` has not made."""
+    try:
+        position = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        if "\0" in position:
+            raise ValueError
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("The cursor is not one that this list gave.", code="invalid_cursor", param="cursor") from None
+    return position

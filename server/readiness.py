@@ -1,0 +1,40 @@
+"""What of the platform has started: shown by the health routes from the first moment on."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+#: Parts without which no request can be served, in the order in which they start.
+PARTS = ("application", "database", "broker", "store", "models")
+
+
+@dataclass(slots=True)
+class Readiness:
+    """Written by the start, read by the health routes. `failed` maps a part to a reason that is safe to show."""
+
+    waiting: list[str] = field(default_factory=lambda: list(PARTS))
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        return not self.waiting
+
+    @property
+    def loading(self) -> Sequence[str]:
+        return tuple(self.waiting)
+
+    def done(self, part: str) -> None:
+        if part in self.waiting:
+            self.waiting.remove(part)
+
+    @contextmanager
+    def starting(self, part: str) -> Iterator[None]:
+        """Mark `part` done at the end of the block; it stays among the waiting ones when the block raises."""
+        yield
+        self.done(part)
+
+    def body(self) -> dict[str, object]:
+        """What `/api/v1/health/ready` answers anybody."""
+        if self.ready:
+            return {"status": "ready"}
+        return {"status": "starting", "loading": list(self.waiting)}

@@ -1,0 +1,58 @@
+"""Health: whether the process lives, whether it can serve, and, for who has a key, how each part stands."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from core.principals import Principal, Scope
+from server.auth import current_principal
+from server.state import CurrentState, State
+
+router = APIRouter(prefix="/api/v1/health", tags=["operations"])
+
+#: Seconds that a part may take to answer.
+_PATIENCE_S = 2.0
+
+
+@router.get("/live", summary="Whether the process answers")
+async def live() -> dict[str, str]:
+    return {"status": "live"}
+
+
+@router.get("/ready", summary="Whether requests can be served; what is still loading")
+async def ready(state: CurrentState) -> Response:
+    return JSONResponse(state.readiness.body(), 200 if state.readiness.ready else 503)
+
+
+@router.get("", summary="The status; with a key, also of database, broker, store and models")
+async def health(state: CurrentState, principal: Annotated[Principal, current_principal]) -> dict[str, Any]:
+    """`status` is `ready`, `starting` or `degraded` (a part does not answer)."""
+    names = ("database", "broker", "store")
+    checks = await asyncio.gather(
+        _check(state.database.ping()), _check(state.queue.ping()), _check(asyncio.to_thread(_ping_store, state))
+    )
+    parts = dict(zip(names, checks, strict=True))
+    models = state.models.states()
+    body = dict(state.readiness.body())
+    if state.readiness.ready and any(part["status"] != "ready" for part in parts.values()):
+        body["status"] = "degraded"
+    if not principal.may(Scope.HEALTH_READ):
+        return {"status": body["status"]}
+    return {**body, **parts, "models": models}
+
+
+def _ping_store(state: State) -> None:
+    state.library.resources.store.ping()
+
+
+async def _check(answering: Awaitable[Any]) -> dict[str, str]:
+    try:
+        await asyncio.wait_for(answering, _PATIENCE_S)
+    except TimeoutError:
+        return {"status": "failed", "detail": f"no answer within {_PATIENCE_S:g} s"}
+    except Exception as error:  # noqa: BLE001 - a health check reports any failure as one
+        return {"status": "failed", "detail": type(error).__name__}
+    return {"status": "ready"}

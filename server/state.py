@@ -1,0 +1,41 @@
+"""What the running server holds: built in `server.lifespan`, reached by routes through `get_state`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from core.database import Database
+from core.queue import Queue
+from core.settings import Settings
+from server.access.access import Access
+from server.readiness import Readiness
+
+if TYPE_CHECKING:
+    from chains.conversations import Conversations
+    from providers.models import Models
+    from retrievers.library import Library
+
+
+@dataclass(slots=True)
+class State:
+    """Engines, clients and services of this process, on the server's event loop."""
+
+    settings: Settings
+    readiness: Readiness
+    database: Database
+    redis_url: str
+    queue: Queue
+    access: Access
+    models: "Models"
+    library: "Library"
+    conversations: "Conversations"
+
+
+def get_state(request: Request) -> State:
+    """The state of the server that answers `request`."""
+    state: State = request.app.state.platform
+    return state
+
+
+CurrentState = Annotated[State, Depends(get_state)]
