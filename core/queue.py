@@ -5,21 +5,28 @@ the transaction that they belong to has been committed.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import dramatiq
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = structlog.get_logger()
 
 NAMESPACE = "genai"
+#: The queue that documents to be read wait in.
+INGESTION = "ingestion"
 
 
 def redis_client(url: str) -> "Redis":
     """A synchronous client for `redis://`, `rediss://` or `unix://`."""
-    return Redis.from_url(url, socket_timeout=15, socket_connect_timeout=3, health_check_interval=30)
+    return Redis.from_url(
+        url, socket_timeout=15, socket_connect_timeout=3, health_check_interval=30, retry=Retry(NoBackoff(), 1)
+    )
 
 
 class Queue:
@@ -27,17 +34,33 @@ class Queue:
 
     def __init__(self, redis_url: str) -> None:
         self._client = redis_client(redis_url)
-        self._broker = RedisBroker(client=self._client, namespace=NAMESPACE, middleware=[])
+        self._broker = RedisBroker(client=self._client, namespace=NAMESPACE, middleware=[])  # type: ignore[no-untyped-call]
 
     async def send(self, actor: str, *args: Any, queue: str = "default", delay_ms: int | None = None) -> bool:
         """Enqueue one call of `actor`. False when the broker cannot be reached: the sweeper sends it again later."""
-        message: dramatiq.Message[Any] = dramatiq.Message(queue_name=queue, actor_name=actor, args=args, kwargs={}, options={})
+        return await self.send_all(actor, [args], queue=queue, delay_ms=delay_ms)
+
+    async def send_all(
+        self, actor: str, calls: Sequence[tuple[Any, ...]], *, queue: str = "default", delay_ms: int | None = None
+    ) -> bool:
+        """Enqueue one call for each tuple of arguments, in order. False when the broker did not take all of them."""
         try:
-            await asyncio.to_thread(self._broker.enqueue, message, delay=delay_ms)
+            await asyncio.to_thread(self._enqueue, actor, calls, queue, delay_ms)
         except (RedisError, dramatiq.errors.BrokerError) as error:
             log.warning("queue.unreachable", actor=actor, error=type(error).__name__)
             return False
         return True
+
+    def _enqueue(self, actor: str, calls: Sequence[tuple[Any, ...]], queue: str, delay_ms: int | None) -> None:
+        for args in calls:
+            message: dramatiq.Message[Any] = dramatiq.Message(
+                queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
+            )
+            self._broker.enqueue(message, delay=delay_ms)
+
+    async def waiting(self, queue: str) -> int:
+        """Messages that no worker has taken yet, delayed ones apart. Raises redis.RedisError without a broker."""
+        return int(await asyncio.to_thread(self._client.llen, f"{NAMESPACE}:{queue}"))
 
     async def ping(self) -> None:
         """Raises redis.RedisError when the broker does not answer."""

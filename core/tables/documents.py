@@ -22,9 +22,10 @@ class DocumentState(StrEnum):
 
 
 class Collection(SQLModel, table=True):
-    """A collection that is being deleted has given its name away, and goes with its content."""
+    """A named set of documents that are searched together. `settings` overrides retrieval defaults.
 
-    """A named set of documents that are searched together. `settings` overrides retrieval defaults."""
+    One that is being deleted (`deleted_at`) has given its name away; the row goes once its content is gone.
+    """
 
     __tablename__ = "collections"
     __table_args__ = (UniqueConstraint("tenant", "name"),)
@@ -56,7 +57,7 @@ class Document(SQLModel, table=True):
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
     collection_id: str = Field(foreign_key="collections.id", ondelete="CASCADE", max_length=64, index=True)
     name: str = Field(max_length=1000)
-    state: str = Field(default=DocumentState.QUEUED.value, max_length=16)
+    state: str = Field(default=DocumentState.QUEUED.value, max_length=16, index=True)
     media_type: str | None = Field(default=None, max_length=200, description="found from the content")
     size: int = Field(default=0, description="bytes of the original")
     content_hash: str = Field(max_length=64, description="SHA-256 of the original")

@@ -155,6 +155,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_documents_collection_id"), ["collection_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_documents_job_id"), ["job_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_documents_leased_until"), ["leased_until"], unique=False)
+        batch_op.create_index(batch_op.f("ix_documents_state"), ["state"], unique=False)
 
     op.create_table(
         "job_events",
@@ -191,6 +192,7 @@ def downgrade() -> None:
 
     op.drop_table("job_events")
     with op.batch_alter_table("documents", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_documents_state"))
         batch_op.drop_index(batch_op.f("ix_documents_leased_until"))
         batch_op.drop_index(batch_op.f("ix_documents_job_id"))
         batch_op.drop_index(batch_op.f("ix_documents_collection_id"))

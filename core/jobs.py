@@ -1,0 +1,160 @@
+"""Jobs as callers see them: opened with their work, counted on as its parts end, told of in numbered events.
+
+The functions work inside the caller's transaction, so that a part's end, the job's count and its event become true at once.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlmodel import and_, col, func, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database, utc_now
+from core.errors import InvalidRequest, NotFound
+from core.principals import Principal
+from core.tables import Job, JobEvent, JobState
+
+#: `errors` keeps the first ones; `failed` counts all.
+MOST_ERRORS = 1000
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    """A job in the public shape: state, progress and errors, times in ISO 8601."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "progress": {"done": job.done, "total": job.total, "failed": job.failed},
+        "errors": job.errors,
+        "arguments": job.arguments,
+        "created_at": job.created_at.isoformat(),
+        "started_at": job.started_at.isoformat() if job.started_at else None,
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+    }
+
+
+async def open_job(
+    session: AsyncSession, principal: Principal, kind: str, *, total: int, arguments: Mapping[str, Any] | None = None
+) -> Job:
+    """A new job of `total` parts, with its first event."""
+    job = Job(tenant=principal.tenant, owner=principal.id, kind=kind, total=total, arguments=dict(arguments or {}))
+    session.add(job)
+    await session.flush()
+    await tell(session, job, "progress")
+    return job
+
+
+async def lock_job(session: AsyncSession, job_id: str) -> Job | None:
+    """The job, locked until the transaction ends; None when there is none."""
+    found = await session.exec(select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True))
+    return found.first()
+
+
+async def tell(session: AsyncSession, job: Job, event: str, data: Mapping[str, Any] | None = None) -> None:
+    """Append an event. The job's row is locked or new, so that numbers have no gap and no double."""
+    last = (await session.exec(select(func.max(JobEvent.number)).where(JobEvent.job_id == job.id))).one()
+    body = {"state": job.state, "done": job.done, "total": job.total, "failed": job.failed} | dict(data or {})
+    session.add(JobEvent(job_id=job.id, number=(last or 0) + 1, event=event, data=body))
+    await session.flush()
+
+
+async def begin(session: AsyncSession, job_id: str) -> None:
+    """The first part is taken up: the job runs. No effect on one that runs or has ended."""
+    job = await lock_job(session, job_id)
+    if job is not None and job.state == JobState.QUEUED:
+        job.state = JobState.RUNNING
+        job.started_at = utc_now()
+        await tell(session, job, "progress")
+
+
+async def count(
+    session: AsyncSession,
+    job_id: str,
+    *,
+    pending: int,
+    part: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """A part has ended and `pending` are left. `part` says which; `error` (`document`, `code`, `message`) why it failed.
+
+    The job ends with its last part: as failed where every part has failed, else as succeeded. A job that has ended stays
+    as it is.
+    """
+    job = await lock_job(session, job_id)
+    if job is None or JobState(job.state).finished:
+        return
+    job.done = max(job.done, job.total - pending)
+    if error is not None:
+        job.failed += 1
+        if len(job.errors) < MOST_ERRORS:
+            job.errors = [*job.errors, dict(error)]
+    if job.state == JobState.QUEUED:
+        job.state = JobState.RUNNING
+        job.started_at = utc_now()
+    if pending > 0:
+        await tell(session, job, "progress", {"document": dict(part)} if part else None)
+        return
+    if part:
+        await tell(session, job, "progress", {"document": dict(part)})
+    await end(session, job, JobState.FAILED if job.total and job.failed >= job.total else JobState.SUCCEEDED)
+
+
+async def end(session: AsyncSession, job: Job, state: JobState) -> None:
+    """Close the job, with the event `done` that carries all of it."""
+    job.state = state
+    job.started_at = job.started_at or utc_now()
+    job.finished_at = utc_now()
+    if state is not JobState.CANCELLED:
+        job.done = job.total
+    session.add(job)
+    await session.flush()
+    await tell(session, job, "done", {"job": job_view(job)})
+
+
+class Jobs:
+    """Reading jobs. Another tenant's job is not found."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, principal: Principal, job_id: str) -> Job:
+        """Raises NotFound (`job_not_found`)."""
+        async with self._database.session() as session:
+            job = await session.get(Job, job_id)
+        if job is None or job.tenant != principal.tenant:
+            raise NotFound("There is no such job.", code="job_not_found")
+        return job
+
+    async def page(
+        self, principal: Principal, *, limit: int, after: str | None = None, state: JobState | None = None
+    ) -> tuple[list[Job], str | None]:
+        """The newest first, and the position that the next page starts after."""
+        query = select(Job).where(Job.tenant == principal.tenant)
+        if state is not None:
+            query = query.where(Job.state == state.value)
+        if after is not None:
+            query = query.where(await self._older_than(principal, after))
+        async with self._database.session() as session:
+            rows = (await session.exec(query.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit + 1))).all()
+        found = list(rows[:limit])
+        return found, found[-1].id if len(rows) > limit else None
+
+    async def _older_than(self, principal: Principal, job_id: str) -> ColumnElement[bool]:
+        try:
+            last = await self.get(principal, job_id)
+        except NotFound:
+            raise InvalidRequest("The cursor is not one that this list gave.", code="invalid_cursor", param="cursor") from None
+        same_moment = and_(col(Job.created_at) == last.created_at, col(Job.id) < last.id)
+        return or_(col(Job.created_at) < last.created_at, same_moment)
+
+    async def events(self, job_id: str, after: int) -> list[JobEvent]:
+        """The events with a number above `after`, in order, at most 500 of them."""
+        async with self._database.session() as session:
+            rows = await session.exec(
+                select(JobEvent)
+                .where(JobEvent.job_id == job_id, col(JobEvent.number) > after)
+                .order_by(col(JobEvent.number))
+                .limit(500)
+            )
+            return list(rows.all())

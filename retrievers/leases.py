@@ -1,0 +1,255 @@
+"""Who works on which document: a lease is taken before the work, kept alive during it, and given back with its outcome.
+
+Every try is counted in the same transaction that takes the lease, before the work, so that a document that kills its worker
+is parked after some tries. A holder whose lease was lost can change nothing any more: every write asks for its own lease.
+
+Locks are taken in one order everywhere: documents by name, then jobs by id.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlmodel import and_, col, func, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core import jobs
+from core.database import Database, utc_now
+from core.tables import Document, DocumentState
+from retrievers.indexing import IndexedDocument
+
+PENDING = (DocumentState.QUEUED.value, DocumentState.PROCESSING.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on `document`, a row detached from any session, in its `revision`.
+
+    `spent`: it has had its tries without an end, and is to be failed, with the row's error where an earlier try left one.
+    """
+
+    id: str
+    document: Document
+    spent: bool = False
+
+
+class Leases:
+    """Takes and gives back leases. Belongs to the event loop of its database."""
+
+    def __init__(self, database: Database, *, lease_s: float, max_attempts: int) -> None:
+        self._database = database
+        self._lease_s = lease_s
+        self._max_attempts = max_attempts
+
+    async def take(self, document_id: str, revision: int) -> Lease | None:
+        """A lease, its try counted; None where there is nothing to do: another holder works on it, or the revision is done
+        or replaced."""
+        async with self._database.transaction() as session:
+            document = await lock_document(session, document_id)
+            now = utc_now()
+            if (
+                document is None
+                or document.revision != revision
+                or document.state not in PENDING
+                or (document.leased_until is not None and document.leased_until > now)
+            ):
+                return None
+            lease = Lease(secrets.token_hex(8), document, spent=document.attempts >= self._max_attempts)
+            document.lease = lease.id
+            document.leased_until = now + timedelta(seconds=self._lease_s)
+            document.attempts += 0 if lease.spent else 1
+            document.state = DocumentState.PROCESSING
+            if document.job_id:
+                await jobs.begin(session, document.job_id)
+        return lease
+
+    async def renew(self, lease: Lease) -> bool:
+        """A sign of life. False when the work is of no use any more: lease lost, document replaced, cancelled or deleted."""
+        async with self._database.transaction() as session:
+            renewed = await session.exec(
+                update(Document)
+                .where(
+                    col(Document.id) == lease.document.id,
+                    col(Document.lease) == lease.id,
+                    col(Document.revision) == lease.document.revision,
+                    col(Document.state) == DocumentState.PROCESSING,
+                )
+                .values(leased_until=utc_now() + timedelta(seconds=self._lease_s))
+            )
+        return renewed.rowcount == 1
+
+    async def finish(self, lease: Lease, indexed: IndexedDocument, pipeline: str) -> Document | None:
+        """The stores hold the revision: the document is ready, in the transaction that counts it. None when the lease or
+        the revision was lost meanwhile; then nothing has changed."""
+        async with self._database.transaction() as session:
+            document = await self._held(session, lease)
+            if document is None:
+                return None
+            document.media_type = indexed.media_type
+            document.pages = indexed.pages
+            document.characters = indexed.characters
+            document.chunks = indexed.chunks
+            document.text_key = indexed.text_key
+            document.pipeline = pipeline
+            document.indexed_revision = document.revision
+            await _ready(session, document)
+        return document
+
+    async def finish_unchanged(self, lease: Lease) -> bool:
+        """What was fetched is what the stores hold already. False as with `finish`."""
+        async with self._database.transaction() as session:
+            document = await self._held(session, lease)
+            if document is not None:
+                await _ready(session, document)
+        return document is not None
+
+    async def fetched(self, lease: Lease, *, file_key: str, content_hash: str, size: int) -> bool:
+        """The content of a URL has been stored. False as with `finish`."""
+        async with self._database.transaction() as session:
+            document = await self._held(session, lease)
+            if document is not None:
+                document.file_key, document.content_hash, document.size = file_key, content_hash, size
+        if document is not None:
+            lease.document.file_key, lease.document.content_hash, lease.document.size = file_key, content_hash, size
+        return document is not None
+
+    async def fail(self, lease: Lease, code: str, message: str) -> bool:
+        """The document cannot be read, and trying again would not help. What was there before it stays searchable."""
+        async with self._database.transaction() as session:
+            document = await self._held(session, lease)
+            if document is not None:
+                await _fail(session, document, code, message)
+        return document is not None
+
+    async def retry(self, lease: Lease, code: str, message: str, *, delay_s: float) -> bool:
+        """This try has failed; the next may begin after `delay_s`. Fails for good where it was the last one. True when a
+        message has to be sent for the next."""
+        async with self._database.transaction() as session:
+            document = await self._held(session, lease)
+            if document is None:
+                return False
+            if document.attempts >= self._max_attempts:
+                await _fail(session, document, code, message)
+                return False
+            document.error_code, document.error_message = code, message
+            document.state = DocumentState.QUEUED
+            document.lease, document.leased_until = None, utc_now() + timedelta(seconds=delay_s)
+        return True
+
+    async def release(self, lease: Lease) -> Document | None:
+        """Give the lease back: the work was ended from outside. The try does not count where the document is still as it was
+        when the lease was taken. The row as it is now; None when it is gone or was given to another holder."""
+        async with self._database.transaction() as session:
+            document = await lock_document(session, lease.document.id)
+            if document is None or document.lease != lease.id:
+                return None
+            document.lease, document.leased_until = None, None
+            if document.state == DocumentState.PROCESSING:
+                document.state = DocumentState.QUEUED
+                if document.revision == lease.document.revision:
+                    document.attempts -= 1
+        return document
+
+    async def expire(self, *, all_of_them: bool = False) -> int:
+        """Put back into the queue what dead workers hold. `all_of_them` where no other worker can be alive."""
+        now = utc_now()
+        over = [col(Document.state) == DocumentState.PROCESSING]
+        if not all_of_them:
+            over.append(or_(col(Document.leased_until).is_(None), col(Document.leased_until) < now))
+        async with self._database.transaction() as session:
+            expired = await session.exec(
+                update(Document).where(*over).values(state=DocumentState.QUEUED, lease=None, leased_until=None)
+            )
+            if all_of_them:  # on what was replaced, cancelled or deleted while it was worked on
+                await session.exec(update(Document).where(col(Document.lease).is_not(None)).values(leased_until=now))
+        return int(expired.rowcount)
+
+    async def abandoned(self, limit: int) -> list[Document]:
+        """Failed (cancelled) and deleted documents whose holder died before it had cleaned up, and deleted ones that were
+        left over."""
+        async with self._database.session() as session:
+            rows = await session.exec(
+                select(Document)
+                .where(
+                    or_(
+                        col(Document.state) == DocumentState.DELETING,
+                        and_(col(Document.state) == DocumentState.FAILED, col(Document.lease).is_not(None)),
+                    ),
+                    or_(col(Document.leased_until).is_(None), col(Document.leased_until) < utc_now()),
+                )
+                .limit(limit)
+            )
+            return list(rows.all())
+
+    async def queued(self, limit: int) -> list[tuple[str, int]]:
+        """Documents that wait for a worker, as (id, revision), the least tried first, then the oldest."""
+        async with self._database.session() as session:
+            rows = await session.exec(
+                select(Document.id, Document.revision)
+                .where(
+                    col(Document.state) == DocumentState.QUEUED,
+                    or_(col(Document.leased_until).is_(None), col(Document.leased_until) < utc_now()),
+                )
+                .order_by(col(Document.attempts), col(Document.updated_at))
+                .limit(limit)
+            )
+            return [(document_id, revision) for document_id, revision in rows.all()]
+
+    async def _held(self, session: AsyncSession, lease: Lease) -> Document | None:
+        document = await lock_document(session, lease.document.id)
+        if (
+            document is None
+            or document.lease != lease.id
+            or document.revision != lease.document.revision
+            or document.state != DocumentState.PROCESSING
+        ):
+            return None
+        return document
+
+
+async def lock_document(session: AsyncSession, document_id: str) -> Document | None:
+    """The row, locked until the transaction ends; None when there is none."""
+    found = await session.exec(select(Document).where(Document.id == document_id).with_for_update())
+    return found.first()
+
+
+async def count_parts(session: AsyncSession, job_ids: Iterable[str | None]) -> None:
+    """Documents have left these jobs otherwise than by their end (replaced, deleted): count what is left of each."""
+    for job_id in sorted({job_id for job_id in job_ids if job_id}):
+        await jobs.count(session, job_id, pending=await pending(session, job_id))
+
+
+async def pending(session: AsyncSession, job_id: str) -> int:
+    """Documents that the job still has to bring in. This, not a counter, is what a job's progress is made from."""
+    await session.flush()
+    rows = await session.exec(
+        select(func.count()).select_from(Document).where(Document.job_id == job_id, col(Document.state).in_(PENDING))
+    )
+    return rows.one()
+
+
+async def _ready(session: AsyncSession, document: Document) -> None:
+    document.state = DocumentState.READY
+    document.error_code = document.error_message = None
+    document.lease, document.leased_until = None, None
+    document.updated_at = utc_now()
+    if document.job_id:
+        left = await pending(session, document.job_id)
+        await jobs.count(session, document.job_id, pending=left, part=part_view(document))
+
+
+async def _fail(session: AsyncSession, document: Document, code: str, message: str) -> None:
+    document.state = DocumentState.FAILED
+    document.error_code, document.error_message = code[:64], message[:1000]
+    document.lease, document.leased_until = None, None
+    document.updated_at = utc_now()
+    if document.job_id:
+        left = await pending(session, document.job_id)
+        error = {"document": document.name, "document_id": document.id, "code": code[:64], "message": message[:1000]}
+        await jobs.count(session, document.job_id, pending=left, part=part_view(document), error=error)
+
+
+def part_view(document: Document) -> dict[str, object]:
+    """A document as a job's event names it."""
+    return {"id": document.id, "name": document.name, "state": document.state, "error_code": document.error_code}
