@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
+import structlog
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
@@ -15,6 +16,8 @@ from server.openapi import describe_api
 from server.routes import ROUTERS
 from server.state import State
 
+log = structlog.get_logger()
+
 STATIC = Path(__file__).parent / "pages" / "static"
 
 
@@ -24,8 +27,14 @@ def create_app(state: State) -> FastAPI:
     app.state.platform = state
     error_responses.install(app)
     for name in ROUTERS:
-        app.include_router(import_module(f"server.routes.{name}").router)
-    _serve_chains(app, state)
+        try:
+            app.include_router(import_module(f"server.routes.{name}").router)
+        except ImportError as error:  # until every part is there
+            log.error("part.missing", error=str(error))
+    try:
+        _serve_chains(app, state)
+    except ImportError as error:  # until every part is there
+        log.error("part.missing", error=str(error))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     describe_api(app)
     # the last one added is the first one passed
@@ -42,5 +51,11 @@ def _serve_chains(app: FastAPI, state: State) -> None:
     from server.langserve_routes import register
 
     deps = ChainDeps(settings=state.settings, models=state.models, library=state.library, conversations=state.conversations)
-    specs = {name: CHAINS.load(name) for name in CHAINS}
-    register(app, {name: (spec, spec.build(deps)) for name, spec in specs.items()})
+    built = {}
+    for name in CHAINS:
+        try:
+            spec = CHAINS.load(name)
+            built[name] = (spec, spec.build(deps))
+        except ImportError as error:  # until every part is there
+            log.error("part.missing", error=str(error))
+    register(app, built)

@@ -5,6 +5,7 @@ Nothing heavy is imported here: fastapi, langserve and what they bring take seco
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,24 +23,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LIVE, _READY, _HEALTH = "/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health"
+#: Seconds that open answers get at the end.
+SHUTDOWN_GRACE_S = 5
 _JSON = (b"content-type", b"application/json")
 _WAITING_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="1"><title>Starting…</title>
 <style>html{color-scheme:light dark}body{font:17px/1.5 system-ui;display:grid;place-content:center;min-height:90vh;text-align:center}
 p{opacity:.7}</style><body><h1>Starting…</h1><p>Still loading: %s. This page reloads by itself.</p></body></html>"""
 
-#: Called with the state and the base address once requests are served.
-Announce = Callable[[Any], Any]
+#: Called once, at the first start, with the administrator's key (None when it was configured) and a sign-in link.
+Greet = Callable[[str | None, str], None]
 
 
 class Boot:
     """The ASGI application that the server runs: a bare one until the real one has been built, then that one."""
 
-    def __init__(
-        self, settings: Settings, *, announce: Announce | None = None, give_up: Callable[[], None] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, greet: Greet | None = None, give_up: Callable[[], None] | None = None) -> None:
         self._settings = settings
-        self._announce = announce
+        self._greet = greet
         self._give_up = give_up
         self._readiness = Readiness()
         self._app: ASGIApp | None = None
@@ -68,10 +69,8 @@ class Boot:
 
     async def _run(self, stop: asyncio.Event) -> None:
         try:
-            async with self._platform() as (app, state):
+            async with self._platform() as app:
                 self._app = app
-                if self._announce is not None:
-                    await self._announce(state)
                 await stop.wait()
                 self._app = None
         except PlatformError as error:
@@ -80,13 +79,13 @@ class Boot:
             self._fail(f"{type(error).__name__}: {error}", exc_info=True)
 
     @asynccontextmanager
-    async def _platform(self) -> "AsyncIterator[tuple[ASGIApp, Any]]":
+    async def _platform(self) -> "AsyncIterator[ASGIApp]":
         async with AsyncExitStack() as stack:
             lifespan = await asyncio.to_thread(_import_lifespan)
-            state = await stack.enter_async_context(lifespan.running(self._settings, self._readiness))
+            state = await stack.enter_async_context(lifespan.running(self._settings, self._readiness, self._greet))
             with self._readiness.starting("application"):
                 app = await asyncio.to_thread(_build_app, state)
-            yield app, state
+            yield app
 
     def _fail(self, reason: str, **facts: Any) -> None:
         self.failure = reason
@@ -124,6 +123,67 @@ async def _send(send: "Send", status: int, headers: list[tuple[bytes, bytes]], b
     headers = [*headers, (b"cache-control", b"no-store"), (b"content-length", str(len(body.encode())).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body.encode()})
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the start failed."""
+    import uvicorn
+
+    try:
+        listening = _listen(settings.host, settings.port)
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. GENAI_PORT sets another.\n")
+        return 1
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    say(f"GenAI Platform  {settings.base_url}")
+
+    def give_up() -> None:
+        server.should_exit = True
+
+    boot = Boot(settings, greet=_greet, give_up=give_up)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            boot,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+        )
+    )
+    server.run(sockets=[listening])
+    if boot.failure is not None:
+        sys.stderr.write(f"The platform could not start: {boot.failure}\n")
+        return 1
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.set_inheritable(True)
+    return listening
+
+
+def _greet(key: str | None, link: str) -> None:
+    """The one moment when the administrator's key can be seen: on a terminal, never in what collects its output."""
+    say(f"Sign in with this link, which works once within a day:\n  {link}")
+    if key is not None and sys.stdout.isatty():
+        say(f"The administrator's key, shown only now, for programs (Authorization: Bearer …):\n  {key}")
+
+
+def show_sign_in_link(settings: Settings) -> int:
+    """Print a new sign-in link for the administrator of this data directory's (or database's) platform."""
+
+    async def make() -> str:
+        from server.access.administrator import new_sign_in_link
+
+        return await new_sign_in_link(settings)
+
+    say(asyncio.run(make()))
+    return 0
 
 
 def say(line: str) -> None:

@@ -11,6 +11,7 @@ from core.database import Database, migrate
 from core.queue import Queue
 from core.settings import Settings
 from server.access.access import Access
+from server.access.administrator import Greet, welcome_administrator
 from server.readiness import Readiness
 from server.state import State
 
@@ -21,7 +22,7 @@ JOB_GRACE_S = 5.0
 
 
 @asynccontextmanager
-async def running(settings: Settings, readiness: Readiness | None = None) -> AsyncIterator[State]:
+async def running(settings: Settings, readiness: Readiness | None = None, greet: Greet | None = None) -> AsyncIterator[State]:
     """Start everything, give the state, stop everything. Models go on loading in the background.
 
     Raises:
@@ -34,17 +35,22 @@ async def running(settings: Settings, readiness: Readiness | None = None) -> Asy
             database = Database(settings)
             stack.push_async_callback(database.close)
             access = await Access.open(settings, database)
+            await welcome_administrator(settings, access, greet)
         with readiness.starting("broker"):
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
             stack.callback(queue.close)
         with readiness.starting("store"):
-            models, resources = await asyncio.to_thread(_open_stores, settings)
-            stack.push_async_callback(models.close)
-            stack.push_async_callback(asyncio.to_thread, resources.close)
+            models, resources = await asyncio.to_thread(_tolerant, _open_stores, (None, None), settings)
+            if models is not None:
+                stack.push_async_callback(models.close)
+                stack.push_async_callback(asyncio.to_thread, resources.close)
         state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, models, resources)
         if settings.jobs.embedded_worker:
-            await _start_worker(settings, redis_url, resources, stack)
+            try:
+                await _start_worker(settings, redis_url, resources, stack)
+            except ImportError as error:
+                log.error("part.missing", error=str(error))
         _in_background(stack, _warm(settings, state))
         if settings.handbook:
             _in_background(stack, _keep_handbook(state))
@@ -63,6 +69,7 @@ async def _embedded_broker(settings: Settings, stack: AsyncExitStack) -> str:
 def _open_stores(settings: Settings) -> tuple[Any, Any]:
     """Models and stores. Imports most of what is heavy, so it runs in a thread."""
     from providers.models import Models
+
     from retrievers.library import open_resources
 
     models = Models(settings)
@@ -79,8 +86,15 @@ def _assemble(
     models: Any,
     resources: Any,
 ) -> State:
-    from chains.conversations import Conversations
-    from retrievers.library import Library
+    def conversations_() -> Any:
+        from chains.conversations import Conversations
+
+        return Conversations(database)
+
+    def library_() -> Any:
+        from retrievers.library import Library
+
+        return Library.build(settings, database, resources, queue)
 
     return State(
         settings=settings,
@@ -90,8 +104,8 @@ def _assemble(
         queue=queue,
         access=access,
         models=models,
-        library=Library.build(settings, database, resources, queue),
-        conversations=Conversations(database),
+        library=_tolerant(library_, None),
+        conversations=_tolerant(conversations_, None),
     )
 
 
@@ -133,3 +147,11 @@ def _in_background(stack: AsyncExitStack, work: Any) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(end)
+
+
+def _tolerant(build: Any, missing: Any, *args: Any) -> Any:  # until every part is there
+    try:
+        return build(*args)
+    except (ImportError, AttributeError) as error:
+        log.error("part.missing", error=str(error))
+        return missing

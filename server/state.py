@@ -12,8 +12,9 @@ from server.access.access import Access
 from server.readiness import Readiness
 
 if TYPE_CHECKING:
-    from chains.conversations import Conversations
     from providers.models import Models
+
+    from chains.conversations import Conversations
     from retrievers.library import Library
 
 

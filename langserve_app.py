@@ -1,0 +1,49 @@
+"""The composition root: settings → logs → server. `python langserve_app.py` serves; `--help` lists every setting."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from core.settings import Settings, SettingsError, describe
+from core.telemetry import configure_logging
+from server.boot import serve, show_sign_in_link
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and the settings, then serve until asked to stop. Returns the exit code."""
+    options = vars(_parser().parse_args(arguments))
+    only_link = options.pop("sign_in_link")
+    try:
+        settings = Settings.load(**{name: value for name, value in options.items() if value is not None})
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    configure_logging(settings.log)
+    return show_sign_in_link(settings) if only_link else serve(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f"  {variable:<34} {default or '–':<22} {meaning}" for variable, default, meaning in describe()]
+    parser = argparse.ArgumentParser(
+        prog="langserve_app.py",
+        description="Serve the GenAI platform: chat, completion, code, RAG and multimodal runnables.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(
+            [
+                "settings (variable, default, meaning); GENAI_CONFIG names a TOML file with the same names in it:",
+                *lines,
+                "  models, providers: tables of the TOML file ([[models]], [providers.NAME]); see docs/configuration.md",
+            ]
+        ),
+    )
+    parser.add_argument("--host", help="address to listen on (GENAI_HOST)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 takes a free one (GENAI_PORT)")
+    parser.add_argument("--data-dir", help="where everything is kept (GENAI_DATA_DIR)")
+    parser.add_argument(
+        "--sign-in-link", action="store_true", help="print a new one-time sign-in link for the administrator and exit"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""`Idempotency-Key`: the same key gives the same answer, so that a caller may repeat a POST that costs or creates.
+
+Same key and body: the first answer, word for word. Another body: 422. While the first is still being answered: 409. What
+failed on our side (5xx) or was refused for now (429, 409) is forgotten, so that a repetition tries again.
+"""
+
+import asyncio
+import hashlib
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import IO
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, delete
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.context import RequestContext
+from core.database import Database, utc_now
+from core.errors import Conflict, InvalidRequest, PlatformError
+from core.tables import IdempotencyRecord
+from server.error_responses import error_response
+
+log = structlog.get_logger()
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEPT_FOR = timedelta(hours=24)
+_KEPT_BYTES = 8 * 2**20
+_IN_MEMORY = 1 * 2**20
+_REPLAY_CHUNK = 64 * 2**10
+_FORGOTTEN = frozenset({401, 403, 408, 409, 429})
+#: Headers that belong to one sending, not to the answer.
+_NOT_KEPT = frozenset({"content-length", "date", "server", "connection", "transfer-encoding", "x-request-id", "set-cookie"})
+
+
+class Idempotency:
+    """ASGI middleware, behind authentication and body limits. `hold_s` is how long an unfinished request blocks its key
+    after a crash."""
+
+    def __init__(self, app: ASGIApp, database: Database, hold_s: float) -> None:
+        self._app = app
+        self._database = database
+        self._hold = timedelta(seconds=hold_s)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(("/api/", "/v1/")):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        key = headers.get("idempotency-key")
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
+            try:
+                if not _KEY.fullmatch(key):
+                    raise InvalidRequest(
+                        "An Idempotency-Key has 1 to 255 visible ASCII characters.", code="invalid_idempotency_key"
+                    )
+                fingerprint = await _read(receive, body, headers)
+                if fingerprint is None:
+                    return
+                identifier = _identify(scope, key)
+                record = await self._claim(identifier, fingerprint)
+            except PlatformError as error:
+                await error_response(error)(scope, receive, send)
+                return
+            if record is not None:
+                await _send_again(record, send)
+            else:
+                await self._answer_and_keep(identifier, scope, _replay(body, receive), send)
+
+    async def _claim(self, identifier: str, fingerprint: str) -> IdempotencyRecord | None:
+        """Take the key for this request: None. Or the kept answer of the first one.
+
+        Raises:
+            InvalidRequest: `idempotency_mismatch`, the key came with another body before.
+            Conflict: `idempotency_in_progress`.
+        """
+        now = utc_now()
+        try:
+            async with self._database.transaction() as session:
+                await session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.expires_at) < now))
+                session.add(IdempotencyRecord(id=identifier, fingerprint=fingerprint, expires_at=now + self._hold))
+            return None
+        except IntegrityError:
+            pass
+        async with self._database.session() as session:
+            record = await session.get(IdempotencyRecord, identifier)
+        if record is not None and record.fingerprint != fingerprint:
+            raise InvalidRequest("This Idempotency-Key came with another request before.", code="idempotency_mismatch")
+        if record is None or record.status is None:
+            raise Conflict(
+                "A request with this Idempotency-Key is still being answered.", code="idempotency_in_progress", retry_after_s=1
+            )
+        return record
+
+    async def _answer_and_keep(self, identifier: str, scope: Scope, receive: Receive, send: Send) -> None:
+        recorder = _Recorder(send)
+        kept = False
+        try:
+            await self._app(scope, receive, recorder.send)
+            kept = await self._keep(identifier, recorder)
+        finally:
+            if not kept:
+                await asyncio.shield(self._forget(identifier))
+
+    async def _keep(self, identifier: str, recorder: "_Recorder") -> bool:
+        if not recorder.complete or recorder.status >= 500 or recorder.status in _FORGOTTEN:
+            return False
+        async with self._database.transaction() as session:
+            record = await session.get(IdempotencyRecord, identifier)
+            if record is None:
+                return False
+            record.status, record.headers, record.body = recorder.status, recorder.headers, bytes(recorder.body)
+            record.expires_at = utc_now() + _KEPT_FOR
+            session.add(record)
+        return True
+
+    async def _forget(self, identifier: str) -> None:
+        async with self._database.transaction() as session:
+            await session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.id) == identifier))
+
+
+class _Recorder:
+    """Passes an answer on and remembers it. `complete` is False for one that broke off or is too large to keep."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 500
+        self.headers: dict[str, str] = {}
+        self.body = bytearray()
+        self.complete = False
+        self._fits = True
+
+    async def send(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in message.get("headers", ()))
+            self.headers = {name: value for name, value in pairs if name not in _NOT_KEPT}
+        elif message["type"] == "http.response.body":
+            self._fits = self._fits and len(self.body) + len(message.get("body", b"")) <= _KEPT_BYTES
+            if self._fits:
+                self.body += message.get("body", b"")
+            self.complete = self._fits and not message.get("more_body", False)
+
+
+def _identify(scope: Scope, key: str) -> str:
+    context: RequestContext = scope["state"]["context"]
+    parts = (context.principal.tenant, context.principal.id, scope["method"], scope["path"], key)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+async def _read(receive: Receive, body: IO[bytes], headers: Headers) -> str | None:
+    """Read the whole body into `body` (a file once it is large) and fingerprint it; None when the caller hung up.
+
+    A multipart boundary is drawn anew by each client library for each sending: it does not count.
+    """
+    content_type = headers.get("content-type", "")
+    found = re.search(r'boundary="?([^";,\s]+)', content_type)
+    boundary = found[1].encode("latin-1", "replace") if found else b""
+    digest, rest = hashlib.sha256(content_type.partition(";")[0].encode() + b"\0"), b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunk = message.get("body", b"")
+        await asyncio.to_thread(body.write, chunk) if len(chunk) > _IN_MEMORY else body.write(chunk)
+        if boundary:
+            *pieces, rest = (rest + chunk).split(boundary)
+            digest.update(b"\1".join([*pieces, b""]))
+            held = min(len(rest), len(boundary) - 1)
+            digest.update(rest[: len(rest) - held])
+            rest = rest[len(rest) - held :]
+        else:
+            digest.update(chunk)
+        if not message.get("more_body", False):
+            digest.update(rest)
+            body.seek(0)
+            return digest.hexdigest()
+
+
+def _replay(body: IO[bytes], receive: Receive) -> Receive:
+    """Gives the body that was read, in chunks, then whatever the connection says."""
+    chunks = _chunks(body)
+    ended = False
+
+    async def next_message() -> Message:
+        nonlocal ended
+        if ended:
+            return await receive()
+        message = await anext(chunks)
+        ended = not message["more_body"]
+        return message
+
+    return next_message
+
+
+async def _chunks(body: IO[bytes]) -> AsyncIterator[Message]:
+    chunk = body.read(_REPLAY_CHUNK)
+    while True:
+        following = body.read(_REPLAY_CHUNK)
+        yield {"type": "http.request", "body": chunk, "more_body": bool(following)}
+        chunk = following
+
+
+async def _send_again(record: IdempotencyRecord, send: Send) -> None:
+    headers = {**record.headers, "idempotent-replayed": "true"}
+    if not str(headers.get("content-type", "")).startswith("text/event-stream"):
+        headers["content-length"] = str(len(record.body or b""))
+    raw = [(name.encode("latin-1"), str(value).encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": record.status, "headers": raw})
+    await send({"type": "http.response.body", "body": record.body or b""})
