@@ -59,7 +59,7 @@ class ModelAlias(Section):
 class ProviderSettings(Section):
     """Where a provider is and what it is called with. Only an operator sets this; a caller never can.
 
-    `api_key` may be `env:NAME`, which reads that variable. None means the cloud's usual variables.
+    `api_key` and the other secrets may be `env:NAME`, which reads that variable. None means the cloud's usual variables.
     """
 
     base_url: str | None = None
@@ -67,9 +67,15 @@ class ProviderSettings(Section):
     region: str | None = None
     project: str | None = None
     api_version: str | None = None
+    profile: str | None = Field(None, description="AWS: a profile of the shared configuration")
+    role: str | None = Field(None, description="AWS: the ARN of a role to assume")
+    access_key_id: SecretStr | None = Field(None, description="AWS: an access key, with secret_access_key")
+    secret_access_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+    connections: int = Field(100, ge=1, description="connections to the provider that are open at once")
     extra_headers: dict[str, str] = Field(default_factory=dict)
 
-    @field_validator("api_key", mode="before")
+    @field_validator("api_key", "access_key_id", "secret_access_key", "session_token", mode="before")
     @classmethod
     def _dereference(cls, value: object) -> object:
         if isinstance(value, str) and value.startswith(CREDENTIAL_REFERENCE):
@@ -259,6 +265,11 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+def usual_variable(*names: str) -> str | None:
+    """The first of a cloud's usual variables that is set (`AZURE_OPENAI_ENDPOINT`), for where a setting is empty."""
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def child_environment() -> dict[str, str]:

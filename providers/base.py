@@ -13,6 +13,8 @@ from core.settings import ProviderSettings, Settings, Timeouts
 class ModelFacts:
     """What a model can do. `context_tokens` is None where it is not known.
 
+    `prefill`: an answer that begins with a last assistant message is continued, so that a cut stream can be taken up.
+
     `small` marks a model that follows only the simplest instructions: chains then use short prompts with an example, quote
     rather than reason, and check more.
     """
@@ -22,6 +24,7 @@ class ModelFacts:
     tools: bool = False
     structured_output: bool = False
     fill_in_the_middle: bool = False
+    prefill: bool = False
     small: bool = False
 
 

@@ -1,0 +1,255 @@
+"""What the clouds' SDKs raise, as one tree: langchain-core's neutral errors, or `core.errors` where the cause is known.
+
+`NeutralChatModel` goes in front of a partner package's chat model. It translates its errors, takes the parameters that a
+caller may set in OpenAI's form, and sees to it that neither a refused answer nor a stream that was cut ends as success.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, PlatformError
+
+#: Parts of the messages with which clouds say that a prompt is too long; none of them gives it a code of its own.
+#: As seen in the partner packages' own lists and in the clouds' documentation, November 2026.
+TOO_LONG = (
+    "context_length_exceeded",
+    "exceed context limit",
+    "exceeds the context window",
+    "exceeds the maximum number of tokens",
+    "exceed model maximum",
+    "input is too long",
+    "input length and `max_tokens` exceed",
+    "input token count",
+    "input tokens exceed",
+    "maximum context length",
+    "prompt is too long",
+    "too many input tokens",
+)
+
+
+class ProviderBusy(ModelRateLimitError):
+    """429. `retry_after_s` is what the provider asked for, None where it named nothing."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderDown(ModelAPIError):
+    """5xx. `retry_after_s` is what the provider asked for, None where it named nothing."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+_BY_STATUS: dict[int, type[ModelError]] = {
+    401: ModelAuthenticationError,
+    403: ModelPermissionDeniedError,
+    404: ModelNotFoundError,
+    408: ModelTimeoutError,
+    504: ModelTimeoutError,
+}
+
+
+def of_status(status: int, reason: str, retry_after_s: float | None = None) -> ModelError | PlatformError:
+    """The error that an HTTP status and the provider's own words stand for."""
+    if 400 <= status < 500 and is_too_long(reason):
+        return too_long()
+    if status == 429:
+        return ProviderBusy(reason, retry_after_s)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status](reason)
+    return ProviderDown(reason, retry_after_s) if status >= 500 else ModelInvalidRequestError(reason)
+
+
+def is_too_long(reason: str) -> bool:
+    """Whether a provider's words mean that the prompt does not fit."""
+    lower = reason.lower()
+    return any(part in lower for part in TOO_LONG)
+
+
+def too_long() -> ContextLengthExceeded:
+    """The error for a prompt that does not fit; it names no text of the caller's."""
+    return ContextLengthExceeded("The prompt is longer than the model's context.")
+
+
+def refused(reasons: Collection[str]) -> ContentRefused:
+    """`reasons` are the provider's categories, never its or the caller's text."""
+    named = ", ".join(sorted({reason.lower() for reason in reasons if reason}))
+    return ContentRefused(f"The provider refused the content by its policy{': ' + named if named else ''}.")
+
+
+def retry_after(headers: Mapping[str, Any]) -> float | None:
+    """Seconds that `Retry-After` (or OpenAI's `retry-after-ms`) asks for; None without one that can be read."""
+    lower = {name.lower(): str(value) for name, value in headers.items()}
+    try:
+        if "retry-after-ms" in lower:
+            return max(0.0, float(lower["retry-after-ms"]) / 1000)
+        value = lower.get("retry-after", "")
+        if not value:
+            return None
+        if value.replace(".", "", 1).isdigit():
+            return float(value)
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except ValueError:
+        return None
+
+
+def unfinished() -> ModelConnectionError:
+    """The error for a stream that was cut: retryable, and never a success."""
+    return ModelConnectionError("The stream ended without its final marker.")
+
+
+def images_must_be_inline(messages: list[BaseMessage]) -> None:
+    """Refuse images by address: some SDKs would fetch them from inside of this network.
+
+    Raises:
+        InvalidRequest: an image that is not base64 or a data URL.
+    """
+    for message in messages:
+        for block in message.content if isinstance(message.content, list) else ():
+            if not isinstance(block, dict):
+                continue
+            image = block.get("image_url", "")
+            addresses = (
+                image.get("url", "") if isinstance(image, dict) else image,
+                block.get("url", ""),
+                block.get("file_uri", ""),
+            )
+            if any(address and not str(address).startswith("data:") for address in addresses):
+                raise InvalidRequest("An image must be sent as base64 or a data URL.", param="messages")
+
+
+class NeutralChatModel(BaseChatModel):
+    """A mixin: it stands before the partner package's class among the bases.
+
+    A subclass says how its SDK's errors translate, and how an answer names the reason for which it ended.
+    """
+
+    def translated(self, error: Exception) -> Exception:
+        """The neutral error; `error` itself where it is none of the provider's."""
+        raise NotImplementedError
+
+    def ended(self, generation: ChatGeneration) -> str | None:
+        """The provider's reason for the end, None in a chunk of a stream that goes on."""
+        raise NotImplementedError
+
+    def refusals(self) -> Collection[str]:
+        """Reasons for the end that mean: refused by policy."""
+        return ()
+
+    def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """A caller's parameters, which have OpenAI's names, as the provider takes them.
+
+        Raises:
+            UnsupportedFeature: the provider has no such parameter.
+        """
+        return kwargs
+
+    def admit(self, messages: list[BaseMessage]) -> None:
+        """Raises `InvalidRequest` for messages that must not reach the SDK."""
+        images_must_be_inline(messages)
+
+    def neutral(self, error: Exception) -> Exception:
+        if isinstance(error, PlatformError):
+            return error
+        return too_long() if isinstance(error, ContextOverflowError) else self.translated(error)
+
+    def check(self, generation: ChatGeneration) -> str | None:
+        """The reason for the end.
+
+        Raises:
+            ContentRefused: it is a refusal.
+        """
+        reason = self.ended(generation)
+        if reason in self.refusals():
+            raise refused([reason or ""])
+        return reason
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.admit(messages)
+        try:
+            result = super()._generate(messages, stop, run_manager, **self.arguments(kwargs))  # type: ignore[safe-super]
+        except Exception as error:
+            raise self.neutral(error) from error
+        for generation in result.generations:
+            self.check(generation)
+        return result
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.admit(messages)
+        try:
+            result = await super()._agenerate(messages, stop, run_manager, **self.arguments(kwargs))
+        except Exception as error:
+            raise self.neutral(error) from error
+        for generation in result.generations:
+            self.check(generation)
+        return result
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        self.admit(messages)
+        reason = None
+        try:
+            for chunk in super()._stream(messages, stop, run_manager, **self.arguments(kwargs)):
+                reason = self.check(chunk) or reason
+                yield chunk
+        except Exception as error:
+            raise self.neutral(error) from error
+        if reason is None:
+            raise unfinished()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        self.admit(messages)
+        reason = None
+        try:
+            async for chunk in super()._astream(messages, stop, run_manager, **self.arguments(kwargs)):
+                reason = self.check(chunk) or reason
+                yield chunk
+        except Exception as error:
+            raise self.neutral(error) from error
+        if reason is None:
+            raise unfinished()
