@@ -1,5 +1,6 @@
 """`genai keys`: keys of the platform, and links to sign in with."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -33,7 +34,7 @@ def create(
     """Make a key and print it, once."""
     body: dict[str, object] = {"name": name, "role": role}
     if days:
-        body["expires_in_days"] = days
+        body["expires_at"] = (datetime.now(UTC) + timedelta(days=days)).isoformat()
     made = platform_of(context).post(KEYS, body)
     Console(stderr=True).print(f"{made['id']}: keep this key now, it is not shown again.")
     print(made["key"])  # noqa: T201 - the one line that a script reads
@@ -44,3 +45,9 @@ def revoke(context: typer.Context, key: Annotated[str, typer.Argument(metavar="K
     """Make a key useless, at once."""
     platform_of(context).delete(f"{KEYS}/{key}")
     Console(stderr=True).print(f"{key} is revoked.")
+
+
+@app.command("link")
+def link(context: typer.Context) -> None:
+    """Print a link that signs one browser in with this key, once."""
+    print(platform_of(context).post("/api/v1/auth/sign-in-links")["url"])  # noqa: T201 - for a person or a script

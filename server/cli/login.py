@@ -17,10 +17,10 @@ def login(
     url = platform_of(context).url
     platform = Platform(url, key.strip())
     try:
-        platform.get("/api/v1/models")
+        me = platform.get("/api/v1/auth/me")
     finally:
         platform.close()
-    show(f"The key for {url} is kept in {save_key(url, key.strip())}.")
+    show(f"Hello {me['name']} ({me['role']}). The key for {url} is kept in {save_key(url, key.strip())}.")
 
 
 def logout(context: typer.Context) -> None:

@@ -1,0 +1,76 @@
+"""The real server for end-to-end tests, once on SQLite and once on PostgreSQL, and a real browser to use it with."""
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.running import ROOT, Running, running
+
+BACKENDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A ready platform that the whole session shares: tests make collections and sessions of their own."""
+    settings = {}
+    if request.param == "postgresql":
+        server = request.getfixturevalue("postgresql")
+        server.psql("CREATE DATABASE e2e;")
+        settings["GENAI_DATABASE_URL"] = server.get_uri(database="e2e")
+    with running(tmp_path_factory.mktemp(f"platform-{request.param}"), **settings) as started:
+        yield started
+
+
+@pytest.fixture
+def client(platform: Running) -> Iterator[httpx.Client]:
+    """Signed in with the administrator's key."""
+    with platform.client() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a browser. Without one the tests are skipped loudly, or fail where REQUIRE_BROWSER is set, as in CI."""
+    found = subprocess.run(
+        ["sh", str(ROOT / "infra/setup/find-browser"), sys.executable], capture_output=True, text=True, check=False
+    )
+    if found.returncode == 0:
+        return found.stdout.strip().splitlines()[-1]
+    message = "NO BROWSER: what people see was not tested. " + found.stderr.strip()
+    if os.environ.get("REQUIRE_BROWSER"):
+        pytest.fail(message)
+    warnings.warn(message, stacklevel=1)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """One Chromium for a module: while it is open, its own event loop keeps asynchronous tests from running."""
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, platform: Running, tmp_path: Path) -> Iterator[Any]:
+    """A page that is signed in by a link, as a newcomer's is. What its scripts complain of fails the test."""
+    context = browser.new_context(base_url=platform.url, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.screenshot(path=tmp_path / "last.png")
+    context.close()
+    assert complaints == []
