@@ -31,7 +31,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class LoadedDocument:
-    """What a loader made of a file. `text` is valid Unicode (no lone surrogates, no NUL); it is what citations quote."""
+    """What a loader made of a file. `text` is valid Unicode (no lone surrogates, no NUL); it is what citations quote.
+
+    `unread_pages` are pages (an image is one) that show pictures of text; `retrievers.parsing` reads them by OCR.
+    """
 
     text: str
     media_type: str
@@ -39,6 +42,7 @@ class LoadedDocument:
     pages: int | None = None
     title: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    unread_pages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,142 @@
+"""Builds a document's text block by block, and remembers page, headings and kind of every stretch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from core.errors import UnreadableFile
+from retrievers.base import LoadedDocument, Section
+from retrievers.loaders.encoding import clean
+
+MAX_CHARACTERS = 30_000_000
+_BLOCK_END = "\n\n"
+
+
+class Assembly:
+    """Blocks are added in reading order; `document` gives the whole. Prose that follows prose under the same heading and on
+    the same page is one section; code and tables are sections of their own.
+
+    Raises (every adding method):
+        UnreadableFile: `file_too_complex`, the text has grown beyond `MAX_CHARACTERS`.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._sections: list[Section] = []
+        self._headings: list[tuple[int, str]] = []
+        self._page: int | None = None
+        self._open: int | None = None
+        self._only_headings = False
+
+    @property
+    def empty(self) -> bool:
+        return self._length == 0
+
+    def page(self, number: int) -> None:
+        """What follows stands on this page (counted from 1)."""
+        self._close()
+        self._page = number
+
+    def heading(self, level: int, text: str) -> None:
+        """A heading of level 1 (outermost) to 9. It begins the section that follows."""
+        text = " ".join(clean(text).split())
+        if not text:
+            return
+        if not self._only_headings:
+            self._close()
+        self._headings = [*((depth, above) for depth, above in self._headings if depth < level), (level, text)]
+        self._add(text)
+        self._only_headings = True
+
+    def prose(self, text: str) -> None:
+        """A paragraph, or a list item."""
+        text = clean(text).strip()
+        if text:
+            self._add(text)
+            self._only_headings = False
+
+    def code(self, text: str, language: str | None = None) -> None:
+        """Lines whose white space counts."""
+        self._block(clean(text).strip("\n").rstrip(), "code", language)
+
+    def table(self, rows: Iterable[Sequence[str]], *, header: bool) -> None:
+        """One line a row. With `header` the first row names the columns, and every line repeats the names, so that a row
+        found alone can be understood."""
+        self._block("\n".join(_table_lines(rows, header=header)), "table", None)
+
+    def document(
+        self,
+        media_type: str,
+        *,
+        title: str | None = None,
+        pages: int | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> LoadedDocument:
+        """All that was added. Nothing may be added afterwards."""
+        self._close()
+        return LoadedDocument(
+            text="".join(self._parts),
+            media_type=media_type,
+            sections=tuple(self._sections),
+            pages=pages,
+            title=" ".join(clean(title).split())[:500] or None if title else None,
+            attributes=attributes or {},
+        )
+
+    def _block(self, text: str, kind: str, language: str | None) -> None:
+        if not text.strip():
+            return
+        self._close()
+        start = self._write(text)
+        self._sections.append(Section(start, self._length, self._page, self._path(), kind, language))
+
+    def _add(self, text: str) -> None:
+        start = self._write(text)
+        if self._open is None:
+            self._open = start
+
+    def _write(self, text: str) -> int:
+        """Append a block; where it starts."""
+        if self._parts:
+            self._parts.append(_BLOCK_END)
+            self._length += len(_BLOCK_END)
+        start = self._length
+        self._parts.append(text)
+        self._length += len(text)
+        if self._length > MAX_CHARACTERS:
+            raise UnreadableFile(f"The file holds more than {MAX_CHARACTERS:,} characters of text.", code="file_too_complex")
+        return start
+
+    def _close(self) -> None:
+        """End the open stretch of prose."""
+        if self._open is not None:
+            self._sections.append(Section(self._open, self._length, self._page, self._path()))
+        self._open = None
+        self._only_headings = False
+
+    def _path(self) -> tuple[str, ...]:
+        return tuple(text for _, text in self._headings)
+
+
+def _table_lines(rows: Iterable[Sequence[str]], *, header: bool) -> Iterable[str]:
+    names: list[str] | None = None
+    length = 0
+    for row in rows:
+        cells = [" ".join(clean(cell).split()) for cell in row]
+        if header and names is None:
+            names = cells
+            continue
+        if names is None:
+            line = " | ".join(cells).strip(" |")
+        else:
+            line = " | ".join(
+                f"{names[column]}: {cell}" if column < len(names) and names[column] else cell
+                for column, cell in enumerate(cells)
+                if cell
+            )
+        length += len(line)
+        if length > MAX_CHARACTERS:
+            raise UnreadableFile(f"The file holds more than {MAX_CHARACTERS:,} characters of text.", code="file_too_complex")
+        if line:
+            yield line
+    if names and not length:  # a table of a header alone still says something
+        yield " | ".join(filter(None, names))

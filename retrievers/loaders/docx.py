@@ -1,0 +1,153 @@
+"""Word documents: headings, paragraphs, lists and tables in reading order."""
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile
+
+from core.errors import UnreadableFile
+from retrievers.base import LoadedDocument
+from retrievers.loaders.assembly import Assembly
+from retrievers.sniffing import DOCX
+
+if TYPE_CHECKING:
+    from docx.document import Document
+    from lxml.etree import _Element  # type: ignore[import-untyped]  # lxml ships no types
+
+#: Uncompressed sizes, as the archive's directory declares them; reading stops there even where it lies.
+MAX_UNPACKED_BYTES = 256 * 2**20
+MAX_XML_BYTES = 48 * 2**20
+MAX_ENTRIES = 10_000
+
+_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre|título|titolo) ?([1-9])$", re.IGNORECASE)
+#: Deleted text, fields' instructions, and what repeats the text for older programs.
+_DROPPED = frozenset(
+    {f"{_W}del", f"{_W}moveFrom", f"{_W}instrText", "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"}
+)
+
+
+def load_docx(data: bytes, name: str) -> LoadedDocument:
+    """Hidden and deleted text is left out; footnotes, headers and pictures are not read.
+
+    Raises:
+        UnreadableFile: `file_too_complex` (it would unpack to too much), `encrypted_file`, `corrupt_file`.
+    """
+    check_archive(data)
+    from docx import Document
+    from docx.opc.exceptions import OpcError
+    from lxml.etree import LxmlError
+
+    try:
+        document = Document(BytesIO(data))
+    except (OpcError, LxmlError, BadZipFile, KeyError, ValueError, OSError, EOFError, AttributeError, NotImplementedError) as e:
+        raise UnreadableFile("The Word document is damaged.", code="corrupt_file") from e
+    assembly = Assembly()
+    levels = _heading_levels(document)
+    for block in _blocks(document.element.body):
+        if block.tag == f"{_W}tbl":
+            rows = list(_rows(block))
+            assembly.table(rows, header=_names_columns(block, rows))
+        else:
+            _add_paragraph(assembly, block, levels)
+    return assembly.document(DOCX, title=document.core_properties.title or None)
+
+
+def check_archive(data: bytes) -> None:
+    """Refuse by the archive's directory alone what would unpack to too much; nothing is unpacked."""
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            entries = archive.infolist()
+    except (BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
+        raise UnreadableFile("The file is damaged: its archive cannot be opened.", code="corrupt_file") from error
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise UnreadableFile("The file is protected with a password.", code="encrypted_file")
+    xml = sum(entry.file_size for entry in entries if entry.filename.endswith((".xml", ".rels")))
+    if len(entries) > MAX_ENTRIES or xml > MAX_XML_BYTES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+        raise UnreadableFile("The document would unpack to too much.", code="file_too_complex")
+
+
+def _heading_levels(document: "Document") -> dict[str, int]:
+    """Style id → heading level, by the style's outline level or its name, its own or that of a style that it is based on."""
+    levels: dict[str, int] = {}
+    for style in document.styles.element.iter(f"{_W}style"):
+        outline = style.find(f"{_W}pPr/{_W}outlineLvl")
+        name = style.find(f"{_W}name")
+        title = name.get(f"{_W}val", "") if name is not None else ""
+        if outline is not None and outline.get(f"{_W}val", "9").isdigit():
+            level = int(outline.get(f"{_W}val", "9")) + 1
+        elif found := _HEADING_STYLE.match(title):
+            level = int(found[1])
+        else:
+            level = 1 if title.lower() == "title" else 10
+        if level <= 9:
+            levels[style.get(f"{_W}styleId", "")] = level
+    return levels
+
+
+def _blocks(body: "_Element") -> Iterator["_Element"]:
+    """Paragraphs and tables in order, those inside content controls included."""
+    todo = list(reversed(body))
+    while todo:
+        element = todo.pop()
+        if element.tag in (f"{_W}p", f"{_W}tbl"):
+            yield element
+        elif element.tag in (f"{_W}sdt", f"{_W}sdtContent", f"{_W}customXml", f"{_W}ins", f"{_W}smartTag"):
+            todo.extend(reversed(element))
+
+
+def _add_paragraph(assembly: Assembly, paragraph: "_Element", levels: dict[str, int]) -> None:
+    text = _text(paragraph)
+    style = paragraph.find(f"{_W}pPr/{_W}pStyle")
+    style_id = style.get(f"{_W}val", "") if style is not None else ""
+    if level := levels.get(style_id):
+        assembly.heading(level, text)
+    elif text.strip():
+        is_item = paragraph.find(f"{_W}pPr/{_W}numPr") is not None or style_id.lower().startswith("list")
+        assembly.prose(f"- {text.strip()}" if is_item else text)
+
+
+def _text(element: "_Element") -> str:
+    """What is seen of a paragraph or a cell; paragraphs in it end with a line end."""
+    from lxml.etree import iterwalk
+
+    texts: list[str] = []
+    walk = iterwalk(element, events=("start", "end"))
+    for event, inner in walk:
+        if event == "end":
+            if inner.tag == f"{_W}p" and inner is not element:
+                texts.append("\n")
+        elif inner.tag in _DROPPED or (inner.tag == f"{_W}r" and inner.find(f"{_W}rPr/{_W}vanish") is not None):
+            walk.skip_subtree()
+        elif inner.tag == f"{_W}t":
+            texts.append(inner.text or "")
+        elif inner.tag == f"{_W}tab":
+            texts.append("\t")
+        elif inner.tag in (f"{_W}br", f"{_W}cr"):
+            texts.append("\n")
+        elif inner.tag == f"{_W}noBreakHyphen":
+            texts.append("-")
+    return "".join(texts)
+
+
+def _rows(table: "_Element") -> Iterator[list[str]]:
+    """The texts of the cells; a table within a cell is read as the cell's text."""
+    for row in table.findall(f"{_W}tr"):
+        cells = [_text(cell).strip() for cell in row.iterfind(f".//{_W}tc") if _row_of(cell) is row]
+        if any(cells):
+            yield cells
+
+
+def _row_of(cell: "_Element") -> "_Element | None":
+    return next(cell.iterancestors(f"{_W}tr"), None)
+
+
+def _names_columns(table: "_Element", rows: list[list[str]]) -> bool:
+    """Marked as a header to be repeated, or simply a first row of differing names above others."""
+    if len(rows) < 2:
+        return False
+    first = rows[0]
+    if table.find(f"{_W}tr/{_W}trPr/{_W}tblHeader") is not None:
+        return True
+    return len(first) > 1 and all(first) and len(set(first)) == len(first) and not any(cell.isdigit() for cell in first)

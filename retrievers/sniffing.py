@@ -1,0 +1,173 @@
+"""What a file is, found from its content. A name may only choose among the flavours of text."""
+
+import json
+import re
+from io import BytesIO
+from pathlib import PurePosixPath
+from zipfile import BadZipFile, ZipFile
+
+from core.errors import UnreadableFile
+from retrievers.loaders.encoding import decode, looks_like_text
+
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+SOURCE = "text/x-source"
+
+_HEAD = 64 * 1024
+_JSON_BY_CONTENT_BYTES = 4 * 2**20
+_MAX_ARCHIVE_ENTRIES = 20_000
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
+
+#: The first tags by which a browser takes text for HTML (mimesniff.spec.whatwg.org, rules for an unknown type).
+_HTML = re.compile(r"<(!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s/>]", re.IGNORECASE)
+_HTML_ROOT = re.compile(r"<(!doctype html|html)[\s>]", re.IGNORECASE)
+_XML = re.compile(r"\s*<(\?xml|!DOCTYPE|svg|rss|feed)[\s>]", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+(?:-S\s+)?)?([a-z]+)[\d.]*(?:\s|$)")
+
+_MARKDOWN_NAMES = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd"})
+_JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".ipynb", ".har", ".webmanifest"})
+_TABLE_NAMES = frozenset({".csv", ".tsv", ".tab"})
+_HTML_NAMES = frozenset({".html", ".htm", ".xhtml"})
+#: Extension → language, as tree-sitter names it.
+_LANGUAGES = {
+    ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".jsx": "javascript",
+    ".ts": "typescript", ".tsx": "tsx", ".java": "java", ".kt": "kotlin", ".kts": "kotlin", ".scala": "scala", ".go": "go",
+    ".rs": "rust", ".c": "c", ".h": "c", ".cc": "cpp", ".cpp": "cpp", ".cxx": "cpp", ".hpp": "cpp", ".hh": "cpp",
+    ".cs": "csharp", ".rb": "ruby", ".php": "php", ".swift": "swift", ".m": "objc", ".pl": "perl", ".pm": "perl",
+    ".lua": "lua", ".r": "r", ".jl": "julia", ".hs": "haskell", ".ex": "elixir", ".exs": "elixir", ".erl": "erlang",
+    ".clj": "clojure", ".ml": "ocaml", ".dart": "dart", ".zig": "zig", ".nim": "nim", ".sol": "solidity", ".sql": "sql",
+    ".sh": "bash", ".bash": "bash", ".zsh": "bash", ".ps1": "powershell", ".bat": "batch", ".tf": "hcl", ".hcl": "hcl",
+    ".proto": "proto", ".graphql": "graphql", ".vue": "vue", ".svelte": "svelte", ".css": "css", ".scss": "scss",
+    ".less": "css", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".ini": "ini", ".cfg": "ini", ".conf": "ini",
+    ".properties": "properties", ".xml": "xml", ".xsd": "xml", ".xsl": "xml", ".svg": "xml", ".tex": "latex",
+    ".gradle": "groovy", ".groovy": "groovy", ".cmake": "cmake", ".mk": "make", ".j2": "jinja", ".jinja": "jinja",
+    ".asm": "asm", ".s": "asm", ".f90": "fortran", ".vb": "vb", ".pas": "pascal", ".diff": "diff", ".patch": "diff",
+}  # fmt: skip
+_NAMED_SOURCES = {"dockerfile": "dockerfile", "containerfile": "dockerfile", "makefile": "make", "cmakelists.txt": "cmake"}
+_INTERPRETERS = {"python": "python", "bash": "bash", "sh": "bash", "zsh": "bash", "node": "javascript", "ruby": "ruby",
+                 "perl": "perl", "php": "php", "lua": "lua"}  # fmt: skip
+
+
+def sniff(data: bytes, name: str) -> str:
+    """The media type under which `retrievers.LOADERS` has a loader. `data` is the whole file; `name` may be empty.
+
+    Raises:
+        UnreadableFile: `empty_file`, `encrypted_file` (an Office file with a password), `file_too_complex` (an archive of
+            too many entries), `corrupt_file`, or `unsupported_file_type`.
+    """
+    if not data:
+        raise UnreadableFile("The file is empty.", code="empty_file")
+    head = data[:_HEAD]
+    if b"%PDF-" in head[:1024]:
+        return "application/pdf"
+    if image := sniff_image(head):
+        return image
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _sniff_archive(data)
+    if head.startswith(_OLE):
+        if _ENCRYPTED_OFFICE in data:
+            raise UnreadableFile("The file is protected with a password.", code="encrypted_file")
+        raise _unsupported("an Office file in the format of before 2007; save it as docx")
+    if head.startswith(b"{\\rtf"):
+        raise _unsupported("RTF")
+    if head.startswith(b"%!PS"):
+        raise _unsupported("PostScript")
+    if not looks_like_text(head):
+        raise _unsupported(_name_of_binary(head, name))
+    return _sniff_text(data, name)
+
+
+def sniff_image(head: bytes) -> str | None:
+    """The media type of an image in one of the formats that are read (PNG, JPEG, WebP, GIF), None otherwise."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def language_of(name: str, text: str = "") -> str | None:
+    """The programming or markup language that a name's extension, or else a first line `#!…`, tells; None if neither does."""
+    path = PurePosixPath(name.lower().replace("\\", "/"))
+    if known := _NAMED_SOURCES.get(path.name) or _LANGUAGES.get(path.suffix):
+        return known
+    if not path.suffix and (shebang := _SHEBANG.match(text[:200])):
+        return _INTERPRETERS.get(shebang[1])
+    return "xml" if _XML.match(text[:1000]) else None
+
+
+def _sniff_text(data: bytes, name: str) -> str:
+    text = decode(data[:_HEAD], cut=len(data) > _HEAD)
+    suffix = PurePosixPath(name.lower()).suffix
+    if suffix in _MARKDOWN_NAMES:
+        return "text/markdown"
+    if suffix in _TABLE_NAMES:
+        return "text/csv"
+    if suffix in _JSON_NAMES and text.lstrip("\ufeff \t\r\n")[:1] in tuple('{["-0123456789tfn'):
+        return "application/json"
+    language = language_of(name, text)
+    if language is not None and language != "xml":
+        return SOURCE
+    if _is_html(text) or (suffix in _HTML_NAMES and _TAG.search(text)):
+        return "text/html"
+    if language == "xml":
+        return SOURCE
+    return "application/json" if suffix != ".txt" and _is_json(data, text) else "text/plain"
+
+
+def _is_html(text: str) -> bool:
+    text = text.lstrip()
+    while text.startswith("<!--"):
+        text = text.partition("-->")[2].lstrip()
+    if text.startswith("<?xml"):
+        return bool(_HTML_ROOT.search(text[:1000]))
+    return bool(_HTML.match(text))
+
+
+def _is_json(data: bytes, text: str) -> bool:
+    if text.lstrip()[:1] not in ("{", "[") or len(data) > _JSON_BY_CONTENT_BYTES:
+        return False
+    try:
+        json.loads(decode(data), parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _sniff_archive(data: bytes) -> str:
+    """A ZIP archive: the directory alone is read, nothing is unpacked."""
+    if data.count(b"PK\x01\x02") > _MAX_ARCHIVE_ENTRIES:
+        raise UnreadableFile("The archive has too many entries.", code="file_too_complex")
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            names = set(archive.namelist())
+            encrypted = any(entry.flag_bits & 1 for entry in archive.infolist())
+    except (BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
+        raise UnreadableFile("The file is damaged: its archive cannot be opened.", code="corrupt_file") from error
+    if "[Content_Types].xml" in names and any(entry.startswith("word/") for entry in names):
+        return DOCX
+    if encrypted:
+        raise UnreadableFile("The archive is protected with a password.", code="encrypted_file")
+    for prefix, kind in (("xl/", "an Excel workbook"), ("ppt/", "a PowerPoint presentation"), ("META-INF/", "a package")):
+        if any(entry.startswith(prefix) for entry in names):
+            raise _unsupported(kind)
+    raise _unsupported("an archive")
+
+
+def _name_of_binary(head: bytes, name: str) -> str:
+    import puremagic
+
+    try:
+        found = puremagic.magic_string(head, filename=name or None)
+    except (puremagic.PureError, ValueError):
+        return "binary data"
+    return found[0].name if found and found[0].confidence >= 0.3 else "binary data"
+
+
+def _unsupported(kind: str) -> UnreadableFile:
+    return UnreadableFile(f"This kind of file cannot be read: it is {kind}.", code="unsupported_file_type")
