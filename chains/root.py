@@ -8,8 +8,9 @@ any, so no prompt, no passage and no inner step can leave through an event strea
 # ruff: noqa: A002 - `input` is what the Runnable interface calls it
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import structlog
@@ -40,15 +41,27 @@ def opaque(
     input_type: type[BaseModel],
     output_type: Any,
     form: Callable[[], AnswerForm] = DictForm,
+    published_input: type[BaseModel] | None = None,
 ) -> "OpaqueRoot":
     """Make the served runnable of a capability.
 
     `answer` is called with a validated `input_type` for each run and yields deltas, the last with `final`. It is stepped
     with the run's own `core.context.current()`, in which model calls record themselves. `form` says what callers get: with
     `DictForm`, `final` is a mapping or a model with `output` and the capability's own fields, and the accounting fields
-    (`model`, `provider`, `usage`, `cost_usd`) are put beside them.
+    (`model`, `provider`, `usage`, `cost_usd`) are put beside them. `published_input` is a model that takes the same and whose
+    schema is shown instead.
     """
-    return OpaqueRoot(name, answer, input_type, output_type, form)
+    return OpaqueRoot(name, answer, Interface(input_type, output_type, form, published_input or input_type))
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a root takes and gives."""
+
+    input_type: type[BaseModel]
+    output_type: Any
+    form: Callable[[], AnswerForm]
+    published_input: type[BaseModel]
 
 
 class OpaqueRoot(Runnable[Any, Any]):
@@ -58,39 +71,30 @@ class OpaqueRoot(Runnable[Any, Any]):
         PlatformError: whatever goes wrong, also in the middle of a stream; `Internal` for a mistake of our own.
     """
 
-    def __init__(
-        self,
-        name: str,
-        answer: Callable[[Any], AsyncIterator[Delta]],
-        input_type: type[BaseModel],
-        output_type: Any,
-        form: Callable[[], AnswerForm],
-    ) -> None:
+    def __init__(self, name: str, answer: Callable[[Any], AsyncIterator[Delta]], interface: Interface) -> None:
         self.name = name
         self._answer = answer
-        self._input_type = input_type
-        self._output_type = output_type
-        self._form = form
+        self._interface = interface
         self._home = bridge.running_loop()
 
     @property
     def InputType(self) -> type[BaseModel]:  # noqa: N802 - the interface's name
         """The model that inputs are checked against."""
-        return self._input_type
+        return self._interface.input_type
 
     @property
     def OutputType(self) -> Any:  # noqa: N802 - the interface's name
         """The type of what `invoke` returns."""
-        return self._output_type
+        return self._interface.output_type
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """The input model itself: no configuration changes it."""
-        return self._input_type
+        """The published input model: no configuration changes it."""
+        return self._interface.published_input
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """A model of the output, for schemas and documentation."""
         if isinstance(self._output_type, type) and issubclass(self._output_type, BaseModel):
-            return self._output_type
+            return self._interface.output_type
         return create_model(self.get_name("Output"), __base__=RootModel[self._output_type])  # type: ignore[name-defined]
 
     def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
@@ -103,12 +107,12 @@ class OpaqueRoot(Runnable[Any, Any]):
         Raises:
             InvalidRequest: it does not fit; `param` names the first field that does not.
         """
-        if isinstance(value, self._input_type):
+        if isinstance(value, self._interface.input_type):
             return value
         try:
-            return self._input_type.model_validate(value)
+            return self._interface.input_type.model_validate(value)
         except ValidationError as error:
-            raise invalid_input(error) from None
+            raise invalid_input(error, value) from None
         except RecursionError:
             raise InvalidRequest("The input is nested too deeply.") from None
 
@@ -117,7 +121,7 @@ class OpaqueRoot(Runnable[Any, Any]):
 
         The flat answer holds the capability's own fields and the accounting, not yet the request's identifier.
         """
-        form, run = self._form(), _new_run()
+        form, run = self._interface.form(), _new_run()
         async with aclosing(self._steps(value, run)) as deltas:
             async for delta in deltas:
                 if delta.text or delta.data:
@@ -130,7 +134,7 @@ class OpaqueRoot(Runnable[Any, Any]):
         """The whole answer."""
         observer = _Observer(self, input, config)
         await observer.start()
-        form, run = self._form(), _new_run()
+        form, run = self._interface.form(), _new_run()
         whole: Any = None
         try:
             async with aclosing(self._steps(input, run)) as deltas:
@@ -211,7 +215,7 @@ class OpaqueRoot(Runnable[Any, Any]):
         return bridge.call(self.abatch(inputs, config, return_exceptions=return_exceptions), self._home)
 
     async def _chunks(self, value: Any) -> AsyncGenerator[Any, None]:
-        form, run = self._form(), _new_run()
+        form, run = self._interface.form(), _new_run()
         async with aclosing(self._steps(value, run)) as deltas:
             async for delta in deltas:
                 if (chunk := form.chunk(delta)) is not None:
@@ -222,6 +226,8 @@ class OpaqueRoot(Runnable[Any, Any]):
     async def _steps(self, value: Any, run: RequestContext) -> AsyncGenerator[Delta, None]:
         """Step through the capability's own code, unobserved, and see that it ends with a final delta."""
         deltas = cast("AsyncGenerator[Delta, None]", self._answer(self.parse(value)))
+        if self._home is None or not self._home.is_running():
+            self._home = bridge.running_loop()
         outer = current()
         finished = False
         try:
@@ -294,10 +300,24 @@ def _absorb(request: RequestContext, run: RequestContext) -> None:
     request.cost_usd = None if request.cost_usd is None or run.cost_usd is None else request.cost_usd + run.cost_usd
 
 
-def invalid_input(error: ValidationError) -> InvalidRequest:
-    """Pydantic's error as the platform's: the first problem's field and reason, never the value."""
+def invalid_input(error: ValidationError, value: Any) -> InvalidRequest:
+    """Pydantic's error as the platform's: the first problem's field and reason, never what the caller sent."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
-    field = ".".join(str(part) for part in problems[0]["loc"])
-    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    field = _field(problems[0]["loc"], value)
     reason = problems[0]["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"{field}: {reason}{more}" if field else f"{reason}{more}", param=field or None)
+    return InvalidRequest(f"{field}: {reason}" if field else reason, param=field or None)
+
+
+def _field(location: Sequence[int | str], value: Any) -> str:
+    """The path to a field as its caller wrote it: names of union members, which pydantic puts between, are left out."""
+    path: list[str] = []
+    for index, part in enumerate(location):
+        last = index == len(location) - 1
+        if isinstance(value, Mapping) and isinstance(part, str) and (part in value or last):
+            value = value.get(part)
+        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        path.append(str(part))
+    return ".".join(path)

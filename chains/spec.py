@@ -1,16 +1,16 @@
 """What a capability is: a name, models of its input and output, the scope it asks for, and how its runnable is built."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_core.runnables import Runnable
 from pydantic import BaseModel
 
 from core.principals import Scope
 
 if TYPE_CHECKING:
     from chains.conversations import Conversations
+    from chains.root import OpaqueRoot
     from core.settings import Settings
     from providers.models import Models
     from retrievers.library import Library
@@ -43,8 +43,10 @@ class Delta:
 class ChainSpec:
     """A capability. `build` gives the served runnable: an opaque root (see `chains.root`), sync, async and streaming.
 
-    `flat_input` is the REST body and `input` the LangServe input; they have the same fields (`flat_input` adds `stream`).
-    `prompts` are file names below `chains/prompts/`.
+    `input` is the model of the input: under `input` in LangServe's bodies, with `stream` beside it as the REST body. `output`
+    is the type of what the runnable returns, and `answer` a model of the capability's own fields in the flat REST answer.
+    `prompts` are file names below `chains/prompts/`. `example` is an input that works on a fresh installation; the playground's
+    form shows its fields, the model, and what is marked as a file.
     """
 
     name: str
@@ -53,10 +55,8 @@ class ChainSpec:
     input: type[BaseModel]
     output: Any
     scope: Scope
-    build: Callable[[ChainDeps], Runnable[Any, Any]]
+    build: Callable[[ChainDeps], "OpaqueRoot"]
     prompts: tuple[str, ...] = ()
     playground: Literal["default", "chat"] = "default"
+    answer: type[BaseModel] | None = None
     example: dict[str, Any] = field(default_factory=dict)
-
-
-Answering = Callable[[Any], AsyncIterator[Delta]]

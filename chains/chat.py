@@ -1,0 +1,202 @@
+"""The `chat` capability: a list of messages in, the model's reply out."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any, Literal, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk, SystemMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.json_schema import SkipJsonSchema
+
+from chains.conversations import SessionField, trimmed
+from chains.messages import Assistant, Messages, System, to_langchain
+from chains.parameters import Sampling, Tooling, bind
+from chains.prompting import prompt
+from chains.root import OpaqueRoot, opaque
+from chains.spec import ChainDeps, ChainSpec, Delta
+from core.context import RequestContext, current
+from core.errors import UnsupportedFeature
+from core.principals import Scope
+from core.tables.columns import new_id
+from providers.base import ModelFacts
+
+PROMPT = "chat_small.txt"
+
+
+class ChatRequest(Tooling, Sampling):
+    """A conversation, and how to continue it."""
+
+    messages: Messages = Field(description="the conversation so far; with a session_id, what is new in it")
+    session_id: SessionField = None
+
+
+#: The same, with every field but `messages` out of the published schema: the chat playground takes one visible list.
+ChatInput: type[ChatRequest] = create_model(
+    "ChatInput",
+    __base__=ChatRequest,
+    __doc__="A conversation; the parameters of `POST /api/v1/chat` may stand beside the messages.",
+    **{
+        name: (SkipJsonSchema[field.rebuild_annotation()], field)
+        for name, field in ChatRequest.model_fields.items()
+        if name != "messages"
+    },
+)
+
+
+class Usage(BaseModel):
+    """Tokens of the call."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class Reply(BaseModel):
+    """The reply, as LangChain writes an `AIMessage`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    # the chat playground asks for an `enum`; pydantic alone would write `const`
+    type: Literal["ai"] = Field("ai", json_schema_extra={"enum": ["ai"]})
+    content: str
+    id: str | None = None
+    tool_calls: list[dict[str, Any]] = []
+    usage_metadata: Usage | None = None
+    response_metadata: dict[str, Any] = {}
+
+
+class ChatAnswer(BaseModel):
+    """The chat's own fields of the flat answer."""
+
+    output: str = Field(description="the reply's text")
+    tool_calls: list[dict[str, Any]] | None = Field(None, description="calls that the model asks for: name, args, id")
+    finish_reason: str | None = Field(None, description="why the reply ended: stop, length or tool_calls")
+    session_id: str | None = None
+
+
+class MessageForm:
+    """A reply as a message: `AIMessageChunk`s in a stream, an `AIMessage` with its usage as a whole."""
+
+    def __init__(self) -> None:
+        self._id = new_id("msg")()
+        self._text = ""
+
+    def chunk(self, delta: Delta) -> AIMessageChunk | None:
+        self._text += delta.text
+        return AIMessageChunk(delta.text, id=self._id) if delta.text else None
+
+    def whole(self, final: Any, run: RequestContext) -> AIMessage:
+        reply = cast("AIMessage", final)
+        usage = reply.usage_metadata or UsageMetadata(
+            input_tokens=run.usage.input_tokens,
+            output_tokens=run.usage.output_tokens,
+            total_tokens=run.usage.total_tokens,
+        )
+        told = {name: reply.response_metadata[name] for name in ("finish_reason",) if name in reply.response_metadata}
+        who = {"model_name": run.model, "model_provider": run.provider}
+        return AIMessage(
+            reply.text, id=self._id, tool_calls=reply.tool_calls, usage_metadata=usage, response_metadata=told | who
+        )
+
+    def rest(self, whole: Any) -> AIMessageChunk:
+        return AIMessageChunk(
+            whole.content.removeprefix(self._text) if whole.content.startswith(self._text) else "",
+            id=self._id,
+            tool_call_chunks=[
+                tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
+                for index, call in enumerate(whole.tool_calls)
+            ],
+            usage_metadata=whole.usage_metadata,
+            response_metadata=whole.response_metadata,
+            chunk_position="last",
+        )
+
+    def flat(self, whole: Any) -> dict[str, Any]:
+        fields: dict[str, Any] = {"output": whole.content, "finish_reason": whole.response_metadata.get("finish_reason")}
+        if whole.tool_calls:
+            fields["tool_calls"] = [{name: call[name] for name in ("id", "name", "args")} for call in whole.tool_calls]
+        return fields
+
+
+async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
+    """Answer, with the kept messages before the new ones where there is a session; then keep both."""
+    facts = deps.models.facts(asked.model)
+    if not facts.images and any(message.has_images() for message in asked.messages):
+        raise UnsupportedFeature("This model cannot see images; /api/v1/multimodal reads their text.", param="messages")
+    model = bind(deps.models.chat(asked.model), asked, facts)
+    messages = await _with_history(deps, asked, facts)
+    reply: AIMessageChunk | None = None
+    async for chunk in model.astream(_prompt(messages, facts)):
+        piece = cast("AIMessageChunk", chunk)
+        reply = piece if reply is None else cast("AIMessageChunk", reply + piece)
+        if piece.text:
+            yield Delta(text=piece.text)
+    whole = _message(reply)
+    if asked.session_id is not None:
+        said = Assistant(content=whole.text, tool_calls=[_call(call) for call in whole.tool_calls])
+        await deps.conversations.append(current().principal, asked.session_id, [*asked.messages, said], capability="chat")
+    yield Delta(final=whole)
+
+
+async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts) -> Sequence[Any]:
+    if asked.session_id is None:
+        return asked.messages
+    kept = await deps.conversations.history(current().principal, asked.session_id)
+    if any(isinstance(message, System) for message in asked.messages):
+        kept = [message for message in kept if not isinstance(message, System)]
+    budget = min(deps.settings.conversations.history_tokens, (facts.context_tokens or 1 << 30) // 2)
+    count = partial(deps.models.count_tokens, alias=asked.model)
+    return [*await asyncio.to_thread(trimmed, kept, budget_tokens=budget, count=count), *asked.messages]
+
+
+def _prompt(messages: Sequence[Any], facts: ModelFacts) -> list[Any]:
+    """System messages first, where templates want them. A small model with none gets a few plain words."""
+    ordered = sorted(messages, key=lambda message: not isinstance(message, System))
+    lead = facts.small and not isinstance(ordered[0], System)
+    return [*([SystemMessage(prompt(PROMPT).substitute())] if lead else []), *to_langchain(ordered)]
+
+
+def _message(reply: AIMessageChunk | None) -> AIMessage:
+    if reply is None:
+        return AIMessage("")
+    return AIMessage(
+        reply.text,
+        tool_calls=reply.tool_calls,
+        usage_metadata=reply.usage_metadata,
+        response_metadata=reply.response_metadata,
+    )
+
+
+def _call(call: Any) -> Any:
+    return {name: call[name] for name in ("id", "name", "args")}
+
+
+def build(deps: ChainDeps) -> OpaqueRoot:
+    """The served runnable."""
+    return opaque(
+        "chat",
+        partial(converse, deps),
+        input_type=ChatRequest,
+        output_type=Reply | str,
+        form=MessageForm,
+        published_input=ChatInput,
+    )
+
+
+SPEC = ChainSpec(
+    name="chat",
+    title="Chat",
+    description="Messages in, a reply out, with tools, structured answers and kept conversations.",
+    input=ChatRequest,
+    output=Reply | str,
+    scope=Scope.CHAT_INVOKE,
+    build=build,
+    prompts=(PROMPT,),
+    playground="chat",
+    answer=ChatAnswer,
+    example={"messages": [{"role": "user", "content": "Why is the sky blue?"}]},
+)

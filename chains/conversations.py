@@ -1,0 +1,188 @@
+"""Kept conversations: the messages that belong to a caller's `session_id`, in the database.
+
+A session is its owner's alone (a tenant's principal). One `session_id` is one conversation, whichever capability adds to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, TypeAdapter
+from sqlalchemy import delete, func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from chains.messages import Message, System, User
+from core.database import Database, utc_now
+from core.errors import InvalidRequest, NotFound
+from core.principals import Principal
+from core.tables.conversations import Conversation, ConversationMessage
+
+SessionId = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$", strict=True)
+]
+SessionField = Annotated[
+    SessionId | None,
+    Field(description="a name of your own; messages under it are kept, and the next call continues them"),
+]
+
+_MESSAGE: TypeAdapter[Any] = TypeAdapter(Message)
+_ID: TypeAdapter[str] = TypeAdapter(SessionId)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A kept conversation, without its messages."""
+
+    session_id: str
+    capability: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """A message and where it stands in its conversation, counted from 0."""
+
+    position: int
+    created_at: datetime
+    message: Any
+
+
+class Conversations:
+    """Sessions and their messages, of the principal that is given with each call."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def history(self, principal: Principal, session_id: str, *, newest: int = 200) -> list[Any]:
+        """The session's messages, oldest first, at most the `newest` ones and every system message; empty for a new session."""
+        async with self._database.session() as session:
+            conversation = await _find(session, principal, session_id)
+            if conversation is None:
+                return []
+            mine = select(ConversationMessage).where(ConversationMessage.conversation_id == conversation.id)
+            last = await session.exec(mine.order_by(col(ConversationMessage.position).desc()).limit(newest))
+            rows = {row.position: row for row in last}
+            rows |= {row.position: row for row in await session.exec(mine.where(ConversationMessage.role == "system"))}
+            return [_MESSAGE.validate_python(rows[position].payload) for position in sorted(rows)]
+
+    async def append(self, principal: Principal, session_id: str, messages: Sequence[Any], *, capability: str = "chat") -> None:
+        """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages."""
+        async with self._database.transaction() as session:
+            conversation = await _find(session, principal, session_id, lock=True)
+            if conversation is None:
+                conversation = Conversation(tenant=principal.tenant, owner=principal.id, name=session_id, capability=capability)
+                session.add(conversation)
+                await session.flush()
+            conversation.updated_at = utc_now()
+            counted = await session.exec(
+                select(func.max(ConversationMessage.position)).where(ConversationMessage.conversation_id == conversation.id)
+            )
+            last = counted.one()
+            first = 0 if last is None else last + 1
+            session.add_all(
+                ConversationMessage(
+                    conversation_id=conversation.id,
+                    position=position,
+                    role=message.role,
+                    payload=message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role},
+                )
+                for position, message in enumerate(messages, start=first)
+            )
+
+    async def page(
+        self, principal: Principal, *, limit: int = 50, after: str | None = None
+    ) -> tuple[list[SessionInfo], str | None]:
+        """A page of the sessions, newest first, and the position that the next page starts after (None: no more)."""
+        query = select(Conversation).where(Conversation.tenant == principal.tenant, Conversation.owner == principal.id)
+        if after is not None:
+            created, _, identifier = after.partition("|")
+            try:
+                moment = datetime.fromisoformat(created)
+            except ValueError:
+                raise _bad_cursor() from None
+            if moment.tzinfo is None:
+                raise _bad_cursor()
+            later = (col(Conversation.created_at) < moment) | (
+                (col(Conversation.created_at) == moment) & (col(Conversation.id) < identifier)
+            )
+            query = query.where(later)
+        query = query.order_by(col(Conversation.created_at).desc(), col(Conversation.id).desc()).limit(limit + 1)
+        async with self._database.session() as session:
+            rows = list(await session.exec(query))
+        more = f"{rows[limit - 1].created_at.isoformat()}|{rows[limit - 1].id}" if len(rows) > limit else None
+        return [_info(row) for row in rows[:limit]], more
+
+    async def read(
+        self, principal: Principal, session_id: str, *, limit: int = 50, after: str | None = None
+    ) -> tuple[SessionInfo, list[KeptMessage], str | None]:
+        """A session and a page of its messages, oldest first.
+
+        Raises:
+            NotFound: `session_not_found`.
+        """
+        async with self._database.session() as session:
+            conversation = await _find(session, principal, session_id)
+            if conversation is None:
+                raise _missing(session_id)
+            query = select(ConversationMessage).where(ConversationMessage.conversation_id == conversation.id)
+            if after is not None:
+                if not after.isdecimal() or len(after) > 9:
+                    raise _bad_cursor()
+                query = query.where(col(ConversationMessage.position) > int(after))
+            rows = list(await session.exec(query.order_by(col(ConversationMessage.position)).limit(limit + 1)))
+        kept = [KeptMessage(row.position, row.created_at, _MESSAGE.validate_python(row.payload)) for row in rows[:limit]]
+        return _info(conversation), kept, str(rows[limit - 1].position) if len(rows) > limit else None
+
+    async def delete(self, principal: Principal, session_id: str) -> None:
+        """Delete a session with its messages.
+
+        Raises:
+            NotFound: `session_not_found`.
+        """
+        async with self._database.transaction() as session:
+            conversation = await _find(session, principal, session_id, lock=True)
+            if conversation is None:
+                raise _missing(session_id)
+            await session.exec(delete(ConversationMessage).where(col(ConversationMessage.conversation_id) == conversation.id))
+            await session.delete(conversation)
+
+
+async def _find(session: AsyncSession, principal: Principal, session_id: str, *, lock: bool = False) -> Conversation | None:
+    query = select(Conversation).where(
+        Conversation.tenant == principal.tenant, Conversation.owner == principal.id, Conversation.name == session_id
+    )
+    return (await session.exec(query.with_for_update() if lock else query)).one_or_none()
+
+
+def _info(row: Conversation) -> SessionInfo:
+    return SessionInfo(row.name, row.capability, row.created_at, row.updated_at)
+
+
+def _missing(session_id: str) -> NotFound:
+    return NotFound("There is no session of that name.", code="session_not_found")
+
+
+def _bad_cursor() -> InvalidRequest:
+    return InvalidRequest("The cursor is not one that this list gave.", code="invalid_cursor", param="cursor")
+
+
+def trimmed(messages: Sequence[Any], *, budget_tokens: int, count: "Any") -> list[Any]:
+    """What of a history goes into a prompt: every system message, and the newest others that `budget_tokens` hold.
+
+    `count` gives the tokens of a text. The result begins, system messages apart, with a user's message, so that no answer
+    stands without its question and no tool's result without its call.
+    """
+    system = [message for message in messages if isinstance(message, System)]
+    left = budget_tokens - sum(count(message.text()) for message in system)
+    kept: list[Any] = []
+    for message in reversed([message for message in messages if not isinstance(message, System)]):
+        left -= count(message.text()) + 4  # what a template puts round a message, roughly
+        if left < 0:
+            break
+        kept.insert(0, message)
+    while kept and not isinstance(kept[0], User):
+        kept.pop(0)
+    return system + kept

@@ -1,0 +1,199 @@
+"""Chat messages as callers send them: `{role, content}` or `{type, content}`, and nothing else.
+
+LangChain's own message classes are not used for this: as request types they turn `{"role": "system"}` into a human message.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.prompt_values import PromptValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+MAX_MESSAGES = 2000
+MAX_TOOL_CALLS = 128
+
+#: Every way to say who speaks, and which of the four it is. The types are those of LangChain's serialised messages.
+_KINDS = {
+    "system": "system",
+    "developer": "system",
+    "SystemMessageChunk": "system",
+    "user": "user",
+    "human": "user",
+    "HumanMessageChunk": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "tool": "tool",
+    "ToolMessageChunk": "tool",
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class TextPart(_Part):
+    """A stretch of text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageAddress(_Part):
+    """Where an image is: a `data:` URL, or an `https:` one that the provider fetches."""
+
+    url: str = Field(pattern=r"^(data:image/[a-z0-9.+-]+;base64,|https://)")
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class ImagePart(_Part):
+    """An image, for models that see."""
+
+    type: Literal["image_url"]
+    image_url: ImageAddress
+
+
+Content = str | Annotated[list[TextPart | ImagePart], Field(min_length=1)]
+
+
+class ToolCall(_Part):
+    """A call that the model asked for; taken in LangChain's shape (`args`) and in OpenAI's (`function.arguments`)."""
+
+    id: str | None = None
+    name: str = Field(min_length=1, max_length=128)
+    args: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_openai(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or not isinstance(value.get("function"), Mapping):
+            return value
+        function = value["function"]
+        arguments = function.get("arguments", {})
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments or "{}")
+            except (ValueError, RecursionError):
+                raise ValueError("the arguments of a tool call must be JSON") from None
+        return {"id": value.get("id"), "name": function.get("name"), "args": arguments}
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    def text(self) -> str:
+        """The message's text, images left out."""
+        content: Any = getattr(self, "content", "")
+        return content if isinstance(content, str) else "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+    def has_images(self) -> bool:
+        """Whether a model must see in order to read this."""
+        content: Any = getattr(self, "content", "")
+        return not isinstance(content, str) and any(isinstance(part, ImagePart) for part in content)
+
+
+class System(_Message):
+    """Instructions to the model."""
+
+    role: Literal["system"] = "system"
+    content: Content
+
+
+class User(_Message):
+    """What a person says."""
+
+    role: Literal["user"] = "user"
+    content: Content
+    name: str | None = Field(None, max_length=128)
+
+
+class Assistant(_Message):
+    """What the model said."""
+
+    role: Literal["assistant"] = "assistant"
+    content: Content = ""
+    tool_calls: list[ToolCall] = Field(default_factory=list, max_length=MAX_TOOL_CALLS)
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        return "" if value is None or value == [] else value
+
+    @field_validator("tool_calls", mode="before")
+    @classmethod
+    def _none_is_no_call(cls, value: object) -> object:
+        return [] if value is None else value
+
+
+class Tool(_Message):
+    """What a tool returned for a call."""
+
+    role: Literal["tool"] = "tool"
+    content: Content
+    tool_call_id: str = Field(min_length=1, max_length=256)
+
+
+def _kind(value: object) -> str | None:
+    """Which of the four a message is; None makes it an error."""
+    if isinstance(value, _Message):
+        return str(value.role)  # type: ignore[attr-defined]
+    if not isinstance(value, Mapping):
+        return None
+    said = value.get("role") or value.get("type")
+    return _KINDS.get(said) if isinstance(said, str) else None
+
+
+def _normalised(value: object) -> object:
+    """LangChain's own message objects as mappings, and one name for the speaker."""
+    if isinstance(value, BaseMessage):
+        value = value.model_dump()
+    if isinstance(value, Mapping) and (kind := _kind(value)):
+        return {**value, "role": kind}
+    return value
+
+
+Message = Annotated[
+    Annotated[System, Tag("system")]
+    | Annotated[User, Tag("user")]
+    | Annotated[Assistant, Tag("assistant")]
+    | Annotated[Tool, Tag("tool")],
+    Discriminator(
+        _kind,
+        custom_error_type="not_a_message",
+        custom_error_message="a message is an object with a role (system, user, assistant or tool) and a content",
+    ),
+    BeforeValidator(_normalised),
+]
+
+
+def _as_list(value: object) -> object:
+    """What a prompt template hands on is a list of messages, too."""
+    return value.to_messages() if isinstance(value, PromptValue) else value
+
+
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), BeforeValidator(_as_list)]
+
+
+def to_langchain(messages: Sequence[_Message]) -> list[BaseMessage]:
+    """The messages as chat models take them."""
+    return [_one_to_langchain(message) for message in messages]
+
+
+def _one_to_langchain(message: _Message) -> BaseMessage:
+    match message:
+        case System():
+            return SystemMessage(_content(message.content))
+        case User():
+            return HumanMessage(_content(message.content), name=message.name)
+        case Assistant():
+            calls = [{"name": call.name, "args": call.args, "id": call.id} for call in message.tool_calls]
+            return AIMessage(_content(message.content), tool_calls=calls)
+        case Tool():
+            return ToolMessage(_content(message.content), tool_call_id=message.tool_call_id)
+    raise TypeError(type(message).__name__)
+
+
+def _content(content: Any) -> Any:
+    return content if isinstance(content, str) else [part.model_dump() for part in content]

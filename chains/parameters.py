@@ -1,0 +1,153 @@
+"""What callers may ask of a model beside the text: sampling, tools, the form of the answer. Nothing else reaches a provider."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from core.errors import UnsupportedFeature
+from providers.base import ModelFacts
+
+MAX_SEED = 2**63 - 1
+MAX_STOPS = 16
+
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Strict(BaseModel):
+    """An input of ours: unknown names and values of another type are errors, not guesses."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class ModelChoice(Strict):
+    """Which model answers, and at most how long."""
+
+    model: str | None = Field(
+        None, max_length=128, description="a model alias; empty: `default`", examples=["default"], title="Model"
+    )
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000, description="tokens of the answer at most")
+    temperature: float | None = Field(
+        None, ge=0, le=2, allow_inf_nan=False, description="0 is the likeliest answer, higher is more varied"
+    )
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="the same seed tends to give the same answer")
+
+
+class Sampling(ModelChoice):
+    """How an answer is chosen and where it ends."""
+
+    stop: StopText | Annotated[list[StopText], Field(min_length=1, max_length=MAX_STOPS)] | None = Field(
+        None, description="texts that end the answer; they are not a part of it"
+    )
+
+
+class ToolFunction(Strict):
+    """A function that the model may ask to be called; `parameters` is a JSON schema."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = Field(None, max_length=8192)
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
+
+
+class Tool(Strict):
+    """A tool in OpenAI's shape."""
+
+    type: Literal["function"] = "function"
+    function: ToolFunction
+
+
+class ChosenFunction(Strict):
+    """The name of a tool."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class ChosenTool(Strict):
+    """The one tool that must be called."""
+
+    type: Literal["function"] = "function"
+    function: ChosenFunction
+
+
+class JSONSchema(BaseModel):
+    """A JSON schema with a name, as OpenAI takes it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    name: str = Field("answer", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = Field(None, max_length=8192)
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class PlainFormat(Strict):
+    """Text, or any JSON object."""
+
+    type: Literal["text", "json_object"]
+
+
+class SchemaFormat(Strict):
+    """JSON that fits a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JSONSchema
+
+
+ResponseFormat = Annotated[PlainFormat | SchemaFormat, Field(discriminator="type")]
+
+
+class Tooling(Strict):
+    """Tools and the form of the answer, in OpenAI's shapes."""
+
+    tools: list[Tool] | None = Field(None, min_length=1, max_length=128, description="functions that the model may ask for")
+    tool_choice: (
+        Annotated[Literal["none", "auto", "required"], BeforeValidator(lambda value: "required" if value == "any" else value)]
+        | ChosenTool
+        | None
+    ) = Field(None, description="whether a tool must be called, or which")
+    response_format: ResponseFormat | None = Field(None, description="plain text, any JSON, or JSON by a schema")
+
+    @field_validator("tools", mode="after")
+    @classmethod
+    def _named_once(cls, tools: list[Tool] | None) -> list[Tool] | None:
+        names = [tool.function.name for tool in tools or ()]
+        if len(names) != len(set(names)):
+            raise ValueError("two tools have the same name")
+        return tools
+
+
+def bind(
+    model: BaseChatModel, asked: BaseModel, facts: ModelFacts, defaults: Mapping[str, Any] | None = None
+) -> Runnable[LanguageModelInput, AIMessage]:
+    """The model with what the caller asked for; `defaults` hold where the caller is silent.
+
+    Raises:
+        UnsupportedFeature: the model cannot do it; `param` names what.
+    """
+    values = dict(defaults or {})
+    for name in ("temperature", "max_tokens", "stop", "seed"):
+        if (value := getattr(asked, name, None)) is not None:
+            values[name] = [value] if name == "stop" and isinstance(value, str) else value
+    if isinstance(asked, Tooling):
+        values |= _tooling(asked, facts)
+    return model.bind(**values) if values else model
+
+
+def _tooling(asked: Tooling, facts: ModelFacts) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if asked.tools:
+        if not facts.tools:
+            raise UnsupportedFeature("This model cannot call tools.", param="tools")
+        values["tools"] = [tool.model_dump(exclude_none=True) for tool in asked.tools]
+        if asked.tool_choice is not None:
+            choice = asked.tool_choice
+            values["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+    if asked.response_format is not None and asked.response_format.type != "text":
+        if not facts.structured_output:
+            raise UnsupportedFeature("This model cannot be held to a form of answer.", param="response_format")
+        values["response_format"] = asked.response_format.model_dump(exclude_none=True)
+    return values
