@@ -80,8 +80,8 @@ class Leases:
         return renewed.rowcount == 1
 
     async def finish(self, lease: Lease, indexed: IndexedDocument, pipeline: str) -> Document | None:
-        """The stores hold the revision: the document is ready, in the transaction that counts it. None when the lease or
-        the revision was lost meanwhile; then nothing has changed."""
+        """The stores hold the revision: the document is ready, in the transaction that counts it. The lease stays until
+        what it replaces has been cleaned up. None when lease or revision were lost meanwhile; then nothing has changed."""
         async with self._database.transaction() as session:
             document = await self._held(session, lease)
             if document is None:
@@ -137,9 +137,15 @@ class Leases:
             document.lease, document.leased_until = None, utc_now() + timedelta(seconds=delay_s)
         return True
 
+    async def current(self, lease: Lease) -> Document | None:
+        """The row as it is now, None when it is gone or another holder has it."""
+        async with self._database.session() as session:
+            document = await session.get(Document, lease.document.id)
+        return document if document is not None and document.lease == lease.id else None
+
     async def release(self, lease: Lease) -> Document | None:
-        """Give the lease back: the work was ended from outside. The try does not count where the document is still as it was
-        when the lease was taken. The row as it is now; None when it is gone or was given to another holder."""
+        """Give the lease back, when all is cleaned up. A try that has come to no end, because the worker stops, does not
+        count. The row as it is now; None when it is gone or another holder has it."""
         async with self._database.transaction() as session:
             document = await lock_document(session, lease.document.id)
             if document is None or document.lease != lease.id:
@@ -166,15 +172,14 @@ class Leases:
         return int(expired.rowcount)
 
     async def abandoned(self, limit: int) -> list[Document]:
-        """Failed (cancelled) and deleted documents whose holder died before it had cleaned up, and deleted ones that were
-        left over."""
+        """Documents whose holder died between the end of its work and its cleaning up, and deleted ones that are left over."""
         async with self._database.session() as session:
             rows = await session.exec(
                 select(Document)
                 .where(
                     or_(
                         col(Document.state) == DocumentState.DELETING,
-                        and_(col(Document.state) == DocumentState.FAILED, col(Document.lease).is_not(None)),
+                        and_(col(Document.state).not_in(PENDING), col(Document.lease).is_not(None)),
                     ),
                     or_(col(Document.leased_until).is_(None), col(Document.leased_until) < utc_now()),
                 )
@@ -232,7 +237,6 @@ async def pending(session: AsyncSession, job_id: str) -> int:
 async def _ready(session: AsyncSession, document: Document) -> None:
     document.state = DocumentState.READY
     document.error_code = document.error_message = None
-    document.lease, document.leased_until = None, None
     document.updated_at = utc_now()
     if document.job_id:
         left = await pending(session, document.job_id)
@@ -242,7 +246,6 @@ async def _ready(session: AsyncSession, document: Document) -> None:
 async def _fail(session: AsyncSession, document: Document, code: str, message: str) -> None:
     document.state = DocumentState.FAILED
     document.error_code, document.error_message = code[:64], message[:1000]
-    document.lease, document.leased_until = None, None
     document.updated_at = utc_now()
     if document.job_id:
         left = await pending(session, document.job_id)
