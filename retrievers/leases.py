@@ -187,6 +187,15 @@ class Leases:
             )
             return list(rows.all())
 
+    async def drop(self, document: Document) -> None:
+        """Forget the lease of a dead holder, whose document is cleaned up. One that was taken since stays."""
+        async with self._database.transaction() as session:
+            await session.exec(
+                update(Document)
+                .where(col(Document.id) == document.id, col(Document.lease) == document.lease)
+                .values(lease=None, leased_until=None)
+            )
+
     async def queued(self, limit: int) -> list[tuple[str, int]]:
         """Documents that wait for a worker, as (id, revision), the least tried first, then the oldest."""
         async with self._database.session() as session:

@@ -1,0 +1,8 @@
+"""Slow work, done by Dramatiq workers: inside the server process, or in processes of their own.
+
+A job is one file here and one line in this table: the actor's name → what it runs.
+"""
+
+from core.plugins import PluginTable
+
+JOBS = PluginTable("jobs", {"ingest_document": "jobs.ingestion:INGEST_DOCUMENT"})

@@ -1,0 +1,173 @@
+"""Bringing one document in: lease it, fetch it where it is a URL, index it, and say how that ended."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import structlog
+
+from core.context import RequestContext, serving
+from core.errors import PlatformError
+from core.principals import SYSTEM
+from core.queue import INGESTION
+from core.tables import Document, DocumentState
+from core.tables.columns import new_id
+from jobs.base import JobContext, JobSpec
+from retrievers.documents import INGEST
+from retrievers.leases import Lease
+
+log = structlog.get_logger()
+
+#: Seconds before the second try, the third, and so on; the last one holds for all further ones.
+RETRY_DELAYS_S = (1.0, 5.0, 30.0)
+#: Signs of life in the time that a lease lasts.
+RENEWALS = 3
+
+
+class LeaseLost(Exception):
+    """The document was replaced, cancelled or deleted, or another worker has it."""
+
+
+async def ingest_document(context: JobContext, document_id: str, revision: int) -> None:
+    """Bring the revision of the document in, if that is still to be done. May be repeated, and run at once by many."""
+    leases = context.library.documents.leases
+    lease = await leases.take(document_id, revision)
+    if lease is None:
+        return
+    document = lease.document
+    request = RequestContext(request_id=document.job_id or "-", principal=replace(SYSTEM, tenant=document.tenant))
+    with structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id), serving(request):
+        try:
+            async with _kept_alive(context, lease):
+                await _try(context, lease)
+        except LeaseLost:
+            log.info("document.left", revision=revision)
+        finally:
+            await asyncio.shield(_let_go(context, lease))
+
+
+INGEST_DOCUMENT = JobSpec(queue=INGESTION, run=ingest_document)
+
+
+async def _try(context: JobContext, lease: Lease) -> None:
+    """One try, and its outcome in the database."""
+    leases, document = context.library.documents.leases, lease.document
+    if lease.spent:
+        code = document.error_code or "interrupted"
+        message = document.error_message or "The worker was ended each time that it worked on this document."
+        log.warning("document.parked", code=code, attempts=document.attempts)
+        await leases.fail(lease, code, message)
+        return
+    try:
+        await _bring_in(context, lease)
+    except PlatformError as error:
+        if error.retryable:
+            await _retry_later(context, lease, error.code, error.message)
+        else:
+            log.info("document.failed", code=error.code)
+            await leases.fail(lease, error.code, error.message)
+    except Exception:  # the boundary of a job: whatever a loader or a store raises
+        log.exception("document.crashed", attempt=document.attempts)
+        await _retry_later(context, lease, "internal_error", "The document could not be processed.")
+
+
+async def _bring_in(context: JobContext, lease: Lease) -> None:
+    library, document = context.library, lease.document
+    pipeline = library.indexer.pipeline_fingerprint()
+    if document.source_url is not None and not await _fetch(context, lease, pipeline):
+        return
+    indexed = await library.indexer.index(document)
+    await library.documents.leases.finish(lease, indexed, pipeline)
+
+
+async def _fetch(context: JobContext, lease: Lease, pipeline: str) -> bool:
+    """Get the content of the document's URL. False when that is what the stores hold already: then the document is ready."""
+    from retrievers.fetching import fetch
+
+    library, document = context.library, lease.document
+    leases, files = library.documents.leases, library.resources.files
+    content, _ = await fetch(document.source_url or "", settings=context.settings)
+    digest = await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
+    if document.file_key and document.content_hash == digest and document.indexed_revision and document.pipeline == pipeline:
+        await leases.finish_unchanged(lease)
+        return False
+    key, replaced = f"{document.collection_id}/{document.id}/{new_id('original')()}", document.file_key
+    await files.put(key, content)
+    if not await leases.fetched(lease, file_key=key, content_hash=digest, size=len(content)):
+        await files.delete(key)
+        raise LeaseLost
+    if replaced:
+        await files.delete(replaced)
+    return True
+
+
+async def _retry_later(context: JobContext, lease: Lease, code: str, message: str) -> None:
+    delay_s = RETRY_DELAYS_S[min(lease.document.attempts, len(RETRY_DELAYS_S)) - 1]
+    if await context.library.documents.leases.retry(lease, code, message, delay_s=delay_s):
+        log.info("document.retried", code=code, attempt=lease.document.attempts, delay_s=delay_s)
+        await context.queue.send(
+            INGEST, lease.document.id, lease.document.revision, queue=INGESTION, delay_ms=int(delay_s * 1000) + 100
+        )
+
+
+async def _let_go(context: JobContext, lease: Lease) -> None:
+    """Clean up after the try, then give the lease back. What is not cleaned up here, the sweeper does."""
+    documents = context.library.documents
+    try:
+        document = await documents.leases.current(lease)
+        if document is None:
+            return
+        await documents.tidy(document, lease=lease.id)
+        await _delete_old_text(context, lease.document, document)
+        released = await documents.leases.release(lease)
+    except Exception:
+        log.warning("document.not_released", exc_info=True)
+        return
+    if released is not None and released.state == DocumentState.QUEUED:
+        await context.queue.send(INGEST, released.id, released.revision, queue=INGESTION)
+
+
+async def _delete_old_text(context: JobContext, before: Document, now: Document) -> None:
+    if before.text_key and now.text_key != before.text_key:
+        await context.library.resources.files.delete(before.text_key)
+
+
+@contextlib.asynccontextmanager
+async def _kept_alive(context: JobContext, lease: Lease) -> AsyncIterator[None]:
+    """Give signs of life while the block runs, and end the block once they are of no use.
+
+    Raises:
+        LeaseLost: the block was ended.
+    """
+    work = asyncio.current_task()
+    lost = False
+
+    async def keep() -> None:
+        nonlocal lost
+        while True:
+            await asyncio.sleep(context.settings.jobs.lease_s / RENEWALS)
+            try:
+                kept = await context.library.documents.leases.renew(lease)
+            except Exception as error:  # noqa: BLE001 - the database may be away for a moment; the lease may still hold
+                log.warning("lease.not_renewed", error=type(error).__name__)
+                continue
+            if not kept and work is not None:
+                lost = True
+                work.cancel()
+                return
+
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not lost:
+            raise
+        if work is not None:
+            work.uncancel()
+        raise LeaseLost from None
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper

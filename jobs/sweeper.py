@@ -1,0 +1,104 @@
+"""Finds what was lost: messages that the broker never got or forgot, leases of dead workers, deletions cut short."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from redis import RedisError
+from sqlmodel import col, delete, select
+
+from core import jobs
+from core.database import utc_now
+from core.queue import INGESTION
+from core.tables import Document, Job, JobEvent, JobState
+from jobs.base import JobContext
+from retrievers.documents import INGEST
+from retrievers.leases import PENDING
+
+log = structlog.get_logger()
+
+INTERVAL_S = 3.0
+#: Documents that one pass sends or cleans up.
+AT_ONCE = 1000
+#: How long a finished job's events can be read again.
+EVENTS_KEPT = timedelta(days=7)
+_EVENTS_EVERY = 1000  # passes, somewhat less than an hour
+
+
+class Sweeper:
+    """`run` sweeps until it is cancelled. Several may run at once: each pass may be repeated."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._passes = 0
+        self._failing = False
+
+    async def take_back(self) -> None:
+        """Take all leases back. For the start of a worker beside which no other can be alive: no need to wait until they
+        run out."""
+        taken = await self._context.library.documents.leases.expire(all_of_them=True)
+        if taken:
+            log.info("sweeper.taken_back", documents=taken)
+
+    async def run(self) -> None:
+        """Sweep now, then every few seconds."""
+        while True:
+            try:
+                await self.sweep()
+                self._failing = False
+            except Exception:
+                if not self._failing:
+                    log.warning("sweeper.failing", exc_info=True)
+                self._failing = True
+            await asyncio.sleep(INTERVAL_S)
+
+    async def sweep(self) -> None:
+        """One pass."""
+        expired = await self._context.library.documents.leases.expire()
+        if expired:
+            log.info("sweeper.leases_expired", documents=expired)
+        if self._passes % _EVENTS_EVERY == 0:
+            await self._forget_events()
+        self._passes += 1
+        await self._send_lost()
+        await self._clean_up()
+        await self._close_jobs()
+
+    async def _send_lost(self) -> None:
+        """Send what waits in the database while nothing waits in the broker. While something does, it is not known what is
+        lost, and sending it all again would fill the broker with doubles."""
+        waiting = await self._context.library.documents.leases.queued(AT_ONCE)
+        if not waiting:
+            return
+        try:
+            if await self._context.queue.waiting(INGESTION) > 0:
+                return
+        except RedisError:
+            return
+        if await self._context.queue.send_all(INGEST, waiting, queue=INGESTION):
+            log.info("sweeper.sent", documents=len(waiting))
+
+    async def _clean_up(self) -> None:
+        library = self._context.library
+        for collection_id in await library.collections.deleted():
+            await library.collections.purge(collection_id)
+        for document in await library.documents.leases.abandoned(AT_ONCE):
+            await library.documents.tidy(document)
+            await library.documents.leases.drop(document)
+
+    async def _close_jobs(self) -> None:
+        """Jobs that nothing is left of, and that nobody has closed."""
+        pending = select(Document.id).where(Document.job_id == Job.id, col(Document.state).in_(PENDING)).exists()
+        async with self._context.database.session() as session:
+            found = await session.exec(
+                select(Job.id).where(Job.kind == "ingestion", col(Job.state).in_((JobState.QUEUED, JobState.RUNNING)), ~pending)
+            )
+            open_jobs = found.all()
+        for job_id in open_jobs:
+            async with self._context.database.transaction() as session:
+                await jobs.count(session, job_id, pending=0)
+
+    async def _forget_events(self) -> None:
+        old = select(Job.id).where(col(Job.finished_at) < utc_now() - EVENTS_KEPT)
+        async with self._context.database.transaction() as session:
+            await session.exec(delete(JobEvent).where(col(JobEvent.job_id).in_(old)))

@@ -1,0 +1,179 @@
+"""The worker: Dramatiq's threads, and one event loop with its own database engine that all jobs run on.
+
+Inside the server it is started by the lifespan; `python -m jobs.worker` runs it alone, where the stores can be shared.
+"""
+
+import asyncio
+import signal
+import sys
+import threading
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+import dramatiq
+import structlog
+
+from core.database import Database, migrate
+from core.errors import PlatformError
+from core.queue import Queue
+from core.settings import Settings, SettingsError
+from core.telemetry import configure_logging
+from jobs.base import JobContext, JobSpec
+from jobs.broker import worker_broker
+from jobs.sweeper import Sweeper
+from retrievers import STORES
+from retrievers.library import Library, Resources, open_resources
+
+log = structlog.get_logger()
+
+#: Milliseconds between two looks into an empty queue, at most.
+POLL_MS = 250
+START_TIMEOUT_S = 30.0
+#: Of the time that `stop` gives, the part in which running jobs may finish; the rest is for cutting them off.
+GRACE = 0.6
+
+
+class EmbeddedWorker:
+    """Runs jobs in threads of this process. `start` and `stop` block; call them off the event loop."""
+
+    def __init__(self, settings: Settings, redis_url: str, resources: Resources) -> None:
+        self._settings = settings
+        self._redis_url = redis_url
+        self._resources = resources
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_loop, name="jobs", daemon=True)
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._context: JobContext | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._worker: dramatiq.Worker | None = None
+
+    def start(self) -> None:
+        """Take what was left behind back into the queue, and start working."""
+        self._thread.start()
+        self._context = self._on_loop(self._open()).result(START_TIMEOUT_S)
+        broker = worker_broker(self._redis_url, self._run)
+        self._worker = dramatiq.Worker(broker, worker_timeout=POLL_MS, worker_threads=self._settings.jobs.threads)
+        self._worker.start()
+        log.info("worker.started", threads=self._settings.jobs.threads)
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Let running jobs finish for a while, then cut them off; what is cut off goes back into the queue and its try does
+        not count. May be called again."""
+        if self._stopping or not self._thread.is_alive():
+            return
+        self._stopping = True
+        if self._worker is not None:
+            stopping = threading.Thread(target=self._worker.stop, args=(int(timeout_s * 1000),), name="jobs-stop")
+            stopping.start()
+            stopping.join(timeout_s * GRACE)
+            if stopping.is_alive():
+                self._on_loop(self._cut_off()).result(timeout_s)
+                stopping.join(timeout_s * (1 - GRACE))
+        self._on_loop(self._close()).result(timeout_s)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout_s)
+        log.info("worker.stopped")
+
+    def _run(self, spec: JobSpec, args: tuple[object, ...]) -> None:
+        """Called in Dramatiq's threads: run the job on the loop and wait for it."""
+        if self._stopping:
+            return  # the database still says what is to be done
+        try:
+            self._on_loop(self._work(spec, args)).result()
+        except CancelledError:
+            log.info("job.cut_off")
+        except Exception:  # the boundary of a message: a retry is the sweeper's, by what the database says
+            log.exception("job.crashed")
+
+    async def _work(self, spec: JobSpec, args: tuple[object, ...]) -> None:
+        task = asyncio.ensure_future(spec.run(self._context, *args))
+        self._running.add(task)
+        try:
+            await task
+        finally:
+            self._running.discard(task)
+
+    async def _open(self) -> JobContext:
+        database = Database(self._settings)
+        queue = Queue(self._redis_url)
+        library = Library.build(self._settings, database, self._resources, queue)
+        context = JobContext(self._settings, database, queue, library)
+        sweeper = Sweeper(context)
+        if not self._resources.store.shareable:
+            await sweeper.take_back()
+        self._sweeping = asyncio.ensure_future(sweeper.run())
+        return context
+
+    async def _cut_off(self) -> None:
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _close(self) -> None:
+        await self._cut_off()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        if self._context is not None:
+            self._context.queue.close()
+            await self._context.database.close()
+        await self._loop.shutdown_default_executor()
+
+    def _on_loop(self, work: Any) -> "Future[Any]":
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+
+def main() -> int:
+    """Work until SIGTERM or SIGINT. 1 when the settings or the stores do not allow it."""
+    try:
+        settings = Settings.load()
+        configure_logging(settings.log)
+        if not STORES.load(settings.retrieval.store).shareable:
+            print(  # noqa: T201 - to the person who typed the command
+                f"store_not_shareable: the store {settings.retrieval.store!r} belongs to one process, the server, which has a "
+                "worker of its own. Set GENAI_RETRIEVAL__STORE to a store that several processes may share.",
+                file=sys.stderr,
+            )
+            return 1
+        _work_until_told(settings)
+    except (SettingsError, PlatformError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _work_until_told(settings: Settings) -> None:
+    from providers.models import Models
+
+    from core.valkey import EmbeddedValkey
+
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    migrate(settings)
+    valkey = None if settings.redis_url else EmbeddedValkey(settings)
+    models = Models(settings)
+    resources = open_resources(settings, models)
+    worker = EmbeddedWorker(settings, settings.redis_url or (valkey.start() if valkey else ""), resources)
+    try:
+        worker.start()
+        told.wait()
+    finally:
+        worker.stop()
+        resources.close()
+        asyncio.run(models.close())
+        if valkey is not None:
+            valkey.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
