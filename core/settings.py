@@ -138,6 +138,7 @@ class JobSettings(Section):
     lease_s: float = Field(30, gt=0, description="seconds after which work without a sign of life is given to another worker")
     parse_timeout_s: float = Field(60, gt=0, description="seconds that reading one file may take")
     parse_memory_bytes: int = Field(1024 * 2**20, gt=0, description="memory that reading one file may take, in bytes")
+    ocr_pages: int = Field(200, ge=0, description="pages of one document that may be pictures, to be read by OCR")
 
 
 class LogSettings(Section):

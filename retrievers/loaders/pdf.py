@@ -1,0 +1,266 @@
+"""PDF documents: the text layer page by page, with headings and paragraphs judged from how the lines are set."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from core.errors import UnreadableFile
+from retrievers.base import LoadedDocument, Section
+from retrievers.loaders.assembly import Assembly
+from retrievers.loaders.encoding import clean
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfPage, PdfTextPage  # type: ignore[import-untyped]  # it ships no types
+
+MEDIA_TYPE = "application/pdf"
+MAX_PAGES = 10_000
+
+_PASSWORD_NEEDED = (4, 5)  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+_TAIL_BYTES = 2048
+#: A page with less text than this and a picture on it is a picture of text, as are pages that a picture mostly covers.
+_FEW_CHARACTERS = 16
+_FEW_ON_A_PICTURE = 200
+_COVERED = 0.5
+
+_HEADING_TO_BODY = 1.15
+_MAX_HEADING_CHARACTERS = 160
+_PARAGRAPH_GAP = 0.55  # of a line's height
+_SHORT_LINE = 0.8  # of the page's widest line
+_BULLET = re.compile(r"(?:[•‣◦▪●○–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
+_HYPHEN_AT_END = ("\x02", "\ufffe", "\u00ad")
+_SENTENCE_END = (".", "!", "?", ":", ";", "…", ".”", ".)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line as it is set, in points; `size` is its height."""
+
+    text: str
+    page: int
+    size: float
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+def load_pdf(data: bytes, name: str) -> LoadedDocument:
+    """Text with the page of each stretch. Pages that are pictures are told in `unread_pages`.
+
+    Raises:
+        UnreadableFile: `encrypted_file`, `corrupt_file` (cut off, too), `file_too_complex`.
+    """
+    document = open_pdf(data)
+    try:
+        pages = len(document)
+        lines: list[_Line] = []
+        unread: list[int] = []
+        for number in range(1, pages + 1):
+            found, pictured = _read_page(document, number)
+            lines.extend(found)
+            if pictured:
+                unread.append(number)
+        title = document.get_metadata_value("Title")
+    finally:
+        document.close()
+    loaded = _assemble(lines).document(MEDIA_TYPE, title=title or None, pages=pages)
+    return replace(loaded, unread_pages=tuple(unread))
+
+
+def open_pdf(data: bytes) -> "PdfDocument":
+    """The document, to be closed by the caller.
+
+    Raises:
+        UnreadableFile: `encrypted_file`, `corrupt_file`, or `file_too_complex` (too many pages).
+    """
+    from pypdfium2 import PdfDocument, PdfiumError
+
+    tail = data[-_TAIL_BYTES:]
+    if b"%%EOF" not in tail and b"startxref" not in tail:  # PDFium would show what is left as if it were all
+        raise UnreadableFile("The PDF is cut off: its end is missing.", code="corrupt_file")
+    try:
+        document = PdfDocument(data)
+        pages = len(document)
+    except PdfiumError as error:
+        if getattr(error, "err_code", None) in _PASSWORD_NEEDED:
+            raise UnreadableFile("The PDF is protected with a password.", code="encrypted_file") from error
+        raise UnreadableFile("The PDF is damaged and cannot be opened.", code="corrupt_file") from error
+    if pages > MAX_PAGES:
+        document.close()
+        raise UnreadableFile(f"The PDF has more than {MAX_PAGES:,} pages.", code="file_too_complex")
+    if pages == 0:
+        document.close()
+        raise UnreadableFile("The PDF has no pages.", code="corrupt_file")
+    return document
+
+
+def with_page_texts(document: LoadedDocument, texts: Mapping[int, str]) -> LoadedDocument:
+    """The document with what OCR read on its unread pages, in the place of what stood there."""
+    by_page: dict[int, list[Section]] = {page: [] for page in texts}
+    for section in document.sections:
+        by_page.setdefault(section.page or 1, []).append(section)
+    parts: list[str] = []
+    sections: list[Section] = []
+    length = 0
+    for page in sorted(by_page):
+        existing = by_page[page]
+        old = document.text[existing[0].start : existing[-1].end] if existing else ""
+        new = clean(texts.get(page, "")).strip()
+        separator = "\n\n" if parts else ""
+        if len(new) > len(old):
+            start = length + len(separator)
+            added = [Section(start, start + len(new), page if document.pages else None)]
+            old = new
+        elif existing:
+            shift = length + len(separator) - existing[0].start
+            added = [replace(section, start=section.start + shift, end=section.end + shift) for section in existing]
+        else:
+            continue
+        parts += [separator, old]
+        length += len(separator) + len(old)
+        sections += added
+    return replace(document, text="".join(parts), sections=tuple(sections), unread_pages=())
+
+
+def _read_page(document: "PdfDocument", number: int) -> tuple[list[_Line], bool]:
+    """The lines of a page, and whether the page is a picture of text. A page that cannot be opened is empty."""
+    from pypdfium2 import PdfiumError
+
+    try:
+        page = document[number - 1]
+        textpage = page.get_textpage()
+    except PdfiumError:
+        return [], False
+    try:
+        lines = list(_lines(textpage, number))
+        characters = sum(len(line.text) for line in lines)
+        pictured = characters < _FEW_ON_A_PICTURE and _pictured(page, few=characters < _FEW_CHARACTERS)
+    finally:
+        textpage.close()
+        page.close()
+    return lines, pictured
+
+
+def _lines(textpage: "PdfTextPage", number: int) -> Iterator[_Line]:
+    from pypdfium2 import PdfiumError
+    from pypdfium2.raw import (  # type: ignore[import-untyped]  # it ships no types
+        FPDFText_GetCharIndexFromTextIndex as char_index,
+    )
+
+    offset = 0
+    for raw in textpage.get_text_range().split("\r\n"):
+        units = len(raw) if raw.isascii() else len(raw.encode("utf-16-le", "surrogatepass")) // 2
+        bare = raw.rstrip(" \t")
+        if bare.strip():
+            first = char_index(textpage.raw, offset + len(raw) - len(raw.lstrip()))
+            last = char_index(textpage.raw, offset + max(0, units - (len(raw) - len(bare)) - 1))
+            try:
+                left, bottom, _, top = textpage.get_charbox(max(first, 0), loose=True)
+                right = textpage.get_charbox(max(last, 0), loose=True)[2]
+            except PdfiumError:
+                left = bottom = top = right = 0.0
+            yield _Line(bare.strip(), number, abs(top - bottom), left, right, bottom, top)
+        offset += units + 2
+
+
+def _pictured(page: "PdfPage", *, few: bool) -> bool:
+    """Whether pictures cover the page; where there are `few` characters, whether it has any."""
+    from pypdfium2 import PdfiumError
+    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
+
+    try:
+        width, height = page.get_size()
+        for picture in page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE], max_depth=4):
+            left, bottom, right, top = picture.get_bounds()
+            if few or (right - left) * (top - bottom) >= _COVERED * width * height:
+                return True
+    except PdfiumError:
+        return few
+    return False
+
+
+def _assemble(lines: list[_Line]) -> Assembly:
+    assembly = Assembly()
+    level_of = _heading_levels(lines)
+    widest: Counter[int] = Counter()
+    for line in lines:
+        widest[line.page] = max(widest[line.page], int(line.right - line.left))
+    paragraph: list[_Line] = []
+    level = 0
+
+    def finish() -> None:
+        if paragraph:
+            text = _join(paragraph)
+            if level:
+                assembly.heading(level, text)
+            else:
+                assembly.prose(text)
+            paragraph.clear()
+
+    page = 0
+    for line in lines:
+        is_level = level_of(line)
+        if paragraph and (is_level != level or _starts_anew(paragraph[-1], line, widest[line.page])):
+            finish()
+        if line.page != page:
+            finish()
+            page = line.page
+            assembly.page(page)
+        level = is_level
+        paragraph.append(line)
+    finish()
+    return assembly
+
+
+class _heading_levels:  # noqa: N801 - called like the function that it stands for
+    """Line → level of the heading that it is, 0 for none: lines set clearly higher than most text, higher is outer."""
+
+    def __init__(self, lines: list[_Line]) -> None:
+        characters: Counter[float] = Counter()
+        for line in lines:
+            characters[round(line.size, 0)] += len(line.text)
+        self._body = max(characters, key=lambda size: characters[size], default=0.0)
+        higher = sorted({round(line.size, 0) for line in lines if self._stands_out(line)}, reverse=True)
+        self._levels = {size: min(place, 4) for place, size in enumerate(higher, 1)}
+
+    def _stands_out(self, line: _Line) -> bool:
+        return (
+            self._body > 0
+            and line.size >= self._body * _HEADING_TO_BODY
+            and len(line.text) <= _MAX_HEADING_CHARACTERS
+            and any(character.isalpha() for character in line.text)
+        )
+
+    def __call__(self, line: _Line) -> int:
+        return self._levels.get(round(line.size, 0), 0) if self._stands_out(line) else 0
+
+
+def _starts_anew(before: _Line, line: _Line, widest: int) -> bool:
+    """Whether `line` begins a paragraph rather than going on with that of the line before it."""
+    if before.page != line.page or abs(before.size - line.size) > 0.1 * max(before.size, 1):
+        return True
+    if abs(before.bottom - line.bottom) < 0.3 * max(line.size, 1):
+        return False  # on the same line
+    gap = before.bottom - line.top
+    if gap > _PARAGRAPH_GAP * line.size or gap < -2 * line.size:  # below at a distance, or further up: another column
+        return True
+    short = before.right - before.left < _SHORT_LINE * widest
+    return bool(_BULLET.match(line.text)) or (short and (before.text.endswith(_SENTENCE_END) or line.text[:1].isupper()))
+
+
+def _join(lines: list[_Line]) -> str:
+    """One text: words that were divided at a line's end are whole again; what stood beside each other is divided by tabs."""
+    text = lines[0].text
+    for before, line in pairwise(lines):
+        if text.endswith(_HYPHEN_AT_END):
+            text = text[:-1] + line.text
+        elif text.endswith("-") and text[-2:-1].isalpha():
+            text += line.text  # a hyphen that is spelled stays
+        elif abs(before.bottom - line.bottom) < 0.3 * max(line.size, 1):
+            text += "\t" + line.text
+        else:
+            text += " " + line.text
+    return "".join(character for character in text if character not in _HYPHEN_AT_END)

@@ -1,0 +1,97 @@
+"""Reading text from pictures, in a child process: RapidOCR with the models that its wheel carries."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from core.settings import Settings
+from retrievers.images import check_image
+from retrievers.rendering import draw
+
+if TYPE_CHECKING:
+    from rapidocr import RapidOCR
+
+#: Above what `jobs.parse_memory_bytes` gives to parsing: address space that the OCR models and their runtime take.
+MEMORY_BYTES = 3 * 2**30
+
+_MAX_EDGE = 1800
+_MIN_SCORE = 0.5
+_SAME_LINE = 0.5  # of a line's height
+_PARAGRAPH_GAP = 0.9  # of a line's height
+
+
+async def read_image(data: bytes, *, settings: Settings) -> str:
+    """The text in an image, in reading order; empty where there is none.
+
+    Raises:
+        UnreadableFile: what `check_image` and decoding raise, `file_too_complex` beyond the limits of time and memory.
+    """
+    from retrievers.parsing import read_pages
+
+    info = check_image(data, settings.limits)
+    texts = await read_pages(data, info.media_type, (1,), settings=settings)
+    return texts.get(1, "")
+
+
+def read_pages_here(data: bytes, media_type: str, pages: Sequence[int], max_pixels: int) -> dict[int, str]:
+    """Page → text in this process, which must be a child. An image is page 1.
+
+    Raises:
+        UnreadableFile: as `rendering.draw`.
+    """
+    import numpy
+
+    texts: dict[int, str] = {}
+    for page in pages:
+        image = draw(data, media_type, page, max_edge=_MAX_EDGE, max_pixels=max_pixels)
+        if image.getextrema() == ((255, 255),) * 3:  # a blank page
+            texts[page] = ""
+            continue
+        found: Any = _engine()(numpy.asarray(image)[:, :, ::-1], use_cls=False)
+        if found.txts is None:
+            texts[page] = ""
+            continue
+        boxes = [
+            (min(x for x, _ in box), min(y for _, y in box), max(y for _, y in box), text)
+            for box, text, score in zip(found.boxes.tolist(), found.txts, found.scores, strict=True)
+            if score >= _MIN_SCORE
+        ]
+        texts[page] = in_reading_order(boxes)
+    return texts
+
+
+def in_reading_order(boxes: Sequence[tuple[float, float, float, str]]) -> str:
+    """Text of boxes `(left, top, bottom, text)`: what stands beside each other is a line, a gap ends a paragraph."""
+    lines: list[list[tuple[float, float, float, str]]] = []
+    for box in sorted(boxes, key=lambda box: box[1] + box[2]):
+        middle = (box[1] + box[2]) / 2
+        if lines:
+            first = lines[-1][0]
+            if abs(middle - (first[1] + first[2]) / 2) < _SAME_LINE * min(box[2] - box[1], first[2] - first[1]):
+                lines[-1].append(box)
+                continue
+        lines.append([box])
+    text = ""
+    bottom = height = 0.0
+    for line in lines:
+        top = min(box[1] for box in line)
+        if text:
+            text += "\n\n" if top - bottom > _PARAGRAPH_GAP * height else "\n"
+        text += " ".join(box[3].strip() for box in sorted(line))
+        bottom = max(box[2] for box in line)
+        height = bottom - top
+    return text
+
+
+@lru_cache(maxsize=1)
+def _engine() -> "RapidOCR":
+    """Loaded once in a child, which then reads further pictures without waiting."""
+    from rapidocr import RapidOCR
+
+    return RapidOCR(
+        params={
+            "Global.log_level": "critical",
+            "Global.max_side_len": _MAX_EDGE,
+            "EngineConfig.onnxruntime.intra_op_num_threads": 2,
+        }
+    )

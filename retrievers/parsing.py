@@ -1,0 +1,141 @@
+"""Parsing a caller's file: in a child process that is killed when it takes too long or too much memory."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.child import ChildFailed, ChildKilled, ChildTimedOut, run_in_child
+from core.errors import UnreadableFile
+from core.settings import Settings
+from retrievers import LOADERS
+from retrievers.base import LoadedDocument
+from retrievers.images import check_image
+from retrievers.loaders.encoding import clean
+from retrievers.loaders.pdf import with_page_texts
+from retrievers.ocr import MEMORY_BYTES as OCR_MEMORY_BYTES
+from retrievers.sniffing import sniff
+
+#: Part of what decides whether unchanged content is read again: raise it when a loader gives other text.
+LOADERS_VERSION = 1
+
+_PAGES_AT_ONCE = 4
+_Result = TypeVar("_Result")
+
+
+async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedDocument:
+    """Read a file: its text and structure, by OCR where pages or the whole file are pictures. May be repeated.
+
+    `name` is the caller's; it only chooses among the flavours of text. Time and memory are bounded for the parsing and,
+    anew, for every four pages that are read by OCR (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`).
+
+    Raises:
+        UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `file_too_complex`,
+            `image_too_large`, `no_text_found`.
+    """
+    if isinstance(data, Path):
+        data = await asyncio.to_thread(data.read_bytes)
+    if not data:
+        raise UnreadableFile("The file is empty.", code="empty_file")
+    document: LoadedDocument = await _bounded(
+        run_in_child(
+            "retrievers.parsing:load",
+            data,
+            name,
+            timeout_s=settings.jobs.parse_timeout_s,
+            memory_bytes=settings.jobs.parse_memory_bytes,
+        )
+    )
+    if document.unread_pages:
+        if document.media_type.startswith("image/"):
+            check_image(data, settings.limits)
+        if len(document.unread_pages) > settings.jobs.ocr_pages:
+            raise UnreadableFile(
+                f"{len(document.unread_pages)} pages are pictures; at most {settings.jobs.ocr_pages} are read.",
+                code="file_too_complex",
+            )
+        document = with_page_texts(
+            document, await read_pages(data, document.media_type, document.unread_pages, settings=settings)
+        )
+    if not any(map(str.isalnum, document.text)):
+        raise UnreadableFile("No text was found in the file.", code="no_text_found")
+    return document
+
+
+async def read_pages(data: bytes, media_type: str, pages: Sequence[int], *, settings: Settings) -> dict[int, str]:
+    """Page → text by OCR, some pages at a time.
+
+    Raises:
+        UnreadableFile: `corrupt_file`, `image_too_large`, `file_too_complex`.
+    """
+    texts: dict[int, str] = {}
+    for start in range(0, len(pages), _PAGES_AT_ONCE):
+        texts |= await _bounded(
+            run_in_child(
+                "retrievers.ocr:read_pages_here",
+                data,
+                media_type,
+                tuple(pages[start : start + _PAGES_AT_ONCE]),
+                settings.limits.image_pixels,
+                timeout_s=settings.jobs.parse_timeout_s,
+                memory_bytes=settings.jobs.parse_memory_bytes + OCR_MEMORY_BYTES,
+            )
+        )
+    return {page: clean(text) for page, text in texts.items()}
+
+
+async def render_page(data: bytes, media_type: str, page: int, *, settings: Settings) -> tuple[str, bytes]:
+    """A page of a PDF, or an image, drawn anew for a model that sees: its media type and bytes.
+
+    Raises:
+        UnreadableFile: as `read_pages`, and `encrypted_file`.
+    """
+    rendered: tuple[str, bytes] = await _bounded(
+        run_in_child(
+            "retrievers.rendering:render",
+            data,
+            media_type,
+            page,
+            _SEEN_EDGE,
+            settings.limits.image_pixels,
+            _SEEN_BYTES,
+            timeout_s=settings.jobs.parse_timeout_s,
+            memory_bytes=settings.jobs.parse_memory_bytes,
+        )
+    )
+    return rendered
+
+
+#: What all providers take: OpenAI scales to 2,048 pixels, Anthropic refuses above 5 MB of base64 (their guides, 2025).
+_SEEN_EDGE = 2048
+_SEEN_BYTES = 3_500_000
+
+
+def load(data: bytes, name: str) -> LoadedDocument:
+    """Sniff and load in this process, which must be a child where the file is a caller's.
+
+    Raises:
+        UnreadableFile: as `parse`, but for what OCR would read.
+    """
+    media_type = sniff(data, name)
+    document: LoadedDocument = LOADERS.load(media_type)(data, name)
+    return replace(document, attributes=dict(document.attributes))
+
+
+async def _bounded(work: Awaitable[Any]) -> Any:
+    """What the child gives, its failures as errors that a caller can be told."""
+    try:
+        return await work
+    except ChildTimedOut as error:
+        raise UnreadableFile("The file takes too long to read.", code="file_too_complex") from error
+    except ChildKilled as error:
+        code = "file_too_complex" if error.reason == "memory" else "corrupt_file"
+        message = "The file takes too much memory to read." if error.reason == "memory" else "The file cannot be read."
+        raise UnreadableFile(message, code=code, context={"status": error.status}) from error
+    except ChildFailed as error:
+        if error.code is not None:
+            raise UnreadableFile(error.message, code=error.code) from error
+        raise UnreadableFile(
+            "The file is damaged.", code="corrupt_file", context={"error": error.error_type, "detail": error.message[:500]}
+        ) from error
