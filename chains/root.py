@@ -93,9 +93,10 @@ class OpaqueRoot(Runnable[Any, Any]):
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """A model of the output, for schemas and documentation."""
-        if isinstance(self._output_type, type) and issubclass(self._output_type, BaseModel):
-            return self._interface.output_type
-        return create_model(self.get_name("Output"), __base__=RootModel[self._output_type])  # type: ignore[name-defined]
+        output = self._interface.output_type
+        if isinstance(output, type) and issubclass(output, BaseModel):
+            return output
+        return create_model(self.get_name("Output"), __base__=RootModel[output])  # type: ignore[valid-type]
 
     def config_schema(self, *, include: Sequence[str] | None = None) -> type[BaseModel]:
         """Empty: nothing of a served capability can be configured by a caller."""

@@ -1,0 +1,34 @@
+// Shows on LangServe's playground pages what the server refuses before an answer begins, and leads back to the front page.
+(() => {
+  const note = document.createElement("div");
+  note.setAttribute("role", "alert");
+  note.hidden = true;
+  note.style.cssText =
+    "position:fixed;z-index:1000;left:50%;top:1rem;transform:translateX(-50%);max-width:min(40rem,90vw);padding:.8rem 1.2rem;" +
+    "border-radius:.6rem;background:#7f1d1d;color:#fff;font:15px/1.4 system-ui,sans-serif;box-shadow:0 4px 16px #0006";
+  const home = document.createElement("a");
+  home.href = "/";
+  home.textContent = "← All capabilities";
+  home.style.cssText =
+    "position:fixed;z-index:999;right:1rem;top:.6rem;font:14px system-ui,sans-serif;color:#2563eb;text-decoration:underline";
+  document.body.append(note, home);
+
+  const send = window.fetch;
+  window.fetch = async (input, options) => {
+    const response = await send(input, options);
+    const path = String(input.url ?? input);
+    if (path.includes("/stream_log")) {
+      note.hidden = response.ok;
+      if (!response.ok) {
+        let text = `The server answered ${response.status}.`;
+        try {
+          text = (await response.clone().json()).error.message;
+        } catch {
+          // not our error shape: the status must do
+        }
+        note.textContent = response.status === 401 ? "You are signed out: sign in on the front page, then try again." : text;
+      }
+    }
+    return response;
+  };
+})();

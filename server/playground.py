@@ -1,0 +1,143 @@
+"""What LangServe's playground pages need from us: a form that is filled in, answers and refusals that a person can read.
+
+The pages post their form to `/stream_log` and show what its patches make of `streamed_output` and `final_output`. Nobody
+else uses that address: it is served to the playground's cookie alone, so its answers are made for reading.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+from uuid import uuid4
+
+from chains.root import OpaqueRoot
+from chains.spec import ChainSpec
+from server.error_responses import as_platform_error
+from server.streams import event
+
+_SCRIPT = b'<script src="/static/playground.js"></script>'
+_ACCOUNTING = ("model", "provider", "usage", "cost_usd")
+
+
+def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> dict[str, Any]:
+    """The input's JSON schema as the form shows it: the example's fields with its values, the model to choose, and files.
+
+    The form has no widget for a choice of types, so the first that is not null is shown.
+    """
+    properties = schema.get("properties", {})
+    shown: dict[str, Any] = {}
+    for name, field in properties.items():
+        if is_file(field):
+            shown[name] = {"type": "string", "title": field.get("title", name), "extra": field["extra"]}
+        elif name == "model":
+            shown[name] = {"type": "string", "title": "Model", "enum": aliases, "default": aliases[0]}
+        elif name in spec.example:
+            plain = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), {})
+            shown[name] = {key: value for key, value in field.items() if key not in ("anyOf", "default", "examples")} | plain
+            shown[name]["default"] = spec.example[name]
+    required = [name for name in schema.get("required", ()) if name in shown]
+    return {**schema, "properties": shown, "required": required}
+
+
+def is_file(field: Mapping[str, Any]) -> bool:
+    """Whether a field's schema is marked as one that is picked from disk."""
+    extra = field.get("extra")
+    return isinstance(extra, Mapping) and extra.get("widget", {}).get("type") == "base64file"
+
+
+def from_form(schema: Mapping[str, Any], value: Any) -> Any:
+    """The form's data as the capability's input: a picked file, one text in base64, into the list that the field is.
+
+    Empty fields are as good as none.
+    """
+    if not isinstance(value, Mapping):
+        return value
+    data = {name: item for name, item in value.items() if item is not None and item != ""}
+    for name, field in schema.get("properties", {}).items():
+        if is_file(field) and isinstance(data.get(name), str):
+            data[name] = [{"data": data[name]} if _holds_objects(schema, field) else data[name]]
+    return data
+
+
+def _holds_objects(schema: Mapping[str, Any], field: Mapping[str, Any]) -> bool:
+    lists = [kind for kind in (field, *field.get("anyOf", ())) if kind.get("type") == "array"]
+    items = lists[0].get("items", {}) if lists else {}
+    if "$ref" in items:
+        items = schema.get("$defs", {}).get(items["$ref"].rpartition("/")[2], {})
+    return bool(items.get("type") == "object")
+
+
+def page(html: bytes) -> bytes:
+    """The playground's page with our script in it, which shows refusals and leads back to the front page."""
+    return html.replace(b"</body>", _SCRIPT + b"</body>", 1)
+
+
+async def patches(root: OpaqueRoot, value: Any, *, whole_text: bool) -> AsyncGenerator[bytes, None]:
+    """The events that the page is made of: text as it comes, then the rest in words. An error is text, too.
+
+    `whole_text` keeps `final_output`, which the chat playground shows, up to date with each piece.
+    """
+    yield _patch("replace", "", {"id": str(uuid4()), "streamed_output": [], "final_output": None, "logs": {}})
+    text = ""
+    try:
+        async with aclosing(root.answer(value)) as deltas:
+            async for delta in deltas:
+                piece = delta.text if delta.final is None else _rest(delta.final, text)
+                text += piece
+                if piece and whole_text:
+                    yield _patch("replace", "/final_output", text)
+                elif piece:
+                    yield _patch("add", "/streamed_output/-", piece)
+    except Exception as error:  # noqa: BLE001 - the page shows it
+        shown = as_platform_error(error)
+        words = ("\n\n" if text else "") + f"⚠ {shown.message} ({shown.code})"
+        yield _patch("add", "/streamed_output/-", words)
+        yield _patch("replace", "/final_output", text + words)
+    yield event("end")
+
+
+def _patch(operation: str, path: str, value: Any) -> bytes:
+    return event("data", {"ops": [{"op": operation, "path": path, "value": value}]})
+
+
+def _rest(final: Mapping[str, Any], text: str) -> str:
+    """What a person still wants to read after the streamed text: the answer's other fields, who answered and what it took."""
+    output = final["output"]
+    parts: list[str] = []
+    if isinstance(output, str):
+        if output != text:
+            parts.append(output.removeprefix(text) if text else output)
+    else:
+        parts.append(_in_words(output))
+    others = {
+        name: value for name, value in final.items() if name not in ("output", *_ACCOUNTING) and value not in (None, [], {})
+    }
+    if citations := others.pop("citations", None):
+        parts.append("\n".join(_citation(number, one) for number, one in enumerate(citations, start=1)))
+    calls = others.pop("tool_calls", None)
+    parts += [f"→ {call['name']}({json.dumps(call['args'])})" for call in calls or ()]
+    if set(final) - {"output", "finish_reason", "session_id", *_ACCOUNTING}:
+        parts += [f"{name}: {_in_words(value)}" for name, value in others.items()]
+        used = final["usage"]
+        parts.append(f"— {final['model']} at {final['provider']}, {used['input_tokens']} + {used['output_tokens']} tokens")
+    return ("\n\n" if text and parts else "") + "\n\n".join(parts)
+
+
+def _citation(number: int, one: Any) -> str:
+    page_number = f", page {one['page']}" if one.get("page") else ""
+    return f"[{number}] {one.get('document')}{page_number}: “{one.get('quote')}”"
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "\n".join(
+            f"{name}:\n{item}" if isinstance(item, str) and "\n" in item else f"{name}: {_in_words(item)}"
+            for name, item in value.items()
+            if item not in (None, "", [])
+        )
+    if isinstance(value, list):
+        return "\n".join(
+            f"• {', '.join(f'{k} {v}' for k, v in item.items() if v is not None)}" if isinstance(item, Mapping) else f"• {item}"
+            for item in value
+        )
+    return value if isinstance(value, str) else json.dumps(value)

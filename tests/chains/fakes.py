@@ -1,0 +1,96 @@
+"""A chat model that does what its last message says, and a registry that gives it: for tests of chains and routes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs.chat_generation import ChatGeneration
+
+from core.context import Usage, current
+from core.errors import NotFound, ProviderFailed, RateLimited
+from providers.base import ModelFacts
+
+
+class ScriptedChat(BaseChatModel):
+    """Answers `You said: …` word by word. `busy`, `cut`, `wait` and `mistake` in the last message do what they say;
+    `answers` are given in turn instead, when there are any."""
+
+    answers: list[str] = []
+    prompts: list[Any] = []
+    bound: list[dict[str, Any]] = []
+    waiting: Any = None
+    cancelled: Any = None
+
+    def __init__(self, *answers: str, **kwargs: Any) -> None:
+        super().__init__(answers=list(answers), **kwargs)
+        self.prompts, self.bound = [], []
+        self.waiting, self.cancelled = asyncio.Event(), asyncio.Event()
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        raise NotImplementedError
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        raise NotImplementedError
+
+    async def _agenerate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        whole: Any = None
+        async for chunk in self._astream(messages, stop, **kwargs):
+            whole = chunk if whole is None else whole + chunk
+        return ChatResult(generations=[ChatGeneration(message=whole.message)])
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        self.prompts.append(messages)
+        self.bound.append(kwargs | ({"stop": stop} if stop else {}))
+        current().attempts += 1
+        asked = messages[-1].text
+        if "busy" in asked:
+            raise RateLimited("Every slot is taken.", code="queue_full", retry_after_s=2)
+        if "mistake" in asked:
+            raise ZeroDivisionError
+        text = self.answers.pop(0) if self.answers else f"You said: {asked}"
+        for index, word in enumerate(text.split(" ")):
+            yield ChatGenerationChunk(message=AIMessageChunk(f" {word}" if index else word))
+            if "cut" in asked:
+                raise ProviderFailed("The provider hung up in the middle of its answer.")
+            if "wait" in asked:
+                self.waiting.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.cancelled.set()
+        tokens = Usage(sum(len(message.text.split()) for message in messages), len(text.split()))
+        current().called(provider="scripted", model="words-1", usage=tokens, cost_usd=Decimal("0.001"), seconds=0.01)
+        yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata={"finish_reason": "stop"}, chunk_position="last"))
+
+
+class ScriptedModels:
+    """The part of `providers.models.Models` that chains use."""
+
+    def __init__(self, model: ScriptedChat | None = None, facts: ModelFacts | None = None) -> None:
+        self.model = model or ScriptedChat()
+        self.given_facts = facts or ModelFacts(context_tokens=4096)
+
+    def chat(self, alias: str | None = None) -> BaseChatModel:
+        self._known(alias)
+        return self.model
+
+    def facts(self, alias: str | None = None) -> ModelFacts:
+        self._known(alias)
+        return self.given_facts
+
+    def count_tokens(self, text: str, alias: str | None = None) -> int:
+        return len(text.split())
+
+    def _known(self, alias: str | None) -> None:
+        if alias not in (None, "default"):
+            raise NotFound("There is no model of that name.", code="model_not_found", param="model")
