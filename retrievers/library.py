@@ -75,7 +75,7 @@ class Library:
             settings=settings,
             database=database,
             resources=resources,
-            collections=Collections(database, indexer),
+            collections=Collections(database, indexer, resources.files),
             documents=Documents(settings, database, resources.files, indexer, queue),
             searcher=Searcher(database, resources),
             indexer=indexer,
