@@ -1,0 +1,138 @@
+"""The command line against a running platform, as a person and as a script use it."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra import samples
+from infra.running import Running
+
+GENAI = Path(sys.executable).with_name("genai")
+
+
+class Terminal:
+    """Runs `genai` with a home directory of its own."""
+
+    def __init__(self, platform: Running, home: Path) -> None:
+        self.platform = platform
+        self.home = home
+
+    def __call__(self, *arguments: str, key: str | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GENAI_")}
+        environment |= {"HOME": str(self.home), "GENAI_URL": self.platform.url, "NO_COLOR": "1", "COLUMNS": "200"}
+        environment.pop("XDG_CONFIG_HOME", None)
+        if key:
+            environment["GENAI_API_KEY"] = key
+        return subprocess.run(
+            [str(GENAI), *arguments], env=environment, input=stdin, capture_output=True, text=True, timeout=110, check=False
+        )
+
+
+@pytest.fixture
+def genai(platform: Running, tmp_path: Path) -> Terminal:
+    """Logged in as the administrator."""
+    terminal = Terminal(platform, tmp_path)
+    done = terminal("login", "--key", platform.key)
+    assert done.returncode == 0, done.stderr
+    return terminal
+
+
+def test_login_keeps_the_key_where_only_its_owner_can_read_it(genai: Terminal) -> None:
+    kept = [path for path in genai.home.rglob("credentials.json")]
+    assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]
+    assert genai("logout").returncode == 0
+    refused = genai("jobs", "list")
+    assert refused.returncode == 1
+    assert "genai login" in refused.stderr
+
+
+def test_a_wrong_key_is_not_kept(platform: Running, tmp_path: Path) -> None:
+    terminal = Terminal(platform, tmp_path)
+    assert terminal("login", "--key", "wrong").returncode == 1
+    assert not list(tmp_path.rglob("credentials.json"))
+
+
+def test_chat_prints_the_reply_and_nothing_else(genai: Terminal) -> None:
+    done = genai("chat", "Say hello in one short sentence.")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+
+
+def test_a_conversation_reads_line_by_line_until_the_end(genai: Terminal) -> None:
+    done = genai("chat", "--session", uuid.uuid4().hex, stdin="Say hello.\nSay goodbye.\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("you >") == 3
+
+
+def test_a_folder_comes_in_its_questions_are_answered_and_a_second_run_changes_nothing(
+    genai: Terminal, client: httpx.Client, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    for name, data in {
+        **samples.one_of_each(),
+        "below/deeper.txt": b"The anchor weighs nine tonnes.",
+        ".hidden": b"no",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "noise.bin").write_bytes(bytes(range(256)))
+    collection = f"cli-{uuid.uuid4().hex[:8]}"
+
+    done = genai("ingest", str(folder), "-c", collection)
+    assert done.returncode == 0, done.stderr
+    assert f"9 documents in {collection}, 1 not readable, 0 failed." in done.stderr
+    path = f"/api/v1/rag/collections/{collection}/documents"
+    before = {row["name"]: row["updated_at"] for row in client.get(path).json()["results"] if row["state"] == "ready"}
+    assert set(before) == {*samples.one_of_each(), "below/deeper.txt"}
+
+    assert genai("ingest", str(folder), "-c", collection).returncode == 0
+    after = {row["name"]: row["updated_at"] for row in client.get(path).json()["results"] if row["state"] == "ready"}
+    assert after == before
+
+    asked = genai("ask", "-c", collection, "What is the maximum depth of the Lumen probe?")
+    assert "4,200 metres" in asked.stdout
+    assert "[1] probe.txt" in asked.stdout
+
+
+def test_jobs_are_listed_shown_and_watched(genai: Terminal, platform: Running, client: httpx.Client) -> None:
+    job = platform.ingest(client, f"cli-{uuid.uuid4().hex[:8]}", samples.many(2, words=20))
+    assert job["id"] in genai("jobs", "list").stdout
+    assert "succeeded" in genai("jobs", "show", job["id"]).stdout
+    assert genai("jobs", "watch", job["id"]).returncode == 0
+    missing = genai("jobs", "show", "job_missing")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("job_not_found:")
+
+
+def test_a_key_is_made_used_and_revoked(genai: Terminal) -> None:
+    made = genai("keys", "create", "for a script", "--role", "user", "--days", "1")
+    assert made.returncode == 0, made.stderr
+    key, identifier = made.stdout.strip(), made.stderr.partition(":")[0]
+    genai("logout")
+    assert genai("jobs", "list", key=key).returncode == 0
+    assert genai("keys", "list", key=key).returncode == 1
+    assert genai("keys", "revoke", identifier, key=genai.platform.key).returncode == 0
+    assert genai("jobs", "list", key=key).returncode == 1
+
+
+def test_a_sign_in_link_can_be_had(genai: Terminal) -> None:
+    link = genai("keys", "link").stdout.strip()
+    assert httpx.get(link, trust_env=False).status_code == 303
+
+
+def test_without_a_platform_it_says_how_to_start_one(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "COLUMNS": "200"}
+    done = subprocess.run(
+        [str(GENAI), "--url", "http://127.0.0.1:9", "jobs", "list"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "make run" in done.stderr
