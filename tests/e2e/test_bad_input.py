@@ -32,7 +32,7 @@ BROKEN: dict[str, bytes] = {
     "not UTF-8": b'{"prompt": "\xff\xfe"}',
     "nested 60,000 deep": deep(60_000),
     "nested in a field": b'{"messages": ' + deep(60_000) + b', "input": ' + deep(60_000) + b"}",
-    "a lone surrogate": b'{"input": {"messages": [{"role": "user", "content": "\\ud800"}]}, "prompt": "\\ud800", "name": "\\ud800"}',
+    "a lone surrogate": b'{"input": {"messages": [{"role": "user", "content": "\\ud800"}]}, "prompt": "\\ud800"}',
     "a huge integer": b'{"max_tokens": ' + b"9" * 5000 + b', "input": ' + b"9" * 5000 + b"}",
     "NaN": b'{"temperature": NaN, "input": {"temperature": NaN}}',
     "a list": b"[]",
@@ -170,7 +170,7 @@ def test_the_routes_of_langserve_that_are_not_served_are_404(client: httpx.Clien
 
 
 def huge_png(side: int = 30_000) -> bytes:
-    """A valid PNG of side × side black pixels in a few kilobytes… as long as nobody decodes it."""
+    """A valid PNG of side by side black pixels in a hundred kilobytes, as long as nobody decodes it."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -206,18 +206,18 @@ def test_a_picture_that_cannot_be_used_is_refused(client: httpx.Client, image: b
 
 
 def bomb_docx() -> bytes:
-    """A Word file of four megabytes that unpacks to four gigabytes."""
+    """A Word file of some megabytes that unpacks to one gigabyte."""
     out = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(samples.docx("Bomb", ["boom"]))) as good,
-        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as bad,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bad,
     ):
         for item in good.infolist():
             if item.filename != "word/document.xml":
                 bad.writestr(item, good.read(item))
         with bad.open("word/document.xml", "w", force_zip64=True) as document:
             block = b" " * (16 * MEGABYTE)
-            for _ in range(256):
+            for _ in range(64):
                 document.write(block)
     return out.getvalue()
 

@@ -43,7 +43,7 @@ def genai(platform: Running, tmp_path: Path) -> Terminal:
 
 
 def test_login_keeps_the_key_where_only_its_owner_can_read_it(genai: Terminal) -> None:
-    kept = [path for path in genai.home.rglob("credentials.json")]
+    kept = list(genai.home.rglob("credentials.json"))
     assert [path.stat().st_mode & 0o777 for path in kept] == [0o600]
     assert genai("logout").returncode == 0
     refused = genai("jobs", "list")
