@@ -1,7 +1,6 @@
 """The application: middleware, error shape, routes, LangServe, pages."""
 
 from importlib import import_module
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
@@ -13,12 +12,11 @@ from server.body import BodyGuard
 from server.edge import Edge
 from server.idempotency import Idempotency
 from server.openapi import describe_api
+from server.pages import STATIC
 from server.routes import ROUTERS
 from server.state import State
 
 log = structlog.get_logger()
-
-STATIC = Path(__file__).parent / "pages" / "static"
 
 
 def create_app(state: State) -> FastAPI:
@@ -29,14 +27,14 @@ def create_app(state: State) -> FastAPI:
     for name in ROUTERS:
         try:
             app.include_router(import_module(f"server.routes.{name}").router)
-        except ImportError as error:  # until every part is there
+        except (ImportError, SyntaxError, AttributeError, TypeError) as error:  # until every part is there
             log.error("part.missing", error=str(error))
     try:
         _serve_chains(app, state)
-    except ImportError as error:  # until every part is there
+    except (ImportError, SyntaxError, AttributeError, TypeError) as error:  # until every part is there
         log.error("part.missing", error=str(error))
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     describe_api(app)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # the last one added is the first one passed
     app.add_middleware(Idempotency, database=state.database, hold_s=state.settings.timeouts.total + 60)
     app.add_middleware(BodyGuard, limits=state.settings.limits)
@@ -56,6 +54,6 @@ def _serve_chains(app: FastAPI, state: State) -> None:
         try:
             spec = CHAINS.load(name)
             built[name] = (spec, spec.build(deps))
-        except ImportError as error:  # until every part is there
+        except (ImportError, SyntaxError, AttributeError, TypeError) as error:  # until every part is there
             log.error("part.missing", error=str(error))
     register(app, built)

@@ -28,8 +28,9 @@ SHUTDOWN_GRACE_S = 5
 _JSON = (b"content-type", b"application/json")
 _WAITING_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="1"><title>Starting…</title>
-<style>html{color-scheme:light dark}body{font:17px/1.5 system-ui;display:grid;place-content:center;min-height:90vh;text-align:center}
-p{opacity:.7}</style><body><h1>Starting…</h1><p>Still loading: %s. This page reloads by itself.</p></body></html>"""
+<style>html{color-scheme:light dark}body{font:17px/1.5 system-ui;display:grid;place-content:center;min-height:90vh;
+text-align:center}p{opacity:.7}</style><body><h1>Starting…</h1>
+<p>Still loading: %s. This page reloads by itself.</p></body></html>"""
 
 #: Called once, at the first start, with the administrator's key (None when it was configured) and a sign-in link.
 Greet = Callable[[str | None, str], None]
@@ -75,7 +76,7 @@ class Boot:
                 self._app = None
         except PlatformError as error:
             self._fail(error.message, code=error.code, **error.context)
-        except Exception as error:  # the boundary: a start that fails ends the process, with its reason
+        except Exception as error:  # noqa: BLE001 - the boundary: a start that fails ends the process, with its reason
             self._fail(f"{type(error).__name__}: {error}", exc_info=True)
 
     @asynccontextmanager

@@ -18,7 +18,8 @@ log = structlog.get_logger()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: What a proxy's log calls a request whose caller hung up (nginx).
 CLIENT_CLOSED_REQUEST = 499
-_QUIET_PATHS = ("/api/v1/health", "/static/")
+STATIC_PREFIX = "/static/"
+_QUIET_PATHS = ("/api/v1/health", STATIC_PREFIX)
 
 
 class Edge:
@@ -35,7 +36,7 @@ class Edge:
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
         context = RequestContext(request_id=request_id, principal=ANONYMOUS)
         scope.setdefault("state", {})["context"] = context
-        answer = _Answer(send, context)
+        answer = _Answer(send, context, static=scope["path"].startswith(STATIC_PREFIX))
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, answer.send)
@@ -60,8 +61,9 @@ class BrokenOff(Exception):
 class _Answer:
     """Passes an answer on, with the platform's headers on it."""
 
-    def __init__(self, send: Send, context: RequestContext) -> None:
+    def __init__(self, send: Send, context: RequestContext, *, static: bool) -> None:
         self._send = send
+        self._static = static
         self._context = context
         self.started = False
         self.status = CLIENT_CLOSED_REQUEST
@@ -73,7 +75,7 @@ class _Answer:
             headers["x-request-id"] = self._context.request_id
             headers.setdefault("x-content-type-options", "nosniff")
             headers.setdefault("referrer-policy", "no-referrer")
-            headers.setdefault("cache-control", "no-store")
+            headers.setdefault("cache-control", "no-cache" if self._static else "no-store")
             for name, value in call_headers(self._context).items():
                 headers[name] = value
         await self._send(message)

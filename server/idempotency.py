@@ -85,9 +85,10 @@ class Idempotency:
             async with self._database.transaction() as session:
                 await session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.expires_at) < now))
                 session.add(IdempotencyRecord(id=identifier, fingerprint=fingerprint, expires_at=now + self._hold))
-            return None
         except IntegrityError:
             pass
+        else:
+            return None
         async with self._database.session() as session:
             record = await session.get(IdempotencyRecord, identifier)
         if record is not None and record.fingerprint != fingerprint:

@@ -3,21 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import structlog
 
 from core.database import Database, migrate
+from core.keys import Hasher
 from core.queue import Queue
 from core.settings import Settings
 from server.access.access import Access
 from server.access.administrator import Greet, welcome_administrator
+from server.access.keys import Keys
+from server.access.sessions import BrowserSessions
 from server.readiness import Readiness
 from server.state import State
 
 log = structlog.get_logger()
 
-#: Seconds that running jobs get to finish when the process is asked to stop; what is cut off is taken up again at the next start.
+#: Seconds that running jobs get to finish at the end; what is cut off is taken up again at the next start.
 JOB_GRACE_S = 5.0
 
 
@@ -49,7 +53,7 @@ async def running(settings: Settings, readiness: Readiness | None = None, greet:
         if settings.jobs.embedded_worker:
             try:
                 await _start_worker(settings, redis_url, resources, stack)
-            except ImportError as error:
+            except (ImportError, SyntaxError, AttributeError, TypeError) as error:
                 log.error("part.missing", error=str(error))
         _in_background(stack, _warm(settings, state))
         if settings.handbook:
@@ -64,6 +68,16 @@ async def _embedded_broker(settings: Settings, stack: AsyncExitStack) -> str:
     url = await asyncio.to_thread(valkey.start)
     stack.push_async_callback(asyncio.to_thread, valkey.close)
     return url
+
+
+def unstarted(settings: Settings) -> State:
+    """A state whose parts are built but not started: enough to describe the application, not to serve."""
+    from providers.models import Models
+
+    database, redis_url = Database(settings), settings.redis_url or "redis://127.0.0.1:1"
+    access = Access(Keys(database, hasher := Hasher(b"")), BrowserSessions(database, hasher, timedelta()))
+    queue, models = Queue(redis_url), Models(settings)
+    return _assemble(settings, Readiness(), database, redis_url, queue, access, models, None)
 
 
 def _open_stores(settings: Settings) -> tuple[Any, Any]:
@@ -152,6 +166,6 @@ def _in_background(stack: AsyncExitStack, work: Any) -> None:
 def _tolerant(build: Any, missing: Any, *args: Any) -> Any:  # until every part is there
     try:
         return build(*args)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, SyntaxError, AttributeError, TypeError) as error:
         log.error("part.missing", error=str(error))
         return missing

@@ -1,7 +1,176 @@
-"""The OpenAPI document."""
+"""The OpenAPI document: what it says beside the routes, its pages without a CDN, and the committed snapshot.
 
-from fastapi import FastAPI
+`python -m server.openapi --check` fails when the code breaks what the snapshot (docs/openapi.json) promises to callers, or
+when the snapshot is behind; `--write` writes it anew, and asks for `--allow-breaking` where a promise would be broken.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from server.auth import COOKIE, is_public
+from server.openapi_changes import breaking_changes
+
+SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
+DOCS_PATH, DOCUMENT_PATH = "/docs", "/openapi.json"
+
+_DESCRIPTION = """A self-hosted door to generative models. Each capability answers plain REST at its base path
+and LangServe below it (`/invoke`, `/batch`, `/stream`, …).
+
+Every request but health asks for a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`. Errors have one shape, with stable
+codes. Lists are paged by `cursor`. A POST may carry an `Idempotency-Key`: the same key gives the same answer for a day."""
+
+_ERROR_SCHEMA = {
+    "title": "Error",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "request_id"],
+            "properties": {
+                "code": {"type": "string", "description": "stable; for programs"},
+                "message": {"type": "string", "description": "for people"},
+                "request_id": {"type": ["string", "null"], "description": "finds the request in the log"},
+                "param": {"type": "string", "description": "the field that is wrong"},
+            },
+        }
+    },
+    "example": {"error": {"code": "collection_not_found", "message": "There is no such collection.", "request_id": "req_1"}},
+}
+_ERROR_ANSWER = {
+    "description": "A refusal or a failure, in the platform's error shape",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "the same key and body get the same answer",
+}
+
+
+def platform_version() -> str:
+    """The installed version; `0` in a tree that is not installed."""
+    try:
+        return version("genai-platform")
+    except PackageNotFoundError:
+        return "0"
 
 
 def describe_api(app: FastAPI) -> None:
-    """Offer the document."""
+    """Offer the document at /openapi.json and its page at /docs, both from this server alone."""
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    spec = find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("fastapi-offline, which carries Swagger UI's files")
+    app.mount("/static/swagger", StaticFiles(directory=Path(spec.origin).parent / "static"), name="swagger")
+
+    async def document(_request: Request) -> Response:
+        return JSONResponse(app.openapi())
+
+    async def page(_request: Request) -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=DOCUMENT_PATH,
+            title="GenAI Platform: API",
+            swagger_js_url="/static/swagger/swagger-ui-bundle.js",
+            swagger_css_url="/static/swagger/swagger-ui.css",
+            swagger_favicon_url="/static/icon.svg",
+            swagger_ui_parameters={"docExpansion": "none", "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
+        )
+
+    app.add_route(DOCUMENT_PATH, document, include_in_schema=False)
+    app.add_route(DOCS_PATH, page, include_in_schema=False)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=platform_version(),
+            description=_DESCRIPTION,
+            routes=app.routes,
+            separate_input_output_schemas=False,
+        )
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
+        for unused in ("HTTPValidationError", "ValidationError"):
+            components["schemas"].pop(unused, None)
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "browser": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+        }
+        document["security"] = [{"bearer": []}, {"key": []}, {"browser": []}]
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                _complete(path, method, operation)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Give an operation what all have: the error shape, and the header that makes a POST repeatable."""
+    operation["responses"].pop("422", None)
+    operation["responses"]["4XX"] = _ERROR_ANSWER
+    if is_public(path):
+        operation["security"] = []
+    if method == "post":
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+
+
+def build_document() -> dict[str, Any]:
+    """The document of this code, made without starting anything."""
+    from core.settings import Settings
+    from server.lifespan import unstarted
+
+    with tempfile.TemporaryDirectory() as directory:
+        from server.app import create_app
+
+        document = create_app(unstarted(Settings.load(data_dir=directory))).openapi()
+    document["info"]["version"] = "snapshot"
+    normalised: dict[str, Any] = json.loads(json.dumps(document, sort_keys=True))
+    return normalised
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check the snapshot or write it. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Keep docs/openapi.json in step with the code.")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--check", action="store_true")
+    what.add_argument("--write", action="store_true")
+    parser.add_argument("--allow-breaking", action="store_true", help="write even what breaks callers")
+    options = parser.parse_args(arguments)
+    logging.disable(logging.WARNING)
+    document = build_document()
+    promised = json.loads(SNAPSHOT.read_text(encoding="utf-8")) if SNAPSHOT.exists() else document
+    broken = breaking_changes(promised, document)
+    for change in broken:
+        sys.stderr.write(f"breaks callers: {change}\n")
+    if broken and not options.allow_breaking:
+        sys.stderr.write("If that is meant: python -m server.openapi --write --allow-breaking, and say so in CHANGELOG.md\n")
+        return 1
+    if options.write:
+        SNAPSHOT.write_text(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    elif not SNAPSHOT.exists() or document != promised:
+        sys.stderr.write("docs/openapi.json is behind the code: make openapi\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

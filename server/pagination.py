@@ -48,6 +48,7 @@ def page(rows: Sequence[Any], next_position: str | None) -> dict[str, Any]:
 
 
 def encode_cursor(position: str) -> str:
+    """The cursor that stands for a position."""
     return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 
@@ -55,8 +56,8 @@ def decode_cursor(cursor: str) -> str:
     """Raises InvalidRequest (`invalid_cursor`) for anything that `encode_cursor` has not made."""
     try:
         position = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        if "\0" in position:
-            raise ValueError
     except (binascii.Error, ValueError):
-        raise InvalidRequest("The cursor is not one that this list gave.", code="invalid_cursor", param="cursor") from None
+        position = "\0"
+    if "\0" in position:
+        raise InvalidRequest("The cursor is not one that this list gave.", code="invalid_cursor", param="cursor")
     return position

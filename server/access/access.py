@@ -60,5 +60,6 @@ class Access:
 
 
 def principal_of(row: APIKey, *, from_cookie: bool = False) -> Principal:
+    """The principal that a key's row stands for."""
     role = Role(row.role)
     return Principal(row.id, row.tenant, row.name, role, ROLE_SCOPES[role], from_cookie)

@@ -9,6 +9,9 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 
+PAGES = Path(__file__).parent
+STATIC = PAGES / "static"
+
 #: Our pages load nothing from elsewhere, run no inline script and cannot be framed.
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; base-uri 'none'; "
@@ -18,7 +21,7 @@ _POLICY = (
 
 @lru_cache(1)
 def _templates() -> Jinja2Templates:
-    return Jinja2Templates(Path(__file__).parent)
+    return Jinja2Templates(PAGES)
 
 
 def render(request: Request, name: str, values: Mapping[str, Any], *, status: int = 200) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import RedirectResponse, Response
 
@@ -31,8 +31,9 @@ class SignInLink(BaseModel):
     url: str
 
 
-@router.get("/api/v1/auth/me", summary="Whom the key belongs to, and what it may do")
+@router.get("/api/v1/auth/me")
 async def me(principal: Annotated[Principal, current_principal]) -> Me:
+    """Whom the key belongs to, and what it may do."""
     return Me(
         id=principal.id,
         name=principal.name,
@@ -42,26 +43,29 @@ async def me(principal: Annotated[Principal, current_principal]) -> Me:
     )
 
 
-@router.post(
-    "/api/v1/auth/sign-in-links", status_code=201, summary="Make a one-time link that signs a browser in with this key"
-)
+@router.post("/api/v1/auth/sign-in-links", status_code=201)
 async def make_sign_in_link(state: CurrentState, principal: Annotated[Principal, current_principal]) -> SignInLink:
+    """Make a one-time link that signs a browser in with this key."""
     token = await state.access.sessions.make_link_token(principal.id)
     return SignInLink(url=f"{state.settings.base_url}{SIGN_IN_PATH}?token={token}")
 
 
 @router.get(SIGN_IN_PATH, include_in_schema=False)
-async def sign_in_page(request: Request, state: CurrentState, token: str | None = None, next: str | None = None) -> Response:
+async def sign_in_page(
+    request: Request, state: CurrentState, token: str | None = None, target: Annotated[str | None, Query(alias="next")] = None
+) -> Response:
+    """The sign-in form; with a link's token, the way in."""
     if token is None:
-        return _form(request, next)
+        return _form(request, target)
     key_id = await state.access.sessions.redeem(token)
     if key_id is None:
-        return _form(request, next, "This link has been used or has expired. Sign in with a key.")
-    return await _signed_in(state, key_id, next)
+        return _form(request, target, "This link has been used or has expired. Sign in with a key.")
+    return await _signed_in(state, key_id, target)
 
 
 @router.post(SIGN_IN_PATH, include_in_schema=False)
 async def sign_in(request: Request, state: CurrentState) -> Response:
+    """Open a browser session with a key."""
     try:
         refuse_foreign_origin(request.method, request.headers)
     except Forbidden as error:
@@ -76,6 +80,7 @@ async def sign_in(request: Request, state: CurrentState) -> Response:
 
 @router.post("/signout", include_in_schema=False)
 async def sign_out(request: Request, state: CurrentState) -> Response:
+    """End the browser session."""
     if cookie := request.cookies.get(COOKIE):
         await state.access.sessions.close(cookie)
         state.access.forget()

@@ -17,19 +17,24 @@ router = APIRouter(prefix="/api/v1/health", tags=["operations"])
 _PATIENCE_S = 2.0
 
 
-@router.get("/live", summary="Whether the process answers")
+@router.get("/live")
 async def live() -> dict[str, str]:
+    """Whether the process answers."""
     return {"status": "live"}
 
 
-@router.get("/ready", summary="Whether requests can be served; what is still loading")
+@router.get("/ready")
 async def ready(state: CurrentState) -> Response:
+    """Whether requests can be served, and what is still loading."""
     return JSONResponse(state.readiness.body(), 200 if state.readiness.ready else 503)
 
 
-@router.get("", summary="The status; with a key, also of database, broker, store and models")
+@router.get("")
 async def health(state: CurrentState, principal: Annotated[Principal, current_principal]) -> dict[str, Any]:
-    """`status` is `ready`, `starting` or `degraded` (a part does not answer)."""
+    """The status; with a key, also of database, broker, store and models.
+
+    `status` is `ready`, `starting` or `degraded` (a part does not answer).
+    """
     names = ("database", "broker", "store")
     checks = await asyncio.gather(
         _check(state.database.ping()), _check(state.queue.ping()), _check(asyncio.to_thread(_ping_store, state))

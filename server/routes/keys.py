@@ -54,31 +54,37 @@ class MadeKey(KeyInfo):
 
 
 class KeyPage(BaseModel):
+    """Some of the keys."""
+
     results: list[KeyInfo]
     next_cursor: str | None
 
 
-@router.post("", status_code=201, summary="Make a key; the answer shows it once")
+@router.post("", status_code=201)
 async def create_key(new: NewKey, state: CurrentState, principal: Manager) -> MadeKey:
+    """Make a key. The answer shows it this once."""
     if new.expires_at is not None and new.expires_at <= utc_now():
         raise InvalidRequest("The key would have expired already.", param="expires_at")
     row, key = await state.access.keys.create(principal, new.name, new.role, expires_at=new.expires_at)
     return MadeKey(**KeyInfo.of(row).model_dump(), key=key)
 
 
-@router.get("", summary="List keys", response_model=KeyPage)
+@router.get("", response_model=KeyPage)
 async def list_keys(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
+    """List keys, revoked ones included."""
     rows, following = await state.access.keys.list(principal.tenant, paging.limit, paging.after)
     return page([KeyInfo.of(row) for row in rows], following)
 
 
-@router.get("/{key_id}", summary="One key")
+@router.get("/{key_id}")
 async def get_key(key_id: str, state: CurrentState, principal: Manager) -> KeyInfo:
+    """Show a key."""
     return KeyInfo.of(await state.access.keys.get(principal.tenant, key_id))
 
 
-@router.delete("/{key_id}", status_code=204, summary="Revoke a key and the browser sessions made from it")
+@router.delete("/{key_id}", status_code=204)
 async def revoke_key(key_id: str, state: CurrentState, principal: Manager) -> Response:
+    """Revoke a key, and with it the browser sessions made from it."""
     await state.access.keys.revoke(principal.tenant, key_id)
     state.access.forget()
     return Response(status_code=204)

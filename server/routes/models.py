@@ -34,19 +34,23 @@ class ModelInfo(BaseModel):
 
 
 class ModelPage(BaseModel):
+    """Some of the aliases."""
+
     results: list[ModelInfo]
     next_cursor: str | None
 
 
-@router.get("", summary="List model aliases", response_model=ModelPage)
+@router.get("", response_model=ModelPage)
 async def list_models(state: CurrentState, _principal: Reader, paging: Paging) -> dict[str, Any]:
+    """List the models that a request can name."""
     rows = sorted((row for row in _states(state) if row.alias > (paging.after or "")), key=lambda row: row.alias)
     shown = rows[: paging.limit]
     return page(shown, shown[-1].alias if len(rows) > paging.limit else None)
 
 
-@router.get("/{alias:path}", summary="One model alias")
+@router.get("/{alias:path}")
 async def get_model(alias: str, state: CurrentState, _principal: Reader) -> ModelInfo:
+    """Show a model."""
     for row in _states(state):
         if row.alias == alias:
             return row

@@ -1,0 +1,271 @@
+// The front page's behaviour. No framework, no build step: the page works without it but for asking and uploading.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  return made;
+}
+
+/** Calls the API with the session's cookie. Throws an Error that carries the platform's own message. */
+async function api(path, options = {}) {
+  const response = await fetch(path, options);
+  if (response.status === 401) location.assign("/signin");
+  if (!response.ok) {
+    const body = await response.json().catch(() => null);
+    throw new Error(body?.error?.message ?? `The server answered ${response.status}.`);
+  }
+  return response;
+}
+
+const post = (path, body) =>
+  api(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+/** Yields {event, data} of a server-sent event stream. */
+async function* events(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest = (rest + value).replaceAll("\r\n", "\n");
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const lines = block.split("\n");
+      const event = lines.find((line) => line.startsWith("event:"))?.slice(6).trim() ?? "message";
+      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
+      if (data) yield { event, data: JSON.parse(data) };
+    }
+  }
+}
+
+// ── tabs and copying ────────────────────────────────────────────────────────────────────────────────────────────────
+function select(tab) {
+  for (const other of $$("[role=tab]", tab.parentElement)) other.setAttribute("aria-selected", String(other === tab));
+}
+document.addEventListener("click", async ({ target }) => {
+  if (target.matches("[data-operation]")) {
+    select(target);
+    for (const part of $$(".operation", target.closest(".capability"))) part.hidden = part.dataset.name !== target.dataset.operation;
+  } else if (target.matches("[data-show]")) {
+    select(target);
+    for (const part of $$("[data-example]", target.closest(".operation"))) part.hidden = part.dataset.example !== target.dataset.show;
+  } else if (target.matches(".copy")) {
+    const code = $("code", target.parentElement);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      target.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code); // no clipboard over plain HTTP: select, so that one key press copies
+      target.textContent = "Selected";
+    }
+    setTimeout(() => (target.textContent = "Copy"), 1500);
+  }
+});
+
+// ── what is running ─────────────────────────────────────────────────────────────────────────────────────────────────
+function show(item, state, detail) {
+  if (!item) return;
+  $(".dot", item).className = `dot ${state}`;
+  $("[data-state]", item).textContent = state === "failed" && detail ? `failed: ${detail}` : state;
+}
+async function refresh() {
+  try {
+    const health = await (await api("/api/v1/health")).json();
+    for (const item of $$("[data-part]")) {
+      const part = health[item.dataset.part];
+      if (part) show(item, part.status, part.detail);
+    }
+    for (const model of health.models ?? []) {
+      const first = model.deployments[0];
+      show($$("[data-model]").find((item) => item.dataset.model === model.alias), first.state, first.detail);
+    }
+  } catch {
+    for (const item of $$("[data-part]")) show(item, "failed", "no answer");
+  }
+}
+setInterval(() => document.hidden || refresh(), 5000);
+refresh();
+
+// ── ask ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const answer = $("#answer");
+$("#question-form").addEventListener("submit", async (submitted) => {
+  submitted.preventDefault();
+  const button = $("button", submitted.target);
+  const text = $(".text", answer);
+  button.disabled = true;
+  answer.hidden = false;
+  answer.className = "";
+  text.textContent = "…";
+  $(".citations", answer).replaceChildren();
+  $(".meta", answer).textContent = "";
+  try {
+    const body = { question: $("#question").value, collection: $("#collection").value, stream: true };
+    let started = false;
+    for await (const { event, data } of events(await post("/api/v1/rag", body))) {
+      if (event === "token") {
+        if (!started) text.textContent = "";
+        started = true;
+        text.textContent += typeof data === "string" ? data : (data.text ?? data.output ?? "");
+      } else if (event === "citations") {
+        showCitations(data.citations ?? data);
+      } else if (event === "done") {
+        if (data.output !== undefined) text.textContent = data.output;
+        if (data.citations) showCitations(data.citations);
+        if (data.model) $(".meta", answer).textContent = `${data.provider} · ${data.model} · ${data.usage?.total_tokens ?? 0} tokens`;
+      } else if (event === "error") {
+        throw new Error(data.error?.message ?? data.message);
+      }
+    }
+  } catch (error) {
+    answer.className = "failed";
+    text.textContent = error.message;
+  } finally {
+    button.disabled = false;
+  }
+});
+$("#question").addEventListener("keydown", (pressed) => {
+  if (pressed.key === "Enter" && !pressed.shiftKey && !pressed.isComposing) {
+    pressed.preventDefault();
+    $("#question-form").requestSubmit();
+  }
+});
+
+function showCitations(citations) {
+  const collection = $("#collection").value;
+  const items = citations.map((citation) => {
+    const item = element("li");
+    item.append(element("blockquote", citation.quote));
+    const source = element("cite");
+    const page = citation.page ? `, page ${citation.page}` : "";
+    const link = element("a", citation.document, {
+      href: `/api/v1/rag/collections/${encodeURIComponent(collection)}/documents/${encodeURIComponent(citation.document_id)}/original`,
+      target: "_blank",
+      rel: "noopener",
+    });
+    source.append(link, `${page} · characters ${citation.start}–${citation.end}`);
+    item.append(source);
+    return item;
+  });
+  $(".citations", answer).replaceChildren(...items);
+}
+
+// ── add documents ───────────────────────────────────────────────────────────────────────────────────────────────────
+const upload = $("#upload-form");
+if (upload) {
+  const drop = $(".drop", upload);
+  const files = $("#files", upload);
+  for (const name of ["dragenter", "dragover"]) {
+    drop.addEventListener(name, (dragged) => {
+      dragged.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+  drop.addEventListener("drop", (dropped) => {
+    dropped.preventDefault();
+    add(dropped.dataTransfer.files);
+  });
+  files.addEventListener("change", async () => {
+    await add(files.files);
+    files.value = "";
+  });
+  upload.addEventListener("submit", (submitted) => submitted.preventDefault());
+}
+
+async function add(files) {
+  const collection = $("#into");
+  if (!files.length || !collection.reportValidity()) return;
+  const [box, bar] = [$("#upload"), $("#upload progress")];
+  const [line, problems] = [$("#upload p"), $("#upload .problems")];
+  box.hidden = false;
+  bar.removeAttribute("value");
+  problems.replaceChildren();
+  line.textContent = `Sending ${files.length} file${files.length > 1 ? "s" : ""}…`;
+  try {
+    await ensureCollection(collection.value);
+    const form = new FormData();
+    for (const file of files) form.append("files", file, file.name);
+    const path = `/api/v1/rag/collections/${encodeURIComponent(collection.value)}/documents`;
+    const { job_id } = await (await api(path, { method: "POST", body: form })).json();
+    const job = await finished(job_id, (current) => {
+      bar.max = current.progress.total || 1;
+      bar.value = current.progress.done;
+      line.textContent = `Reading: ${current.progress.done} of ${current.progress.total}`;
+    });
+    for (const error of job.errors) problems.append(element("li", `${error.document}: ${error.message}`));
+    const read = job.progress.total - job.errors.length;
+    bar.value = bar.max;
+    line.textContent = `Ready: ${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”.`;
+    await listCollections(collection.value);
+  } catch (error) {
+    bar.value = 0;
+    line.textContent = "";
+    problems.append(element("li", error.message));
+  }
+}
+
+async function ensureCollection(name) {
+  const known = await fetch(`/api/v1/rag/collections/${encodeURIComponent(name)}`);
+  if (known.status === 404) await post("/api/v1/rag/collections", { name });
+}
+
+/** Follows a job until it ends; `step` gets it each time it has moved. */
+async function finished(id, step) {
+  for (;;) {
+    const job = await (await api(`/api/v1/jobs/${encodeURIComponent(id)}`)).json();
+    step(job);
+    if (["succeeded", "failed", "cancelled"].includes(job.state)) return job;
+    await new Promise((wake) => setTimeout(wake, 400));
+  }
+}
+
+async function listCollections(chosen) {
+  const { results } = await (await api("/api/v1/rag/collections?limit=200")).json();
+  const options = results.map(({ name, documents }) => {
+    const option = element("option", documents === undefined ? name : `${name} (${documents})`, { value: name });
+    option.selected = name === chosen;
+    return option;
+  });
+  $("#collection").replaceChildren(...options);
+}
+
+// ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const keys = $("#key-list");
+async function listKeys() {
+  const { results } = await (await api("/api/v1/keys?limit=200")).json();
+  const items = results.map((key) => {
+    const item = element("li");
+    item.append(element("b", key.name, key.revoked_at ? { class: "ended" } : {}), element("span", key.role), element("code", key.hint));
+    if (!key.revoked_at) {
+      const button = element("button", "Revoke", { type: "button" });
+      button.addEventListener("click", async () => {
+        if (!confirm(`Revoke the key “${key.name}”? What uses it stops working.`)) return;
+        await api(`/api/v1/keys/${encodeURIComponent(key.id)}`, { method: "DELETE" }).catch((error) => alert(error.message));
+        await listKeys();
+      });
+      item.append(button);
+    }
+    return item;
+  });
+  keys.replaceChildren(...items);
+}
+if (keys) {
+  listKeys();
+  $("#key-form").addEventListener("submit", async (submitted) => {
+    submitted.preventDefault();
+    try {
+      const made = await (await post("/api/v1/keys", { name: $("#key-name").value, role: $("#key-role").value })).json();
+      $("#new-key").hidden = false;
+      $("#new-key code").textContent = made.key;
+      submitted.target.reset();
+      await listKeys();
+    } catch (error) {
+      alert(error.message);
+    }
+  });
+}
