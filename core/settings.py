@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 MODEL_KINDS = Literal["chat", "embeddings"]
@@ -141,6 +141,15 @@ class JobSettings(Section):
     ocr_pages: int = Field(200, ge=0, description="pages of one document that may be pictures, to be read by OCR")
 
 
+class FetchSettings(Section):
+    """Documents that are fetched from an address which a caller gives."""
+
+    timeout_s: float = Field(30, gt=0, description="seconds for one document, redirects included")
+    private_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description='networks that are not public but may be fetched from, as JSON: ["10.1.0.0/16"]'
+    )
+
+
 class LogSettings(Section):
     """What is logged, and how it looks."""
 
@@ -177,6 +186,7 @@ class Settings(BaseSettings):
     conversations: ConversationSettings = ConversationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
+    fetch: FetchSettings = FetchSettings()
     timeouts: Timeouts = Timeouts()
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     models: tuple[ModelAlias, ...] = ()

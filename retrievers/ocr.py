@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.settings import Settings
@@ -33,7 +34,7 @@ async def read_image(data: bytes, *, settings: Settings) -> str:
     return texts.get(1, "")
 
 
-def read_pages_here(data: bytes, media_type: str, pages: Sequence[int], max_pixels: int) -> dict[int, str]:
+def read_pages_here(file: bytes | Path, media_type: str, pages: Sequence[int], max_pixels: int) -> dict[int, str]:
     """Page → text in this process, which must be a child. An image is page 1.
 
     Raises:
@@ -41,6 +42,7 @@ def read_pages_here(data: bytes, media_type: str, pages: Sequence[int], max_pixe
     """
     import numpy
 
+    data = file if isinstance(file, bytes) else file.read_bytes()
     texts: dict[int, str] = {}
     for page in pages:
         image = draw(data, media_type, page, max_edge=_MAX_EDGE, max_pixels=max_pixels)

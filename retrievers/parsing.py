@@ -27,15 +27,14 @@ _Result = TypeVar("_Result")
 async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedDocument:
     """Read a file: its text and structure, by OCR where pages or the whole file are pictures. May be repeated.
 
-    `name` is the caller's; it only chooses among the flavours of text. Time and memory are bounded for the parsing and,
-    anew, for every four pages that are read by OCR (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`).
+    A `Path` is read in the child, so that a large file costs this process nothing. `name` is the caller's; it only chooses
+    among the flavours of text. Time and memory are bounded for the parsing and, anew, for every four pages that are read by
+    OCR (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`).
 
     Raises:
         UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `file_too_complex`,
             `image_too_large`, `no_text_found`.
     """
-    if isinstance(data, Path):
-        data = await asyncio.to_thread(data.read_bytes)
     if not data:
         raise UnreadableFile("The file is empty.", code="empty_file")
     document: LoadedDocument = await _bounded(
@@ -49,7 +48,8 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedD
     )
     if document.unread_pages:
         if document.media_type.startswith("image/"):
-            check_image(data, settings.limits)
+            head = data if isinstance(data, bytes) else await asyncio.to_thread(data.read_bytes)
+            check_image(head, settings.limits)
         if len(document.unread_pages) > settings.jobs.ocr_pages:
             raise UnreadableFile(
                 f"{len(document.unread_pages)} pages are pictures; at most {settings.jobs.ocr_pages} are read.",
@@ -63,7 +63,7 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedD
     return document
 
 
-async def read_pages(data: bytes, media_type: str, pages: Sequence[int], *, settings: Settings) -> dict[int, str]:
+async def read_pages(data: bytes | Path, media_type: str, pages: Sequence[int], *, settings: Settings) -> dict[int, str]:
     """Page → text by OCR, some pages at a time.
 
     Raises:
@@ -112,12 +112,13 @@ _SEEN_EDGE = 2048
 _SEEN_BYTES = 3_500_000
 
 
-def load(data: bytes, name: str) -> LoadedDocument:
+def load(file: bytes | Path, name: str) -> LoadedDocument:
     """Sniff and load in this process, which must be a child where the file is a caller's.
 
     Raises:
         UnreadableFile: as `parse`, but for what OCR would read.
     """
+    data = file if isinstance(file, bytes) else file.read_bytes()
     media_type = sniff(data, name)
     document: LoadedDocument = LOADERS.load(media_type)(data, name)
     return replace(document, attributes=dict(document.attributes))

@@ -22,6 +22,7 @@ _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 _HTML = re.compile(r"<(!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s/>]", re.IGNORECASE)
 _HTML_ROOT = re.compile(r"<(!doctype html|html)[\s>]", re.IGNORECASE)
 _XML = re.compile(r"\s*<(\?xml|!DOCTYPE|svg|rss|feed)[\s>]", re.IGNORECASE)
+_BLANK = re.compile(r"\s*")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+(?:-S\s+)?)?([a-z]+)[\d.]*(?:\s|$)")
 
@@ -121,12 +122,18 @@ def _sniff_text(data: bytes, name: str) -> str:
 
 
 def _is_html(text: str) -> bool:
-    text = text.lstrip()
-    while text.startswith("<!--"):
-        text = text.partition("-->")[2].lstrip()
-    if text.startswith("<?xml"):
-        return bool(_HTML_ROOT.search(text[:1000]))
-    return bool(_HTML.match(text))
+    start = 0
+    while True:
+        start = _BLANK.match(text, start).end()  # type: ignore[union-attr]  # it matches the empty string
+        if not text.startswith("<!--", start):
+            break
+        end = text.find("-->", start)
+        if end < 0:
+            return False
+        start = end + 3
+    if text.startswith("<?xml", start):
+        return bool(_HTML_ROOT.search(text, start, start + 1000))
+    return bool(_HTML.match(text, start))
 
 
 def _is_json(data: bytes, text: str) -> bool:
