@@ -4,12 +4,15 @@
 caller may set in OpenAI's form, and sees to it that neither a refused answer nor a stream that was cut ends as success.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from concurrent.futures import Executor
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.embeddings import Embeddings
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -26,7 +29,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, PlatformError
+from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, PlatformError, Unavailable
 
 #: Parts of the messages with which clouds say that a prompt is too long; none of them gives it a code of its own.
 #: As seen in the partner packages' own lists and in the clouds' documentation, November 2026.
@@ -113,6 +116,11 @@ def retry_after(headers: Mapping[str, Any]) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     except ValueError:
         return None
+
+
+def not_configured(message: str) -> Unavailable:
+    """The error for a provider without a credential, a region or an address: an operator's to mend, not the caller's."""
+    return Unavailable("The provider is not configured.", code="provider_not_configured", context={"reason": message})
 
 
 def unfinished() -> ModelConnectionError:
@@ -253,3 +261,31 @@ class NeutralChatModel(BaseChatModel):
             raise self.neutral(error) from error
         if reason is None:
             raise unfinished()
+
+
+class NeutralEmbeddings(Embeddings):
+    """A partner package's blocking embeddings with neutral errors; asynchronous calls run on `threads`."""
+
+    def __init__(self, inner: Embeddings, translate: Callable[[Exception], Exception], threads: Executor | None = None) -> None:
+        self._inner, self._translate, self._threads = inner, translate, threads
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        try:
+            return self._inner.embed_documents(texts)
+        except Exception as error:
+            raise self._neutral(error) from error
+
+    def embed_query(self, text: str) -> list[float]:
+        try:
+            return self._inner.embed_query(text)
+        except Exception as error:
+            raise self._neutral(error) from error
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_documents, texts)
+
+    async def aembed_query(self, text: str) -> list[float]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_query, text)
+
+    def _neutral(self, error: Exception) -> Exception:
+        return too_long() if isinstance(error, ContextOverflowError) else self._translate(error)

@@ -1,0 +1,223 @@
+"""`ChatBedrockConverse` with neutral errors, OpenAI's parameters, and threads of its own for boto3, which is blocking."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.exceptions import (
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelInvalidRequestError,
+    ModelTimeoutError,
+)
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict, Field
+
+from core.errors import UnsupportedFeature
+from providers.neutral import NeutralChatModel, not_configured, of_status, refused, retry_after
+
+#: Codes of the API's errors, lower case, as statuses where the answer carries none of its own (an event of a stream)
+#: or one that misleads. docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html, November 2026.
+_STATUS = {
+    "accessdeniedexception": 403,
+    "expiredtokenexception": 401,
+    "incompletesignatureexception": 401,
+    "internalserverexception": 500,
+    "invalidsignatureexception": 401,
+    "modelerrorexception": 500,
+    "modelnotreadyexception": 429,
+    "modelstreamerrorexception": 500,
+    "modeltimeoutexception": 408,
+    "resourcenotfoundexception": 404,
+    "servicequotaexceededexception": 429,
+    "serviceunavailableexception": 503,
+    "throttlingexception": 429,
+    "unrecognizedclientexception": 401,
+    "validationexception": 400,
+}
+_BLOCKED = ("blocked by content filtering", "content filter", "guardrail")
+
+
+def translate(error: Exception) -> Exception:
+    """What boto3, botocore and urllib3 raise, as a neutral error."""
+    from botocore import exceptions as boto
+    from botocore.eventstream import ParserError
+    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import TimeoutError as SocketTimeout
+
+    if isinstance(error, boto.ClientError):
+        return _translate_answer(error)
+    if isinstance(
+        error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError | boto.TokenRetrievalError
+    ):
+        return ModelAuthenticationError(str(error))
+    if isinstance(error, boto.ConnectTimeoutError | boto.ReadTimeoutError | SocketTimeout):
+        return ModelTimeoutError(type(error).__name__)
+    if isinstance(error, boto.HTTPClientError | HTTPError | ParserError | boto.ResponseStreamingError | ConnectionError):
+        return ModelConnectionError(type(error).__name__)
+    if isinstance(error, boto.ParamValidationError | ValueError):
+        return ModelInvalidRequestError("The request cannot be put into the form of the Converse API.")
+    if isinstance(error, boto.BotoCoreError):
+        return not_configured(f"Bedrock: {error}")
+    return error
+
+
+def _translate_answer(error: Any) -> Exception:
+    code = error.response.get("Error", {}).get("Code", "")
+    reason = error.response.get("Error", {}).get("Message", "")
+    answer = error.response.get("ResponseMetadata", {})
+    if code.lower() == "validationexception" and any(part in reason.lower() for part in _BLOCKED):
+        return refused(["content_filtered"])
+    status = _STATUS.get(code.lower()) or answer.get("HTTPStatusCode") or 500
+    return of_status(status, f"{code}: {reason}", retry_after(answer.get("HTTPHeaders", {})))
+
+
+class BedrockTranslation(NeutralChatModel):
+    """What stands before the SDK's class. `threads` run boto3's blocking calls; there are as many as connections."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    threads: ThreadPoolExecutor = Field(exclude=True, repr=False)
+
+    def translated(self, error: Exception) -> Exception:
+        return translate(error)
+
+    def ended(self, generation: ChatGeneration) -> str | None:
+        return generation.message.response_metadata.get("stopReason")
+
+    def refusals(self) -> Collection[str]:
+        return ("guardrail_intervened", "content_filtered")
+
+    def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in kwargs.items() if name != "seed"}  # Converse has none
+        kind = (given.get("response_format") or {}).get("type", "text")
+        if kind == "text":
+            given.pop("response_format", None)
+        elif kind != "json_schema":
+            raise UnsupportedFeature(f"Bedrock has no response format {kind!r}.", param="response_format")
+        return self._chosen(given)
+
+    def _chosen(self, given: dict[str, Any]) -> dict[str, Any]:
+        choice = given.pop("tool_choice", None)
+        if choice == "none":
+            given.pop("tools", None)
+        if choice in (None, "none"):
+            return given
+        if isinstance(choice, dict) and "function" in choice:
+            choice = {"tool": {"name": choice["function"]["name"]}}
+        elif choice in ("auto", "any", "required", True):
+            choice = {"auto" if choice == "auto" else "any": {}}
+        elif isinstance(choice, str):
+            choice = {"tool": {"name": choice}}
+        if next(iter(choice)) in (getattr(self, "supports_tool_choice_values", None) or ()):
+            return given | {"tool_choice": choice}
+        if "auto" in choice:
+            return given
+        raise UnsupportedFeature("The model cannot be made to call a tool.", param="tool_choice")
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in super()._stream(messages, stop, run_manager, **kwargs):
+            yield _plain(chunk)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        return await loop.run_in_executor(self.threads, lambda: context.run(self._generate, messages, stop, None, **kwargs))
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """Left early, the connection is shut, so that its thread is free at once and Bedrock stops."""
+        chunks: asyncio.Queue[ChatGenerationChunk | Exception | None] = asyncio.Queue()
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        call = _Call()
+
+        def tell(item: ChatGenerationChunk | Exception | None) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and nobody listens
+                loop.call_soon_threadsafe(chunks.put_nowait, item)
+
+        def pump() -> None:
+            _call.set(call)
+            try:
+                for chunk in self._stream(messages, stop, None, **kwargs):
+                    tell(chunk)
+                    if call.left.is_set():
+                        return
+            except Exception as error:  # noqa: BLE001 - it is raised where the chunks are awaited
+                tell(error)
+            else:
+                tell(None)
+
+        loop.run_in_executor(self.threads, context.run, pump)
+        try:
+            while (item := await chunks.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            call.leave()
+
+
+@cache
+def chat_class() -> Callable[..., BaseChatModel]:
+    """The chat model's class, made when the SDK is first needed."""
+    from langchain_aws import ChatBedrockConverse
+
+    class BedrockChat(BedrockTranslation, ChatBedrockConverse):
+        """Converse with neutral errors."""
+
+    return BedrockChat
+
+
+class _Call:
+    """One streamed call in its thread, and a way to end it from another."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+        self.response: Any = None
+
+    def leave(self) -> None:
+        self.left.set()
+        if self.response is not None:
+            with suppress(OSError, ValueError, RuntimeError):  # already closed
+                self.response.shutdown()
+
+
+_call: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("bedrock_call", default=None)
+
+
+def remember_connection(http_response: Any, **_: object) -> None:
+    """botocore's hook after the headers of an answer: note the connection, so that `leave` can shut it."""
+    if (call := _call.get()) is not None:
+        call.response = http_response.raw
+
+
+def _plain(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
+    """Text as a string, as every other provider streams it, rather than as a list of blocks."""
+    content = chunk.message.content
+    if isinstance(content, list) and all(isinstance(block, dict) and block.get("type") == "text" for block in content):
+        chunk.message.content = "".join(block["text"] for block in content if isinstance(block, dict))
+    return chunk
