@@ -63,13 +63,13 @@ lock: $(READY) ## resolve the dependencies anew into requirements.lock, each pin
 	    --no-emit-index-url --no-annotate --all-extras --upgrade -o requirements.lock
 
 bench: $(READY) ## measure start, memory, first token, ingestion and search on this machine
-	@$(BIN)/python infra/bench/bench.py $(ARGS)
+	@$(BIN)/python -m infra.bench.measure $(ARGS)
 
 prove: $(READY) ## run the promises of docs/promises.md at their full counts, resumable (ARGS=--list names them)
-	@$(BIN)/python infra/bench/prove.py $(ARGS)
+	@$(BIN)/python -m infra.bench.prove $(ARGS)
 
 screenshots: $(READY) ## take the README's pictures of the running pages
-	@$(BIN)/python infra/screenshots/take.py
+	@$(BIN)/python -m infra.screenshots
 
 clean: ## remove caches, keep .venv and data
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov dist
