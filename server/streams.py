@@ -26,11 +26,12 @@ class CallerGone(Exception):
     """The caller hung up; nobody is left to read an answer."""
 
 
-def event(name: str, data: Any = None) -> bytes:
-    """One server-sent event with JSON data; None sends the name alone."""
+def event(name: str, data: Any = None, *, number: int | None = None) -> bytes:
+    """One server-sent event with JSON data; None sends the name alone. `number` is the id that a caller resumes after."""
+    head = b"event: %b\n" % name.encode() if number is None else b"id: %d\nevent: %b\n" % (number, name.encode())
     if data is None:
-        return b"event: %b\n\n" % name.encode()
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data, default=_as_json))
+        return head + b"\n"
+    return head + b"data: %b\n\n" % orjson.dumps(data, default=_as_json)
 
 
 def _as_json(value: Any) -> Any:

@@ -1,0 +1,133 @@
+"""Jobs: their state, their events as they happen, and their end by request."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from core.errors import Conflict, PlatformError
+from core.jobs import Jobs, job_view
+from core.principals import Principal, Scope
+from core.tables import JobState
+from server.auth import requires
+from server.pagination import Paging, page
+from server.state import CurrentState
+from server.streams import EventStream, event
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+
+Reader = Annotated[Principal, requires(Scope.JOBS_READ)]
+Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]
+JobID = Annotated[str, Path(description="the job's id", examples=["job_9fKx2LmQ"])]
+
+#: Seconds between two looks for new events.
+_LOOK_EVERY_S = 0.25
+
+
+class JobProgress(BaseModel):
+    """How many of a job's parts have ended, failed ones included."""
+
+    done: int
+    total: int
+
+
+class JobError(BaseModel):
+    """Why a part of a job failed."""
+
+    document: str
+    document_id: str | None = None
+    code: str
+    message: str
+
+
+class JobInfo(BaseModel):
+    """A job. It has failed where all of its parts have."""
+
+    id: str
+    kind: str
+    state: JobState
+    progress: JobProgress
+    failed: int = Field(description="parts that failed; `errors` holds the first 1,000")
+    errors: list[JobError]
+    arguments: dict[str, Any]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class JobPage(BaseModel):
+    """Some of the jobs."""
+
+    results: list[JobInfo]
+    next_cursor: str | None
+
+
+@router.get("", response_model=JobPage)
+async def list_jobs(
+    state: CurrentState,
+    principal: Reader,
+    paging: Paging,
+    job_state: Annotated[JobState | None, Query(alias="state", description="only jobs in this state")] = None,
+) -> dict[str, object]:
+    """List jobs, the newest first."""
+    rows, following = await Jobs(state.database).page(principal, limit=paging.limit, after=paging.after, state=job_state)
+    return page([job_view(row) for row in rows], following)
+
+
+@router.get("/{job_id}", response_model=JobInfo)
+async def get_job(job_id: JobID, state: CurrentState, principal: Reader) -> dict[str, Any]:
+    """Show a job."""
+    return job_view(await Jobs(state.database).get(principal, job_id))
+
+
+@router.post("/{job_id}/cancel", response_model=JobInfo)
+async def cancel_job(job_id: JobID, state: CurrentState, principal: Writer) -> dict[str, Any]:
+    """End a job. What it has done stays; a document that was not ready becomes `failed` with the code `cancelled`."""
+    job = await Jobs(state.database).get(principal, job_id)
+    if job.kind != "ingestion":
+        raise Conflict("A job of this kind cannot be cancelled.", code="not_cancellable")
+    return job_view(await state.library.documents.cancel(principal, job))
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {}}}, 204: {"description": "The job has ended, and all was told."}},
+)
+async def job_events(
+    job_id: JobID,
+    state: CurrentState,
+    principal: Reader,
+    last_event_id: Annotated[str | None, Header(description="the number of the last event that was seen")] = None,
+) -> Response:
+    """Server-sent events: `progress` for each part that ends, then `done` with the whole job. Numbered; resumes after
+    `Last-Event-ID`. A comment keeps the connection alive meanwhile."""
+    jobs = Jobs(state.database)
+    job = await jobs.get(principal, job_id)
+    after = int(last_event_id) if last_event_id and re.fullmatch("[0-9]{1,9}", last_event_id) else 0
+    if JobState(job.state).finished and not await jobs.events(job_id, after):
+        return Response(status_code=204)  # tells an EventSource not to come again
+    return EventStream(_told(jobs, principal, job_id, after), _as_event)
+
+
+async def _told(jobs: Jobs, principal: Principal, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
+    yield b": the events of a job follow\n\n"  # the answer begins now, however long the next event takes
+    while True:
+        finished = JobState((await jobs.get(principal, job_id)).state).finished
+        told = await jobs.events(job_id, after)
+        for row in told:
+            after = row.number
+            yield event(row.event, row.data, number=row.number)
+        if finished and not told:
+            return
+        if not told:
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+
+def _as_event(error: PlatformError) -> bytes:
+    return event("error", error.body())

@@ -1,0 +1,76 @@
+"""Search in a collection."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.principals import Principal, Scope
+from retrievers.base import Passage
+from server.auth import requires
+from server.routes.collections import CollectionName
+from server.state import CurrentState
+
+router = APIRouter(prefix="/api/v1/rag/collections/{name}/search", tags=["search"])
+
+Reader = Annotated[Principal, requires(Scope.RAG_READ)]
+
+
+class SearchRequest(BaseModel):
+    """What to look for."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"query": "Which setting chooses the port?", "limit": 5}]}
+    )
+
+    query: str = Field(min_length=1, max_length=8000)
+    limit: int = Field(10, ge=1, le=100)
+    filter: dict[str, str | int | float | bool] | None = Field(
+        None, description="names and exact values that must all hold: of the metadata, or `document`, `document_id`, `page`"
+    )
+    mode: Literal["hybrid", "dense", "lexical"] = Field("hybrid", description="by meaning (dense), by words (lexical), or both")
+
+
+class FoundPassage(BaseModel):
+    """A passage. `text` is the stored text's `[start:end]`, in characters."""
+
+    document: str
+    document_id: str
+    chunk_id: str
+    text: str
+    score: float = Field(description="grows with relevance; comparable within one answer only")
+    page: int | None
+    start: int
+    end: int
+    metadata: dict[str, Any]
+
+    @classmethod
+    def of(cls, passage: Passage) -> "FoundPassage":
+        chunk = passage.chunk
+        return cls(
+            document=chunk.document,
+            document_id=chunk.document_id,
+            chunk_id=chunk.id,
+            text=chunk.text,
+            score=passage.score,
+            page=chunk.page,
+            start=chunk.start,
+            end=chunk.end,
+            metadata=dict(chunk.attributes),
+        )
+
+
+class SearchResults(BaseModel):
+    """Passages, the best first."""
+
+    results: list[FoundPassage]
+
+
+@router.post("")
+async def search(name: CollectionName, request: SearchRequest, state: CurrentState, principal: Reader) -> SearchResults:
+    """Find passages."""
+    collection = await state.library.collections.get(principal, name)
+    passages = await state.library.searcher.search(
+        collection.id, request.query, limit=request.limit, mode=request.mode, filter=request.filter
+    )
+    return SearchResults(results=[FoundPassage.of(passage) for passage in passages])
