@@ -4,12 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, SystemMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from chains.conversations import SessionField, trimmed
@@ -19,7 +20,6 @@ from chains.prompting import prompt
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.context import RequestContext, current
-from core.errors import UnsupportedFeature
 from core.principals import Scope
 from core.tables.columns import new_id
 from providers.base import ModelFacts
@@ -34,16 +34,18 @@ class ChatRequest(Tooling, Sampling):
     session_id: SessionField = None
 
 
+def _hidden(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    return Annotated[field.rebuild_annotation(), SkipJsonSchema()], field  # type: ignore[type-arg]  # it takes none where it is metadata
+
+
+_HIDDEN: dict[str, Any] = {name: _hidden(field) for name, field in ChatRequest.model_fields.items() if name != "messages"}
+
 #: The same, with every field but `messages` out of the published schema: the chat playground takes one visible list.
-ChatInput: type[ChatRequest] = create_model(
+ChatInput = create_model(
     "ChatInput",
     __base__=ChatRequest,
     __doc__="A conversation; the parameters of `POST /api/v1/chat` may stand beside the messages.",
-    **{
-        name: (SkipJsonSchema[field.rebuild_annotation()], field)
-        for name, field in ChatRequest.model_fields.items()
-        if name != "messages"
-    },
+    **_HIDDEN,
 )
 
 
@@ -87,7 +89,7 @@ class MessageForm:
 
     def chunk(self, delta: Delta) -> AIMessageChunk | None:
         self._text += delta.text
-        return AIMessageChunk(delta.text, id=self._id) if delta.text else None
+        return AIMessageChunk(content=delta.text, id=self._id) if delta.text else None
 
     def whole(self, final: Any, run: RequestContext) -> AIMessage:
         reply = cast("AIMessage", final)
@@ -104,7 +106,7 @@ class MessageForm:
 
     def rest(self, whole: Any) -> AIMessageChunk:
         return AIMessageChunk(
-            whole.content.removeprefix(self._text) if whole.content.startswith(self._text) else "",
+            content=whole.content.removeprefix(self._text) if whole.content.startswith(self._text) else "",
             id=self._id,
             tool_call_chunks=[
                 tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
@@ -125,14 +127,12 @@ class MessageForm:
 async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
     """Answer, with the kept messages before the new ones where there is a session; then keep both."""
     facts = deps.models.facts(asked.model)
-    if not facts.images and any(message.has_images() for message in asked.messages):
-        raise UnsupportedFeature("This model cannot see images; /api/v1/multimodal reads their text.", param="messages")
-    model = bind(deps.models.chat(asked.model), asked, facts)
+    model = bind(deps.models.chat(asked.model), asked)
     messages = await _with_history(deps, asked, facts)
     reply: AIMessageChunk | None = None
     async for chunk in model.astream(_prompt(messages, facts)):
         piece = cast("AIMessageChunk", chunk)
-        reply = piece if reply is None else cast("AIMessageChunk", reply + piece)
+        reply = piece if reply is None else reply + piece
         if piece.text:
             yield Delta(text=piece.text)
     whole = _message(reply)

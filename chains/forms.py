@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from langchain_core.runnables.utils import AddableDict
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chains.spec import Delta
 from core.context import RequestContext
@@ -31,6 +31,23 @@ class AnswerForm(Protocol):
     def flat(self, whole: Any) -> dict[str, Any]:
         """The capability's own fields of the flat answer; `output` is always one of them."""
         ...
+
+
+class TokenUsage(BaseModel):
+    """Tokens of all model calls of one answer."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class Accounted(BaseModel):
+    """What stands beside the fields of every answer that is a mapping: a base for models of such answers."""
+
+    model: str | None = Field(None, description="the model that answered; null when none was called")
+    provider: str | None = None
+    usage: TokenUsage | None = None
+    cost_usd: float | None = Field(None, description="null when no price is known")
 
 
 def accounting(run: RequestContext) -> dict[str, Any]:

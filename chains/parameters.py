@@ -8,9 +8,6 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from core.errors import UnsupportedFeature
-from providers.base import ModelFacts
-
 MAX_SEED = 2**63 - 1
 MAX_STOPS = 16
 
@@ -121,33 +118,28 @@ class Tooling(Strict):
 
 
 def bind(
-    model: BaseChatModel, asked: BaseModel, facts: ModelFacts, defaults: Mapping[str, Any] | None = None
+    model: BaseChatModel, asked: BaseModel, defaults: Mapping[str, Any] | None = None
 ) -> Runnable[LanguageModelInput, AIMessage]:
     """The model with what the caller asked for; `defaults` hold where the caller is silent.
 
-    Raises:
-        UnsupportedFeature: the model cannot do it; `param` names what.
+    Whether a model can do it is the model's to say: it raises `UnsupportedFeature` when it is called.
     """
     values = dict(defaults or {})
     for name in ("temperature", "max_tokens", "stop", "seed"):
         if (value := getattr(asked, name, None)) is not None:
             values[name] = [value] if name == "stop" and isinstance(value, str) else value
     if isinstance(asked, Tooling):
-        values |= _tooling(asked, facts)
+        values |= _tooling(asked)
     return model.bind(**values) if values else model
 
 
-def _tooling(asked: Tooling, facts: ModelFacts) -> dict[str, Any]:
+def _tooling(asked: Tooling) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if asked.tools:
-        if not facts.tools:
-            raise UnsupportedFeature("This model cannot call tools.", param="tools")
         values["tools"] = [tool.model_dump(exclude_none=True) for tool in asked.tools]
         if asked.tool_choice is not None:
             choice = asked.tool_choice
             values["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
     if asked.response_format is not None and asked.response_format.type != "text":
-        if not facts.structured_output:
-            raise UnsupportedFeature("This model cannot be held to a form of answer.", param="response_format")
         values["response_format"] = asked.response_format.model_dump(exclude_none=True)
     return values

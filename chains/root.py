@@ -23,9 +23,9 @@ from langchain_core.runnables.config import (
 )
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 
-from chains import bridge
 from chains.forms import AnswerForm, DictForm, accounting
 from chains.spec import Delta
+from core import bridge
 from core.context import RequestContext, current, serving
 from core.errors import Internal, InvalidRequest, PlatformError
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import langserve
 from fastapi import FastAPI
@@ -76,7 +76,7 @@ class _Capability(APIHandler):
         """The whole answer; hanging up cancels the work."""
         body = await self._body(request)
         value = self._root.parse(_given(body, "input"))
-        run_id = str(uuid4())
+        run_id = uuid4()
         output = await until_hung_up(request, self._root.ainvoke(value, {"run_id": run_id}))
         return self._json({"output": output, "callback_events": [], "metadata": _told(run_id)})
 
@@ -93,7 +93,7 @@ class _Capability(APIHandler):
             raise InvalidRequest("config: one object for all inputs, or one for each", param="config")
         tolerant = request.headers.get(RETURN_EXCEPTIONS, "").lower() in ("1", "true")
         values = inputs if tolerant else [self._parse_one(value, index) for index, value in enumerate(inputs)]
-        run_ids = [str(uuid4()) for _ in inputs]
+        run_ids = [uuid4() for _ in inputs]
         work = self._root.abatch(
             values,
             [{"run_id": run_id, "max_concurrency": self._limits.batch_concurrency} for run_id in run_ids],
@@ -196,7 +196,7 @@ class _Capability(APIHandler):
             raise InvalidRequest(f"inputs.{index}: {error.message}", code=error.code, param=where) from None
 
     async def _chunks(self, value: Any) -> AsyncGenerator[bytes, None]:
-        run_id = str(uuid4())
+        run_id = uuid4()
         first = True
         async with aclosing(self._root.astream(value, {"run_id": run_id})) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
@@ -262,7 +262,7 @@ def _given(body: dict[str, Any], name: str) -> Any:
     return body[name]
 
 
-def _told(run_id: str) -> dict[str, Any]:
+def _told(run_id: UUID) -> dict[str, Any]:
     return {"run_id": run_id, "feedback_tokens": []}
 
 

@@ -32,7 +32,7 @@ def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> 
         elif name == "model":
             shown[name] = {"type": "string", "title": "Model", "enum": aliases, "default": aliases[0]}
         elif name in spec.example:
-            plain = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), {})
+            plain: dict[str, Any] = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), {})
             shown[name] = {key: value for key, value in field.items() if key not in ("anyOf", "default", "examples")} | plain
             shown[name]["default"] = spec.example[name]
     required = [name for name in schema.get("required", ()) if name in shown]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, create_model
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chains.forms import TokenUsage
 from chains.root import OpaqueRoot
 from chains.spec import ChainSpec
 from core.errors import Internal, InvalidRequest, MalformedJSON, PlatformError
@@ -19,14 +20,6 @@ from server.streams import EventStream, event, until_hung_up
 
 #: Fields of the closing `usage` event; streams have no headers left to carry them.
 _ACCOUNTING = ("model", "provider", "usage", "cost_usd")
-
-
-class TokenUsage(BaseModel):
-    """Tokens of all model calls of the request."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
 
 
 class FlatAnswer(BaseModel):

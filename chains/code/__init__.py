@@ -1,0 +1,1 @@
+"""The code capabilities: generate, explain, review, fix, tests, translate."""

@@ -1,0 +1,48 @@
+"""`code/fix`: code with a fault in, code without it out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+from chains.code import syntax
+from chains.code.inputs import CodeInput
+from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.root import OpaqueRoot, opaque
+from chains.spec import ChainDeps, ChainSpec, Delta
+from core.principals import Scope
+
+PROMPT = "code/fix.txt"
+
+
+class FixInput(CodeInput):
+    """Code, and what is wrong with it."""
+
+
+async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
+    """Repair code. What the parser finds wrong is told to the model beside the caller's own words."""
+    language = await language_of(asked.code, asked.language)
+    found = await asyncio.to_thread(syntax.problems, asked.code, language)
+    faults = [asked.instruction] if asked.instruction else []
+    faults += [f"Line {problem.line}: {problem.message}." for problem in found or ()]
+    values = {"language": language, "code": asked.code, "faults": " ".join(faults) or "It does not work as it should."}
+    async for delta in write(deps, asked, Task(PROMPT, values, language)):
+        yield delta
+
+
+def build(deps: ChainDeps) -> OpaqueRoot:
+    """The served runnable."""
+    return opaque("code/fix", partial(fix, deps), input_type=FixInput, output_type=CodeAnswer, form=draft_form)
+
+
+SPEC = ChainSpec(
+    name="code/fix",
+    title="Fix code",
+    description="Code with a fault in, code without it out. What a parser finds is told to the model.",
+    input=FixInput,
+    output=CodeAnswer,
+    answer=CodeOutput,
+    scope=Scope.CODE_INVOKE,
+    build=build,
+    prompts=(PROMPT, REPAIR_PROMPT),
+    example={"code": "def add(a, b)\n    return a + b", "language": "python"},
+)

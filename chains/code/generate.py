@@ -1,0 +1,52 @@
+"""`code/generate`: an instruction in, code out."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from pydantic import Field
+
+from chains.code.inputs import Code, Instruction, Language
+from chains.code.languages import canonical
+from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, write
+from chains.parameters import ModelChoice
+from chains.root import OpaqueRoot, opaque
+from chains.spec import ChainDeps, ChainSpec, Delta
+from core.principals import Scope
+
+PROMPT = "code/generate.txt"
+
+
+class GenerateInput(ModelChoice):
+    """What the code is to do."""
+
+    instruction: Instruction = Field(description="what the code is to do")
+    language: Language = Field("python", description="the language to write in")
+    code: Code | None = Field(None, description="code that it is to fit to")
+
+
+async def generate(deps: ChainDeps, asked: GenerateInput) -> AsyncIterator[Delta]:
+    """Write code."""
+    language = canonical(asked.language)
+    given = f"\n\nIt is to fit this code:\n```{language}\n{asked.code}\n```" if asked.code else ""
+    values = {"language": language, "instruction": asked.instruction, "given": given}
+    async for delta in write(deps, asked, Task(PROMPT, values, language)):
+        yield delta
+
+
+def build(deps: ChainDeps) -> OpaqueRoot:
+    """The served runnable."""
+    return opaque("code/generate", partial(generate, deps), input_type=GenerateInput, output_type=CodeAnswer, form=draft_form)
+
+
+SPEC = ChainSpec(
+    name="code/generate",
+    title="Generate code",
+    description="Instruction in, code out: parsed, repaired once where it does not parse, and `valid: false` if that fails.",
+    input=GenerateInput,
+    output=CodeAnswer,
+    answer=CodeOutput,
+    scope=Scope.CODE_INVOKE,
+    build=build,
+    prompts=(PROMPT, REPAIR_PROMPT),
+    example={"instruction": "A function that adds two numbers", "language": "python"},
+)

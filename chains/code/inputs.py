@@ -1,0 +1,21 @@
+"""What the code capabilities take: fields that they share."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from chains.parameters import ModelChoice
+
+MAX_CODE = 200_000
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CODE, pattern=r"\S", strict=True)]
+Instruction = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S", strict=True)]
+Language = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[\w.+# -]+$", strict=True)]
+
+
+class CodeInput(ModelChoice):
+    """Code, and what to do with it."""
+
+    code: Code = Field(description="the code, in any language")
+    language: Language | None = Field(None, description="its language; empty: found from the code")
+    instruction: Instruction | None = Field(None, description="what to pay attention to")

@@ -1,0 +1,61 @@
+"""`code/tests`: code in, tests for it out."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from chains.code.inputs import CodeInput
+from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.root import OpaqueRoot, opaque
+from chains.spec import ChainDeps, ChainSpec, Delta
+from core.principals import Scope
+
+PROMPT = "code/tests.txt"
+_FRAMEWORKS = {
+    "python": "pytest",
+    "javascript": "Jest",
+    "typescript": "Jest",
+    "java": "JUnit 5",
+    "kotlin": "JUnit 5",
+    "go": "Go's testing package",
+    "rust": "Rust's built-in tests",
+    "csharp": "xUnit",
+    "ruby": "Minitest",
+    "php": "PHPUnit",
+    "cpp": "GoogleTest",
+}
+
+
+class TestsInput(CodeInput):
+    """Code that has no tests yet."""
+
+
+async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
+    """Write tests, in the framework that is usual for the language."""
+    language = await language_of(asked.code, asked.language)
+    values = {
+        "language": language,
+        "code": asked.code,
+        "framework": _FRAMEWORKS.get(language, "the language's usual test framework"),
+        "instruction": f" {asked.instruction}" if asked.instruction else "",
+    }
+    async for delta in write(deps, asked, Task(PROMPT, values, language)):
+        yield delta
+
+
+def build(deps: ChainDeps) -> OpaqueRoot:
+    """The served runnable."""
+    return opaque("code/tests", partial(tests, deps), input_type=TestsInput, output_type=CodeAnswer, form=draft_form)
+
+
+SPEC = ChainSpec(
+    name="code/tests",
+    title="Write tests",
+    description="Code in, tests for it out, in the framework that is usual for its language.",
+    input=TestsInput,
+    output=CodeAnswer,
+    answer=CodeOutput,
+    scope=Scope.CODE_INVOKE,
+    build=build,
+    prompts=(PROMPT, REPAIR_PROMPT),
+    example={"code": "def add(a, b):\n    return a + b", "language": "python"},
+)
