@@ -45,6 +45,15 @@ class Deployment(Section):
     model: str
     weight: float = Field(1, ge=0, description="share of the traffic under the strategy `weighted`")
     timeouts: Timeouts | None = None
+    context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
+    images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
+    tools: bool | None = Field(None, description="whether the model calls tools, where the platform does not know it")
+
+    @property
+    def known_facts(self) -> dict[str, Any]:
+        """What the operator says of the model, by the names of the model's facts."""
+        said = {"context_tokens": self.context_tokens, "images": self.images, "tools": self.tools}
+        return {name: value for name, value in said.items() if value is not None}
 
 
 class ModelAlias(Section):
@@ -124,7 +133,9 @@ class RetrievalSettings(Section):
     """Defaults of every collection."""
 
     store: str = Field("chroma", description="where the vectors are kept")
-    chunk_tokens: int = Field(200, ge=32, le=2048, description="tokens of a chunk, as the embedding model counts")
+    chunk_tokens: int = Field(
+        250, ge=32, le=2048, description="tokens of a chunk with its headings, as the embedding model counts"
+    )
     chunk_overlap_tokens: int = Field(40, ge=0, description="tokens that a chunk repeats of the one before")
     results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
 

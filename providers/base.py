@@ -1,7 +1,9 @@
 """What every provider gives, and the facts of a model that routing and prompts need."""
 
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -38,6 +40,7 @@ class ModelState:
     extra: dict[str, object] = field(default_factory=dict)
 
 
+@runtime_checkable
 class Provider(Protocol):
     """Built once a process, in the lifespan or at worker boot, and shared by all requests.
 
@@ -77,3 +80,35 @@ class Provider(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A provider that answers few callers at once."""
+
+    def turn(self, model: str) -> AbstractAsyncContextManager[None]:
+        """Wait for a turn, load the model where it is not loaded, and hold the turn for the block.
+
+        This time counts against `total` alone, not against the limit on the first token.
+
+        Raises:
+            RateLimited: code `queue_full`: too many wait already.
+            Unavailable: code `model_unavailable`: it cannot be loaded.
+        """
+        ...
+
+    def patient(self, timeouts: Timeouts) -> Timeouts:
+        """The limits that hold for it where its deployment carries none of its own."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A provider whose models continue a raw text."""
+
+    def completion(
+        self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """The events of an OpenAI text completion, streamed with usage. Parameters: `max_tokens`, `temperature`, `stop`,
+        `seed`, and `suffix` where the model's facts say that it fills in the middle."""
+        ...

@@ -8,7 +8,8 @@ Three private methods of langchain-openai are relied on (`_get_request_payload`,
 `_convert_chunk_to_generation_chunk`): a contract test compares every field with the SDK's own path.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,14 +87,7 @@ class DirectChatOpenAI(ChatOpenAI):
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
         if not self._is_plain(payload):
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        try:
-            async with self.wire.post("/chat/completions", payload) as response:
-                body = await response.read()
-                if response.status >= 400:
-                    raise self._status_error(response, body)
-        except (aiohttp.ClientError, TimeoutError, openai.APIError) as error:
-            raise self._neutral(error) from error
-        answer = _complete(_parse(body))
+        answer = _complete(await self.post("/chat/completions", payload))
         result = self._create_chat_result(answer)
         for generation, choice in zip(result.generations, answer["choices"], strict=True):
             generation.message.additional_kwargs["refusal"] = choice["message"].get("refusal")
@@ -108,7 +102,7 @@ class DirectChatOpenAI(ChatOpenAI):
         stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        if not self._is_plain(self._default_params | kwargs):
+        if not self._is_plain(_without_schema(self._default_params | kwargs)):
             async for each in super()._astream(messages, stop, run_manager, stream_usage=stream_usage, **kwargs):
                 yield each
             return
@@ -117,20 +111,37 @@ class DirectChatOpenAI(ChatOpenAI):
             kwargs["stream_options"] = {"include_usage": True}
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
         kind: type[BaseMessageChunk] = AIMessageChunk
+        async with aclosing(self.events("/chat/completions", payload)) as events:
+            async for event in events:
+                chunk = self._convert_chunk_to_generation_chunk(event, kind, {})
+                if chunk is None:
+                    continue
+                kind = type(chunk.message)
+                if run_manager:
+                    logprobs = (chunk.generation_info or {}).get("logprobs")
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
+                yield chunk
+
+    async def post(self, path: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """The JSON object that answers `payload`. Errors are those of `ainvoke`."""
         try:
-            async with self.wire.post("/chat/completions", payload) as response:
+            async with self.wire.post(path, payload) as response:
+                body = await response.read()
+                if response.status >= 400:
+                    raise self._status_error(response, body)
+                return _parse(body)
+        except (aiohttp.ClientError, TimeoutError, openai.APIError) as error:
+            raise self._neutral(error) from error
+
+    async def events(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        """The JSON objects of the stream that answers `payload`. Errors are those of `astream`."""
+        try:
+            async with self.wire.post(path, payload) as response:
                 if response.status >= 400:
                     raise self._status_error(response, await response.read())
                 async for event in _events(response.content):
                     self._raise_for_error_event(event)
-                    chunk = self._convert_chunk_to_generation_chunk(event, kind, {})
-                    if chunk is None:
-                        continue
-                    kind = type(chunk.message)
-                    if run_manager:
-                        logprobs = (chunk.generation_info or {}).get("logprobs")
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
-                    yield chunk
+                    yield event
         except (aiohttp.ClientError, TimeoutError, openai.APIError) as error:
             raise self._neutral(error) from error
 
@@ -164,6 +175,13 @@ class DirectChatOpenAI(ChatOpenAI):
         except Exception as neutral:  # noqa: BLE001 - caught to be returned
             return neutral
         return error
+
+
+def _without_schema(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Without a response format that is plain JSON: there is no class for the SDK to parse a stream into."""
+    if isinstance(parameters.get("response_format"), dict):
+        return {name: value for name, value in parameters.items() if name != "response_format"}
+    return parameters
 
 
 def _parse(body: bytes) -> dict[str, Any]:

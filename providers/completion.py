@@ -1,0 +1,151 @@
+"""Continuing a raw text, with the same failover, limits and metering as chat.
+
+A provider that has a completion endpoint continues the text itself; of any other one a chat model is asked to.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import Field
+
+from core.bridge import call, iterate
+from core.errors import InvalidRequest, UnsupportedFeature
+from core.settings import Timeouts
+from providers.attempt import Served
+from providers.base import Completes, Provider
+from providers.failover import FailoverChatModel
+
+INSTRUCTION = "Continue the text that the user gives. Answer with the continuation alone and never repeat the text."
+PARAMETERS = frozenset({"max_tokens", "temperature", "stop", "seed"})
+
+
+class Completion(Runnable[dict[str, Any], str]):
+    """`{prompt, max_tokens?, temperature?, stop?, seed?, suffix?}` → the text that comes next, whole or in pieces.
+
+    Raises what `FailoverChatModel` raises; UnsupportedFeature for a `suffix` where no deployment fills in the middle.
+    """
+
+    def __init__(self, alias: str, deployments: tuple[Served, ...], total_s: float) -> None:
+        self._alias = alias
+        self._deployments = deployments
+        self._total_s = total_s
+
+    async def astream(
+        self,
+        input: dict[str, Any],  # noqa: A002 - named by `Runnable`
+        config: RunnableConfig | None = None,
+        **_: Any,
+    ) -> AsyncIterator[str]:
+        """The pieces of the text as they come."""
+        model, messages, parameters = self._prepare(input)
+        async with aclosing(model._astream(messages, **parameters)) as chunks:  # noqa: SLF001 - no run of its own
+            async for chunk in chunks:
+                if chunk.text:
+                    yield chunk.text
+
+    async def ainvoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **_: Any) -> str:  # noqa: A002
+        """The whole text."""
+        model, messages, parameters = self._prepare(input)
+        result = await model._agenerate(messages, **parameters)  # noqa: SLF001 - no run of its own
+        return str(result.generations[0].text)
+
+    def stream(self, input: dict[str, Any], config: RunnableConfig | None = None, **_: Any) -> Iterator[str]:  # noqa: A002
+        """The pieces of the text as they come."""
+        yield from iterate(lambda: self.astream(input), None)
+
+    def invoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **_: Any) -> str:  # noqa: A002
+        """The whole text."""
+        return call(self.ainvoke(input), None)
+
+    def _prepare(self, asked: dict[str, Any]) -> tuple[Any, list[BaseMessage], dict[str, Any]]:
+        prompt, suffix = asked.get("prompt"), asked.get("suffix")
+        if not isinstance(prompt, str) or not prompt:
+            raise InvalidRequest("The prompt is empty.", param="prompt")
+        if unknown := sorted(asked.keys() - PARAMETERS - {"prompt", "suffix"}):
+            raise UnsupportedFeature(f"The parameter {unknown[0]!r} cannot be set.", param=unknown[0])
+        able = self._deployments
+        if suffix:
+            able = tuple(
+                served for served in able if served.facts.fill_in_the_middle and isinstance(served.provider, Completes)
+            )
+            if not able:
+                raise UnsupportedFeature("The model cannot fill in the middle of a text.", param="suffix")
+        deployments = tuple(replace(served, provider=_Completing(served.provider, suffix)) for served in able)
+        model = FailoverChatModel(alias=self._alias, deployments=deployments, total_s=self._total_s)
+        return model, [HumanMessage(prompt)], {name: asked[name] for name in PARAMETERS if asked.get(name) is not None}
+
+
+class _Completing:
+    """A provider whose chat models continue the one message that they get. All else is the provider's own."""
+
+    def __init__(self, provider: Provider, suffix: str | None) -> None:
+        self._provider = provider
+        self._suffix = suffix
+
+    def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        provider = self._provider
+
+        def start(prompt: str, parameters: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+            if not isinstance(provider, Completes):
+                raise UnsupportedFeature("The provider does not continue raw texts.")
+            if self._suffix:
+                parameters["suffix"] = self._suffix
+            return provider.completion(model, timeouts, prompt, parameters)
+
+        return _CompletingChatModel(start=start, instead=provider.chat(model, timeouts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+
+class _CompletingChatModel(BaseChatModel):
+    """Streams a completion as a chat model streams its answer."""
+
+    start: Callable[[str, dict[str, Any]], AsyncGenerator[dict[str, Any]]] = Field(exclude=True, repr=False)
+    instead: Any = Field(exclude=True, repr=False)
+
+    @property
+    def _llm_type(self) -> str:
+        return "genai-completion"
+
+    async def _astream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        parameters = kwargs | ({"stop": stop} if stop else {})
+        prompt = messages[0].text
+        told = False
+        try:
+            async with aclosing(self.start(prompt, parameters)) as events:
+                async for event in events:
+                    told = True
+                    yield _chunk(event)
+                return
+        except UnsupportedFeature:
+            if told or parameters.get("suffix"):
+                raise
+        asked = [SystemMessage(INSTRUCTION), HumanMessage(prompt)]
+        async with aclosing(self.instead._astream(asked, stop, None, **kwargs)) as chunks:  # noqa: SLF001 - a wrapper of a model
+            async for chunk in chunks:
+                yield chunk
+
+    def _generate(self, *_: Any, **__: Any) -> ChatResult:
+        raise NotImplementedError("a completion is streamed, also where it is collected")
+
+
+def _chunk(event: dict[str, Any]) -> ChatGenerationChunk:
+    """An event of `/completions` as a chunk of a chat."""
+    choice: dict[str, Any] = next(iter(event.get("choices") or ()), {})
+    usage = event.get("usage")
+    message = AIMessageChunk(content=choice.get("text") or "")
+    if usage:
+        given, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+        message.usage_metadata = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
+    reason = choice.get("finish_reason")
+    return ChatGenerationChunk(message=message, generation_info={"finish_reason": reason} if reason else None)

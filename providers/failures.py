@@ -1,0 +1,154 @@
+"""What a failed model call means: the error that the caller would see, and whether another deployment may do better.
+
+Provider packages raise langchain-core's neutral tree; a local server or an OpenAI-compatible one says more in the body.
+Providers' own messages are not passed on: they can repeat the prompt or a part of a key.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+
+from core.errors import (
+    ContentRefused,
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    InvalidRequest,
+    PlatformError,
+    ProviderFailed,
+    RateLimited,
+    UnsupportedFeature,
+)
+from providers import neutral
+
+
+class Kind(StrEnum):
+    """Why a call failed. The first four are the caller's: only they are raised as they are."""
+
+    CONTEXT = "context_length"
+    CONTENT = "content_refused"
+    REQUEST = "invalid_request"
+    UNSUPPORTED = "unsupported"
+    RATE = "rate_limited"
+    AUTH = "authentication"
+    MISSING = "model_missing"
+    SERVER = "server_error"
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    CUT = "stream_cut"
+
+
+CALLERS_OWN = frozenset({Kind.CONTEXT, Kind.CONTENT, Kind.REQUEST, Kind.UNSUPPORTED})
+#: The same request would fail everywhere, or must not be tried again.
+FINAL = frozenset({Kind.CONTENT, Kind.REQUEST})
+#: The same deployment may well answer a second time.
+TRANSIENT = frozenset({Kind.SERVER, Kind.CONNECTION, Kind.CUT})
+#: An operator has to look at it.
+ALARMING = frozenset({Kind.AUTH, Kind.MISSING})
+
+_CONTEXT_TYPES = frozenset({"exceed_context_size_error", "context_length_exceeded"})
+_CONTENT_CODES = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "moderation_blocked"})
+
+
+class StreamCut(Exception):
+    """A provider's stream ended before its final marker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`error` is safe to show. `retry_after_s` is what the provider asked for, None where it did not."""
+
+    kind: Kind
+    error: PlatformError
+    retry_after_s: float | None = None
+
+
+def understand(error: Exception) -> Failure:
+    """Sort an exception of a provider's call into a `Failure`. A programming error is none of them and is raised again."""
+    if isinstance(error, PlatformError):
+        return Failure(_kind_of(error), error, error.retry_after_s)
+    body = _body(error)
+    if isinstance(error, ContextOverflowError) or _is_too_long(error) or _CONTEXT_TYPES & {body.get("type"), body.get("code")}:
+        return Failure(Kind.CONTEXT, _context_error(body))
+    if _CONTENT_CODES & {body.get("type"), body.get("code")}:
+        return Failure(Kind.CONTENT, ContentRefused(f"The provider refused the content by its policy ({body.get('code')})."))
+    if isinstance(error, ModelInvalidRequestError):
+        return Failure(Kind.REQUEST, InvalidRequest(_refusal(body), code="provider_rejected_request"))
+    if isinstance(error, ModelRateLimitError):
+        wait = _retry_after(error)
+        return Failure(Kind.RATE, RateLimited("The provider limits the rate of requests.", retry_after_s=wait), wait)
+    kind = next((kind for types, kind in _NEUTRAL if isinstance(error, types)), None)
+    if kind is None:
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int):
+            kind = Kind.REQUEST if 400 <= status < 500 and status not in (408, 409) else Kind.SERVER
+        elif hasattr(error, "body"):  # an error event within a stream
+            kind = Kind.SERVER
+        else:
+            raise error
+    return Failure(kind, ProviderFailed("The provider failed.", context={"reason": kind, "error": type(error).__name__}))
+
+
+_NEUTRAL: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (
+    ((ModelAuthenticationError, ModelPermissionDeniedError), Kind.AUTH),
+    ((ModelNotFoundError,), Kind.MISSING),
+    ((ModelTimeoutError, TimeoutError), Kind.TIMEOUT),
+    ((StreamCut,), Kind.CUT),
+    ((ModelConnectionError, OSError), Kind.CONNECTION),
+    ((ModelAPIError,), Kind.SERVER),
+)
+
+
+def _kind_of(error: PlatformError) -> Kind:
+    known: tuple[tuple[type[PlatformError], Kind], ...] = (
+        (ContextLengthExceeded, Kind.CONTEXT),
+        (ContentRefused, Kind.CONTENT),
+        (UnsupportedFeature, Kind.UNSUPPORTED),
+        (InvalidRequest, Kind.REQUEST),
+        (RateLimited, Kind.RATE),
+        (DeadlineExceeded, Kind.TIMEOUT),
+    )
+    return next((kind for cls, kind in known if isinstance(error, cls)), Kind.SERVER)
+
+
+def _body(error: Exception) -> dict[str, Any]:
+    body = getattr(error, "body", None)
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        body = body["error"]
+    return body if isinstance(body, dict) else {}
+
+
+def _context_error(body: dict[str, Any]) -> ContextLengthExceeded:
+    prompt, window = body.get("n_prompt_tokens"), body.get("n_ctx")
+    if isinstance(prompt, int) and isinstance(window, int):
+        return ContextLengthExceeded(f"The input has {prompt} tokens; the model's context holds {window}.")
+    return ContextLengthExceeded("The input is longer than the model's context.")
+
+
+def _refusal(body: dict[str, Any]) -> str:
+    """What is safe of a provider's 400: its code and the parameter's name, never its message."""
+    details = [f"{name} {value}" for name in ("code", "param") if isinstance(value := body.get(name), str) and len(value) < 80]
+    return "The provider rejected the request" + (f" ({', '.join(details)})." if details else ".")
+
+
+def _retry_after(error: Exception) -> float | None:
+    """What the provider asked for, at most a day."""
+    wait = getattr(error, "retry_after_s", None)
+    if wait is None:
+        wait = neutral.retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
+    return wait if wait is not None and 0 <= wait < 86_400 else None
+
+
+def _is_too_long(error: Exception) -> bool:
+    return isinstance(error, ModelInvalidRequestError) and neutral.is_too_long(str(error))

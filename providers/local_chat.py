@@ -1,0 +1,123 @@
+"""The chat model of this machine: llama.cpp in a supervised child, and the bounded queue before it."""
+
+import asyncio
+import os
+import secrets
+import threading
+import time
+
+import structlog
+
+from core.child import ChildError, ChildFailed, ServingChild
+from core.errors import Unavailable
+from core.settings import LocalSettings
+from providers.base import ModelState
+from providers.local_slots import Slots
+from providers.local_weights import Weights
+from providers.openai_protocol import Endpoint
+
+log = structlog.get_logger()
+
+LOAD_TIMEOUT_S = 120.0
+#: After a failed start the next one waits, so that a model that cannot load is not loaded again and again.
+PAUSE_AFTER_FAILURE_S = 10.0
+#: Without a repeat penalty SmolLM2 loops. Of the settings tried, greedy decoding with a light penalty gave the most answers
+#: that were right and whole; a higher temperature or penalty made sums and facts worse (November 2026).
+SMALL_MODEL_SAMPLING = {"temp": 0.0, "penalty_repeat": 1.1, "penalty_last_n": 64, "top_p": 0.9}
+
+
+class LlamaServer:
+    """Starts the child at first use, and again after a crash. Thread-safe, shared by all event loops."""
+
+    def __init__(self, weights: Weights, settings: LocalSettings, *, small: bool) -> None:
+        self._weights = weights
+        self._settings = settings
+        self._small = small
+        self._lock = threading.Lock()
+        self._child: ServingChild | None = None
+        self._endpoint: Endpoint | None = None
+        self._loading = False
+        self._closed = False
+        self._failed: tuple[float, str] | None = None
+        self.slots = Slots(settings.slots, settings.queue)
+
+    async def endpoint(self) -> Endpoint:
+        """Where the model answers; loads it where it is not loaded.
+
+        Raises:
+            Unavailable: code `model_unavailable`: it cannot be loaded.
+        """
+        if (endpoint := self._serving()) is not None:
+            return endpoint
+        return await asyncio.to_thread(self._start)
+
+    def _serving(self) -> Endpoint | None:
+        child, endpoint = self._child, self._endpoint
+        return endpoint if child is not None and child.alive else None
+
+    def _start(self) -> Endpoint:
+        with self._lock:
+            if (endpoint := self._serving()) is not None:
+                return endpoint
+            if self._closed:
+                raise Unavailable("The local model has been closed.", code="model_unavailable")
+            if self._failed is not None and time.monotonic() - self._failed[0] < PAUSE_AFTER_FAILURE_S:
+                raise Unavailable(self._failed[1], code="model_unavailable", retry_after_s=PAUSE_AFTER_FAILURE_S)
+            self._loading = True
+            try:
+                self._endpoint = self._load()
+            except ChildError as error:
+                reason = error.message if isinstance(error, ChildFailed) else str(error)
+                self._failed = time.monotonic(), f"The local model cannot be loaded: {reason}"
+                log.warning("local_model.failed", model=self._weights.name, error=str(error))
+                raise Unavailable(self._failed[1], code="model_unavailable", retry_after_s=PAUSE_AFTER_FAILURE_S) from error
+            finally:
+                self._loading = False
+            self._failed = None
+            return self._endpoint
+
+    def _load(self) -> Endpoint:
+        started = time.monotonic()
+        key = secrets.token_urlsafe(24)
+        child = ServingChild(
+            "providers.local_llama:serve",
+            str(self._weights.path),
+            self._weights.sha256,
+            {
+                "api_key": key,
+                "name": self._weights.name,
+                "slots": self._settings.slots,
+                "context_tokens": self._settings.context_tokens,
+                "threads": self._settings.threads or os.cpu_count() or 1,
+                "sampling": SMALL_MODEL_SAMPLING if self._small else {},
+            },
+            on_exit=self._crashed,
+        )
+        answer = child.start(LOAD_TIMEOUT_S)
+        self._child = child
+        log.info("local_model.loaded", model=self._weights.name, seconds=round(time.monotonic() - started, 2), pid=child.pid)
+        return Endpoint(answer["url"] + "/v1", key)
+
+    def _crashed(self, status: int) -> None:
+        log.error("local_model.crashed", model=self._weights.name, status=status)
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    def state(self) -> ModelState:
+        extra: dict[str, object] = {"busy": self.slots.busy, "waiting": self.slots.waiting, "slots": self._settings.slots}
+        if self._serving() is not None:
+            return ModelState(self._weights.name, "ready", extra=extra)
+        if self._loading:
+            return ModelState(self._weights.name, "loading", extra=extra)
+        if self._failed is not None:
+            return ModelState(self._weights.name, "failed", self._failed[1], extra)
+        return ModelState(self._weights.name, "idle", extra=extra)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._endpoint is not None:
+            await self._endpoint.close()
+        if self._child is not None:
+            await asyncio.to_thread(self._child.close)

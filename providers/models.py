@@ -1,0 +1,185 @@
+"""The models of this installation, by the aliases that callers use."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import structlog
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
+
+from core.errors import NotFound, PlatformError
+from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
+from providers import PROVIDERS
+from providers.attempt import Served
+from providers.base import ModelFacts, Provider, TakesTurns
+from providers.completion import Completion
+from providers.embeddings import FailoverEmbeddings
+from providers.failover import FailoverChatModel
+from providers.local import LocalProvider
+from providers.metering import FREE
+
+log = structlog.get_logger()
+
+DEFAULT = "default"
+EMBEDDINGS = "embeddings"
+LOCAL = "local"
+
+T = TypeVar("T")
+
+
+class Models:
+    """Built once a process and shared by all of its threads and event loops. Cheap: models load at first use or by `warm`.
+
+    Raises:
+        SettingsError: a deployment names an unknown provider, or a provider cannot be built from its settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._providers: dict[str, Provider] = {}
+        self._aliases = {alias.alias: alias for alias in settings.aliases}
+        self._served = {name: tuple(map(self._serve, alias.deployments)) for name, alias in self._aliases.items()}
+        self._built: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def chat(self, alias: str | None = None) -> BaseChatModel:
+        """The chat model behind an alias; None is `default`.
+
+        Raises:
+            NotFound: code `model_not_found`: there is no such alias, or it is no chat model.
+        """
+        found = self._find(alias or DEFAULT, "chat")
+        return self._once(
+            "chat",
+            found.alias,
+            lambda: FailoverChatModel(
+                alias=found.alias, deployments=self._served[found.alias], total_s=self._settings.timeouts.total
+            ),
+        )
+
+    def completion(self, alias: str | None = None) -> Runnable[dict[str, Any], str]:
+        """Continues a text: see `providers.completion`. Raises as `chat` does."""
+        found = self._find(alias or DEFAULT, "chat")
+        return self._once(
+            "completion",
+            found.alias,
+            lambda: Completion(alias=found.alias, deployments=self._served[found.alias], total_s=self._settings.timeouts.total),
+        )
+
+    def embeddings(self, alias: str = EMBEDDINGS) -> Embeddings:
+        """Embeddings whose synchronous methods work from any thread and whose asynchronous ones on any loop.
+
+        Raises:
+            NotFound: code `model_not_found`.
+        """
+        found = self._find(alias, "embeddings")
+        return self._once("embeddings", alias, lambda: self._embeddings(found))
+
+    def _embeddings(self, alias: ModelAlias) -> Embeddings:
+        served = self._served[alias.alias]
+        if len(served) == 1 and served[0].provider_name in FREE:
+            return served[0].provider.embeddings(served[0].model, served[0].timeouts)
+        return FailoverEmbeddings(alias.alias, served, self._settings.timeouts.total)
+
+    def embedding_name(self, alias: str = EMBEDDINGS) -> str:
+        """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2"."""
+        served = self._served[self._find(alias, "embeddings").alias][0]
+        return f"{served.provider_name}/{served.model}"
+
+    def embedding_tokens(self, text: str, alias: str = EMBEDDINGS) -> list[tuple[int, int]]:
+        """Offsets in characters of the embedding model's tokens, to split by; estimated for a remote model."""
+        served = self._served[self._find(alias, "embeddings").alias][0]
+        if isinstance(served.provider, LocalProvider):
+            return served.provider.embedding_tokens(text)
+        from providers.tokens import pieces
+
+        return pieces(text)
+
+    def count_tokens(self, text: str, alias: str | None = None) -> int:
+        """Tokens of a text for the first deployment of an alias of any kind; exact for the bundled models. Blocking, short."""
+        served = self._first(alias)
+        return served.provider.count_tokens(served.model, text)
+
+    def facts(self, alias: str | None = None) -> ModelFacts:
+        """What the first deployment can do, since it answers as long as it is well.
+
+        Raises:
+            NotFound: code `model_not_found`.
+        """
+        return self._first(alias).facts
+
+    def _first(self, alias: str | None) -> Served:
+        name = alias or DEFAULT
+        if name not in self._aliases:
+            raise _no_such_model(name)
+        return self._served[name][0]
+
+    async def warm(self) -> None:
+        """Load the local models, one after the other; what cannot be loaded is logged and told by `states`."""
+        for served in {(each.provider_name, each.model): each for some in self._served.values() for each in some}.values():
+            if served.provider_name != LOCAL:
+                continue
+            try:
+                await served.provider.warm(served.model)
+            except PlatformError as error:
+                log.warning("model.not_warm", provider=served.provider_name, model=served.name, reason=error.message)
+
+    def states(self) -> list[dict[str, Any]]:
+        """Each alias with its deployments and how they stand, from memory."""
+        return [
+            {"alias": name, "kind": alias.kind, "deployments": [_state(served) for served in self._served[name]]}
+            for name, alias in self._aliases.items()
+        ]
+
+    async def close(self) -> None:
+        """Stop what the providers run, and close their connections."""
+        await asyncio.gather(*(provider.close() for provider in self._providers.values()))
+
+    def _find(self, name: str, kind: str) -> ModelAlias:
+        alias = self._aliases.get(name)
+        if alias is None or alias.kind != kind:
+            raise _no_such_model(name)
+        return alias
+
+    def _once(self, use: str, alias: str, build: Callable[[], T]) -> T:
+        with self._lock:
+            if (use, alias) not in self._built:
+                self._built[use, alias] = build()
+            built: T = self._built[use, alias]
+            return built
+
+    def _serve(self, deployment: Deployment) -> Served:
+        provider = self._provider(deployment.provider)
+        if isinstance(provider, LocalProvider):
+            provider.check(deployment.model)
+        timeouts = deployment.timeouts
+        if timeouts is None:
+            timeouts = self._settings.timeouts
+            timeouts = provider.patient(timeouts) if isinstance(provider, TakesTurns) else timeouts
+        return Served(
+            provider_name=deployment.provider,
+            provider=provider,
+            model=deployment.model,
+            name=provider.state(deployment.model).name,
+            timeouts=timeouts,
+            facts=replace(provider.facts(deployment.model), **deployment.known_facts),
+        )
+
+    def _provider(self, name: str) -> Provider:
+        if name not in self._providers:
+            configured = self._settings.providers.get(name, ProviderSettings())
+            self._providers[name] = PROVIDERS.load(name.partition(":")[0])(name, self._settings, configured)
+        return self._providers[name]
+
+
+def _state(served: Served) -> dict[str, Any]:
+    state = served.provider.state(served.model)
+    return {"provider": served.provider_name, "model": state.name, "state": state.state, "detail": state.detail, **state.extra}
+
+
+def _no_such_model(name: str) -> NotFound:
+    return NotFound(f"There is no model {name[:128]!r}.", code="model_not_found", param="model")

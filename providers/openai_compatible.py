@@ -1,0 +1,80 @@
+"""Any server that speaks OpenAI's protocol: vLLM, Ollama, LM Studio, a gateway. Several go by `openai_compatible:NAME`."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+
+from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
+from providers.base import ModelFacts, ModelState
+from providers.openai_protocol import Endpoint
+from providers.tokens import estimate
+
+#: Servers without access control take any key; an empty header would be refused by some.
+NO_KEY = "none"
+
+
+class OpenAICompatibleProvider:
+    """What its models can do is not told by the protocol: tools and JSON schemas are assumed, images are not.
+
+    A deployment's own facts in the settings say otherwise.
+    """
+
+    compatible = True
+    default_base_url: str | None = None
+
+    def __init__(self, name: str, settings: Settings, configured: ProviderSettings) -> None:
+        base_url = configured.base_url or self.default_base_url
+        if not base_url:
+            raise SettingsError(f"providers.{name}: base_url is missing (http://HOST:PORT/v1)")
+        self.name = name
+        self._timeouts = settings.timeouts
+        self._problem: str | None = None
+        self.endpoint = Endpoint(
+            base_url.rstrip("/"), self._key(configured), dict(configured.extra_headers), compatible=self.compatible
+        )
+
+    def _key(self, configured: ProviderSettings) -> str:
+        return configured.api_key.get_secret_value() if configured.api_key else NO_KEY
+
+    def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        return self.endpoint.chat(model, timeouts)
+
+    def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
+        return self.endpoint.embeddings(model, timeouts)
+
+    async def completion(
+        self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        async for event in self.endpoint.completion(model, timeouts, prompt, parameters):
+            yield event
+
+    def facts(self, model: str) -> ModelFacts:
+        return ModelFacts(tools=True, structured_output=True)
+
+    def count_tokens(self, model: str, text: str) -> int:
+        return estimate(text)
+
+    async def warm(self, model: str) -> None:
+        """Nothing to load; the estimate's table is read at first use."""
+
+    def state(self, model: str) -> ModelState:
+        return ModelState(model, "failed" if self._problem else "ready", self._problem or "")
+
+    async def probe(self, model: str) -> None:
+        """Asks for the list of models.
+
+        Raises:
+            OSError, ValueError: it cannot be reached, or does not have the model.
+        """
+        try:
+            if model not in await self.endpoint.models(self._timeouts):
+                raise ValueError("the server does not have this model")  # noqa: TRY301
+        except (OSError, ValueError) as error:
+            self._problem = str(error)
+            raise
+        self._problem = None
+
+    async def close(self) -> None:
+        await self.endpoint.close()

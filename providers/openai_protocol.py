@@ -1,0 +1,122 @@
+"""Models of a server that speaks OpenAI's protocol, whoever runs it: one factory for all providers that need it."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import orjson
+from langchain_core.embeddings import Embeddings
+
+from core.settings import Timeouts
+from providers.openai_transport import DirectChatOpenAI, Wire
+from providers.per_loop import PerLoop
+
+
+class CompatibleChatOpenAI(DirectChatOpenAI):
+    """For servers other than OpenAI's, which know `max_tokens` and may not know its successor `max_completion_tokens`."""
+
+    @property
+    def _default_params(self) -> dict[str, Any]:
+        parameters = super()._default_params
+        return _with_max_tokens(parameters)
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        return _with_max_tokens(super()._get_request_payload(input_, stop=stop, **kwargs))
+
+
+def _with_max_tokens(payload: dict[str, Any]) -> dict[str, Any]:
+    if "max_completion_tokens" in payload:
+        payload["max_tokens"] = payload.pop("max_completion_tokens")
+    return payload
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server and its credential. Connection pools are kept per event loop.
+
+    `compatible` is False for OpenAI itself alone.
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    compatible: bool = True
+    _wires: PerLoop[Wire] = field(default_factory=lambda: PerLoop(Wire.close), repr=False, compare=False)
+    _models: PerLoop[Any] = field(default_factory=PerLoop, repr=False, compare=False)
+
+    def wire(self, timeouts: Timeouts) -> Wire:
+        """The connection pool of the running loop."""
+        return self._wires.get(
+            (timeouts.connect, timeouts.total),
+            lambda: Wire(
+                self.base_url,
+                {"authorization": f"Bearer {self.api_key}", **self.headers},
+                connect_s=timeouts.connect,
+                total_s=timeouts.total,
+            ),
+        )
+
+    def chat(self, model: str, timeouts: Timeouts) -> DirectChatOpenAI:
+        """A chat model that streams its usage and does not retry."""
+
+        def make() -> DirectChatOpenAI:
+            cls = CompatibleChatOpenAI if self.compatible else DirectChatOpenAI
+            return cls(
+                model=model,
+                base_url=self.base_url,
+                api_key=self.api_key,
+                default_headers=dict(self.headers) or None,
+                max_retries=0,
+                timeout=timeouts.total,
+                stream_usage=True,
+                stream_chunk_timeout=0,
+                wire=self.wire(timeouts),
+            )
+
+        built: DirectChatOpenAI = self._models.get(("chat", model, timeouts), make)
+        return built
+
+    def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
+        """Asynchronous calls belong to one event loop each: `aembed_…` may be awaited on any of them."""
+        from providers.openai_embeddings import OpenAIProtocolEmbeddings
+
+        return OpenAIProtocolEmbeddings(self, model, timeouts)
+
+    async def completion(
+        self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """The events of `/completions`, streamed; the last but one carries the usage.
+
+        Raises:
+            the errors that `chat` raises.
+        """
+        chat = self.chat(model, timeouts)
+        payload = {"model": model, "prompt": prompt, "stream": True, "stream_options": {"include_usage": True}, **parameters}
+        async with aclosing(chat.events("/completions", payload)) as events:
+            async for event in events:
+                yield event
+
+    async def models(self, timeouts: Timeouts) -> list[str]:
+        """The names of the models that the server has, in its order.
+
+        Raises:
+            OSError, ValueError: it cannot be reached, or gives no list of models.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeouts.connect + 5)
+        headers = {"authorization": f"Bearer {self.api_key}", **self.headers}
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"{self.base_url}/models", headers=headers) as response,
+        ):
+            if response.status >= 400:
+                raise ValueError(f"status {response.status}")
+            listed = orjson.loads(await response.read())
+        try:
+            return [str(entry["id"]) for entry in listed["data"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError("no list of models") from error
+
+    async def close(self) -> None:
+        await self._wires.close()

@@ -1,0 +1,49 @@
+"""What a caller may set on a model call, and what a request needs of a model. Nothing else passes to a provider."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from core.errors import UnsupportedFeature
+from providers.base import ModelFacts
+
+ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"})
+#: LangChain adds these for its own tracing; they say nothing to a provider.
+_OF_LANGCHAIN = frozenset({"ls_structured_output_format", "stream"})
+
+
+def allowed(given: dict[str, Any], stop: list[str] | None) -> dict[str, Any]:
+    """The parameters that go to the provider; those that are None are left out.
+
+    Raises:
+        UnsupportedFeature: a parameter that is not on the allow-list.
+    """
+    for name in given:
+        if name not in ALLOWED and name not in _OF_LANGCHAIN:
+            raise UnsupportedFeature(f"The parameter {name!r} cannot be set.", param=name)
+    parameters = {name: value for name, value in given.items() if name in ALLOWED and value is not None}
+    if not parameters.get("tools"):
+        parameters.pop("tools", None)
+        parameters.pop("tool_choice", None)
+    if stop:
+        parameters["stop"] = stop
+    return parameters
+
+
+def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[BaseMessage]) -> UnsupportedFeature | None:
+    """What this request asks for and a model with these facts has not; None where it can serve it."""
+    if "tools" in parameters and not facts.tools:
+        return UnsupportedFeature("The model cannot call tools.", param="tools")
+    format_type = (parameters.get("response_format") or {}).get("type", "text")
+    if format_type != "text" and not facts.structured_output:
+        return UnsupportedFeature("The model cannot keep to a response format.", param="response_format")
+    if not facts.images and any(_has_image(message) for message in messages):
+        return UnsupportedFeature("The model cannot see images.", param="messages")
+    return None
+
+
+def _has_image(message: BaseMessage) -> bool:
+    return isinstance(message.content, list) and any(
+        isinstance(block, dict) and block.get("type") in ("image", "image_url", "input_image") for block in message.content
+    )
