@@ -5,7 +5,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -60,17 +59,3 @@ def browser(chromium: str) -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield opened
         opened.close()
-
-
-@pytest.fixture
-def page(browser: Any, platform: Running, tmp_path: Path) -> Iterator[Any]:
-    """A page that is signed in by a link, as a newcomer's is. What its scripts complain of fails the test."""
-    context = browser.new_context(base_url=platform.url, viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    page.screenshot(path=tmp_path / "last.png")
-    context.close()
-    assert complaints == []

@@ -1,0 +1,90 @@
+"""`make screenshots`: the pictures of the README, taken of a platform that has just been started and used."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from infra import samples
+from infra.running import ROOT, Running, running, wait_until
+
+PICTURES = ROOT / "docs" / "pictures"
+SLOW_MS = 90_000
+
+
+def main() -> int:
+    """Take them; 1 where there is no browser."""
+    found = subprocess.run(
+        ["sh", "infra/setup/find-browser", sys.executable, "--install"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if found.returncode:
+        sys.stderr.write(found.stderr)
+        return 1
+    PICTURES.mkdir(exist_ok=True)
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory() as place, running(Path(place)) as platform, sync_playwright() as playwright:
+        _fill(platform)
+        browser = playwright.chromium.launch(executable_path=found.stdout.strip().splitlines()[-1], args=arguments)
+        context = browser.new_context(base_url=platform.url, viewport={"width": 1240, "height": 860}, device_scale_factor=1.5)
+        page = context.new_page()
+        page.set_default_timeout(SLOW_MS)
+        with platform.client() as client:
+            page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
+        _front_page(page)
+        _chat_playground(page)
+        _rag_playground(page)
+        page.set_viewport_size({"width": 390, "height": 800})
+        page.goto("/")
+        page.locator("[data-part] .dot.ready").first.wait_for()
+        page.screenshot(path=PICTURES / "phone.png")
+        browser.close()
+    return 0
+
+
+def _fill(platform: Running) -> None:
+    """A collection to ask, and the handbook in full."""
+    with platform.client() as client:
+        platform.ingest(client, "manuals", {"lumen-probe.pdf": samples.pdf(samples.MANUAL), **samples.one_of_each()})
+        path = "/api/v1/rag/collections/handbook/documents?limit=200"
+
+        def filled() -> bool:
+            states = {row["state"] for row in client.get(path).json().get("results", [{"state": "missing"}])}
+            return states == {"ready"}
+
+        wait_until(filled, within_s=120, what="the handbook")
+
+
+def _front_page(page: Page) -> None:
+    page.reload()
+    page.get_by_label("Collection", exact=True).select_option("manuals")
+    page.locator("#question").fill(samples.FACTS[0][0])
+    page.get_by_role("button", name="Ask").click()
+    page.locator("#answer .citations li").first.wait_for()
+    page.locator("#answer .meta").filter(has_text="·").or_(page.locator("#answer .citations cite")).first.wait_for()
+    page.locator("[data-part] .dot.ready").first.wait_for()
+    page.screenshot(path=PICTURES / "front-page.png")
+
+
+def _chat_playground(page: Page) -> None:
+    page.goto("/api/v1/chat/playground/")
+    box = page.get_by_placeholder("Send a message...")
+    box.fill("What is the tide? Answer in two sentences.")
+    box.press("Enter")
+    page.wait_for_function("document.body.innerText.length > 250")
+    page.wait_for_timeout(4000)
+    page.screenshot(path=PICTURES / "chat-playground.png")
+
+
+def _rag_playground(page: Page) -> None:
+    page.goto("/api/v1/rag/playground/")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("Output", exact=True).wait_for()
+    page.wait_for_timeout(4000)
+    page.screenshot(path=PICTURES / "rag-playground.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

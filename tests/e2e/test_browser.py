@@ -1,0 +1,145 @@
+"""What people see: Chromium signs in, chats, brings a PDF in, asks, and reads the citation."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from infra import samples
+from infra.running import Running
+
+CAPABILITIES = ("completion", "code/generate", "code/explain", "code/review", "code/fix", "code/tests", "code/translate", "rag")
+SLOW_MS = 90_000
+
+
+@pytest.fixture
+def page(browser: Browser, platform: Running, client: httpx.Client) -> Iterator[Page]:
+    """A page that a sign-in link has signed in. What its scripts complain of fails the test."""
+    context = browser.new_context(base_url=platform.url, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def test_a_link_signs_in_and_the_front_page_shows_what_runs(page: Page) -> None:
+    assert page.url.endswith("/")
+    for name in ("Database", "Broker", "Vector store"):
+        expect(page.get_by_text(name, exact=True)).to_be_visible()
+    expect(page.locator("[data-part] .dot.ready")).to_have_count(3)
+    expect(page.locator("[data-model] .dot.ready")).to_have_count(2)
+
+
+def test_a_key_signs_in_a_wrong_one_does_not_and_signing_out_ends_it(browser: Browser, platform: Running) -> None:
+    context = browser.new_context(base_url=platform.url)
+    page = context.new_page()
+    page.goto("/")
+    expect(page).to_have_url(re.compile("/signin"))
+    page.get_by_label("Key").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.get_by_label("Key").fill(platform.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#capabilities")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/api/v1/chat/playground/")
+    expect(page).to_have_url(re.compile("/signin"))
+    context.close()
+
+
+def test_chat_in_the_chat_playground(page: Page) -> None:
+    page.goto("/api/v1/chat/playground/")
+    box = page.get_by_placeholder("Send a message...")
+    box.fill("Say hello in one short sentence.")
+    box.press("Enter")
+    expect(page.get_by_text("Say hello in one short sentence.")).to_be_visible()
+    reply = page.locator("div.whitespace-pre-wrap").last
+    expect(reply).to_have_text(re.compile(r"\w+.*\w+", re.DOTALL), timeout=SLOW_MS)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_playground_comes_filled_in_and_answers(page: Page, capability: str) -> None:
+    page.goto(f"/api/v1/{capability}/playground/")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("Output", exact=True)).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("button", name="Start")).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_picture_from_disk_is_read_in_the_playground(page: Page, tmp_path: Path) -> None:
+    sign = tmp_path / "sign.png"
+    sign.write_bytes(samples.picture("QUAY NINE"))
+    page.goto("/api/v1/multimodal/playground/")
+    page.locator("input[type=file]").first.set_input_files(sign)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(re.compile("ocr")).first).to_be_visible(timeout=SLOW_MS)
+
+
+def test_a_refusal_is_shown_so_that_a_person_can_read_it(page: Page, client: httpx.Client) -> None:
+    page.goto("/api/v1/rag/playground/")
+    collection = page.locator("textarea, input").filter(has_not=page.locator("[type=file]"))
+    filled = [field for field in collection.all() if field.input_value() == "handbook"]
+    assert filled, "the collection comes filled in"
+    filled[0].fill("no-such-collection")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(re.compile("collection.*no-such-collection|no-such-collection.*collection")).last).to_be_visible()
+
+
+def test_a_pdf_is_brought_in_asked_and_cited_on_the_front_page(page: Page, tmp_path: Path) -> None:
+    collection = f"web-{uuid.uuid4().hex[:8]}"
+    manual = tmp_path / "manual.pdf"
+    manual.write_bytes(samples.pdf(samples.MANUAL))
+    page.get_by_label("into").fill(collection)
+    page.locator("#files").set_input_files(manual)
+    expect(page.locator("#upload [role=status]")).to_contain_text("Ready: 1 of 1", timeout=SLOW_MS)
+
+    page.get_by_label("Collection", exact=True).select_option(collection)
+    question, words = samples.FACTS[0]
+    page.locator("#question").fill(question)
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("#answer .text")).to_contain_text(words, timeout=SLOW_MS)
+    citation = page.locator("#answer .citations li").first
+    expect(citation.locator("blockquote")).to_contain_text(words)
+    expect(citation.locator("cite")).to_contain_text("manual.pdf, page 2")
+
+
+def test_the_front_page_fits_a_phone(browser: Browser, platform: Running, client: httpx.Client) -> None:
+    context = browser.new_context(base_url=platform.url, viewport={"width": 360, "height": 740}, is_mobile=True)
+    page = context.new_page()
+    page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
+    expect(page.locator("#capabilities")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()
+
+
+def test_the_api_documentation_asks_nobody_beyond_this_machine(page: Page, platform: Running) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/docs")
+    expect(page.get_by_text("/api/v1/chat", exact=True).first).to_be_visible()
+    page.goto("/")
+    assert [url for url in asked if not url.startswith((platform.url, "data:", "blob:"))] == []
+
+
+def test_an_example_of_the_front_page_runs_as_it_is_copied(page: Page, platform: Running) -> None:
+    import subprocess
+
+    command = page.locator("#capability-chat [data-example=rest] code").first.inner_text()
+    done: Any = subprocess.run(
+        ["sh", "-c", command],
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "GENAI_API_KEY": platform.key},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert '"output"' in done.stdout, done.stderr + done.stdout
