@@ -1,5 +1,7 @@
 """A chat model that does what its last message says, and a registry that gives it: for tests of chains and routes."""
 
+# ruff: noqa: A002 - `input` is what the Runnable interface calls it
+
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -9,6 +11,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.outputs.chat_generation import ChatGeneration
+from langchain_core.runnables import Runnable
+from pydantic import Field
 
 from core.context import Usage, current
 from core.errors import NotFound, ProviderFailed, RateLimited
@@ -19,15 +23,14 @@ class ScriptedChat(BaseChatModel):
     """Answers `You said: …` word by word. `busy`, `cut`, `wait` and `mistake` in the last message do what they say;
     `answers` are given in turn instead, when there are any."""
 
-    answers: list[str] = []
-    prompts: list[Any] = []
-    bound: list[dict[str, Any]] = []
+    answers: list[str] = Field(default_factory=list)
+    prompts: list[Any] = Field(default_factory=list)
+    bound: list[dict[str, Any]] = Field(default_factory=list)
     waiting: Any = None
     cancelled: Any = None
 
     def __init__(self, *answers: str, **kwargs: Any) -> None:
         super().__init__(answers=list(answers), **kwargs)
-        self.prompts, self.bound = [], []
         self.waiting, self.cancelled = asyncio.Event(), asyncio.Event()
 
     @property
@@ -40,7 +43,9 @@ class ScriptedChat(BaseChatModel):
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         raise NotImplementedError
 
-    async def _agenerate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
         whole: Any = None
         async for chunk in self._astream(messages, stop, **kwargs):
             whole = chunk if whole is None else whole + chunk
@@ -70,7 +75,24 @@ class ScriptedChat(BaseChatModel):
                     self.cancelled.set()
         tokens = Usage(sum(len(message.text.split()) for message in messages), len(text.split()))
         current().called(provider="scripted", model="words-1", usage=tokens, cost_usd=Decimal("0.001"), seconds=0.01)
-        yield ChatGenerationChunk(message=AIMessageChunk("", response_metadata={"finish_reason": "stop"}, chunk_position="last"))
+        yield ChatGenerationChunk(
+            message=AIMessageChunk("", response_metadata={"finish_reason": "stop"}, chunk_position="last")
+        )
+
+
+class ScriptedCompletion(Runnable[dict[str, Any], str]):
+    """Continues a prompt with what the scripted model says to it."""
+
+    def __init__(self, model: ScriptedChat) -> None:
+        self._model = model
+
+    def invoke(self, input: dict[str, Any], config: Any = None, **kwargs: Any) -> str:
+        raise NotImplementedError
+
+    async def astream(self, input: dict[str, Any], config: Any = None, **kwargs: Any) -> AsyncIterator[str]:
+        prompt = input.pop("prompt")
+        async for chunk in self._model.astream(prompt, **input):
+            yield chunk.text
 
 
 class ScriptedModels:
@@ -87,6 +109,10 @@ class ScriptedModels:
     def facts(self, alias: str | None = None) -> ModelFacts:
         self._known(alias)
         return self.given_facts
+
+    def completion(self, alias: str | None = None) -> Runnable[dict[str, Any], str]:
+        self._known(alias)
+        return ScriptedCompletion(self.model)
 
     def count_tokens(self, text: str, alias: str | None = None) -> int:
         return len(text.split())
