@@ -26,6 +26,13 @@ VERSION = "1"
 #: Bytes that a writer buffers; tantivy's least is 15,000,000 a thread.
 _WRITER_BYTES = 15_000_000
 _MOST_QUERY_TERMS = 256
+#: Words of asking, beside tantivy's short list of stop words: in a small collection they are rare, and would count for much.
+_ASKING = re.findall(
+    r"\w+",
+    "about am any can could did do does doing done explain from had has have having he her his how i its kindly many may me "
+    "might much my our please shall she should tell them those us was we were what when where which who whom whose why would "
+    "you your",
+)
 _COLLECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: Scripts written without blanks between words: each character is indexed as a word.
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
@@ -209,6 +216,7 @@ class LexicalIndex:
             tantivy.Filter.lowercase(),
             tantivy.Filter.ascii_fold(),
             tantivy.Filter.stopword("english"),
+            tantivy.Filter.custom_stopword(_ASKING),
             tantivy.Filter.stemmer("english"),
         ):
             builder = builder.filter(step)

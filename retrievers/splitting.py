@@ -1,6 +1,7 @@
 """Splits a loaded document into chunks: along its sections, paragraphs, sentences and rows, by the embedding model's tokens."""
 
 import hashlib
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,13 +17,15 @@ VERSION = "1"
 #: Sections are tokenised in blocks of about this many characters, so that memory does not follow the document's size.
 _BLOCK_CHARACTERS = 60_000
 #: A section shorter than this share of a chunk is joined with the ones after it.
-_SMALL = 0.35
+_SMALL = 0.15
 #: How far a chunk may stay below its size so that it ends at a better place.
 _WINDOW = 0.45
 #: What a cut is worth, in parts of a chunk that it may be away from the wanted size: amid a sentence, before a sentence, a
 #: line, a paragraph.
 _WORTH = (-1.0, 0.0, 0.1, 0.25)
 _CONTEXT_CHARACTERS = 240
+_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+_WORD = re.compile(r"[^\W\d_]{3}")
 
 
 def split(
@@ -35,7 +38,8 @@ def split(
     max_tokens: int,
     overlap: int,
 ) -> list[Chunk]:
-    """The document's chunks in order, each of at most `max_tokens` tokens, with `text == document.text[start:end]`.
+    """The document's chunks in order, with `text == document.text[start:end]`; each has, together with its context, at most
+    `max_tokens` tokens, so that an embedding model of that length reads all of it.
 
     A chunk never crosses a page. Long sections are cut into chunks of about the same size, at the end of a paragraph, else of
     a line, else of a sentence, else between tokens; up to `overlap` tokens of whole sentences are repeated at such a cut,
@@ -43,10 +47,11 @@ def split(
     """
     text = document.text
     overlap = min(overlap, max_tokens // 2)
-    title = " ".join((document.title or name).split())
+    title = _title(document.title or name)
     chunks: list[Chunk] = []
     for section in _joined(document, tokens_of, max_tokens):
-        for start, end in _cut(text, section, tokens_of, max_tokens, overlap if section.kind == "prose" else 0):
+        size = max(max_tokens - len(tokens_of(_context(text, title, section, section.end))), max_tokens // 2)
+        for start, end in _cut(text, section, tokens_of, size, overlap if section.kind == "prose" else 0):
             digest = hashlib.sha256(f"{document_id}\0{revision}\0{start}\0{end}".encode()).hexdigest()[:32]
             chunks.append(
                 Chunk(
@@ -160,9 +165,15 @@ def _strip(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _title(name: str) -> str:
+    """The title or the file's name in words; empty where it holds none (`scan-0042.pdf` does, `0042.pdf` does not)."""
+    words = " ".join(_EXTENSION.sub("", name.strip()).split())
+    return words if _WORD.search(words) else ""
+
+
 def _context(text: str, title: str, section: Section, start: int) -> str:
     """What is embedded before the text: the title and the headings above; for the later rows of a table its header."""
-    parts = [title, *(heading for heading in section.heading if heading and heading != title)]
+    parts = [part for part in (title, *(heading for heading in section.heading if heading != title)) if part]
     context = " › ".join(parts)[:_CONTEXT_CHARACTERS]
     if section.kind == "table" and start > section.start:
         header = text[section.start : section.end].lstrip().split("\n", 1)[0].strip()

@@ -1,0 +1,85 @@
+"""Citations: where an answer comes from, each checked against the stored text before it is sent."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import structlog
+from pydantic import BaseModel, Field
+
+from chains.grounding import Quote
+from core.errors import NotFound
+from core.principals import Principal
+from core.tables import Collection
+from retrievers.library import Library
+
+log = structlog.get_logger()
+
+_MARK = re.compile(r"\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
+
+
+class Citation(BaseModel):
+    """A stretch of a document: `quote` equals its extracted text's `[start:end]`, in characters."""
+
+    document: str = Field(description="the document's name")
+    document_id: str
+    page: int | None = Field(description="counted from 1; null where the document has no pages")
+    start: int
+    end: int
+    quote: str
+
+
+class Verifier:
+    """Checks quotes against what is stored now, reading each document once. Lives for one answer."""
+
+    def __init__(self, library: Library, principal: Principal, collection: Collection) -> None:
+        self._library, self._principal, self._collection = library, principal, collection
+        self._texts: dict[str, str | None] = {}
+
+    async def verified(self, quotes: Iterable[Quote]) -> list[Quote]:
+        """The quotes that are in the stored text where they claim to be. The others are dropped, and the log counts them."""
+        kept = []
+        dropped = 0
+        for quote in quotes:
+            text = await self._text(quote.chunk.document_id)
+            if text is not None and quote.text and text[quote.start : quote.end] == quote.text:
+                kept.append(quote)
+            else:
+                dropped += 1
+        if dropped:
+            log.warning("citations.dropped", collection_id=self._collection.id, dropped=dropped, kept=len(kept))
+        return kept
+
+    async def _text(self, document_id: str) -> str | None:
+        if document_id not in self._texts:
+            try:
+                self._texts[document_id] = await self._library.documents.text(self._principal, self._collection, document_id)
+            except NotFound:  # deleted or replaced while the answer was being made
+                self._texts[document_id] = None
+        return self._texts[document_id]
+
+
+def citations(quotes: Sequence[Quote]) -> list[Citation]:
+    """The quotes as citations, in order, none twice."""
+    found = [
+        Citation(
+            document=quote.chunk.document,
+            document_id=quote.chunk.document_id,
+            page=quote.chunk.page,
+            start=quote.start,
+            end=quote.end,
+            quote=quote.text,
+        )
+        for quote in quotes
+    ]
+    return [citation for number, citation in enumerate(found) if citation not in found[:number]]
+
+
+def marks(text: str) -> list[int]:
+    """The numbers of the source marks `[1]`, `[2, 3]` in a text, in order, none twice."""
+    numbers = [int(number) for match in _MARK.finditer(text) for number in match.group(1).split(",")]
+    return list(dict.fromkeys(numbers))
+
+
+def without_marks(text: str) -> str:
+    """The text without its source marks."""
+    return re.sub(r"[ \t]*" + _MARK.pattern, "", text)

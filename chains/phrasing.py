@@ -1,0 +1,157 @@
+"""Puts what was found into words: a small model is checked sentence by sentence, a large one marks its sources."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+
+from chains.citations import marks
+from chains.grounding import Quote, candidates, keeps_to, plain
+from chains.messages import User, to_langchain
+from chains.parameters import ModelChoice
+from chains.prompting import prompt
+from chains.spec import ChainDeps
+from retrievers.base import Passage
+from retrievers.sentences import units
+
+PROMPTS = ("rag_small.txt", "rag_small_question.txt", "rag.txt", "rag_question.txt", "rag_rewrite.txt")
+#: What a large model says when the sources do not answer.
+_NOTHING = "NOT_FOUND"
+_SMALL_ANSWER_TOKENS = 96
+_ANSWER_TOKENS = 1024
+_TURNS = 6
+#: Quotes that stand for an answer themselves: so many, each this relevant in relation to the best.
+_QUOTED = 2
+_AS_GOOD = 0.85
+#: A question that needs the turns before it: it begins by going on, or points at what was named before.
+_FOLLOWS = re.compile(
+    r"^\s*(and|or|but|so|then|also|what about|how about|why( not)?\s*\?|why\s+so)\b|"
+    r"\b(it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|former|latter|same|else)\b",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phrased:
+    """A large model's whole answer, with the stretches that its marks stand for."""
+
+    text: str
+    quotes: tuple[Quote, ...]
+    answered: bool
+
+
+async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], alias: str | None) -> str:
+    """The question in words that can be searched for: a follow-up brings along what it follows."""
+    asked = [message.text() for message in history if isinstance(message, User)]
+    if not asked or not (_FOLLOWS.search(question) or len(question.split()) < 4):
+        return question
+    if deps.models.facts(alias).small:
+        # a small model rewrites badly; the words of the question before are what the search needs
+        return f"{asked[-1].strip()} {question.strip()}"
+    turns = "\n".join(f"{message.role}: {message.text()}" for message in history[-_TURNS:])
+    text = prompt("rag_rewrite.txt").substitute(conversation=turns, question=question)
+    reply = await deps.models.chat(alias).bind(temperature=0, max_tokens=200).ainvoke([HumanMessage(text)])
+    return reply.text.strip()[:2000] or question
+
+
+async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> tuple[str, list[Quote]]:
+    """A small model's answer as far as it keeps to the quotes, else the best quote itself; and the quotes that it stands on."""
+    resources = deps.library.resources
+    said = [plain(quote.text) for quote in quotes]
+    message = prompt("rag_small_question.txt").substitute(
+        quotes="\n".join(f"- {_placed(quote)}" for quote in quotes), question=question
+    )
+    model = deps.models.chat(asked.model).bind(**_sampling(asked, _SMALL_ANSWER_TOKENS))
+    reply = await model.ainvoke([SystemMessage(prompt("rag_small.txt").substitute()), HumanMessage(message)])
+    kept = []
+    for sentence in _sentences(reply.text):
+        if not keeps_to(sentence, said, question, words=resources.lexical.words):
+            break
+        kept.append(sentence)
+    text = " ".join(kept)
+    used = _supporting(text, quotes, resources.lexical.words) if kept else []
+    # an answer that leaves out the best quote answers something else
+    if quotes[0] in used:
+        return text, used
+    close = [quote for quote in quotes if quote.relevance >= _AS_GOOD * quotes[0].relevance][:_QUOTED]
+    return " ".join(_as_sentence(plain(quote.text)) for quote in close), close
+
+
+async def from_sources(
+    deps: ChainDeps, asked: ModelChoice, question: str, history: Sequence[Any], passages: Sequence[Passage]
+) -> AsyncIterator[str | Phrased]:
+    """A large model's answer piece by piece, and at the end the whole with what its marks stand for."""
+    sources = "\n\n".join(
+        f'<source number="{number}" document="{_attribute(passage.chunk.document)}">\n'
+        f"{_defused(passage.chunk.context)}\n{_defused(passage.chunk.text)}\n</source>"
+        for number, passage in enumerate(passages, 1)
+    )
+    messages: list[BaseMessage] = [
+        SystemMessage(prompt("rag.txt").substitute(nothing=_NOTHING)),
+        *to_langchain(history[-_TURNS:]),
+        HumanMessage(prompt("rag_question.txt").substitute(sources=sources, question=question)),
+    ]
+    text, sent = "", 0
+    async for chunk in deps.models.chat(asked.model).bind(**_sampling(asked, _ANSWER_TOKENS)).astream(messages):
+        text += chunk.text
+        # nothing leaves before it is clear that this is an answer
+        if not _NOTHING.startswith(text.strip()[: len(_NOTHING)]) and len(text) > sent:
+            yield text[sent:]
+            sent = len(text)
+    answered = bool(text.strip()) and not text.strip().startswith(_NOTHING)
+    if answered and sent < len(text):
+        yield text[sent:]
+    yield Phrased(text.strip(), tuple(_cited(text, passages, deps.library.resources.lexical.words)), answered)
+
+
+def _sampling(asked: ModelChoice, max_tokens: int) -> dict[str, Any]:
+    given = {"temperature": asked.temperature, "max_tokens": asked.max_tokens, "seed": asked.seed}
+    return {"temperature": 0.0, "max_tokens": max_tokens} | {name: value for name, value in given.items() if value is not None}
+
+
+def _placed(quote: Quote) -> str:
+    """A quote with the heading that it stands under, which often names what it is about."""
+    heading = quote.chunk.context.split("\n", 1)[0].rsplit(" › ", 1)[-1]
+    text = plain(quote.text)
+    return f"{heading}: {text}" if heading and heading.lower() not in text.lower() else text
+
+
+def _sentences(text: str) -> list[str]:
+    return [text[unit.start : unit.end] for unit in units(text)]
+
+
+def _as_sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?", "…", ":", "。")) else f"{text}."
+
+
+def _supporting(text: str, quotes: Sequence[Quote], words: Any) -> list[Quote]:
+    """The quotes that share enough words with the text to stand for it."""
+    own = set(words(text))
+    return [quote for quote in quotes if len(own & set(words(plain(quote.text)))) >= 0.3 * len(own)]
+
+
+def _cited(text: str, passages: Sequence[Passage], words: Any) -> list[Quote]:
+    """For each mark, the stretch of its source that is closest to the sentence before the mark."""
+    found: list[Quote] = []
+    for unit in units(text):
+        sentence = text[unit.start : unit.end]
+        own = set(words(sentence))
+        for number in marks(sentence):
+            if not 1 <= number <= len(passages):
+                continue
+            pool = candidates(passages[number - 1].chunk)
+            if pool:
+                best = max(pool, key=lambda quote: len(own & set(words(quote.text))) / (8 + len(set(words(quote.text)))))
+                found.append(replace(best, relevance=1.0))
+    return found
+
+
+def _defused(text: str) -> str:
+    """A source cannot end its own mark."""
+    return re.sub(r"<(/?\s*source)", r"&lt;\1", text, flags=re.I)
+
+
+def _attribute(text: str) -> str:
+    return re.sub(r'["<>\n]', " ", text)

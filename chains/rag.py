@@ -1,0 +1,135 @@
+"""The `rag` capability: a question to a collection in, an answer with verified citations out, or an honest "not there"."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, StringConstraints
+
+from chains.citations import Citation, Verifier, citations
+from chains.conversations import SessionField
+from chains.grounding import Evidence, Quote, gather
+from chains.messages import Assistant, User
+from chains.parameters import ModelChoice
+from chains.phrasing import PROMPTS, from_quotes, from_sources, standalone
+from chains.root import OpaqueRoot, opaque
+from chains.spec import ChainDeps, ChainSpec, Delta
+from core.context import current
+from core.principals import Scope
+from core.tables import Collection
+from retrievers.base import Passage
+
+#: Below this probability the quotes do not answer the question. A model that can tell by itself is asked from the lower one on.
+_ANSWERED = 0.35
+_WORTH_ASKING = 0.03
+#: Passages that sentences are picked from, beside those that a prompt holds.
+_SEARCHED = 8
+
+FilterValue = str | int | float | bool
+
+
+class RAGRequest(ModelChoice):
+    """A question, and the collection that is to answer it."""
+
+    question: Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"\S")] = Field(
+        description="what to find out", json_schema_extra={"widget": {"type": "textarea"}}
+    )
+    collection: str = Field(max_length=64, description="the name of the collection", examples=["handbook"])
+    session_id: SessionField = None
+    filter: dict[str, FilterValue] | None = Field(
+        None, description="exact values of document attributes, of `document` (the name), `document_id` or `page`"
+    )
+    limit: int | None = Field(None, ge=1, le=20, description="passages to answer from; empty: the platform's default")
+
+
+class RAGAnswer(BaseModel):
+    """The fields of the flat answer that are RAG's own."""
+
+    output: str = Field(description="the answer, or that the collection does not hold one")
+    citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
+    answered: bool = Field(description="false where the collection does not hold the answer")
+
+
+async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
+    """Search, pick what to quote, let the model phrase it, and check what it says."""
+    principal = current().principal
+    collection = await deps.library.collections.get(principal, asked.collection)
+    facts = deps.models.facts(asked.model)
+    history = []
+    if asked.session_id is not None:
+        history = await deps.conversations.history(principal, asked.session_id)
+    verifier = Verifier(deps.library, principal, collection)
+    answer: RAGAnswer | None = None
+    wording = await standalone(deps, asked.question, history, asked.model)
+    passages, evidence = await _find(deps, asked, collection, wording)
+    quotes = await verifier.verified(evidence.quotes)
+    if facts.small:
+        if quotes and evidence.confidence >= _ANSWERED:
+            text, used = await from_quotes(deps, asked, wording, quotes)
+            answer = RAGAnswer(output=text, citations=citations(used), answered=True)
+            yield Delta(text=text)
+    elif passages and evidence.confidence >= _WORTH_ASKING:
+        sources = passages[: asked.limit or deps.settings.retrieval.results]
+        async for piece in from_sources(deps, asked, wording, history, sources):
+            if isinstance(piece, str):
+                yield Delta(text=piece)
+            elif piece.answered:
+                used = await verifier.verified(piece.quotes) or quotes
+                answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
+    if answer is None:
+        answer = RAGAnswer(output=_nothing(asked, bool(passages)), citations=[], answered=False)
+        yield Delta(text=answer.output)
+    yield Delta(data={"citations": answer.citations, "answered": answer.answered})
+    if asked.session_id is not None:
+        turn = [User(content=asked.question), Assistant(content=answer.output)]
+        await deps.conversations.append(principal, asked.session_id, turn, capability="rag")
+    yield Delta(final=answer)
+
+
+async def _find(deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str) -> tuple[list[Passage], Evidence]:
+    limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
+    passages = await deps.library.searcher.search(collection.id, question, limit=limit, filter=asked.filter)
+    resources = deps.library.resources
+    embeddings = resources.models.embeddings()
+
+    def embed(texts: Any) -> NDArray[np.float32]:
+        return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
+
+    def pick() -> Evidence:
+        weights = resources.lexical.weights(collection.id, question)
+        read = passages[: asked.limit or _SEARCHED]
+        return gather(question, read, embed=embed, weights=weights, words=resources.lexical.words)
+
+    return passages, await asyncio.to_thread(pick)
+
+
+def _nothing(asked: RAGRequest, found: bool) -> str:
+    if found:
+        return f"The collection “{asked.collection}” does not hold an answer to this question."
+    if asked.filter:
+        return f"The collection “{asked.collection}” holds no document that the filter lets through."
+    return f"The collection “{asked.collection}” holds no documents yet."
+
+
+def build(deps: ChainDeps) -> OpaqueRoot:
+    """The served runnable."""
+    return opaque("rag", partial(ask, deps), input_type=RAGRequest, output_type=RAGAnswer)
+
+
+SPEC = ChainSpec(
+    name="rag",
+    title="Ask your documents",
+    description="A question to a collection in; an answer with citations out, or that the collection does not hold one.",
+    input=RAGRequest,
+    output=RAGAnswer,
+    scope=Scope.RAG_READ,
+    build=build,
+    prompts=PROMPTS,
+    answer=RAGAnswer,
+    example={"question": "Which databases can the platform use?", "collection": "handbook"},
+)
+
+__all__ = ["SPEC", "Quote", "RAGAnswer", "RAGRequest", "ask", "build"]
