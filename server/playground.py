@@ -20,7 +20,8 @@ _ACCOUNTING = ("model", "provider", "usage", "cost_usd")
 
 
 def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> dict[str, Any]:
-    """The input's JSON schema as the form shows it: the example's fields with its values, the model to choose, and files.
+    """The input's JSON schema as the form shows it: what must be given and the example's fields, with its
+    values, the model to choose, and files.
 
     The form has no widget for a choice of types, so the first that is not null is shown.
     """
@@ -31,10 +32,11 @@ def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> 
             shown[name] = {"type": "string", "title": field.get("title", name), "extra": field["extra"]}
         elif name == "model":
             shown[name] = {"type": "string", "title": "Model", "enum": aliases, "default": aliases[0]}
-        elif name in spec.example:
+        elif name in spec.example or name in schema.get("required", ()):
             plain: dict[str, Any] = next((kind for kind in field.get("anyOf", ()) if kind.get("type") != "null"), {})
             shown[name] = {key: value for key, value in field.items() if key not in ("anyOf", "default", "examples")} | plain
-            shown[name]["default"] = spec.example[name]
+            if name in spec.example:
+                shown[name]["default"] = spec.example[name]
     required = [name for name in schema.get("required", ()) if name in shown]
     return {**schema, "properties": shown, "required": required}
 

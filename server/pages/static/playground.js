@@ -1,4 +1,5 @@
-// Shows on LangServe's playground pages what the server refuses before an answer begins, and leads back to the front page.
+// For LangServe's playground pages: shows what the server refuses before an answer begins, gives the chat page its schemas,
+// hides what does not exist here, and leads back to the front page.
 (() => {
   const note = document.createElement("div");
   note.setAttribute("role", "alert");
@@ -13,10 +14,22 @@
     "position:fixed;z-index:999;right:1rem;top:.6rem;font:14px system-ui,sans-serif;color:#2563eb;text-decoration:underline";
   document.body.append(note, home);
 
+  // links that carry a configuration do not exist here
+  new MutationObserver(() => {
+    for (const button of document.querySelectorAll("button")) {
+      if (button.textContent.trim() === "Share") button.style.visibility = "hidden";
+    }
+  }).observe(document.body, { childList: true, subtree: true });
+
   const send = window.fetch;
   window.fetch = async (input, options) => {
-    const response = await send(input, options);
     const path = String(input.url ?? input);
+    // the chat page asks for its schemas under a configuration, which there is none of: they are in the page already
+    const schema = path.match(/\/c\/[^/]+\/(input|output)_schema$/);
+    if (schema) {
+      return Response.json(schema[1] === "input" ? window.INPUT_SCHEMA : window.OUTPUT_SCHEMA);
+    }
+    const response = await send(input, options);
     if (path.includes("/stream_log")) {
       note.hidden = response.ok;
       if (!response.ok) {
