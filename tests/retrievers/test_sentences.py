@@ -1,0 +1,36 @@
+import pytest
+
+from retrievers.sentences import units
+
+
+def cut(text: str, **options: bool) -> list[str]:
+    return [text[unit.start : unit.end] for unit in units(text, **options)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("It costs 3.50 euros, i.e. little. Buy it.", ["It costs 3.50 euros, i.e. little.", "Buy it."]),
+        ("Dr. Smith met J. Doe. They spoke.", ["Dr. Smith met J. Doe.", "They spoke."]),
+        ('He said "stop." Then he left.', ['He said "stop."', "Then he left."]),
+        ("A line that\ngoes on. Next.", ["A line that\ngoes on.", "Next."]),
+        ("# Title\nText follows.", ["# Title", "Text follows."]),
+        ("- one\n- two goes\n  on\n- three", ["- one", "- two goes\n  on", "- three"]),
+        ("| a | b |\n| 1 | 2 |", ["| a | b |", "| 1 | 2 |"]),
+        ("これは文です。次の文です。", ["これは文です。", "次の文です。"]),
+        ("version 1.\nis old", ["version 1.\nis old"]),
+        ("", []),
+        (" \n\n ", []),
+    ],
+)
+def test_units_are_sentences_and_standing_lines(text, expected):
+    assert cut(text) == expected
+
+
+def test_every_line_is_a_unit_where_asked():
+    assert cut("x = 1\ny = 2\n\nz = 3", lines=True) == ["x = 1", "y = 2", "z = 3"]
+
+
+def test_paragraphs_are_numbered():
+    assert [unit.paragraph for unit in units("One. Two.\n\nThree.")] == [0, 0, 1]

@@ -1,0 +1,147 @@
+import random
+import re
+from itertools import pairwise
+
+import pytest
+
+from retrievers.base import LoadedDocument, Section
+from retrievers.splitting import split
+
+
+def words(text: str) -> list[tuple[int, int]]:
+    """A tokenizer for tests: a word or a mark is a token."""
+    return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+
+
+def chunks_of(document: LoadedDocument, max_tokens: int = 50, overlap: int = 10, name: str = "guide.md"):
+    return split(document, document_id="doc_1", name=name, revision=1, tokens_of=words, max_tokens=max_tokens, overlap=overlap)
+
+
+def prose(sentences: int) -> str:
+    return " ".join(f"Sentence number {n} tells of the thing called item{n} at some length." for n in range(sentences))
+
+
+def test_every_chunk_is_the_text_at_its_offsets_and_every_word_is_in_one():
+    generator = random.Random(7)
+    for _ in range(40):
+        pieces = [
+            generator.choice(
+                [prose(generator.randint(1, 12)), "# Heading", "- item one\n- item two", "| a | b |\n|---|---|\n| 1 | 2 |"]
+            )
+            for _ in range(generator.randint(1, 9))
+        ]
+        text = generator.choice(["\n", "\n\n", "  \n \n"]).join(pieces) + generator.choice(["", "\n", "   "])
+        cut = sorted(generator.sample(range(len(text) + 1), 2))
+        sections = (Section(0, cut[0], 1), Section(cut[0], cut[1], 2, ("A", "B")), Section(cut[1], len(text), 3, kind="code"))
+        chunks = chunks_of(LoadedDocument(text, "text/plain", sections), generator.choice([20, 50]), generator.choice([0, 10]))
+        for chunk in chunks:
+            assert text[chunk.start : chunk.end] == chunk.text
+            assert chunk.text == chunk.text.strip() != ""
+        covered = {position for chunk in chunks for position in range(chunk.start, chunk.end)}
+        assert all(position in covered for position, character in enumerate(text) if not character.isspace())
+
+
+def test_a_chunk_with_its_context_keeps_to_the_size():
+    document = LoadedDocument(
+        prose(60), "text/plain", (Section(0, len(prose(60)), None, ("A rather long heading of ten words and more",)),)
+    )
+    for chunk in chunks_of(document, max_tokens=50):
+        assert len(words(chunk.context)) + len(words(chunk.text)) <= 50
+
+
+def test_chunks_begin_at_sentences_and_repeat_the_last_ones():
+    chunks = chunks_of(LoadedDocument(prose(30), "text/plain"), max_tokens=60, overlap=15)
+    assert len(chunks) > 3
+    assert all(chunk.text.startswith("Sentence number") and chunk.text.endswith(".") for chunk in chunks)
+    assert all(second.start < first.end for first, second in pairwise(chunks))
+
+
+def test_parts_of_a_long_text_are_about_equal():
+    sizes = [len(words(chunk.text)) for chunk in chunks_of(LoadedDocument(prose(11), "text/plain"), max_tokens=100, overlap=0)]
+    assert min(sizes) > 0.5 * max(sizes)
+
+
+def test_a_chunk_never_crosses_a_page():
+    text = "Short page one.\nShort page two.\nShort page three."
+    sections = (Section(0, 16, 1), Section(16, 32, 2), Section(32, len(text), 3))
+    assert [(chunk.page, chunk.text) for chunk in chunks_of(LoadedDocument(text, "application/pdf", sections, pages=3))] == [
+        (1, "Short page one."),
+        (2, "Short page two."),
+        (3, "Short page three."),
+    ]
+
+
+def test_headings_become_context_and_tiny_sections_join():
+    text = "# Guide\n\n## Install\nRun it.\n\n## Use\nPress the button."
+    install, use = text.index("## Install"), text.index("## Use")
+    sections = (
+        Section(0, install, None, ("Guide",)),
+        Section(install, use, None, ("Guide", "Install")),
+        Section(use, len(text), None, ("Guide", "Use")),
+    )
+    (chunk,) = chunks_of(LoadedDocument(text, "text/markdown", sections, title="Guide"), max_tokens=200)
+    assert chunk.context == "Guide"
+    long = text.replace("Run it.", prose(20))
+    shift = len(long) - len(text)
+    sections = (
+        sections[0],
+        Section(install, use + shift, None, ("Guide", "Install")),
+        Section(use + shift, len(long), None, ("Guide", "Use")),
+    )
+    contexts = [chunk.context for chunk in chunks_of(LoadedDocument(long, "text/markdown", sections, title="Guide"))]
+    assert "Guide › Install" in contexts
+    assert contexts[-1] == "Guide › Use"
+
+
+def test_later_rows_of_a_table_know_their_header():
+    rows = "\n".join(f"| item{n} | {n} |" for n in range(40))
+    text = f"| name | amount |\n|---|---|\n{rows}"
+    chunks = chunks_of(LoadedDocument(text, "text/csv", (Section(0, len(text), kind="table"),)), max_tokens=60)
+    assert len(chunks) > 2
+    assert all("name | amount" in chunk.context for chunk in chunks[1:])
+    assert all(chunk.text.startswith("|") and chunk.text.endswith("|") for chunk in chunks)
+
+
+def test_ids_are_the_same_for_the_same_content_and_differ_by_revision():
+    document = LoadedDocument(prose(20), "text/plain")
+    first, again = chunks_of(document), chunks_of(document)
+    assert [chunk.id for chunk in first] == [chunk.id for chunk in again]
+    other = split(document, document_id="doc_1", name="guide.md", revision=2, tokens_of=words, max_tokens=50, overlap=10)
+    assert not {chunk.id for chunk in first} & {chunk.id for chunk in other}
+
+
+@pytest.mark.parametrize("text", ["", "   \n\n\t ", "\n"])
+def test_blank_text_gives_no_chunk(text):
+    assert chunks_of(LoadedDocument(text, "text/plain")) == []
+
+
+def test_a_word_without_end_is_cut_between_tokens():
+    text = "x" * 10
+    chunks = split(
+        LoadedDocument(text, "text/plain"),
+        document_id="doc_1",
+        name="0042.txt",
+        revision=1,
+        tokens_of=lambda part: [(n, n + 1) for n in range(len(part))],
+        max_tokens=4,
+        overlap=0,
+    )
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert all(len(chunk.text) <= 4 and chunk.context == "" for chunk in chunks)
+
+
+def test_a_megabyte_is_split_in_blocks():
+    longest = 0
+
+    def counted(part: str) -> list[tuple[int, int]]:
+        nonlocal longest
+        longest = max(longest, len(part))
+        return words(part)
+
+    text = "\n".join(prose(10) for _ in range(1600))
+    chunks = split(
+        LoadedDocument(text, "text/plain"), document_id="d", name="n", revision=1, tokens_of=counted, max_tokens=250, overlap=40
+    )
+    assert chunks[0].start == 0
+    assert chunks[-1].end == len(text)
+    assert longest < 100_000
