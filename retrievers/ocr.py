@@ -1,5 +1,6 @@
 """Reading text from pictures, in a child process: RapidOCR with the models that its wheel carries."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +30,7 @@ async def read_image(data: bytes, *, settings: Settings) -> str:
     """
     from retrievers.parsing import read_pages
 
-    info = check_image(data, settings.limits)
+    info = await asyncio.to_thread(check_image, data, settings.limits)
     texts = await read_pages(data, info.media_type, (1,), settings=settings)
     return texts.get(1, "")
 

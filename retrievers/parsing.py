@@ -35,6 +35,30 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedD
         UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `file_too_complex`,
             `image_too_large`, `no_text_found`.
     """
+    document = await load_in_child(data, name, settings=settings)
+    if document.unread_pages:
+        if document.media_type.startswith("image/"):
+            head = data if isinstance(data, bytes) else await asyncio.to_thread(data.read_bytes)
+            await asyncio.to_thread(check_image, head, settings.limits)
+        if len(document.unread_pages) > settings.jobs.ocr_pages:
+            raise UnreadableFile(
+                f"{len(document.unread_pages)} pages are pictures; at most {settings.jobs.ocr_pages} are read.",
+                code="file_too_complex",
+            )
+        document = with_page_texts(
+            document, await read_pages(data, document.media_type, document.unread_pages, settings=settings)
+        )
+    if not any(map(str.isalnum, document.text)):
+        raise UnreadableFile("No text was found in the file.", code="no_text_found")
+    return document
+
+
+async def load_in_child(data: bytes | Path, name: str, *, settings: Settings) -> LoadedDocument:
+    """As `parse`, without OCR: `unread_pages` are still to be read, and there may be no text.
+
+    Raises:
+        UnreadableFile: as `parse`, but for `image_too_large` and `no_text_found`.
+    """
     if not data:
         raise UnreadableFile("The file is empty.", code="empty_file")
     document: LoadedDocument = await _bounded(
@@ -46,20 +70,6 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedD
             memory_bytes=settings.jobs.parse_memory_bytes,
         )
     )
-    if document.unread_pages:
-        if document.media_type.startswith("image/"):
-            head = data if isinstance(data, bytes) else await asyncio.to_thread(data.read_bytes)
-            check_image(head, settings.limits)
-        if len(document.unread_pages) > settings.jobs.ocr_pages:
-            raise UnreadableFile(
-                f"{len(document.unread_pages)} pages are pictures; at most {settings.jobs.ocr_pages} are read.",
-                code="file_too_complex",
-            )
-        document = with_page_texts(
-            document, await read_pages(data, document.media_type, document.unread_pages, settings=settings)
-        )
-    if not any(map(str.isalnum, document.text)):
-        raise UnreadableFile("No text was found in the file.", code="no_text_found")
     return document
 
 

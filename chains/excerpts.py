@@ -1,0 +1,96 @@
+"""Choosing what of a long text goes into a prompt, and telling whether an answer rests on it."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+GAP = "…"
+_WORD = re.compile(r"\w+")
+_BLOCK_CHARACTERS = 600
+#: Words of questions about files that say nothing of what is asked for.
+_COMMON = frozenset(
+    _WORD.findall(
+        "a an and any are as at be but by can did do does for from had has have how i if in into is it its me my no not of on "
+        "or our please say says show so tell than that the their them there these they this to us was we were what when where "
+        "which who whom why will with would you your about image images picture pictures photo document file page text read "
+        "written write writing stands"
+    )
+)
+
+
+def words(text: str) -> list[str]:
+    """Words that carry meaning, in lower case, plurals cut."""
+    found = (word.lower() for word in _WORD.findall(text))
+    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _COMMON]
+
+
+def excerpt(text: str, question: str, max_characters: int) -> str:
+    """At most `max_characters` of a text: the blocks that share the question's rarer words, in order; without any, the
+    beginning. Left-out stretches are marked with `…`."""
+    if len(text) <= max_characters:
+        return text
+    blocks = list(_blocks(text))
+    vocabularies = [set(words(block)) for block in blocks]
+    frequency = Counter(word for vocabulary in vocabularies for word in vocabulary)
+    asked = {word: math.log(1 + len(blocks) / frequency[word]) for word in set(words(question)) if word in frequency}
+    scores = [sum(weight for word, weight in asked.items() if word in vocabulary) for vocabulary in vocabularies]
+    order = sorted(range(len(blocks)), key=lambda index: (-scores[index], index))
+    chosen: set[int] = set()
+    room = max_characters
+    for index in order:
+        if (cost := len(blocks[index]) + 3) <= room:
+            chosen.add(index)
+            room -= cost
+        elif not chosen:
+            return blocks[index][:max_characters]
+        else:
+            break
+    parts: list[str] = []
+    previous = -1
+    for index in sorted(chosen):
+        if index != previous + 1:
+            parts.append(GAP)
+        parts.append(blocks[index])
+        previous = index
+    return "\n".join(parts + [GAP] * (previous != len(blocks) - 1))
+
+
+def telling_lines(texts: Sequence[str], question: str, most: int) -> list[str]:
+    """The lines that share most with a question, in order; the first ones where none shares anything."""
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip() and line.strip() != GAP]
+    asked = set(words(question))
+    scores = [len(asked & set(words(line))) for line in lines]
+    best = sorted(range(len(lines)), key=lambda index: (-scores[index], index))[:most]
+    if any(scores[index] for index in best):
+        best = [index for index in best if scores[index]]
+    return [lines[index] for index in sorted(best)]
+
+
+def rests_on(answer: str, texts: Sequence[str], question: str) -> bool:
+    """Whether an answer says what the texts say: its numbers are all there, most of its words are there or were asked, and it
+    has something of the lines that fit the question."""
+    said = words(answer)
+    if not said:
+        return False
+    known = {word for text in texts for word in words(text)}
+    if any(any(character.isdigit() for character in word) and word not in known for word in said):
+        return False
+    allowed = known | set(words(question))
+    fitting = {word for line in telling_lines(texts, question, 6) for word in words(line)}
+    return sum(word in allowed for word in said) >= 0.7 * len(said) and any(word in fitting for word in said)
+
+
+def _blocks(text: str) -> Iterator[str]:
+    """Paragraphs; long ones in pieces of whole lines, long lines cut."""
+    for paragraph in text.split("\n\n"):
+        piece = ""
+        for line in paragraph.split("\n"):
+            for start in range(0, max(len(line), 1), _BLOCK_CHARACTERS):
+                part = line[start : start + _BLOCK_CHARACTERS]
+                if piece and len(piece) + len(part) > _BLOCK_CHARACTERS:
+                    yield piece
+                    piece = ""
+                piece = f"{piece}\n{part}" if piece else part
+        if piece.strip():
+            yield piece

@@ -1,0 +1,228 @@
+"""The `multimodal` capability: a text with images and documents in, an answer out.
+
+A model that sees is given the pictures. One that does not is given the text that OCR reads from them, and the answer says so
+(`vision`). Where a model that does not see is asked about pictures without any text, the request is refused with
+`no_text_found`: any answer would be invented.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal, cast
+
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
+
+from chains.attachments import Attachment, Content, Way, as_seen, as_text, attachments
+from chains.excerpts import excerpt, rests_on, telling_lines
+from chains.forms import Accounted
+from chains.parameters import Sampling, Strict, bind
+from chains.prompting import prompt
+from chains.root import OpaqueRoot, opaque
+from chains.spec import ChainDeps, ChainSpec, Delta
+from core.errors import UnreadableFile
+from core.principals import Scope
+from core.settings import Settings
+from providers.base import ModelFacts
+
+SMALL, TEXT, VISION = "multimodal_small.txt", "multimodal_text.txt", "multimodal_vision.txt"
+MAX_IMAGES = 10
+MAX_DOCUMENTS = 5
+
+_DIVIDER = "\n---\n"
+_READ_AT_ONCE = 2
+_SHOWN_CHARACTERS = 10_000
+_ANSWER_TOKENS = 1024
+_UNKNOWN_CONTEXT_TOKENS = 32_000
+#: A small model reads 280 tokens a second and follows little of a long prompt.
+_SMALL_PROMPT_TOKENS = 900
+_SMALL_ANSWER_TOKENS = 96
+_FILE_PICKER: JsonDict = {"extra": {"widget": {"type": "base64file"}}}
+
+
+class DocumentInput(Strict):
+    """A document that comes with the request."""
+
+    name: str | None = Field(None, max_length=1000, description="its file name; tells apart the flavours of text")
+    data: str = Field(description="the file in base64, or a data: URL")
+
+
+class MultimodalInput(Sampling):
+    """A question or task, and the files that it is about."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100_000)] = Field(
+        description="what to do with the files, or what to tell about them"
+    )
+    images: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_IMAGES,
+        description="PNG, JPEG, WebP or GIF, each in base64 or as a data: URL; a PDF is taken, too",
+        json_schema_extra=_FILE_PICKER,
+    )
+    documents: list[DocumentInput] = Field(
+        default_factory=list,
+        max_length=MAX_DOCUMENTS,
+        description="PDF, Word, HTML, Markdown, text, CSV, JSON or source code",
+        json_schema_extra=_FILE_PICKER,
+    )
+
+    @model_validator(mode="after")
+    def _something_to_look_at(self) -> "MultimodalInput":
+        if not self.images and not self.documents:
+            raise ValueError("give at least one image or document")
+        return self
+
+
+class ReadFile(BaseModel):
+    """What was read from a file as text."""
+
+    name: str
+    text: str = Field(description="the text, at most its first 10,000 characters")
+    characters: int
+    pages: int | None = None
+
+
+class MultimodalOutput(BaseModel):
+    """The capability's own fields of the answer."""
+
+    output: str
+    vision: Literal["native", "ocr"] = Field(description="native: the model saw the pictures; ocr: it was given their text")
+    read: list[ReadFile] = Field(default_factory=list, description="the text that the model was given, file by file")
+
+
+class MultimodalAnswer(MultimodalOutput, Accounted):
+    """An answer, and what it took."""
+
+
+async def look(deps: ChainDeps, asked: MultimodalInput) -> AsyncIterator[Delta]:
+    """Read the files as the model needs them, and answer."""
+    facts = deps.models.facts(asked.model)
+    given = await asyncio.to_thread(
+        attachments, asked.images, [(document.name, document.data) for document in asked.documents], deps.settings.limits
+    )
+    vision: Literal["native", "ocr"] = "native" if facts.images else "ocr"
+    contents = await _read(given, as_seen if facts.images else as_text, deps.settings)
+    if not any(content.text or content.pictures for content in contents):
+        raise UnreadableFile(
+            "The model does not see pictures, and no text was found in what you sent.", code="no_text_found", param="images"
+        )
+    told = [
+        ReadFile(
+            name=content.name,
+            text=content.text[:_SHOWN_CHARACTERS],
+            characters=len(content.text),
+            pages=content.pages,
+        )
+        for content in contents
+        if not content.pictures
+    ]
+    yield Delta(data={"vision": vision, "read": told})
+    output = ""
+    blind = facts.small and not facts.images
+    async for piece in _answer_small(deps, asked, contents) if blind else _answer(deps, asked, facts, contents):
+        output += piece
+        yield Delta(text=piece)
+    yield Delta(final=MultimodalOutput(output=output, vision=vision, read=told))
+
+
+async def _read(given: Sequence[Attachment], way: Way, settings: Settings) -> list[Content]:
+    """All attachments, some at once. The first that cannot be read ends the reading of the others."""
+    slots = asyncio.Semaphore(_READ_AT_ONCE)
+
+    async def read(attachment: Attachment) -> Content:
+        async with slots:
+            return await way(attachment, settings=settings)
+
+    tasks = [asyncio.create_task(read(attachment)) for attachment in given]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _answer(
+    deps: ChainDeps, asked: MultimodalInput, facts: ModelFacts, contents: Sequence[Content]
+) -> AsyncIterator[str]:
+    room = (facts.context_tokens or _UNKNOWN_CONTEXT_TOKENS) - (asked.max_tokens or _ANSWER_TOKENS)
+    texts = await asyncio.to_thread(_fitting, deps, asked, contents, int(room * 0.8))
+    messages = _messages(VISION if facts.images else TEXT, asked.text, contents, texts)
+    async for chunk in bind(deps.models.chat(asked.model), asked).astream(messages):
+        if piece := cast("AIMessageChunk", chunk).text:
+            yield piece
+
+
+async def _answer_small(deps: ChainDeps, asked: MultimodalInput, contents: Sequence[Content]) -> AsyncIterator[str]:
+    """What a small model says is held against the text before it is sent; what does not rest on it is replaced by the lines
+    of the text that fit the question best."""
+    texts = await asyncio.to_thread(_fitting, deps, asked, contents, _SMALL_PROMPT_TOKENS)
+    system, user = _parts(SMALL, "\n\n".join(filter(None, texts)), asked.text)
+    defaults = {"temperature": 0.0, "max_tokens": _SMALL_ANSWER_TOKENS}
+    model = bind(deps.models.chat(asked.model), asked, defaults)
+    reply = await model.ainvoke([SystemMessage(system), HumanMessage(user)])
+    answer = reply.text.strip()
+    ran_on = asked.max_tokens is None and reply.response_metadata.get("finish_reason") == "length"
+    if not ran_on and rests_on(answer, texts, asked.text):
+        yield answer
+    else:
+        lines = telling_lines(texts, asked.text, 6)
+        yield "The text that was read says:\n" + "\n".join(f"> {line}" for line in lines)
+
+
+def _fitting(deps: ChainDeps, asked: MultimodalInput, contents: Sequence[Content], max_tokens: int) -> list[str]:
+    """The texts, each cut to its share where together they are longer than `max_tokens`. Blocking."""
+    together = "\n".join(content.text for content in contents)
+    tokens = deps.models.count_tokens(together[: 20 * max_tokens], asked.model)
+    if tokens <= max_tokens and len(together) <= 20 * max_tokens:
+        return [content.text for content in contents]
+    characters = int(max_tokens * len(together[: 20 * max_tokens]) / max(tokens, 1))
+    share = characters // max(1, sum(bool(content.text) for content in contents))
+    return [excerpt(content.text, asked.text, share) for content in contents]
+
+
+def _messages(name: str, question: str, contents: Sequence[Content], texts: Sequence[str]) -> list[BaseMessage]:
+    marked = "\n\n".join(
+        f'<attachment name="{content.name}">\n{_defused(text) or "(no text was found in it)"}\n</attachment>'
+        for content, text in zip(contents, texts, strict=True)
+        if text or not content.pictures
+    )
+    system, user = _parts(name, marked, question)
+    pictures = [picture for content in contents for picture in content.pictures]
+    if not pictures:
+        return [SystemMessage(system), HumanMessage(user)]
+    blocks: list[str | dict[str, Any]] = [{"type": "text", "text": user}]
+    for media_type, data in pictures:
+        url = f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+        blocks.append({"type": "image_url", "image_url": {"url": url}})
+    return [SystemMessage(system), HumanMessage(blocks)]
+
+
+def _parts(name: str, attached: str, question: str) -> tuple[str, str]:
+    system, _, user = prompt(name).substitute(attachments=attached, question=question).partition(_DIVIDER)
+    return system, user.strip()
+
+
+def _defused(text: str) -> str:
+    """Text that cannot end its own mark."""
+    return text.replace("</attachment", "< /attachment")
+
+
+def build(deps: ChainDeps) -> OpaqueRoot:
+    """The served runnable."""
+    return opaque("multimodal", partial(look, deps), input_type=MultimodalInput, output_type=MultimodalAnswer)
+
+
+SPEC = ChainSpec(
+    name="multimodal",
+    title="Images and documents",
+    description="A text with images, PDFs and other files in, an answer out.",
+    input=MultimodalInput,
+    output=MultimodalAnswer,
+    answer=MultimodalOutput,
+    scope=Scope.MULTIMODAL_INVOKE,
+    build=build,
+    prompts=(SMALL, TEXT, VISION),
+    example={},
+)
