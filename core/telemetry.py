@@ -69,10 +69,10 @@ def configure_logging(settings: LogSettings) -> None:
     logging.captureWarnings(True)
 
 
-def _named_event(logger: logging.Logger, _method: str, event: Event) -> Event:
+def _named_event(_logger: Any, _method: str, event: Event) -> Event:
     """A foreign record's sentence goes into a field; its event name is its logger's."""
     event["message"] = event.get("event")
-    event["event"] = getattr(logger, "name", None) or "log"
+    event["event"] = event["_record"].name
     return event
 
 

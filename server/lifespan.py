@@ -83,7 +83,6 @@ def unstarted(settings: Settings) -> State:
 def _open_stores(settings: Settings) -> tuple[Any, Any]:
     """Models and stores. Imports most of what is heavy, so it runs in a thread."""
     from providers.models import Models
-
     from retrievers.library import open_resources
 
     models = Models(settings)

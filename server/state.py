@@ -12,9 +12,8 @@ from server.access.access import Access
 from server.readiness import Readiness
 
 if TYPE_CHECKING:
-    from providers.models import Models
-
     from chains.conversations import Conversations
+    from providers.models import Models
     from retrievers.library import Library
 
 

@@ -1,11 +1,13 @@
 """The pages for people: templates, and how they are rendered."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 
@@ -21,7 +23,14 @@ _POLICY = (
 
 @lru_cache(1)
 def _templates() -> Jinja2Templates:
-    return Jinja2Templates(PAGES)
+    templates = Jinja2Templates(PAGES)
+    templates.env.filters["code"] = _with_code
+    return templates
+
+
+def _with_code(text: str) -> Markup:
+    """A sentence with its `backticked` parts as code, the rest escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def render(request: Request, name: str, values: Mapping[str, Any], *, status: int = 200) -> Response:

@@ -1,7 +1,6 @@
 """Examples of each capability, ready to copy: as a REST call and over RemoteRunnable."""
 
 import json
-import shlex
 from dataclasses import dataclass
 from pprint import pformat
 from typing import Any
@@ -9,13 +8,17 @@ from typing import Any
 from chains import CHAINS
 from chains.spec import ChainSpec
 
+#: Stands for the content of the caller's own file, which each language reads in its own way.
+_FILE = "@picture.png"
+#: Where an example needs a file, which a spec cannot carry.
+_WITH_FILE: dict[str, dict[str, Any]] = {"multimodal": {"text": "What does this picture say?", "images": [_FILE]}}
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One served runnable: where it is, and how it is called."""
 
     name: str
-    title: str
     description: str
     path: str
     playground: str
@@ -35,40 +38,51 @@ def capabilities(base_url: str) -> tuple[Capability, ...]:
     """All of them, in the order of the table; imports their modules."""
     groups: dict[str, list[Operation]] = {}
     for name in CHAINS:
-        try:
-            groups.setdefault(name.partition("/")[0], []).append(_operation(CHAINS.load(name), base_url))
-        except (ImportError, SyntaxError, AttributeError):  # until every part is there
-            groups[name.partition("/")[0]].append(
-                Operation(name, name, "Not there yet.", f"/api/v1/{name}", "#", "curl …", "…")
-            )
+        groups.setdefault(name.partition("/")[0], []).append(_operation(CHAINS.load(name), base_url))
     return tuple(Capability(name, tuple(operations)) for name, operations in groups.items())
 
 
 def _operation(spec: ChainSpec, base_url: str) -> Operation:
     path = f"/api/v1/{spec.name}"
+    example = _WITH_FILE.get(spec.name, spec.example)
     return Operation(
         name=spec.name,
-        title=spec.title,
         description=spec.description,
         path=path,
         playground=f"{path}/playground/",
-        rest=_rest(base_url + path, spec.example),
-        python=_python(base_url + path, spec),
+        rest=_rest(base_url + path, example),
+        python=_python(base_url + path, spec.name.rpartition("/")[2], example),
     )
 
 
 def _rest(url: str, example: dict[str, Any]) -> str:
-    body = json.dumps(example, indent=2, ensure_ascii=False)
-    return f'curl {url} \\\n  -H "Authorization: Bearer $GENAI_API_KEY" \\\n  --json {shlex.quote(body)}'
+    body = json.dumps(example, indent=2, ensure_ascii=False).replace("'", "'\\''")
+    body = body.replace(_FILE, "'\"$(base64 < picture.png | tr -d '\\n')\"'")
+    return "\n".join(
+        [
+            f"curl {url} \\",
+            '  -H "Authorization: Bearer $GENAI_API_KEY" \\',
+            '  -H "Content-Type: application/json" \\',
+            f"  -d '{body}'",
+        ]
+    )
 
 
-def _python(url: str, spec: ChainSpec) -> str:
-    variable = spec.name.rpartition("/")[2]
-    given = pformat(spec.example, width=76, sort_dicts=False)
-    show = f"{variable}.invoke(\n    {given.replace(chr(10), chr(10) + '    ')}\n)"
-    return (
-        f"import os\n\nfrom langserve import RemoteRunnable\n\n"
-        f'{variable} = RemoteRunnable(\n    "{url}",\n'
-        f'    headers={{"Authorization": f"Bearer {{os.environ[\'GENAI_API_KEY\']}}"}},\n)\n'
-        f"answer = {show}\nprint(answer)"
+def _python(url: str, variable: str, example: dict[str, Any]) -> str:
+    given = pformat(example, width=70, sort_dicts=False).replace("\n", "\n    ")
+    lines = ["import os", "", "from langserve import RemoteRunnable", ""]
+    if _FILE in given:
+        given = given.replace(repr(_FILE), "picture")
+        lines[:1] = ["import base64", "import os", "from pathlib import Path"]
+        lines += ['picture = base64.b64encode(Path("picture.png").read_bytes()).decode()']
+    return "\n".join(
+        [
+            *lines,
+            f"{variable} = RemoteRunnable(",
+            f'    "{url}",',
+            '    headers={"X-API-Key": os.environ["GENAI_API_KEY"]},',
+            ")",
+            f"answer = {variable}.invoke(\n    {given}\n)",
+            "print(answer)",
+        ]
     )

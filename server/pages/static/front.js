@@ -55,7 +55,7 @@ document.addEventListener("click", async ({ target }) => {
     select(target);
     for (const part of $$("[data-example]", target.closest(".operation"))) part.hidden = part.dataset.example !== target.dataset.show;
   } else if (target.matches(".copy")) {
-    const code = $("code", target.parentElement);
+    const code = $("pre:not([hidden]) code", target.parentElement.parentElement);
     try {
       await navigator.clipboard.writeText(code.textContent);
       target.textContent = "Copied";
@@ -110,9 +110,9 @@ $("#question-form").addEventListener("submit", async (submitted) => {
       if (event === "token") {
         if (!started) text.textContent = "";
         started = true;
-        text.textContent += typeof data === "string" ? data : (data.text ?? data.output ?? "");
+        text.textContent += data.text;
       } else if (event === "citations") {
-        showCitations(data.citations ?? data);
+        showCitations(data.citations);
       } else if (event === "done") {
         if (data.output !== undefined) text.textContent = data.output;
         if (data.citations) showCitations(data.citations);

@@ -1,0 +1,57 @@
+"""Log lines: JSON, with the request's identifier and without values that could be secret."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from core.settings import LogSettings
+from core.telemetry import configure_logging
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    root, printed = logging.getLogger(), io.StringIO()
+    before = root.handlers[:], root.level
+    monkeypatch.setattr(sys, "stderr", printed)
+    configure_logging(LogSettings(format="json"))
+    yield lambda: [json.loads(line) for line in printed.getvalue().splitlines()]
+    root.handlers[:], root.level = before
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+
+
+def test_an_event_carries_its_fields_and_the_request(lines: Lines) -> None:
+    with structlog.contextvars.bound_contextvars(request_id="req_1"):
+        structlog.get_logger().info("usage.settled", tokens=7)
+    (line,) = lines()
+    assert (line["event"], line["tokens"], line["request_id"], line["level"]) == ("usage.settled", 7, "req_1", "info")
+
+
+def test_a_library_s_record_becomes_an_event_named_after_its_logger(lines: Lines) -> None:
+    logging.getLogger("some.library").warning("it is %s", "so")
+    (line,) = lines()
+    assert (line["event"], line["message"]) == ("some.library", "it is so")
+
+
+def test_a_traceback_shows_neither_variables_nor_what_was_validated(lines: Lines) -> None:
+    class Model(BaseModel):
+        number: int
+
+    local_secret = "a-secret-in-a-variable"
+    try:
+        Model(number="a-secret-in-a-value")  # type: ignore[arg-type]
+    except ValidationError:
+        structlog.get_logger().exception("failed")
+    printed = json.dumps(lines())
+    assert "ValidationError" in printed
+    assert "a-secret-in-a-value" not in printed
+    assert local_secret not in printed

@@ -1,0 +1,90 @@
+"""A small application behind the platform's own middleware, for tests of that middleware."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from core.database import Database
+from core.queue import Queue
+from core.settings import Settings
+from server import error_responses
+from server.access.access import Access
+from server.auth import Authentication
+from server.body import BodyGuard
+from server.edge import Edge
+from server.idempotency import Idempotency
+from server.readiness import Readiness
+from server.routes import auth, keys
+from server.state import State
+
+#: For tests of what no database makes a difference to.
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def behind_edge() -> Callable[..., tuple[FastAPI, httpx.AsyncClient]]:
+    """Makes an application behind `Edge` and the given middleware, and a client that talks to it."""
+
+    def make(*middleware: Middleware) -> tuple[FastAPI, httpx.AsyncClient]:
+        app = FastAPI(middleware=[Middleware(Edge), *middleware])
+        error_responses.install(app)
+        return app, _client(app)
+
+    return make
+
+
+@dataclass
+class Guarded:
+    """The whole stack of middleware and the access routes, on a real database; `key` is an administrator's."""
+
+    app: FastAPI
+    access: Access
+    client: httpx.AsyncClient
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.key}"}
+
+
+@pytest.fixture
+async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guarded]:
+    access = await Access.open(settings, database)
+    key = await access.keys.ensure_administrator(None)
+    assert key is not None
+    app = FastAPI(
+        middleware=[
+            Middleware(Edge),
+            Middleware(Authentication, access=access),
+            Middleware(BodyGuard, limits=settings.limits),
+            Middleware(Idempotency, database=database, hold_s=60),
+        ]
+    )
+    error_responses.install(app)
+    missing: Any = None
+    queue = Queue("redis://127.0.0.1:1")
+    app.state.platform = State(
+        settings=settings,
+        readiness=Readiness(),
+        database=database,
+        redis_url="",
+        queue=queue,
+        access=access,
+        models=missing,
+        library=missing,
+        conversations=missing,
+    )
+    app.include_router(auth.router)
+    app.include_router(keys.router)
+    async with _client(app) as client:
+        yield Guarded(app, access, client, key)
+    queue.close()
+
+
+def _client(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")

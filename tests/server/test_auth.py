@@ -1,0 +1,186 @@
+"""Who comes in: keys in headers, cookies in browsers, links that work once."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import pytest
+from sqlmodel import col, select, update
+
+from core.database import Database, utc_now
+from core.principals import SYSTEM, Principal, Role, Scope
+from core.tables import APIKey, BrowserSession, SignInToken
+from server.auth import COOKIE, local_path, requires
+from tests.server.conftest import ON_SQLITE, Guarded
+
+PAGE = {"accept": "text/html,application/xhtml+xml"}
+
+
+async def test_nothing_is_answered_without_a_key(guarded: Guarded) -> None:
+    for path in ("/api/v1/keys", "/api/v1/auth/me", "/nowhere", "/docs"):
+        refused = await guarded.client.get(path)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthenticated"), path
+
+
+@pytest.mark.parametrize("kind", ["bearer", "header"])
+async def test_a_key_comes_in_by_either_header(guarded: Guarded, kind: str) -> None:
+    headers = guarded.headers if kind == "bearer" else {"x-api-key": guarded.key}
+    me = (await guarded.client.get("/api/v1/auth/me", headers=headers)).json()
+    assert (me["id"], me["role"]) == ("key_administrator", "admin")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Bearer"},
+        {"authorization": "Basic YTpi"},
+        {"authorization": ""},
+        {"x-api-key": ""},
+        {"x-api-key": "wrong"},
+        {"x-api-key": b"\xff\xfe"},
+        {"cookie": f"{COOKIE}=wrong"},
+    ],
+    ids=str,
+)
+async def test_a_bad_credential_is_401(guarded: Guarded, headers: dict[str, str]) -> None:
+    refused = await guarded.client.get("/api/v1/auth/me", headers=headers)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_key_without_the_scope_is_403(guarded: Guarded) -> None:
+    _, key = await guarded.access.keys.create(SYSTEM, "reader", Role.USER)
+    refused = await guarded.client.get("/api/v1/keys", headers={"x-api-key": key})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
+
+
+async def test_a_dependency_gives_the_principal(guarded: Guarded) -> None:
+    @guarded.app.get("/who")
+    async def who(principal: Annotated[Principal, requires(Scope.RAG_READ)]) -> str:
+        return principal.name
+
+    assert (await guarded.client.get("/who", headers=guarded.headers)).json() == "administrator"
+
+
+async def test_an_expired_key_is_401(guarded: Guarded) -> None:
+    _, key = await guarded.access.keys.create(SYSTEM, "old", Role.USER, expires_at=utc_now() - timedelta(seconds=1))
+    assert (await guarded.client.get("/api/v1/auth/me", headers={"x-api-key": key})).status_code == 401
+
+
+async def test_neither_keys_nor_cookies_nor_links_are_stored_as_they_are(guarded: Guarded, database: Database) -> None:
+    link = await _link(guarded)
+    signed_in = await guarded.client.get(link)
+    secrets = {guarded.key, link.rpartition("=")[2], signed_in.cookies[COOKIE]}
+    async with database.session() as session:
+        rows = [
+            *await session.exec(select(APIKey)),
+            *await session.exec(select(BrowserSession)),
+            *await session.exec(select(SignInToken)),
+        ]
+    stored = repr([row.model_dump() for row in rows])
+    assert len(rows) == 3
+    assert not any(secret in stored for secret in secrets)
+
+
+async def _link(guarded: Guarded) -> str:
+    made = await guarded.client.post("/api/v1/auth/sign-in-links", headers=guarded.headers)
+    assert made.status_code == 201
+    parts = urlsplit(made.json()["url"])
+    return f"{parts.path}?{parts.query}"
+
+
+async def test_a_link_signs_a_browser_in_once(guarded: Guarded) -> None:
+    link = await _link(guarded)
+    first = await guarded.client.get(link)
+    assert (first.status_code, first.headers["location"]) == (303, "/")
+    cookie = first.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert (await guarded.client.get("/api/v1/auth/me")).json()["id"] == "key_administrator"
+    guarded.client.cookies.clear()
+    again = await guarded.client.get(link)
+    assert again.status_code == 401
+    assert "set-cookie" not in again.headers
+
+
+async def test_of_two_browsers_with_one_link_one_gets_in(guarded: Guarded) -> None:
+    link = await _link(guarded)
+    answers = await asyncio.gather(*(guarded.client.get(link) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [303, 401, 401, 401, 401]
+
+
+async def test_an_expired_link_opens_nothing(guarded: Guarded, database: Database) -> None:
+    link = await _link(guarded)
+    async with database.transaction() as session:
+        await session.exec(update(SignInToken).values(expires_at=utc_now() - timedelta(seconds=1)))
+    assert (await guarded.client.get(link)).status_code == 401
+
+
+async def test_the_form_takes_a_key_and_leads_back(guarded: Guarded) -> None:
+    form = {"key": f" {guarded.key} ", "next": "/api/v1/chat/playground/"}
+    signed_in = await guarded.client.post("/signin", data=form)
+    assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/api/v1/chat/playground/")
+    wrong = await guarded.client.post("/signin", data={"key": "wrong", "next": '"><script>'})
+    assert wrong.status_code == 401
+    assert "not valid" in wrong.text
+    assert "<script>" not in wrong.text
+
+
+async def test_a_browser_is_sent_to_the_form_and_a_program_is_not(guarded: Guarded) -> None:
+    page = await guarded.client.get("/api/v1/chat/playground/", headers=PAGE)
+    assert (page.status_code, page.headers["location"]) == (303, "/signin?next=/api/v1/chat/playground/")
+    assert (await guarded.client.post("/api/v1/chat", headers=PAGE, json={})).status_code == 401
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example", "\n/x", "", None, "/a\r\nb"])
+def test_the_way_back_never_leads_elsewhere(target: str | None) -> None:
+    assert local_path(target) == "/"
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 201),
+        ({"sec-fetch-site": "none"}, 201),
+        ({"origin": "http://test"}, 201),
+        ({}, 201),
+    ],
+    ids=str,
+)
+async def test_another_site_cannot_act_with_the_cookie(guarded: Guarded, headers: dict[str, str], status: int) -> None:
+    await guarded.client.post("/signin", data={"key": guarded.key})
+    made = await guarded.client.post("/api/v1/keys", json={"name": "n"}, headers=headers)
+    assert made.status_code == status
+
+
+async def test_signing_out_ends_the_session(guarded: Guarded) -> None:
+    await guarded.client.post("/signin", data={"key": guarded.key})
+    cookie = guarded.client.cookies[COOKIE]
+    assert (await guarded.client.post("/signout")).status_code == 303
+    stolen = await guarded.client.get("/api/v1/auth/me", headers={"cookie": f"{COOKIE}={cookie}"})
+    assert stolen.status_code == 401
+
+
+async def test_a_session_ends_with_its_key(guarded: Guarded) -> None:
+    made = (await guarded.client.post("/api/v1/keys", json={"name": "n"}, headers=guarded.headers)).json()
+    await guarded.client.post("/signin", data={"key": made["key"]})
+    assert (await guarded.client.get("/api/v1/auth/me")).json()["id"] == made["id"]
+    cookie = guarded.client.cookies[COOKIE]
+    guarded.client.cookies.clear()
+    await guarded.client.delete(f"/api/v1/keys/{made['id']}", headers=guarded.headers)
+    assert (await guarded.client.get("/api/v1/auth/me", headers={"cookie": f"{COOKIE}={cookie}"})).status_code == 401
+
+
+async def test_a_session_ends_after_its_hours(guarded: Guarded, database: Database) -> None:
+    await guarded.client.post("/signin", data={"key": guarded.key})
+    async with database.transaction() as session:
+        await session.exec(update(BrowserSession).where(col(BrowserSession.digest) != "").values(expires_at=utc_now()))
+    assert (await guarded.client.get("/api/v1/auth/me")).status_code == 401

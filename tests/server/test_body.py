@@ -1,0 +1,154 @@
+"""Bodies that are too large, too deep or too odd are refused before anything reads them."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+import pytest
+from fastapi import FastAPI, Request
+from starlette.middleware import Middleware
+
+from core.errors import PlatformError
+from core.settings import RequestLimits
+from server.body import BodyGuard, check_json
+
+LIMITS = RequestLimits(body_bytes=1000, upload_bytes=5000, inline_bytes=2000)
+Make = Callable[..., tuple[FastAPI, object]]
+
+
+@pytest.fixture
+def guarded(behind_edge: Make):  # type: ignore[no-untyped-def]
+    app, client = behind_edge(Middleware(BodyGuard, limits=LIMITS))
+
+    async def echo(request: Request) -> object:
+        if request.headers.get("content-type", "").startswith("multipart"):
+            form = await request.form()
+            return {"files": len(form)}
+        return await request.json()
+
+    for path in ("/", "/api/v1/multimodal", "/api/v1/rag/collections/a/documents"):
+        app.post(path)(echo)
+    return client
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "malformed_json"),
+        (b"{'a': 1}", 400, "malformed_json"),
+        (b'{"a": NaN}', 400, "malformed_json"),
+        (b'"\\ud800"', 400, "malformed_json"),
+        (b'"\xff"', 400, "malformed_json"),
+        (b"1e999", 400, "malformed_json"),
+        (nested(60_000), 400, "json_too_deep"),
+        (b'{"a":' * 60_000 + b"1" + b"}" * 60_000, 400, "json_too_deep"),
+        (b"[" * 60_000, 400, "json_too_deep"),
+        (b'"' + b"[" * 60_000, 400, "json_too_deep"),
+        (b"[" + b"[]," * 60_000 + b"[]]", 413, "json_too_large"),
+        (b"[" + b"1," * 60_000 + b"1]", 413, "json_too_large"),
+        (b"1" * 4000, 400, "malformed_json"),
+        (b"[18446744073709551616]", 422, "number_too_large"),
+        (b"[-9223372036854775809]", 422, "number_too_large"),
+        (b'"a\\u0000b"', 422, "invalid_text"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_odd_json_is_refused(body: bytes, status: int, code: str) -> None:
+    with pytest.raises(PlatformError) as refused:
+        check_json(body, 64)
+    assert (refused.value.status, refused.value.code) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"messages": [{"role": "user", "content": '[[[[{{{{ , , , \\ " ' * 5000}]},
+        {"a": 2**63 - 1, "b": -(2**63) + 1, "c": 1.5e300},
+        {"digits in a text": "123456789012345678901234567890"},
+        {"an escaped backslash": "\\u0000"},
+        json.loads(nested(64)),
+        ["ünïcödé 漢字 🎉"],
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_unusual_but_sound_json_passes(value: object) -> None:
+    check_json(json.dumps(value).encode(), 64)
+    check_json(json.dumps(value, ensure_ascii=False).encode(), 64)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: b'"' + b"\\\\" * 2_000_000, id="escapes without end"),
+        pytest.param(lambda: b'"' + b"[," * 2_000_000, id="brackets in an open string"),
+        pytest.param(lambda: b'["' + b"[,{" * 2_000_000 + b'"]', id="brackets in a string"),
+        pytest.param(lambda: b'{"a' * 1_000_000, id="strings that open and open"),
+    ],
+)
+def test_a_hostile_body_is_walked_through_in_linear_time(make: Callable[[], bytes]) -> None:
+    body = make()
+    started = time.perf_counter()
+    with suppress(PlatformError):
+        check_json(body, 64)
+    assert time.perf_counter() - started < 5  # it takes 0.1 s; a walk that is not linear takes hours
+
+
+async def test_a_body_is_handed_on_unchanged(guarded) -> None:  # type: ignore[no-untyped-def]
+    assert (await guarded.post("/", json={"a": [1, "ü"]})).json() == {"a": [1, "ü"]}
+    assert (await guarded.post("/", content=b'{"a": 1}')).json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/", 1000), ("/api/v1/multimodal", 2000), ("/api/v1/rag/collections/a/documents", 2000)]
+)
+async def test_each_address_has_its_limit(guarded, path: str, limit: int) -> None:  # type: ignore[no-untyped-def]
+    assert (await guarded.post(path, content=b'"' + b"a" * (limit - 2) + b'"', headers=JSON)).status_code == 200
+    refused = await guarded.post(path, content=b'"' + b"a" * (limit - 1) + b'"', headers=JSON)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "body_too_large")
+
+
+JSON = {"content-type": "application/json"}
+
+
+async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(guarded) -> None:  # type: ignore[no-untyped-def]
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(10_000):
+            taken += 1
+            yield b"a" * 100
+
+    refused = await guarded.post("/", content=endless(), headers=JSON)
+    assert refused.status_code == 413
+    assert taken < 20
+
+
+async def test_multipart_is_counted_as_it_streams_by(guarded) -> None:  # type: ignore[no-untyped-def]
+    path = "/api/v1/rag/collections/a/documents"
+    assert (await guarded.post(path, files={"files": b"a" * 4000})).json() == {"files": 1}
+
+    async def unknown_length() -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+        for _ in range(100):
+            yield b"a" * 100
+
+    refused = await guarded.post(path, content=unknown_length(), headers={"content-type": "multipart/form-data; boundary=b"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"])
+async def test_what_is_neither_json_nor_multipart_is_refused(guarded, media_type: str) -> None:  # type: ignore[no-untyped-def]
+    refused = await guarded.post("/", content=b"a=1", headers={"content-type": media_type})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("address", ["/a%00b", "/a%ff", "/?q=%00"])
+async def test_an_address_that_no_database_takes_is_refused(guarded, address: str) -> None:  # type: ignore[no-untyped-def]
+    refused = await guarded.get(address)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_address")

@@ -1,0 +1,120 @@
+"""The outermost layer: identifiers, headers, and answers to what nobody caught."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+from fastapi import Request
+from sqlalchemy.exc import OperationalError
+from starlette.responses import StreamingResponse
+
+from core.context import Usage, current
+from core.errors import RateLimited, Unauthenticated
+from server.edge import BrokenOff
+
+
+async def test_a_harmless_request_id_is_kept_and_any_other_replaced(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+    app.get("/")(lambda: current().request_id)
+    kept = await client.get("/", headers={"x-request-id": "from-the-proxy.1"})
+    assert kept.headers["x-request-id"] == kept.json() == "from-the-proxy.1"
+    replaced = await client.get("/", headers={"x-request-id": 'a"b\\c{}'})
+    assert replaced.headers["x-request-id"].startswith("req_")
+
+
+async def test_an_unexpected_exception_is_a_500_in_the_error_shape_without_its_text(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+
+    @app.get("/")
+    async def fail() -> None:
+        raise ValueError("the-secret-cause")
+
+    answer = await client.get("/")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal_error"
+    assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+    assert "the-secret-cause" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "header"),
+    [
+        (RateLimited("Later.", code="queue_full", retry_after_s=1.2), 429, "queue_full", ("retry-after", "2")),
+        (Unauthenticated("Who?"), 401, "unauthenticated", ("www-authenticate", 'Bearer realm="genai"')),
+        (OperationalError("select", {}, Exception("down")), 503, "database_unavailable", ("retry-after", "2")),
+    ],
+)
+async def test_errors_have_their_status_code_and_header(  # type: ignore[no-untyped-def]
+    behind_edge, error: Exception, status: int, code: str, header: tuple[str, str]
+) -> None:
+    app, client = behind_edge()
+
+    @app.get("/")
+    async def fail() -> None:
+        raise error
+
+    answer = await client.get("/")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.headers[header[0]] == header[1]
+
+
+async def test_unknown_addresses_and_methods_have_the_error_shape(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+    app.get("/")(lambda: 1)
+    missing, wrong = await client.get("/nowhere"), await client.delete("/")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert wrong.headers["allow"] == "GET"
+
+
+async def test_a_refused_value_is_named_but_not_repeated(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+    app.get("/")(_takes_number)
+    answer = await client.get("/", params={"number": "private-words"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (422, "invalid_request", "number")
+    assert "private-words" not in answer.text
+
+
+def _takes_number(number: int) -> int:
+    return number
+
+
+async def test_the_headers_tell_of_the_model_call(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+
+    @app.get("/")
+    async def call() -> None:
+        context = current()
+        context.attempts += 1
+        context.called(provider="local", model="m", usage=Usage(1, 2), cost_usd=Decimal("0.0000012"), seconds=0.0)
+
+    headers = (await client.get("/")).headers
+    assert (headers["x-genai-provider"], headers["x-genai-model"], headers["x-genai-attempts"]) == ("local", "m", "1")
+    assert headers["x-genai-cost-usd"] == "0.0000012"
+    assert float(headers["x-genai-overhead-ms"]) >= 0
+
+
+async def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, _ = behind_edge()
+
+    async def half():  # type: ignore[no-untyped-def]
+        yield b"half"
+        raise ValueError
+
+    @app.get("/")
+    async def stream(_request: Request) -> StreamingResponse:
+        return StreamingResponse(half())
+
+    sent = []
+
+    async def send(message) -> None:  # type: ignore[no-untyped-def]
+        sent.append(message)
+
+    async def receive() -> None:
+        await asyncio.Event().wait()
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [], "root_path": ""}
+    with pytest.raises((BrokenOff, ExceptionGroup)):
+        await app(scope, receive, send)
+    assert not any(message["type"] == "http.response.body" and not message.get("more_body") for message in sent)

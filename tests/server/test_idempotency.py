@@ -1,0 +1,160 @@
+"""Idempotency keys: the same answer again, and never the work."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Request
+from sqlmodel import func, select, update
+from starlette.responses import StreamingResponse
+
+from core.database import Database, utc_now
+from core.errors import NotFound, ProviderFailed, RateLimited
+from core.principals import SYSTEM, Role
+from core.tables import IdempotencyRecord
+from tests.server.conftest import ON_SQLITE, Guarded
+
+
+class Work:
+    """A route that counts how often it has worked."""
+
+    def __init__(self, guarded: Guarded) -> None:
+        self.guarded = guarded
+        self.done = 0
+        self.raises: Exception | None = None
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.begun = asyncio.Event()
+        guarded.app.post("/api/v1/work", status_code=201)(self._work)
+        guarded.app.post("/api/v1/stream")(self._stream)
+
+    async def _work(self, request: Request) -> dict[str, Any]:
+        self.done += 1
+        self.begun.set()
+        await self.may_go_on.wait()
+        if self.raises is not None:
+            raise self.raises
+        return {"number": self.done, "bytes": len(await request.body())}
+
+    async def _stream(self) -> StreamingResponse:
+        self.done += 1
+
+        async def events() -> AsyncIterator[bytes]:
+            yield b"event: token\ndata: 1\n\n"
+            yield b"event: done\ndata: 2\n\n"
+
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    async def __call__(self, key: str | None, path: str = "/api/v1/work", **more: Any) -> httpx.Response:
+        headers = {**self.guarded.headers, **({"idempotency-key": key} if key else {}), **more.pop("headers", {})}
+        return await self.guarded.client.post(path, headers=headers, **(more or {"json": {"a": 1}}))
+
+
+@pytest.fixture
+def work(guarded: Guarded) -> Work:
+    return Work(guarded)
+
+
+async def test_the_same_key_and_body_get_the_same_answer_once_worked_for(work: Work) -> None:
+    first, again = await work("k"), await work("k")
+    assert work.done == 1
+    assert (again.status_code, again.content) == (first.status_code, first.content) == (201, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+
+
+async def test_without_a_key_every_request_works(work: Work) -> None:
+    await work(None)
+    await work(None)
+    assert work.done == 2
+
+
+async def test_the_same_key_with_another_body_is_refused(work: Work) -> None:
+    await work("k")
+    refused = await work("k", json={"a": 2})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "idempotency_mismatch")
+    assert work.done == 1
+
+
+async def test_of_two_at_once_the_second_is_told_to_wait(work: Work) -> None:
+    work.may_go_on.clear()
+    first = asyncio.create_task(work("k"))
+    await work.begun.wait()
+    refused = await work("k")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "idempotency_in_progress")
+    assert int(refused.headers["retry-after"]) >= 1
+    work.may_go_on.set()
+    assert (await first).status_code == 201
+    assert (await work("k")).content == (await first).content
+
+
+@pytest.mark.parametrize("error", [RateLimited("later"), ProviderFailed("down"), ValueError("bug")], ids=str)
+async def test_a_failure_that_may_pass_is_tried_again(work: Work, error: Exception) -> None:
+    work.raises = error
+    assert (await work("k")).status_code >= 429
+    work.raises = None
+    assert (await work("k")).status_code == 201
+    assert work.done == 2
+
+
+async def test_a_refusal_that_stands_is_kept(work: Work) -> None:
+    work.raises = NotFound("no")
+    assert (await work("k")).status_code == 404
+    work.raises = None
+    assert (await work("k")).status_code == 404
+
+
+async def test_a_stream_is_played_again_as_it_was(work: Work) -> None:
+    first, again = await work("k", "/api/v1/stream"), await work("k", "/api/v1/stream")
+    assert work.done == 1
+    assert first.content == again.content
+    assert again.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_caller_who_hangs_up_does_not_block_the_key(work: Work, database: Database) -> None:
+    work.may_go_on.clear()
+    first = asyncio.create_task(work("k"))
+    await work.begun.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    work.may_go_on.set()
+    assert (await work("k")).status_code == 201
+    async with database.session() as session:
+        assert (await session.exec(select(func.count()).select_from(IdempotencyRecord))).one() == 1
+
+
+async def test_another_key_holder_s_answer_is_not_given(work: Work) -> None:
+    _, other = await work.guarded.access.keys.create(SYSTEM, "other", Role.ADMIN)
+    await work("k")
+    theirs = await work.guarded.client.post("/api/v1/work", json={"a": 1}, headers={"x-api-key": other, "idempotency-key": "k"})
+    assert theirs.json()["number"] == 2
+
+
+async def test_an_upload_counts_as_the_same_under_another_boundary(work: Work) -> None:
+    def multipart(boundary: str, content: bytes) -> dict[str, Any]:
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'.encode()
+        body = part + content + f"\r\n--{boundary}--\r\n".encode()
+        return {"content": body, "headers": {"content-type": f"multipart/form-data; boundary={boundary}"}}
+
+    large = bytes(range(256)) * 10_000
+    first = await work("k", **multipart("b" * 30, large))
+    again = await work("k", **multipart("c" * 30, large))
+    assert (first.status_code, again.content, work.done) == (201, first.content, 1)
+    assert first.json()["bytes"] > len(large)
+    assert (await work("k", **multipart("d" * 30, large[:-1] + b"x"))).status_code == 422
+
+
+async def test_a_key_is_free_again_after_its_time(work: Work, database: Database) -> None:
+    await work("k")
+    async with database.transaction() as session:
+        await session.exec(update(IdempotencyRecord).values(expires_at=utc_now()))
+    assert (await work("k")).json()["number"] == 2
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256], ids=repr)
+async def test_a_key_that_is_none_is_refused(work: Work, key: str) -> None:
+    refused = await work(None, headers={"idempotency-key": key}, json={})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_idempotency_key")
