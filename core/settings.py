@@ -298,7 +298,9 @@ def child_environment() -> dict[str, str]:
     """The variables that a child process of `core.child` gets: paths and locale, never a credential."""
     passed = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     given = {name: os.environ[name] for name in passed if name in os.environ}
-    return given | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "MALLOC_ARENA_MAX": "2"}
+    # PASSIVE: threads that wait for each other sleep. Spinning, llama.cpp stood still for minutes on a machine with other work.
+    tuning = {"MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "PASSIVE"}
+    return given | tuning | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _toml_file() -> dict[str, Any]:
