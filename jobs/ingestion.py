@@ -22,7 +22,9 @@ log = structlog.get_logger()
 
 #: Seconds before the second try, the third, and so on; the last one holds for all further ones.
 RETRY_DELAYS_S = (1.0, 5.0, 30.0)
-#: Signs of life in the time that a lease lasts.
+#: Seconds between two signs of life, at most; each also tells whether the work is still wanted.
+SIGN_OF_LIFE_S = 2.0
+#: Signs of life in the time that a lease lasts, at least.
 RENEWALS = 3
 
 
@@ -40,7 +42,7 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
     request = RequestContext(request_id=document.job_id or "-", principal=replace(SYSTEM, tenant=document.tenant))
     with structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id), serving(request):
         try:
-            async with _kept_alive(context, lease):
+            async with kept_alive(context, lease):
                 await _try(context, lease)
         except LeaseLost:
             log.info("document.left", revision=revision)
@@ -135,19 +137,20 @@ async def _delete_old_text(context: JobContext, before: Document, now: Document)
 
 
 @contextlib.asynccontextmanager
-async def _kept_alive(context: JobContext, lease: Lease) -> AsyncIterator[None]:
+async def kept_alive(context: JobContext, lease: Lease) -> AsyncIterator[None]:
     """Give signs of life while the block runs, and end the block once they are of no use.
 
     Raises:
         LeaseLost: the block was ended.
     """
     work = asyncio.current_task()
+    every_s = min(SIGN_OF_LIFE_S, context.settings.jobs.lease_s / RENEWALS)
     lost = False
 
     async def keep() -> None:
         nonlocal lost
         while True:
-            await asyncio.sleep(context.settings.jobs.lease_s / RENEWALS)
+            await asyncio.sleep(every_s)
             try:
                 kept = await context.library.documents.leases.renew(lease)
             except Exception as error:  # noqa: BLE001 - the database may be away for a moment; the lease may still hold

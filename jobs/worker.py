@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sys
 import threading
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 import dramatiq
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 #: Milliseconds between two looks into an empty queue, at most.
 POLL_MS = 250
 START_TIMEOUT_S = 30.0
+EXECUTOR_THREADS = 8
 #: Of the time that `stop` gives, the part in which running jobs may finish; the rest is for cutting them off.
 GRACE = 0.6
 
@@ -41,6 +42,8 @@ class EmbeddedWorker:
         self._redis_url = redis_url
         self._resources = resources
         self._loop = asyncio.new_event_loop()
+        self._executor = ThreadPoolExecutor(EXECUTOR_THREADS, thread_name_prefix="jobs")
+        self._loop.set_default_executor(self._executor)
         self._thread = threading.Thread(target=self._run_loop, name="jobs", daemon=True)
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -119,7 +122,7 @@ class EmbeddedWorker:
         if self._context is not None:
             self._context.queue.close()
             await self._context.database.close()
-        await self._loop.shutdown_default_executor()
+        self._executor.shutdown(wait=False, cancel_futures=True)  # a thread that still computes does so for nobody
 
     def _on_loop(self, work: Any) -> "Future[Any]":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -152,9 +155,8 @@ def main() -> int:
 
 
 def _work_until_told(settings: Settings) -> None:
-    from providers.models import Models
-
     from core.valkey import EmbeddedValkey
+    from providers.models import Models
 
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

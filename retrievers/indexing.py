@@ -12,6 +12,7 @@ import structlog
 from core.errors import Unavailable
 from core.settings import Settings
 from core.tables import Document
+from core.threads import run_to_end
 from retrievers import lexical, splitting
 from retrievers.base import Chunk, LoadedDocument
 
@@ -83,7 +84,7 @@ class Indexer:
         await self._forget(collection_id, document_id, kept)
         for first in range(0, len(chunks), _STORED_AT_ONCE):
             await self._store(collection_id, chunks[first : first + _STORED_AT_ONCE])
-        await asyncio.to_thread(resources.lexical.upsert, collection_id, chunks)
+        await run_to_end(resources.lexical.upsert, collection_id, chunks)
         log.info(
             "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=len(loaded.text)
         )
@@ -105,13 +106,13 @@ class Indexer:
 
     async def forget_collection(self, collection_id: str) -> None:
         """Delete all chunks of a collection from the stores. May be repeated."""
-        await asyncio.to_thread(self._resources.store.delete_collection, collection_id)
-        await asyncio.to_thread(self._resources.lexical.delete_collection, collection_id)
+        await run_to_end(self._resources.store.delete_collection, collection_id)
+        await run_to_end(self._resources.lexical.delete_collection, collection_id)
 
     async def _forget(self, collection_id: str, document_id: str, keep_revision: int | None) -> None:
         store, words = self._resources.store, self._resources.lexical
-        await asyncio.to_thread(store.delete_document, collection_id, document_id, keep_revision=keep_revision)
-        await asyncio.to_thread(words.delete_document, collection_id, document_id, keep_revision=keep_revision)
+        await run_to_end(store.delete_document, collection_id, document_id, keep_revision=keep_revision)
+        await run_to_end(words.delete_document, collection_id, document_id, keep_revision=keep_revision)
 
     def _split(self, document: Document, loaded: LoadedDocument) -> list[Chunk]:
         return splitting.split(
@@ -133,14 +134,14 @@ class Indexer:
             vectors += await asyncio.to_thread(embeddings.embed_documents, texts)
         matrix = np.asarray(vectors, dtype=np.float32)
         ids = [chunk.id for chunk in chunks]
-        await asyncio.to_thread(store.upsert, collection_id, chunks, matrix)
+        await run_to_end(store.upsert, collection_id, chunks, matrix)
         for _ in range(2):
             stored = {chunk.id for chunk in await asyncio.to_thread(store.get, collection_id, ids)}
             lost = [number for number, chunk_id in enumerate(ids) if chunk_id not in stored]
             if not lost:
                 return
             log.warning("store.lost_chunks", collection_id=collection_id, chunks=len(lost))
-            await asyncio.to_thread(store.upsert, collection_id, [chunks[number] for number in lost], matrix[lost])
+            await run_to_end(store.upsert, collection_id, [chunks[number] for number in lost], matrix[lost])
         raise Unavailable("The vector store does not keep what it is given.", code="store_unavailable")
 
 

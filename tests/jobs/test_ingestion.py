@@ -1,0 +1,358 @@
+"""Documents brought in by a real worker: outcomes, replacement, cancellation, retries."""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from core.errors import Conflict, NotFound
+from core.jobs import Jobs
+from core.principals import SYSTEM
+from core.queue import Queue
+from core.tables import DocumentState
+from jobs.ingestion import LeaseLost, ingest_document, kept_alive
+from retrievers.documents import NewDocument
+from retrievers.library import Library
+from tests.desks import Desk, eventually, note
+
+
+async def test_documents_are_ready_and_found_when_their_job_has_succeeded(desk: Desk) -> None:
+    with desk.worker():
+        job, documents = await desk.add(note("b.md", "Puffins nest on the cliff."), note("a.md", "Seals rest on the beach."))
+        assert [document.name for document in documents] == ["b.md", "a.md"]
+        job = await desk.finished(job.id)
+    assert (job.state, job.done, job.total, job.errors) == ("succeeded", 2, 2, [])
+    assert (await desk.found("Where do puffins nest?"))[0] == "b.md"
+    rows = await desk.documents()
+    assert {row.state for row in rows.values()} == {DocumentState.READY}
+    assert {row.lease for row in rows.values()} == {None}
+    text = await desk.library.documents.text(SYSTEM, await desk.collection(), rows["a.md"].id)
+    assert text == "Seals rest on the beach."
+
+
+async def test_a_document_that_cannot_be_read_fails_with_its_reason_and_the_others_go_on(desk: Desk) -> None:
+    items = [note("good.md"), NewDocument("empty.txt", b""), NewDocument("noise.bin", bytes(range(256)) * 8)]
+    with desk.worker():
+        job = await desk.finished((await desk.add(*items))[0].id)
+    assert (job.state, job.done, job.failed) == ("succeeded", 3, 2)
+    assert {error["document"]: error["code"] for error in job.errors} == {
+        "empty.txt": "empty_file",
+        "noise.bin": "unsupported_file_type",
+    }
+    failed = (await desk.documents())["empty.txt"]
+    assert (failed.state, failed.error_code, failed.attempts) == ("failed", "empty_file", 1)
+
+
+async def test_a_job_whose_every_document_failed_has_failed(desk: Desk) -> None:
+    with desk.worker():
+        job = await desk.finished((await desk.add(NewDocument("noise.bin", bytes(range(256)) * 8)))[0].id)
+    assert (job.state, job.done, job.total) == ("failed", 1, 1)
+
+
+async def test_events_are_numbered_without_a_gap_and_end_with_the_whole_job(desk: Desk) -> None:
+    with desk.worker():
+        job, _ = await desk.add(*(note(f"{number}.md") for number in range(6)))
+        await desk.finished(job.id)
+    events = await Jobs(desk.database).events(job.id, 0)
+    assert [event.number for event in events] == list(range(1, len(events) + 1))
+    done = [event.data["done"] for event in events]
+    assert done == sorted(done)
+    assert {event.data["document"]["name"] for event in events if "document" in event.data} == {
+        f"{number}.md" for number in range(6)
+    }
+    assert (events[-1].event, events[-1].data["job"]["state"]) == ("done", "succeeded")
+    assert [event.event for event in events].count("done") == 1
+    assert [event.number for event in await Jobs(desk.database).events(job.id, 4)] == list(range(5, len(events) + 1))
+
+
+async def test_unchanged_documents_are_counted_as_done_at_once(desk: Desk) -> None:
+    with desk.worker():
+        await desk.finished((await desk.add(note("a.md"), note("b.md")))[0].id)
+    before = await desk.documents()
+    job, documents = await desk.add(note("a.md"), note("b.md"))
+    assert (job.state, job.done, job.total) == ("succeeded", 2, 2)
+    assert [document.id for document in documents] == [before["a.md"].id, before["b.md"].id]
+    assert await desk.documents() == before
+    assert await desk.messages() == 0
+
+
+async def test_changed_content_replaces_the_old_everywhere(desk: Desk) -> None:
+    with desk.worker():
+        _, (document,) = await desk.add(note("keeper.md", "The lighthouse keeper is called Marit."))
+        await eventually(lambda: ready(desk, "keeper.md", 1))
+        before = (await desk.documents())["keeper.md"]
+        job, (again,) = await desk.add(note("keeper.md", "The lighthouse keeper is called Jorunn."))
+        await desk.finished(job.id)
+    now = (await desk.documents())["keeper.md"]
+    assert (again.id, now.id, now.revision, now.indexed_revision) == (document.id, document.id, 2, 2)
+    assert await desk.stored_chunks(now) == now.chunks == 1
+    for mode in ("dense", "lexical", "hybrid"):
+        passages = await desk.library.searcher.search(
+            now.collection_id,
+            "lighthouse keeper Marit",
+            limit=10,
+            mode=mode,  # type: ignore[arg-type]
+        )
+        assert ["Jorunn" in passage.chunk.text for passage in passages] == [True]
+    assert not await desk.resources.files.exists(before.text_key)
+    assert not await desk.resources.files.exists(before.file_key)
+
+
+async def test_other_metadata_counts_as_a_change(desk: Desk) -> None:
+    with desk.worker():
+        await desk.finished((await desk.add(note("a.md", year=2023)))[0].id)
+        await desk.finished((await desk.add(note("a.md", year=2024)))[0].id)
+    collection = await desk.collection()
+    assert await desk.library.searcher.search(collection.id, "zebra", limit=5, filter={"year": 2023}) == []
+    assert len(await desk.library.searcher.search(collection.id, "zebra", limit=5, filter={"year": 2024})) == 1
+
+
+async def test_what_was_there_stays_searchable_when_its_new_content_cannot_be_read(desk: Desk) -> None:
+    with desk.worker():
+        await desk.finished((await desk.add(note("a.md", "Seals rest on the beach.")))[0].id)
+        job = await desk.finished((await desk.add(NewDocument("a.md", bytes(range(256)) * 8)))[0].id)
+    assert job.state == "failed"
+    row = (await desk.documents())["a.md"]
+    assert (row.state, row.revision, row.indexed_revision) == ("failed", 2, 1)
+    assert await desk.found("seals") == ["a.md"]
+    assert await desk.library.documents.text(SYSTEM, await desk.collection(), row.id) == "Seals rest on the beach."
+
+
+async def test_the_same_content_again_tries_a_failed_document_again(desk: Desk) -> None:
+    noise = NewDocument("noise.bin", bytes(range(256)) * 8)
+    with desk.worker():
+        await desk.finished((await desk.add(noise))[0].id)
+        job = await desk.finished((await desk.add(noise))[0].id)
+    assert job.state == "failed"
+    assert (await desk.documents())["noise.bin"].revision == 2
+
+
+async def test_content_on_its_way_is_read_once_and_ends_both_jobs(desk: Desk) -> None:
+    first, _ = await desk.add(note("a.md"), note("b.md"))
+    second, _ = await desk.add(note("a.md"))
+    with desk.worker():
+        ended = [await desk.finished(first.id), await desk.finished(second.id)]
+    assert [(job.state, job.done, job.total) for job in ended] == [("succeeded", 2, 2), ("succeeded", 1, 1)]
+    assert (await desk.documents())["a.md"].revision == 1
+
+
+async def test_uploads_of_one_name_at_once_leave_one_document(desk: Desk) -> None:
+    with desk.worker():
+        accepted = await asyncio.gather(*(desk.add(note("a.md", f"The number is {number}.")) for number in range(8)))
+        for job, _ in accepted:
+            await desk.finished(job.id)
+        await eventually(lambda: ready(desk, "a.md"))
+    rows = await desk.documents()
+    assert list(rows) == ["a.md"]
+    assert {document.id for _, (document,) in accepted} == {rows["a.md"].id}
+    assert await desk.stored_chunks() == 1
+    text = await desk.library.documents.text(SYSTEM, await desk.collection(), rows["a.md"].id)
+    _, content = await desk.library.documents.original(SYSTEM, await desk.collection(), rows["a.md"].id)
+    assert text == content.decode()
+
+
+async def test_a_deleted_document_is_gone_and_its_name_is_free(desk: Desk) -> None:
+    with desk.worker():
+        await desk.finished((await desk.add(note("a.md"), note("b.md")))[0].id)
+        row = (await desk.documents())["a.md"]
+        await desk.library.documents.delete(SYSTEM, await desk.collection(), row.id)
+        with pytest.raises(NotFound):
+            await desk.library.documents.get(SYSTEM, await desk.collection(), row.id)
+        assert await desk.found("zebra") == ["b.md"]
+        assert await desk.stored_chunks(row) == 0
+        assert not await desk.resources.files.exists(row.file_key)
+        assert not await desk.resources.files.exists(row.text_key)
+        _, (again,) = await desk.add(note("a.md"))
+    assert again.id != row.id
+
+
+async def test_deleting_what_waits_ends_its_job(desk: Desk) -> None:
+    job, (document,) = await desk.add(note("a.md"))
+    await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
+    assert (await desk.job(job.id)).state == "succeeded"
+    with desk.worker():
+        await eventually(lambda: nothing_waits(desk))
+    assert await desk.documents() == {}
+
+
+async def test_deleting_what_is_worked_on_leaves_nothing_behind(desk: Desk) -> None:
+    _, (document,) = await desk.add(note("a.md"))
+    work = asyncio.create_task(ingest_document(desk.context, document.id, 1))
+    await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
+    collection_id = document.collection_id
+    await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
+    await work
+    assert desk.resources.store.count(collection_id) == 0
+    async with desk.database.session() as session:
+        from core.tables import Document
+
+        assert await session.get(Document, document.id) is None
+
+
+async def test_a_collection_goes_with_all_that_it_holds(desk: Desk) -> None:
+    with desk.worker():
+        job = await desk.finished((await desk.add(note("a.md"), note("b.md")))[0].id)
+        waiting, _ = await desk.add(note("c.md"))
+        collection, rows = await desk.collection(), await desk.documents()
+        await desk.library.collections.delete(SYSTEM, "papers")
+        await desk.finished(waiting.id)
+        await eventually(lambda: all_purged(desk, collection.id))
+    assert job.state == "succeeded"
+    with pytest.raises(NotFound):
+        await desk.library.collections.get(SYSTEM, "papers")
+    assert desk.resources.store.count(collection.id) == 0
+    assert not await desk.resources.files.exists(rows["a.md"].file_key)
+    assert (await desk.collection()).id != collection.id
+
+
+async def test_a_cancelled_job_leaves_what_is_ready_and_fails_what_is_not(desk: Desk) -> None:
+    with desk.worker():
+        await desk.finished((await desk.add(note("a.md")))[0].id)
+    job, _ = await desk.add(note("a.md", "New words."), note("b.md"))
+    cancelled = await desk.library.documents.cancel(SYSTEM, job)
+    assert cancelled.state == "cancelled"
+    with pytest.raises(Conflict, match="ended already"):
+        await desk.library.documents.cancel(SYSTEM, job)
+    with desk.worker():
+        await eventually(lambda: nothing_waits(desk))
+    rows = await desk.documents()
+    assert {name: (row.state, row.error_code) for name, row in rows.items()} == {
+        "a.md": ("failed", "cancelled"),
+        "b.md": ("failed", "cancelled"),
+    }
+    assert await desk.found("zebra") == ["a.md"]
+    assert (await desk.job(job.id)).state == "cancelled"
+
+
+async def test_cancelling_ends_the_work_on_a_document(desk: Desk) -> None:
+    job, (document,) = await desk.add(note("a.md", "A long story about seals. " * 2_000))
+    work = asyncio.create_task(ingest_document(desk.context, document.id, 1))
+    await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
+    await desk.library.documents.cancel(SYSTEM, job)
+    await work
+    row = (await desk.documents())["a.md"]
+    assert (row.state, row.error_code, row.lease) == ("failed", "cancelled", None)
+    assert desk.resources.store.count(row.collection_id) == 0
+
+
+async def test_a_message_that_comes_twice_does_its_work_once(desk: Desk) -> None:
+    _, (document,) = await desk.add(note("a.md"))
+    await asyncio.gather(*(ingest_document(desk.context, document.id, 1) for _ in range(4)))
+    await ingest_document(desk.context, document.id, 1)
+    row = (await desk.documents())["a.md"]
+    assert (row.state, row.attempts) == ("ready", 1)
+    assert await desk.stored_chunks() == 1
+
+
+async def test_work_that_the_broker_lost_is_found_in_the_database(desk: Desk) -> None:
+    job, _ = await desk.add(*(note(f"{number}.md") for number in range(5)))
+    with Redis.from_url(desk.redis_url) as client:
+        client.flushall()
+    with desk.worker():
+        assert (await desk.finished(job.id)).state == "succeeded"
+    assert await desk.stored_chunks() == 5
+
+
+async def test_documents_are_accepted_while_the_broker_is_away(desk: Desk) -> None:
+    nowhere = Queue("unix:///nowhere/valkey.sock")
+    library = Library.build(desk.settings, desk.database, desk.resources, nowhere)
+    job, _ = await library.documents.add(SYSTEM, await desk.collection(), [note("a.md")])
+    assert job.state == "queued"
+    with desk.worker():
+        assert (await desk.finished(job.id)).state == "succeeded"
+
+
+async def test_a_document_that_ends_its_worker_each_time_is_parked(desk: Desk) -> None:
+    job, (document,) = await desk.add(note("a.md"))
+    leases = desk.library.documents.leases
+    for attempt in range(1, desk.settings.jobs.max_attempts + 1):
+        lease = await leases.take(document.id, 1)  # the worker dies: nothing more is heard of the lease
+        assert lease is not None
+        assert (lease.document.attempts, lease.spent) == (attempt, False)
+        await leases.expire(all_of_them=True)
+    with desk.worker():
+        job = await desk.finished(job.id)
+    assert (job.state, [error["code"] for error in job.errors]) == ("failed", ["interrupted"])
+
+
+async def test_a_worker_that_stops_gives_its_work_back_uncounted(desk: Desk) -> None:
+    job, _ = await desk.add(note("a.md", "A long story about seals. " * 2_000))
+    with desk.worker() as worker:
+        await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
+        await asyncio.to_thread(worker.stop, 0.5)
+    row = (await desk.documents())["a.md"]
+    assert (row.state, row.attempts, row.lease) == ("queued", 0, None)
+    assert (await desk.job(job.id)).state == "running"
+
+
+class TestShortLeases:
+    @pytest.fixture
+    def job_settings(self) -> dict[str, Any]:
+        return {"lease_s": 2}
+
+    async def test_a_lease_is_kept_alive_during_the_work(self, desk: Desk) -> None:
+        _, (document,) = await desk.add(note("a.md"))
+        lease = await desk.library.documents.leases.take(document.id, 1)
+        assert lease is not None
+        ends: set[datetime | None] = set()
+
+        async def renewed_twice() -> bool:
+            ends.add((await desk.documents())["a.md"].leased_until)
+            return len(ends) > 2
+
+        async with kept_alive(desk.context, lease):
+            await eventually(renewed_twice)
+
+    async def test_work_that_is_of_no_use_any_more_is_ended(self, desk: Desk) -> None:
+        _, (document,) = await desk.add(note("a.md"))
+        lease = await desk.library.documents.leases.take(document.id, 1)
+        assert lease is not None
+        with pytest.raises(LeaseLost):
+            async with kept_alive(desk.context, lease):
+                await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
+                await asyncio.sleep(60)
+
+    async def test_work_of_a_dead_worker_is_taken_over_when_its_lease_is_over(self, desk: Desk) -> None:
+        job, (document,) = await desk.add(note("a.md"))
+        leases = desk.library.documents.leases
+        dead = await leases.take(document.id, 1)
+        assert dead is not None
+        assert await leases.take(document.id, 1) is None
+        successor = await eventually(lambda: leases.take(document.id, 1))
+        assert successor.document.attempts == 2
+        assert not await leases.renew(dead)
+        assert not await leases.fail(dead, "late", "too late")
+        assert await leases.release(dead) is None
+        assert await leases.renew(successor)
+        assert (await desk.job(job.id)).state == "running"
+
+    async def test_new_content_ends_the_work_on_the_old(self, desk: Desk) -> None:
+        _, (document,) = await desk.add(note("a.md", "A long story about seals. " * 2_000))
+        work = asyncio.create_task(ingest_document(desk.context, document.id, 1))
+        await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
+        job, _ = await desk.add(note("a.md", "Short."))
+        await work
+        with desk.worker():
+            await desk.finished(job.id)
+        row = (await desk.documents())["a.md"]
+        assert (row.state, row.indexed_revision, row.chunks) == ("ready", 2, 1)
+        assert await desk.stored_chunks() == 1
+
+
+async def ready(desk: Desk, name: str, revision: int | None = None) -> bool:
+    row = (await desk.documents()).get(name)
+    return row is not None and row.state == DocumentState.READY and row.lease is None and revision in (None, row.revision)
+
+
+async def in_state(desk: Desk, name: str, state: DocumentState) -> bool:
+    return (await desk.documents())[name].state == state
+
+
+async def nothing_waits(desk: Desk) -> bool:
+    return await desk.messages() == 0
+
+
+async def all_purged(desk: Desk, collection_id: str) -> bool:
+    return collection_id not in await desk.library.collections.deleted()
