@@ -2,7 +2,6 @@
 
 from importlib import import_module
 
-import structlog
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
@@ -16,8 +15,6 @@ from server.pages import STATIC
 from server.routes import ROUTERS
 from server.state import State
 
-log = structlog.get_logger()
-
 
 def create_app(state: State) -> FastAPI:
     """Build the application around a running state. Blocking: LangServe makes many models; run it in a thread."""
@@ -25,14 +22,8 @@ def create_app(state: State) -> FastAPI:
     app.state.platform = state
     error_responses.install(app)
     for name in ROUTERS:
-        try:
-            app.include_router(import_module(f"server.routes.{name}").router)
-        except (ImportError, SyntaxError, AttributeError, TypeError) as error:  # until every part is there
-            log.error("part.missing", error=str(error))
-    try:
-        _serve_chains(app, state)
-    except (ImportError, SyntaxError, AttributeError, TypeError) as error:  # until every part is there
-        log.error("part.missing", error=str(error))
+        app.include_router(import_module(f"server.routes.{name}").router)
+    _serve_chains(app, state)
     describe_api(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # the last one added is the first one passed
@@ -49,11 +40,5 @@ def _serve_chains(app: FastAPI, state: State) -> None:
     from server.langserve_routes import register
 
     deps = ChainDeps(settings=state.settings, models=state.models, library=state.library, conversations=state.conversations)
-    built = {}
-    for name in CHAINS:
-        try:
-            spec = CHAINS.load(name)
-            built[name] = (spec, spec.build(deps))
-        except (ImportError, SyntaxError, AttributeError, TypeError) as error:  # until every part is there
-            log.error("part.missing", error=str(error))
-    register(app, built)
+    specs = {name: CHAINS.load(name) for name in CHAINS}
+    register(app, {name: (spec, spec.build(deps)) for name, spec in specs.items()})

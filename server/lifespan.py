@@ -1,10 +1,13 @@
-"""Start and end of the platform: everything that lives as long as the process, opened in order and closed in reverse."""
+"""Start and end of the platform: everything that lives as long as the process, opened in order and closed in reverse.
+
+What is heavy is imported where it is used, in threads: this module is loaded while the first requests for health are answered.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -19,6 +22,10 @@ from server.access.sessions import BrowserSessions
 from server.readiness import Readiness
 from server.state import State
 
+if TYPE_CHECKING:
+    from providers.models import Models
+    from retrievers.library import Resources
+
 log = structlog.get_logger()
 
 #: Seconds that running jobs get to finish at the end; what is cut off is taken up again at the next start.
@@ -27,7 +34,9 @@ JOB_GRACE_S = 5.0
 
 @asynccontextmanager
 async def running(settings: Settings, readiness: Readiness | None = None, greet: Greet | None = None) -> AsyncIterator[State]:
-    """Start everything, give the state, stop everything. Models go on loading in the background.
+    """Start everything, give the state, stop everything. Models and handbook go on loading in the background.
+
+    `greet` is told the administrator's key and sign-in link at the first start.
 
     Raises:
         Conflict: `store_not_shareable`, another process has the data directory.
@@ -44,49 +53,51 @@ async def running(settings: Settings, readiness: Readiness | None = None, greet:
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
             stack.callback(queue.close)
+        models = await asyncio.to_thread(_models, settings)
+        stack.push_async_callback(models.close)
+        # the chat model loads in a process of its own, while this one imports the stores
+        _in_background(stack, _warm(settings, models, readiness))
         with readiness.starting("store"):
-            models, resources = await asyncio.to_thread(_tolerant, _open_stores, (None, None), settings)
-            if models is not None:
-                stack.push_async_callback(models.close)
-                stack.push_async_callback(asyncio.to_thread, resources.close)
-        state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, models, resources)
+            resources = await asyncio.to_thread(_open_stores, settings, models)
+            stack.push_async_callback(asyncio.to_thread, resources.close)
+        state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, resources)
         if settings.jobs.embedded_worker:
-            try:
-                await _start_worker(settings, redis_url, resources, stack)
-            except (ImportError, SyntaxError, AttributeError, TypeError) as error:
-                log.error("part.missing", error=str(error))
-        _in_background(stack, _warm(settings, state))
+            await _start_worker(settings, redis_url, resources, stack)
         if settings.handbook:
             _in_background(stack, _keep_handbook(state))
         yield state
+
+
+def unstarted(settings: Settings) -> State:
+    """A state whose parts are built but not started: enough to describe the application, not to serve."""
+    from retrievers.library import Resources
+
+    missing: Any = None
+    database, hasher = Database(settings), Hasher(b"")
+    access = Access(Keys(database, hasher), BrowserSessions(database, hasher, timedelta()))
+    redis_url = settings.redis_url or "redis://127.0.0.1:1"
+    resources = Resources(store=missing, lexical=missing, files=missing, models=_models(settings))
+    return _assemble(settings, Readiness(), database, redis_url, Queue(redis_url), access, resources)
 
 
 async def _embedded_broker(settings: Settings, stack: AsyncExitStack) -> str:
     from core.valkey import EmbeddedValkey
 
     valkey = EmbeddedValkey(settings)
-    url = await asyncio.to_thread(valkey.start)
     stack.push_async_callback(asyncio.to_thread, valkey.close)
-    return url
+    return await asyncio.to_thread(valkey.start)
 
 
-def unstarted(settings: Settings) -> State:
-    """A state whose parts are built but not started: enough to describe the application, not to serve."""
+def _models(settings: Settings) -> "Models":
     from providers.models import Models
 
-    database, redis_url = Database(settings), settings.redis_url or "redis://127.0.0.1:1"
-    access = Access(Keys(database, hasher := Hasher(b"")), BrowserSessions(database, hasher, timedelta()))
-    queue, models = Queue(redis_url), Models(settings)
-    return _assemble(settings, Readiness(), database, redis_url, queue, access, models, None)
+    return Models(settings)
 
 
-def _open_stores(settings: Settings) -> tuple[Any, Any]:
-    """Models and stores. Imports most of what is heavy, so it runs in a thread."""
-    from providers.models import Models
+def _open_stores(settings: Settings, models: "Models") -> "Resources":
     from retrievers.library import open_resources
 
-    models = Models(settings)
-    return models, open_resources(settings, models)
+    return open_resources(settings, models)
 
 
 def _assemble(
@@ -96,18 +107,10 @@ def _assemble(
     redis_url: str,
     queue: Queue,
     access: Access,
-    models: Any,
-    resources: Any,
+    resources: "Resources",
 ) -> State:
-    def conversations_() -> Any:
-        from chains.conversations import Conversations
-
-        return Conversations(database)
-
-    def library_() -> Any:
-        from retrievers.library import Library
-
-        return Library.build(settings, database, resources, queue)
+    from chains.conversations import Conversations
+    from retrievers.library import Library
 
     return State(
         settings=settings,
@@ -116,13 +119,13 @@ def _assemble(
         redis_url=redis_url,
         queue=queue,
         access=access,
-        models=models,
-        library=_tolerant(library_, None),
-        conversations=_tolerant(conversations_, None),
+        models=resources.models,
+        library=Library.build(settings, database, resources, queue),
+        conversations=Conversations(database),
     )
 
 
-async def _start_worker(settings: Settings, redis_url: str, resources: Any, stack: AsyncExitStack) -> None:
+async def _start_worker(settings: Settings, redis_url: str, resources: "Resources", stack: AsyncExitStack) -> None:
     from jobs.worker import EmbeddedWorker
 
     worker = EmbeddedWorker(settings, redis_url, resources)
@@ -130,41 +133,32 @@ async def _start_worker(settings: Settings, redis_url: str, resources: Any, stac
     stack.push_async_callback(asyncio.to_thread, worker.stop, JOB_GRACE_S)
 
 
-async def _warm(settings: Settings, state: State) -> None:
-    """Load the local models. One that cannot be loaded does not keep the others from serving: its state tells why."""
+async def _warm(settings: Settings, models: "Models", readiness: Readiness) -> None:
+    """Load the local models. One that cannot be loaded does not keep the rest from serving: its state tells why."""
     try:
         if settings.local.warm:
-            await state.models.warm()
+            await models.warm()
     except Exception:  # the boundary of a background task
         log.exception("models.not_warm")
     finally:
-        state.readiness.done("models")
-        log.info("platform.ready")
+        readiness.done("models")
 
 
 async def _keep_handbook(state: State) -> None:
-    try:
-        from jobs.handbook import keep_handbook
+    from jobs.handbook import keep_handbook
 
+    try:
         await keep_handbook(state.library)
     except Exception:  # the boundary of a background task
         log.exception("handbook.not_kept")
 
 
-def _in_background(stack: AsyncExitStack, work: Any) -> None:
+def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine until it ends or the platform does."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work)
 
     async def end() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(end)
-
-
-def _tolerant(build: Any, missing: Any, *args: Any) -> Any:  # until every part is there
-    try:
-        return build(*args)
-    except (ImportError, SyntaxError, AttributeError, TypeError) as error:
-        log.error("part.missing", error=str(error))
-        return missing
