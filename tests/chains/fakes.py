@@ -3,6 +3,7 @@
 # ruff: noqa: A002 - `input` is what the Runnable interface calls it
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
@@ -31,7 +32,7 @@ class ScriptedChat(BaseChatModel):
 
     def __init__(self, *answers: str, **kwargs: Any) -> None:
         super().__init__(answers=list(answers), **kwargs)
-        self.waiting, self.cancelled = asyncio.Event(), asyncio.Event()
+        self.waiting, self.cancelled = threading.Event(), threading.Event()
 
     @property
     def _llm_type(self) -> str:
