@@ -3,33 +3,17 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 from langchain_core.embeddings import Embeddings
 
 from core.settings import Timeouts
-from providers.openai_transport import DirectChatOpenAI, Wire
 from providers.per_loop import PerLoop
 
-
-class CompatibleChatOpenAI(DirectChatOpenAI):
-    """For servers other than OpenAI's, which know `max_tokens` and may not know its successor `max_completion_tokens`."""
-
-    @property
-    def _default_params(self) -> dict[str, Any]:
-        parameters = super()._default_params
-        return _with_max_tokens(parameters)
-
-    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        return _with_max_tokens(super()._get_request_payload(input_, stop=stop, **kwargs))
-
-
-def _with_max_tokens(payload: dict[str, Any]) -> dict[str, Any]:
-    if "max_completion_tokens" in payload:
-        payload["max_tokens"] = payload.pop("max_completion_tokens")
-    return payload
+if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
+    from providers.openai_transport import DirectChatOpenAI, Wire
 
 
 @dataclass(frozen=True)
@@ -43,11 +27,13 @@ class Endpoint:
     api_key: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     compatible: bool = True
-    _wires: PerLoop[Wire] = field(default_factory=lambda: PerLoop(Wire.close), repr=False, compare=False)
+    _wires: "PerLoop[Wire]" = field(default_factory=lambda: PerLoop(_close), repr=False, compare=False)
     _models: PerLoop[Any] = field(default_factory=PerLoop, repr=False, compare=False)
 
-    def wire(self, timeouts: Timeouts) -> Wire:
+    def wire(self, timeouts: Timeouts) -> "Wire":
         """The connection pool of the running loop."""
+        from providers.openai_transport import Wire
+
         return self._wires.get(
             (timeouts.connect, timeouts.total),
             lambda: Wire(
@@ -58,8 +44,9 @@ class Endpoint:
             ),
         )
 
-    def chat(self, model: str, timeouts: Timeouts) -> DirectChatOpenAI:
+    def chat(self, model: str, timeouts: Timeouts) -> "DirectChatOpenAI":
         """A chat model that streams its usage and does not retry."""
+        from providers.openai_transport import CompatibleChatOpenAI, DirectChatOpenAI
 
         def make() -> DirectChatOpenAI:
             cls = CompatibleChatOpenAI if self.compatible else DirectChatOpenAI
@@ -120,3 +107,7 @@ class Endpoint:
 
     async def close(self) -> None:
         await self._wires.close()
+
+
+async def _close(wire: "Wire") -> None:
+    await wire.close()

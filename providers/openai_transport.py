@@ -177,6 +177,16 @@ class DirectChatOpenAI(ChatOpenAI):
         return error
 
 
+class CompatibleChatOpenAI(DirectChatOpenAI):
+    """For servers other than OpenAI's, which know `max_tokens` and may not know its successor `max_completion_tokens`."""
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if "max_completion_tokens" in payload:
+            payload["max_tokens"] = payload.pop("max_completion_tokens")
+        return payload
+
+
 def _without_schema(parameters: dict[str, Any]) -> dict[str, Any]:
     """Without a response format that is plain JSON: there is no class for the SDK to parse a stream into."""
     if isinstance(parameters.get("response_format"), dict):
