@@ -1,5 +1,6 @@
 """A platform of one's own: the real server in a process of its own, for end-to-end tests, measurements and pictures."""
 
+import ctypes
 import os
 import re
 import secrets
@@ -38,6 +39,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _end_with_parent() -> None:
+    """In the new process: ask the kernel for SIGTERM when who started it is gone, however it went."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
 class Running:
     """A server on a free port with its data in `directory`. After `stop()` or `kill()`, `start()` takes the data up again."""
 
@@ -73,6 +80,7 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )
         if ready:
             self.wait_for("/api/v1/health/ready")

@@ -18,7 +18,7 @@ BACKENDS = ("sqlite", "postgresql")
 @pytest.fixture(scope="session", params=BACKENDS)
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A ready platform that the whole session shares: tests make collections and sessions of their own."""
-    settings = {}
+    settings = {"GENAI_LOCAL__THREADS": "1"}  # two that spin for each other fall far behind on a busy machine
     if request.param == "postgresql":
         server = request.getfixturevalue("postgresql")
         server.psql("CREATE DATABASE e2e;")
