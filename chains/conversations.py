@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, TypeAdapter
 from sqlalchemy import delete, func
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -71,11 +72,7 @@ class Conversations:
     async def append(self, principal: Principal, session_id: str, messages: Sequence[Any], *, capability: str = "chat") -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages."""
         async with self._database.transaction() as session:
-            conversation = await _find(session, principal, session_id, lock=True)
-            if conversation is None:
-                conversation = Conversation(tenant=principal.tenant, owner=principal.id, name=session_id, capability=capability)
-                session.add(conversation)
-                await session.flush()
+            conversation = await _find_or_make(session, principal, session_id, capability)
             conversation.updated_at = utc_now()
             counted = await session.exec(
                 select(func.max(ConversationMessage.position)).where(ConversationMessage.conversation_id == conversation.id)
@@ -155,6 +152,23 @@ async def _find(session: AsyncSession, principal: Principal, session_id: str, *,
         Conversation.tenant == principal.tenant, Conversation.owner == principal.id, Conversation.name == session_id
     )
     return (await session.exec(query.with_for_update() if lock else query)).one_or_none()
+
+
+async def _find_or_make(session: AsyncSession, principal: Principal, session_id: str, capability: str) -> Conversation:
+    """The session's row, locked until the transaction ends; of several calls that find none at once, one makes it."""
+    found = await _find(session, principal, session_id, lock=True)
+    if found is not None:
+        return found
+    made = Conversation(tenant=principal.tenant, owner=principal.id, name=session_id, capability=capability)
+    try:
+        async with session.begin_nested():
+            session.add(made)
+    except IntegrityError:
+        found = await _find(session, principal, session_id, lock=True)
+        if found is None:
+            raise
+        return found
+    return made
 
 
 def _info(row: Conversation) -> SessionInfo:

@@ -1,0 +1,114 @@
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from chains.conversations import Conversations, trimmed
+from chains.messages import Assistant, System, Tool, User
+from core.database import Database
+from core.errors import InvalidRequest, NotFound
+from core.principals import SYSTEM
+
+ANN = replace(SYSTEM, id="key_ann")
+BOB = replace(SYSTEM, id="key_bob")
+ELSEWHERE = replace(ANN, tenant="other")
+
+
+async def test_messages_come_back_as_they_were_said(database: Database) -> None:
+    kept = Conversations(database)
+    said = [System(content="s"), User(content="ü🙂"), Assistant(content="b"), Tool(content="r", tool_call_id="1")]
+    await kept.append(ANN, "s1", said[:2])
+    await kept.append(ANN, "s1", said[2:])
+    assert await kept.history(ANN, "s1") == said
+
+
+@pytest.mark.parametrize("other", [BOB, ELSEWHERE])
+async def test_a_session_is_its_owners_alone(database: Database, other: object) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s1", [User(content="secret")])
+    assert await kept.history(other, "s1") == []  # type: ignore[arg-type]
+    assert await kept.page(other) == ([], None)  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        await kept.read(other, "s1")  # type: ignore[arg-type]
+    with pytest.raises(NotFound):
+        await kept.delete(other, "s1")  # type: ignore[arg-type]
+    await kept.append(other, "s1", [User(content="mine")])  # type: ignore[arg-type]
+    assert await kept.history(ANN, "s1") == [User(content="secret")]
+
+
+async def test_turns_that_are_added_at_once_stay_together(database: Database) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s1", [System(content="s")])
+    turns = [[User(content=f"q{number}"), Assistant(content=f"a{number}")] for number in range(8)]
+    await asyncio.gather(*(kept.append(ANN, "s1", turn) for turn in turns))
+    history = await kept.history(ANN, "s1")
+    pairs = list(zip(history[1::2], history[2::2], strict=True))
+    assert sorted(question.content for question, _ in pairs) == [f"q{number}" for number in range(8)]
+    assert all(question.content[1:] == answer.content[1:] for question, answer in pairs)
+
+
+async def test_two_first_messages_at_once_make_one_session(database: Database) -> None:
+    kept = Conversations(database)
+    await asyncio.gather(*(kept.append(ANN, "s1", [User(content=str(number))]) for number in range(5)))
+    assert len(await kept.history(ANN, "s1")) == 5
+
+
+async def test_sessions_and_messages_page_without_gaps(database: Database) -> None:
+    kept = Conversations(database)
+    for number in range(5):
+        await kept.append(ANN, f"s{number}", [User(content=str(index)) for index in range(3)])
+    seen, position = await kept.page(ANN, limit=2)
+    while position is not None:
+        more, position = await kept.page(ANN, limit=2, after=position)
+        seen += more
+    assert [session.session_id for session in seen] == ["s4", "s3", "s2", "s1", "s0"]
+    _, first, after = await kept.read(ANN, "s0", limit=2)
+    _, second, end = await kept.read(ANN, "s0", limit=2, after=after)
+    assert [message.position for message in first + second] == [0, 1, 2]
+    assert end is None
+
+
+@pytest.mark.parametrize("cursor", ["x", "2020-01-01|a", "9" * 30])
+async def test_a_strange_cursor_is_refused(database: Database, cursor: str) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s1", [User(content="x")])
+    with pytest.raises(InvalidRequest):
+        await kept.page(ANN, after=cursor)
+    with pytest.raises(InvalidRequest):
+        await kept.read(ANN, "s1", after=cursor)
+
+
+async def test_a_deleted_session_is_gone(database: Database) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s1", [User(content="x")])
+    await kept.delete(ANN, "s1")
+    assert await kept.history(ANN, "s1") == []
+    with pytest.raises(NotFound):
+        await kept.delete(ANN, "s1")
+
+
+async def test_a_long_history_gives_its_newest_messages_and_what_the_system_said(database: Database) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s1", [System(content="s"), *(User(content=str(number)) for number in range(20))])
+    assert [message.content for message in await kept.history(ANN, "s1", newest=3)] == ["s", "17", "18", "19"]
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def test_a_history_is_trimmed_to_its_newest_turns_and_keeps_the_system_message() -> None:
+    turns = [message for number in range(10) for message in (User(content=f"q {number}"), Assistant(content=f"a {number}"))]
+    kept = trimmed([System(content="be kind"), *turns], budget_tokens=26, count=words)
+    assert [message.content for message in kept] == ["be kind", "q 8", "a 8", "q 9", "a 9"]
+
+
+def test_no_tool_result_is_kept_without_its_call() -> None:
+    messages = [
+        User(content="one two three four five six"),
+        Assistant(content="calls"),
+        Tool(content="result", tool_call_id="1"),
+        Assistant(content="says"),
+        User(content="next"),
+    ]
+    assert trimmed(messages, budget_tokens=21, count=words) == [User(content="next")]

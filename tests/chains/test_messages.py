@@ -1,0 +1,98 @@
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.prompts import ChatPromptTemplate
+from pydantic import TypeAdapter, ValidationError
+
+from chains.messages import Messages, to_langchain
+
+PARSER: TypeAdapter[Any] = TypeAdapter(Messages)
+
+
+def parsed(*messages: Any) -> list[Any]:
+    return to_langchain(PARSER.validate_python(list(messages)))
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ({"role": "system", "content": "x"}, SystemMessage),
+        ({"role": "developer", "content": "x"}, SystemMessage),
+        ({"role": "user", "content": "x"}, HumanMessage),
+        ({"role": "human", "content": "x"}, HumanMessage),
+        ({"role": "assistant", "content": "x"}, AIMessage),
+        ({"role": "tool", "content": "x", "tool_call_id": "1"}, ToolMessage),
+        ({"type": "system", "content": "x"}, SystemMessage),
+        ({"type": "human", "content": "x", "additional_kwargs": {}, "example": False}, HumanMessage),
+        ({"type": "ai", "content": "x"}, AIMessage),
+        ({"type": "AIMessageChunk", "content": "x"}, AIMessage),
+        ({"type": "tool", "content": "x", "tool_call_id": "1", "status": "success"}, ToolMessage),
+    ],
+)
+def test_a_message_is_who_it_says_it_is(said: dict[str, Any], kind: type) -> None:
+    [message] = parsed(said)
+    assert type(message) is kind
+    assert message.content == "x"
+
+
+def test_langchains_own_messages_come_through_unchanged() -> None:
+    messages = [
+        SystemMessage("s"),
+        HumanMessage("h"),
+        AIMessage("", tool_calls=[{"name": "f", "args": {"a": 1}, "id": "1"}]),
+        ToolMessage("r", tool_call_id="1"),
+        AIMessageChunk(content="c"),
+    ]
+    assert [type(message) for message in parsed(*messages)] == [SystemMessage, HumanMessage, AIMessage, ToolMessage, AIMessage]
+    assert parsed(*messages)[2].tool_calls == messages[2].tool_calls  # type: ignore[attr-defined]
+
+
+def test_a_prompt_templates_value_is_a_list_of_messages() -> None:
+    value = ChatPromptTemplate.from_messages([("system", "s"), ("human", "{q}")]).invoke({"q": "h"})
+    assert [message.content for message in to_langchain(PARSER.validate_python(value))] == ["s", "h"]
+
+
+def test_tool_calls_are_taken_in_openais_shape() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    [message] = parsed({"role": "assistant", "content": None, "tool_calls": [call]})
+    assert message.tool_calls == [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}]
+
+
+def test_images_stand_beside_text() -> None:
+    url = "data:image/png;base64,aGk="
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": url}}]
+    [message] = parsed({"role": "user", "content": parts})
+    assert message.content[1]["image_url"]["url"] == url
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "hi",
+        5,
+        None,
+        ["human", "hi"],
+        {},
+        {"content": "x"},
+        {"role": "wizard", "content": "x"},
+        {"role": ["user"], "content": "x"},
+        {"role": "user"},
+        {"role": "user", "content": None},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": []},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]},
+        {"role": "tool", "content": "x"},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]},
+        {"lc": 1, "type": "constructor", "id": ["langchain", "schema"], "kwargs": {}},
+    ],
+)
+def test_anything_else_is_no_message(wrong: Any) -> None:
+    with pytest.raises(ValidationError):
+        PARSER.validate_python([wrong])
+
+
+def test_no_message_is_not_a_conversation() -> None:
+    with pytest.raises(ValidationError):
+        PARSER.validate_python([])

@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from chains.chat import ChatRequest
+from chains.parameters import bind
+from tests.chains.fakes import ScriptedChat
+
+SAID = {"messages": [{"role": "user", "content": "x"}]}
+TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": "0.5"},
+        {"temperature": -1},
+        {"temperature": 2.1},
+        {"temperature": float("nan")},
+        {"max_tokens": 0},
+        {"max_tokens": True},
+        {"max_tokens": 1.5},
+        {"seed": 2**63},
+        {"seed": -1},
+        {"stop": []},
+        {"stop": ["x"] * 17},
+        {"stop": ""},
+        {"model": 5},
+        {"tools": []},
+        {"tools": [TOOL, TOOL]},
+        {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+        {"tools": [{"type": "web_search"}]},
+        {"tool_choice": "sometimes"},
+        {"response_format": {"type": "yaml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"session_id": "../x"},
+        {"base_url": "http://example.test"},
+        {"temprature": 1},
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ChatRequest.model_validate(SAID | wrong)
+
+
+def test_a_model_gets_what_was_asked_and_no_more() -> None:
+    asked = ChatRequest.model_validate(
+        SAID | {"temperature": 0, "stop": "end", "tools": [TOOL], "tool_choice": "any", "response_format": SCHEMA, "model": "m"}
+    )
+    bound = bind(ScriptedChat(), asked, {"max_tokens": 9, "temperature": 1}).kwargs  # type: ignore[attr-defined]
+    assert bound == {
+        "temperature": 0,
+        "max_tokens": 9,
+        "stop": ["end"],
+        "tools": [TOOL],
+        "tool_choice": "required",
+        "response_format": SCHEMA,
+    }
+
+
+def test_a_model_of_which_nothing_is_asked_stays_as_it_is() -> None:
+    model = ScriptedChat()
+    assert bind(model, ChatRequest.model_validate(SAID | {"response_format": {"type": "text"}})) is model
