@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 
 from core.settings import ProviderSettings, Settings, Timeouts, usual_variable
 from providers.base import ModelFacts, ModelState
+from providers.building import BuiltModels
 from providers.facts import facts_of
 from providers.neutral import NeutralEmbeddings, not_configured
 from providers.tokens import estimate
@@ -40,9 +41,14 @@ class BedrockProvider:
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._clients: dict[tuple[float, float], BaseClient] = {}
+        self._built = BuiltModels(self._chat)
         self._threads = ThreadPoolExecutor(configured.connections, thread_name_prefix=name)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        return self._built.get(model, timeouts)
+
+    def _chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        self.facts(model)  # loads the price tables in this thread rather than on the loop
         from langchain_aws.utils import parse_model_provider
 
         from providers.bedrock_chat import chat_class
@@ -76,10 +82,12 @@ class BedrockProvider:
         return estimate(text)
 
     async def warm(self, model: str) -> None:
-        await asyncio.to_thread(self.chat, model, Timeouts())
+        if "embed" not in model:
+            await asyncio.to_thread(self._built.build, model, Timeouts())
 
     def state(self, model: str) -> ModelState:
-        return ModelState(model, "ready" if self._clients else "idle")
+        identifier, _, base = model.partition("#")
+        return ModelState(base or identifier, "ready" if self._built.has(model) else "idle")
 
     async def probe(self, model: str) -> None:
         """Send an empty request: AWS checks the credentials, the right to the model and its name before it refuses it, free."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import json
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
 
@@ -150,7 +151,14 @@ class BedrockTranslation(NeutralChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        """Left early, the connection is shut, so that its thread is free at once and Bedrock stops."""
+        """Left early, the connection is shut, so that its thread is free at once and Bedrock stops.
+
+        A model that Bedrock cannot stream (some not with tools) gives its whole answer in one chunk.
+        """
+        if self.disable_streaming is True or (self.disable_streaming == "tool_calling" and kwargs.get("tools")):
+            result = await self._agenerate(messages, stop, None, **kwargs)
+            yield _in_one_piece(result)
+            return
         chunks: asyncio.Queue[ChatGenerationChunk | Exception | None] = asyncio.Queue()
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
         call = _Call()
@@ -213,6 +221,22 @@ def remember_connection(http_response: Any, **_: object) -> None:
     """botocore's hook after the headers of an answer: note the connection, so that `leave` can shut it."""
     if (call := _call.get()) is not None:
         call.response = http_response.raw
+
+
+def _in_one_piece(result: ChatResult) -> ChatGenerationChunk:
+    message: Any = result.generations[0].message
+    calls = [
+        {"name": call["name"], "args": json.dumps(call["args"]), "id": call["id"], "index": index, "type": "tool_call_chunk"}
+        for index, call in enumerate(message.tool_calls)
+    ]
+    return ChatGenerationChunk(
+        message=AIMessageChunk(
+            content=message.content,
+            tool_call_chunks=calls,
+            usage_metadata=message.usage_metadata,
+            response_metadata=message.response_metadata,
+        )
+    )
 
 
 def _plain(chunk: ChatGenerationChunk) -> ChatGenerationChunk:

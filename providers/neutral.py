@@ -264,7 +264,7 @@ class NeutralChatModel(BaseChatModel):
 
 
 class NeutralEmbeddings(Embeddings):
-    """A partner package's blocking embeddings with neutral errors; asynchronous calls run on `threads`."""
+    """A partner package's embeddings with neutral errors. Asynchronous calls run on `threads`; None: its own way."""
 
     def __init__(self, inner: Embeddings, translate: Callable[[Exception], Exception], threads: Executor | None = None) -> None:
         self._inner, self._translate, self._threads = inner, translate, threads
@@ -282,10 +282,20 @@ class NeutralEmbeddings(Embeddings):
             raise self._neutral(error) from error
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_documents, texts)
+        if self._threads is not None:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_documents, texts)
+        try:
+            return await self._inner.aembed_documents(texts)
+        except Exception as error:
+            raise self._neutral(error) from error
 
     async def aembed_query(self, text: str) -> list[float]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_query, text)
+        if self._threads is not None:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_query, text)
+        try:
+            return await self._inner.aembed_query(text)
+        except Exception as error:
+            raise self._neutral(error) from error
 
     def _neutral(self, error: Exception) -> Exception:
         return too_long() if isinstance(error, ContextOverflowError) else self._translate(error)

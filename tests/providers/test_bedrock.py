@@ -274,9 +274,7 @@ async def test_a_role_is_assumed_with_the_keys(fake: BedrockFake, monkeypatch: p
     await provider.close()
 
 
-async def test_a_profile_and_awss_own_variables_work(
-    fake: BedrockFake, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+async def test_a_profile_and_awss_own_variables_work(fake: BedrockFake, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "config").write_text("[profile work]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = s\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))

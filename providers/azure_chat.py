@@ -1,0 +1,80 @@
+"""`AzureChatOpenAI` with neutral errors, Azure's content filter told apart, and OpenAI's newer name for the answer's limit."""
+
+from collections.abc import Collection
+from typing import Any
+
+import httpx2
+import openai
+from langchain_core.exceptions import ModelAuthenticationError, ModelConnectionError, ModelTimeoutError
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_openai import AzureChatOpenAI
+
+from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
+
+_FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
+
+
+def translate(error: Exception) -> Exception:
+    """What OpenAI's and Azure's SDKs raise, as a neutral error."""
+    from azure.core.exceptions import ClientAuthenticationError
+
+    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
+        return ModelTimeoutError("Azure OpenAI did not answer in time.")
+    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+        return ModelConnectionError(type(error).__name__)
+    if isinstance(error, ClientAuthenticationError):
+        return ModelAuthenticationError("Entra ID gives no token.")
+    if isinstance(error, openai.APIError):
+        return _translate_answer(error)
+    if isinstance(error, ValueError) and "JSON" in type(error).__name__:
+        return ModelConnectionError("A chunk of the answer cannot be read.")
+    return error
+
+
+def _translate_answer(error: openai.APIError) -> Exception:
+    body: Any = error.body if isinstance(error.body, dict) else {}
+    inner = body.get("innererror") if isinstance(body.get("innererror"), dict) else {}
+    if error.code in _FILTERED or inner.get("code") in _FILTERED:
+        return refused(_categories(inner.get("content_filter_result")) or ["content_filter"])
+    if isinstance(error, openai.APIStatusError):
+        return of_status(error.status_code, f"{error.code}: {error.message}", retry_after(error.response.headers))
+    if error.code == "429" or "rate" in str(error.code):
+        return of_status(429, error.message)
+    return ProviderDown(error.message)  # an error event of a stream
+
+
+def _categories(results: Any) -> list[str]:
+    """The categories that Azure filtered by."""
+    if not isinstance(results, dict):
+        return []
+    return [name for name, result in results.items() if isinstance(result, dict) and result.get("filtered")]
+
+
+class AzureChat(NeutralChatModel, AzureChatOpenAI):
+    """Azure's chat models."""
+
+    def translated(self, error: Exception) -> Exception:
+        return translate(error)
+
+    def ended(self, generation: ChatGeneration) -> str | None:
+        return (generation.generation_info or {}).get("finish_reason")
+
+    def refusals(self) -> Collection[str]:
+        return ("content_filter",)
+
+    def admit(self, messages: list[BaseMessage]) -> None:
+        """Images by address are Azure's to fetch."""
+
+    def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = dict(kwargs)
+        if "max_tokens" in given:
+            given["max_completion_tokens"] = given.pop("max_tokens")
+        return given
+
+    def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
+        answer = response if isinstance(response, dict) else response.model_dump(warnings=False)
+        for choice in answer.get("choices") or ():
+            if choice.get("finish_reason") == "content_filter":
+                raise refused(_categories(choice.get("content_filter_results")) or ["content_filter"])
+        return super()._create_chat_result(response, generation_info)

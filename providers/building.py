@@ -1,0 +1,61 @@
+"""Models that are built once, and never on an event loop: an SDK takes up to 10 s to import, and a client 0.1 s to make."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import httpx2
+from langchain_core.language_models import BaseChatModel
+
+from core.settings import Timeouts
+from providers.lazy_chat import LazyChatModel
+from providers.per_loop import PerLoop
+
+
+class BuiltModels:
+    """Chat models by name and timeouts. `build` may block and import what it needs."""
+
+    def __init__(self, build: Callable[[str, Timeouts], BaseChatModel]) -> None:
+        self._build = build
+        self._built: dict[tuple[str, Timeouts], BaseChatModel] = {}
+        self._lock = threading.Lock()
+
+    def get(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        """The model itself; on an event loop, as long as it is not built, one that stands for it and builds it in a thread."""
+        if (built := self._built.get((model, timeouts))) is not None:
+            return built
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self.build(model, timeouts)
+        return LazyChatModel(find=lambda: asyncio.to_thread(self.build, model, timeouts))
+
+    def build(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        """Build it now, or give the one that is there. Blocking."""
+        with self._lock:
+            if (model, timeouts) not in self._built:
+                self._built[model, timeouts] = self._build(model, timeouts)
+            return self._built[model, timeouts]
+
+    def has(self, model: str) -> bool:
+        """Whether a model of this name is built, with whatever timeouts."""
+        return any(name == model for name, _ in self._built)
+
+
+class LoopTransport(httpx2.AsyncBaseTransport):
+    """Connections of an SDK's asynchronous client, a pool for each event loop, so that all loops share one client."""
+
+    def __init__(self, connections: int) -> None:
+        self._limits = httpx2.Limits(max_connections=connections)
+        self._pools: PerLoop[httpx2.AsyncHTTPTransport] = PerLoop(_close)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        pool = self._pools.get("pool", lambda: httpx2.AsyncHTTPTransport(limits=self._limits))
+        return await pool.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._pools.close()
+
+
+async def _close(pool: httpx2.AsyncHTTPTransport) -> None:
+    await pool.aclose()
