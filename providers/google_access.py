@@ -1,0 +1,97 @@
+"""Access to Google Cloud: credentials, project and address of Vertex AI.
+
+Credentials, first found: `api_key` (an access token, as a gateway in front of Vertex AI takes it), then Google's own chain
+(`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's login, workload identity, the metadata server).
+"""
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+from langchain_core.exceptions import ModelAuthenticationError, ModelConnectionError
+
+from core.settings import ProviderSettings, usual_variable
+from providers.neutral import not_configured
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_DEFAULT_REGION = "us-central1"
+
+
+class GoogleAccess:
+    """Shared by all models of a provider; safe in threads. Nothing is read or asked before it is needed."""
+
+    def __init__(self, configured: ProviderSettings) -> None:
+        self._configured = configured
+        self._lock = threading.Lock()
+        self._found: tuple[Credentials, str | None] | None = None
+
+    @property
+    def region(self) -> str:
+        return self._configured.region or usual_variable("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_REGION") or _DEFAULT_REGION
+
+    @property
+    def endpoint(self) -> str:
+        """The address without a slash at its end; the region `global` has no prefix."""
+        if self._configured.base_url:
+            return self._configured.base_url.rstrip("/")
+        prefix = "" if self.region == "global" else f"{self.region}-"
+        return f"https://{prefix}aiplatform.googleapis.com"
+
+    @property
+    def project(self) -> str:
+        """Raises `Unavailable` where neither the settings nor the credentials name one."""
+        project = self._configured.project or usual_variable("GOOGLE_CLOUD_PROJECT") or self._find()[1]
+        if not project:
+            raise not_configured("Vertex AI has no project: set providers.vertex.project or GOOGLE_CLOUD_PROJECT.")
+        return project
+
+    @property
+    def credentials(self) -> "Credentials":
+        return self._find()[0]
+
+    def token(self) -> str:
+        """A token that is good now, renewed when it is not. Blocking.
+
+        Raises:
+            ModelAuthenticationError: Google gives none.
+            ModelConnectionError: Google cannot be reached.
+        """
+        from google.auth import exceptions
+        from google.auth.transport.requests import Request
+
+        credentials = self.credentials
+        try:
+            with self._lock:
+                if not credentials.valid:
+                    credentials.refresh(Request())  # type: ignore[no-untyped-call] # it has no types
+        except exceptions.TransportError as error:
+            raise ModelConnectionError("Google's token server cannot be reached.") from error
+        except exceptions.GoogleAuthError as error:
+            raise ModelAuthenticationError(f"Google gives no token: {error}") from error
+        return str(credentials.token)
+
+    async def headers(self) -> dict[str, str]:
+        credentials = self._found[0] if self._found else None
+        token = str(credentials.token) if credentials and credentials.valid else await asyncio.to_thread(self.token)
+        return {"authorization": f"Bearer {token}", **self._configured.extra_headers}
+
+    def _find(self) -> "tuple[Credentials, str | None]":
+        with self._lock:
+            self._found = self._found or self._search()
+            return self._found
+
+    def _search(self) -> "tuple[Credentials, str | None]":
+        import google.auth
+        from google.auth.exceptions import DefaultCredentialsError
+        from google.oauth2.credentials import Credentials as Token
+
+        if self._configured.api_key:
+            return Token(self._configured.api_key.get_secret_value()), None  # type: ignore[no-untyped-call] # it has no types
+        try:
+            credentials, project = google.auth.default(scopes=_SCOPES)
+        except DefaultCredentialsError as error:
+            raise not_configured(f"Vertex AI: {error}") from error
+        return credentials, project

@@ -1,0 +1,107 @@
+"""Claude on Vertex AI: `ChatAnthropicVertex` with neutral errors and OpenAI's parameters."""
+
+from collections.abc import Callable, Collection
+from functools import cache
+from typing import Any
+
+from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestError, ModelTimeoutError
+from langchain_core.language_models import BaseChatModel
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from core.errors import UnsupportedFeature
+from providers.neutral import NeutralChatModel, of_status, refused, retry_after
+
+#: An error event of a stream has a type and no status. docs.anthropic.com/en/api/errors, November 2026.
+_STATUS = {
+    "api_error": 500,
+    "authentication_error": 401,
+    "invalid_request_error": 400,
+    "not_found_error": 404,
+    "overloaded_error": 529,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "request_too_large": 413,
+    "timeout_error": 504,
+}
+
+
+def translate(error: Exception) -> Exception:
+    """What Anthropic's SDK raises, as a neutral error."""
+    import anthropic
+    import httpx2
+
+    from providers.vertex_gemini import translate as translate_google
+
+    if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
+        return ModelTimeoutError("Vertex AI did not answer in time.")
+    if isinstance(error, anthropic.APIStatusError):
+        body: Any = error.body if isinstance(error.body, dict) else {}
+        told: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
+        status = _STATUS.get(told.get("type", ""), 500) if error.status_code < 400 else error.status_code
+        return of_status(status, told.get("message") or error.message, retry_after(error.response.headers))
+    if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | anthropic.APIResponseValidationError):
+        return ModelConnectionError(type(error).__name__)
+    if isinstance(error, ValueError) and "JSON" in type(error).__name__:
+        return ModelConnectionError("A chunk of the answer cannot be read.")
+    if isinstance(error, anthropic.AnthropicError):
+        return ModelInvalidRequestError(type(error).__name__)
+    return translate_google(error)
+
+
+class ClaudeTranslation(NeutralChatModel):
+    """Claude's errors, refusals and parameters."""
+
+    def translated(self, error: Exception) -> Exception:
+        return translate(error)
+
+    def ended(self, generation: ChatGeneration) -> str | None:
+        return generation.message.response_metadata.get("stop_reason")
+
+    def refusals(self) -> Collection[str]:
+        return ("refusal",)
+
+    def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = {name: value for name, value in kwargs.items() if name != "seed"}  # Claude has none
+        form = (given.pop("response_format", None) or {}).get("type", "text")
+        if form != "text":
+            raise UnsupportedFeature(f"Claude on Vertex AI has no response format {form!r}.", param="response_format")
+        return self._tools(self._sampled(given))
+
+    def _sampled(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The temperature, in the body itself: anthropic 2 has no parameter for it. Models that refuse one get none."""
+        temperature = given.pop("temperature", None)
+        if temperature is None or (self.profile or {}).get("temperature") is False:
+            return given
+        return given | {"extra_body": {"temperature": temperature}}
+
+    def _tools(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Tools and the choice among them, from OpenAI's form to Anthropic's."""
+        choice = given.get("tool_choice")
+        if isinstance(choice, dict) and "function" in choice:
+            given["tool_choice"] = {"type": "tool", "name": choice["function"]["name"]}
+        elif choice in ("required", "any", True):
+            given["tool_choice"] = {"type": "any"}
+        elif choice in ("auto", "none"):
+            given["tool_choice"] = {"type": choice}
+        elif isinstance(choice, str):
+            given["tool_choice"] = {"type": "tool", "name": choice}
+        if any("function" in tool for tool in given.get("tools") or ()):
+            given["tools"] = self.bind_tools(given["tools"]).kwargs["tools"]  # type: ignore[attr-defined]
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
+        if data.stop_reason == "refusal":
+            raise refused(["refusal"])
+        result: ChatResult = super()._format_output(data, **kwargs)  # type: ignore[misc]
+        return result
+
+
+@cache
+def claude_class() -> Callable[..., BaseChatModel]:
+    """The chat model's class, made when the SDK is first needed."""
+    from langchain_google_vertexai.model_garden import ChatAnthropicVertex
+
+    class ClaudeChat(ClaudeTranslation, ChatAnthropicVertex):
+        """Claude with neutral errors."""
+
+    return ClaudeChat

@@ -1,0 +1,248 @@
+"""`ChatVertexAI` with neutral errors, OpenAI's parameters, and asynchronous calls over REST.
+
+The SDK's asynchronous client speaks gRPC alone, and its synchronous REST client would hold a thread for each answer. So
+asynchronous calls keep the SDK's translation in both directions and are sent by aiohttp. Three private methods are relied on
+(`_prepare_request_gemini`, `_gemini_response_to_chat_result`, `_gemini_chunk_to_generation_chunk`): a test compares every
+field with the SDK's own synchronous path.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import aiohttp
+import orjson
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.exceptions import ModelConnectionError, ModelError, ModelInvalidRequestError, ModelTimeoutError
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableSequence
+from pydantic import ConfigDict, Field
+
+from core.errors import UnsupportedFeature
+from core.settings import Timeouts
+from providers.google_access import GoogleAccess
+from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
+from providers.per_loop import PerLoop
+
+#: ai.google.dev/api/generate-content#FinishReason, November 2026.
+_REFUSALS = frozenset(
+    {
+        "SAFETY",
+        "RECITATION",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "IMAGE_SAFETY",
+        "IMAGE_PROHIBITED_CONTENT",
+        "MODEL_ARMOR",
+    }
+)
+
+
+async def _close(session: aiohttp.ClientSession) -> None:
+    await session.close()
+
+
+@dataclass(slots=True)
+class GeminiWire:
+    """Connections to Vertex AI's REST API, a pool for each event loop."""
+
+    access: GoogleAccess
+    connections: int
+    sessions: PerLoop[aiohttp.ClientSession] = field(default_factory=lambda: PerLoop(_close), repr=False)
+
+    @asynccontextmanager
+    async def post(self, path: str, payload: Mapping[str, Any], timeouts: Timeouts) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send `payload`. Left early, the connection is closed, which cancels the provider's work.
+
+        Raises:
+            ModelError: the neutral error of any answer that is not a success, or of none.
+        """
+        headers = await self.access.headers() | {"content-type": "application/json"}
+        session = self.sessions.get("vertex", self._session)
+        limits = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect)
+        url = f"{self.access.endpoint}/v1beta1/{path}"
+        try:
+            async with session.post(url, data=orjson.dumps(payload), headers=headers, timeout=limits) as response:
+                if response.status >= 400:
+                    raise _error_of(response.status, await response.read(), response.headers)
+                yield response
+        except TimeoutError as error:
+            raise ModelTimeoutError("Vertex AI did not answer in time.") from error
+        except aiohttp.ClientError as error:
+            raise ModelConnectionError(type(error).__name__) from error
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self.connections))
+
+
+def _error_of(status: int, body: bytes, headers: Mapping[str, str]) -> Exception:
+    """The neutral error of an answer in Google's form: `{"error": {"code", "message", "status", "details"}}`."""
+    try:
+        answer = orjson.loads(body)
+        error = answer[0]["error"] if isinstance(answer, list) else answer["error"]
+        details = error.get("details") or []
+        message = f"{error.get('status', '')}: {error.get('message', '')}"
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        details, message = [], f"HTTP {status}"
+    delays = [detail["retryDelay"] for detail in details if isinstance(detail, dict) and "retryDelay" in detail]
+    asked = float(delays[0].removesuffix("s")) if delays else None
+    return of_status(status, message, retry_after(headers) if asked is None else asked)
+
+
+def translate(error: Exception) -> Exception:
+    """What Google's SDKs raise, as a neutral error."""
+    import requests
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError, TransportError
+    from langchain_core.exceptions import ModelAuthenticationError
+
+    if isinstance(error, ModelError):
+        return error
+    if isinstance(error, GoogleAPICallError):
+        response = getattr(error, "response", None)
+        return of_status(int(error.code or 500), error.message or "", retry_after(getattr(response, "headers", None) or {}))
+    if isinstance(error, requests.Timeout):
+        return ModelTimeoutError("Vertex AI did not answer in time.")
+    if isinstance(error, requests.RequestException | TransportError | RetryError) or "Unfinished stream" in str(error):
+        return ModelConnectionError(type(error).__name__)
+    if isinstance(error, GoogleAuthError):
+        return ModelAuthenticationError(str(error))
+    if isinstance(error, ValueError):
+        return ModelInvalidRequestError("The request cannot be put into Gemini's form.")
+    return error
+
+
+class DirectGemini(BaseChatModel):
+    """The asynchronous calls. It stands before `ChatVertexAI` among the bases."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    wire: GeminiWire = Field(exclude=True, repr=False)
+    limits: Timeouts = Field(exclude=True)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        model: Any = self
+        path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
+        async with self.wire.post(f"{path}:generateContent", payload, self.limits) as response:
+            answer = _response(await response.read())
+        result: ChatResult = model._gemini_response_to_chat_result(answer)  # noqa: SLF001
+        return result
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        model: Any = self
+        path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
+        used = None
+        async with self.wire.post(f"{path}:streamGenerateContent?alt=sse", payload, self.limits) as response:
+            async for line in response.content:
+                if line.startswith(b"data:"):
+                    chunk, used = model._gemini_chunk_to_generation_chunk(_response(line[5:]), prev_total_usage=used)  # noqa: SLF001
+                    yield chunk
+
+
+def _request(message: Any) -> tuple[str, dict[str, Any]]:
+    """The model's path and the body of a request."""
+    from google.protobuf.json_format import MessageToDict
+
+    payload: dict[str, Any] = MessageToDict(type(message).pb(message))
+    return payload.pop("model"), payload
+
+
+def _response(body: bytes) -> Any:
+    """One answer or chunk.
+
+    Raises:
+        ModelConnectionError: it cannot be read.
+        ModelError: it is an error event.
+    """
+    from google.cloud.aiplatform_v1beta1.types import GenerateContentResponse
+    from google.protobuf.json_format import ParseDict, ParseError
+
+    try:
+        answer = orjson.loads(body)
+        if "error" in answer:
+            raise _error_of(int(answer["error"].get("code", 500)), body, {})
+        response = GenerateContentResponse()
+        ParseDict(answer, GenerateContentResponse.pb(response), ignore_unknown_fields=True)
+    except (orjson.JSONDecodeError, ParseError, TypeError) as error:
+        raise ModelConnectionError("A chunk of the answer cannot be read.") from error
+    return response
+
+
+class GeminiTranslation(NeutralChatModel):
+    """Gemini's errors, refusals and parameters."""
+
+    def translated(self, error: Exception) -> Exception:
+        return translate(error)
+
+    def ended(self, generation: ChatGeneration) -> str | None:
+        reason = (generation.generation_info or {}).get("finish_reason")
+        return None if reason == "FINISH_REASON_UNSPECIFIED" else reason
+
+    def refusals(self) -> Collection[str]:
+        return _REFUSALS
+
+    def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        given = dict(kwargs)
+        if "max_tokens" in given:
+            given["max_output_tokens"] = given.pop("max_tokens")
+        if given.get("tool_choice") == "required":
+            given["tool_choice"] = "any"
+        form = given.pop("response_format", None) or {"type": "text"}
+        if form["type"] == "json_object":
+            given["response_mime_type"] = "application/json"
+        elif form["type"] == "json_schema":
+            bound = self.with_structured_output(form["json_schema"]["schema"], method="json_mode")
+            sent = bound.first.kwargs if isinstance(bound, RunnableSequence) else {}  # type: ignore[attr-defined]
+            given |= {name: sent[name] for name in ("response_mime_type", "response_schema")}
+        elif form["type"] != "text":
+            raise UnsupportedFeature(f"Gemini has no response format {form['type']!r}.", param="response_format")
+        return given
+
+    def _gemini_response_to_chat_result(self, response: Any) -> ChatResult:
+        _not_blocked(response)
+        if not response.candidates:
+            raise ProviderDown("Vertex AI gave no candidate.")
+        result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
+        return result
+
+    def _gemini_chunk_to_generation_chunk(self, response_chunk: Any, prev_total_usage: Any = None) -> Any:
+        _not_blocked(response_chunk)
+        return super()._gemini_chunk_to_generation_chunk(response_chunk, prev_total_usage)  # type: ignore[misc]
+
+
+def _not_blocked(response: Any) -> None:
+    """Raises `ContentRefused` with Google's category for a blocked prompt: LangChain would make an empty answer of it."""
+    if response.prompt_feedback.block_reason:
+        raise refused([response.prompt_feedback.block_reason.name])
+
+
+@cache
+def gemini_class() -> Callable[..., BaseChatModel]:
+    """The chat model's class, made when the SDK is first needed: its import takes some 10 s."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its successor; it is the requested package
+        from langchain_google_vertexai import ChatVertexAI
+
+        class GeminiChat(GeminiTranslation, DirectGemini, ChatVertexAI):  # type: ignore[misc] # it adds a parameter `stream`
+            """Gemini with neutral errors."""
+
+    return GeminiChat

@@ -1,0 +1,175 @@
+"""A loopback Vertex AI over REST: Gemini's generateContent, streamGenerateContent (as events and as one array), countTokens,
+embeddings by `predict`, Claude's rawPredict and streamRawPredict, and Google's token server."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Reply, Sent, stream
+
+DIMENSIONS = 8
+TOKEN = "fresh-token"
+_ERRORS: dict[Fault, tuple[int, str, str, str]] = {
+    Fault.RATE: (429, "RESOURCE_EXHAUSTED", "rate_limit_error", "Resource exhausted. Please try again later."),
+    Fault.RATE_BARE: (429, "RESOURCE_EXHAUSTED", "rate_limit_error", "Resource exhausted. Please try again later."),
+    Fault.SERVER: (500, "INTERNAL", "api_error", "Internal error encountered."),
+    Fault.UNAVAILABLE: (503, "UNAVAILABLE", "overloaded_error", "The service is currently unavailable."),
+    Fault.CREDENTIAL: (401, "UNAUTHENTICATED", "authentication_error", "Request had invalid authentication credentials."),
+    Fault.FORBIDDEN: (403, "PERMISSION_DENIED", "permission_error", "Permission denied on resource project."),
+    Fault.MISSING: (404, "NOT_FOUND", "not_found_error", "Publisher Model was not found."),
+    Fault.INVALID: (400, "INVALID_ARGUMENT", "invalid_request_error", "Request contains an invalid argument."),
+    Fault.TOO_LONG: (
+        400,
+        "INVALID_ARGUMENT",
+        "invalid_request_error",
+        "The input token count (2000001) exceeds the maximum number of tokens allowed (1048576).",
+    ),
+}
+
+
+class VertexFake(Fake):
+    """Answers at `url`."""
+
+    def is_aside(self, sent: Sent) -> bool:
+        return sent.path == "/token"
+
+    async def respond(self, request: web.Request, sent: Sent, step: Reply | Fault) -> web.StreamResponse:
+        if self.is_aside(sent):
+            return web.json_response({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})
+        action = sent.path.rpartition(":")[2]
+        claude = "/publishers/anthropic/" in sent.path
+        if isinstance(step, Fault) and step in _ERRORS:
+            return _failure(step, claude, as_array=action == "streamGenerateContent" and "alt" not in sent.query)
+        fault = step if isinstance(step, Fault) else None
+        reply = step if isinstance(step, Reply) else Reply()
+        if action == "countTokens" or sent.path.endswith("/count-tokens:rawPredict"):
+            return web.json_response({"totalTokens": 1, "input_tokens": 1})
+        if action in ("predict", "embedContent"):
+            return web.json_response(embedded(sent.body))
+        if claude:
+            return await self._claude(request, action, reply, fault)
+        return await self._gemini(request, sent, action, reply, fault)
+
+    async def _gemini(
+        self, request: web.Request, sent: Sent, action: str, reply: Reply, fault: Fault | None
+    ) -> web.StreamResponse:
+        if fault is Fault.REFUSED:
+            chunks: list[dict[str, Any]] = [
+                {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}
+            ]
+        else:
+            chunks = gemini_chunks(Reply(reply.text, finish="SAFETY") if fault is Fault.BLOCKED else reply)
+        if action == "generateContent":
+            return web.json_response(chunks[0] if fault is Fault.REFUSED else gemini_whole(chunks))
+        if fault is Fault.UNTERMINATED:
+            chunks = chunks[:-1]
+        if fault is Fault.LATE_ERROR:
+            chunks[-1] = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+        lines = [json.dumps(chunk).encode() for chunk in chunks]
+        if fault is Fault.MALFORMED:
+            lines[1] = lines[1][:-5]
+        if sent.query.get("alt") == "sse":
+            return await stream(
+                request, {"content-type": "text/event-stream"}, [b"data: " + line + b"\r\n\r\n" for line in lines], fault, self
+            )
+        array = [(b"[" if index == 0 else b",\r\n") + line for index, line in enumerate(lines)] + [b"]"]
+        return await stream(request, {"content-type": "application/json"}, array, fault, self)
+
+    async def _claude(self, request: web.Request, action: str, reply: Reply, fault: Fault | None) -> web.StreamResponse:
+        if fault in (Fault.BLOCKED, Fault.REFUSED):
+            reply = Reply(reply.text, finish="refusal")
+        if action == "rawPredict":
+            return web.json_response(claude_whole(reply))
+        events = claude_events(reply)
+        if fault is Fault.LATE_ERROR:
+            events[-2:] = [{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}]
+        chunks = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
+        if fault is Fault.MALFORMED:
+            chunks[2] = b"event: content_block_delta\ndata: {not json\n\n"
+        if fault is Fault.UNTERMINATED:
+            chunks = chunks[:-2]
+        return await stream(request, {"content-type": "text/event-stream"}, chunks, fault, self)
+
+
+def _failure(fault: Fault, claude: bool, as_array: bool) -> web.Response:
+    status, name, kind, message = _ERRORS[fault]
+    error: dict[str, Any] = {"code": status, "message": message, "status": name, "details": []}
+    headers = {}
+    if fault is Fault.RATE:
+        headers = {"retry-after": str(RETRY_AFTER_S)}
+        error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{RETRY_AFTER_S}s"}]
+    body: Any = {"type": "error", "error": {"type": kind, "message": message}} if claude else {"error": error}
+    return web.json_response([body] if as_array and not claude else body, status=status, headers=headers)
+
+
+def gemini_chunks(reply: Reply) -> list[dict[str, Any]]:
+    """The chunks of a stream: the usage grows, and the last one has the reason for the end."""
+    parts: list[dict[str, Any]] = [{"text": piece} for piece in reply.pieces]
+    parts += [{"functionCall": {"name": name, "args": dict(arguments)}} for name, arguments in reply.calls]
+    chunks: list[dict[str, Any]] = []
+    for index, part in enumerate(parts, start=1):
+        output = reply.output_tokens if index == len(parts) else min(index, reply.output_tokens)
+        usage = {
+            "promptTokenCount": reply.input_tokens,
+            "candidatesTokenCount": output,
+            "totalTokenCount": reply.input_tokens + output,
+        }
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}, "index": 0}
+        chunks.append({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini"})
+    chunks[-1]["candidates"][0]["finishReason"] = reply.finish or "STOP"
+    return chunks
+
+
+def gemini_whole(chunks: list[dict[str, Any]]) -> dict[str, Any]:
+    texts = "".join(part.get("text", "") for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"])
+    calls = [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"] if "functionCall" in part]
+    parts = ([{"text": texts}] if texts else []) + calls
+    last = chunks[-1]
+    return last | {"candidates": [last["candidates"][0] | {"content": {"role": "model", "parts": parts}}]}
+
+
+def claude_whole(reply: Reply) -> dict[str, Any]:
+    content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
+    for index, (name, arguments) in enumerate(reply.calls):
+        content.append({"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": dict(arguments)})
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude",
+        "content": content,
+        "stop_reason": reply.finish or ("tool_use" if reply.calls else "end_turn"),
+        "stop_sequence": None,
+        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
+    }
+
+
+def claude_events(reply: Reply) -> list[dict[str, Any]]:
+    whole = claude_whole(reply)
+    start = whole | {"content": [], "stop_reason": None, "usage": {"input_tokens": reply.input_tokens, "output_tokens": 1}}
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
+    for index, block in enumerate(whole["content"]):
+        if block["type"] == "text":
+            events.append({"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}})
+            deltas = [{"type": "text_delta", "text": piece} for piece in reply.pieces]
+        else:
+            events.append({"type": "content_block_start", "index": index, "content_block": block | {"input": {}}})
+            deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+        events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        events.append({"type": "content_block_stop", "index": index})
+    usage = {"output_tokens": reply.output_tokens}
+    events.append(
+        {"type": "message_delta", "delta": {"stop_reason": whole["stop_reason"], "stop_sequence": None}, "usage": usage}
+    )
+    events.append({"type": "message_stop"})
+    return events
+
+
+def embedded(body: Mapping[str, Any]) -> dict[str, Any]:
+    if "instances" in body:
+        vectors = [[float(len(instance["content"]))] * DIMENSIONS for instance in body["instances"]]
+        return {"predictions": [{"embeddings": {"values": vector, "statistics": {"token_count": 3}}} for vector in vectors]}
+    text = body["content"]["parts"][0]["text"]
+    return {"embedding": {"values": [float(len(text))] * DIMENSIONS}}
