@@ -8,5 +8,8 @@ PROVIDERS = PluginTable(
         "local": "providers.local:LocalProvider",
         "openai": "providers.openai:OpenAIProvider",
         "openai_compatible": "providers.openai_compatible:OpenAICompatibleProvider",
+        "azure": "providers.azure:AzureProvider",
+        "vertex": "providers.vertex:VertexProvider",
+        "bedrock": "providers.bedrock:BedrockProvider",
     },
 )

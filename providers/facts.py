@@ -1,0 +1,42 @@
+"""Facts of the clouds' well-known models: context windows by genai-prices, abilities by the families of `facts.toml`."""
+
+import re
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from providers.base import ModelFacts
+
+_FAMILIES = Path(__file__).with_name("facts.toml")
+#: Our providers by the names that genai-prices has for them.
+_PRICED_AS = {"azure": "azure", "bedrock": "aws", "openai": "openai", "vertex": "google"}
+
+
+@lru_cache(maxsize=1024)
+def facts_of(provider: str, model: str) -> ModelFacts:
+    """What is known of a model; of one that nothing is known of, nothing is claimed.
+
+    The first call loads the price tables, which takes up to a second.
+    """
+    name = model.lower()
+    known: dict[str, Any] = next((facts for pattern, facts in _families() if pattern.search(name)), {})
+    window = _priced_window(provider, name)
+    return ModelFacts(**known | ({"context_tokens": window} if window else {}))
+
+
+def _priced_window(provider: str, model: str) -> int | None:
+    """The context window by genai-prices, None where it knows none."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        _, known = get_snapshot().find_provider_model(model, None, _PRICED_AS.get(provider), None)
+    except LookupError:
+        return None
+    return known.context_window
+
+
+@lru_cache(maxsize=1)
+def _families() -> tuple[tuple[re.Pattern[str], dict[str, Any]], ...]:
+    families: list[dict[str, Any]] = tomllib.loads(_FAMILIES.read_text(encoding="utf-8"))["family"]
+    return tuple((re.compile(family.pop("pattern")), family) for family in families)
