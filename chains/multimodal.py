@@ -41,6 +41,16 @@ _SMALL_PROMPT_TOKENS = 900
 _SMALL_ANSWER_TOKENS = 96
 _FILE_PICKER: JsonDict = {"extra": {"widget": {"type": "base64file"}}}
 
+#: A picture with two lines of text: "Open 9 to 17", "Closed Monday".
+_EXAMPLE_PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAL4AAABAAQAAAACMl/BZAAABn0lEQVR42uWTzWrUYBSGnyTjNAvBgC6yatMbkCxbkE4WLrwJaS+gUAsuFCJ+gotZdDFXoF"
+    "mJ16Cb6Q1IFoLLDqXQQAumzYCZkOS4mGQmkWTXjfSsPng4Py/v+2lCZxU6PXUPwMIDYCwKLk6tNfg9AZBbgGA0XYPIBigVwISwuWNbtp5jlIHJAc5qiXxO"
+    "Nt/+2M3z0j+WREayrHx5lW0AjEG81qhvlgcURpcO3Wd9wwoUFtpJl3IjhXRpdQO4c0gptI6Osxcx+BgFZA1gR2UZoWdM37RaJB1t55u+bMjWhiSXUgtEZK"
+    "W2WfkdOqjdg1CLanoX/JtdcC7aHVeT6hnP2uDa7l0u1nnhjXGsm3fjG0zPW4KQ7Of3P/tzUn4F12fvD6kAtmbpygWmphqC2gdgAGRD7fWDj+CE7ssvH1oC"
+    "I4Dql01Qa7C7cCBXAKKe1qMi2DmK6zPLV1TABYbEFuYOACqrd5jDLLDOfQrcEFcxr8CTmcTkIUCqgFivs7u39+g0HQ3kWRL7i9mnx4mISN6Rq/nDnlwN+h"
+    "yM+8DX/zG7fwFpQ8CUbusNYwAAAABJRU5ErkJggg=="
+)
+
 
 class DocumentInput(Strict):
     """A document that comes with the request."""
@@ -224,5 +234,5 @@ SPEC = ChainSpec(
     scope=Scope.MULTIMODAL_INVOKE,
     build=build,
     prompts=(SMALL, TEXT, VISION),
-    example={},
+    example={"text": "When is it open?", "images": [_EXAMPLE_PICTURE]},
 )

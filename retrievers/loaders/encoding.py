@@ -39,12 +39,14 @@ def decode(data: bytes, *, cut: bool = False) -> str:
     for bom, encoding in _BOMS:
         if data.startswith(bom):
             return data[len(bom) :].decode(encoding, "replace")
+    if utf16 := _utf16_without_mark(data):
+        return data.decode(utf16, "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         if cut and error.start >= len(data) - _MAX_UTF8_BYTES and error.reason == "unexpected end of data":
             return data[: error.start].decode("utf-8")
-    return data.decode(_utf16_without_mark(data) or _guess(data), "replace")
+    return data.decode(_guess(data), "replace")
 
 
 def clean(text: str) -> str:
@@ -101,30 +103,46 @@ def _is_japanese(text: str) -> bool:
 
 
 def _is_cyrillic(text: str) -> bool:
+    """Mostly small letters, the frequent ones frequent, and nothing foreign among them."""
+    strange = [character.lower() for character in text if character > "\x7f"]
     letters = [character for character in text if character > "\x7f" and character.isalpha()]
-    lower = sum("а" <= character <= "я" or character == "ё" for character in letters)  # noqa: RUF001 - Cyrillic is meant
-    return len(letters) > 3 and lower > 0.75 * len(letters)
+    lower = sum(character.islower() for character in letters)
+    frequent = sum(character in "оеаинт" for character in strange)
+    return (
+        len(letters) > 3
+        and lower > 0.7 * len(letters)
+        and frequent > 0.3 * len(letters)
+        and all("а" <= character <= "я" or character in "ёіїєґў«»—–№“”„…\xa0" for character in strange)  # noqa: RUF001
+    )
 
 
 def _is_western(text: str) -> bool:
-    """Accents are the exception among letters, signs stand outside of words, and no alphabets are mixed."""
+    mixed = "ø" in text and any(character in text for character in "ìòùè")  # Czech, read as Western
+    return not mixed and _is_latin(text, _WESTERN)
+
+
+def _is_central(text: str) -> bool:
+    return _is_latin(text, _CENTRAL)
+
+
+def _is_latin(text: str, allowed: frozenset[str]) -> bool:
+    """Accents are the exception among letters and of one alphabet, and signs stand outside of words."""
     strange = {character for character in text if character > "\x7f"}
     letters = sum(character.isalpha() for character in text)
     accents = sum(character > "\x7f" and character.isalpha() for character in text)
-    return (
-        strange <= _WESTERN
-        and accents <= 0.25 * max(letters, 4)
-        and not _SIGN_IN_WORD.search(text)
-        and not ("ø" in strange and strange & set("ìòùè"))  # Czech, read as Western
-    )
+    return strange <= allowed and accents <= 0.4 * max(letters, 3) and not _SIGN_IN_WORD.search(text)
 
 
 _SIGNS = "£¥§©°«»‹›¿¡ªº²³½¼¾±×µ"  # noqa: RUF001 - the signs themselves are meant
 _ACCENTS = "áéíóúàèìòùâêîôûäëïöüãõñçßåæøœÿšžÁÉÍÓÚÀÈÌÒÙÂÊÎÔÛÄËÏÖÜÃÕÑÇÅÆØŒŠŽ"
-_WESTERN = frozenset(_ACCENTS + _SIGNS + "“”‘’„‚–—…€®™·•\xa0\xad")  # noqa: RUF001
+_POINTS = "“”‘’„‚–—…€®™·•\xa0\xad"  # noqa: RUF001
+_WESTERN = frozenset(_ACCENTS + _SIGNS + _POINTS)
+_CENTRAL = frozenset("áäčćďéěęëíłńňóôöőřśšťúůüűýźżžßą" + "ÁÄČĆĎÉĚĘËÍŁŃŇÓÔÖŐŘŚŠŤÚŮÜŰÝŹŻŽĄ" + _SIGNS + _POINTS)
 _SIGN_IN_WORD = re.compile(f"[a-zA-Z][{_SIGNS}¹][a-zA-Z]")
 _PLAIN = (
     ("cp1252", _is_western),
+    ("cp1250", _is_central),
+    ("iso8859_2", _is_central),
     ("euc_jp", _is_japanese),
     ("shift_jis", _is_japanese),
     ("cp1251", _is_cyrillic),

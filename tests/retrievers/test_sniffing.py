@@ -1,0 +1,93 @@
+import io
+import time
+import zipfile
+
+import pytest
+
+from core.errors import UnreadableFile
+from retrievers import LOADERS
+from retrievers.sniffing import DOCX, SOURCE, language_of, sniff
+from tests.retrievers import making
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "media_type"),
+    [
+        (b"plain words", "a.txt", "text/plain"),
+        (b"plain words", "", "text/plain"),
+        (b"plain words", "photo.png", "text/plain"),
+        (b"# Title", "a.md", "text/markdown"),
+        (b"<div align=center>a readme</div>", "README.md", "text/markdown"),
+        (b"a,b\n1,2", "a.CSV", "text/csv"),
+        (b'{"a": 1}', "a.json", "application/json"),
+        (b'{"a": 1}', "", "application/json"),
+        (b'{"a": 1}\n{"a": 2}', "a.jsonl", "application/json"),
+        (b"print(1)", "a.py", SOURCE),
+        (b"FROM scratch", "Dockerfile", SOURCE),
+        (b"#!/usr/bin/env python3\nprint(1)", "tool", SOURCE),
+        (b"<?xml version='1.0'?><rss/>", "feed", SOURCE),
+        (b"<!DOCTYPE html><p>x", "page.txt", "text/html"),
+        (b"<!-- c --><!-- d --> <html><p>x", "page", "text/html"),
+        (b"<?xml version='1.0'?><!DOCTYPE html><html/>", "page", "text/html"),
+        (b"a <b>fragment</b>", "a.html", "text/html"),
+        ("Grüße".encode("utf-16"), "a.txt", "text/plain"),
+        ("Привет, мир, как дела у вас сегодня".encode("utf-16-be"), "a.txt", "text/plain"),  # noqa: RUF001 - Russian is meant
+        (making.pdf([["x"]]), "a.txt", "application/pdf"),
+        (making.docx(["x"]), "a.pdf", DOCX),
+        (making.picture(["x"]), "a.txt", "image/png"),
+        (making.picture(["x"], "JPEG"), "", "image/jpeg"),
+        (making.picture(["x"], "WEBP"), "", "image/webp"),
+        (making.picture(["x"], "GIF"), "", "image/gif"),
+    ],
+)
+def test_the_content_says_what_a_file_is_and_the_name_only_which_text(data: bytes, name: str, media_type: str) -> None:
+    assert sniff(data, name) == media_type
+    assert media_type in LOADERS
+
+
+def archive(name: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr(name, "x")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "code"),
+    [
+        (b"", "a.txt", "empty_file"),
+        (b"MZ\x90\x00" + bytes(range(256)) * 20, "a.txt", "unsupported_file_type"),
+        (bytes(range(256)) * 100, "a.md", "unsupported_file_type"),
+        (archive("x.txt"), "a.docx", "unsupported_file_type"),
+        (archive("xl/workbook.xml"), "a.xlsx", "unsupported_file_type"),
+        (b"{\\rtf1 hello}", "a.txt", "unsupported_file_type"),
+        (b"PK\x03\x04" + bytes(1000), "a.docx", "corrupt_file"),
+        (making.docx(["x"])[:3000], "a.docx", "corrupt_file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.doc", "unsupported_file_type"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "a.docx", "encrypted_file"),
+    ],
+)
+def test_what_cannot_be_read_says_why(data: bytes, name: str, code: str) -> None:
+    with pytest.raises(UnreadableFile) as caught:
+        sniff(data, name)
+    assert caught.value.code == code
+
+
+def test_a_message_names_the_kind_of_file() -> None:
+    with pytest.raises(UnreadableFile, match="Excel"):
+        sniff(archive("xl/workbook.xml"), "a")
+
+
+@pytest.mark.parametrize("data", [b"<!---->" * 200_000, b"<!--" * 200_000, b" " * 2_000_000, b"<" * 2_000_000, b"[" * 60_000])
+def test_hostile_text_costs_no_time(data: bytes) -> None:
+    started = time.process_time()
+    for name in ("", "a.html", "a.md", "a.json"):
+        sniff(data, name)
+    assert time.process_time() - started < 2
+
+
+def test_a_language_is_known_by_extension_name_or_first_line() -> None:
+    assert language_of("src/main.RS") == "rust"
+    assert language_of("a\\Makefile") == "make"
+    assert language_of("run", "#!/bin/bash\n") == "bash"
+    assert language_of("notes.txt", "#!/bin/bash\n") is None
