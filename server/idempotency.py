@@ -104,7 +104,7 @@ class Idempotency:
         kept = False
         try:
             await self._app(scope, receive, recorder.send)
-            kept = await self._keep(identifier, recorder)
+            kept = not scope["state"].get("failed") and await self._keep(identifier, recorder)
         finally:
             if not kept:
                 await asyncio.shield(self._forget(identifier))

@@ -86,6 +86,8 @@ class _Capability(APIHandler):
         inputs = _given(body, "inputs")
         if not isinstance(inputs, list):
             raise InvalidRequest("inputs: a list is needed", param="inputs")
+        if not inputs:
+            raise InvalidRequest("inputs: at least one input is needed", param="inputs")
         if len(inputs) > self._limits.batch:
             raise TooLarge(f"A batch holds at most {self._limits.batch} inputs.", code="batch_too_large", param="inputs")
         configs = body.get("config")
@@ -208,10 +210,15 @@ class _Capability(APIHandler):
 
     async def _events(self, value: Any, filters: StreamEventsParameters) -> AsyncGenerator[bytes, None]:
         events = self._root.astream_events(value, version="v2", **filters.model_dump())
+        held: list[bytes] = []  # the start is told with what follows it: until then a refusal can be a plain 4xx
         async with aclosing(events) as seen:  # type: ignore[type-var]
             async for one in seen:
-                yield event("data", one)
-        yield event("end")
+                if not held and one["event"] == "on_chain_start":
+                    held.append(event("data", one))
+                    continue
+                yield b"".join([*held, event("data", one)])
+                held = [b""]
+        yield b"".join(held) + event("end")
 
     def _stream(self, events: AsyncGenerator[bytes, None], request: Request) -> EventStream:
         request_id = request_context(request).request_id
