@@ -8,6 +8,9 @@ from core.settings import Settings, SettingsError, describe
 from core.telemetry import configure_logging
 from server.boot import serve, show_sign_in_link
 
+#: The embedded worker and the handbook: named, not imported, because importing them takes seconds.
+BESIDE = "jobs.beside:beside"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line and the settings, then serve until asked to stop. Returns the exit code."""
@@ -19,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logging(settings.log)
-    return show_sign_in_link(settings) if only_link else serve(settings)
+    return show_sign_in_link(settings) if only_link else serve(settings, beside=BESIDE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,12 @@ from typing import Any
 from core.errors import NotFound
 
 
+def load_target(target: str) -> Any:
+    """What `package.module:name` names, imported now."""
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
 class PluginTable(Mapping[str, str]):
     """`name -> "package.module:Class"`. Nothing is imported until `load` is called for a name.
 
@@ -42,5 +48,4 @@ class PluginTable(Mapping[str, str]):
         """
         if name not in self._targets:
             raise NotFound(f"There is no {self.group} plugin named {name!r}; known are {', '.join(sorted(self))}.")
-        module, _, attribute = self._targets[name].partition(":")
-        return getattr(import_module(module), attribute)
+        return load_target(self._targets[name])

@@ -39,8 +39,16 @@ Greet = Callable[[str | None, str], None]
 class Boot:
     """The ASGI application that the server runs: a bare one until the real one has been built, then that one."""
 
-    def __init__(self, settings: Settings, *, greet: Greet | None = None, give_up: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        beside: str | None = None,
+        greet: Greet | None = None,
+        give_up: Callable[[], None] | None = None,
+    ) -> None:
         self._settings = settings
+        self._beside = beside
         self._greet = greet
         self._give_up = give_up
         self._readiness = Readiness()
@@ -83,7 +91,9 @@ class Boot:
     async def _platform(self) -> "AsyncIterator[ASGIApp]":
         async with AsyncExitStack() as stack:
             lifespan = await asyncio.to_thread(_import_lifespan)
-            state = await stack.enter_async_context(lifespan.running(self._settings, self._readiness, self._greet))
+            state = await stack.enter_async_context(
+                lifespan.running(self._settings, self._readiness, self._greet, self._beside)
+            )
             with self._readiness.starting("application"):
                 app = await asyncio.to_thread(_build_app, state)
             yield app
@@ -126,8 +136,11 @@ async def _send(send: "Send", status: int, headers: list[tuple[bytes, bytes]], b
     await send({"type": "http.response.body", "body": body.encode()})
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the start failed."""
+def serve(settings: Settings, *, beside: str | None = None) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the start failed.
+
+    `beside` names what runs beside the server in this process; see `server.lifespan`.
+    """
     import uvicorn
 
     try:
@@ -141,7 +154,7 @@ def serve(settings: Settings) -> int:
     def give_up() -> None:
         server.should_exit = True
 
-    boot = Boot(settings, greet=_greet, give_up=give_up)
+    boot = Boot(settings, beside=beside, greet=_greet, give_up=give_up)
     server = uvicorn.Server(
         uvicorn.Config(
             boot,

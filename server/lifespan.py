@@ -13,6 +13,7 @@ import structlog
 
 from core.database import Database, migrate
 from core.keys import Hasher
+from core.plugins import load_target
 from core.queue import Queue
 from core.settings import Settings
 from server.access.access import Access
@@ -28,15 +29,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Seconds that running jobs get to finish at the end; what is cut off is taken up again at the next start.
-JOB_GRACE_S = 5.0
-
 
 @asynccontextmanager
-async def running(settings: Settings, readiness: Readiness | None = None, greet: Greet | None = None) -> AsyncIterator[State]:
-    """Start everything, give the state, stop everything. Models and handbook go on loading in the background.
+async def running(
+    settings: Settings, readiness: Readiness | None = None, greet: Greet | None = None, beside: str | None = None
+) -> AsyncIterator[State]:
+    """Start everything, give the state, stop everything. Models go on loading in the background.
 
-    `greet` is told the administrator's key and sign-in link at the first start.
+    `greet` is told the administrator's key and sign-in link at the first start. `beside` (`package.module:name`) runs for as
+    long as the state: an asynchronous context manager of settings, broker URL and library.
 
     Raises:
         Conflict: `store_not_shareable`, another process has the data directory.
@@ -61,10 +62,9 @@ async def running(settings: Settings, readiness: Readiness | None = None, greet:
             resources = await asyncio.to_thread(_open_stores, settings, models)
             stack.push_async_callback(asyncio.to_thread, resources.close)
         state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, resources)
-        if settings.jobs.embedded_worker:
-            await _start_worker(settings, redis_url, resources, stack)
-        if settings.handbook:
-            _in_background(stack, _keep_handbook(state))
+        if beside is not None:
+            run_beside = await asyncio.to_thread(load_target, beside)
+            await stack.enter_async_context(run_beside(settings, redis_url, state.library))
         yield state
 
 
@@ -125,14 +125,6 @@ def _assemble(
     )
 
 
-async def _start_worker(settings: Settings, redis_url: str, resources: "Resources", stack: AsyncExitStack) -> None:
-    from jobs.worker import EmbeddedWorker
-
-    worker = EmbeddedWorker(settings, redis_url, resources)
-    await asyncio.to_thread(worker.start)
-    stack.push_async_callback(asyncio.to_thread, worker.stop, JOB_GRACE_S)
-
-
 async def _warm(settings: Settings, models: "Models", readiness: Readiness) -> None:
     """Load the local models. One that cannot be loaded does not keep the rest from serving: its state tells why."""
     try:
@@ -142,15 +134,6 @@ async def _warm(settings: Settings, models: "Models", readiness: Readiness) -> N
         log.exception("models.not_warm")
     finally:
         readiness.done("models")
-
-
-async def _keep_handbook(state: State) -> None:
-    from jobs.handbook import keep_handbook
-
-    try:
-        await keep_handbook(state.library)
-    except Exception:  # the boundary of a background task
-        log.exception("handbook.not_kept")
 
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
