@@ -26,8 +26,8 @@ def words(text: str) -> list[str]:
 
 
 def excerpt(text: str, question: str, max_characters: int) -> str:
-    """At most `max_characters` of a text: the blocks that share the question's rarer words, in order; without any, the
-    beginning. Left-out stretches are marked with `…`."""
+    """At most `max_characters` of a text: the blocks that share the question's rarer words, and their neighbours, in order;
+    without any, the beginning. Left-out stretches are marked with `…`."""
     if len(text) <= max_characters:
         return text
     blocks = list(_blocks(text))
@@ -35,7 +35,10 @@ def excerpt(text: str, question: str, max_characters: int) -> str:
     frequency = Counter(word for vocabulary in vocabularies for word in vocabulary)
     asked = {word: math.log(1 + len(blocks) / frequency[word]) for word in set(words(question)) if word in frequency}
     scores = [sum(weight for word, weight in asked.items() if word in vocabulary) for vocabulary in vocabularies]
-    order = sorted(range(len(blocks)), key=lambda index: (-scores[index], index))
+    beside = [max(scores[max(index - 1, 0)], scores[min(index + 1, len(scores) - 1)]) for index in range(len(scores))]
+    order = sorted(range(len(blocks)), key=lambda index: (-scores[index] - beside[index] / 2, index))
+    if asked:
+        order = [index for index in order if scores[index] or beside[index]]
     chosen: set[int] = set()
     room = max_characters
     for index in order:

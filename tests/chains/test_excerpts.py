@@ -1,0 +1,43 @@
+from chains.excerpts import GAP, excerpt, rests_on, telling_lines
+
+INVOICE = "ACME GmbH\nInvoice 2026-117\nHosting 120.00 EUR\nSupport 80.00 EUR\nTotal: 200.00 EUR"
+
+
+def test_a_short_text_is_taken_whole() -> None:
+    assert excerpt(INVOICE, "total", 1000) == INVOICE
+
+
+def test_of_a_long_text_the_blocks_that_the_question_asks_for_are_taken() -> None:
+    blocks = [f"Chapter {n} tells of ordinary things and of nothing else at all." for n in range(200)]
+    blocks[150] = "The lighthouse keeper was called Aslaug."
+    found = excerpt("\n\n".join(blocks), "Who was the lighthouse keeper?", 400)
+    assert "Aslaug" in found
+    assert len(found) <= 400
+    assert found.startswith(GAP)
+
+
+def test_without_a_hint_in_the_question_the_beginning_is_taken() -> None:
+    found = excerpt("\n\n".join(f"block {n}" for n in range(500)), "Summarise this", 100)
+    assert found.startswith("block 0")
+    assert found.endswith(GAP)
+
+
+def test_one_endless_line_is_cut() -> None:
+    assert len(excerpt("x" * 1_000_000, "x", 500)) <= 500
+
+
+def test_the_lines_that_tell_are_those_that_share_words_with_the_question() -> None:
+    assert telling_lines([INVOICE], "What is the total?", 3) == ["Total: 200.00 EUR"]
+    assert telling_lines([INVOICE], "Summarise", 2) == ["ACME GmbH", "Invoice 2026-117"]
+
+
+def test_an_answer_from_the_text_rests_on_it() -> None:
+    assert rests_on("The total is 200.00 EUR.", [INVOICE], "What is the total?")
+    assert rests_on("200.00 EUR", [INVOICE], "What is the total?")
+
+
+def test_an_answer_with_another_number_other_words_or_beside_the_question_does_not() -> None:
+    assert not rests_on("The total is 300.00 EUR.", [INVOICE], "What is the total?")
+    assert not rests_on("The sun shines over wonderful mountains today.", [INVOICE], "What is the total?")
+    assert not rests_on("ACME GmbH", [INVOICE], "What is the total?")
+    assert not rests_on("", [INVOICE], "What is the total?")
