@@ -113,7 +113,7 @@ class TextForm:
         return str(final)
 
     def rest(self, whole: Any) -> str | None:
-        return whole.removeprefix(self._text) if whole.startswith(self._text) else None
+        return (whole.removeprefix(self._text) or None) if whole.startswith(self._text) else None
 
     def flat(self, whole: Any) -> dict[str, Any]:
         return {"output": whole}

@@ -11,9 +11,10 @@ from chains.code.syntax import problems
 
 Severity = Literal["error", "warning", "info"]
 
+_SEVERITY = "error|bug|critical|high|warning|medium|info|note|low|style|suggestion"
 _LINE = re.compile(
-    r"^[\s>*•\d.)-]*\**(?:lines?|l)?\s*#?(\d+)(?:\s*[-–]\s*\d+)?\**\s*[:.,)\-–]\s*(?:[\[(*]*(error|bug|critical|high|warning|medium|"
-    r"info|note|low|style|suggestion)[\])*]*\s*[:,\-–])?\s*(.{4,})$",
+    r"^[\s>*•\d.)-]*\**(?:lines?|l)?\s*#?(\d+)(?:\s*[-–]\s*\d+)?\**\s*[:.,)\-–]\s*"
+    rf"(?:\[({_SEVERITY})\]:?\s*|\(({_SEVERITY})\):?\s*|\**({_SEVERITY})\**\s*[:,\-–]\s*)?(.{{4,}})$",
     re.IGNORECASE,
 )
 _SEVERITIES: dict[str, Severity] = {
@@ -48,8 +49,8 @@ def from_text(text: str, lines: int) -> tuple[list[Finding], str]:
     for written in text.splitlines():
         match = _LINE.match(written)
         if match and 1 <= int(match[1]) <= lines and len(found) < MAX_FINDINGS:
-            message = match[3].strip().strip("*").strip()
-            severity = _SEVERITIES.get((match[2] or "").lower(), "warning")
+            message = match[5].strip().strip("*").strip()
+            severity = _SEVERITIES.get((match[2] or match[3] or match[4] or "").lower(), "warning")
             found.setdefault((int(match[1]), message.lower()), Finding(line=int(match[1]), severity=severity, message=message))
         elif written.strip() and not match:
             rest.append(written.strip())

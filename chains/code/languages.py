@@ -45,18 +45,22 @@ _SIGNS = (
     ("rust", r"\bfn\s+\w+\s*(<[^>]*>)?\(|\blet\s+mut\b|\bimpl\b.*\{|println!\("),
     ("go", r"^package\s+\w+|\bfunc\s+(\(\w+ [^)]*\)\s*)?\w+\(|:=\s"),
     ("csharp", r"\busing\s+System\b|\bnamespace\s+[\w.]+|Console\.Write"),
+    ("c", r"^\s*(static\s+|inline\s+)*(int|void|char|double|float|long)\s*\*?\s*\w+\s*\([^)]*\)\s*\{"),
     ("java", r"\bpublic\s+(static\s+)?(class|void|interface|int|String)\b|System\.out\.|\bimport\s+java"),
     ("kotlin", r"\bfun\s+\w+\s*\(|\bval\s+\w+\s*[:=]"),
     ("typescript", r"\binterface\s+\w+\s*\{|:\s*(string|number|boolean)\b\s*[;,)=]|\benum\s+\w+\s*\{"),
     ("javascript", r"\b(const|let|var)\s+\w+\s*=|=>|\bfunction\b\s*\w*\s*\(|console\.log|require\("),
     (
         "python",
-        r"^\s*(def|class)\s+\w+.*:\s*$|^\s*(from\s+[\w.]+\s+)?import\s+\w+|^\s*print\(|^\s*(if|for|while|with)\b.*:\s*$",
+        r"^\s*def\s+\w+\s*\(|^\s*class\s+\w+.*:\s*$|^\s*(from\s+[\w.]+\s+)?import\s+\w+|^\s*print\(|^\s*(if|for|while|with)\b.*:\s*$",
     ),
-    ("ruby", r"^\s*def\s+\w+[^:]*$|\bputs\b|^\s*end\s*$"),
+    ("ruby", r"\bputs\b|^\s*end\s*$"),
     ("sql", r"(?i)^\s*(select|insert|update|delete|create|alter|with)\b.*\b(from|into|table|set|as|values)\b"),
     ("bash", r"^\s*(echo|export|cd|sudo|apt|curl)\b|\$\{?\w+\}?|\bfi\b|\bdone\b"),
 )
+
+#: Tried in this order on code that shows no sign: what parses as an earlier one is hardly ever meant as a later one.
+_WITHOUT_SIGNS = ("python", "javascript", "typescript", "java", "csharp", "c", "cpp", "go", "rust")
 
 
 @cache
@@ -79,8 +83,9 @@ def detect(code: str) -> str | None:
     """The language that code seems to be written in, by its signs and by what parses; None when nothing tells."""
     from chains.code.syntax import problems
 
-    candidates = dict.fromkeys(name for name, sign in _SIGNS if re.search(sign, code, re.MULTILINE))
-    for name in candidates:
+    signs: dict[str, None] = dict.fromkeys(name for name, sign in _SIGNS if re.search(sign, code, re.MULTILINE))
+    others = _WITHOUT_SIGNS if re.search(r"[{};=()]", code) else ()
+    for name in (*signs, *others):
         if not problems(code, name):
             return name
-    return next(iter(candidates), None)
+    return next(iter(signs), None)

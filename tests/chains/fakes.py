@@ -65,7 +65,7 @@ class ScriptedChat(BaseChatModel):
             raise ZeroDivisionError
         text = self.answers.pop(0) if self.answers else f"You said: {asked}"
         for index, word in enumerate(text.split(" ")):
-            yield ChatGenerationChunk(message=AIMessageChunk(f" {word}" if index else word))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=f" {word}" if index else word))
             if "cut" in asked:
                 raise ProviderFailed("The provider hung up in the middle of its answer.")
             if "wait" in asked:
@@ -77,7 +77,7 @@ class ScriptedChat(BaseChatModel):
         tokens = Usage(sum(len(message.text.split()) for message in messages), len(text.split()))
         current().called(provider="scripted", model="words-1", usage=tokens, cost_usd=Decimal("0.001"), seconds=0.01)
         yield ChatGenerationChunk(
-            message=AIMessageChunk("", response_metadata={"finish_reason": "stop"}, chunk_position="last")
+            message=AIMessageChunk(content="", response_metadata={"finish_reason": "stop"}, chunk_position="last")
         )
 
 

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,10 +30,10 @@ def parsed(*messages: Any) -> list[Any]:
         ({"type": "tool", "content": "x", "tool_call_id": "1", "status": "success"}, ToolMessage),
     ],
 )
-def test_a_message_is_who_it_says_it_is(said: dict[str, Any], kind: type) -> None:
+def test_a_message_is_who_it_says_it_is(said: dict[str, Any], kind: type[BaseMessage]) -> None:
     [message] = parsed(said)
     assert type(message) is kind
-    assert message.content == "x"
+    assert message.text == "x"
 
 
 def test_langchains_own_messages_come_through_unchanged() -> None:

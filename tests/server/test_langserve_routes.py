@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from core.principals import Scope
 from core.settings import Settings
@@ -173,7 +174,13 @@ def test_a_capability_whose_scope_a_key_lacks_is_403_on_every_route(tmp_path: An
     settings = Settings.load(data_dir=tmp_path)
     app = platform(settings, principal=replace(EVERYBODY, scopes=frozenset({Scope.JOBS_READ})))
     register(app, built(settings, ScriptedModels(), only=(name,)))
-    routes = [(method, route.path) for route in app.routes for method in getattr(route, "methods", ()) if method != "HEAD"]
+    routes = [
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    ]
 
     async def ask() -> list[tuple[str, int]]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:

@@ -1,0 +1,43 @@
+from chains.code.answers import read
+
+FUNCTION = "def add(a, b):\n    return a + b"
+
+
+def test_code_is_found_in_its_fence() -> None:
+    written = read(f"Here it is:\n\n```python\n{FUNCTION}\n```\n\nIt adds.", "python")
+    assert written.code == FUNCTION
+    assert written.language == "python"
+    assert written.words == "Here it is:\n\nIt adds."
+
+
+def test_a_fence_that_was_never_closed_counts() -> None:
+    assert read(f"```python\n{FUNCTION}\n", "python").code == FUNCTION
+
+
+def test_the_fence_of_the_wanted_language_wins() -> None:
+    answer = f"```bash\npip install something-with-a-long-name-indeed and more of it\n```\n```py\n{FUNCTION}\n```"
+    assert read(answer, "python").code == FUNCTION
+
+
+def test_the_longest_of_several_fences_wins() -> None:
+    assert read(f"```\nx\n```\n```\n{FUNCTION}\n```", "python").code == FUNCTION
+
+
+def test_indented_lines_and_inner_backticks_stay() -> None:
+    code = 'def f():\n    return "`x`"'
+    assert read(f"```python\n{code}\n```", "python").code == code
+
+
+def test_code_without_a_fence_is_found_between_words() -> None:
+    written = read(f"Sure, here is the function you want:\n{FUNCTION}\nThis adds two numbers together.", "python")
+    assert written.code == FUNCTION
+    assert "Sure" in written.words
+    assert "This adds" in written.words
+
+
+def test_an_answer_that_is_code_alone_is_code() -> None:
+    assert read(FUNCTION, "python").code == FUNCTION
+
+
+def test_words_alone_come_back_as_they_are() -> None:
+    assert read("I cannot do that for you today", "go").code == "I cannot do that for you today"

@@ -1,0 +1,144 @@
+from typing import Any, cast
+
+import pytest
+
+from chains import CHAINS
+from chains.root import OpaqueRoot
+from chains.spec import ChainDeps
+from core.errors import InvalidRequest
+from core.settings import Settings
+from providers.base import ModelFacts
+from tests.chains.fakes import ScriptedChat, ScriptedModels
+
+GOOD = "```python\ndef add(a, b):\n    return a + b\n```\nIt adds."
+BROKEN = "```python\ndef add(a, b)\n    return a + b\n```\nIt adds."
+
+
+@pytest.fixture
+def model() -> ScriptedChat:
+    return ScriptedChat()
+
+
+def root(name: str, settings: Settings, model: ScriptedChat, facts: ModelFacts | None = None) -> OpaqueRoot:
+    deps = ChainDeps(settings, cast("Any", ScriptedModels(model, facts)), cast("Any", None), cast("Any", None))
+    built: OpaqueRoot = CHAINS.load(name).build(deps)
+    return built
+
+
+async def test_code_comes_out_of_its_fence_with_its_explanation(settings: Settings) -> None:
+    answer = await root("code/generate", settings, ScriptedChat(GOOD)).ainvoke({"instruction": "add"})
+    assert answer["output"] == {
+        "code": "def add(a, b):\n    return a + b",
+        "language": "python",
+        "explanation": "It adds.",
+        "valid": True,
+        "problems": [],
+    }
+    assert answer["usage"]["output_tokens"] > 0
+
+
+async def test_code_that_does_not_parse_is_repaired_once(settings: Settings) -> None:
+    model = ScriptedChat(BROKEN, GOOD)
+    answer = await root("code/generate", settings, model).ainvoke({"instruction": "add"})
+    assert answer["output"]["valid"] is True
+    assert len(model.prompts) == 2
+    assert "Line 1" in model.prompts[1][-1].text
+
+
+async def test_code_that_still_does_not_parse_says_so(settings: Settings) -> None:
+    model = ScriptedChat(BROKEN, BROKEN, GOOD)
+    answer = await root("code/generate", settings, model).ainvoke({"instruction": "add"})
+    assert answer["output"]["valid"] is False
+    assert answer["output"]["problems"][0]["line"] == 1
+    assert len(model.prompts) == 2
+
+
+async def test_a_language_that_no_parser_knows_is_not_judged(settings: Settings) -> None:
+    answer = await root("code/generate", settings, ScriptedChat("```\n++++.\n```")).ainvoke(
+        {"instruction": "add", "language": "Brainfuck"}
+    )
+    assert (answer["output"]["valid"], answer["output"]["language"]) == (None, "brainfuck")
+
+
+async def test_what_the_parser_finds_is_told_to_the_model_that_fixes(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append(GOOD)
+    answer = await root("code/fix", settings, model).ainvoke({"code": "def add(a, b)\n    return a + b"})
+    assert "Line 1: expected ':'" in model.prompts[0][-1].text
+    assert answer["output"]["valid"] is True
+
+
+async def test_tests_are_written_in_the_languages_own_framework(settings: Settings, model: ScriptedChat) -> None:
+    await root("code/tests", settings, model).ainvoke({"code": "fn add(a: i32) -> i32 { a }"})
+    assert "Rust's built-in tests" in model.prompts[0][0].text
+
+
+async def test_a_translation_is_parsed_as_its_target(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append("```js\nfunction add(a, b) { return a + b; }\n```")
+    answer = await root("code/translate", settings, model).ainvoke(
+        {"code": "def add(a, b): return a + b", "target_language": "JS"}
+    )
+    assert (answer["output"]["language"], answer["output"]["valid"]) == ("javascript", True)
+    assert "python code to javascript" in model.prompts[0][-1].text
+
+
+async def test_code_in_another_language_than_asked_is_named_as_what_it_is(settings: Settings, model: ScriptedChat) -> None:
+    model.answers += ["```python\ndef add(a, b):\n    return a + b\n```"]
+    answer = await root("code/translate", settings, model).ainvoke({"code": "x = 1", "target_language": "go"})
+    assert (answer["output"]["language"], answer["output"]["valid"]) == ("python", True)
+
+
+async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append(" It adds two numbers.\n")
+    answer = await root("code/explain", settings, model).ainvoke({"code": "def add(a, b): return a + b"})
+    assert answer["output"] == {"language": "python", "explanation": "It adds two numbers."}
+
+
+async def test_a_review_puts_the_parsers_facts_beside_the_models_opinion(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append(
+        "1: error: the model repeats the parser\n2: warning: it may be slow\n9: error: there is no such line\nNot bad."
+    )
+    answer = await root("code/review", settings, model).ainvoke({"code": "def f(a=[]):\n    return a"})
+    review = answer["output"]
+    assert [(one["line"], one["source"]) for one in review["findings"]] == [(1, "parser"), (2, "model")]
+    assert review["summary"] == "Not bad."
+    assert review["valid"] is True
+    assert "1: def f(a=[]):" in model.prompts[0][-1].text
+
+
+async def test_the_models_words_stream_as_a_draft(settings: Settings) -> None:
+    chunks = [chunk async for chunk in root("code/generate", settings, ScriptedChat(GOOD)).astream({"instruction": "add"})]
+    assert "".join(chunk.get("draft", "") for chunk in chunks) == GOOD
+    assert chunks[-1]["output"]["valid"] is True
+    assert sum("output" in chunk for chunk in chunks) == 1
+
+
+async def test_a_small_models_answer_is_bounded_where_the_caller_says_nothing(settings: Settings, model: ScriptedChat) -> None:
+    small = root("code/explain", settings, model, ModelFacts(small=True))
+    await small.ainvoke({"code": "x = 1"})
+    await small.ainvoke({"code": "x = 1", "max_tokens": 7})
+    assert [bound["max_tokens"] for bound in model.bound] == [512, 7]
+
+
+async def test_dollars_in_code_stay(settings: Settings, model: ScriptedChat) -> None:
+    await root("code/explain", settings, model).ainvoke({"code": "echo $HOME ${language} $$", "language": "bash"})
+    assert "echo $HOME ${language} $$" in model.prompts[0][-1].text
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "param"),
+    [
+        ("code/generate", {}, "instruction"),
+        ("code/generate", {"instruction": "  "}, "instruction"),
+        ("code/explain", {"code": ""}, "code"),
+        ("code/explain", {"code": "x" * 200_001}, "code"),
+        ("code/translate", {"code": "x"}, "target_language"),
+        ("code/fix", {"code": "x", "language": "a\nb"}, "language"),
+    ],
+)
+async def test_an_input_that_makes_no_sense_is_refused(
+    settings: Settings, model: ScriptedChat, name: str, wrong: dict[str, str], param: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await root(name, settings, model).ainvoke(wrong)
+    assert caught.value.param == param
+    assert model.prompts == []

@@ -1,0 +1,57 @@
+import pytest
+
+from chains.code.findings import from_parser, from_text
+
+
+@pytest.mark.parametrize(
+    ("line", "severity", "message"),
+    [
+        ("3: error: the list may be empty", "error", "the list may be empty"),
+        ("- Line 2: this is slow", "warning", "this is slow"),
+        ("* **Line 2**: `x` is never used", "warning", "`x` is never used"),
+        ("1. Line 4 - info - a name would help", "info", "a name would help"),
+        ("L2: [critical] it deletes everything", "error", "it deletes everything"),
+    ],
+)
+def test_a_models_lines_are_findings(line: str, severity: str, message: str) -> None:
+    [found], rest = from_text(line, 5)
+    assert (found.severity, found.message, found.source) == (severity, message, "model")
+    assert rest == ""
+
+
+def test_a_line_that_the_code_does_not_have_is_no_finding() -> None:
+    findings, rest = from_text("9: error: out of the blue\nAll in all it is fine.", 5)
+    assert findings == []
+    assert rest == "All in all it is fine."
+
+
+def test_the_same_finding_counts_once() -> None:
+    findings, _ = from_text("1: error: the same\n" * 100, 3)
+    assert len(findings) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "said"),
+    [
+        ("def f(a=[]):\n    return a", 1, "mutable"),
+        ("try:\n    pass\nexcept:\n    pass", 3, "bare"),
+        ("def f(x):\n    return x == None", 2, "None"),
+        ("eval(input())", 1, "eval"),
+        ("x = 1 / 0", 1, "zero"),
+        ("x = 1\nassert (x, 'always')", 2, "assert"),
+        ("return 1", 1, "return"),
+        ("def f(:\n    pass", 1, "Syntax"),
+    ],
+)
+def test_the_parser_sees_certain_faults(code: str, line: int, said: str) -> None:
+    findings, _ = from_parser(code, "python")
+    assert any(one.line == line and said.lower() in one.message.lower() and one.source == "parser" for one in findings)
+
+
+def test_decent_code_has_no_certain_fault() -> None:
+    assert from_parser("def add(a, b):\n    return a + b\n", "python") == ([], True)
+
+
+def test_other_languages_are_judged_by_their_grammar() -> None:
+    assert from_parser("fn add( -> {", "rust")[1] is False
+    assert from_parser("whatever", "brainfuck") == ([], None)
