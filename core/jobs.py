@@ -4,6 +4,7 @@ The functions work inside the caller's transaction, so that a part's end, the jo
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement
@@ -29,10 +30,15 @@ def job_view(job: Job) -> dict[str, Any]:
         "failed": job.failed,
         "errors": job.errors,
         "arguments": job.arguments,
-        "created_at": job.created_at.isoformat(),
-        "started_at": job.started_at.isoformat() if job.started_at else None,
-        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+        "created_at": _written(job.created_at),
+        "started_at": _written(job.started_at),
+        "finished_at": _written(job.finished_at),
     }
+
+
+def _written(moment: datetime | None) -> str | None:
+    """As pydantic writes it: `2026-01-02T03:04:05.678901Z`."""
+    return moment.isoformat().replace("+00:00", "Z") if moment is not None else None
 
 
 async def open_job(

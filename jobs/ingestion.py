@@ -47,7 +47,7 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
         except LeaseLost:
             log.info("document.left", revision=revision)
         finally:
-            await asyncio.shield(_let_go(context, lease))
+            await asyncio.shield(let_go(context, lease))
 
 
 INGEST_DOCUMENT = JobSpec(queue=INGESTION, run=ingest_document)
@@ -114,7 +114,7 @@ async def _retry_later(context: JobContext, lease: Lease, code: str, message: st
         )
 
 
-async def _let_go(context: JobContext, lease: Lease) -> None:
+async def let_go(context: JobContext, lease: Lease) -> None:
     """Clean up after the try, then give the lease back. What is not cleaned up here, the sweeper does."""
     documents = context.library.documents
     try:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,6 @@ def note(name: str, text: str = "", **attributes: str | int) -> NewDocument:
     return NewDocument(name, (text or f"The word of {name} is zebra.").encode(), attributes=attributes)
 
 
-def texts(documents: Sequence[NewDocument]) -> dict[str, bytes]:
-    return {item.name: item.data for item in documents if isinstance(item.data, bytes)}
-
-
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     opened = Models(Settings.load(data_dir=tmp_path_factory.mktemp("models")))
@@ -110,15 +106,24 @@ def job_settings() -> dict[str, Any]:
     return {}
 
 
-@pytest.fixture
-async def desk(database: Database, settings: Settings, models: Models, job_settings: dict[str, Any]) -> AsyncIterator[Desk]:
-    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
-    settings = Settings.load(data_dir=Path(settings.data_dir), database_url=url, jobs=job_settings)
+@asynccontextmanager
+async def opened(settings: Settings, database: Database, models: Models) -> AsyncIterator[Desk]:
+    """A desk on a data directory that no other process has open."""
     valkey = EmbeddedValkey(settings)
     redis_url = await asyncio.to_thread(valkey.start)
     resources = await asyncio.to_thread(open_resources, settings, models)
     queue = Queue(redis_url)
-    yield Desk(settings, redis_url, resources, database, queue, Library.build(settings, database, resources, queue))
-    queue.close()
-    await asyncio.to_thread(resources.close)
-    await asyncio.to_thread(valkey.close)
+    try:
+        yield Desk(settings, redis_url, resources, database, queue, Library.build(settings, database, resources, queue))
+    finally:
+        queue.close()
+        await asyncio.to_thread(resources.close)
+        await asyncio.to_thread(valkey.close)
+
+
+@pytest.fixture
+async def desk(database: Database, settings: Settings, models: Models, job_settings: dict[str, Any]) -> AsyncIterator[Desk]:
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+    settings = Settings.load(data_dir=Path(settings.data_dir), database_url=url, jobs=job_settings)
+    async with opened(settings, database, models) as ready:
+        yield ready

@@ -11,9 +11,11 @@ from core.errors import Conflict, NotFound
 from core.jobs import Jobs
 from core.principals import SYSTEM
 from core.queue import Queue
-from core.tables import DocumentState
-from jobs.ingestion import LeaseLost, ingest_document, kept_alive
+from core.tables import Document, DocumentState
+from jobs.ingestion import LeaseLost, ingest_document, kept_alive, let_go
 from retrievers.documents import NewDocument
+from retrievers.indexing import IndexedDocument
+from retrievers.leases import Lease
 from retrievers.library import Library
 from tests.desks import Desk, eventually, note
 
@@ -179,15 +181,12 @@ async def test_deleting_what_waits_ends_its_job(desk: Desk) -> None:
 
 async def test_deleting_what_is_worked_on_leaves_nothing_behind(desk: Desk) -> None:
     _, (document,) = await desk.add(note("a.md"))
-    work = asyncio.create_task(ingest_document(desk.context, document.id, 1))
-    await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
-    collection_id = document.collection_id
+    lease, indexed = await half_done(desk, document)
     await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
-    await work
-    assert desk.resources.store.count(collection_id) == 0
+    assert await desk.library.documents.leases.finish(lease, indexed, "pipeline") is None
+    await let_go(desk.context, lease)
+    assert desk.resources.store.count(document.collection_id) == 0
     async with desk.database.session() as session:
-        from core.tables import Document
-
         assert await session.get(Document, document.id) is None
 
 
@@ -226,15 +225,31 @@ async def test_a_cancelled_job_leaves_what_is_ready_and_fails_what_is_not(desk: 
     assert (await desk.job(job.id)).state == "cancelled"
 
 
-async def test_cancelling_ends_the_work_on_a_document(desk: Desk) -> None:
-    job, (document,) = await desk.add(note("a.md", "A long story about seals. " * 2_000))
-    work = asyncio.create_task(ingest_document(desk.context, document.id, 1))
-    await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
+async def test_cancelling_what_is_worked_on_leaves_nothing_of_it(desk: Desk) -> None:
+    job, (document,) = await desk.add(note("a.md"))
+    lease, indexed = await half_done(desk, document)
     await desk.library.documents.cancel(SYSTEM, job)
-    await work
+    assert await desk.library.documents.leases.finish(lease, indexed, "pipeline") is None
+    await let_go(desk.context, lease)
     row = (await desk.documents())["a.md"]
     assert (row.state, row.error_code, row.lease) == ("failed", "cancelled", None)
     assert desk.resources.store.count(row.collection_id) == 0
+
+
+async def test_new_content_wins_against_the_work_on_the_old(desk: Desk) -> None:
+    first, (document,) = await desk.add(note("a.md", "Old words."))
+    lease, indexed = await half_done(desk, document)
+    second, _ = await desk.add(note("a.md", "New words."))
+    await ingest_document(desk.context, document.id, 2)  # the document is not free yet
+    assert await desk.library.documents.leases.finish(lease, indexed, "pipeline") is None
+    before = await desk.messages()
+    await let_go(desk.context, lease)
+    assert await desk.messages() == before + 1
+    await ingest_document(desk.context, document.id, 2)
+    assert [(await desk.job(job.id)).state for job in (first, second)] == ["succeeded", "succeeded"]
+    row = (await desk.documents())["a.md"]
+    assert (row.state, row.indexed_revision, await desk.stored_chunks()) == ("ready", 2, 1)
+    assert await desk.library.documents.text(SYSTEM, await desk.collection(), row.id) == "New words."
 
 
 async def test_a_message_that_comes_twice_does_its_work_once(desk: Desk) -> None:
@@ -309,10 +324,14 @@ class TestShortLeases:
         _, (document,) = await desk.add(note("a.md"))
         lease = await desk.library.documents.leases.take(document.id, 1)
         assert lease is not None
-        with pytest.raises(LeaseLost):
+
+        async def work() -> None:
             async with kept_alive(desk.context, lease):
                 await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
+
+        with pytest.raises(LeaseLost):
+            await work()
 
     async def test_work_of_a_dead_worker_is_taken_over_when_its_lease_is_over(self, desk: Desk) -> None:
         job, (document,) = await desk.add(note("a.md"))
@@ -328,17 +347,12 @@ class TestShortLeases:
         assert await leases.renew(successor)
         assert (await desk.job(job.id)).state == "running"
 
-    async def test_new_content_ends_the_work_on_the_old(self, desk: Desk) -> None:
-        _, (document,) = await desk.add(note("a.md", "A long story about seals. " * 2_000))
-        work = asyncio.create_task(ingest_document(desk.context, document.id, 1))
-        await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
-        job, _ = await desk.add(note("a.md", "Short."))
-        await work
-        with desk.worker():
-            await desk.finished(job.id)
-        row = (await desk.documents())["a.md"]
-        assert (row.state, row.indexed_revision, row.chunks) == ("ready", 2, 1)
-        assert await desk.stored_chunks() == 1
+
+async def half_done(desk: Desk, document: Document) -> tuple[Lease, IndexedDocument]:
+    """A document whose content is in the stores, while its row still says that it is worked on."""
+    lease = await desk.library.documents.leases.take(document.id, document.revision)
+    assert lease is not None
+    return lease, await desk.library.indexer.index(lease.document)
 
 
 async def ready(desk: Desk, name: str, revision: int | None = None) -> bool:

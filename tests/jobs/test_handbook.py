@@ -1,0 +1,49 @@
+"""The handbook: the platform's documentation as a collection."""
+
+from pathlib import Path
+
+from core.principals import SYSTEM
+from core.tables import DocumentState
+from jobs.handbook import NAME, keep_handbook
+from tests.desks import Desk, eventually, note
+
+
+async def test_documentation_is_brought_in_kept_up_and_taken_out(desk: Desk, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    (root / "docs" / "adr").mkdir(parents=True)
+    (root / "README.md").write_text("# Platform\n\nStart it with make run.")
+    (root / "docs" / "old.md").write_text("# Old\n\nGone tomorrow.")
+    (root / "docs" / "adr" / "0001.md").write_text("# Decision\n\nWe chose Valkey.")
+    (root / "docs" / "empty.md").write_text("\n")
+    (root / "docs" / "picture.png").write_bytes(b"png")
+
+    async def all_ready() -> bool:
+        return {row.state for row in (await desk.documents(NAME)).values()} == {DocumentState.READY}
+
+    with desk.worker():
+        await keep_handbook(desk.library, root)
+        await eventually(all_ready)
+        first = await desk.documents(NAME)
+        assert list(first) == ["README.md", "docs/adr/0001.md", "docs/old.md"]
+        assert (await desk.found("Which broker was chosen?", NAME))[0] == "docs/adr/0001.md"
+
+        await desk.finished((await desk.add(note("ours.md"), collection=NAME))[0].id)
+        (root / "README.md").write_text("# Platform\n\nStart it with make run, or genai serve.")
+        (root / "docs" / "old.md").unlink()
+        await keep_handbook(desk.library, root)
+        await eventually(all_ready)
+    second = await desk.documents(NAME)
+    assert list(second) == ["README.md", "docs/adr/0001.md", "ours.md"]
+    assert second["README.md"].revision == 2
+    assert second["docs/adr/0001.md"] == first["docs/adr/0001.md"]
+
+
+async def test_where_no_documentation_is_installed_nothing_happens(desk: Desk, tmp_path: Path) -> None:
+    await keep_handbook(desk.library, tmp_path)
+    assert (await desk.library.collections.page(SYSTEM, limit=10))[0] == []
+
+
+async def test_the_projects_own_documentation_is_found() -> None:
+    from jobs.handbook import _ROOT, _read
+
+    assert "README.md" in _read(_ROOT)

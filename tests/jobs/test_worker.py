@@ -1,0 +1,35 @@
+"""`python -m jobs.worker`, the worker in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_worker_beside_the_server_is_refused_where_the_store_cannot_be_shared(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs.worker"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "GENAI_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "store_not_shareable" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "jobs.worker"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "GENAI_DATA_DIR": str(tmp_path), "GENAI_RETRIEVAL__STORE": "drawer"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 1
+    assert "drawer" in ended.stderr
+    assert "Traceback" not in ended.stderr
