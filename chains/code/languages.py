@@ -88,4 +88,5 @@ def detect(code: str) -> str | None:
     for name in (*signs, *others):
         if not problems(code, name):
             return name
-    return next(iter(signs), None)
+    first: str | None = next(iter(signs), None)
+    return first
