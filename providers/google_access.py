@@ -42,7 +42,7 @@ class GoogleAccess:
 
     @property
     def project(self) -> str:
-        """Raises `Unavailable` where neither the settings nor the credentials name one."""
+        """Raises `ModelAuthenticationError` where neither the settings nor the credentials name one."""
         project = self._configured.project or usual_variable("GOOGLE_CLOUD_PROJECT") or self._find()[1]
         if not project:
             raise not_configured("Vertex AI has no project: set providers.vertex.project or GOOGLE_CLOUD_PROJECT.")

@@ -29,7 +29,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, PlatformError, Unavailable
+from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, PlatformError
 
 #: Parts of the messages with which clouds say that a prompt is too long; none of them gives it a code of its own.
 #: As seen in the partner packages' own lists and in the clouds' documentation, November 2026.
@@ -118,9 +118,10 @@ def retry_after(headers: Mapping[str, Any]) -> float | None:
         return None
 
 
-def not_configured(message: str) -> Unavailable:
-    """The error for a provider without a credential, a region or an address: an operator's to mend, not the caller's."""
-    return Unavailable("The provider is not configured.", code="provider_not_configured", context={"reason": message})
+def not_configured(message: str) -> ModelAuthenticationError:
+    """The error for a provider without a credential, a region or an address. It is an operator's to mend, so it counts with
+    refused credentials: the next deployment is asked, and nobody tries again."""
+    return ModelAuthenticationError(message)
 
 
 def unfinished() -> ModelConnectionError:

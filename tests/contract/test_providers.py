@@ -11,7 +11,7 @@ from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
-from core.settings import ProviderSettings, Settings, Timeouts
+from core.settings import Deployment, ModelAlias, ProviderSettings, Settings, Timeouts
 from providers import PROVIDERS
 from providers.base import ModelFacts, Provider
 from providers.failures import Kind, understand
@@ -160,6 +160,34 @@ async def test_a_probe_tells_a_provider_that_is_down(name: str, provider: Provid
     fake.then(Fault.SERVER)
     with pytest.raises((ModelError, ValueError)):
         await provider.probe(CLOUDS[name][2])
+
+
+@pytest.fixture(scope="module")
+def in_order(running: dict[str, tuple[Fake, Provider]]) -> dict[str, tuple[list[str], Models]]:
+    """By the first cloud: the order of the three, and an installation whose default alias has that order."""
+    made = {}
+    for first in ("azure", "vertex", "bedrock"):
+        order = [first, *(name for name in ("azure", "vertex", "bedrock") if name != first)]
+        providers = {name: ProviderSettings(base_url=running[name][0].url, **CLOUDS[name][1]) for name in order}
+        deployments = tuple(Deployment(provider=name, model=CLOUDS[name][2]) for name in order)
+        alias = ModelAlias(alias="default", deployments=deployments)
+        made[first] = order, Models(Settings(models=(alias,), providers=providers, timeouts=TIMEOUTS))
+    return made
+
+
+@pytest.mark.parametrize("first", ["azure", "vertex", "bedrock"])
+@pytest.mark.parametrize("fault", [Fault.RATE, Fault.UNAVAILABLE, Fault.CREDENTIAL, Fault.RESET, Fault.MISSING])
+async def test_a_caller_gets_a_whole_answer_from_the_next_cloud(
+    fault: Fault, first: str, running: dict[str, tuple[Fake, Provider]], in_order: dict[str, tuple[list[str], Models]]
+) -> None:
+    order, models = in_order[first]
+    for name in order:
+        running[name][0].clear()
+    running[first][0].then(*[fault] * 8)
+    answer = await models.chat().ainvoke("Hi")
+    assert answer.text == Reply().text
+    assert len(running[order[1]][0].sent) == 1
+    assert running[order[2]][0].sent == []
 
 
 @pytest.mark.parametrize("file", ALIASES, ids=lambda file: file.stem)

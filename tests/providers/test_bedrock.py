@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, Unavailable, UnsupportedFeature
+from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, Timeouts
 from providers.bedrock import BedrockProvider
 from tests.fakes.bedrock import BedrockFake
@@ -293,9 +293,8 @@ async def test_a_profile_and_awss_own_variables_work(fake: BedrockFake, monkeypa
 
 async def test_an_api_key_is_never_sent_without_tls(fake: BedrockFake) -> None:
     fake.clear()
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(ModelAuthenticationError, match="Bearer authorization requires an HTTPS endpoint"):
         await make(base_url=fake.url, api_key="bedrock-key").chat(CLAUDE, TIMEOUTS).ainvoke("Hi")
-    assert "Bearer authorization requires an HTTPS endpoint" in caught.value.context["reason"]
     assert fake.sent == []
 
 
@@ -303,6 +302,5 @@ def test_a_provider_without_a_region_says_what_is_missing(monkeypatch: pytest.Mo
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(ModelAuthenticationError, match="region"):
         BedrockProvider("bedrock", Settings(), ProviderSettings()).chat(CLAUDE, TIMEOUTS)
-    assert caught.value.code == "provider_not_configured"

@@ -24,7 +24,7 @@ from langchain_core.tools import tool
 from PIL import Image
 from pydantic import BaseModel
 
-from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, Unavailable, UnsupportedFeature
+from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, Timeouts
 from providers.vertex import VertexProvider
 from tests.fakes.vertex import TOKEN, VertexFake
@@ -395,6 +395,5 @@ async def test_googles_own_credentials_and_variables_work(
 
 def test_a_provider_without_a_project_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(ModelAuthenticationError, match="has no project"):
         make(api_key="token-1").chat(GEMINI, TIMEOUTS)
-    assert caught.value.code == "provider_not_configured"
