@@ -47,7 +47,9 @@ def main() -> int:
 def _fill(platform: Running) -> None:
     """A collection to ask, and the handbook in full."""
     with platform.client() as client:
-        platform.ingest(client, "manuals", {"lumen-probe.pdf": samples.pdf(samples.MANUAL), **samples.one_of_each()})
+        files = {**samples.one_of_each(), "lumen-probe.pdf": samples.pdf(samples.MANUAL)}
+        del files["probe.txt"]  # the same text: the picture is to show a page number
+        platform.ingest(client, "manuals", files)
         path = "/api/v1/rag/collections/handbook/documents?limit=200"
 
         def filled() -> bool:
@@ -74,15 +76,15 @@ def _chat_playground(page: Page) -> None:
     box.fill("What is the tide? Answer in two sentences.")
     box.press("Enter")
     page.wait_for_function("document.body.innerText.length > 250")
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(5000)  # the page shows no sign of a reply's end
     page.screenshot(path=PICTURES / "chat-playground.png")
 
 
 def _rag_playground(page: Page) -> None:
     page.goto("/api/v1/rag/playground/")
     page.get_by_role("button", name="Start").click()
-    page.get_by_text("Output", exact=True).wait_for()
-    page.wait_for_timeout(4000)
+    page.get_by_role("button", name="Stop").wait_for()
+    page.get_by_role("button", name="Start").wait_for()
     page.screenshot(path=PICTURES / "rag-playground.png")
 
 

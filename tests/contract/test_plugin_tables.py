@@ -17,13 +17,15 @@ from core.errors import NotFound
 from core.plugins import PluginTable
 from core.principals import Scope
 from core.settings import ProviderSettings, Settings
+from jobs import JOBS
+from jobs.base import JobSpec
 from providers import PROVIDERS
 from providers.base import Provider
 from retrievers import LOADERS, STORES
 from retrievers.base import VectorStore
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS}
+TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS, "jobs": JOBS}
 ROWS = [pytest.param(table, name, id=f"{kind}-{name}") for kind, table in TABLES.items() for name in table]
 
 
@@ -48,8 +50,8 @@ def test_an_unknown_name_is_refused_with_the_names_that_are_known(kind: str) -> 
 
 def test_reading_the_tables_imports_no_plugin() -> None:
     probe = """
-import sys, chains, providers, retrievers
-tables = (chains.CHAINS, providers.PROVIDERS, retrievers.STORES, retrievers.LOADERS)
+import sys, chains, jobs, providers, retrievers
+tables = (chains.CHAINS, jobs.JOBS, providers.PROVIDERS, retrievers.STORES, retrievers.LOADERS)
 modules = {target.partition(":")[0] for table in tables for target in table.values()}
 print(*sorted(modules & set(sys.modules)))
 """
@@ -89,6 +91,13 @@ def test_a_loader_is_a_function_of_one_file(media_type: str) -> None:
     loader = LOADERS.load(media_type)
     assert callable(loader)
     assert inspect.getdoc(loader)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_found_by_the_name_of_its_actor(name: str) -> None:
+    spec = JOBS.load(name)
+    assert isinstance(spec, JobSpec)
+    assert inspect.iscoroutinefunction(spec.run)
 
 
 def built(capability: str) -> ChainSpec:
