@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 from langchain_core.language_models import BaseChatModel
@@ -43,14 +44,20 @@ class BuiltModels:
 
 
 class LoopTransport(httpx2.AsyncBaseTransport):
-    """Connections of an SDK's asynchronous client, a pool for each event loop, so that all loops share one client."""
+    """Connections of an SDK's asynchronous client, a pool for each event loop, so that all loops share one client.
+
+    The system's proxy settings (`HTTPS_PROXY`, `NO_PROXY`) are heeded.
+    """
 
     def __init__(self, connections: int) -> None:
         self._limits = httpx2.Limits(max_connections=connections)
         self._pools: PerLoop[httpx2.AsyncHTTPTransport] = PerLoop(_close)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        pool = self._pools.get("pool", lambda: httpx2.AsyncHTTPTransport(limits=self._limits))
+        proxy = getproxies().get(request.url.scheme)  # a client with a transport of its own heeds no proxy by itself
+        if proxy and proxy_bypass(request.url.host):
+            proxy = None
+        pool = self._pools.get(proxy, lambda: httpx2.AsyncHTTPTransport(limits=self._limits, proxy=proxy))
         return await pool.handle_async_request(request)
 
     async def aclose(self) -> None:

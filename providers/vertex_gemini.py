@@ -77,7 +77,7 @@ class GeminiWire:
             raise ModelConnectionError(type(error).__name__) from error
 
     def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self.connections))
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self.connections), trust_env=True)
 
 
 def _error_of(status: int, body: bytes, headers: Mapping[str, str]) -> Exception:
@@ -150,10 +150,21 @@ class DirectGemini(BaseChatModel):
         path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
         used = None
         async with self.wire.post(f"{path}:streamGenerateContent?alt=sse", payload, self.limits) as response:
-            async for line in response.content:
+            async for line in _lines(response.content):
                 if line.startswith(b"data:"):
                     chunk, used = model._gemini_chunk_to_generation_chunk(_response(line[5:]), prev_total_usage=used)  # noqa: SLF001
                     yield chunk
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: aiohttp's own iteration fails on those over 128 KB."""
+    rest = b""
+    async for block in content.iter_any():
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
 
 
 def _request(message: Any) -> tuple[str, dict[str, Any]]:

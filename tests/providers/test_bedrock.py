@@ -291,10 +291,15 @@ async def test_a_profile_and_awss_own_variables_work(fake: BedrockFake, monkeypa
         await provider.close()
 
 
-async def test_an_api_key_is_never_sent_without_tls(fake: BedrockFake) -> None:
+@pytest.mark.parametrize("options", [{"api_key": "bedrock-key"}, {}])
+async def test_an_api_key_is_never_sent_without_tls(
+    options: dict[str, str], fake: BedrockFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake.clear()
+    if not options:
+        monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bedrock-key")
     with pytest.raises(ModelAuthenticationError, match="Bearer authorization requires an HTTPS endpoint"):
-        await make(base_url=fake.url, api_key="bedrock-key").chat(CLAUDE, TIMEOUTS).ainvoke("Hi")
+        await make(base_url=fake.url, **options).chat(CLAUDE, TIMEOUTS).ainvoke("Hi")
     assert fake.sent == []
 
 

@@ -134,6 +134,22 @@ async def test_a_stream_comes_in_pieces_and_ends_with_its_usage(model: BaseChatM
     assert (total.usage_metadata["input_tokens"], total.usage_metadata["output_tokens"]) == (12, 5)
 
 
+async def test_a_chunk_may_be_long(gemini: BaseChatModel, fake: VertexFake) -> None:
+    fake.then(Reply(text="x" * 400_000))
+    assert "".join([str(chunk.content) async for chunk in gemini.astream("Hi")]) == "x" * 400_000
+
+
+async def test_the_systems_proxy_is_used(fake: VertexFake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.clear()
+    monkeypatch.setenv("HTTP_PROXY", fake.url)
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    provider = make(base_url="http://vertex.invalid", api_key="token-1", project="p1")
+    for name in (GEMINI, CLAUDE):
+        await provider.chat(name, TIMEOUTS).ainvoke("Hi")
+        assert fake.last.headers["host"] == "vertex.invalid"
+    await provider.close()
+
+
 def test_synchronous_calls_give_the_same(model: BaseChatModel) -> None:
     assert model.invoke("Hi").content == Reply().text
     assert "".join(str(chunk.content) for chunk in model.stream("Hi")) == Reply().text
