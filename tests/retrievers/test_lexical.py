@@ -1,0 +1,144 @@
+import threading
+
+import pytest
+
+from core.settings import Settings
+from retrievers.base import Chunk
+from retrievers.lexical import LexicalIndex
+
+ONE = "col_one"
+
+
+def chunk(number: int, text: str, document: str = "doc_a", revision: int = 1, context: str = "", **attributes) -> Chunk:
+    return Chunk(
+        f"chk_{document}_{revision}_{number}",
+        document,
+        f"{document}.md",
+        revision,
+        text,
+        0,
+        len(text),
+        None,
+        context,
+        attributes,
+    )
+
+
+@pytest.fixture
+def index(settings: Settings) -> LexicalIndex:
+    return LexicalIndex(settings)
+
+
+def found(index: LexicalIndex, query: str, **options) -> list[str]:
+    return [chunk_id for chunk_id, _ in index.search(options.pop("collection", ONE), query, 10, **options)]
+
+
+def test_words_are_found_in_every_form_and_case(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "The pumps were RUNNING in Gdańsk"), chunk(2, "Nothing of the kind")])
+    for query in ("pump", "runs", "running pumps", "gdansk", "GDAŃSK?"):
+        assert found(index, query) == ["chk_doc_a_1_1"], query
+
+
+def test_rare_words_and_headings_count_for_more(index: LexicalIndex):
+    chunks = [chunk(n, "the common valve of the house") for n in range(6)]
+    index.upsert(ONE, [*chunks, chunk(7, "a valve with a gasket"), chunk(8, "something else", context="Gasket › Valve")])
+    assert set(found(index, "valve gasket")[:2]) == {"chk_doc_a_1_7", "chk_doc_a_1_8"}
+
+
+@pytest.mark.parametrize(
+    "query", ["", "  ", "?!", "the of and", 'AND OR NOT "', "field:value^2 [a TO b]", "\u0000", "a" * 100_000]
+)
+def test_no_query_is_an_error(index: LexicalIndex, query: str):
+    index.upsert(ONE, [chunk(1, "some text")])
+    assert found(index, query) == []
+
+
+def test_text_without_blanks_between_words_is_found(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "東京都の天気は晴れ"), chunk(2, "大阪の料理")])
+    assert found(index, "東京の天気")[0] == "chk_doc_a_1_1"
+
+
+def test_a_change_is_seen_at_once_and_replaces_by_id(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "first wording")])
+    index.upsert(ONE, [chunk(1, "second wording")])
+    assert found(index, "first") == []
+    assert found(index, "second") == ["chk_doc_a_1_1"]
+    assert index.count(ONE) == 1
+
+
+def test_a_filter_holds_for_every_result(index: LexicalIndex):
+    index.upsert(
+        ONE, [chunk(1, "same words", "doc_a", lang="en", year=2024), chunk(1, "same words", "doc_b", lang="de", year=2024.0)]
+    )
+    assert found(index, "words", filter={"lang": "en"}) == ["chk_doc_a_1_1"]
+    assert len(found(index, "words", filter={"year": 2024})) == 2
+    assert found(index, "words", filter={"year": 2024, "document": "doc_b.md"}) == ["chk_doc_b_1_1"]
+    assert found(index, "words", filter={"year": True}) == found(index, "words", filter={"lang": "EN"}) == []
+
+
+def test_a_filter_does_not_change_the_scores(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "same words", lang="en"), chunk(2, "other things")])
+    assert index.search(ONE, "words", 5) == index.search(ONE, "words", 5, {"lang": "en"})
+
+
+def test_deleting_leaves_the_kept_revision_and_other_documents(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "word"), chunk(1, "word", revision=2), chunk(1, "word", "doc_b")])
+    index.delete_document(ONE, "doc_a", keep_revision=2)
+    assert sorted(found(index, "word")) == ["chk_doc_a_2_1", "chk_doc_b_1_1"]
+    index.delete_document(ONE, "doc_a")
+    index.delete_document(ONE, "doc_a")
+    index.delete_document("col_unknown", "doc_a")
+    assert (index.count(ONE, "doc_a"), index.count(ONE, "doc_b")) == (0, 1)
+
+
+def test_collections_have_their_own_words(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "apple")])
+    index.upsert("col_two", [chunk(n, "apple pear") for n in range(5)])
+    assert found(index, "pear") == []
+    assert index.weights(ONE, "pear")["pear"] > index.weights("col_two", "pear")["pear"]
+    index.delete_collection("col_two")
+    index.delete_collection("col_two")
+    assert found(index, "apple", collection="col_two") == []
+    assert found(index, "apple") == ["chk_doc_a_1_1"]
+
+
+def test_it_is_still_there_when_opened_again(index: LexicalIndex, settings: Settings):
+    index.upsert(ONE, [chunk(1, "kept")])
+    index.close()
+    assert found(LexicalIndex(settings), "kept") == ["chk_doc_a_1_1"]
+
+
+def test_a_failed_change_leaves_nothing_behind(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "good")])
+    broken = chunk(2, "bad")
+    object.__setattr__(broken, "text", None)
+    with pytest.raises(TypeError):
+        index.upsert(ONE, [chunk(3, "half"), broken])
+    assert found(index, "half") == []
+    index.upsert(ONE, [chunk(4, "after")])
+    assert found(index, "after") == ["chk_doc_a_1_4"]
+
+
+def test_writers_wait_for_each_other_while_searches_go_on(index: LexicalIndex):
+    failures: list[BaseException] = []
+
+    def write(name: str) -> None:
+        try:
+            for number in range(5):
+                index.upsert(ONE, [chunk(number, "word", name)])
+                assert index.search(ONE, "word", 50)
+        except BaseException as error:  # noqa: BLE001 - told to the test's own thread
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(f"doc_{name}",)) for name in "abcd"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert failures == []
+    assert index.count(ONE) == 20
+
+
+def test_a_collection_id_cannot_leave_the_directory(index: LexicalIndex):
+    with pytest.raises(ValueError, match="collection"):
+        index.upsert("../x", [chunk(1, "word")])
