@@ -1,10 +1,12 @@
 """Puts what was found into words: a small model is checked sentence by sentence, a large one marks its sources."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.citations import marks
@@ -13,13 +15,19 @@ from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
 from chains.spec import ChainDeps
+from core.errors import PlatformError
 from retrievers.base import Passage
 from retrievers.sentences import units
+
+log = structlog.get_logger()
 
 PROMPTS = ("rag_small.txt", "rag_small_question.txt", "rag.txt", "rag_question.txt", "rag_rewrite.txt")
 #: What a large model says when the sources do not answer.
 _NOTHING = "NOT_FOUND"
-_SMALL_ANSWER_TOKENS = 96
+_SMALL_ANSWER_TOKENS = 64
+#: Quotes that a small model is shown: with more it mixes them up.
+_SHOWN = 3
+_WORTH_WAITING_S = 6.0
 _ANSWER_TOKENS = 1024
 _TURNS = 6
 #: Quotes that stand for an answer themselves: so many, each this relevant in relation to the best.
@@ -57,16 +65,15 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
 
 
 async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> tuple[str, list[Quote]]:
-    """A small model's answer as far as it keeps to the quotes, else the best quote itself; and the quotes that it stands on."""
+    """A small model's answer as far as it keeps to the quotes, else the best quotes themselves; and the quotes it stands on.
+
+    The quotes are the answer already, so nobody waits long for a better wording: a model that is busy or fails is done without.
+    """
     resources = deps.library.resources
+    quotes = quotes[:_SHOWN]
     said = [plain(quote.text) for quote in quotes]
-    message = prompt("rag_small_question.txt").substitute(
-        quotes="\n".join(f"- {_placed(quote)}" for quote in quotes), question=question
-    )
-    model = deps.models.chat(asked.model).bind(**_sampling(asked, _SMALL_ANSWER_TOKENS))
-    reply = await model.ainvoke([SystemMessage(prompt("rag_small.txt").substitute()), HumanMessage(message)])
-    kept = []
-    for sentence in _sentences(reply.text):
+    kept: list[str] = []
+    for sentence in _sentences(await _reply(deps, asked, question, quotes)):
         if not keeps_to(sentence, said, question, words=resources.lexical.words):
             break
         kept.append(sentence)
@@ -104,6 +111,19 @@ async def from_sources(
     if answered and sent < len(text):
         yield text[sent:]
     yield Phrased(text.strip(), tuple(_cited(text, passages, deps.library.resources.lexical.words)), answered)
+
+
+async def _reply(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> str:
+    message = prompt("rag_small_question.txt").substitute(
+        quotes="\n".join(f"- {_placed(quote)}" for quote in quotes), question=question
+    )
+    model = deps.models.chat(asked.model).bind(**_sampling(asked, _SMALL_ANSWER_TOKENS))
+    try:
+        async with asyncio.timeout(_WORTH_WAITING_S):
+            return (await model.ainvoke([SystemMessage(prompt("rag_small.txt").substitute()), HumanMessage(message)])).text
+    except (TimeoutError, PlatformError) as error:
+        log.info("rag.quoted_only", reason=type(error).__name__)
+        return ""
 
 
 def _sampling(asked: ModelChoice, max_tokens: int) -> dict[str, Any]:
