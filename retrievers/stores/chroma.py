@@ -36,7 +36,7 @@ class ChromaStore:
         import chromadb
         from chromadb.config import Settings as ChromaSettings
 
-        self._lock_file = FileLock(settings.path("chroma.lock"))
+        self._lock_file = FileLock(settings.path("chroma.lock"), thread_local=False)  # opened in one thread, closed in another
         try:
             self._lock_file.acquire(timeout=0)
         except Timeout:

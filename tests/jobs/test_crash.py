@@ -14,7 +14,7 @@ from core.valkey import EmbeddedValkey
 from tests.desks import Desk, eventually, note, opened
 
 ROOT = Path(__file__).parents[2]
-FILES = 16
+FILES = 10
 
 
 class WorkerProcess:
@@ -47,7 +47,7 @@ async def test_after_kills_every_document_is_there_exactly_once(desk: Desk) -> N
     async def done(count: int) -> bool:
         return (await Jobs(desk.database).get(SYSTEM, job.id)).done >= count
 
-    for share in (0, FILES // 4, FILES // 2):
+    for share in (0, FILES // 2):
         process = WorkerProcess(desk)
         await process.working()
         await eventually(lambda share=share: done(share + 1))
