@@ -44,6 +44,10 @@ def ingest(
     if not sources:
         notes.print("No files there.")
         raise typer.Exit(1)
+    for source in sources:
+        if not source.size:
+            notes.print(f"  empty_file {source.name}: The file is empty.", markup=False)
+    sources = [source for source in sources if source.size]
     platform = platform_of(context)
     _ensure(platform, collection)
     jobs = _upload(platform, collection, sources)
