@@ -10,10 +10,9 @@ from retrievers.base import VectorStore
 from retrievers.lexical import LexicalIndex
 
 if TYPE_CHECKING:
-    from providers.models import Models
-
     from core.database import Database
     from core.queue import Queue
+    from providers.models import Models
     from retrievers.collections import Collections
     from retrievers.documents import Documents
     from retrievers.indexing import Indexer
