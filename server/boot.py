@@ -8,7 +8,7 @@ import json
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -165,7 +165,8 @@ def serve(settings: Settings, *, beside: str | None = None) -> int:
             timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         )
     )
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # uvicorn hands the signal on when everything has ended
+        server.run(sockets=[listening])
     if boot.failure is not None:
         sys.stderr.write(f"The platform could not start: {boot.failure}\n")
         return 1
@@ -177,7 +178,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((host, port))
-    listening.set_inheritable(True)
+    listening.listen(2048)  # callers wait from now on, instead of being refused
     return listening
 
 

@@ -84,6 +84,10 @@ async function refresh() {
       const first = model.deployments[0];
       show($$("[data-model]").find((item) => item.dataset.model === model.alias), first.state, first.detail);
     }
+    const { results } = await (await api("/api/v1/jobs?limit=50")).json();
+    const working = results.filter((job) => job.state === "queued" || job.state === "running").length;
+    $("[data-jobs]").textContent = `${working} in work`;
+    $("[data-jobs-dot]").className = `dot ${working ? "loading" : "ready"}`;
   } catch {
     for (const item of $$("[data-part]")) show(item, "failed", "no answer");
   }
@@ -100,7 +104,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
   button.disabled = true;
   answer.hidden = false;
   answer.className = "";
-  text.textContent = "…";
+  text.textContent = "Looking it up…";
   $(".citations", answer).replaceChildren();
   $(".meta", answer).textContent = "";
   try {
@@ -227,7 +231,7 @@ async function finished(id, step) {
 async function listCollections(chosen) {
   const { results } = await (await api("/api/v1/rag/collections?limit=200")).json();
   const options = results.map(({ name, documents }) => {
-    const option = element("option", documents === undefined ? name : `${name} (${documents})`, { value: name });
+    const option = element("option", `${name} (${documents.ready ?? 0})`, { value: name });
     option.selected = name === chosen;
     return option;
   });

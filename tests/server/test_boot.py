@@ -1,0 +1,183 @@
+"""The start as a process: health before everything else, honest failures, a clean end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KEY = "an-administrator-key-for-the-boot-tests"
+Start = Callable[..., "Process"]
+
+
+class Process:
+    """`python langserve_app.py` on a free port."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GENAI_")}
+        environment |= {"GENAI_DATA_DIR": str(data), "GENAI_PORT": "0", "GENAI_HANDBOOK": "false", "GENAI_LOCAL__WARM": "false"}
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "langserve_app.py")],
+            env=environment | settings,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def address(self) -> str:
+        """The address that it prints first."""
+        assert self.process.stdout is not None
+        found = re.search(r"http://\S+", self.process.stdout.readline())
+        assert found is not None
+        return found[0]
+
+    def end(self) -> tuple[str, str]:
+        """Ask it to stop; what else it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Process] = []
+
+    def launch(**settings: str) -> Process:
+        started.append(Process(tmp_path / "data", **settings))
+        return started[-1]
+
+    yield launch
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.process.communicate()
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def until_ready(client: httpx.Client) -> None:
+    _until(lambda: client.get("/api/v1/health/ready").status_code == 200)
+
+
+def test_health_is_live_first_then_the_platform_is_ready_and_ends_cleanly(start: Start) -> None:
+    server = start()
+    with httpx.Client(base_url=server.address, timeout=30) as client:
+        assert client.get("/api/v1/health/live").json() == {"status": "live"}
+        early = client.get("/api/v1/health/ready")
+        assert early.status_code == 503
+        assert {"application", "database"} <= set(early.json()["loading"])
+        waiting = client.post("/api/v1/chat", json={})
+        assert (waiting.status_code, waiting.json()["error"]["code"]) == (503, "starting")
+        assert waiting.headers["retry-after"] == "1"
+        assert "Starting" in client.get("/", headers={"accept": "text/html"}).text
+        until_ready(client)
+        assert client.get("/api/v1/health").json() == {"status": "ready"}
+    printed, logged = server.end()
+    assert server.process.returncode == -signal.SIGTERM  # uvicorn hands the signal on when everything has ended
+    link = re.search(r"/signin\?token=(\S+)", printed)
+    assert link is not None
+    assert link[1] not in logged
+    assert "gk_" not in printed + logged  # the key is for a terminal's eyes alone
+    assert all(json.loads(line)["event"] for line in logged.splitlines())
+
+
+def test_the_link_is_printed_at_the_first_start_alone(start: Start) -> None:
+    for first in (True, False):
+        server = start(GENAI_ADMIN_KEY=KEY)
+        with httpx.Client(base_url=server.address, timeout=30) as client:
+            _until(lambda: "database" not in client.get("/api/v1/health/ready").json().get("loading", ()))
+        assert ("token=" in server.end()[0]) is first
+
+
+def test_a_port_that_is_taken_is_said(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = start(GENAI_PORT=str(taken.getsockname()[1]))
+        _, said = server.process.communicate(timeout=60)
+    assert server.process.returncode == 1
+    assert "GENAI_PORT" in said
+    assert "Traceback" not in said
+
+
+def test_a_setting_that_cannot_be_used_is_named(start: Start) -> None:
+    server = start(GENAI_LOCAL__SLOTS="none")
+    _, said = server.process.communicate(timeout=60)
+    assert server.process.returncode == 2
+    assert "GENAI_LOCAL__SLOTS" in said
+
+
+def test_a_database_that_does_not_answer_ends_the_start_with_its_reason(start: Start) -> None:
+    server = start(GENAI_DATABASE_URL="postgresql://nobody:secret-word@127.0.0.1:1/none")
+    _, said = server.process.communicate(timeout=90)
+    assert server.process.returncode == 1
+    assert "could not start" in said
+    assert "secret-word" not in said
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, httpx.Client]]:
+    """A server that is ready, its data directory, and a client without a key."""
+    data = tmp_path_factory.mktemp("served")
+    server = Process(data, GENAI_ADMIN_KEY=KEY)
+    with httpx.Client(base_url=server.address, timeout=30) as client:
+        until_ready(client)
+        yield data, client
+    server.end()
+
+
+def test_with_a_key_health_tells_how_each_part_stands(served: tuple[Path, httpx.Client]) -> None:
+    health = served[1].get("/api/v1/health", headers={"x-api-key": KEY}).json()
+    assert (health["database"], health["broker"], health["store"]) == ({"status": "ready"},) * 3
+    assert {model["alias"] for model in health["models"]} == {"default", "embeddings"}
+    assert served[1].get("/api/v1/health").json() == {"status": "ready"}
+
+
+def test_the_front_page_shows_every_capability_with_its_playground(served: tuple[Path, httpx.Client]) -> None:
+    page = served[1].get("/", headers={"authorization": f"Bearer {KEY}"})
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+    for name in ("chat", "completion", "code/generate", "code/review", "rag", "multimodal"):
+        assert f'href="/api/v1/{name}/playground/"' in page.text
+        assert served[1].get(f"/api/v1/{name}/playground/", headers={"x-api-key": KEY}).status_code == 200
+    assert "RemoteRunnable(" in page.text
+    assert not re.search(r'(src|href)="(https?:)?//', page.text)
+
+
+def test_the_api_pages_need_nothing_from_elsewhere(served: tuple[Path, httpx.Client]) -> None:
+    key = {"x-api-key": KEY}
+    page = served[1].get("/docs", headers=key).text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert needed
+    assert all(served[1].get(address, headers=key).status_code == 200 for address in needed if address.startswith("/"))
+    assert not [address for address in needed if not address.startswith("/")]
+    assert served[1].get("/openapi.json", headers=key).json()["openapi"].startswith("3.")
+
+
+def test_a_second_server_on_the_same_data_is_refused(served: tuple[Path, httpx.Client]) -> None:
+    second = Process(served[0])
+    _, said = second.process.communicate(timeout=90)
+    assert second.process.returncode == 1
+    assert '"code": "store_not_shareable"' in said
+    assert served[1].get("/api/v1/health/ready").status_code == 200
+
+
+def test_a_new_sign_in_link_can_be_had_beside_the_running_server(served: tuple[Path, httpx.Client]) -> None:
+    data, client = served
+    command = [sys.executable, str(ROOT / "langserve_app.py"), "--sign-in-link", "--data-dir", str(data)]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    token = made.stdout.strip().rpartition("token=")[2]
+    assert client.get("/signin", params={"token": token}).status_code == 303
+    assert "Sign out" in client.get("/").text
