@@ -47,6 +47,15 @@ async def test_a_document_that_cannot_be_read_fails_with_its_reason_and_the_othe
     assert (failed.state, failed.error_code, failed.attempts) == ("failed", "empty_file", 1)
 
 
+async def test_a_url_that_may_not_be_fetched_fails_its_document_alone(desk: Desk) -> None:
+    items = [note("good.md"), NewDocument("inside.html", url="http://127.0.0.1:9/"), NewDocument("meta", url="http://[::1]/x")]
+    with desk.worker():
+        job = await desk.finished((await desk.add(*items))[0].id)
+    assert {error["document"]: error["code"] for error in job.errors} == {"inside.html": "url_refused", "meta": "url_refused"}
+    row = (await desk.documents())["inside.html"]
+    assert (row.source_url, row.file_key, row.content_hash) == ("http://127.0.0.1:9/", "", "")
+
+
 async def test_a_job_whose_every_document_failed_has_failed(desk: Desk) -> None:
     with desk.worker():
         job = await desk.finished((await desk.add(NewDocument("noise.bin", bytes(range(256)) * 8)))[0].id)
