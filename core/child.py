@@ -16,6 +16,7 @@ import json
 import os
 import pickle
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -144,7 +145,7 @@ class ServingChild:
 
     @property
     def alive(self) -> bool:
-        return self._child is not None and self._child.process.poll() is None
+        return self._child is not None and self._child.connected and self._child.process.poll() is None
 
     def close(self) -> None:
         """Kill it and its group. May be repeated."""
@@ -214,6 +215,15 @@ class _Child:
         self._signal_group()
         self.kill()
         return ChildKilled("memory" if status == -signal.SIGKILL else "crash", status)
+
+    @property
+    def connected(self) -> bool:
+        """False as soon as the child ends, which is a moment before it can be reaped."""
+        if self._socket.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(self._socket, 0)
+        return not poll.poll(0)
 
     def _signal_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):

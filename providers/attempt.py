@@ -22,9 +22,12 @@ class Served:
     provider_name: str
     provider: Provider
     model: str
-    name: str
     timeouts: Timeouts
     facts: ModelFacts
+
+    @property
+    def name(self) -> str:
+        return self.provider.state(self.model).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """A chat model that is a chain of deployments: the first that gives a whole answer in time answers."""
 
+import asyncio
+import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -26,8 +28,10 @@ from providers.structured import structured_output
 
 log = structlog.get_logger()
 
-#: A deployment is called again at once, where it is the last one left and its failure may have been a moment's.
+#: A deployment is called again, where it is the last one left and its failure may have been a moment's.
 SECOND_CHANCES = 1
+#: It is left in peace for so long before that, at random, so that callers do not come back all at once.
+PAUSE_S = (0.1, 0.4)
 
 
 class FailoverChatModel(BaseChatModel):
@@ -39,6 +43,7 @@ class FailoverChatModel(BaseChatModel):
     Raises:
         ContextLengthExceeded, ContentRefused, UnsupportedFeature, InvalidRequest: the request's own fault.
         RateLimited: all deployments are at their limits, or the local model's queue is full.
+        Unavailable: no local model can be loaded, or no server of one answers.
         ProviderFailed: all deployments failed; code `stream_interrupted` where a stream was cut after its first token.
         DeadlineExceeded: `total_s` is over.
     """
@@ -126,7 +131,11 @@ class FailoverChatModel(BaseChatModel):
         """The chunks of the first deployment that answers. With `restart` they come only once the answer is whole."""
         deadline = Deadline.after(self.total_s)
         failures: list[Failure] = []
+        tried: list[Served] = []
         for served in self._order(messages, parameters, failures):
+            if served in tried:
+                await asyncio.sleep(min(random.uniform(*PAUSE_S), max(deadline.remaining, 0)))  # noqa: S311 - no secret
+            tried.append(served)
             deadline.check()
             answer = _Answer(served, deadline, messages, parameters)
             chunks: list[ChatGenerationChunk] = []
@@ -217,7 +226,8 @@ class _Answer:
                 async for chunk in pieces:
                     if not self._text and _refused(chunk):
                         raise ContentRefused("The provider refused the content by its policy (content_filter).")  # noqa: TRY301
-                    self._text.append(chunk.text)
+                    if chunk.text:
+                        self._text.append(chunk.text)
                     self._usage = getattr(chunk.message, "usage_metadata", None) or self._usage
                     if _ends(chunk):
                         chunk.message.response_metadata["provider"] = self._served.provider_name
@@ -295,7 +305,7 @@ def _outcome(failures: list[Failure]) -> PlatformError:
         waits = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
         last.error.retry_after_s = min(waits, default=None)
         return last.error
-    if len(failures) == 1 and last.error.status == 503:
+    if all(failure.kind is Kind.UNAVAILABLE for failure in failures):
         return last.error
     return ProviderFailed(
         "No provider of this model gave an answer.", context={"reasons": [failure.kind.value for failure in failures]}

@@ -28,6 +28,7 @@ from core.errors import (
     PlatformError,
     ProviderFailed,
     RateLimited,
+    Unavailable,
     UnsupportedFeature,
 )
 from providers import neutral
@@ -47,6 +48,7 @@ class Kind(StrEnum):
     CONNECTION = "connection"
     TIMEOUT = "timeout"
     CUT = "stream_cut"
+    UNAVAILABLE = "unavailable"
 
 
 CALLERS_OWN = frozenset({Kind.CONTEXT, Kind.CONTENT, Kind.REQUEST, Kind.UNSUPPORTED})
@@ -118,6 +120,7 @@ def _kind_of(error: PlatformError) -> Kind:
         (InvalidRequest, Kind.REQUEST),
         (RateLimited, Kind.RATE),
         (DeadlineExceeded, Kind.TIMEOUT),
+        (Unavailable, Kind.UNAVAILABLE),
     )
     return next((kind for cls, kind in known if isinstance(error, cls)), Kind.SERVER)
 

@@ -21,9 +21,10 @@ log = structlog.get_logger()
 LOAD_TIMEOUT_S = 120.0
 #: After a failed start the next one waits, so that a model that cannot load is not loaded again and again.
 PAUSE_AFTER_FAILURE_S = 10.0
-#: Without a repeat penalty SmolLM2 loops. Of the settings tried, greedy decoding with a light penalty gave the most answers
-#: that were right and whole; a higher temperature or penalty made sums and facts worse (November 2026).
-SMALL_MODEL_SAMPLING = {"temp": 0.0, "penalty_repeat": 1.1, "penalty_last_n": 64, "top_p": 0.9}
+#: Greedy decoding with a light repeat penalty: without one SmolLM2 loops; with 1.1 it no longer quotes what is in its prompt.
+#: Of 12 questions on facts, 8 on a passage and 9 fields to extract it had right: 1.0: 9, 4, 9; 1.05: 10, 4, 9; 1.1: 9, 2, 5
+#: (November 2026; a temperature of 0.2 made facts and sums worse).
+SMALL_MODEL_SAMPLING = {"temp": 0.0, "penalty_repeat": 1.05, "penalty_last_n": 64, "top_p": 0.9}
 
 
 class LlamaServer:
@@ -77,6 +78,8 @@ class LlamaServer:
             return self._endpoint
 
     def _load(self) -> Endpoint:
+        import providers.openai_transport  # noqa: F401 - 2 s: here in a thread, and not in the event loop
+
         started = time.monotonic()
         key = secrets.token_urlsafe(24)
         child = ServingChild(

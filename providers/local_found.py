@@ -18,6 +18,8 @@ class FoundServer:
     """Its address, and which of its models is meant: the one that the setting names, else the first that it lists."""
 
     def __init__(self, setting: str, base_url: str, model: str | None) -> None:
+        import providers.openai_transport  # noqa: F401 - 2 s: now, and not within a caller's first request
+
         self._setting = setting
         self._model = model
         self._problem = ""

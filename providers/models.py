@@ -164,7 +164,6 @@ class Models:
             provider_name=deployment.provider,
             provider=provider,
             model=deployment.model,
-            name=provider.state(deployment.model).name,
             timeouts=timeouts,
             facts=replace(provider.facts(deployment.model), **deployment.known_facts),
         )

@@ -28,6 +28,8 @@ class OpenAICompatibleProvider:
         base_url = configured.base_url or self.default_base_url
         if not base_url:
             raise SettingsError(f"providers.{name}: base_url is missing (http://HOST:PORT/v1)")
+        import providers.openai_transport  # noqa: F401 - 2 s: now, and not within a caller's first request
+
         self.name = name
         self._timeouts = settings.timeouts
         self._problem: str | None = None

@@ -1,6 +1,7 @@
 """Counting tokens without asking a provider: exact where the tokenizer is at hand, else an estimate by OpenAI's tables."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -28,7 +29,10 @@ def estimate(text: str) -> int:
 def _o200k() -> Any:
     import bpe_openai
 
-    return bpe_openai.get_encoding("o200k_base")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it reads its tables by an old way
+        encoding = bpe_openai.get_encoding("o200k_base")
+        encoding.encode_ordinary("")
+        return encoding
 
 
 _PIECE = re.compile(r"\w{1,4}|[^\w\s]")

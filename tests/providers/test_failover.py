@@ -1,0 +1,330 @@
+"""Failover over two real HTTP servers that misbehave on demand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.tools import tool
+from pydantic import BaseModel
+
+from core import context
+from core.context import RequestContext
+from core.errors import (
+    ContentRefused,
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    InvalidRequest,
+    PlatformError,
+    ProviderFailed,
+    RateLimited,
+    UnsupportedFeature,
+)
+from core.principals import SYSTEM
+from core.settings import Settings
+from providers.models import Models
+from tests.fakes.openai import MODEL, OpenAIFake
+from tests.fakes.wire import RETRY_AFTER_S, Fault, Reply
+
+WHOLE = Reply().text
+BEFORE_THE_FIRST_TOKEN = (
+    Fault.RATE,
+    Fault.RATE_BARE,
+    Fault.SERVER,
+    Fault.UNAVAILABLE,
+    Fault.CREDENTIAL,
+    Fault.FORBIDDEN,
+    Fault.MISSING,
+    Fault.RESET,
+    Fault.SILENT,
+)
+AFTER_THE_FIRST_TOKEN = (Fault.CUT, Fault.STALLED, Fault.UNTERMINATED, Fault.LATE_ERROR)
+
+
+@pytest.fixture(scope="module")
+def fakes() -> Iterator[tuple[OpenAIFake, OpenAIFake]]:
+    with OpenAIFake() as first, OpenAIFake() as second:
+        yield first, second
+
+
+@pytest.fixture
+def first(fakes: tuple[OpenAIFake, OpenAIFake]) -> OpenAIFake:
+    fakes[0].clear()
+    return fakes[0]
+
+
+@pytest.fixture
+def second(fakes: tuple[OpenAIFake, OpenAIFake]) -> OpenAIFake:
+    fakes[1].clear()
+    return fakes[1]
+
+
+@pytest.fixture
+def configured(settings: Settings, first: OpenAIFake, second: OpenAIFake) -> Settings:
+    here = {"provider": "openai", "model": MODEL}
+    there = {"provider": "openai_compatible:there", "model": "llama"}
+    return Settings.load(
+        data_dir=settings.data_dir,
+        models=[
+            {"alias": "default", "deployments": [here, there]},
+            {"alias": "alone", "deployments": [here]},
+            {"alias": "blind", "deployments": [there]},
+            {"alias": "small-first", "deployments": [here | {"context_tokens": 100}, there | {"context_tokens": 50}, there]},
+        ],
+        providers={
+            "openai": {"base_url": first.base_url, "api_key": "sk-secret"},
+            "openai_compatible:there": {"base_url": second.base_url},
+        },
+        timeouts={"connect": 2, "first_token": 0.4, "between_tokens": 0.4, "total": 3},
+    )
+
+
+@pytest.fixture
+async def models(configured: Settings) -> AsyncIterator[Models]:
+    made = Models(configured)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def request_context() -> Iterator[RequestContext]:
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as serving:
+        yield serving
+
+
+async def collect(model: Any, *, into: list[str] | None = None, **parameters: Any) -> str:
+    """The text of a stream; `into` keeps what came before an error."""
+    pieces = [] if into is None else into
+    async for chunk in model.astream("Hello", **parameters):
+        pieces.append(chunk.text)
+    return "".join(pieces)
+
+
+@pytest.mark.parametrize("fault", BEFORE_THE_FIRST_TOKEN)
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_moves_on_before_the_first_token(
+    models: Models, first: OpenAIFake, request_context: RequestContext, fault: Fault, streamed: bool
+) -> None:
+    first.then(fault)
+    text = await collect(models.chat()) if streamed else (await models.chat().ainvoke("Hello")).text
+    assert text == WHOLE
+    assert (request_context.provider, request_context.attempts) == ("openai_compatible:there", 2)
+    assert request_context.usage.output_tokens == Reply().output_tokens, "a failed call is not billed"
+
+
+@pytest.mark.parametrize("fault", AFTER_THE_FIRST_TOKEN)
+async def test_a_stream_that_is_cut_ends_in_an_error(
+    models: Models, first: OpenAIFake, second: OpenAIFake, fault: Fault
+) -> None:
+    first.then(fault)
+    pieces: list[str] = []
+    with pytest.raises(ProviderFailed) as failed:
+        await collect(models.chat(), into=pieces)
+    assert failed.value.code == "stream_interrupted"
+    assert WHOLE.startswith("".join(pieces))
+    assert "".join(pieces)
+    assert not second.sent, "what was sent cannot be taken back"
+
+
+@pytest.mark.parametrize("fault", [*AFTER_THE_FIRST_TOKEN, Fault.MALFORMED])
+async def test_an_answer_that_is_cut_starts_again_where_nothing_was_sent(
+    models: Models, first: OpenAIFake, fault: Fault
+) -> None:
+    first.then(fault)
+    assert (await models.chat().ainvoke("Hello")).text == WHOLE
+
+
+async def test_a_last_deployment_has_a_second_chance_for_a_moments_failure(models: Models, first: OpenAIFake) -> None:
+    first.then(Fault.SERVER)
+    assert await collect(models.chat("alone")) == WHOLE
+    assert len(first.sent) == 2
+
+
+async def test_all_failed_is_one_error_that_tells_no_secret(models: Models, first: OpenAIFake, second: OpenAIFake) -> None:
+    first.then(Fault.CREDENTIAL)
+    second.then(Fault.FORBIDDEN)
+    with pytest.raises(ProviderFailed) as failed:
+        await models.chat().ainvoke("Hello")
+    assert failed.value.status == 502
+    assert failed.value.context == {"reasons": ["authentication", "authentication"]}
+    assert "sk-" not in failed.value.message
+
+
+async def test_all_at_their_limits_is_told_with_the_shortest_wait(
+    models: Models, first: OpenAIFake, second: OpenAIFake
+) -> None:
+    first.then(Fault.RATE)
+    second.then(Fault.RATE_BARE)
+    with pytest.raises(RateLimited) as limited:
+        await models.chat().ainvoke("Hello")
+    assert limited.value.retry_after_s == RETRY_AFTER_S
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "code"),
+    [
+        (Fault.REFUSED, ContentRefused, "content_refused"),
+        (Fault.BLOCKED, ContentRefused, "content_refused"),
+        (Fault.INVALID, InvalidRequest, "provider_rejected_request"),
+    ],
+)
+async def test_the_callers_own_fault_is_told_at_once(
+    models: Models, first: OpenAIFake, second: OpenAIFake, fault: Fault, error: type[PlatformError], code: str
+) -> None:
+    first.then(fault)
+    with pytest.raises(error) as raised:
+        await collect(models.chat())
+    assert raised.value.code == code
+    assert "a word of the prompt" not in raised.value.message
+    assert not second.sent
+
+
+async def test_a_prompt_too_long_goes_to_larger_windows_alone(models: Models, first: OpenAIFake, second: OpenAIFake) -> None:
+    first.then(Fault.TOO_LONG)
+    assert await collect(models.chat("small-first")) == WHOLE
+    assert len(second.sent) == 1, "the one with the smaller window is left out"
+
+
+async def test_a_prompt_too_long_everywhere_is_told_as_that(models: Models, first: OpenAIFake) -> None:
+    first.then(Fault.TOO_LONG)
+    with pytest.raises(ContextLengthExceeded):
+        await collect(models.chat("alone"))
+    assert len(first.sent) == 1
+
+
+async def test_one_deadline_bounds_all(configured: Settings, first: OpenAIFake, second: OpenAIFake) -> None:
+    timeouts = {"connect": 2, "first_token": 5, "between_tokens": 5, "total": 0.3}
+    models = Models(Settings.load(**configured.model_dump() | {"timeouts": timeouts}))
+    first.then(Fault.SILENT)
+    started = asyncio.get_running_loop().time()
+    with pytest.raises(DeadlineExceeded):
+        await models.chat().ainvoke("Hello")
+    assert asyncio.get_running_loop().time() - started < 2
+    assert not second.sent
+    await models.close()
+
+
+async def test_records_usage_price_and_model(models: Models, request_context: RequestContext) -> None:
+    await models.chat().ainvoke("Hello")
+    assert (request_context.provider, request_context.model, request_context.attempts) == ("openai", MODEL, 1)
+    assert (request_context.usage.input_tokens, request_context.usage.output_tokens) == (12, 5)
+    assert not request_context.usage.estimated
+    assert request_context.cost_usd == Decimal("0.0000048"), "12 at 0.15 $ and 5 at 0.60 $ a million"
+
+
+async def test_an_unknown_price_is_told_as_unknown(models: Models, request_context: RequestContext) -> None:
+    await models.chat("blind").ainvoke("Hello")
+    assert request_context.cost_usd is None
+
+
+async def test_a_caller_who_hangs_up_is_recorded_with_an_estimate(
+    models: Models, first: OpenAIFake, request_context: RequestContext
+) -> None:
+    first.then(Fault.STALLED)
+    async with aclosing(models.chat().astream("Hello")) as stream:  # type: ignore[type-var] # a generator, declared an iterator
+        async for chunk in stream:
+            if chunk.text:
+                break
+    assert request_context.attempts == 1
+    assert request_context.usage.estimated
+    assert request_context.usage.output_tokens > 0
+
+
+def test_works_from_synchronous_code(configured: Settings) -> None:
+    models = Models(configured)
+    assert models.chat().invoke("Hello").text == WHOLE
+    assert "".join(chunk.text for chunk in models.chat().stream("Hello")) == WHOLE
+    asyncio.run(models.close())
+
+
+async def test_synchronous_calls_work_while_this_threads_loop_runs(models: Models) -> None:
+    assert models.chat().invoke("Hello").text == WHOLE
+
+
+async def test_composes_with_prompts_and_parsers(models: Models, first: OpenAIFake) -> None:
+    chain = (
+        ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")]) | models.chat() | StrOutputParser()
+    )
+    assert await chain.ainvoke({"question": "Why?"}) == WHOLE
+    assert [message["role"] for message in first.last.body["messages"]] == ["system", "user"]
+
+
+async def test_calls_tools(models: Models, first: OpenAIFake) -> None:
+    @tool
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return city
+
+    first.then(Reply(text="", calls=[("weather", {"city": "Oslo"})]), Reply(text="", calls=[("weather", {"city": "Rome"})]))
+    model = models.chat().bind_tools([weather], tool_choice="weather")
+    assert (await model.ainvoke("Oslo?")).tool_calls[0]["args"] == {"city": "Oslo"}
+    chunks = [chunk async for chunk in model.astream("Rome?")]
+    assert sum(chunks[1:], chunks[0]).tool_calls[0]["args"] == {"city": "Rome"}
+    assert first.last.body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int
+
+
+async def test_structured_output_gives_instances(models: Models, first: OpenAIFake) -> None:
+    first.then(Reply(text='{"name": "Oslo", "people": 700000}'))
+    assert await models.chat().with_structured_output(City).ainvoke("Oslo") == City(name="Oslo", people=700_000)
+    assert first.last.body["response_format"]["json_schema"]["name"] == "City"
+
+
+async def test_structured_output_tells_a_parsing_error_beside_the_raw_answer(models: Models, first: OpenAIFake) -> None:
+    first.then(Reply(text="no JSON"))
+    answer: Any = await models.chat().with_structured_output(City, include_raw=True).ainvoke("Oslo")
+    assert answer["raw"].text == "no JSON"
+    assert answer["parsed"] is None
+    assert answer["parsing_error"] is not None
+
+
+async def test_images_go_to_a_model_that_sees(models: Models, first: OpenAIFake, second: OpenAIFake) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    message = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
+    assert (await models.chat().ainvoke(message)).text == WHOLE
+    with pytest.raises(UnsupportedFeature):
+        await models.chat("blind").ainvoke(message)
+    assert (len(first.sent), len(second.sent)) == (1, 0)
+
+
+@pytest.mark.parametrize("parameter", ["base_url", "api_key", "extra_headers", "logit_bias", "model", "extra_body"])
+async def test_nothing_passes_that_is_not_allowed(models: Models, first: OpenAIFake, parameter: str) -> None:
+    given: dict[str, Any] = {parameter: "x"}
+    with pytest.raises(UnsupportedFeature):
+        await models.chat().ainvoke("Hello", **given)
+    assert not first.sent
+
+
+async def test_parameters_reach_the_provider_by_its_own_names(models: Models, first: OpenAIFake, second: OpenAIFake) -> None:
+    asked: dict[str, Any] = {"temperature": 0.5, "max_tokens": 7, "seed": 3, "stop": ["END"]}
+    await models.chat().ainvoke("Hello", **asked)
+    await models.chat("blind").ainvoke("Hello", **asked)
+    assert first.last.body["max_completion_tokens"] == second.last.body["max_tokens"] == 7
+    assert [second.last.body[name] for name in ("temperature", "seed", "stop")] == [0.5, 3, ["END"]]
+
+
+async def test_completes_where_the_server_can_and_asks_a_chat_model_where_not(
+    models: Models, first: OpenAIFake, second: OpenAIFake, request_context: RequestContext
+) -> None:
+    assert await models.completion("blind").ainvoke({"prompt": "Once", "max_tokens": 9}) == WHOLE
+    assert second.last.path == "/v1/completions"
+    assert (second.last.body["prompt"], second.last.body["max_tokens"]) == ("Once", 9)
+    assert request_context.usage.output_tokens == 5
+    assert "".join([piece async for piece in models.completion("alone").astream({"prompt": "Once"})]) == WHOLE
+    assert first.last.path == "/v1/chat/completions"
+
+
+async def test_a_suffix_is_refused_where_no_model_fills_in(models: Models) -> None:
+    with pytest.raises(UnsupportedFeature) as refused:
+        await models.completion().ainvoke({"prompt": "def f():", "suffix": "return x"})
+    assert refused.value.param == "suffix"
