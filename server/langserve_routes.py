@@ -31,7 +31,7 @@ from server.auth import request_context
 from server.gate import admit
 from server.playground import form_schema, from_form, page, patches
 from server.rest import add_rest_route
-from server.streams import EventStream, event, until_hung_up
+from server.streams import CallerGone, EventStream, GoneResponse, event, until_hung_up
 
 PREFIX = "/api/v1"
 #: A caller sends it with /batch to get errors in their inputs' places rather than the first as the whole answer.
@@ -42,9 +42,14 @@ _PAGES = {"default": "playground", "chat": "chat_playground"}
 def register(app: FastAPI, specs: Mapping[str, tuple[ChainSpec, OpaqueRoot]]) -> None:
     """Serve every capability: LangServe's endpoints below its path, and plain REST on the path itself."""
     settings: Settings = app.state.platform.settings
+    app.add_exception_handler(CallerGone, _answer_nobody)
     for name, (spec, root) in specs.items():
         _Capability(spec, root, settings).add_to(app, f"{PREFIX}/{name}")
         add_rest_route(app, f"{PREFIX}/{name}", spec, root)
+
+
+async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+    return GoneResponse()
 
 
 class _Capability(APIHandler):

@@ -84,9 +84,9 @@ def detect(code: str) -> str | None:
     from chains.code.syntax import problems
 
     signs: dict[str, None] = dict.fromkeys(name for name, sign in _SIGNS if re.search(sign, code, re.MULTILINE))
-    others = _WITHOUT_SIGNS if re.search(r"[{};=()]", code) else ()
+    others: tuple[str, ...] = _WITHOUT_SIGNS if re.search(r"[{};=()]", code) else ()
+    name: str
     for name in (*signs, *others):
         if not problems(code, name):
             return name
-    first: str | None = next(iter(signs), None)
-    return first
+    return next(iter(signs), None)

@@ -279,7 +279,9 @@ def test_a_playground_gives_its_own_files_alone(server: Server, path: str) -> No
 
 
 @pytest.mark.parametrize("path", ["chat", "chat streamed", *(f"chat/{endpoint}" for endpoint in LANGSERVE)])
-async def test_hanging_up_cancels_the_model_call(tmp_path: Any, path: str) -> None:
+async def test_hanging_up_cancels_the_model_call_and_is_no_failure(
+    tmp_path: Any, capfd: pytest.CaptureFixture[str], path: str
+) -> None:
     path, _, streamed_too = path.partition(" ")
     settings = Settings.load(data_dir=tmp_path)
     models = ScriptedModels()
@@ -295,6 +297,9 @@ async def test_hanging_up_cancels_the_model_call(tmp_path: Any, path: str) -> No
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
         assert await asyncio.to_thread(models.model.cancelled.wait, 10)
+    shown = "".join(capfd.readouterr())
+    assert "request.failed" not in shown
+    assert "Traceback" not in shown
 
 
 def test_plain_rest_streams_tokens_citations_usage_and_the_whole_answer(server: Server) -> None:
