@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -126,7 +127,7 @@ class Keys:
         return key
 
 
-def valid_now() -> tuple[object, ...]:
+def valid_now() -> tuple[ColumnElement[bool], ...]:
     """The conditions of a key that is neither revoked nor expired."""
     return (
         col(APIKey.revoked_at).is_(None),
