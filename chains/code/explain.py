@@ -1,11 +1,13 @@
 """`code/explain`: code in, what it does out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chains.code.inputs import CodeInput
+from chains.code.outline import Definition, outline
 from chains.code.writing import draft_form, language_of, messages, stream_text
 from chains.forms import Accounted
 from chains.root import OpaqueRoot, opaque
@@ -23,6 +25,7 @@ class Explanation(BaseModel):
     """What the code does."""
 
     language: str
+    outline: list[Definition] = Field(default_factory=list, description="what the code defines, as its grammar sees it")
     explanation: str
 
 
@@ -44,7 +47,8 @@ async def explain(deps: ChainDeps, asked: ExplainInput) -> AsyncIterator[Delta]:
     async for piece in stream_text(deps, asked, messages(PROMPT, values)):
         text += piece
         yield Delta(text=piece)
-    yield Delta(final={"output": Explanation(language=language, explanation=text.strip())})
+    defined = await asyncio.to_thread(outline, asked.code, language)
+    yield Delta(final={"output": Explanation(language=language, outline=defined, explanation=text.strip())})
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -89,8 +89,12 @@ async def test_code_in_another_language_than_asked_is_named_as_what_it_is(settin
 
 async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:
     model.answers.append(" It adds two numbers.\n")
-    answer = await root("code/explain", settings, model).ainvoke({"code": "def add(a, b): return a + b"})
-    assert answer["output"] == {"language": "python", "explanation": "It adds two numbers."}
+    answer = await root("code/explain", settings, model).ainvoke({"code": "def add(a, b):\n    return a + b"})
+    assert answer["output"] == {
+        "language": "python",
+        "outline": [{"line": 1, "signature": "def add(a, b)"}],
+        "explanation": "It adds two numbers.",
+    }
 
 
 async def test_a_review_puts_the_parsers_facts_beside_the_models_opinion(settings: Settings, model: ScriptedChat) -> None:

@@ -1,0 +1,52 @@
+"""What a piece of code defines, as its grammar sees it: certain, whatever a model then says about it."""
+
+import re
+
+from pydantic import BaseModel
+
+from chains.code.languages import known
+
+MAX_DEFINITIONS = 100
+_MAX_SIGNATURE = 200
+_DEFINES = re.compile(
+    r"^(async_)?(function|method|class|struct|interface|enum|trait|impl|constructor)_(definition|declaration|item|specifier)$"
+    r"|^(class|method|module|singleton_method|create_table|create_function)$"
+)
+
+
+class Definition(BaseModel):
+    """A function, class or the like. `line` counts from 1; `signature` is its first line as it is written."""
+
+    line: int
+    signature: str
+
+
+def outline(code: str, language: str) -> list[Definition]:
+    """The definitions in the order of the text, at most a hundred; empty where no grammar knows the language.
+
+    Run it off the event loop.
+    """
+    if language not in known():
+        return []
+    from tree_sitter_language_pack import get_parser
+
+    lines = code.splitlines()
+    cursor = get_parser(language).parse(code.encode("utf-8", "replace")).walk()  # type: ignore[arg-type]
+    found: list[Definition] = []
+    climbing = False
+    while len(found) < MAX_DEFINITIONS:
+        node = cursor.node
+        if not climbing and node is not None and node.is_named and _DEFINES.match(node.type):
+            row = node.start_point[0]
+            if row < len(lines) and (not found or found[-1].line != row + 1):
+                signature = lines[row].strip().rstrip("{:").strip()[:_MAX_SIGNATURE]
+                found.append(Definition(line=row + 1, signature=signature))
+        if not climbing and cursor.goto_first_child():
+            continue
+        if cursor.goto_next_sibling():
+            climbing = False
+        elif cursor.goto_parent():
+            climbing = True
+        else:
+            break
+    return found
