@@ -20,7 +20,6 @@ from retrievers.sniffing import sniff
 #: Part of what decides whether unchanged content is read again: raise it when a loader gives other text.
 LOADERS_VERSION = 1
 
-_PAGES_AT_ONCE = 4
 _Result = TypeVar("_Result")
 
 
@@ -28,8 +27,8 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedD
     """Read a file: its text and structure, by OCR where pages or the whole file are pictures. May be repeated.
 
     A `Path` is read in the child, so that a large file costs this process nothing. `name` is the caller's; it only chooses
-    among the flavours of text. Time and memory are bounded for the parsing and, anew, for every four pages that are read by
-    OCR (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`).
+    among the flavours of text. Time and memory are bounded for the parsing and, anew, for every page that is read by OCR
+    (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`).
 
     Raises:
         UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `file_too_complex`,
@@ -74,19 +73,19 @@ async def load_in_child(data: bytes | Path, name: str, *, settings: Settings) ->
 
 
 async def read_pages(data: bytes | Path, media_type: str, pages: Sequence[int], *, settings: Settings) -> dict[int, str]:
-    """Page → text by OCR, some pages at a time.
+    """Page → text by OCR, page by page, so that each has its own limits and other work comes between.
 
     Raises:
         UnreadableFile: `corrupt_file`, `image_too_large`, `file_too_complex`.
     """
     texts: dict[int, str] = {}
-    for start in range(0, len(pages), _PAGES_AT_ONCE):
+    for page in pages:
         texts |= await _bounded(
             run_in_child(
                 "retrievers.ocr:read_pages_here",
                 data,
                 media_type,
-                tuple(pages[start : start + _PAGES_AT_ONCE]),
+                (page,),
                 settings.limits.image_pixels,
                 timeout_s=settings.jobs.parse_timeout_s,
                 memory_bytes=settings.jobs.parse_memory_bytes + OCR_MEMORY_BYTES,
