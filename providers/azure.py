@@ -35,6 +35,7 @@ class AzureProvider:
         self.name = name
         self._configured = configured
         self._built = BuiltModels(self._chat)
+        self._embedders: dict[tuple[str, Timeouts], NeutralEmbeddings] = {}
         self._transport = LoopTransport(configured.connections)
         self._lock = threading.Lock()
         self._tokens: Callable[[], str] | None = None
@@ -43,17 +44,18 @@ class AzureProvider:
         return self._built.get(model, timeouts)
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
+        made = NeutralEmbeddings(lambda: self._embedder(model, timeouts), _translate)
+        return self._embedders.setdefault((model, timeouts), made)
+
+    def _embedder(self, model: str, timeouts: Timeouts) -> Embeddings:
         from langchain_openai import AzureOpenAIEmbeddings
 
-        from providers.azure_chat import translate
-
-        inner = AzureOpenAIEmbeddings(
+        return AzureOpenAIEmbeddings(
             deployment=model.partition("#")[0],
             check_embedding_ctx_length=False,  # it would download tiktoken's tables
             chunk_size=_TEXTS_PER_CALL,
             **self._options(timeouts),
         )
-        return NeutralEmbeddings(inner, translate)
 
     def facts(self, model: str) -> ModelFacts:
         return facts_of("azure", model.partition("#")[2] or model)
@@ -139,3 +141,9 @@ class AzureProvider:
         with self._lock:
             self._tokens = self._tokens or get_bearer_token_provider(DefaultAzureCredential(), _SCOPE)
             return self._tokens
+
+
+def _translate(error: Exception) -> Exception:
+    from providers.azure_chat import translate
+
+    return translate(error)

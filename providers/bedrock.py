@@ -42,6 +42,7 @@ class BedrockProvider:
         self._session: Session | None = None
         self._clients: dict[tuple[float, float], BaseClient] = {}
         self._built = BuiltModels(self._chat)
+        self._embedders: dict[tuple[str, Timeouts], NeutralEmbeddings] = {}
         self._threads = ThreadPoolExecutor(configured.connections, thread_name_prefix=name)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
@@ -68,12 +69,13 @@ class BedrockProvider:
         )
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
+        made = NeutralEmbeddings(lambda: self._embedder(model, timeouts), _translate, self._threads)
+        return self._embedders.setdefault((model, timeouts), made)
+
+    def _embedder(self, model: str, timeouts: Timeouts) -> Embeddings:
         from langchain_aws import BedrockEmbeddings
 
-        from providers.bedrock_chat import translate
-
-        client = self._client(timeouts.connect, timeouts.total)
-        return NeutralEmbeddings(BedrockEmbeddings(client=client, model_id=model), translate, self._threads)
+        return BedrockEmbeddings(client=self._client(timeouts.connect, timeouts.total), model_id=model)
 
     def facts(self, model: str) -> ModelFacts:
         return facts_of("bedrock", model.partition("#")[2] or model)
@@ -188,3 +190,9 @@ def _session(configured: ProviderSettings, region: str | None) -> "Session":
         assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001 - the session has no public way
         return assumed
     return session
+
+
+def _translate(error: Exception) -> Exception:
+    from providers.bedrock_chat import translate
+
+    return translate(error)

@@ -7,7 +7,9 @@ caller may set in OpenAI's form, and sees to it that neither a refused answer no
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from threading import Lock
 from time import time
 from typing import Any
 
@@ -149,6 +151,18 @@ def images_must_be_inline(messages: list[BaseMessage]) -> None:
                 raise InvalidRequest("An image must be sent as base64 or a data URL.", param="messages")
 
 
+@contextmanager
+def translating(translate: Callable[[Exception], Exception]) -> Iterator[None]:
+    """Raise what `translate` makes of an exception in the block."""
+    try:
+        yield
+    except Exception as error:
+        neutral = translate(error)
+        if neutral is error:
+            raise
+        raise neutral from error
+
+
 class NeutralChatModel(BaseChatModel):
     """A mixin: it stands before the partner package's class among the bases.
 
@@ -203,10 +217,8 @@ class NeutralChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         self.admit(messages)
-        try:
+        with translating(self.neutral):
             result = super()._generate(messages, stop, run_manager, **self.arguments(kwargs))  # type: ignore[safe-super]
-        except Exception as error:
-            raise self.neutral(error) from error
         for generation in result.generations:
             self.check(generation)
         return result
@@ -219,10 +231,8 @@ class NeutralChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         self.admit(messages)
-        try:
+        with translating(self.neutral):
             result = await super()._agenerate(messages, stop, run_manager, **self.arguments(kwargs))
-        except Exception as error:
-            raise self.neutral(error) from error
         for generation in result.generations:
             self.check(generation)
         return result
@@ -236,12 +246,10 @@ class NeutralChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         self.admit(messages)
         reason = None
-        try:
+        with translating(self.neutral):
             for chunk in super()._stream(messages, stop, run_manager, **self.arguments(kwargs)):
                 reason = self.check(chunk) or reason
                 yield chunk
-        except Exception as error:
-            raise self.neutral(error) from error
         if reason is None:
             raise unfinished()
 
@@ -254,49 +262,56 @@ class NeutralChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         self.admit(messages)
         reason = None
-        try:
+        with translating(self.neutral):
             async for chunk in super()._astream(messages, stop, run_manager, **self.arguments(kwargs)):
                 reason = self.check(chunk) or reason
                 yield chunk
-        except Exception as error:
-            raise self.neutral(error) from error
         if reason is None:
             raise unfinished()
 
 
 class NeutralEmbeddings(Embeddings):
-    """A partner package's embeddings with neutral errors. Asynchronous calls run on `threads`; None: its own way."""
+    """A partner package's embeddings with neutral errors, built at first use and never on an event loop.
 
-    def __init__(self, inner: Embeddings, translate: Callable[[Exception], Exception], threads: Executor | None = None) -> None:
-        self._inner, self._translate, self._threads = inner, translate, threads
+    `build` may block and import what it needs. Asynchronous calls run on `threads`; None: in the package's own way.
+    """
+
+    def __init__(
+        self, build: Callable[[], Embeddings], translate: Callable[[Exception], Exception], threads: Executor | None = None
+    ) -> None:
+        self._build, self._translate, self._threads = build, translate, threads
+        self._built: Embeddings | None = None
+        self._lock = Lock()
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        try:
-            return self._inner.embed_documents(texts)
-        except Exception as error:
-            raise self._neutral(error) from error
+        with translating(self._neutral):
+            return self._inner().embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:
-        try:
-            return self._inner.embed_query(text)
-        except Exception as error:
-            raise self._neutral(error) from error
+        with translating(self._neutral):
+            return self._inner().embed_query(text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         if self._threads is not None:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_documents, texts)
-        try:
-            return await self._inner.aembed_documents(texts)
-        except Exception as error:
-            raise self._neutral(error) from error
+        with translating(self._neutral):
+            inner = self._built if self._built is not None else await asyncio.to_thread(self._inner)
+            return await inner.aembed_documents(texts)
 
     async def aembed_query(self, text: str) -> list[float]:
         if self._threads is not None:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self.embed_query, text)
-        try:
-            return await self._inner.aembed_query(text)
-        except Exception as error:
-            raise self._neutral(error) from error
+        with translating(self._neutral):
+            inner = self._built if self._built is not None else await asyncio.to_thread(self._inner)
+            return await inner.aembed_query(text)
+
+    def _inner(self) -> Embeddings:
+        with self._lock:
+            if self._built is None:
+                self._built = self._build()
+            return self._built
 
     def _neutral(self, error: Exception) -> Exception:
+        if isinstance(error, PlatformError | ModelError) and not isinstance(error, ContextOverflowError):
+            return error
         return too_long() if isinstance(error, ContextOverflowError) else self._translate(error)

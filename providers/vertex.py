@@ -34,6 +34,7 @@ class VertexProvider:
         self._configured = configured
         self._access = GoogleAccess(configured)
         self._wire: GeminiWire | None = None
+        self._embedders: dict[tuple[str, Timeouts], NeutralEmbeddings] = {}
         self._threads = ThreadPoolExecutor(configured.connections, thread_name_prefix=name)
         self._built = BuiltModels(self._chat)
         self._transport = LoopTransport(configured.connections)
@@ -42,6 +43,10 @@ class VertexProvider:
         return self._built.get(model, timeouts)
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
+        made = NeutralEmbeddings(lambda: self._embedder(model, timeouts), _translate_embedding, self._threads)
+        return self._embedders.setdefault((model, timeouts), made)
+
+    def _embedder(self, model: str, timeouts: Timeouts) -> Embeddings:
         from google import genai
         from google.genai.types import HttpOptions
         from langchain_google_vertexai import VertexAIEmbeddings
@@ -54,7 +59,7 @@ class VertexProvider:
         )
         inner.client = genai.Client(vertexai=True, http_options=options, **place)
         texts = 1 if model.startswith("gemini-embedding") else _TEXTS_PER_CALL
-        return NeutralEmbeddings(_InBatches(inner, texts), _translate_embedding, self._threads)
+        return _InBatches(inner, texts)
 
     def facts(self, model: str) -> ModelFacts:
         facts = facts_of("vertex", model)
@@ -65,7 +70,7 @@ class VertexProvider:
 
     async def warm(self, model: str) -> None:
         if "embedding" in model:
-            await asyncio.to_thread(self.embeddings, model, Timeouts())
+            await asyncio.to_thread(self._embedder, model, Timeouts())
         else:
             await asyncio.to_thread(self._built.build, model, Timeouts())
 
