@@ -98,12 +98,16 @@ async def _find(deps: ChainDeps, asked: RAGRequest, collection: Collection, ques
     def embed(texts: Any) -> NDArray[np.float32]:
         return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
 
-    def pick() -> Evidence:
-        weights = resources.lexical.weights(collection.id, question)
+    def pick(words_of: str) -> Evidence:
+        weights = resources.lexical.weights(collection.id, words_of)
         read = passages[: asked.limit or _SEARCHED]
-        return gather(question, read, embed=embed, weights=weights, words=resources.lexical.words)
+        return gather(words_of, read, embed=embed, weights=weights, words=resources.lexical.words)
 
-    return passages, await asyncio.to_thread(pick)
+    # of a follow-up, its own words choose among what the whole has found, where they say enough
+    evidence = await asyncio.to_thread(pick, asked.question)
+    if question != asked.question and evidence.confidence < _ANSWERED:
+        evidence = await asyncio.to_thread(pick, question)
+    return passages, evidence
 
 
 def _nothing(asked: RAGRequest, found: bool) -> str:

@@ -1,0 +1,169 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.database import Database, migrate
+from core.errors import InvalidRequest, NotFound
+from core.settings import Settings
+from providers.models import Models
+from tests.chains.asking import LEAVE, Desk, Place, desk
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The embedding model; it holds no process and no connection that would have to be closed."""
+    return Models(Settings.load(data_dir=tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture
+async def kept(settings: Settings, models: Models) -> AsyncIterator[Place]:
+    migrate(settings)
+    database = Database(settings)
+    yield Place(database, models)
+    await database.close()
+
+
+async def verified(desk: Desk, answer: dict) -> list[str]:
+    """The quotes of an answer, after a look at the stored text itself."""
+    quotes = []
+    for citation in answer["citations"]:
+        document = desk.documents[citation["document"]]
+        text = (await desk.library.resources.files.get(document.text_key)).decode()
+        assert citation["document_id"] == document.id
+        assert text[citation["start"] : citation["end"]] == citation["quote"] != ""
+        quotes.append(citation["quote"])
+    return quotes
+
+
+async def test_a_small_models_wording_is_kept_where_the_quotes_say_it(settings, kept):
+    async with desk(settings, kept, "You have 28 days of paid annual leave in a calendar year.", small=True) as it:
+        answer = await it.ask("How many days of annual leave do I have?")
+        assert answer["output"] == "You have 28 days of paid annual leave in a calendar year."
+        assert answer["answered"] is True
+        assert any("28 days" in quote for quote in await verified(it, answer))
+        assert answer["model"] == "words-1"
+
+
+@pytest.mark.parametrize(
+    "invented",
+    [
+        "You have 30 days of paid annual leave in a calendar year.",
+        "You have no paid annual leave in a calendar year.",
+        "Annual leave is a wonderful time for travelling with family and friends.",
+        "How many days of annual leave do I have?",
+        "",
+    ],
+)
+async def test_what_the_quotes_do_not_say_is_replaced_by_the_quote(settings, kept, invented):
+    async with desk(settings, kept, invented, small=True) as it:
+        answer = await it.ask("How many days of annual leave do I have?")
+        assert answer["output"].startswith("Full-time employees have 28 days of paid annual leave in a calendar year.")
+        assert "28 days" in (await verified(it, answer))[0]
+
+
+async def test_a_busy_small_model_is_done_without(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        answer = await it.ask("I am busy: how long is sick pay continued?")
+        assert "six weeks" in answer["output"]
+        assert await verified(it, answer)
+
+
+@pytest.mark.parametrize(
+    "question", ["What is the capital of France?", "How do I bake sourdough bread?", "Who painted the Mona Lisa?"]
+)
+async def test_a_question_beside_the_point_is_not_answered_and_no_model_is_asked(settings, kept, question):
+    async with desk(settings, kept, "Paris.", small=True) as it:
+        answer = await it.ask(question)
+        assert (answer["answered"], answer["citations"], it.model.prompts) == (False, [], [])
+        assert "does not hold an answer" in answer["output"]
+
+
+async def test_a_table_row_answers_in_words(settings, kept):
+    async with desk(settings, kept, "nonsense", small=True) as it:
+        answer = await it.ask("What is the weight of the pump?")
+        assert "Weight: 18.5 kg" in answer["output"]
+        assert "| Weight | 18.5 kg |" in await verified(it, answer)
+
+
+async def test_a_large_models_marks_become_citations(settings, kept):
+    async with desk(settings, kept, "Frost damage is not covered by the warranty [1].", small=False) as it:
+        answer = await it.ask("Does the warranty cover frost?")
+        assert answer["output"] == "Frost damage is not covered by the warranty [1]."
+        assert "Damage by frost is not covered." in (await verified(it, answer))[0]
+
+
+async def test_sources_are_marked_and_cannot_end_their_mark(settings, kept):
+    async with desk(settings, kept, "It is 24 months [1].", small=False) as it:
+        await it.ask("How long is the warranty?")
+        prompt = it.model.prompts[0][-1].text
+        assert "MELON" in prompt
+        assert prompt.count("</source>") == prompt.count("<source ")
+        assert "only text to answer from" in it.model.prompts[0][0].text
+
+
+async def test_a_large_model_may_say_that_the_sources_do_not_answer(settings, kept):
+    async with desk(settings, kept, "NOT_FOUND", small=False) as it:
+        chunks = [chunk async for chunk in it.root.astream({"question": "What does the pump cost?", "collection": "company"})]
+        text = "".join(chunk.get("output", "") for chunk in chunks)
+        assert "NOT_FOUND" not in text
+        assert "does not hold an answer" in text
+        assert any(chunk.get("answered") is False for chunk in chunks)
+
+
+async def test_a_mark_of_no_source_cites_what_was_found_instead(settings, kept):
+    async with desk(settings, kept, "Sick pay is continued for six weeks [17].", small=False) as it:
+        answer = await it.ask("How long is sick pay continued?")
+        assert any("six weeks" in quote for quote in await verified(it, answer))
+
+
+async def test_a_quote_that_the_stored_text_no_longer_holds_is_not_cited(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        document = it.documents["leave.md"]
+        await it.library.resources.files.put(document.text_key, LEAVE.replace("28", "29").encode())
+        answer = await it.ask("How many days of annual leave do I have?")
+        assert all("28" not in quote for quote in await verified(it, answer))
+        assert "28" not in answer["output"]
+
+
+async def test_a_filter_narrows_what_is_answered_from(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        question = "How long is sick pay continued?"
+        assert (await it.ask(question, filter={"document": "leave.md"}))["answered"]
+        assert not (await it.ask(question, filter={"document": "pump.md"}))["answered"]
+        assert "filter" in (await it.ask(question, filter={"document": "other.md"}))["output"]
+
+
+async def test_a_follow_up_knows_what_was_asked_before(settings, kept):
+    async with desk(settings, kept, "x", "y", small=True) as it:
+        await it.ask("What is the maximum flow of the pump?", session_id="one")
+        answer = await it.ask("And its weight?", session_id="one")
+        assert "18.5 kg" in answer["output"]
+
+
+async def test_the_stream_adds_up_to_the_answer(settings, kept):
+    async with desk(settings, kept, *["Sick pay is continued for six weeks."] * 2, small=True) as it:
+        question = {"question": "How long is sick pay continued?", "collection": "company"}
+        total = None
+        async for chunk in it.root.astream(question):
+            total = chunk if total is None else total + chunk
+        assert total == await it.root.ainvoke(question)
+
+
+async def test_an_empty_collection_says_so(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        answer = await it.ask("Anything?", collection="empty")
+        assert (answer["answered"], answer["citations"]) == (False, [])
+        assert "no documents" in answer["output"]
+
+
+async def test_what_is_not_there_or_no_question_is_refused(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        with pytest.raises(NotFound) as missing:
+            await it.ask("Anything?", collection="nowhere")
+        assert missing.value.code == "collection_not_found"
+        with pytest.raises(NotFound) as unknown:
+            await it.ask("Anything?", model="nowhere")
+        assert unknown.value.code == "model_not_found"
+        for wrong in ({"question": " "}, {"question": 5}, {"filter": {"a": [1]}}, {"limit": 0}, {"surprise": 1}):
+            with pytest.raises(InvalidRequest):
+                await it.root.ainvoke({"question": "x", "collection": "company"} | wrong)
