@@ -96,6 +96,8 @@ def _about(node: ast.AST) -> list[Finding]:
             return [_finding(node.lineno, "warning", f"`{name}` runs whatever text it is given.")]
         case ast.BinOp(op=ast.Div() | ast.FloorDiv() | ast.Mod(), right=ast.Constant(value=0)):
             return [_finding(node.lineno, "error", "This divides by zero.")]
+        case ast.BinOp(op=ast.Div() | ast.FloorDiv() | ast.Mod(), right=ast.Call(func=ast.Name(id="len"), args=[counted])):
+            return [_finding(node.lineno, "warning", f"This divides by zero when `{ast.unparse(counted)[:80]}` is empty.")]
     return []
 
 

@@ -38,6 +38,7 @@ def test_the_same_finding_counts_once() -> None:
         ("def f(x):\n    return x == None", 2, "None"),
         ("eval(input())", 1, "eval"),
         ("x = 1 / 0", 1, "zero"),
+        ("def mean(xs):\n    return sum(xs) / len(xs)", 2, "`xs` is empty"),
         ("x = 1\nassert (x, 'always')", 2, "assert"),
         ("return 1", 1, "return"),
         ("def f(:\n    pass", 1, "Syntax"),
