@@ -1,0 +1,54 @@
+"""Search as LangChain knows it: a retriever over one collection, to be put into anybody's chain."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict
+
+from core.errors import UnsupportedFeature
+from retrievers.base import Passage
+from retrievers.search import Mode, Searcher
+
+
+class CollectionRetriever(BaseRetriever):
+    """The `limit` best passages of a collection. Asynchronous: a searcher belongs to one event loop.
+
+    A document's metadata: `document`, `document_id`, `chunk_id`, `page`, `start`, `end`, `score`, and the document's own
+    attributes below `attributes`.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    searcher: Searcher
+    collection_id: str
+    limit: int = 5
+    mode: Mode = "hybrid"
+    filter: Mapping[str, Any] | None = None
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        raise UnsupportedFeature("This retriever is asynchronous: use `ainvoke`.")
+
+    async def _aget_relevant_documents(self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun) -> list[Document]:
+        found = await self.searcher.search(self.collection_id, query, limit=self.limit, mode=self.mode, filter=self.filter)
+        return [_document(passage) for passage in found]
+
+
+def _document(passage: Passage) -> Document:
+    chunk = passage.chunk
+    return Document(
+        id=chunk.id,
+        page_content=chunk.text,
+        metadata={
+            "document": chunk.document,
+            "document_id": chunk.document_id,
+            "chunk_id": chunk.id,
+            "page": chunk.page,
+            "start": chunk.start,
+            "end": chunk.end,
+            "score": passage.score,
+            "attributes": dict(chunk.attributes),
+        },
+    )
