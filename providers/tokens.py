@@ -27,12 +27,10 @@ def estimate(text: str) -> int:
 
 @lru_cache(maxsize=1)
 def _o200k() -> Any:
-    import bpe_openai
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it reads its tables in an old way
+        import bpe_openai
 
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it reads its tables by an old way
-        encoding = bpe_openai.get_encoding("o200k_base")
-        encoding.encode_ordinary("")
-        return encoding
+        return bpe_openai.get_encoding("o200k_base")
 
 
 _PIECE = re.compile(r"\w{1,4}|[^\w\s]")
