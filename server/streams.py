@@ -78,17 +78,26 @@ class GoneResponse(Response):
 class EventStream(Response):
     """Sends the events of an asynchronous generator, which is closed as soon as the caller hangs up.
 
-    What it raises before its first event (within `FIRST_EVENT_S`) goes on to the error handlers, as a plain refusal; what it
+    What it raises before its first event (within `first_event_s`) goes on to the error handlers, as a plain refusal; what it
     raises later becomes the event that `on_error` makes of it, the last one. The generator runs in one task from its start
     to its end. `scope["state"]["failed"]` tells middleware that an answer with status 200 ended in an error.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes, None], on_error: Callable[[PlatformError], bytes]) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        on_error: Callable[[PlatformError], bytes],
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        first_event_s: float = FIRST_EVENT_S,
+    ) -> None:
         super().__init__(None, 200, {"cache-control": "no-cache", "x-accel-buffering": "no"})
         self.raw_headers = [(name, value) for name, value in self.raw_headers if name != b"content-length"]
         self.raw_headers.append((b"content-type", b"text/event-stream; charset=utf-8"))
         self._events = events
         self._on_error = on_error
+        self._heartbeat_s = heartbeat_s
+        self._first_event_s = first_event_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ready = asyncio.Event()
@@ -97,14 +106,14 @@ class EventStream(Response):
         gone = asyncio.create_task(_hang_up(receive))
         first = asyncio.create_task(ready.wait())
         try:
-            await asyncio.wait((pump, gone, first), timeout=FIRST_EVENT_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((pump, gone, first), timeout=self._first_event_s, return_when=asyncio.FIRST_COMPLETED)
             if pump.done() and not state.started:
                 pump.result()
             if not gone.done():
                 await self._start(send, state)
             while not pump.done() and not gone.done():
-                await asyncio.wait((pump, gone), timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
-                if not pump.done() and not gone.done() and not state.finished and state.silent_for() >= HEARTBEAT_S:
+                await asyncio.wait((pump, gone), timeout=self._heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
+                if not pump.done() and not gone.done() and not state.finished and state.silent_for() >= self._heartbeat_s:
                     state.touch()
                     await send({"type": "http.response.body", "body": _HEARTBEAT, "more_body": True})
             if pump.done():
