@@ -26,7 +26,7 @@ class Slots:
         self._free = slots
         self._waiting: deque[_Waiter] = deque()
         self._lock = threading.Lock()
-        self._seconds = 5.0  # what a turn takes, decayed
+        self._seconds = 2.0  # what a turn takes, decayed
 
     @property
     def waiting(self) -> int:
