@@ -46,9 +46,13 @@ class Indexer:
         self._resources = resources
 
     def pipeline_fingerprint(self) -> str:
-        """Changes when the same content would give other chunks or vectors: splitter, sizes, embedding model, lexical index."""
+        """Changes when the same content would give other chunks or vectors: loaders, splitter, sizes, embedding model, lexical
+        index."""
+        from retrievers.parsing import LOADERS_VERSION
+
         retrieval = self._settings.retrieval
         parts = (
+            str(LOADERS_VERSION),
             splitting.VERSION,
             lexical.VERSION,
             str(retrieval.chunk_tokens),
@@ -73,9 +77,8 @@ class Indexer:
 
         resources = self._resources
         collection_id, document_id, revision = document.collection_id, document.id, document.revision
-        original = await resources.files.get(document.file_key)
-        loaded = await parse(original, document.name, settings=self._settings)
-        del original
+        async with resources.files.local(document.file_key) as original:
+            loaded = await parse(original, document.name, settings=self._settings)
         text_key = f"{collection_id}/{document_id}/{revision}/text"
         await resources.files.put(text_key, loaded.text.encode())
         chunks = await asyncio.to_thread(self._split, document, loaded)
