@@ -33,6 +33,18 @@ and LangServe below it (`/invoke`, `/batch`, `/stream`, …).
 Every request but health asks for a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`. Errors have one shape, with stable
 codes. Lists are paged by `cursor`. A POST may carry an `Idempotency-Key`: the same key gives the same answer for a day."""
 
+#: The order of the groups in the documentation.
+_TAGS = {
+    "Capabilities": "Plain REST: a flat body in, a flat answer or server-sent events out",
+    "LangServe": "The same runnables in LangServe's wire format, for `RemoteRunnable`",
+    "collections": "What is searched and asked together",
+    "documents": "Files, texts and addresses, brought in by a job",
+    "search": "Passages, without an answer",
+    "jobs": "Work in the background, and its progress",
+    "Sessions": "Kept conversations",
+    "operations": "Health and models",
+    "access": "Keys and signing in",
+}
 _ERROR_SCHEMA = {
     "title": "Error",
     "type": "object",
@@ -116,6 +128,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             "browser": {"type": "apiKey", "in": "cookie", "name": COOKIE},
         }
         document["security"] = [{"bearer": []}, {"key": []}, {"browser": []}]
+        document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
                 _complete(path, method, operation)
