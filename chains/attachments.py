@@ -55,7 +55,7 @@ def attachments(images: Sequence[str], documents: Sequence[tuple[str | None, str
         InvalidRequest: not base64; `param` names which.
         UnreadableFile: as `retrievers.images.check_image`.
     """
-    given = [(None, f"images.{index}", data) for index, data in enumerate(images)]
+    given: list[tuple[str | None, str, str]] = [(None, f"images.{index}", data) for index, data in enumerate(images)]
     given += [(name, f"documents.{index}.data", data) for index, (name, data) in enumerate(documents)]
     found: list[Attachment] = []
     for name, param, encoded in given:
