@@ -48,7 +48,7 @@ _MOST_QUOTES = 4
 _SHARE_OF_BEST = 0.72
 _NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
 _MARKUP = re.compile(
-    r"\*\*|(?<![\w*])\*(?=\w)|(?<=\w)\*(?![\w*])|`{3,}\w*|^#{1,6}\s+|^>\s?|^[-*+•]\s+",
+    r"\*\*|(?<![\w*])\*(?=\w)|(?<=\w)\*(?![\w*])|`{3,}\w*|^#{1,6}\s+|^>\s?|^[-*+•]\s+|^\d{1,2}[.)]\s+",
     re.M,
 )
 

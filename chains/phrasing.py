@@ -30,9 +30,10 @@ _SHOWN = 3
 _WORTH_WAITING_S = 6.0
 _ANSWER_TOKENS = 1024
 _TURNS = 6
+_LEAD = re.compile(r"^\W*(?:(?:quote|answer|the answer(?: to (?:this|the|your) question)?(?: is)?)\s*:\s*)+", re.I)
 #: Quotes that stand for an answer themselves: so many, each this relevant in relation to the best.
 _QUOTED = 2
-_AS_GOOD = 0.85
+_AS_GOOD = 0.88
 #: A question that needs the turns before it: it begins by going on, or points at what was named before.
 _FOLLOWS = re.compile(
     r"^\s*(and|or|but|so|then|also|what about|how about|why( not)?\s*\?|why\s+so)\b|"
@@ -76,7 +77,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     for sentence in _sentences(await _reply(deps, asked, question, quotes)):
         if not keeps_to(sentence, said, question, words=resources.lexical.words):
             break
-        kept.append(sentence)
+        kept.append(plain(sentence))
     text = " ".join(kept)
     used = _supporting(text, quotes, resources.lexical.words) if kept else []
     # an answer that leaves out the best quote answers something else
@@ -139,7 +140,9 @@ def _placed(quote: Quote) -> str:
 
 
 def _sentences(text: str) -> list[str]:
-    return [text[unit.start : unit.end] for unit in units(text)]
+    """A reply's sentences, without what a small model likes to put before them."""
+    said = _LEAD.sub("", text)
+    return [said[unit.start : unit.end] for unit in units(said)]
 
 
 def _as_sentence(text: str) -> str:

@@ -66,8 +66,8 @@ def _index(settings: Settings, resources: Resources, rows: list[dict[str, str]])
 def _ask(resources: Resources, documents: dict[str, str], directory: Path) -> None:
     gains: dict[str, dict[str, float]] = defaultdict(dict)
     with (directory / "qrels.tsv").open(encoding="utf-8") as file:
-        for query, document, gain in list(csv.reader(file, delimiter="\t"))[1:]:
-            gains[query][document] = float(gain)
+        for query_id, document, gain in list(csv.reader(file, delimiter="\t"))[1:]:
+            gains[query_id][document] = float(gain)
     found: dict[str, list[float]] = defaultdict(list)
     times: list[float] = []
     for query in _lines(directory / "queries.jsonl"):

@@ -22,6 +22,7 @@ def chunk(text: str, start: int = 0, context: str = "") -> Chunk:
     [
         ("**Bold** and *thin* text", "Bold and thin text"),
         ("- an item", "an item"),
+        ("3. **Sales.** They rose by 3.5 %", "Sales. They rose by 3.5 %"),
         ("## Heading", "Heading"),
         ("| Weight | 18.5 kg |", "Weight: 18.5 kg"),
         ("| a | b | c |\n|---|:-:|---|\n| 1 | 2 | 3 |", "a: b, c 1: 2, 3"),
