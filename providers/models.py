@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 from langchain_core.embeddings import Embeddings
+from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
@@ -118,15 +119,19 @@ class Models:
             raise _no_such_model(name)
         return self._served[name][0]
 
-    async def warm(self) -> None:
-        """Load the local models, one after the other; what cannot be loaded is logged and told by `states`."""
+    async def warm(self, *, local: bool) -> None:
+        """Load the local models, or what the other providers need (their packages take seconds to import), one after the other.
+
+        What cannot be loaded is logged and told by `states`.
+        """
         for served in {(each.provider_name, each.model): each for some in self._served.values() for each in some}.values():
-            if served.provider_name != LOCAL:
+            if (served.provider_name == LOCAL) is not local:
                 continue
             try:
                 await served.provider.warm(served.model)
-            except PlatformError as error:
-                log.warning("model.not_warm", provider=served.provider_name, model=served.name, reason=error.message)
+            except (PlatformError, ModelError) as error:
+                reason = error.message if isinstance(error, PlatformError) else type(error).__name__
+                log.warning("model.not_warm", provider=served.provider_name, model=served.name, reason=reason)
 
     def states(self) -> list[dict[str, Any]]:
         """Each alias with its deployments and how they stand, from memory."""

@@ -126,10 +126,15 @@ def _assemble(
 
 
 async def _warm(settings: Settings, models: "Models", readiness: Readiness) -> None:
-    """Load the local models. One that cannot be loaded does not keep the rest from serving: its state tells why."""
+    """Load the local models, which readiness waits for, then what the other providers need, which it does not.
+
+    One that cannot be loaded does not keep the rest from serving: its state tells why.
+    """
     try:
         if settings.local.warm:
-            await models.warm()
+            await models.warm(local=True)
+        readiness.done("models")
+        await models.warm(local=False)
     except Exception:  # the boundary of a background task
         log.exception("models.not_warm")
     finally:

@@ -127,7 +127,7 @@ async def test_finds_the_model_of_a_server_on_this_machine(settings: Settings, f
 
 async def test_a_server_that_is_not_there_is_told(settings: Settings, unused_tcp_port: int) -> None:
     models = Models(Settings.load(data_dir=settings.data_dir, local={"chat_model": f"http://127.0.0.1:{unused_tcp_port}/v1"}))
-    await models.warm()
+    await models.warm(local=True)
     assert models.states()[0]["deployments"][0]["state"] == "failed"
     with pytest.raises(Unavailable, match="model server"):
         await models.chat().ainvoke("Hi")
