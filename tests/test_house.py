@@ -82,7 +82,13 @@ def test_environment_variables_are_read_in_the_settings_alone() -> None:
     readers = [
         str(file.relative_to(ROOT))
         for file in modules()
-        if re.search(r"\bos\.(environ|getenv)\b|\bfrom os import .*\b(environ|getenv)\b", file.read_text())
+        for node in ast.walk(ast.parse(file.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"})
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {alias.name for alias in node.names} & {"environ", "getenv"}
+        )
     ]
     assert [file for file in readers if file != "core/settings.py"] == []
 
