@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Uncompressed sizes, as the archive's directory declares them; reading stops there even where it lies.
 MAX_UNPACKED_BYTES = 256 * 2**20
 MAX_XML_BYTES = 48 * 2**20
+#: Text packs to a twentieth, tables of repeated cells to a fiftieth; more than this, beyond a size, is made to hurt.
+MAX_PACKING = 150
+PACKING_COUNTS_ABOVE_BYTES = 8 * 2**20
 MAX_ENTRIES = 10_000
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -64,7 +67,13 @@ def check_archive(data: bytes) -> None:
     if any(entry.flag_bits & 1 for entry in entries):
         raise UnreadableFile("The file is protected with a password.", code="encrypted_file")
     xml = sum(entry.file_size for entry in entries if entry.filename.endswith((".xml", ".rels")))
-    if len(entries) > MAX_ENTRIES or xml > MAX_XML_BYTES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
+    overpacked = xml > PACKING_COUNTS_ABOVE_BYTES and xml > MAX_PACKING * len(data)
+    if (
+        overpacked
+        or len(entries) > MAX_ENTRIES
+        or xml > MAX_XML_BYTES
+        or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES
+    ):
         raise UnreadableFile("The document would unpack to too much.", code="file_too_complex")
 
 

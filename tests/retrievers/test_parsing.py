@@ -130,7 +130,7 @@ def test_an_external_entity_is_not_read(tmp_path: Path) -> None:
 async def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     settings = Settings.load(data_dir=tmp_path, jobs=JobSettings(parse_timeout_s=0.5))
     many = making.with_document_xml(
-        f"<w:document {WORD}><w:body>{'<w:p><w:r><w:t>x</w:t></w:r></w:p>' * 300_000}</w:body></w:document>"
+        f"<w:document {WORD}><w:body>{'<w:p><w:r><w:t>x</w:t></w:r></w:p>' * 200_000}</w:body></w:document>"
     )
     with pytest.raises(UnreadableFile) as caught:
         await parse(many, "a.docx", settings=settings)
