@@ -23,7 +23,7 @@ from core.tables import Collection
 from retrievers.base import Passage
 
 #: Below this probability the quotes do not answer the question. A model that can tell by itself is asked from the lower one on.
-_ANSWERED = 0.4
+_ANSWERED = 0.24
 _WORTH_ASKING = 0.03
 #: Passages that sentences are picked from, beside those that a prompt holds.
 _SEARCHED = 8
