@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from core.child import close_children
 from core.database import Database, migrate
 from core.keys import Hasher
 from core.plugins import load_target
@@ -44,6 +45,7 @@ async def running(
     """
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, close_children)
         with readiness.starting("database"):
             await asyncio.to_thread(migrate, settings)
             database = Database(settings)
