@@ -5,7 +5,6 @@ once on a thread of its own, so that a search during an ingestion waits for a co
 """
 
 import asyncio
-import ctypes
 import os
 import sys
 import threading
@@ -20,6 +19,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from core.errors import Unavailable
+from core.memory import give_back
 from providers.base import ModelState
 from providers.local_llama import checksum
 from providers.local_weights import Weights, embedding_model, embedding_tokenizer
@@ -80,7 +80,7 @@ class LocalEmbeddings(Embeddings):
         finally:
             for _, result in work:
                 result.cancel()
-            _give_memory_back()
+            give_back()
         return vectors
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
@@ -98,7 +98,7 @@ class LocalEmbeddings(Embeddings):
         with self._lock:
             if self._session is None:
                 self._session = self._guarded(_open_session)
-                _give_memory_back()
+                give_back()
 
     def _load_tokenizer(self) -> None:
         with self._lock:
@@ -182,12 +182,6 @@ def _open_tokenizers() -> tuple[Any, Any]:
     splitter.no_truncation()
     splitter.no_padding()
     return tokenizer, splitter
-
-
-def _give_memory_back() -> None:
-    """Hand freed memory to the system: glibc keeps 60 MB of what loading the model took, and as much after batches."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _give_way() -> None:

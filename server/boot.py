@@ -5,15 +5,17 @@ Nothing heavy is imported here: fastapi, langserve and what they bring take seco
 
 import asyncio
 import json
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from core.errors import PlatformError
+from core.memory import limit_arenas
 from core.settings import Settings
 from server.readiness import Readiness
 
@@ -143,6 +145,7 @@ def serve(settings: Settings, *, beside: str | None = None) -> int:
     """
     import uvicorn
 
+    limit_arenas()
     try:
         listening = _listen(settings.host, settings.port)
     except OSError as error:
@@ -165,8 +168,10 @@ def serve(settings: Settings, *, beside: str | None = None) -> int:
             timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         )
     )
-    with suppress(KeyboardInterrupt):  # uvicorn hands the signal on when everything has ended
-        server.run(sockets=[listening])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn takes these while it serves, and raises them again when all has ended: the end is an orderly one
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listening])
     if boot.failure is not None:
         sys.stderr.write(f"The platform could not start: {boot.failure}\n")
         return 1

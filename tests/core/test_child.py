@@ -61,7 +61,7 @@ async def test_kills_what_the_function_started_too() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _until(lambda: not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE)
+    await _until(lambda: _is_gone(grandchild))
 
 
 async def test_a_crash_is_told_as_one() -> None:
@@ -160,6 +160,13 @@ async def _process_with(argument: str) -> psutil.Process:
 
     await _until(look)
     return found[0]
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def _until(condition: Any, timeout_s: float = 20) -> None:

@@ -1,6 +1,5 @@
 """What survives a kill: every document that was accepted ends in its collection exactly once."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def test_an_asked_for_stop_ends_in_order_and_the_next_start_goes_on(mortal: Runn
         client.post("/api/v1/rag/collections", json={"name": "reports"}).raise_for_status()
         files = [("files", item) for item in samples.many(10).items()]
         job = client.post(DOCUMENTS.format("reports"), files=files).json()["job_id"]
-        assert mortal.stop() in {0, -signal.SIGTERM}  # uvicorn ends by the signal once all is closed
+        assert mortal.stop() == 0
         assert "worker.stopped" in mortal.output()
         mortal.start()
         assert mortal.finished_job(client, job, within_s=120)["state"] == "succeeded"
