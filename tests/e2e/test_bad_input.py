@@ -19,6 +19,8 @@ from infra import samples
 from infra.running import Running
 from tests.e2e.test_capabilities import BODIES
 
+pytestmark = pytest.mark.one_database
+
 MEGABYTE = 2**20
 
 

@@ -68,6 +68,7 @@ def test_chat_in_the_chat_playground(page: Page) -> None:
     expect(messages.filter(has_text="Say hello in one short sentence.")).to_have_count(1)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_a_playground_comes_filled_in_and_answers(page: Page, capability: str) -> None:
     page.goto(f"/api/v1/{capability}/playground/")
