@@ -46,6 +46,11 @@ class RequestContext:
     cost_usd: Decimal | None = Decimal(0)
     provider_s: float = 0.0
 
+    @property
+    def overhead_s(self) -> float:
+        """What the platform itself has taken so far: seconds since the start that no provider was waited for."""
+        return max(0.0, time.perf_counter() - self.started - self.provider_s)
+
     def called(self, *, provider: str, model: str, usage: Usage, cost_usd: Decimal | None, seconds: float) -> None:
         """Record one finished model call."""
         self.provider, self.model = provider, model

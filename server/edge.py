@@ -85,13 +85,12 @@ def call_headers(context: RequestContext) -> dict[str, str]:
     """The `x-genai-*` headers of what is known by now; none before a model was called."""
     if context.attempts == 0:
         return {}
-    overhead_s = time.perf_counter() - context.started - context.provider_s
     headers = {
         "x-genai-model": context.model,
         "x-genai-provider": context.provider,
         "x-genai-attempts": str(context.attempts),
         "x-genai-cost-usd": None if context.cost_usd is None else f"{context.cost_usd:f}",
-        "x-genai-overhead-ms": f"{max(0.0, overhead_s) * 1000:.1f}" if context.provider else None,
+        "x-genai-overhead-ms": f"{context.overhead_s * 1000:.1f}" if context.provider else None,
     }
     return {name: value for name, value in headers.items() if value is not None}
 

@@ -66,7 +66,13 @@ _ERROR_SCHEMA = {
 _ERROR_ANSWER = {
     "description": "A refusal or a failure, in the platform's error shape",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    "headers": {
+        "Retry-After": {"schema": {"type": "integer"}, "description": "seconds to wait, where trying again may help (429, 503)"}
+    },
 }
+_EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "server-sent events; see docs/api.md"}}}
+#: How the addresses of streams end.
+_STREAMS = ("/stream", "/stream_events", "/{job_id}/events")
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -139,7 +145,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Give an operation what all have: the error shape, and the header that makes a POST repeatable."""
     operation["responses"].pop("422", None)
-    operation["responses"]["4XX"] = _ERROR_ANSWER
+    operation["responses"] |= {"4XX": _ERROR_ANSWER, "5XX": _ERROR_ANSWER}
+    if path.endswith(_STREAMS):
+        operation["responses"]["200"]["content"] = _EVENTS
     if is_public(path):
         operation["security"] = []
     if method == "post":

@@ -13,13 +13,24 @@ from starlette.responses import Response
 from chains.forms import TokenUsage
 from chains.root import OpaqueRoot
 from chains.spec import ChainSpec
+from core.context import RequestContext
 from core.errors import Internal, InvalidRequest, MalformedJSON, PlatformError
 from server.auth import request_context
 from server.gate import admit
 from server.streams import EventStream, event, until_hung_up
 
-#: Fields of the closing `usage` event; streams have no headers left to carry them.
+#: Fields of the answer that the closing `usage` event repeats, beside what streams have no headers left to carry.
 _ACCOUNTING = ("model", "provider", "usage", "cost_usd")
+
+
+_STREAMED = {
+    "schema": {
+        "type": "string",
+        "description": "with `stream: true`: events `token` {text}, `citations` {citations}, `usage` {model, provider, usage, "
+        "cost_usd, attempts, overhead_ms, request_id}, then `done` with the flat answer, or `error` in the error shape",
+    },
+    "example": 'event: token\ndata: {"text":"Hello"}\n\nevent: done\ndata: {"output":"Hello"}\n\n',
+}
 
 
 class FlatAnswer(BaseModel):
@@ -41,7 +52,7 @@ def add_rest_route(app: FastAPI, path: str, spec: ChainSpec, root: OpaqueRoot) -
         admit(context, spec.scope)
         streamed, value = await _read(request, root)
         if streamed:
-            return EventStream(_events(root, value, context.request_id), lambda error: _error_event(error, context.request_id))
+            return EventStream(_events(root, value, context), lambda error: _error_event(error, context.request_id))
         flat = await until_hung_up(request, _whole(root, value))
         return Response(orjson.dumps(flat | {"request_id": context.request_id}), media_type="application/json")
 
@@ -72,9 +83,10 @@ async def _whole(root: OpaqueRoot, value: Any) -> dict[str, Any]:
     raise Internal("The answer ended before it was complete.")
 
 
-async def _events(root: OpaqueRoot, value: Any, request_id: str) -> AsyncGenerator[bytes, None]:
+async def _events(root: OpaqueRoot, value: Any, context: RequestContext) -> AsyncGenerator[bytes, None]:
     """`token` as text comes, `citations` where there are any, `usage`, and `done` with the whole flat answer."""
     cited = False
+    flat: dict[str, Any] = {}
     async with aclosing(root.answer(value)) as deltas:
         async for delta in deltas:
             if delta.text:
@@ -83,11 +95,12 @@ async def _events(root: OpaqueRoot, value: Any, request_id: str) -> AsyncGenerat
                 cited = True
                 yield event("citations", {"citations": delta.data["citations"]})
             if delta.final is not None:
-                flat = delta.final | {"request_id": request_id}
-                if "citations" in flat and not cited:
-                    yield event("citations", {"citations": flat["citations"]})
-                yield event("usage", {name: flat[name] for name in (*_ACCOUNTING, "request_id")})
-                yield event("done", flat)
+                flat = delta.final | {"request_id": context.request_id}
+    if "citations" in flat and not cited:
+        yield event("citations", {"citations": flat["citations"]})
+    told = {"attempts": context.attempts, "overhead_ms": round(context.overhead_s * 1000, 1)}
+    yield event("usage", {name: flat[name] for name in (*_ACCOUNTING, "request_id")} | told)
+    yield event("done", flat)
 
 
 def _error_event(error: PlatformError, request_id: str) -> bytes:
@@ -116,6 +129,7 @@ def _document(app: FastAPI, path: str, spec: ChainSpec) -> None:
         summary=spec.title,
         description=spec.description,
         operation_id=spec.name.replace("/", "_"),
+        responses={200: {"content": {"text/event-stream": _STREAMED}}},
         tags=["Capabilities"],
         openapi_extra={"requestBody": {"content": {"application/json": {"example": spec.example}}}} if spec.example else None,
     )

@@ -306,6 +306,7 @@ def test_plain_rest_streams_tokens_citations_usage_and_the_whole_answer(server: 
     assert events[-1][1] | {"request_id": ""} == whole | {"request_id": ""}
     assert "".join(data["text"] for name, data in events if name == "token") == whole["output"]
     assert events[-2][1]["usage"] == whole["usage"]
+    assert {"attempts", "overhead_ms", "request_id"} <= set(events[-2][1])
     assert events[-2][1]["cost_usd"] == 0.001
 
 
