@@ -1,11 +1,14 @@
-"""The composition root: settings → logs → server. `python langserve_app.py` serves; `--help` lists every setting."""
+"""The composition root: settings → logs → server. `genai serve` runs it; `--help` lists every setting."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from core.files import check_files_url
 from core.settings import Settings, SettingsError, describe
 from core.telemetry import configure_logging
+from providers import PROVIDERS
+from retrievers import STORES
 from server.boot import serve, show_sign_in_link
 
 #: The embedded worker and the handbook: named, not imported, because importing them takes seconds.
@@ -18,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     only_link = options.pop("sign_in_link")
     try:
         settings = Settings.load(**{name: value for name, value in options.items() if value is not None})
+        check_names(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -25,10 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return show_sign_in_link(settings) if only_link else serve(settings, beside=BESIDE)
 
 
+def check_names(settings: Settings) -> None:
+    """Refuse what a setting names and is not there, before anything is started for it. Imports no plugin.
+
+    Raises:
+        SettingsError: an unknown store, provider or file store; the message names the setting.
+    """
+    STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
+    for model in settings.models:
+        for number, deployment in enumerate(model.deployments, 1):
+            where = f"provider of deployment {number} of the alias {model.alias!r} (models in the TOML file)"
+            PROVIDERS.require(deployment.provider.partition(":")[0], where)
+    for name in settings.providers:
+        PROVIDERS.require(name.partition(":")[0], f"providers.{name!r} in the TOML file")
+    check_files_url(settings.files_url)
+
+
 def _parser() -> argparse.ArgumentParser:
     lines = [f"  {variable:<34} {default or '–':<22} {meaning}" for variable, default, meaning in describe()]
     parser = argparse.ArgumentParser(
-        prog="langserve_app.py",
+        prog="genai serve",
         description="Serve the GenAI platform: chat, completion, code, RAG and multimodal runnables.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="\n".join(

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -133,6 +134,27 @@ def open_storage(settings: Settings) -> Storage:
     return ObjectStore(url)
 
 
+def check_files_url(url: str | None) -> None:
+    """Refuse an address of the file store that cannot be opened here, without connecting or importing its driver.
+
+    Raises:
+        SettingsError: the scheme is unknown, or its package is not installed; the message names the package.
+    """
+    if not url or url.startswith("file://"):
+        return
+    from fsspec.registry import known_implementations, registry  # type: ignore[import-untyped]  # it ships no types
+
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in {*known_implementations, *registry}:
+        raise SettingsError(f"GENAI_FILES_URL: {url!r} is no address of a file store: s3://…, gs://…, az://… or file://…")
+    package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
+    if find_spec(package) is None:
+        raise SettingsError(
+            f"GENAI_FILES_URL: {scheme}:// needs the package {package}, which is installed beside the platform: "
+            f".venv/bin/pip install {package}"
+        )
+
+
 class Directory:
     """Files in a local directory. A write goes to a file beside and is moved into place once it is on the disk."""
 
@@ -214,6 +236,7 @@ class ObjectStore:
     def __init__(self, url: str) -> None:
         import fsspec  # type: ignore[import-untyped]  # it ships no types
 
+        check_files_url(url)
         scheme = url.partition("://")[0]
         try:
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from core.errors import NotFound
+from core.settings import SettingsError
 
 
 def load_target(target: str) -> Any:
@@ -39,6 +40,16 @@ class PluginTable(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._targets)
+
+    def require(self, name: str, setting: str) -> None:
+        """Refuse a setting that names a plugin which is not there; imports nothing.
+
+        Raises:
+            SettingsError: no plugin of that name; the message names `setting`.
+        """
+        if name not in self._targets:
+            what = f"there is no {self.group} plugin named {name!r}; known are {', '.join(sorted(self))}"
+            raise SettingsError(f"These settings cannot be used:\n  {setting}: {what}")
 
     def load(self, name: str) -> Any:
         """The object that bears the name, imported now.

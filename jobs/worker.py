@@ -140,10 +140,12 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure_logging(settings.log)
+        STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
         if not STORES.load(settings.retrieval.store).shareable:
             print(  # noqa: T201 - to the person who typed the command
                 f"store_not_shareable: the store {settings.retrieval.store!r} belongs to one process, the server, which has a "
-                "worker of its own. Set GENAI_RETRIEVAL__STORE to a store that several processes may share.",
+                "worker of its own: GENAI_JOBS__THREADS sets how many documents it works on at once. This version brings no "
+                "store that several processes may share; a package with one adds it under the entry point genai.stores.",
                 file=sys.stderr,
             )
             return 1
