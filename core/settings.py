@@ -289,6 +289,24 @@ class Settings(BaseSettings):
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
+def platform_address() -> str:
+    """Where the command line finds the platform that these variables and the TOML file describe; a port of 0 says nothing.
+
+    Nothing else is checked: a client needs no setting but these.
+
+    Raises:
+        SettingsError: the TOML file cannot be read.
+    """
+    file = _toml_file()
+    names = ("public_url", "host", "port")
+    given: dict[str, Any] = {
+        name: value for name in names if (value := os.environ.get(f"GENAI_{name.upper()}") or file.get(name))
+    }
+    if str(given.get("port")) == "0":
+        del given["port"]
+    return Settings.model_construct(**given).base_url
+
+
 def usual_variable(*names: str) -> str | None:
     """The first of a cloud's usual variables that is set (`AZURE_OPENAI_ENDPOINT`), for where a setting is empty."""
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
@@ -346,4 +364,4 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
         if variable not in known and variable not in sections:
             near = get_close_matches(variable, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"There is no setting {variable}{hint} (`python langserve_app.py --help` lists them)")
+            raise SettingsError(f"There is no setting {variable}{hint} (`.venv/bin/genai serve --help` lists them)")

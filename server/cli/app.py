@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from core.settings import SettingsError, platform_address
 from server.cli import ask, chat, ingest, jobs, keys, login, serve
 from server.cli.client import CallFailed, Platform
 from server.cli.credentials import saved_key
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 app = typer.Typer(
     name="genai",
@@ -19,7 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve.serve)
+app.command("serve", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    serve.serve
+)
 app.command("login")(login.login)
 app.command("logout")(login.logout)
 app.command("chat")(chat.chat)
@@ -32,24 +33,33 @@ app.add_typer(keys.app, name="keys")
 @app.callback()
 def connect(
     context: typer.Context,
-    url: Annotated[str, typer.Option(envvar="GENAI_URL", help="Address of the platform.")] = DEFAULT_URL,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GENAI_URL", help="Address of the platform; else what GENAI_PUBLIC_URL or GENAI_HOST and GENAI_PORT say."
+        ),
+    ] = None,
     key: Annotated[str | None, typer.Option(envvar="GENAI_API_KEY", help="Key; else the one kept by `genai login`.")] = None,
 ) -> None:
     """Every command but `serve` speaks to the platform that these name."""
-    url = url.rstrip("/")
+    url = (url or platform_address()).rstrip("/")
     platform = Platform(url, key or saved_key(url))
     context.obj = platform
     context.call_on_close(platform.close)
 
 
 def run() -> None:
-    """Run the command that was typed. Exit 1 with one line for what the platform refused, 130 when interrupted."""
+    """Run the command that was typed. Exit 1 with one line for what the platform refused, 2 for a setting that cannot be
+    read, 130 when interrupted."""
     try:
         app()
     except CallFailed as failure:
         Console(stderr=True).print(f"[red]{failure.code}[/red]: ", end="")
         Console(stderr=True, markup=False, highlight=False).print(str(failure))
         sys.exit(1)
+    except SettingsError as mistake:
+        sys.stderr.write(f"{mistake}\n")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader (head, less) has gone

@@ -16,7 +16,7 @@ from server.cli.progress import bar, follow
 FILES_PER_UPLOAD = 50
 BYTES_PER_UPLOAD = 16 * 2**20
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "venv", "site-packages"}
-#: What the platform answers for a file that it has no reader for: told, and no failure of the command.
+#: What the platform answers for a file that holds nothing it can read; counted apart from what failed otherwise.
 NOT_READABLE = {"unsupported_file_type", "empty_file", "no_text_found"}
 
 
@@ -37,29 +37,35 @@ def ingest(
     """Bring files into a collection.
 
     May be repeated: what has not changed is skipped, so an interrupted run is taken up by running it again.
-    Hidden files and folders are left out; a file that the platform cannot read is told and does not stop the others.
+    Hidden files and folders are left out. A file that the platform cannot read is told by name and reason and does not stop
+    the others; the exit code is then 1.
     """
     sources = list(find(paths))
     notes = Console(stderr=True, highlight=False)
     if not sources:
         notes.print("No files there.")
         raise typer.Exit(1)
-    for source in sources:
-        if not source.size:
-            notes.print(f"  empty_file {source.name}: The file is empty.", markup=False)
-    sources = [source for source in sources if source.size]
+    # told here, because an upload of nothing but an empty file is refused as a whole
+    empty = [
+        {"code": "empty_file", "document": source.name, "message": "The file is empty."}
+        for source in sources
+        if not source.size
+    ]
+    full = [source for source in sources if source.size]
     platform = platform_of(context)
     _ensure(platform, collection)
-    jobs = _upload(platform, collection, sources)
+    jobs = _upload(platform, collection, full) if full else []
     finals = follow(platform, jobs, title="indexing ")
-    errors = [error for final in finals for error in final["errors"]]
+    errors = [*empty, *(error for final in finals for error in final["errors"])]
     for error in errors:
         notes.print(f"  {error['code']} {error['document']}: {error['message']}", markup=False)
     failed = [error for error in errors if error["code"] not in NOT_READABLE]
     stopped = [final for final in finals if final["state"] == "cancelled"]
-    unreadable = f", {len(errors) - len(failed)} not readable" if len(errors) > len(failed) else ""
-    notes.print(f"{len(sources) - len(errors)} documents in {collection}{unreadable}, {len(failed)} failed.")
-    if failed or stopped:
+    notes.print(
+        f"{len(sources) - len(errors)} documents in {collection}, "
+        f"{len(errors) - len(failed)} not readable, {len(failed)} failed."
+    )
+    if errors or stopped:
         raise typer.Exit(1)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings, SettingsError, describe
+from core.settings import Settings, SettingsError, describe, platform_address
 
 
 def test_a_variable_wins_over_the_file_and_an_argument_over_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +99,16 @@ def test_every_setting_is_described() -> None:
     rows = list(describe())
     assert {"GENAI_PORT", "GENAI_LOCAL__SLOTS", "GENAI_TIMEOUTS__FIRST_TOKEN"} <= {name for name, _, _ in rows}
     assert [name for name, _, meaning in rows if not meaning] == []
+
+
+def test_the_command_line_finds_the_platform_where_the_settings_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert platform_address() == "http://127.0.0.1:8000"
+    file = tmp_path / "genai.toml"
+    file.write_text('port = 8100\n[providers.openai]\napi_key = "env:NOT_SET_ANYWHERE"\n')
+    monkeypatch.setenv("GENAI_CONFIG", str(file))
+    monkeypatch.setenv("GENAI_HOST", "0.0.0.0")
+    assert platform_address() == "http://127.0.0.1:8100"
+    monkeypatch.setenv("GENAI_PORT", "0")
+    assert platform_address() == "http://127.0.0.1:8000"
+    monkeypatch.setenv("GENAI_PUBLIC_URL", "https://genai.example/")
+    assert platform_address() == "https://genai.example"

@@ -81,15 +81,20 @@ def test_a_folder_comes_in_its_questions_are_answered_and_a_second_run_changes_n
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     (folder / "noise.bin").write_bytes(bytes(range(256)))
+    (folder / "nothing.txt").touch()
     collection = f"cli-{uuid.uuid4().hex[:8]}"
 
     done = genai("ingest", str(folder), "-c", collection)
-    assert done.returncode == 0, done.stderr
-    assert f"9 documents in {collection}, 1 not readable, 0 failed." in done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "unsupported_file_type noise.bin:" in done.stderr
+    assert "empty_file nothing.txt:" in done.stderr
+    assert f"9 documents in {collection}, 2 not readable, 0 failed." in done.stderr
     path = f"/api/v1/rag/collections/{collection}/documents"
     before = {row["name"]: row["updated_at"] for row in client.get(path).json()["results"] if row["state"] == "ready"}
     assert set(before) == {*samples.one_of_each(), "below/deeper.txt"}
 
+    (folder / "noise.bin").unlink()
+    (folder / "nothing.txt").unlink()
     assert genai("ingest", str(folder), "-c", collection).returncode == 0
     after = {row["name"]: row["updated_at"] for row in client.get(path).json()["results"] if row["state"] == "ready"}
     assert after == before
@@ -136,3 +141,24 @@ def test_without_a_platform_it_says_how_to_start_one(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "make run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "spoken_to"),
+    [
+        ({"GENAI_PORT": "9"}, "http://127.0.0.1:9"),
+        ({"GENAI_PORT": "9", "GENAI_PUBLIC_URL": "http://127.0.0.1:7/"}, "http://127.0.0.1:7"),
+        ({"GENAI_PORT": "9", "GENAI_URL": "http://127.0.0.1:11"}, "http://127.0.0.1:11"),
+    ],
+)
+def test_it_finds_the_platform_by_the_settings_that_started_it(given: dict[str, str], spoken_to: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GENAI_")}
+    environment |= {"HOME": str(tmp_path), "COLUMNS": "200"} | given
+    done = subprocess.run([str(GENAI), "jobs", "list"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"No platform answers at {spoken_to}." in done.stderr
+
+
+def test_the_help_of_serve_lists_the_settings(tmp_path: Path) -> None:
+    done = subprocess.run([str(GENAI), "serve", "--help"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "GENAI_LOCAL__SLOTS" in done.stdout
