@@ -16,7 +16,7 @@ async function api(path, options = {}) {
   if (response.status === 401) location.assign("/signin");
   if (!response.ok) {
     const body = await response.json().catch(() => null);
-    throw new Error(body?.error?.message ?? `The server answered ${response.status}.`);
+    throw Object.assign(new Error(body?.error?.message ?? `The server answered ${response.status}.`), { status: response.status });
   }
   return response;
 }
@@ -73,6 +73,12 @@ function show(item, state, detail) {
   $(".dot", item).className = `dot ${state}`;
   $("[data-state]", item).textContent = state === "failed" && detail ? `failed: ${detail}` : state;
 }
+/** How many jobs are done and failed: the page itself counts them all, a list of jobs shows the newest. */
+async function countEnded() {
+  const page = new DOMParser().parseFromString(await (await api("/")).text(), "text/html");
+  $("[data-jobs-ended]").textContent = $("[data-jobs-ended]", page).textContent;
+}
+let jobsSeen;
 async function refresh() {
   try {
     const health = await (await api("/api/v1/health")).json();
@@ -87,6 +93,9 @@ async function refresh() {
     const { results } = await (await api("/api/v1/jobs?limit=50")).json();
     const working = results.filter((job) => job.state === "queued" || job.state === "running").length;
     $("[data-jobs]").textContent = `${working} in work`;
+    const states = results.map(({ id, state }) => id + state).join();
+    if (jobsSeen !== undefined && jobsSeen !== states) await countEnded();
+    jobsSeen = states;
     $("[data-jobs-dot]").className = `dot ${working ? "loading" : "ready"}`;
   } catch {
     for (const item of $$("[data-part]")) show(item, "failed", "no answer");
@@ -205,7 +214,7 @@ async function add(files) {
     const read = job.progress.total - job.errors.length;
     bar.value = bar.max;
     line.textContent = `Ready: ${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”.`;
-    await listCollections(collection.value);
+    await Promise.all([listCollections(collection.value), refresh()]);
   } catch (error) {
     bar.value = 0;
     line.textContent = "";
@@ -214,8 +223,11 @@ async function add(files) {
 }
 
 async function ensureCollection(name) {
-  const known = await fetch(`/api/v1/rag/collections/${encodeURIComponent(name)}`);
-  if (known.status === 404) await post("/api/v1/rag/collections", { name });
+  const known = await listCollections();
+  if (known.includes(name)) return;
+  await post("/api/v1/rag/collections", { name }).catch((error) => {
+    if (error.status !== 409) throw error; // it is beyond the first page of the list, or somebody was faster
+  });
 }
 
 /** Follows a job until it ends; `step` gets it each time it has moved. */
@@ -228,7 +240,8 @@ async function finished(id, step) {
   }
 }
 
-async function listCollections(chosen) {
+/** Fills the choice of collections, and gives their names. */
+async function listCollections(chosen = $("#collection").value) {
   const { results } = await (await api("/api/v1/rag/collections?limit=200")).json();
   const options = results.map(({ name, documents }) => {
     const option = element("option", `${name} (${documents.ready ?? 0})`, { value: name });
@@ -236,6 +249,7 @@ async function listCollections(chosen) {
     return option;
   });
   $("#collection").replaceChildren(...options);
+  return results.map(({ name }) => name);
 }
 
 // ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────────────
