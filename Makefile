@@ -9,7 +9,7 @@ CODE   := core providers retrievers chains evals jobs server langserve_app.py
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run worker migrate ingest test lint fmt types openapi lock bench prove screenshots clean
+.PHONY: help setup run sign-in-link worker migrate ingest test lint fmt types openapi lock bench prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ $(READY): $(SYNCED) pyproject.toml
 
 run: $(READY) ## start the platform and print its address
 	@exec $(BIN)/python langserve_app.py
+
+sign-in-link: $(READY) ## print a new one-time link that signs a browser in as administrator
+	@$(BIN)/python langserve_app.py --sign-in-link
 
 worker: $(READY) ## start a worker process beside the server (needs a store that can be shared)
 	@exec $(BIN)/python -m jobs.worker
