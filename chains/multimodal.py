@@ -58,6 +58,12 @@ class DocumentInput(Strict):
     name: str | None = Field(None, max_length=1000, description="its file name; tells apart the flavours of text")
     data: str = Field(description="the file in base64, or a data: URL")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _data_alone(cls, given: Any) -> Any:
+        """A file may be given as images are, without a name."""
+        return {"data": given} if isinstance(given, str) else given
+
 
 class MultimodalInput(Sampling):
     """A question or task, and the files that it is about."""

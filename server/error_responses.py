@@ -32,6 +32,8 @@ _CODES = {
     429: "rate_limited",
     501: "unsupported_feature",
 }
+#: What FastAPI puts before a field's own path.
+_WHERE = {"body", "query", "path", "header", "__root__"}
 _SHOWN_PROBLEMS = 10
 _MAX_MESSAGE = 300
 
@@ -102,7 +104,9 @@ def _problem(item: Any) -> dict[str, Any]:
     """One of pydantic's errors without the value that it was given: `{"param": "messages.0.role", "message": …}`."""
     if not isinstance(item, Mapping):
         return {"param": None, "message": str(item)[:_MAX_MESSAGE]}
-    place = [str(part) for part in item.get("loc", ()) if part not in ("body", "query", "path", "__root__")]
+    place = [str(part) for part in item.get("loc", ())]
+    if place and place[0] in _WHERE:
+        del place[0]
     message = str(item.get("msg", "is not valid")).removeprefix("Value error, ")
     return {"param": ".".join(place)[:_MAX_MESSAGE] or None, "message": message[:_MAX_MESSAGE]}
 

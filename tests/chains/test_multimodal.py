@@ -88,6 +88,12 @@ async def test_documents_are_read_by_any_model_and_their_pages_are_told(settings
         assert "The cook is Aslaug." in model.prompts[0][-1].text
 
 
+async def test_a_document_may_be_given_without_a_name_as_an_image_is(settings: Settings) -> None:
+    root, model = capability(settings, BLIND, "Aslaug.")
+    await root.ainvoke({"text": "Who cooks?", "documents": [encoded(making.pdf([["The cook is Aslaug."]]))]})
+    assert "The cook is Aslaug." in model.prompts[0][-1].text
+
+
 async def test_a_scanned_page_is_shown_to_a_model_that_sees(settings: Settings) -> None:
     root, model = capability(settings, SEES, "A scan.")
     await root.ainvoke({"text": "What is this?", "documents": [{"data": encoded(making.scanned_pdf(["Invoice"]))}]})
@@ -139,7 +145,7 @@ async def test_a_caller_who_hangs_up_ends_the_reading(settings: Settings) -> Non
         {"text": "x", "images": [SIGN] * (MAX_IMAGES + 1)},
         {"text": "x", "images": SIGN},
         {"text": "x", "images": [1]},
-        {"text": "x", "documents": [SIGN]},
+        {"text": "x", "documents": [1]},
         {"text": "x", "images": [SIGN], "unknown": 1},
         {"images": [SIGN]},
         [],

@@ -2,9 +2,10 @@
 
 import asyncio
 from decimal import Decimal
+from typing import Annotated
 
 import pytest
-from fastapi import Request
+from fastapi import Body, Request
 from sqlalchemy.exc import OperationalError
 from starlette.responses import StreamingResponse
 
@@ -76,8 +77,19 @@ async def test_a_refused_value_is_named_but_not_repeated(behind_edge) -> None:  
     assert "private-words" not in answer.text
 
 
+async def test_a_field_that_is_called_query_is_named_too(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+    app.post("/")(_takes_query)
+    answer = await client.post("/", json={"query": 1})
+    assert answer.json()["error"]["param"] == "query"
+
+
 def _takes_number(number: int) -> int:
     return number
+
+
+def _takes_query(query: Annotated[str, Body(embed=True)]) -> str:
+    return query
 
 
 async def test_the_headers_tell_of_the_model_call(behind_edge) -> None:  # type: ignore[no-untyped-def]
