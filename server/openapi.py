@@ -27,7 +27,9 @@ from server.openapi_changes import breaking_changes
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
 DOCS_PATH, DOCUMENT_PATH = "/docs", "/openapi.json"
 
-_DESCRIPTION = """A self-hosted door to generative models. Each capability answers plain REST at its base path
+_DESCRIPTION = """[← Front page](/)
+
+A self-hosted door to generative models. Each capability answers plain REST at its base path
 and LangServe below it (`/invoke`, `/batch`, `/stream`, …).
 
 Every request but health asks for a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`. Errors have one shape, with stable
@@ -37,13 +39,13 @@ codes. Lists are paged by `cursor`. A POST may carry an `Idempotency-Key`: the s
 _TAGS = {
     "Capabilities": "Plain REST: a flat body in, a flat answer or server-sent events out",
     "LangServe": "The same runnables in LangServe's wire format, for `RemoteRunnable`",
-    "collections": "What is searched and asked together",
-    "documents": "Files, texts and addresses, brought in by a job",
-    "search": "Passages, without an answer",
-    "jobs": "Work in the background, and its progress",
+    "Collections": "What is searched and asked together",
+    "Documents": "Files, texts and addresses, brought in by a job",
+    "Search": "Passages, without an answer",
+    "Jobs": "Work in the background, and its progress",
     "Sessions": "Kept conversations",
-    "operations": "Health and models",
-    "access": "Keys and signing in",
+    "Operations": "Health and models",
+    "Access": "Keys and signing in",
 }
 _ERROR_SCHEMA = {
     "title": "Error",

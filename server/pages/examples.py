@@ -8,10 +8,12 @@ from typing import Any
 from chains import CHAINS
 from chains.spec import ChainSpec
 
-#: Stands for the content of the caller's own file, which each language reads in its own way.
-_FILE = "@picture.png"
-#: Where an example needs a file, which a spec cannot carry.
-_WITH_FILE: dict[str, dict[str, Any]] = {"multimodal": {"text": "What does this picture say?", "images": [_FILE]}}
+#: Stands for the content of a file, which each language reads in its own way.
+_FILE = "@file"
+#: The picture of the examples that need one: served by the platform, so that they run as they are copied.
+_PICTURE_NAME = "opening-hours.png"
+_PICTURE = f"/static/{_PICTURE_NAME}"
+_WITH_FILE: dict[str, dict[str, Any]] = {"multimodal": {"text": "When is it open?", "images": [_FILE]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,20 @@ def _operation(spec: ChainSpec, base_url: str) -> Operation:
         description=spec.description,
         path=path,
         playground=f"{path}/playground/",
-        rest=_rest(base_url + path, example),
-        python=_python(base_url + path, spec.name.rpartition("/")[2], example),
+        rest=_rest(base_url + path, example, base_url + _PICTURE),
+        python=_python(base_url + path, spec.name.rpartition("/")[2], example, base_url + _PICTURE),
     )
 
 
-def _rest(url: str, example: dict[str, Any]) -> str:
+def _rest(url: str, example: dict[str, Any], picture: str) -> str:
     body = json.dumps(example, indent=2, ensure_ascii=False).replace("'", "'\\''")
-    body = body.replace(_FILE, "'\"$(base64 < picture.png | tr -d '\\n')\"'")
+    first: list[str] = []
+    if _FILE in body:
+        body = body.replace(_FILE, f"'\"$(base64 < {_PICTURE_NAME} | tr -d '\\n')\"'")
+        first = [f"curl -s {picture} -o {_PICTURE_NAME}", ""]
     return "\n".join(
         [
+            *first,
             f"curl {url} \\",
             '  -H "Authorization: Bearer $GENAI_API_KEY" \\',
             '  -H "Content-Type: application/json" \\',
@@ -68,13 +74,14 @@ def _rest(url: str, example: dict[str, Any]) -> str:
     )
 
 
-def _python(url: str, variable: str, example: dict[str, Any]) -> str:
+def _python(url: str, variable: str, example: dict[str, Any], picture: str) -> str:
     given = pformat(example, width=70, sort_dicts=False).replace("\n", "\n    ")
     lines = ["import os", "", "from langserve import RemoteRunnable", ""]
     if _FILE in given:
         given = given.replace(repr(_FILE), "picture")
-        lines[:1] = ["import base64", "import os", "from pathlib import Path"]
-        lines += ['picture = base64.b64encode(Path("picture.png").read_bytes()).decode()']
+        lines = ["import base64", "import os", "", "import httpx", "from langserve import RemoteRunnable", ""]
+        lines += ['# or a picture of your own: Path("picture.png").read_bytes()', f'content = httpx.get("{picture}").content']
+        lines += ["picture = base64.b64encode(content).decode()", ""]
     return "\n".join(
         [
             *lines,

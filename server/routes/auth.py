@@ -12,7 +12,7 @@ from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, ref
 from server.pages import render
 from server.state import CurrentState, State
 
-router = APIRouter(tags=["access"])
+router = APIRouter(tags=["Access"])
 
 
 class Me(BaseModel):

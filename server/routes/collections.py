@@ -14,7 +14,7 @@ from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState, State
 
-router = APIRouter(prefix="/api/v1/rag/collections", tags=["collections"])
+router = APIRouter(prefix="/api/v1/rag/collections", tags=["Collections"])
 
 Reader = Annotated[Principal, requires(Scope.RAG_READ)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]

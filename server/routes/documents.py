@@ -15,7 +15,7 @@ from server.pagination import Paging, page
 from server.state import CurrentState
 from server.uploads import NewText, received
 
-router = APIRouter(prefix="/api/v1/rag/collections/{name}/documents", tags=["documents"])
+router = APIRouter(prefix="/api/v1/rag/collections/{name}/documents", tags=["Documents"])
 
 Reader = Annotated[Principal, requires(Scope.RAG_READ)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]

@@ -11,7 +11,7 @@ from core.principals import Principal, Scope
 from server.auth import current_principal
 from server.state import CurrentState, State
 
-router = APIRouter(prefix="/api/v1/health", tags=["operations"])
+router = APIRouter(prefix="/api/v1/health", tags=["Operations"])
 
 #: Seconds that a part may take to answer.
 _PATIENCE_S = 2.0

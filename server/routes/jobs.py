@@ -19,7 +19,7 @@ from server.pagination import Paging, page
 from server.state import CurrentState
 from server.streams import EventStream, event
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/v1/jobs", tags=["Jobs"])
 
 Reader = Annotated[Principal, requires(Scope.JOBS_READ)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]

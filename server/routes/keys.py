@@ -15,7 +15,7 @@ from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState
 
-router = APIRouter(prefix="/api/v1/keys", tags=["access"])
+router = APIRouter(prefix="/api/v1/keys", tags=["Access"])
 
 Manager = Annotated[Principal, requires(Scope.KEYS_MANAGE)]
 

@@ -11,7 +11,7 @@ from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState, State
 
-router = APIRouter(prefix="/api/v1/models", tags=["operations"])
+router = APIRouter(prefix="/api/v1/models", tags=["Operations"])
 
 Reader = Annotated[Principal, requires(Scope.MODELS_READ)]
 

@@ -11,7 +11,7 @@ from server.auth import requires
 from server.routes.collections import CollectionName
 from server.state import CurrentState
 
-router = APIRouter(prefix="/api/v1/rag/collections/{name}/search", tags=["search"])
+router = APIRouter(prefix="/api/v1/rag/collections/{name}/search", tags=["Search"])
 
 Reader = Annotated[Principal, requires(Scope.RAG_READ)]
 

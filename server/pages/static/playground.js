@@ -9,7 +9,9 @@
     "border-radius:.6rem;background:#7f1d1d;color:#fff;font:15px/1.4 system-ui,sans-serif;box-shadow:0 4px 16px #0006";
   const home = document.createElement("a");
   home.href = "/";
-  home.textContent = "← All capabilities";
+  // a phone's first line has room for the page's title and little more
+  home.textContent = matchMedia("(max-width: 40rem)").matches ? "← All" : "← All capabilities";
+  home.setAttribute("aria-label", "All capabilities");
   home.style.cssText =
     "position:fixed;z-index:999;right:1rem;top:.6rem;font:14px system-ui,sans-serif;color:#2563eb;text-decoration:underline";
   document.body.append(note, home);
