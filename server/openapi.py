@@ -25,11 +25,10 @@ from server.auth import COOKIE, is_public
 from server.openapi_changes import breaking_changes
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
+_WAY_BACK = b'<body><a href="/" style="display:block;padding:.8rem 1rem;font:15px system-ui,sans-serif">&larr; Front page</a>'
 DOCS_PATH, DOCUMENT_PATH = "/docs", "/openapi.json"
 
-_DESCRIPTION = """[← Front page](/)
-
-A self-hosted door to generative models. Each capability answers plain REST at its base path
+_DESCRIPTION = """A self-hosted door to generative models. Each capability answers plain REST at its base path
 and LangServe below it (`/invoke`, `/batch`, `/stream`, …).
 
 Every request but health asks for a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`. Errors have one shape, with stable
@@ -104,7 +103,7 @@ def describe_api(app: FastAPI) -> None:
         return JSONResponse(app.openapi())
 
     async def page(_request: Request) -> HTMLResponse:
-        return get_swagger_ui_html(
+        swagger = get_swagger_ui_html(
             openapi_url=DOCUMENT_PATH,
             title="GenAI Platform: API",
             swagger_js_url="/static/swagger/swagger-ui-bundle.js",
@@ -112,6 +111,7 @@ def describe_api(app: FastAPI) -> None:
             swagger_favicon_url="/static/icon.svg",
             swagger_ui_parameters={"docExpansion": "none", "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
         )
+        return HTMLResponse(bytes(swagger.body).replace(b"<body>", _WAY_BACK, 1))
 
     app.add_route(DOCUMENT_PATH, document, include_in_schema=False)
     app.add_route(DOCS_PATH, page, include_in_schema=False)
