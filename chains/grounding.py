@@ -15,14 +15,25 @@ from numpy.typing import NDArray
 from retrievers.base import Chunk, Passage
 from retrievers.sentences import units
 
-#: A sentence's relevance is its cosine to the question plus this much times the share of the question's words in it, each
-#: weighed by how much it tells. The logistic curve over it was fitted to 60 questions that a collection answers and 230 that
-#: it does not, over four collections (0.64 and more for 97 of 100 of the first, 0.62 and less for 99 of the others).
+#: A sentence's relevance is its cosine to the question plus this much times the share of the question's words in it or in the
+#: heading right above it, each weighed by how much it tells. A heading that says what the question says vouches for what
+#: stands under it, most for what stands first, because an answer need not repeat the question. How far its passage is behind
+#: the best of the search takes away from it.
 _COVERAGE_WEIGHT = 0.6
+_HEADING_WEIGHT = 0.9
+#: The cosine between question and heading from which on the heading vouches.
+_HEADING_FROM = 0.35
+_PASSAGE_WEIGHT = 0.6
+#: The logistic curve over it makes a probability. It was set on 49 questions that two collections answer and 25 that they do
+#: not, which lie above 0.24 for 45 of the first and below it for 23 of the others.
 _STEEPNESS = 11.0
-_MIDPOINT = 0.62
-#: Words that the passage or its headings have beside the sentence count by half.
+_MIDPOINT = 0.66
+#: Words that the passage or the headings further up have beside the sentence count by half.
 _NEARBY = 0.5
+#: Words of the question that the whole passage does not have take from the confidence.
+_MISSING_WEIGHT = 0.3
+#: A word of the question that is nowhere near a sentence may be there by meaning: from this cosine on, fully this far above.
+_MEANT_FROM, _MEANT_SPAN = 0.35, 0.4
 #: A question for a number or a time is better answered by a sentence that holds one.
 _NUMBER_BONUS = 0.06
 _ASKS_FOR_NUMBER = re.compile(
@@ -35,6 +46,8 @@ _NUMBER = re.compile(
     r"half|once|twice|first|second|third|fourth|fifth)\b",
     re.I,
 )
+#: A number or identifier in the question is what it is about.
+_NAMED_BONUS = 0.3
 #: "What is X?" is answered by a sentence that says "X is …", or by a row or line that begins "X:".
 _DEFINITION_BONUS = 0.12
 _ASKS_FOR_DEFINITION = re.compile(
@@ -44,8 +57,25 @@ _MOST_UNITS = 48
 _UNIT_CHARACTERS = 600
 _QUOTED_CHARACTERS = 700
 _MOST_QUOTES = 4
-#: A further quote must be this relevant in relation to the best.
-_SHARE_OF_BEST = 0.72
+#: A further quote must be this relevant in relation to the best: in the best one's section, and elsewhere.
+_SHARE_OF_BEST = 0.75
+_SHARE_ELSEWHERE = 0.92
+#: Code answers only who asks for it, and only a short block of it does.
+_ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
+_CODE_CHARACTERS = 300
+_TABLE_CHARACTERS = 500
+_FENCED = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(?:.*?^[ \t]*\1[ \t]*$|.*\Z)", re.M | re.S)
+_INDENTED = re.compile(r"(?<=\n\n)(?:(?: {4}|\t)[^\n]*[^\s.!?](?:\n|\Z))+")
+_RULED = re.compile(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.M)
+_HEADING_LINE = re.compile(r"#{1,6}[ \t]+([^\n]+)")
+#: A model's wording may hold this share of words that are neither the quotes' nor the question's.
+_STRANGE = 0.08
+#: This share of the words that follow each other in it must be this near to each other in a quote or the question, or it has
+#: made other statements of the same words.
+_JOINED = 0.75
+_NEAR = 3
+#: A word, an identifier, a path or a number, without the stop that ends its sentence.
+_TOKEN = re.compile(r"\w+(?:[-_./@]+\w+)*")
 _NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
 _MARKUP = re.compile(
     r"\*\*|(?<![\w*])\*(?=\w)|(?<=\w)\*(?![\w*])|`{3,}\w*|^#{1,6}\s+|^>\s?|^[-*+•]\s+|^\d{1,2}[.)]\s+",
@@ -63,6 +93,11 @@ class Quote:
     start: int
     end: int
     relevance: float
+    #: The heading right above it, empty where there is none, and how many stretches stand between them.
+    heading: str = ""
+    place: int = 0
+    #: The header of the table that it is a row of.
+    columns: str = ""
 
     @property
     def text(self) -> str:
@@ -89,59 +124,150 @@ def gather(
 
     `weights` has the question's words, as `words` gives them, with how much each tells.
     """
-    found = [quote for passage in passages for quote in candidates(passage.chunk)]
+    code = bool(_ASKS_FOR_CODE.search(question))
+    passages = _continued(passages)
+    found = [(quote, passage) for passage in passages for quote in candidates(passage.chunk, code=code)]
     if not found:
         return Evidence((), 0.0)
-    own = {(quote.chunk.id, quote.start): set(words(quote.text)) for quote in found}
+    own = {_key(quote): set(words(f"{quote.heading}\n{quote.columns}\n{quote.text}")) for quote, _ in found}
     if len(found) > _MOST_UNITS:
         # those with the question's words first, then in the order of the passages
-        found.sort(key=lambda quote: -_coverage(weights, own[quote.chunk.id, quote.start], set()))
+        found.sort(key=lambda pair: -_coverage(weights, dict.fromkeys(own[_key(pair[0])], 1.0)))
         found = found[:_MOST_UNITS]
-    vectors = embed([question, *(f"{_heading(quote.chunk)}{plain(quote.text)}" for quote in found)])
-    cosines = vectors[1:] @ vectors[0]
+    headings = list(dict.fromkeys(quote.heading for quote, _ in found if quote.heading))
+    terms = {stem: word for word in re.findall(r"\w+", question) for stem in words(word) if stem in weights}
+    texts = [question, *(f"{quote.heading}: {plain(quote.text)}" if quote.heading else plain(quote.text) for quote, _ in found)]
+    vectors = embed([*texts, *headings, *terms.values()])
+    sentences, of_headings, of_terms = np.split(vectors[1:], [len(found), len(found) + len(headings)])
+    cosines = sentences @ vectors[0]
+    fits = dict(zip(headings, of_headings @ vectors[0], strict=True))
+    meant = np.clip((of_terms @ sentences.T - _MEANT_FROM) / _MEANT_SPAN, 0, 1)
     nearby = {passage.chunk.id: set(words(f"{passage.chunk.context}\n{passage.chunk.text}")) for passage in passages}
-    wants_number = bool(_ASKS_FOR_NUMBER.search(question))
-    asked = _ASKS_FOR_DEFINITION.match(question)
-    definition = (
-        re.compile(rf"(?:^|\W){re.escape(asked[1])}\W{{0,3}}(?:is\b|are\b|was\b|means|stands|:|\()", re.I) if asked else None
-    )
+    top = max(passage.score for passage in passages)
+    bonus = _Bonus(question)
     scored = []
-    for quote, cosine in zip(found, cosines, strict=True):
-        coverage = _coverage(weights, own[quote.chunk.id, quote.start], nearby[quote.chunk.id])
-        relevance = float(cosine) + _COVERAGE_WEIGHT * coverage
-        if wants_number and _NUMBER.search(quote.text):
-            relevance += _NUMBER_BONUS
-        if definition and definition.search(plain(quote.text)[:200]):
-            relevance += _DEFINITION_BONUS
-        scored.append(replace(quote, relevance=relevance))
-    scored.sort(key=lambda quote: -quote.relevance)
-    best = scored[0].relevance
-    return Evidence(_chosen(scored), 1 / (1 + math.exp(-_STEEPNESS * (best - _MIDPOINT))))
+    for number, (quote, passage) in enumerate(found):
+        held = {term: _NEARBY * float(meant[place, number]) for place, term in enumerate(terms)}
+        held |= dict.fromkeys(nearby[quote.chunk.id], _NEARBY) | dict.fromkeys(own[_key(quote)], 1.0)
+        # the title of a whole document vouches for nothing in particular
+        vouches = quote.heading and quote.heading != quote.chunk.context.split("\n", 1)[0].split(" › ", 1)[0]
+        fit = max(0.0, (float(fits[quote.heading]) - _HEADING_FROM) / (1 - _HEADING_FROM)) if vouches else 0.0
+        relevance = (
+            float(cosines[number])
+            + _COVERAGE_WEIGHT * _coverage(weights, held)
+            + _HEADING_WEIGHT * fit**2 / (1 + 0.5 * quote.place)
+            - _PASSAGE_WEIGHT * (top - passage.score)
+            + bonus.of(quote.text)
+        )
+        missing = 1 - _coverage(weights, {term: share > 0 for term, share in held.items()})
+        scored.append((replace(quote, relevance=relevance), relevance - _MISSING_WEIGHT * missing))
+    scored.sort(key=lambda pair: -pair[0].relevance)
+    return Evidence(_chosen([quote for quote, _ in scored]), 1 / (1 + math.exp(-_STEEPNESS * (scored[0][1] - _MIDPOINT))))
 
 
-def candidates(chunk: Chunk) -> list[Quote]:
-    """The stretches of a chunk that can be quoted: its sentences and lines. What announces something (a line that ends with a
-    colon, an item's key word) is joined with what follows it; a heading or title says nothing itself and is left out."""
-    text = chunk.text
-    lines = text.count("\n") > 3 and len(text) / text.count("\n") < 40
-    spans = [(unit.start, unit.end) for unit in units(text, lines=lines)]
+class _Bonus:
+    """What the kind of a question asks for: a number or a time, or what something is."""
+
+    def __init__(self, question: str) -> None:
+        asked = _ASKS_FOR_DEFINITION.match(question)
+        self._named = {token.lower() for token in _TOKEN.findall(question) if re.search(r"\d|\w[_./]\w", token)}
+        self._number = bool(_ASKS_FOR_NUMBER.search(question))
+        self._definition = (
+            re.compile(rf"(?:^|\W){re.escape(asked[1])}\W{{0,3}}(?:is\b|are\b|was\b|means|stands|:|\()", re.I)
+            if asked
+            else None
+        )
+
+    def of(self, text: str) -> float:
+        bonus = _NUMBER_BONUS if self._number and _NUMBER.search(text) else 0.0
+        if self._named:
+            bonus += _NAMED_BONUS * len(self._named & _tokens(text)) / len(self._named)
+        return bonus + (_DEFINITION_BONUS if self._definition and self._definition.search(plain(text)[:200]) else 0.0)
+
+
+def _continued(passages: Sequence[Passage]) -> list[Passage]:
+    """The passages, where one ends with a colon together with the one that was cut off behind it."""
+    following = {(passage.chunk.document_id, passage.chunk.start): passage for passage in passages}
     found = []
-    for number, (start, end) in enumerate(spans):
-        following = number + 1
-        if not re.search(r"\w", text[start:end]) or (len(spans) > 1 and _is_title(text[start:end])):
+    for passage in passages:
+        chunk = passage.chunk
+        for blanks in (1, 2, 3):
+            rest = following.get((chunk.document_id, chunk.end + blanks))
+            if rest is not None and chunk.text.endswith(":"):
+                text = f"{chunk.text}{chr(10) * blanks}{rest.chunk.text}"
+                passage = replace(passage, chunk=replace(chunk, text=text, end=rest.chunk.end))
+        found.append(passage)
+    return found
+
+
+def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
+    """The stretches of a chunk that can be quoted: its sentences and lines, and each short table as a whole. What announces
+    something (a line that ends with a colon, an item's key word) is joined with what follows it. What says nothing itself is
+    left out: headings and titles, the header of a table, and code without what announces it, unless `code` asks for it."""
+    text = chunk.text
+    found: list[Quote] = []
+    heading = chunk.context.split("\n", 1)[0].rsplit(" › ", 1)[-1]
+    place = 0
+    columns = ""
+    parts = _parts(text)
+    for number, (start, end, kind) in enumerate(parts):
+        if kind == "heading":
+            named = _HEADING_LINE.match(text, start, end)
+            heading, place = (named[1].strip("# ") if named else text[start:end]), 0
+        columns = plain(text[start:end]) if kind == "header" else columns if text.startswith("|", start) else ""
+        if kind in ("heading", "header") or (kind == "code" and not (code and end - start <= _CODE_CHARACTERS)):
             continue
-        while following < len(spans) and _announces(text[start:end]) and spans[following][1] - start <= _UNIT_CHARACTERS:
-            end = spans[following][1]
+        following = number + 1
+        while kind == "text" and following < len(parts) and _announces(text[start:end]) and parts[following][2] != "heading":
+            last = parts[following][1]
+            if last - start > _UNIT_CHARACTERS or (parts[following][2] == "code" and last - end > _CODE_CHARACTERS):
+                break
+            end = last
             following += 1
+            if parts[following - 1][2] in ("code", "table"):
+                break
             if not text[start:end].rstrip().endswith(":") and following - number > (8 if ":" in text[start:end] else 2):
                 break
         end = min(end, start + _UNIT_CHARACTERS)
-        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0))
+        if text[start:end].endswith(":"):
+            continue
+        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns))
+        place += 1
     return found
+
+
+def _key(quote: Quote) -> tuple[str, int, int]:
+    return quote.chunk.id, quote.start, quote.end
+
+
+def _parts(text: str) -> list[tuple[int, int, str]]:
+    """The text's units in order, as `(start, end, kind)`; a block of code is one. Kinds: text, heading, header, code, table
+    (all rows of a short table, before the rows themselves)."""
+    blocks = [match.span() for pattern in (_FENCED, _INDENTED) for match in pattern.finditer(text)]
+    parts = [(start, end, "code") for start, end in blocks]
+    lines = text.count("\n") > 3 and len(text) / text.count("\n") < 40
+    spans = [
+        (unit.start, unit.end)
+        for unit in units(text, lines=lines)
+        if re.search(r"\w", text[unit.start : unit.end]) and not any(a < unit.end and unit.start < b for a, b in blocks)
+    ]
+    for start, end in spans:
+        line = text[start:end]
+        heading = line.startswith("#") or (len(spans) > 1 and _is_title(line))
+        header = line.startswith("|") and bool(_RULED.match(text, text.find("\n", end) + 1 or len(text)))
+        parts.append((start, end, "heading" if heading and "\n" not in line else "header" if header else "text"))
+        if header:
+            first = text.find("\n", text.find("\n", end) + 1) + 1
+            rows = re.compile(r"(?:[ \t]*\|[^\n]*(?:\n|\Z))+").match(text, first) if first else None
+            if rows and rows[0].count("\n") <= 8 and len(rows[0]) <= _TABLE_CHARACTERS:
+                parts.append((first, first + len(rows[0].rstrip()), "table"))
+    return sorted(parts, key=lambda part: (part[0], -part[1]))
 
 
 def _announces(text: str) -> bool:
     first = text.split("\n", 1)[0].rstrip("* ")
+    if first.startswith("|"):
+        return False
     return first.endswith(":") or bool(re.fullmatch(r"\W*\d*\W*(\w+\W*){1,2}", first))
 
 
@@ -153,26 +279,22 @@ def _is_title(text: str) -> bool:
     return len(line) < 70 and line[:1].isalnum() and line.count(" ") > 1 and not re.search(r"[^\w\s’'-]$|[:=(|`]|\n", line)
 
 
-def _heading(chunk: Chunk) -> str:
-    last = chunk.context.split("\n", 1)[0].rsplit(" › ", 1)[-1]
-    return f"{last}: " if last else ""
-
-
-def _coverage(weights: Mapping[str, float], own: set[str], nearby: set[str]) -> float:
-    """The share of the question's words, by weight, that a sentence holds; those only near it count by half."""
+def _coverage(weights: Mapping[str, float], held: Mapping[str, float]) -> float:
+    """The share of the question's words, by weight, that a sentence holds, each as far as it does (0 to 1)."""
     total = sum(weights.values())
-    if total <= 0:
-        return 0.0
-    return sum(weight * (1 if word in own else _NEARBY if word in nearby else 0) for word, weight in weights.items()) / total
+    return sum(weight * held.get(word, 0.0) for word, weight in weights.items()) / total if total > 0 else 0.0
 
 
 def _chosen(scored: Sequence[Quote]) -> tuple[Quote, ...]:
-    """The best, and the next that are nearly as good, without overlap; those that touch are joined."""
+    """The best, and others that are about as good, without overlap: in its section, or so good that they stand alone."""
     chosen: list[Quote] = []
     characters = 0
     for quote in scored:
-        if chosen and (quote.relevance < _SHARE_OF_BEST * scored[0].relevance or len(chosen) == _MOST_QUOTES):
+        if len(chosen) == _MOST_QUOTES or quote.relevance < _SHARE_OF_BEST * scored[0].relevance:
             break
+        beside = quote.chunk.document_id == scored[0].chunk.document_id and quote.heading == scored[0].heading
+        if not beside and quote.relevance < _SHARE_ELSEWHERE * scored[0].relevance:
+            continue
         if any(_same_words(quote, other) or _overlap(quote, other) for other in chosen):
             continue
         if chosen and characters + len(quote.text) > _QUOTED_CHARACTERS:
@@ -193,9 +315,11 @@ def _same_words(one: Quote, other: Quote) -> bool:
 def plain(text: str) -> str:
     """A quote as a sentence to read: without Markdown's marks, a table's row as `Weight: 18.5 kg`, on one line."""
     lines = []
-    for line in _MARKUP.sub("", text).splitlines():
+    rows = _MARKUP.sub("", text).splitlines()
+    for number, line in enumerate(rows):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else [line]
-        if all(not cell.strip(" -:=") for cell in cells):
+        header = len(cells) > 1 and number + 2 < len(rows) and _RULED.match(rows[number + 1])
+        if header or all(not cell.strip(" -:=") for cell in cells):
             continue
         lines.append(": ".join(cells[:2]) + "".join(f", {cell}" for cell in cells[2:]) if len(cells) > 1 else line)
     return " ".join(" ".join(lines).split())
@@ -210,14 +334,37 @@ def keeps_to(sentence: str, quotes: Sequence[str], question: str, *, words: Call
     if not own or not set(words(sentence)) & theirs - asked:
         return False
     known = theirs | asked
-    if sum(word in known for word in own) < 0.85 * len(own):
+    if sum(word not in known for word in own) > _STRANGE * len(own) or len(own) > 2 * len(set(own)):
+        return False
+    near = {pair for text in (*quotes, question) for pair in _pairs(words(text), _NEAR)}
+    joined = _pairs(own, 1)
+    if sum(pair in near for pair in joined) < _JOINED * len(joined):
+        return False
+    if sentence.count("`") % 2 or not _names(sentence) <= _tokens(f"{sources} {question}"):
         return False
     numbers = set(re.findall(r"\d[\d.,:/-]*\d|\d", sentence))
     if not all(number in sources or number in question for number in numbers):
         return False
-    names = re.findall(r"(?<=[a-z,;] )[A-Z][\w-]+", sentence)
-    if not all(name.lower() in f"{sources} {question}".lower() for name in names):
-        return False
     # the quote that it is closest to must deny as it does
     closest = max(quotes, key=lambda quote: len(set(words(quote)) & set(own)), default="")
     return bool(_NEGATION.search(sentence)) == bool(_NEGATION.search(closest))
+
+
+def _pairs(words: Sequence[str], within: int) -> set[frozenset[str]]:
+    """The pairs of words that stand at most so many words apart."""
+    return {frozenset((one, other)) for place, one in enumerate(words) for other in words[place + 1 : place + 1 + within]}
+
+
+def _names(text: str) -> set[str]:
+    """What of a text names something and cannot be put in other words, in small letters: what stands in backticks, has a digit
+    or a sign inside as an identifier has, or a capital that does not begin the text."""
+    named = {token for span in re.findall(r"`([^`]*)`", text) for token in _TOKEN.findall(span)}
+    for number, token in enumerate(_TOKEN.findall(text)):
+        if re.search(r"\d|\w[-_./@]+\w|\w[A-Z]", token) or (number and token[:1].isupper()):
+            named.add(token)
+    return {token.lower() for token in named}
+
+
+def _tokens(text: str) -> set[str]:
+    whole = {token.lower() for token in _TOKEN.findall(text)}
+    return whole | {part for token in whole for part in re.split(r"[-/]", token)}

@@ -30,10 +30,14 @@ _SHOWN = 3
 _WORTH_WAITING_S = 6.0
 _ANSWER_TOKENS = 1024
 _TURNS = 6
-_LEAD = re.compile(r"^\W*(?:(?:quote|answer|the answer(?: to (?:this|the|your) question)?(?: is)?)\s*:\s*)+", re.I)
-#: Quotes that stand for an answer themselves: so many, each this relevant in relation to the best.
-_QUOTED = 2
+_LEAD = re.compile(
+    r"^\W*(?:(?:quote|answer|the answer(?: to (?:this|the|your) question)?(?: is)?)\s*:\s*|the answer is\s+)+", re.I
+)
+#: Quotes that stand for an answer themselves: so many of so many characters, each this relevant in relation to the best.
+_QUOTED = 3
+_QUOTED_CHARACTERS = 320
 _AS_GOOD = 0.88
+_LINES = re.compile(r"^[ \t]*(?:\||```|~~~)", re.M)
 #: A question that needs the turns before it: it begins by going on, or points at what was named before.
 _FOLLOWS = re.compile(
     r"^\s*(and|or|but|so|then|also|what about|how about|why( not)?\s*\?|why\s+so)\b|"
@@ -74,7 +78,9 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     quotes = quotes[:_SHOWN]
     said = [plain(quote.text) for quote in quotes]
     kept: list[str] = []
-    for sentence in _sentences(await _reply(deps, asked, question, quotes)):
+    # a small model loses the rows of a table and the lines of code: they are answered with as they are
+    reply = "" if _LINES.search(quotes[0].text) else await _reply(deps, asked, question, quotes)
+    for sentence in _sentences(reply):
         if not keeps_to(sentence, said, question, words=resources.lexical.words):
             break
         kept.append(plain(sentence))
@@ -83,8 +89,20 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     # an answer that leaves out the best quote answers something else
     if quotes[0] in used:
         return text, used
-    close = [quote for quote in quotes if quote.relevance >= _AS_GOOD * quotes[0].relevance][:_QUOTED]
+    close = standing(quotes)
     return " ".join(_as_sentence(plain(quote.text)) for quote in close), close
+
+
+def standing(quotes: Sequence[Quote]) -> list[Quote]:
+    """The quotes that stand for an answer themselves: the best, and those about as good, a section's in its order."""
+    best = quotes[0]
+    close = [best]
+    for quote in quotes[1:_QUOTED]:
+        characters = sum(len(other.text) for other in close) + len(quote.text)
+        if quote.relevance >= _AS_GOOD * best.relevance and characters <= _QUOTED_CHARACTERS:
+            close.append(quote)
+    beside = [quote for quote in close if quote.chunk.document_id == best.chunk.document_id and quote.heading == best.heading]
+    return sorted(beside, key=lambda quote: quote.start) + [quote for quote in close if quote not in beside]
 
 
 async def from_sources(

@@ -49,6 +49,8 @@ async def test_a_small_models_wording_is_kept_where_the_quotes_say_it(settings, 
     [
         "You have 30 days of paid annual leave in a calendar year.",
         "You have no paid annual leave in a calendar year.",
+        "You have 28 days of paid annual leave: `LEAVE_DAYS_KEY`.",
+        "The answer is 28.",
         "Annual leave is a wonderful time for travelling with family and friends.",
         "How many days of annual leave do I have?",
         "",
@@ -83,6 +85,13 @@ async def test_a_table_row_answers_in_words(settings, kept):
         answer = await it.ask("What is the weight of the pump?")
         assert "Weight: 18.5 kg" in answer["output"]
         assert "| Weight | 18.5 kg |" in await verified(it, answer)
+
+
+async def test_a_table_is_not_put_into_a_small_models_words(settings, kept):
+    async with desk(settings, kept, "The weight is 18.5 kg.", small=True) as it:
+        answer = await it.ask("What is the weight of the pump?")
+        assert it.model.prompts == []
+        assert "Property" not in answer["output"]
 
 
 async def test_a_large_models_marks_become_citations(settings, kept):
