@@ -72,7 +72,7 @@ _HEADING_LINE = re.compile(r"#{1,6}[ \t]+([^\n]+)")
 _STRANGE = 0.08
 #: This share of the words that follow each other in it must be this near to each other in a quote or the question, or it has
 #: made other statements of the same words.
-_JOINED = 0.75
+_JOINED = 0.85
 _NEAR = 3
 #: A word, an identifier, a path or a number, without the stop that ends its sentence.
 _TOKEN = re.compile(r"\w+(?:[-_./@]+\w+)*")
@@ -335,6 +335,10 @@ def keeps_to(sentence: str, quotes: Sequence[str], question: str, *, words: Call
         return False
     known = theirs | asked
     if sum(word not in known for word in own) > _STRANGE * len(own) or len(own) > 2 * len(set(own)):
+        return False
+    # what it takes from one sentence it must not say of what another is about
+    single = [set(words(quote[unit.start : unit.end])) for quote in quotes for unit in units(quote)]
+    if (set(own) - max(single, key=lambda held: len(held & set(own)))) & theirs:
         return False
     near = {pair for text in (*quotes, question) for pair in _pairs(words(text), _NEAR)}
     joined = _pairs(own, 1)

@@ -159,7 +159,9 @@ def _placed(quote: Quote) -> str:
 
 def _sentences(text: str) -> list[str]:
     """A reply's sentences, without what a small model likes to put before them."""
-    said = _LEAD.sub("", text)
+    said = _LEAD.sub("", text).strip()
+    if re.fullmatch(r"[\"“][^\"“”]+[\"”]", said):
+        said = said[1:-1]
     return [said[unit.start : unit.end] for unit in units(said)]
 
 

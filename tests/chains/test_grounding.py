@@ -170,3 +170,10 @@ QUOTES = ["The warranty lasts 24 months.", "Damage by frost is not covered by Ac
 )
 def test_a_sentence_is_kept_only_where_the_quotes_say_it(sentence, kept):
     assert keeps_to(sentence, QUOTES, "Does the warranty cover frost?", words=words) is kept
+
+
+def test_what_one_sentence_says_is_not_said_of_what_another_is_about():
+    quotes = ["Apple trees are pruned in late winter. Cherry trees are cut in summer."]
+    question = "When are cherry trees pruned?"
+    assert not keeps_to("Cherry trees are pruned in late winter.", quotes, question, words=words)
+    assert keeps_to("Cherry trees are cut in summer.", quotes, question, words=words)
