@@ -33,7 +33,8 @@ def check_names(settings: Settings) -> None:
     """Refuse what a setting names and is not there, before anything is started for it. Imports no plugin.
 
     Raises:
-        SettingsError: an unknown store, provider or file store; the message names the setting.
+        SettingsError: an unknown store, provider or file store, or a data directory that cannot be made; the message names
+            the setting.
     """
     STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
     for model in settings.models:
@@ -43,6 +44,7 @@ def check_names(settings: Settings) -> None:
     for name in settings.providers:
         PROVIDERS.require(name.partition(":")[0], f"providers.{name!r} in the TOML file")
     check_files_url(settings.files_url)
+    settings.path("genai.db")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -139,6 +139,12 @@ class RetrievalSettings(Section):
     chunk_overlap_tokens: int = Field(40, ge=0, description="tokens that a chunk repeats of the one before")
     results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
 
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> "RetrievalSettings":
+        if self.chunk_overlap_tokens >= self.chunk_tokens:
+            raise ValueError("chunk_overlap_tokens must be smaller than chunk_tokens")
+        return self
+
 
 class JobSettings(Section):
     """Workers, and what one document may cost them."""
@@ -275,9 +281,19 @@ class Settings(BaseSettings):
         return self.models + tuple(model for model in builtin if model.alias not in configured)
 
     def path(self, *parts: str) -> Path:
-        """A path below the data directory, absolute; the directory above it exists afterwards."""
+        """A path below the data directory, absolute; the directory above it exists afterwards.
+
+        Raises:
+            SettingsError: it cannot be made; the message names `GENAI_DATA_DIR`.
+        """
         path = self.data_dir.expanduser().resolve().joinpath(*parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{path.parent} cannot be made: {error.strerror}"
+            raise SettingsError(
+                f"These settings cannot be used:\n  GENAI_DATA_DIR (data_dir in the TOML file): {reason}"
+            ) from error
         return path
 
     @property

@@ -4,6 +4,7 @@ Nothing heavy is imported here: fastapi, langserve and what they bring take seco
 """
 
 import asyncio
+import errno
 import json
 import signal
 import socket
@@ -149,7 +150,8 @@ def serve(settings: Settings, *, beside: str | None = None) -> int:
     try:
         listening = _listen(settings.host, settings.port)
     except OSError as error:
-        sys.stderr.write(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. GENAI_PORT sets another.\n")
+        setting = "GENAI_PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "GENAI_HOST"
+        sys.stderr.write(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. {setting} sets another.\n")
         return 1
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     say(f"GenAI Platform  {settings.base_url}")

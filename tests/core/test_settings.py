@@ -28,6 +28,7 @@ def test_a_variable_wins_over_the_file_and_an_argument_over_both(tmp_path: Path,
         ("GENAI_DATABASE_URL", "mysql://x", "postgresql://"),
         ("GENAI_REDIS_URL", "localhost", "redis://"),
         ("GENAI_LOG__LEVEL", "loud", "'debug'"),
+        ("GENAI_RETRIEVAL", '{"chunk_tokens": 100, "chunk_overlap_tokens": 100}', "smaller than chunk_tokens"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_setting(
@@ -62,6 +63,12 @@ def test_a_mistake_in_the_file_is_named(text: str, says: str, tmp_path: Path, mo
     monkeypatch.setenv("GENAI_CONFIG", str(file))
     with pytest.raises(SettingsError, match=says):
         Settings.load()
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match="GENAI_DATA_DIR"):
+        Settings.load(data_dir=tmp_path / "file" / "data").path("genai.db")
 
 
 def test_a_missing_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
