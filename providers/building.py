@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from core.settings import Timeouts
 from providers.lazy_chat import LazyChatModel
-from providers.per_loop import PerLoop
+from core.per_loop import PerLoop
 
 
 class BuiltModels:

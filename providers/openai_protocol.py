@@ -10,7 +10,7 @@ import orjson
 from langchain_core.embeddings import Embeddings
 
 from core.settings import Timeouts
-from providers.per_loop import PerLoop
+from core.per_loop import PerLoop
 
 if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
     from providers.openai_transport import DirectChatOpenAI, Wire
