@@ -8,9 +8,9 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 from langchain_core.language_models import BaseChatModel
 
+from core.per_loop import PerLoop
 from core.settings import Timeouts
 from providers.lazy_chat import LazyChatModel
-from core.per_loop import PerLoop
 
 
 class BuiltModels:

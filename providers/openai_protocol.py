@@ -9,8 +9,8 @@ import aiohttp
 import orjson
 from langchain_core.embeddings import Embeddings
 
-from core.settings import Timeouts
 from core.per_loop import PerLoop
+from core.settings import Timeouts
 
 if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
     from providers.openai_transport import DirectChatOpenAI, Wire

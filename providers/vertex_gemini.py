@@ -23,10 +23,10 @@ from langchain_core.runnables import RunnableSequence
 from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
+from core.per_loop import PerLoop
 from core.settings import Timeouts
 from providers.google_access import GoogleAccess
 from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
-from core.per_loop import PerLoop
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.
 _REFUSALS = frozenset(
