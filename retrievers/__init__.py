@@ -4,6 +4,9 @@ from core.plugins import PluginTable
 
 STORES = PluginTable("stores", {"chroma": "retrievers.stores.chroma:ChromaStore"})
 
+#: Stores whose data belong to one process, named here so that a second server is refused before anything is imported.
+ONE_PROCESS = frozenset({"chroma"})
+
 #: Media type (as `retrievers.sniffing` finds it from the content) → loader.
 LOADERS = PluginTable(
     "loaders",

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from core.errors import PlatformError
+from core.errors import Conflict, PlatformError
 from core.memory import limit_arenas
-from core.settings import Settings
+from core.settings import Settings, SettingsError
+from server.ownership import Ownership
 from server.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -142,19 +143,40 @@ async def _send(send: "Send", status: int, headers: list[tuple[bytes, bytes]], b
 def serve(settings: Settings, *, beside: str | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the start failed.
 
-    `beside` names what runs beside the server in this process; see `server.lifespan`.
+    The data directory and the port are taken first: a start that is refused has started nothing. `beside` names what runs
+    beside the server in this process; see `server.lifespan`.
     """
+    try:
+        ownership = Ownership(settings)
+    except Conflict as error:
+        return _refused(f"{error.code}: {error.message}")
+    except SettingsError as error:
+        return _refused(str(error))
+    try:
+        listening = _listen(settings.host, settings.port)
+        settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+        ownership.tell(settings.base_url)
+        say(f"GenAI Platform  {settings.base_url}")
+        return _serve(settings, listening, beside)
+    except _NoAddress as error:
+        return _refused(str(error))
+    finally:
+        ownership.release()
+
+
+def _refused(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+class _NoAddress(Exception):
+    """The address of the settings cannot be listened on; the message names the setting."""
+
+
+def _serve(settings: Settings, listening: socket.socket, beside: str | None) -> int:
     import uvicorn
 
     limit_arenas()
-    try:
-        listening = _listen(settings.host, settings.port)
-    except OSError as error:
-        setting = "GENAI_PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "GENAI_HOST"
-        sys.stderr.write(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. {setting} sets another.\n")
-        return 1
-    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
-    say(f"GenAI Platform  {settings.base_url}")
 
     def give_up() -> None:
         server.should_exit = True
@@ -184,8 +206,13 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
-    listening.listen(2048)  # callers wait from now on, instead of being refused
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)  # callers wait from now on, instead of being refused
+    except OSError as error:
+        listening.close()
+        setting = "GENAI_PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "GENAI_HOST"
+        raise _NoAddress(f"Cannot listen on {host} port {port}: {error.strerror}. {setting} sets another.") from error
     return listening
 
 
