@@ -6,6 +6,8 @@ This is the only module that reads environment variables. `__` goes down a level
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -38,6 +40,16 @@ class Timeouts(Section):
     total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
 
 
+class DeploymentPrice(Section):
+    """What an operator pays, in dollars per million tokens, where the list price is not it: a contract, or a model of one's own."""
+
+    input_usd_per_million: Decimal = Field(ge=0)
+    output_usd_per_million: Decimal = Field(Decimal(0), ge=0)
+    cached_usd_per_million: Decimal | None = Field(None, ge=0, description="read from the provider's cache; empty: as input")
+    cache_write_usd_per_million: Decimal | None = Field(None, ge=0, description="written into it; empty: as input")
+    valid_from: date | None = Field(None, description="the list price holds before this day; empty: it always holds")
+
+
 class Deployment(Section):
     """One model at one provider."""
 
@@ -48,6 +60,13 @@ class Deployment(Section):
     context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
     images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
     tools: bool | None = Field(None, description="whether the model calls tools, where the platform does not know it")
+    serves: str | None = Field(None, description="the model behind the name, for embeddings under one alias")
+    price: DeploymentPrice | None = Field(None, description="what it costs, where the list price is not it")
+
+    @property
+    def served_model(self) -> str:
+        """The model behind the deployment's name: what says whether two deployments give the same vectors."""
+        return (self.serves or self.model.partition("#")[2] or self.model).casefold()
 
     @property
     def known_facts(self) -> dict[str, Any]:
@@ -63,6 +82,16 @@ class ModelAlias(Section):
     kind: MODEL_KINDS = "chat"
     strategy: Literal["failover", "weighted", "latency", "cost"] = "failover"
     deployments: tuple[Deployment, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _vectors_compare(self) -> "ModelAlias":
+        served = {deployment.served_model for deployment in self.deployments}
+        if self.kind == "embeddings" and len(served) > 1:
+            raise ValueError(
+                f"the vectors of {' and '.join(sorted(served))} do not compare, so one cannot stand in for the other; where "
+                "these are names of one model, say which by `serves` in each deployment"
+            )
+        return self
 
 
 class ProviderSettings(Section):
@@ -146,6 +175,34 @@ class RetrievalSettings(Section):
         return self
 
 
+class RAGSettings(Section):
+    """The steps of RAG that may have a model of their own."""
+
+    rewrite_model: str | None = Field(
+        None, description="alias that puts a follow-up question into words of its own; empty: the request's model"
+    )
+
+
+class ChainSettings(Section):
+    """What belongs to one capability alone."""
+
+    rag: RAGSettings = RAGSettings()
+
+
+class ProbeSettings(Section):
+    """Asking providers whether they are there, beside the calls of callers. Local models are not probed."""
+
+    unhealthy_s: float = Field(10, gt=0, description="seconds between two probes of a deployment that is not well")
+    idle_s: float = Field(300, gt=0, description="seconds without a call after which a deployment that is well is probed")
+    timeout_s: float = Field(10, gt=0, description="seconds that a probe may take")
+
+
+class AlertSettings(Section):
+    """Telling operators of trouble."""
+
+    window_s: float = Field(3600, gt=0, description="seconds in which the same alert is raised once, over all processes")
+
+
 class JobSettings(Section):
     """Workers, and what one document may cost them."""
 
@@ -202,6 +259,9 @@ class Settings(BaseSettings):
     limits: RequestLimits = RequestLimits()
     conversations: ConversationSettings = ConversationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    chains: ChainSettings = ChainSettings()
+    probes: ProbeSettings = ProbeSettings()
+    alerts: AlertSettings = AlertSettings()
     jobs: JobSettings = JobSettings()
     fetch: FetchSettings = FetchSettings()
     timeouts: Timeouts = Timeouts()
@@ -234,6 +294,13 @@ class Settings(BaseSettings):
         names = [model.alias for model in self.models]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models: the alias {twice[0]!r} is given twice")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_have_models(self) -> "Settings":
+        named = self.chains.rag.rewrite_model
+        if named and named not in {alias.alias for alias in self.aliases if alias.kind == "chat"}:
+            raise ValueError(f"chains.rag.rewrite_model: there is no chat alias {named!r}")
         return self
 
     @classmethod
