@@ -51,6 +51,10 @@ class RAGAnswer(BaseModel):
     output: str = Field(description="the answer, or that the collection does not hold one")
     citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
     answered: bool = Field(description="false where the collection does not hold the answer")
+    indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
+    warnings: list[str] = Field(
+        default_factory=list, description="what the question suffers from: a filter's attribute that no document has"
+    )
 
 
 async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
@@ -79,9 +83,13 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
             elif piece.answered:
                 used = await verifier.verified(piece.quotes) or quotes
                 answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
+    pending = await deps.library.collections.pending(collection.id)
     if answer is None:
-        answer = RAGAnswer(output=_nothing(asked, bool(passages)), citations=[], answered=False)
+        warnings = [] if passages else await deps.library.searcher.unknown_attributes(collection.id, asked.filter)
+        text = _nothing(asked, found=bool(passages), pending=pending, warnings=warnings)
+        answer = RAGAnswer(output=text, citations=[], answered=False, warnings=warnings)
         yield Delta(text=answer.output)
+    answer.indexing = pending > 0
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None:
         turn = [User(content=asked.question), Assistant(content=answer.output)]
@@ -110,11 +118,17 @@ async def _find(deps: ChainDeps, asked: RAGRequest, collection: Collection, ques
     return passages, evidence
 
 
-def _nothing(asked: RAGRequest, found: bool) -> str:
+def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:
+    if pending:
+        are = "1 document is" if pending == 1 else f"{pending} documents are"
+        return (
+            f"The collection “{asked.collection}” does not hold an answer to this question yet: {are} still being read. "
+            "Ask again in a moment."
+        )
     if found:
         return f"The collection “{asked.collection}” does not hold an answer to this question."
     if asked.filter:
-        return f"The collection “{asked.collection}” holds no document that the filter lets through."
+        return " ".join([f"The collection “{asked.collection}” holds no document that the filter lets through.", *warnings])
     return f"The collection “{asked.collection}” holds no documents yet."
 
 

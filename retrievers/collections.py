@@ -100,6 +100,14 @@ class Collections:
                 counts[collection_id]["chunks"] += chunks or 0
         return counts
 
+    async def pending(self, collection_id: str) -> int:
+        """How many documents of a collection are still to be read: a search does not find them, or not as they are now."""
+        async with self._database.session() as session:
+            found = await session.exec(
+                select(func.count()).where(Document.collection_id == collection_id, col(Document.state).in_(PENDING))
+            )
+            return found.one()
+
     async def update(self, principal: Principal, name: str, **changes: Any) -> Collection:
         """Change the description. Raises NotFound (`collection_not_found`)."""
         collection = await self.get(principal, name)

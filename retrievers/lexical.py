@@ -26,6 +26,8 @@ VERSION = "1"
 #: Bytes that a writer buffers; tantivy's least is 15,000,000 a thread.
 _WRITER_BYTES = 15_000_000
 _MOST_QUERY_TERMS = 256
+#: No document has an attribute with a longer name (`retrievers.intake`); patterns are compiled of no longer ones.
+_MOST_NAME_CHARACTERS = 1000
 #: Words of asking, beside tantivy's short list of stop words: in a small collection they are rare, and would count for much.
 _ASKING = re.findall(
     r"\w+",
@@ -92,6 +94,15 @@ class LexicalIndex:
         searcher = opened.index.searcher()
         hits = searcher.search(tantivy.Query.boolean_query(clauses), limit, count=False).hits
         return [(str(searcher.doc(address).get_first("id")), float(score)) for score, address in hits]
+
+    def has_attribute(self, collection_id: str, name: str) -> bool:
+        """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
+        opened = self._open(collection_id)
+        if opened is None or len(name) > _MOST_NAME_CHARACTERS:
+            return False
+        pattern = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", f"{name}=") + "(.|\n)*"
+        parsed = self._tantivy.Query.regex_query(opened.index.schema, "filter", pattern)
+        return bool(opened.index.searcher().search(parsed, 1, count=False).hits)
 
     def weights(self, collection_id: str, text: str) -> dict[str, float]:
         """The words of a text as they are indexed, each with how much it tells in this collection (inverse document

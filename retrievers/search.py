@@ -11,6 +11,7 @@ from core.database import Database
 from core.errors import InvalidRequest
 from core.tables import Document, DocumentState
 from retrievers import filters
+from retrievers.attributes import unknown_attributes
 from retrievers.base import Chunk, Passage
 from retrievers.fusion import fuse
 
@@ -77,6 +78,10 @@ class Searcher:
             Passage(chunks[chunk_id], score, similarities.get(chunk_id)) for chunk_id, score in ranked if chunk_id in chunks
         ]
         return (await self._current(collection_id, passages))[:limit]
+
+    async def unknown_attributes(self, collection_id: str, filter: Mapping[str, Any] | None) -> list[str]:
+        """What to tell about a filter that has found nothing; see `retrievers.attributes`."""
+        return await unknown_attributes(self._database, self._resources.lexical, collection_id, filter)
 
     def _lexical(
         self, collection_id: str, text: str, depth: int, filter: Mapping[str, filters.Scalar] | None

@@ -64,6 +64,9 @@ class SearchResults(BaseModel):
     """Passages, the best first."""
 
     results: list[FoundPassage]
+    warnings: list[str] = Field(
+        default_factory=list, description="why nothing can be found: an attribute of the filter that no document has"
+    )
 
 
 @router.post("")
@@ -73,4 +76,5 @@ async def search(name: CollectionName, request: SearchRequest, state: CurrentSta
     passages = await state.library.searcher.search(
         collection.id, request.query, limit=request.limit, mode=request.mode, filter=request.filter
     )
-    return SearchResults(results=[FoundPassage.of(passage) for passage in passages])
+    warnings = [] if passages else await state.library.searcher.unknown_attributes(collection.id, request.filter)
+    return SearchResults(results=[FoundPassage.of(passage) for passage in passages], warnings=warnings)

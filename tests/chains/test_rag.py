@@ -5,6 +5,7 @@ import pytest
 from core.database import Database, migrate
 from core.errors import InvalidRequest, NotFound
 from core.settings import Settings
+from core.tables import Document
 from providers.models import Models
 from tests.chains.asking import LEAVE, Desk, Place, desk
 
@@ -140,6 +141,26 @@ async def test_a_filter_narrows_what_is_answered_from(settings, kept):
         assert (await it.ask(question, filter={"document": "leave.md"}))["answered"]
         assert not (await it.ask(question, filter={"document": "pump.md"}))["answered"]
         assert "filter" in (await it.ask(question, filter={"document": "other.md"}))["output"]
+
+
+async def test_a_filter_by_what_no_document_has_is_said(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        misspelt = await it.ask("How long is sick pay continued?", filter={"docunent": "leave.md"})
+        assert "“docunent”" in misspelt["output"]
+        assert "“document”" in misspelt["warnings"][0]
+        assert (await it.ask("How long is sick pay continued?", filter={"document": "other.md"}))["warnings"] == []
+
+
+async def test_documents_that_are_still_being_read_are_told_of(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        assert (await it.ask("How long is sick pay continued?"))["indexing"] is False
+        collection = it.documents["leave.md"].collection_id
+        async with kept.database.transaction() as session:
+            session.add(Document(collection_id=collection, name="travel.md", content_hash="0" * 64, state="queued"))
+        answer = await it.ask("How much may a hotel cost?")
+        assert (answer["answered"], answer["indexing"], answer["citations"]) == (False, True, [])
+        assert "1 document is still being read" in answer["output"]
+        assert (await it.ask("How long is sick pay continued?"))["indexing"] is True
 
 
 async def test_a_follow_up_knows_what_was_asked_before(settings, kept):

@@ -76,6 +76,15 @@ def test_a_filter_holds_for_every_result(index: LexicalIndex):
     assert found(index, "words", filter={"year": True}) == found(index, "words", filter={"lang": "EN"}) == []
 
 
+@pytest.mark.parametrize("name", ["year", "due.date (UTC)", "größe", "a-b_c d", "💶", "lines\nof"])
+def test_it_knows_which_attributes_there_are(index: LexicalIndex, name: str):
+    assert not index.has_attribute(ONE, name)
+    index.upsert(ONE, [chunk(1, "words", **{name: "two\nlines"})])
+    assert index.has_attribute(ONE, name)
+    for other in (name[:-1], f"{name}s", name.replace(".", "x") + "x", "", "x" * 100_000):
+        assert not index.has_attribute(ONE, other)
+
+
 def test_a_filter_does_not_change_the_scores(index: LexicalIndex):
     index.upsert(ONE, [chunk(1, "same words", lang="en"), chunk(2, "other things")])
     assert index.search(ONE, "words", 5) == index.search(ONE, "words", 5, {"lang": "en"})

@@ -158,6 +158,12 @@ async def test_files_are_uploaded_read_searched_and_downloaded(desk: Desk, clien
     assert (row["state"], row["searchable"], row["metadata"], row["error"]) == ("ready", True, {"year": 2024}, None)
     assert row["media_type"] == "text/markdown"
     found = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"year": 2024}})).json()["results"]
+    misspelt = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"yaer": 2024}})).json()
+    assert misspelt["results"] == []
+    assert "“yaer”" in misspelt["warnings"][0]
+    assert "“year”, “document”" in misspelt["warnings"][0]
+    other = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"year": 1066}})).json()
+    assert other == {"results": [], "warnings": []}
     text = (await client.get(f"{PAPERS}/documents/{documents[0]['id']}/text")).text
     assert [text[item["start"] : item["end"]] for item in found] == [item["text"] for item in found] != []
     original = await client.get(f"{PAPERS}/documents/{documents[0]['id']}/original")

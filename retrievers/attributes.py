@@ -1,0 +1,51 @@
+"""Which attributes a collection's documents have: tells a filter that nothing can pass from one that nothing happens to."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlmodel import col, select
+
+from core.database import Database
+from core.tables import Document, DocumentState
+from retrievers.filters import RESERVED
+from retrievers.lexical import LexicalIndex
+
+#: Documents that are looked at for the names to suggest, the newest first.
+_LOOKED_AT = 1000
+_MOST_SUGGESTED = 20
+
+
+async def unknown_attributes(
+    database: Database, lexical: LexicalIndex, collection_id: str, filter: Mapping[str, Any] | None
+) -> list[str]:
+    """A sentence for each name of the filter that no document of the collection has, with the names that they do have.
+
+    Metadata is free, so that a name which is not there is no error: tomorrow's document may have it. It finds nothing all
+    the same, and a misspelt one should not do so silently.
+    """
+    asked = [name for name in filter or () if name not in RESERVED]
+    missing = [name for name in asked if not await asyncio.to_thread(lexical.has_attribute, collection_id, name)]
+    if not missing:
+        return []
+    async with database.session() as session:
+        rows = await session.exec(
+            select(Document.attributes)
+            .where(Document.collection_id == collection_id, Document.state != DocumentState.DELETING.value)
+            .order_by(col(Document.created_at).desc())
+            .limit(_LOOKED_AT)
+        )
+        held = sorted({name for attributes in rows.all() for name in attributes})
+    names = _listed([*held[:_MOST_SUGGESTED], *sorted(RESERVED)])
+    return [
+        f"No document of the collection has an attribute {_quoted(name)}, so this filter finds nothing. There are {names}."
+        for name in missing
+    ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(_quoted(name) for name in names)
+
+
+def _quoted(name: str) -> str:
+    return f"“{name[:80]}”"
