@@ -7,14 +7,14 @@ from typing import Any
 import structlog
 from langchain_core.messages import BaseMessage
 
+from core.alerts import AlertKind, raise_alert
 from core.context import Usage
+from providers.prices import FREE, Charge, Price, Tokens
 from providers.tokens import Counter, count_messages
 
-log = structlog.get_logger()
+__all__ = ["FREE", "charge_of", "cost_of", "usage_of"]
 
-#: Providers whose calls cost nothing but the machine's own time.
-FREE = frozenset({"local"})
-_PRICED_AS = {"azure": "azure", "vertex": "google", "bedrock": "aws", "openai": "openai"}
+log = structlog.get_logger()
 
 
 def usage_of(metadata: Any, messages: Sequence[BaseMessage], output: str, count: Counter) -> Usage:
@@ -24,30 +24,20 @@ def usage_of(metadata: Any, messages: Sequence[BaseMessage], output: str, count:
     return Usage(input_tokens=count_messages(messages, count), output_tokens=count(output), estimated=True)
 
 
-def cost_of(provider: str, model: str, usage: Usage, metadata: Any = None) -> Decimal | None:
-    """Dollars by genai-prices' tables; zero for a local model, None where no price is known.
+def cost_of(provider: str, model: str, usage: Usage, metadata: Any = None, *, price: Price | None = None) -> Decimal | None:
+    """Dollars, None where no price is known; see `charge_of`."""
+    return charge_of(provider, model, usage, metadata, price=price).usd
 
-    `metadata` is LangChain's usage metadata, whose cached and reasoning tokens have prices of their own.
+
+def charge_of(provider: str, model: str, usage: Usage, metadata: Any = None, *, price: Price | None = None) -> Charge:
+    """What a call costs and how sure that is. A call that has no price raises an alert.
+
+    `metadata` is LangChain's usage metadata, whose cached and other tokens have prices of their own. `price` is the
+    deployment's; without it the list price of `model` counts.
     """
-    kind = provider.partition(":")[0]
-    if kind in FREE:
-        return Decimal(0)
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
-
-    details = (metadata or {}).get("input_token_details") or {}
-    try:
-        price = calc_price(
-            PricedUsage(
-                input_tokens=usage.input_tokens,
-                output_tokens=usage.output_tokens,
-                cache_read_tokens=details.get("cache_read") or 0,
-                cache_write_tokens=details.get("cache_creation") or 0,
-            ),
-            model_ref=model,
-            provider_id=_PRICED_AS.get(kind),
-        )
-    except (LookupError, ValueError):
+    tokens = Tokens.of({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} | (metadata or {}))
+    charge = (price or Price(provider, model)).charge(tokens)
+    if charge.usd is None:
         log.debug("price.unknown", provider=provider, model=model)
-        return None
-    return Decimal(price.total_price)
+        raise_alert(AlertKind.UNPRICED_MODEL, key=f"{provider}/{model}", provider=provider, model=model)
+    return charge

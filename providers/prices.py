@@ -1,0 +1,289 @@
+"""What a deployment's tokens cost: the operator's own price, or the list price that the package genai-prices knows.
+
+Decimal throughout. A price that is not known is said to be unpriced, never zero; a list price that stands in for another one
+(another provider's, or the standard tier's) is said to be a fallback.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from typing import Any
+
+from core.settings import DeploymentPrice
+
+#: Providers whose calls cost nothing but the machine's own time.
+FREE = frozenset({"local"})
+MILLION = Decimal(1_000_000)
+#: Our providers by the names that genai-prices has for them.
+PRICED_AS = {"azure": "azure", "vertex": "google", "bedrock": "aws", "openai": "openai"}
+#: Tiers of service whose tokens LangChain tells apart (langchain-openai 1.7); others are billed as the standard one.
+_TIERS = ("priority", "flex")
+#: Prices that the arithmetic here does not do; the package's own does.
+_UNUSUAL = ("output_reasoning_mtok", "requests_kcount", "input_text_mtok", "output_text_mtok")
+
+
+class Basis(StrEnum):
+    """How far a price can be trusted."""
+
+    EXACT = "exact"
+    FALLBACK = "fallback"
+    UNPRICED = "unpriced"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens by class. `input` holds the cached ones, `output` the reasoning. `cache_write` those that are kept for five
+    minutes, `cache_write_1h` for an hour. `tier` is None for the standard one."""
+
+    input: int
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    input_audio: int = 0
+    output_audio: int = 0
+    reasoning: int = 0
+    tier: str | None = None
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> "Tokens":
+        """From LangChain's usage metadata."""
+        given, made = metadata.get("input_token_details") or {}, metadata.get("output_token_details") or {}
+        tier = next((name for name in _TIERS if name in given), None)
+        prefix = f"{tier}_" if tier else ""
+        return cls(
+            input=metadata["input_tokens"],
+            output=metadata["output_tokens"],
+            cache_read=given.get(f"{prefix}cache_read") or 0,
+            cache_write=(given.get(f"{prefix}cache_creation") or 0) + (given.get("ephemeral_5m_input_tokens") or 0),
+            cache_write_1h=given.get("ephemeral_1h_input_tokens") or 0,
+            input_audio=given.get("audio") or 0,
+            output_audio=made.get("audio") or 0,
+            reasoning=made.get(f"{prefix}reasoning") or 0,
+            tier=tier,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Dollars per million tokens, for a short prompt; None where the class has no price (`cached`: as input).
+
+    `source`: `settings`, `local`, or the package with its version. `since` is the day from which on the price holds, None where
+    the source does not say.
+    """
+
+    basis: Basis
+    source: str
+    input_usd: Decimal | None = None
+    output_usd: Decimal | None = None
+    cached_usd: Decimal | None = None
+    since: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a call costs; `usd` is None where it is unpriced."""
+
+    usd: Decimal | None
+    basis: Basis
+    source: str
+    since: date | None = None
+
+
+class Price:
+    """The price of one deployment. Cheap to make: the list is read at first use, which takes half a second once a process.
+
+    `model` is the model behind the deployment's name. `address` is where it is, which says who is paid for a model behind
+    `openai_compatible`.
+    """
+
+    def __init__(self, provider: str, model: str, own: DeploymentPrice | None = None, address: str | None = None) -> None:
+        self._provider = provider.partition(":")[0]
+        self._model = model
+        self._own = own
+        self._address = address
+
+    def rates(self, at: datetime | None = None) -> Rates:
+        """What a token costs."""
+        at = at or datetime.now(UTC)
+        if (own := self._contract(at)) is not None:
+            cached = own.cached_usd_per_million
+            return Rates(
+                Basis.EXACT,
+                "settings",
+                own.input_usd_per_million,
+                own.output_usd_per_million,
+                own.input_usd_per_million if cached is None else cached,
+                own.valid_from,
+            )
+        if self._provider in FREE:
+            return Rates(Basis.EXACT, "local", Decimal(0), Decimal(0), Decimal(0))
+        if (listed := self._listed) is None:
+            return Rates(Basis.UNPRICED, _source())
+        prices = listed.prices(at, None)
+        plain, made, cached = (_base(getattr(prices, f"{name}_mtok")) for name in ("input", "output", "cache_read"))
+        if plain is None:
+            return Rates(Basis.UNPRICED, _source())
+        return Rates(listed.basis, _source(), plain, made, cached, listed.since(prices))
+
+    def charge(self, tokens: Tokens, at: datetime | None = None) -> Charge:
+        """What a call of so many tokens costs. Some ten microseconds."""
+        at = at or datetime.now(UTC)
+        if (own := self._contract(at)) is not None:
+            return Charge(_by_contract(own, tokens), Basis.EXACT, "settings", own.valid_from)
+        if self._provider in FREE:
+            return Charge(Decimal(0), Basis.EXACT, "local")
+        if (listed := self._listed) is None:
+            return Charge(None, Basis.UNPRICED, _source())
+        prices = listed.prices(at, tokens.tier)
+        usd = _by_list(prices, tokens)
+        if usd is None:
+            return Charge(None, Basis.UNPRICED, _source())
+        known = (tokens.tier is None or listed.has_tier(at, tokens.tier)) and _audio_is_listed(prices, tokens)
+        return Charge(usd, listed.basis if known else Basis.FALLBACK, _source(), listed.since(prices))
+
+    def estimate(self, input_tokens: int, output_tokens: int) -> Decimal | None:
+        """Dollars that a request of so many tokens will cost, None where no price is known."""
+        return self.charge(Tokens(input_tokens, output_tokens)).usd
+
+    def _contract(self, at: datetime) -> DeploymentPrice | None:
+        own = self._own
+        return own if own is not None and (own.valid_from is None or own.valid_from <= at.date()) else None
+
+    @cached_property
+    def _listed(self) -> "_Listed | None":
+        return _look_up(self._provider, self._model, self._address)
+
+
+class _Listed:
+    """A model as genai-prices lists it."""
+
+    def __init__(self, model: Any, basis: Basis, *, own_tiers: bool) -> None:
+        self._model = model
+        self._own_tiers = own_tiers
+        self.basis = basis
+
+    def prices(self, at: datetime, tier: str | None) -> Any:
+        return self._model.get_prices(at, {"service_tier": tier} if tier and self._own_tiers else None)
+
+    def has_tier(self, at: datetime, tier: str) -> bool:
+        """Whether the tier has prices of its own: the package falls back to the standard ones and does not tell."""
+        return self._own_tiers and any(
+            variant.when == {"service_tier": tier} and (variant.constraint is None or variant.constraint.active(at))
+            for variant in self._model.price_variants or ()
+        )
+
+    def since(self, prices: Any) -> date | None:
+        listed = self._model.prices if isinstance(self._model.prices, list) else ()
+        return next((getattr(each.constraint, "start_date", None) for each in listed if each.prices is prices), None)
+
+
+@lru_cache(maxsize=1024)
+def _look_up(provider: str, model: str, address: str | None) -> _Listed | None:
+    """A model that another provider lists, or that is found by its name alone, is a fallback."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    snapshot, priced_as = get_snapshot(), PRICED_AS.get(provider)
+    ways = [(priced_as, None)] if priced_as else [(None, address), (None, None)] if address else [(None, None)]
+    for provider_id, url in ways:
+        try:
+            lists, found = snapshot.find_provider_model(model, None, provider_id, url)
+        except LookupError:
+            continue
+        own = any(found is each for each in lists.models)
+        asked_for = provider_id is not None or url is not None
+        return _Listed(found, Basis.EXACT if own and asked_for else Basis.FALLBACK, own_tiers=own)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _source() -> str:
+    from importlib.metadata import version
+
+    return f"genai-prices {version('genai-prices')}"
+
+
+def _base(price: Any) -> Decimal | None:
+    base: Decimal | None = getattr(price, "base", price)
+    return base
+
+
+def _by_contract(own: DeploymentPrice, tokens: Tokens) -> Decimal:
+    plain = own.input_usd_per_million
+    read, write = own.cached_usd_per_million, own.cache_write_usd_per_million
+    written = tokens.cache_write + tokens.cache_write_1h
+    total = (
+        plain * (tokens.input - tokens.cache_read - written)
+        + (plain if read is None else read) * tokens.cache_read
+        + (plain if write is None else write) * written
+        + own.output_usd_per_million * tokens.output
+    )
+    return total / MILLION
+
+
+def _by_list(prices: Any, tokens: Tokens) -> Decimal | None:
+    """As the package's `calc_price` does it, in a tenth of the time; None where a class that was used has no price.
+
+    What is rare (audio, prices of reasoning or requests) is left to the package.
+    """
+    known = prices.__dict__
+    if (tokens.input and known.get("input_mtok") is None) or (tokens.output and known.get("output_mtok") is None):
+        return None
+    if tokens.input_audio or tokens.output_audio or any(known.get(name) is not None for name in _UNUSUAL):
+        return _by_package(prices, tokens)
+    plain, total = tokens.input, Decimal(0)
+    write, write_1h = known.get("cache_write_mtok"), known.get("cache_write_1h_mtok")
+    parts = [(known.get("cache_read_mtok"), tokens.cache_read)]
+    if write_1h is None:  # an hour costs as five minutes do
+        parts.append((write, tokens.cache_write + tokens.cache_write_1h))
+    else:
+        parts += [(write, tokens.cache_write), (write_1h, tokens.cache_write_1h)]
+    for price, count in parts:
+        if price is not None and count:
+            plain = max(0, plain - count)
+            total += _at(price, tokens.input) * count
+    total += _at(known.get("input_mtok"), tokens.input) * plain + _at(known.get("output_mtok"), tokens.input) * tokens.output
+    return total / MILLION
+
+
+def _audio_is_listed(prices: Any, tokens: Tokens) -> bool:
+    """Whether audio has prices of its own, where there was any: else the list counts it as text and does not tell."""
+    asked = ((tokens.input_audio, "input_audio_mtok"), (tokens.output_audio, "output_audio_mtok"))
+    return all(not count or prices.__dict__.get(name) is not None for count, name in asked)
+
+
+def _by_package(prices: Any, tokens: Tokens) -> Decimal:
+    from genai_prices import Usage
+
+    written = tokens.cache_write + tokens.cache_write_1h
+    usage = Usage(
+        input_tokens=tokens.input,
+        output_tokens=tokens.output,
+        cache_read_tokens=tokens.cache_read,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=tokens.cache_write_1h,
+        input_audio_tokens=tokens.input_audio,
+        output_audio_tokens=tokens.output_audio,
+        cache_audio_read_tokens=0,
+        output_reasoning_tokens=tokens.reasoning,
+    )
+    return Decimal(prices.calc_price(usage)["total_price"])
+
+
+def _at(price: Any, input_tokens: int) -> Decimal:
+    """A price by tiers holds for all tokens of a prompt that is longer than the tier's start."""
+    if price is None:
+        return Decimal(0)
+    tiers = getattr(price, "tiers", None)
+    if tiers is None:
+        return Decimal(price)
+    return next((Decimal(tier.price) for tier in reversed(tiers) if input_tokens > tier.start), Decimal(price.base))
+
+
+def load() -> None:
+    """Read the list now, so that no request waits for it. Blocking, some 0.6 s once a process."""
+    _source()
+    _look_up("openai", "gpt-4o", None)
