@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Reply, Sent, stream
+from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Reply, Sent, Step, Wreck, reply_of, stream, whole
 
 DIMENSIONS = 8
 _ERRORS: dict[Fault, tuple[int, str, str]] = {
@@ -23,6 +23,11 @@ _ERRORS: dict[Fault, tuple[int, str, str]] = {
     Fault.INVALID: (400, "ValidationException", "Malformed input request."),
     Fault.TOO_LONG: (400, "ValidationException", "Input is too long for requested model."),
     Fault.REFUSED: (400, "ValidationException", "Output blocked by content filtering policy."),
+    Fault.PREFILL: (
+        400,
+        "ValidationException",
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+    ),
 }
 _STS = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey><SessionToken>role-token</SessionToken>
@@ -46,6 +51,13 @@ def event(kind: str, payload: Mapping[str, Any]) -> bytes:
     return frame(payload, event_type=kind, message_type="event")
 
 
+_WRECK = Wreck(
+    spoil=lambda chunk: chunk[:-4] + b"\0\0\0\0",  # its checksum is wrong
+    late_error=frame({"message": "slow down"}, exception_type="throttlingException", message_type="exception"),
+    ending=2,
+)
+
+
 class BedrockFake(Fake):
     """Answers at `url`; `model` is the last model that was asked for."""
 
@@ -54,7 +66,7 @@ class BedrockFake(Fake):
     def is_aside(self, sent: Sent) -> bool:
         return not sent.path.startswith("/model/")
 
-    async def respond(self, request: web.Request, sent: Sent, step: Reply | Fault) -> web.StreamResponse:
+    async def respond(self, request: web.Request, sent: Sent, step: Step) -> web.StreamResponse:
         if self.is_aside(sent):
             return web.Response(text=_STS, content_type="text/xml")
         self.model, _, action = unquote(sent.path).removeprefix("/model/").rpartition("/")
@@ -64,21 +76,17 @@ class BedrockFake(Fake):
             status, code, message = _ERRORS[step]
             headers = {"x-amzn-errortype": code} | ({"retry-after": str(RETRY_AFTER_S)} if step is Fault.RATE else {})
             return web.json_response({"message": message}, status=status, headers=headers)
-        fault = step if isinstance(step, Fault) else None
-        reply = step if isinstance(step, Reply) else Reply(finish="guardrail_intervened" if fault is Fault.BLOCKED else None)
+        reply = reply_of(step, blocked="guardrail_intervened")
         if action == "invoke":
-            return web.json_response(embedded(sent.body))
+            return await whole(request, embedded(sent.body), step, self)
         if action == "converse":
-            return web.json_response(whole(reply))
-        chunks = streamed(reply)
-        if fault is Fault.MALFORMED:
-            chunks[1] = chunks[1][:-4] + b"\0\0\0\0"
-        elif fault is Fault.LATE_ERROR:
-            exception = frame({"message": "slow down"}, exception_type="throttlingException", message_type="exception")
-            chunks[-3:] = [exception]
-        elif fault is Fault.UNTERMINATED:
-            chunks = chunks[:-3]
-        return await stream(request, {"content-type": "application/vnd.amazon.eventstream"}, chunks, fault, self)
+            return await whole(request, answered(reply), step, self)
+        return await stream(
+            request, {"content-type": "application/vnd.amazon.eventstream"}, streamed(reply), step, self, _WRECK
+        )
+
+    def length(self, reply: Reply) -> int:
+        return len(streamed(reply))
 
 
 def _usage(reply: Reply) -> dict[str, int]:
@@ -90,7 +98,7 @@ def _stop_reason(reply: Reply) -> str:
     return reply.finish or ("tool_use" if reply.calls else "end_turn")
 
 
-def whole(reply: Reply) -> dict[str, Any]:
+def answered(reply: Reply) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"text": reply.text}] if reply.text else []
     for index, (name, arguments) in enumerate(reply.calls):
         content.append({"toolUse": {"toolUseId": f"tooluse_{index}", "name": name, "input": dict(arguments)}})

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Reply, Sent, stream
+from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Reply, Sent, Step, Wreck, reply_of, stream, whole
 
 DIMENSIONS = 8
 TOKEN = "fresh-token"
@@ -26,7 +26,24 @@ _ERRORS: dict[Fault, tuple[int, str, str, str]] = {
         "invalid_request_error",
         "The input token count (2000001) exceeds the maximum number of tokens allowed (1048576).",
     ),
+    Fault.PREFILL: (
+        400,
+        "INVALID_ARGUMENT",
+        "invalid_request_error",
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+    ),
 }
+_OVERLOADED = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+_GEMINI_EVENTS = Wreck(
+    spoil=lambda chunk: chunk[: len(chunk) // 2] + b"\r\n\r\n",
+    late_error=b"data: " + json.dumps(_OVERLOADED).encode() + b"\r\n\r\n",
+)
+_GEMINI_ARRAY = Wreck(spoil=lambda chunk: chunk[:-5], late_error=b"," + json.dumps(_OVERLOADED).encode() + b"]", ending=2)
+_CLAUDE = Wreck(
+    spoil=lambda _: b"event: content_block_delta\ndata: {not json\n\n",
+    late_error=b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n',
+    ending=2,
+)
 
 
 class VertexFake(Fake):
@@ -35,62 +52,52 @@ class VertexFake(Fake):
     def is_aside(self, sent: Sent) -> bool:
         return sent.path == "/token"
 
-    async def respond(self, request: web.Request, sent: Sent, step: Reply | Fault) -> web.StreamResponse:
+    async def respond(self, request: web.Request, sent: Sent, step: Step) -> web.StreamResponse:
         if self.is_aside(sent):
             return web.json_response({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})
         action = sent.path.rpartition(":")[2]
         claude = "/publishers/anthropic/" in sent.path
         if isinstance(step, Fault) and step in _ERRORS:
             return _failure(step, claude, as_array=action == "streamGenerateContent" and "alt" not in sent.query)
-        fault = step if isinstance(step, Fault) else None
-        reply = step if isinstance(step, Reply) else Reply()
         if action == "countTokens" or sent.path.endswith("/count-tokens:rawPredict"):
             return web.json_response({"totalTokens": 1, "input_tokens": 1})
         if action in ("predict", "embedContent"):
-            return web.json_response(embedded(sent.body))
-        if claude:
-            return await self._claude(request, action, reply, fault)
-        return await self._gemini(request, sent, action, reply, fault)
+            return await whole(request, embedded(sent.body), step, self)
+        return await (self._claude if claude else self._gemini)(request, sent, action, step)
 
-    async def _gemini(
-        self, request: web.Request, sent: Sent, action: str, reply: Reply, fault: Fault | None
-    ) -> web.StreamResponse:
-        if fault is Fault.REFUSED:
+    def length(self, reply: Reply) -> int:
+        return len(gemini_chunks(reply))
+
+    def begun(self, body: Any) -> str | None:
+        contents = body.get("contents") if isinstance(body, dict) else None
+        if not contents:
+            return super().begun(body)
+        parts = contents[-1]["parts"] if contents[-1].get("role") == "model" else None
+        return None if parts is None else "".join(part.get("text", "") for part in parts)
+
+    async def _gemini(self, request: web.Request, sent: Sent, action: str, step: Step) -> web.StreamResponse:
+        if step is Fault.REFUSED:
             chunks: list[dict[str, Any]] = [
                 {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}
             ]
         else:
-            chunks = gemini_chunks(Reply(reply.text, finish="SAFETY") if fault is Fault.BLOCKED else reply)
+            chunks = gemini_chunks(Reply(finish="SAFETY") if step is Fault.BLOCKED else reply_of(step, blocked="SAFETY"))
         if action == "generateContent":
-            return web.json_response(chunks[0] if fault is Fault.REFUSED else gemini_whole(chunks))
-        if fault is Fault.UNTERMINATED:
-            chunks = chunks[:-1]
-        if fault is Fault.LATE_ERROR:
-            chunks[-1] = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+            return await whole(request, chunks[0] if step is Fault.REFUSED else gemini_whole(chunks), step, self)
         lines = [json.dumps(chunk).encode() for chunk in chunks]
-        if fault is Fault.MALFORMED:
-            lines[1] = lines[1][:-5]
         if sent.query.get("alt") == "sse":
-            return await stream(
-                request, {"content-type": "text/event-stream"}, [b"data: " + line + b"\r\n\r\n" for line in lines], fault, self
-            )
+            events = [b"data: " + line + b"\r\n\r\n" for line in lines]
+            return await stream(request, {"content-type": "text/event-stream"}, events, step, self, _GEMINI_EVENTS)
         array = [(b"[" if index == 0 else b",\r\n") + line for index, line in enumerate(lines)] + [b"]"]
-        return await stream(request, {"content-type": "application/json"}, array, fault, self)
+        return await stream(request, {"content-type": "application/json"}, array, step, self, _GEMINI_ARRAY)
 
-    async def _claude(self, request: web.Request, action: str, reply: Reply, fault: Fault | None) -> web.StreamResponse:
-        if fault in (Fault.BLOCKED, Fault.REFUSED):
-            reply = Reply(reply.text, finish="refusal")
+    async def _claude(self, request: web.Request, sent: Sent, action: str, step: Step) -> web.StreamResponse:
+        withheld = step in (Fault.BLOCKED, Fault.REFUSED)
+        reply = Reply(finish="refusal") if withheld else reply_of(step, blocked="refusal")
         if action == "rawPredict":
-            return web.json_response(claude_whole(reply))
-        events = claude_events(reply)
-        if fault is Fault.LATE_ERROR:
-            events[-2:] = [{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}]
-        chunks = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
-        if fault is Fault.MALFORMED:
-            chunks[2] = b"event: content_block_delta\ndata: {not json\n\n"
-        if fault is Fault.UNTERMINATED:
-            chunks = chunks[:-2]
-        return await stream(request, {"content-type": "text/event-stream"}, chunks, fault, self)
+            return await whole(request, claude_whole(reply), step, self)
+        chunks = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in claude_events(reply)]
+        return await stream(request, {"content-type": "text/event-stream"}, chunks, step, self, _CLAUDE)
 
 
 def _failure(fault: Fault, claude: bool, as_array: bool) -> web.Response:
@@ -118,6 +125,10 @@ def gemini_chunks(reply: Reply) -> list[dict[str, Any]]:
         }
         candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}, "index": 0}
         chunks.append({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini"})
+    if not chunks:
+        chunks = [
+            {"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "index": 0}], "modelVersion": "gemini"}
+        ]
     chunks[-1]["candidates"][0]["finishReason"] = reply.finish or "STOP"
     return chunks
 

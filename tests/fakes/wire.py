@@ -1,15 +1,16 @@
 """A loopback provider in a thread of its own, so that synchronous SDKs can be tested too. Each cloud's fake renders its format.
 
-What it answers is scripted request by request: a `Reply`, or a `Fault`; without a script it replies.
+What it answers is scripted by request: a `Reply`, a `Fault`, or a `Break` at a given chunk. Without a script it replies.
 """
 
 import asyncio
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import cycle
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ class Fault(StrEnum):
     RATE = "rate"  # 429, with Retry-After
     RATE_BARE = "rate-bare"  # 429, without it
     SERVER = "server"  # 500
+    GATEWAY = "gateway"  # 502, whose body is a page of HTML
     UNAVAILABLE = "unavailable"  # 503
     CREDENTIAL = "credential"  # a key that is not known
     FORBIDDEN = "forbidden"  # 403
@@ -28,11 +30,13 @@ class Fault(StrEnum):
     TOO_LONG = "too-long"  # the prompt does not fit
     REFUSED = "refused"  # the prompt is refused by policy
     BLOCKED = "blocked"  # the answer is withheld by policy
+    PREFILL = "prefill"  # an answer that is begun is refused; others are answered
     RESET = "reset"  # the connection is reset
     SILENT = "silent"  # no answer at all
-    CUT = "cut"  # a stream loses its connection after some chunks
-    STALLED = "stalled"  # a stream says no more after some chunks
-    MALFORMED = "malformed"  # a chunk that cannot be read
+    SLOW = "slow"  # the headers of an answer, and never its first token
+    CUT = "cut"  # an answer loses its connection halfway
+    STALLED = "stalled"  # an answer says no more halfway
+    MALFORMED = "malformed"  # a chunk that cannot be read, and the rest after it
     UNTERMINATED = "unterminated"  # a stream ends in order, without its final marker
     LATE_ERROR = "late-error"  # an error event within the stream
 
@@ -40,17 +44,21 @@ class Fault(StrEnum):
 RETRY_AFTER_S = 7
 #: The faults that only a stream can have.
 OF_STREAMS = (Fault.CUT, Fault.MALFORMED, Fault.UNTERMINATED)
+#: The faults of an answer whose status was a success.
+_HALFWAY = (Fault.SLOW, Fault.CUT, Fault.STALLED, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says. `calls` are (name, arguments)."""
+    """What the model says. `calls` are (name, arguments); the delays are in seconds."""
 
     text: str = "Hello from the other side."
     calls: Sequence[tuple[str, Mapping[str, Any]]] = ()
     input_tokens: int = 12
     output_tokens: int = 5
     finish: str | None = None
+    first_token_s: float = 0.0
+    between_s: float = 0.0
 
     @property
     def pieces(self) -> list[str]:
@@ -60,9 +68,22 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Break:
+    """A fault that shows within an answer, after so many chunks of its stream (the first may carry no text)."""
+
+    fault: Fault
+    after: int
+    reply: Reply = Reply()
+
+
+Step = Reply | Fault | Break
+
+
+@dataclass(frozen=True)
 class Sent:
     """A request as it arrived."""
 
+    method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
@@ -71,19 +92,37 @@ class Sent:
 
 @dataclass
 class Fake:
-    """Use it as a context manager. `url` is its address; `sent` what arrived, in order."""
+    """Use it as a context manager. `url` is its address; `sent` what arrived, in order.
+
+    `continues`: a request whose last message is the assistant's is answered with the rest of the reply. `connections` are the
+    peers that ever connected; `left` counts the requests whose caller hung up before the end.
+    """
 
     sent: list[Sent] = field(default_factory=list)
-    _script: deque[Reply | Fault] = field(default_factory=deque)
+    continues: bool = False
+    connections: set[Any] = field(default_factory=set)
+    left: int = 0
+    _script: deque[Step] = field(default_factory=deque)
+    _always: Iterator[Step] | None = None
 
-    def then(self, *steps: Reply | Fault) -> Self:
+    def then(self, *steps: Step) -> Self:
         """Answer the next requests with these, one each."""
         self._script.extend(steps)
+        return self
+
+    def always(self, *steps: Step) -> Self:
+        """Answer with these for ever, over and over, once the script is at its end."""
+        self._always = cycle(steps) if steps else None
         return self
 
     @property
     def last(self) -> Sent:
         return self.sent[-1]
+
+    @property
+    def asked(self) -> list[Sent]:
+        """The model calls alone."""
+        return [sent for sent in self.sent if not self.is_aside(sent)]
 
     @property
     def url(self) -> str:
@@ -92,33 +131,88 @@ class Fake:
     def clear(self) -> None:
         self.sent.clear()
         self._script.clear()
+        self._always = None
+        self.connections.clear()
+        self.left = 0
 
-    async def respond(self, request: web.Request, sent: Sent, step: Reply | Fault) -> web.StreamResponse:
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds.
+
+        Raises:
+            TimeoutError: it does not, for 10 s.
+        """
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - it changes in another thread
+                await asyncio.sleep(0.005)
+
+    async def respond(self, request: web.Request, sent: Sent, step: Step) -> web.StreamResponse:
         raise NotImplementedError
 
+    def length(self, reply: Reply) -> int:
+        """How many chunks a streamed answer has, its usage and its final marker included."""
+        raise NotImplementedError
+
+    def begun(self, body: Any) -> str | None:
+        """The text of the last message where that is the assistant's."""
+        messages = body.get("messages") if isinstance(body, dict) else None
+        if not messages or messages[-1].get("role") != "assistant":
+            return None
+        content = messages[-1].get("content") or ""
+        return content if isinstance(content, str) else "".join(block.get("text", "") for block in content)
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self.connections.add(request.transport.get_extra_info("peername"))
         raw = await request.read()
         try:
             body = json.loads(raw) if raw else None
         except ValueError:
             body = raw.decode()
-        sent = Sent(
-            request.raw_path.partition("?")[0], dict(request.query), {k.lower(): v for k, v in request.headers.items()}, body
-        )
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        sent = Sent(request.method, request.raw_path.partition("?")[0], dict(request.query), headers, body)
         self.sent.append(sent)
-        step = self._script.popleft() if self._script and not self.is_aside(sent) else Reply()
-        if step is Fault.RESET:
-            return await cut(request)
-        if step is Fault.SILENT:
-            await self._closing.wait()
-        return await self.respond(request, sent, step)
+        step = Reply() if self.is_aside(sent) else self._prefilled(self._next(), body)
+        try:
+            if step is Fault.RESET:
+                return await cut(request)
+            if step is Fault.SILENT:
+                await self._closing.wait()
+            if step is Fault.GATEWAY:
+                return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
+            return await self.respond(request, sent, step)
+        except (asyncio.CancelledError, ConnectionResetError):
+            self.left += 1
+            raise asyncio.CancelledError from None  # what aiohttp passes over in silence
+
+    def _next(self) -> Step:
+        if self._script:
+            return self._script.popleft()
+        return next(self._always) if self._always is not None else Reply()
+
+    def _prefilled(self, step: Step, body: Any) -> Step:
+        """The step as it is for an answer that is begun."""
+        begun = self.begun(body)
+        prefill = step is Fault.PREFILL or (isinstance(step, Break) and step.fault is Fault.PREFILL)
+        if prefill and begun is None:
+            return step.reply if isinstance(step, Break) else Reply()
+        if prefill:
+            return Fault.PREFILL
+        if begun is None or not self.continues:
+            return step
+        if begun != begun.rstrip():
+            return Fault.PREFILL
+        reply = step if isinstance(step, Reply) else step.reply if isinstance(step, Break) else Reply()
+        rest = replace(reply, text=reply.text.removeprefix(begun))
+        if isinstance(step, Fault):
+            return Break(step, -1, rest) if step in _HALFWAY else step
+        return rest if isinstance(step, Reply) else replace(step, reply=rest)
 
     def is_aside(self, sent: Sent) -> bool:
-        """Whether the request is no model call (a token, a role), which takes no step of the script."""
+        """Whether the request is no model call (a token, a role, a list), which takes no step of the script."""
         return False
 
     async def stall(self) -> None:
-        """Say nothing until the fake closes."""
+        """Say nothing until the fake closes or the caller hangs up."""
         await self._closing.wait()
 
     def __enter__(self) -> Self:
@@ -137,7 +231,7 @@ class Fake:
             self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
             app = web.Application(client_max_size=2**26)
             app.router.add_route("*", "/{path:.*}", self._handle)
-            runner = web.AppRunner(app, shutdown_timeout=0.1)
+            runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -149,6 +243,15 @@ class Fake:
         asyncio.run(serve())
 
 
+def reply_of(step: Step, *, blocked: str) -> Reply:
+    """What a step says, as far as it says something. `blocked` is the provider's name for an answer withheld by policy."""
+    if isinstance(step, Break):
+        return step.reply
+    if isinstance(step, Reply):
+        return step
+    return Reply(text="", finish=blocked) if step is Fault.BLOCKED else Reply()
+
+
 async def cut(request: web.Request) -> web.Response:
     """Drop the connection."""
     if request.transport is not None:
@@ -156,14 +259,55 @@ async def cut(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def whole(request: web.Request, answer: Mapping[str, Any], step: Step, fake: Fake) -> web.StreamResponse:
+    """Send an answer in one piece, broken off as `step` says."""
+    fault = step.fault if isinstance(step, Break) else step if isinstance(step, Fault) else None
+    body = json.dumps(answer).encode()
+    if isinstance(step, Reply):
+        await asyncio.sleep(step.first_token_s)
+    if fault in (Fault.MALFORMED, Fault.UNTERMINATED):
+        return web.Response(body=body[: len(body) // 2], content_type="application/json")
+    response = web.StreamResponse(headers={"content-type": "application/json", "content-length": str(len(body))})
+    await response.prepare(request)
+    if fault in (Fault.CUT, Fault.STALLED, Fault.SLOW):
+        await response.write(body[: 0 if fault is Fault.SLOW else len(body) // 2])
+        await (cut(request) if fault is Fault.CUT else fake.stall())
+        return response
+    await response.write(body)
+    await response.write_eof()
+    return response
+
+
+@dataclass(frozen=True)
+class Wreck:
+    """How a cloud's stream looks when it breaks: a chunk that cannot be read, and an error event."""
+
+    spoil: Callable[[bytes], bytes]
+    late_error: bytes
+    #: Chunks at the end without which a stream is not whole.
+    ending: int = 1
+
+
 async def stream(
-    request: web.Request, headers: Mapping[str, str], chunks: Sequence[bytes], fault: Fault | None, fake: Fake
+    request: web.Request, headers: Mapping[str, str], chunks: Sequence[bytes], step: Step, fake: Fake, wreck: Wreck
 ) -> web.StreamResponse:
-    """Send the chunks of a stream, broken off as `fault` says. The last chunk is the final marker."""
+    """Send the chunks of a stream, broken off as `step` says. Without a place of its own a fault comes halfway."""
+    fault = step.fault if isinstance(step, Break) else step if isinstance(step, Fault) else None
+    after = step.after if isinstance(step, Break) and step.after >= 0 else max(2, len(chunks) // 2)
+    if fault is Fault.UNTERMINATED and not isinstance(step, Break):
+        after = len(chunks) - wreck.ending
     response = web.StreamResponse(headers=dict(headers))
     await response.prepare(request)
-    broken = fault in (Fault.CUT, Fault.STALLED, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR)
-    for chunk in chunks[: max(2, len(chunks) // 2)] if broken and fault is not Fault.LATE_ERROR else chunks:
+    if fault is Fault.SLOW:
+        await fake.stall()
+    sending = list(chunks)
+    if fault is Fault.MALFORMED:
+        sending[after] = wreck.spoil(sending[after])
+    elif fault in _HALFWAY:
+        sending = sending[:after] + ([wreck.late_error] if fault is Fault.LATE_ERROR else [])
+    reply = step if isinstance(step, Reply) else Reply()
+    for index, chunk in enumerate(sending):
+        await asyncio.sleep(reply.between_s if index else reply.first_token_s)
         await response.write(chunk)
     if fault is Fault.CUT:
         await cut(request)
