@@ -40,8 +40,27 @@ class Timeouts(Section):
     total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
 
 
+class BreakerSettings(Section):
+    """When a deployment that fails is left alone, and when it is tried again."""
+
+    failures: int = Field(5, ge=1, description="failures in a row after which a deployment is left alone")
+    failure_rate: float = Field(0.5, gt=0, le=1, description="share of failed calls within the window that does the same")
+    window_s: float = Field(30, gt=0, description="seconds over which that share is counted")
+    window_calls: int = Field(20, ge=1, description="calls within the window from which on that share counts")
+    probe_s: float = Field(10, gt=0, description="seconds at most until one call tries such a deployment again")
+
+
+class RetrySettings(Section):
+    """How often a request is tried. Moving on to another deployment counts as well."""
+
+    attempts: int = Field(5, ge=1, description="calls of providers that one request may make")
+    pause_s: float = Field(0.5, gt=0, description="seconds at most before a deployment is called again; doubled each time")
+    longest_pause_s: float = Field(10, gt=0, description="seconds at most, also where a provider asks for more by Retry-After")
+    share: float = Field(0.2, ge=0, description="repeated calls of the same deployment for each request, over all requests")
+
+
 class DeploymentPrice(Section):
-    """What an operator pays, in dollars per million tokens, where the list price is not it: a contract, or a model of one's own."""
+    """What an operator pays, in dollars per million tokens, where the list price is not it: by contract, or for a model."""
 
     input_usd_per_million: Decimal = Field(ge=0)
     output_usd_per_million: Decimal = Field(Decimal(0), ge=0)
@@ -60,6 +79,10 @@ class Deployment(Section):
     context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
     images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
     tools: bool | None = Field(None, description="whether the model calls tools, where the platform does not know it")
+    prefill: bool | None = Field(None, description="whether the model takes up an answer that is begun for it")
+    requests_per_minute: int | None = Field(None, gt=0, description="calls in a minute, all processes together")
+    tokens_per_minute: int | None = Field(None, gt=0, description="tokens in and out in a minute, all processes together")
+    concurrent: int | None = Field(None, gt=0, description="calls at once, all processes together")
     serves: str | None = Field(None, description="the model behind the name, for embeddings under one alias")
     price: DeploymentPrice | None = Field(None, description="what it costs, where the list price is not it")
 
@@ -71,8 +94,29 @@ class Deployment(Section):
     @property
     def known_facts(self) -> dict[str, Any]:
         """What the operator says of the model, by the names of the model's facts."""
-        said = {"context_tokens": self.context_tokens, "images": self.images, "tools": self.tools}
+        said = {
+            "context_tokens": self.context_tokens,
+            "images": self.images,
+            "tools": self.tools,
+            "prefill": self.prefill,
+        }
         return {name: value for name, value in said.items() if value is not None}
+
+
+class AnswerCache(Section):
+    """Which of an alias's answers are given again. Nothing is kept where neither `exact` nor `semantic` is on."""
+
+    exact: bool = Field(False, description="give the answer of the same request again")
+    semantic: bool = Field(False, description="and that of a request whose last message means the same")
+    threshold: float = Field(0.95, ge=0.5, le=1, description="cosine similarity from which two messages mean the same")
+    ttl_s: float = Field(3600, ge=1, le=30 * 24 * 3600, description="seconds that an answer is given again")
+    requests: Literal["deterministic", "all"] = Field(
+        "deterministic", description="deterministic: those with temperature 0 or a seed, and those that ask for it · all"
+    )
+
+    @property
+    def on(self) -> bool:
+        return self.exact or self.semantic
 
 
 class ModelAlias(Section):
@@ -80,8 +124,9 @@ class ModelAlias(Section):
 
     alias: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")
     kind: MODEL_KINDS = "chat"
-    strategy: Literal["failover", "weighted", "latency", "cost"] = "failover"
+    strategy: Literal["failover", "weighted", "latency", "cost", "least_busy"] = "failover"
     deployments: tuple[Deployment, ...] = Field(min_length=1)
+    cache: AnswerCache = AnswerCache()
 
     @model_validator(mode="after")
     def _vectors_compare(self) -> "ModelAlias":
@@ -224,6 +269,13 @@ class FetchSettings(Section):
     )
 
 
+class CacheSettings(Section):
+    """What the response cache may take. Which answers are kept is each alias's to say, in `[models.cache]`."""
+
+    answer_bytes: int = Field(256 * 2**10, gt=0, description="one answer in the response cache at most, in bytes")
+    tenant_bytes: int = Field(64 * 2**20, gt=0, description="all answers of one tenant in the response cache, in bytes")
+
+
 class LogSettings(Section):
     """What is logged, and how it looks."""
 
@@ -265,6 +317,9 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     fetch: FetchSettings = FetchSettings()
     timeouts: Timeouts = Timeouts()
+    breaker: BreakerSettings = BreakerSettings()
+    cache: CacheSettings = CacheSettings()
+    retries: RetrySettings = RetrySettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     models: tuple[ModelAlias, ...] = ()
 

@@ -16,6 +16,7 @@ import structlog
 from core.database import Database, migrate
 from core.errors import PlatformError
 from core.queue import Queue
+from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.telemetry import configure_logging
 from jobs.base import JobContext, JobSpec
@@ -167,7 +168,9 @@ def _work_until_told(settings: Settings) -> None:
     valkey = None if settings.redis_url else EmbeddedValkey(settings)
     models = Models(settings)
     resources = open_resources(settings, models)
-    worker = EmbeddedWorker(settings, settings.redis_url or (valkey.start() if valkey else ""), resources)
+    redis_url = settings.redis_url or (valkey.start() if valkey else "")
+    models.connect(RedisClients(redis_url))
+    worker = EmbeddedWorker(settings, redis_url, resources)
     try:
         worker.start()
         told.wait()

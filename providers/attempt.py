@@ -11,6 +11,8 @@ from core.errors import DeadlineExceeded
 from core.settings import Timeouts
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.failures import StreamCut
+from providers.prices import Price
+from providers.standing import Standing
 
 T = TypeVar("T")
 
@@ -24,6 +26,8 @@ class Served:
     model: str
     timeouts: Timeouts
     facts: ModelFacts
+    standing: Standing
+    price: Price | None = None
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
 from core.errors import NotFound, PlatformError
+from core.redis_clients import RedisClients
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from providers import PROVIDERS
 from providers.attempt import Served
@@ -21,7 +22,10 @@ from providers.completion import Completion
 from providers.embeddings import FailoverEmbeddings
 from providers.failover import FailoverChatModel
 from providers.local import LocalProvider
-from providers.metering import FREE
+from providers.prices import FREE, Price
+from providers.prices import load as load_prices
+from providers.sharing import Sharing
+from providers.standing import Standing
 
 log = structlog.get_logger()
 
@@ -42,10 +46,17 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._providers: dict[str, Provider] = {}
+        self._standings: dict[tuple[str, str], Standing] = {}
         self._aliases = {alias.alias: alias for alias in settings.aliases}
         self._served = {name: tuple(map(self._serve, alias.deployments)) for name, alias in self._aliases.items()}
+        shared = (standing for (provider, _), standing in self._standings.items() if provider not in FREE)
+        self._sharing = Sharing(shared, settings.breaker.probe_s)
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
+
+    def connect(self, clients: RedisClients) -> None:
+        """Share breakers and rate limits with the other processes that are connected to this server. Nothing waits for it."""
+        self._sharing.connect(clients)
 
     def chat(self, alias: str | None = None) -> BaseChatModel:
         """The chat model behind an alias; None is `default`.
@@ -124,6 +135,8 @@ class Models:
 
         What cannot be loaded is logged and told by `states`.
         """
+        if not local and any(served.provider_name not in FREE for some in self._served.values() for served in some):
+            await asyncio.to_thread(load_prices)
         for served in {(each.provider_name, each.model): each for some in self._served.values() for each in some}.values():
             if (served.provider_name == LOCAL) is not local:
                 continue
@@ -140,8 +153,24 @@ class Models:
             for name, alias in self._aliases.items()
         ]
 
+    def health(self) -> list[dict[str, Any]]:
+        """Each alias with its deployments: breaker, latency, calls in flight and the last error, as this process knows them."""
+        return [
+            {
+                "alias": name,
+                "kind": alias.kind,
+                "strategy": alias.strategy,
+                "deployments": [
+                    {"provider": served.provider_name, "model": served.name, **served.standing.told()}
+                    for served in self._served[name]
+                ],
+            }
+            for name, alias in self._aliases.items()
+        ]
+
     async def close(self) -> None:
         """Stop what the providers run, and close their connections."""
+        await self._sharing.close()
         await asyncio.gather(*(provider.close() for provider in self._providers.values()))
 
     def _find(self, name: str, kind: str) -> ModelAlias:
@@ -171,7 +200,20 @@ class Models:
             model=deployment.model,
             timeouts=timeouts,
             facts=replace(provider.facts(deployment.model), **deployment.known_facts),
+            price=self._price(deployment),
+            standing=self._standing(deployment),
         )
+
+    def _standing(self, deployment: Deployment) -> Standing:
+        key = deployment.provider, deployment.model
+        if key not in self._standings:
+            self._standings[key] = Standing(*key, self._settings.breaker)
+        return self._standings[key]
+
+    def _price(self, deployment: Deployment) -> Price:
+        configured = self._settings.providers.get(deployment.provider)
+        named = deployment.model.partition("#")[2] or deployment.model
+        return Price(deployment.provider, named, deployment.price, configured.base_url if configured else None)
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -16,6 +16,7 @@ from core.database import Database, migrate
 from core.keys import Hasher
 from core.plugins import load_target
 from core.queue import Queue
+from core.redis_clients import RedisClients
 from core.settings import Settings
 from server.access.access import Access
 from server.access.administrator import Greet, welcome_administrator
@@ -56,8 +57,11 @@ async def running(
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
             stack.callback(queue.close)
+        clients = RedisClients(redis_url)
+        stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
         stack.push_async_callback(models.close)
+        models.connect(clients)
         # the chat model loads in a process of its own, while this one imports the stores
         _in_background(stack, _warm(settings, models, readiness))
         with readiness.starting("store"):

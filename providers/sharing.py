@@ -1,0 +1,166 @@
+"""What processes tell each other of deployments, through Redis or Valkey: open breakers, the right to probe, rate limits.
+
+No request waits for it. A request asks for an exchange, which runs in the background at most once every `EVERY_S`; what it
+brings holds from then on. While the server is away each process goes by what it sees itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from core.redis_clients import RedisClients
+from providers.breaker import Lease, State
+from providers.standing import Standing
+
+log = structlog.get_logger()
+
+#: Seconds between two exchanges, where there is something to tell and where there is not.
+AT_ONCE_S, EVERY_S = 0.02, 0.5
+#: Seconds until the server is asked again after it did not answer.
+AWAY_S = 2.0
+#: An exchange that has not ended after so many seconds was lost with its event loop.
+LOST_S = 3.0
+#: The right to probe is given back, where no request has come that could use it.
+UNUSED_S = 1.0
+#: What is told of an open breaker holds for so many probe intervals, unless it is told again.
+INTERVALS = 6
+PREFIX = "genai:deployment"
+
+
+class Sharing:
+    """Of all deployments that are the same for all processes; the local models are each process's own."""
+
+    def __init__(self, standings: Iterable[Standing], probe_s: float) -> None:
+        self._standings = tuple(standings)
+        self._probe_s = probe_s
+        self._clients: RedisClients | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._next = 0.0
+        self._running_since: float | None = None
+        self._published: set[Standing] = set()
+
+    def connect(self, clients: RedisClients) -> None:
+        self._clients = clients
+        self._use(True)
+
+    def touch(self, *, urgent: bool = False) -> None:
+        """Exchange what is new, soon, in the background. `urgent`: there is something to tell. Costs a comparison."""
+        now = time.monotonic()
+        if self._clients is None or now < self._next - (EVERY_S - AT_ONCE_S if urgent and self._connected else 0):
+            return
+        if self._running_since is not None and now - self._running_since < LOST_S:
+            return
+        self._running_since = now
+        task = asyncio.get_running_loop().create_task(self._exchange(self._clients))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """End what runs on this event loop."""
+        here = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
+        for task in here:
+            task.cancel()
+        await asyncio.gather(*here, return_exceptions=True)
+
+    @property
+    def _connected(self) -> bool:
+        return any(standing.breaker.shared for standing in self._standings)
+
+    def _use(self, shared: bool) -> None:
+        for standing in self._standings:
+            standing.breaker.shared = shared
+
+    async def _exchange(self, clients: RedisClients) -> None:
+        try:
+            await self._swap(clients)
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            if self._connected:
+                log.warning("deployments.not_shared", error=type(error).__name__)
+            self._use(False)
+            self._tell_again()
+            self._next = time.monotonic() + AWAY_S
+        else:
+            self._use(True)
+            self._next = time.monotonic() + EVERY_S
+        finally:
+            self._running_since = None
+
+    def _tell_again(self) -> None:
+        """What was to be told may not have arrived."""
+        for standing in self._standings:
+            if not standing.breaker.closed:
+                standing.breaker.changed = State.OPEN
+            elif standing in self._published:
+                standing.breaker.changed = State.CLOSED
+            standing.hold_changed = standing.held_until > time.monotonic()
+
+    async def _swap(self, clients: RedisClients) -> None:
+        """One round trip: tell what changed here, then ask how all stand."""
+        async with clients.get().pipeline(transaction=False) as pipe:
+            told = [(standing, *self._tell(pipe, standing)) for standing in self._standings]
+            answers = iter(await pipe.execute())
+        now = time.monotonic()
+        for standing, commands, asked_for_lease in told:
+            results = [next(answers) for _ in range(commands)]
+            opened_ms, probe_ms, held_ms = (next(answers) for _ in range(3))
+            self._hear(standing, now, opened_ms, probe_ms, held_ms)
+            if asked_for_lease:
+                self._lease(standing, now, granted=bool(results[-1]), probe_ms=probe_ms)
+
+    def _tell(self, pipe: Any, standing: Standing) -> tuple[int, bool]:
+        """The commands for one deployment: how many stand before the three questions, and whether the last of them asks for
+        the right to probe."""
+        breaker, before = standing.breaker, len(pipe)
+        opened, probe, held = (f"{PREFIX}:{standing.provider}/{standing.model}:{what}" for what in ("open", "probe", "held"))
+        now = time.monotonic()
+        changed, breaker.changed = breaker.changed, None
+        if changed is State.OPEN:
+            pipe.set(opened, 1, px=int(self._probe_s * INTERVALS * 1000))
+            if (wait := breaker.probe_at - now) > 0:
+                pipe.set(probe, 1, px=max(1, int(wait * 1000)))
+            self._published.add(standing)
+        elif changed is State.CLOSED:
+            pipe.delete(opened, probe)
+            self._published.discard(standing)
+        if standing.hold_changed:
+            standing.hold_changed = False
+            if (wait := standing.held_s(now)) > 0:
+                pipe.set(held, 1, px=max(1, int(wait * 1000)))
+        if breaker.lease is Lease.HELD and now - breaker.leased_at > UNUSED_S:
+            breaker.lease = Lease.NONE
+            pipe.delete(probe)
+        if asks := breaker.lease is Lease.WANTED:
+            pipe.set(probe, 1, nx=True, px=max(1, int(breaker.pause() * 1000)))
+        commands = len(pipe) - before
+        for key in (opened, probe, held):
+            pipe.pttl(key)
+        return commands, asks
+
+    def _lease(self, standing: Standing, now: float, *, granted: bool, probe_ms: int) -> None:
+        breaker = standing.breaker
+        if breaker.lease is not Lease.WANTED:
+            return
+        if granted:
+            breaker.lease, breaker.leased_at = Lease.HELD, now
+            asyncio.get_running_loop().call_later(UNUSED_S + AT_ONCE_S, self.touch)
+        else:
+            breaker.lease = Lease.NONE
+            breaker.probe_at = now + max(0, probe_ms) / 1000
+
+    def _hear(self, standing: Standing, now: float, opened_ms: int, probe_ms: int, held_ms: int) -> None:
+        breaker = standing.breaker
+        if held_ms > 0:
+            standing.held_until = max(standing.held_until, now + held_ms / 1000)
+        if breaker.changed is not None:  # what happened here meanwhile is newer
+            return
+        if opened_ms > 0:
+            if breaker.closed:
+                breaker.open(now, max(0, probe_ms) / 1000)
+            self._published.add(standing)
+        elif not breaker.closed and standing in self._published:
+            self._published.discard(standing)
+            breaker.close()

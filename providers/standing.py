@@ -1,0 +1,134 @@
+"""How a deployment stands: its breaker, what it is doing, how fast it answers, and what went wrong last."""
+
+import math
+import time
+from typing import Any
+
+from core.settings import BreakerSettings
+from providers.breaker import Breaker
+from providers.failures import Kind
+
+#: Seconds after which a measured latency weighs half.
+HALF_LIFE_S = 60.0
+#: What a new measurement weighs at least, so that a busy deployment's figure does not stand still.
+NEWEST = 0.1
+#: Seconds for which a provider that limits its rate without naming a time is left in peace; doubled each time up to the other.
+HOLD_S = 1.0
+LONGEST_HOLD_S = 30.0
+
+
+class Decayed:
+    """A mean in which a measurement weighs half after `HALF_LIFE_S`. `value` is None before the first."""
+
+    __slots__ = ("at", "value")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self.at = 0.0
+
+    def add(self, value: float, now: float) -> None:
+        if self.value is None:
+            self.value = value
+        else:
+            weight = max(NEWEST, 1 - math.exp2((self.at - now) / HALF_LIFE_S))
+            self.value += weight * (value - self.value)
+        self.at = now
+
+
+class Standing:
+    """Of one provider's model in this process, shared by all aliases that name it. Times are `time.monotonic()`'s."""
+
+    __slots__ = (
+        "_bare_limits",
+        "answer_s",
+        "breaker",
+        "first_token_s",
+        "held_until",
+        "hold_changed",
+        "in_flight",
+        "last_call",
+        "last_error",
+        "last_error_at",
+        "model",
+        "provider",
+    )
+
+    def __init__(self, provider: str, model: str, rules: BreakerSettings) -> None:
+        self.provider, self.model = provider, model
+        self.breaker = Breaker(rules)
+        self.in_flight = 0
+        self.first_token_s, self.answer_s = Decayed(), Decayed()
+        self.last_error: Kind | None = None
+        self.last_error_at = self.last_call = 0.0
+        #: Until when the provider has asked to be left in peace, and whether the other processes are still to be told.
+        self.held_until = 0.0
+        self.hold_changed = False
+        self._bare_limits = 0
+
+    def begun(self) -> None:
+        """A call begins; exactly one of `succeeded`, `failed`, `limited`, `abandoned` follows."""
+        self.in_flight += 1
+
+    def succeeded(self, started: float, first_token_s: float | None) -> None:
+        """A call that was begun at `started` gave a whole answer."""
+        now = self._ended()
+        if first_token_s is not None:
+            self.first_token_s.add(first_token_s, now)
+        self.answer_s.add(now - started, now)
+        self._bare_limits = 0
+        self.breaker.succeeded(started, now)
+
+    def failed(self, started: float, kind: Kind) -> None:
+        """It failed by the provider's fault."""
+        self.breaker.failed(started, self._erred(kind))
+
+    def limited(self, started: float, retry_after_s: float | None) -> None:
+        """The provider limits its rate: it is well, and is left in peace for as long as it asks."""
+        now = self._erred(Kind.RATE)
+        if retry_after_s is None:
+            retry_after_s = min(HOLD_S * 2**self._bare_limits, LONGEST_HOLD_S)
+            self._bare_limits = min(self._bare_limits + 1, 8)
+        self.held_until = max(self.held_until, now + retry_after_s)
+        self.hold_changed = True
+        self.breaker.abandoned(started)
+
+    def abandoned(self, started: float, kind: Kind | None = None) -> None:
+        """It says nothing of the provider: its caller left, or the request itself was at fault (`kind`)."""
+        if kind is None:
+            self._ended()
+        else:
+            self._erred(kind)
+        self.breaker.abandoned(started)
+
+    def held_s(self, now: float) -> float:
+        """Seconds for which the provider asked to be left in peace."""
+        return max(0.0, self.held_until - now)
+
+    def told(self) -> dict[str, Any]:
+        """For operators: seconds are rounded to milliseconds; None is not known."""
+        now = time.monotonic()
+        breaker = self.breaker
+        return {
+            "breaker": breaker.state.value,
+            "failures": breaker.failures,
+            "probe_in_s": None if breaker.closed else round(max(0.0, breaker.probe_at - now), 3),
+            "held_s": round(self.held_s(now), 3),
+            "first_token_s": _rounded(self.first_token_s.value),
+            "answer_s": _rounded(self.answer_s.value),
+            "in_flight": self.in_flight,
+            "last_error": self.last_error.value if self.last_error else None,
+            "last_error_age_s": round(now - self.last_error_at, 3) if self.last_error else None,
+        }
+
+    def _ended(self) -> float:
+        self.in_flight -= 1
+        self.last_call = now = time.monotonic()
+        return now
+
+    def _erred(self, kind: Kind) -> float:
+        self.last_error, self.last_error_at = kind, (now := self._ended())
+        return now
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
