@@ -137,7 +137,7 @@ class _Capability(APIHandler):
         if not request_context(request).principal.from_cookie:
             raise Forbidden("This address is the playground's: use /stream or /stream_events.", code="playground_only")
         body = await self._body(request)
-        value = from_form(self._input_schema, body.get("input"))
+        value = from_form(self._spec, self._input_schema, body.get("input"))
         return self._stream(patches(self._root, value, whole_text=self._spec.playground == "chat"), request)
 
     async def show_input_schema(self, request: Request) -> Response:
@@ -172,7 +172,7 @@ class _Capability(APIHandler):
             self.playground_type,
         )
         if name == "index.html":
-            return Response(page(bytes(response.body)), media_type="text/html")
+            return Response(page(self._spec, bytes(response.body)), media_type="text/html")
         response.headers["cache-control"] = "private, max-age=86400"
         return response
 

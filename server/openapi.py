@@ -25,7 +25,9 @@ from server.auth import COOKIE, is_public
 from server.openapi_changes import breaking_changes
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
-_WAY_BACK = b'<body><a href="/" style="display:block;padding:.8rem 1rem;font:15px system-ui,sans-serif">&larr; Front page</a>'
+_WAY_BACK = b'<body><a class="genai-back" href="/">&larr; Front page</a>'
+#: Swagger UI has a dark style, and waits for a class to show it.
+_HEAD = b'<link rel="stylesheet" href="/static/docs.css"><script src="/static/docs.js"></script></head>'
 DOCS_PATH, DOCUMENT_PATH = "/docs", "/openapi.json"
 
 _DESCRIPTION = """A self-hosted door to generative models. Each capability answers plain REST at its base path
@@ -111,7 +113,7 @@ def describe_api(app: FastAPI) -> None:
             swagger_favicon_url="/static/icon.svg",
             swagger_ui_parameters={"docExpansion": "none", "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
         )
-        return HTMLResponse(bytes(swagger.body).replace(b"<body>", _WAY_BACK, 1))
+        return HTMLResponse(bytes(swagger.body).replace(b"</head>", _HEAD, 1).replace(b"<body>", _WAY_BACK, 1))
 
     app.add_route(DOCUMENT_PATH, document, include_in_schema=False)
     app.add_route(DOCS_PATH, page, include_in_schema=False)

@@ -5,8 +5,10 @@ else uses that address: it is served to the playground's cookie alone, so its an
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from html import escape
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +17,9 @@ from chains.spec import ChainSpec
 from server.error_responses import as_platform_error
 from server.streams import event
 
+_HEAD = b'<link rel="stylesheet" href="/static/playground.css"></head>'
 _SCRIPT = b'<script src="/static/playground.js"></script>'
+_TITLE = re.compile(rb"<title>[^<]*</title>")
 _ACCOUNTING = ("model", "provider", "usage", "cost_usd")
 
 
@@ -30,6 +34,8 @@ def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> 
     for name, field in properties.items():
         if is_file(field):
             shown[name] = {"type": "string", "title": field.get("title", name), "extra": field["extra"]}
+            if sample := _sample(spec, name):
+                shown[name]["default"] = sample
         elif name == "model":
             shown[name] = {"type": "string", "title": "Model", "enum": aliases, "default": aliases[0]}
         elif name in spec.example or name in schema.get("required", ()):
@@ -47,16 +53,26 @@ def is_file(field: Mapping[str, Any]) -> bool:
     return isinstance(extra, Mapping) and extra.get("widget", {}).get("type") == "base64file"
 
 
-def from_form(schema: Mapping[str, Any], value: Any) -> Any:
+def _sample(spec: ChainSpec, name: str) -> str | None:
+    """The example's file, in base64, that a form is filled in with."""
+    given = spec.example.get(name)
+    return given[0] if isinstance(given, list) and given and isinstance(given[0], str) else None
+
+
+def from_form(spec: ChainSpec, schema: Mapping[str, Any], value: Any) -> Any:
     """The form's data as the capability's input: a picked file, one text in base64, into the list that the field is.
 
-    Empty fields are as good as none.
+    Empty fields are as good as none. The sample file that the form came with gives way to any other file.
     """
     if not isinstance(value, Mapping):
         return value
     data = {name: item for name, item in value.items() if item is not None and item != ""}
+    files = {name for name, field in schema.get("properties", {}).items() if is_file(field) and isinstance(data.get(name), str)}
+    samples = {name for name in files if data[name] == _sample(spec, name)}
+    for name in samples if files - samples else ():
+        del data[name]
     for name, field in schema.get("properties", {}).items():
-        if is_file(field) and isinstance(data.get(name), str):
+        if name in files and name in data:
             data[name] = [{"data": data[name]} if _holds_objects(schema, field) else data[name]]
     return data
 
@@ -69,8 +85,11 @@ def _holds_objects(schema: Mapping[str, Any], field: Mapping[str, Any]) -> bool:
     return bool(items.get("type") == "object")
 
 
-def page(html: bytes) -> bytes:
-    """The playground's page with our script in it, which shows refusals and leads back to the front page."""
+def page(spec: ChainSpec, html: bytes) -> bytes:
+    """The playground's page with our own in it: the capability's title, a style that knows the dark and small screens, and a
+    script that shows refusals, the sample file, and the way back to the front page."""
+    html = html.replace(b"<html", f'<html data-page="{spec.playground}"'.encode(), 1).replace(b"</head>", _HEAD, 1)
+    html = _TITLE.sub(f"<title>{escape(spec.title)} · GenAI Platform</title>".encode(), html, count=1)
     return html.replace(b"</body>", _SCRIPT + b"</body>", 1)
 
 
@@ -84,6 +103,9 @@ async def patches(root: OpaqueRoot, value: Any, *, whole_text: bool) -> AsyncGen
     try:
         async with aclosing(root.answer(value)) as deltas:
             async for delta in deltas:
+                if delta.final is not None and _replaces(delta.final, text):
+                    text = ""
+                    yield _patch("replace", "/streamed_output", [])
                 piece = delta.text if delta.final is None else _rest(delta.final, text)
                 text += piece
                 if piece and whole_text:
@@ -102,13 +124,18 @@ def _patch(operation: str, path: str, value: Any) -> bytes:
     return event("data", {"ops": [{"op": operation, "path": path, "value": value}]})
 
 
+def _replaces(final: Mapping[str, Any], text: str) -> bool:
+    """Whether the streamed text was a draft: the answer does not begin with it."""
+    return bool(text) and not (isinstance(final["output"], str) and final["output"].startswith(text))
+
+
 def _rest(final: Mapping[str, Any], text: str) -> str:
     """What a person still wants to read after the streamed text: the answer's other fields, who answered and what it took."""
     output = final["output"]
     parts: list[str] = []
     if isinstance(output, str):
         if output != text:
-            parts.append(output.removeprefix(text) if text else output)
+            parts.append(output.removeprefix(text))
     else:
         parts.append(_in_words(output))
     others = {

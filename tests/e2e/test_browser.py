@@ -78,13 +78,66 @@ def test_a_playground_comes_filled_in_and_answers(page: Page, capability: str) -
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-def test_a_picture_from_disk_is_read_in_the_playground(page: Page, tmp_path: Path) -> None:
+@pytest.mark.one_database
+def test_a_sample_picture_comes_with_the_playground_and_one_from_disk_replaces_it(page: Page, tmp_path: Path) -> None:
     sign = tmp_path / "sign.png"
     sign.write_bytes(samples.picture("QUAY NINE"))
     page.goto("/api/v1/multimodal/playground/")
-    page.locator("input[type=file]").first.set_input_files(sign)
+    expect(page.get_by_text("A sample is filled in")).to_be_visible()
     page.get_by_role("button", name="Start").click()
-    expect(page.get_by_text(re.compile("ocr")).first).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text(re.compile("text Open 9 to 17"))).to_be_visible(timeout=SLOW_MS)
+    page.locator("input[type=file]").nth(1).set_input_files(sign)  # as a document: the sample is no part of it
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text(re.compile("text QUAY NINE"))).to_be_visible(timeout=SLOW_MS)
+    expect(page.get_by_text(re.compile("Open 9 to 17"))).to_have_count(0)
+
+
+DARK = ("/", "/docs", "/api/v1/chat/playground/", "/api/v1/rag/playground/")
+
+
+@pytest.mark.one_database
+def test_every_kind_of_page_is_dark_where_that_is_preferred_and_fits_a_phone(
+    browser: Browser, platform: Running, client: httpx.Client
+) -> None:
+    context = browser.new_context(
+        base_url=platform.url, viewport={"width": 390, "height": 800}, is_mobile=True, color_scheme="dark"
+    )
+    page = context.new_page()
+    page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
+    for path in DARK:
+        page.goto(path)
+        expect(page.locator("a[href='/']").first).to_be_visible()
+        page.wait_for_function(SHOWS_DARK)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    context.close()
+
+
+#: The colour behind the middle of the page's first line, from whatever element paints it.
+SHOWS_DARK = """() => {
+  let at = document.elementFromPoint(195, 4);
+  while (at && getComputedStyle(at).backgroundColor === "rgba(0, 0, 0, 0)") at = at.parentElement;
+  const painted = getComputedStyle(at ?? document.documentElement);
+  return painted.backgroundColor.match(/\\d+/g).slice(0, 3).every((part) => Number(part) < 80);
+}"""
+
+
+@pytest.mark.one_database
+def test_what_is_said_on_a_phone_stays_within_it(browser: Browser, platform: Running, client: httpx.Client) -> None:
+    context = browser.new_context(base_url=platform.url, viewport={"width": 390, "height": 800}, is_mobile=True)
+    page = context.new_page()
+    page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
+    page.goto("/api/v1/chat/playground/")
+    box = page.get_by_placeholder("Send a message...")
+    box.fill("Say hello in one short sentence.")
+    box.press("Enter")
+    said = page.locator("div.pointer-events-none.whitespace-pre-wrap").filter(has_text=re.compile(r"\w"))
+    expect(said).to_have_count(2, timeout=SLOW_MS)
+    for one in said.all():
+        place = one.bounding_box()
+        assert place is not None
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= 390
+    context.close()
 
 
 def test_a_refusal_is_shown_so_that_a_person_can_read_it(page: Page, client: httpx.Client) -> None:

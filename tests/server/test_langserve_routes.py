@@ -226,8 +226,8 @@ def patched(response: httpx.Response) -> dict[str, Any]:
         for patch in data["ops"]:
             if patch["path"] == "":
                 state = patch["value"]
-            elif patch["path"] == "/final_output":
-                state["final_output"] = patch["value"]
+            elif patch["op"] == "replace":
+                state[patch["path"].removeprefix("/")] = patch["value"]
             else:
                 state["streamed_output"].append(patch["value"])
     return state
@@ -247,6 +247,16 @@ def test_a_playground_shows_a_refusal_in_words(server: Server) -> None:
 def test_a_playground_shows_citations_in_words_and_takes_a_picked_file(server: Server) -> None:
     form = {"input": {"question": "which?", "collection": "handbook", "files": "aGk="}}
     assert "[1] a.md: “text”" in "".join(patched(server.post("rag/stream_log", form, **COOKIE))["streamed_output"])
+
+
+def test_a_playground_shows_the_parsed_code_in_the_place_of_its_draft(server: Server) -> None:
+    server.models.model.answers.append("```python\ndef double(x):\n    return 2 * x\n```\nIt doubles.")
+    form = {"input": {"instruction": "a function that doubles", "language": "python"}}
+    shown = "".join(patched(server.post("code/generate/stream_log", form, **COOKIE))["streamed_output"])
+    assert shown.startswith("code:")
+    assert shown.count("def double") == 1
+    assert "```" not in shown
+    assert "valid: true" in shown
 
 
 @pytest.mark.parametrize("name", INPUTS)

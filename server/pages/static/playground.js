@@ -1,25 +1,50 @@
-// For LangServe's playground pages: shows what the server refuses before an answer begins, gives the chat page its schemas,
-// hides what does not exist here, and leads back to the front page.
+// For LangServe's playground pages: shows what the server refuses before an answer begins and which file is picked, gives the
+// chat page its schemas, hides what does not exist here, and leads back to the front page.
 (() => {
   const note = document.createElement("div");
   note.setAttribute("role", "alert");
+  note.className = "genai-note";
   note.hidden = true;
-  note.style.cssText =
-    "position:fixed;z-index:1000;left:50%;top:1rem;transform:translateX(-50%);max-width:min(40rem,90vw);padding:.8rem 1.2rem;" +
-    "border-radius:.6rem;background:#7f1d1d;color:#fff;font:15px/1.4 system-ui,sans-serif;box-shadow:0 4px 16px #0006";
   const home = document.createElement("a");
   home.href = "/";
+  home.className = "genai-home";
   // a phone's first line has room for the page's title and little more
   home.textContent = matchMedia("(max-width: 40rem)").matches ? "← All" : "← All capabilities";
   home.setAttribute("aria-label", "All capabilities");
-  home.style.cssText =
-    "position:fixed;z-index:999;right:1rem;top:.6rem;font:14px system-ui,sans-serif;color:#2563eb;text-decoration:underline";
   document.body.append(note, home);
+
+  /** The page's own field shows nothing of a file that the form came with: say so, and show the picture. */
+  function showPicked(input) {
+    const label = input.parentElement.querySelector("label")?.textContent.replace("*", "").trim().toLowerCase();
+    const fields = Object.values(window.INPUT_SCHEMA?.properties ?? {});
+    const sample = fields.find((field) => (field.title ?? "").toLowerCase() === label)?.default;
+    const box = document.createElement("div");
+    box.className = "genai-picked";
+    const show = (address, text) => {
+      const picture = document.createElement("img");
+      picture.src = address;
+      picture.alt = "";
+      picture.onerror = () => picture.remove(); // no picture, or a kind that the browser does not know
+      box.replaceChildren(picture, text);
+    };
+    if (sample) show(`data:;base64,${sample}`, "A sample is filled in: choose a file of your own instead.");
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      if (file?.type.startsWith("image/")) show(URL.createObjectURL(file), "");
+      else if (file) box.replaceChildren();
+    });
+    input.after(box);
+  }
+  const seen = new WeakSet();
 
   // links that carry a configuration do not exist here
   new MutationObserver(() => {
     for (const button of document.querySelectorAll("button")) {
       if (button.textContent.trim() === "Share") button.style.visibility = "hidden";
+    }
+    for (const input of document.querySelectorAll("input[type=file]")) {
+      if (!seen.has(input)) showPicked(input);
+      seen.add(input);
     }
   }).observe(document.body, { childList: true, subtree: true });
 
