@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal, cast
 
@@ -15,8 +16,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from chains.conversations import SessionField, trimmed
 from chains.messages import Assistant, Messages, System, to_langchain
-from chains.parameters import Sampling, Tooling, bind
+from chains.parameters import Details, Sampling, Tooling, call_parameters
 from chains.prompting import prompt
+from chains.replies import answered
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.context import RequestContext, current
@@ -27,7 +29,7 @@ from providers.base import ModelFacts
 PROMPT = "chat_small.txt"
 
 
-class ChatRequest(Tooling, Sampling):
+class ChatRequest(Details, Tooling, Sampling):
     """A conversation, and how to continue it."""
 
     messages: Messages = Field(description="the conversation so far; with a session_id, what is new in it")
@@ -76,7 +78,9 @@ class ChatAnswer(BaseModel):
 
     output: str = Field(description="the reply's text")
     tool_calls: list[dict[str, Any]] | None = Field(None, description="calls that the model asks for: name, args, id")
-    finish_reason: str | None = Field(None, description="why the reply ended: stop, length or tool_calls")
+    invalid_tool_calls: list[dict[str, Any]] | None = Field(None, description="calls whose `args` are a text that is no JSON")
+    finish_reason: str | None = Field(None, description="why the reply ended: stop, length, tool_calls or content_filter")
+    logprobs: list[dict[str, Any]] | None = Field(None, description="of each token, where they were asked for")
     session_id: str | None = None
 
 
@@ -98,10 +102,16 @@ class MessageForm:
             output_tokens=run.usage.output_tokens,
             total_tokens=run.usage.total_tokens,
         )
-        told = {name: reply.response_metadata[name] for name in ("finish_reason",) if name in reply.response_metadata}
+        metadata = reply.response_metadata
+        told = {name: metadata[name] for name in ("finish_reason", "logprobs") if name in metadata}
         who = {"model_name": run.model, "model_provider": run.provider}
         return AIMessage(
-            reply.text, id=self._id, tool_calls=reply.tool_calls, usage_metadata=usage, response_metadata=told | who
+            reply.text,
+            id=self._id,
+            tool_calls=reply.tool_calls,
+            invalid_tool_calls=reply.invalid_tool_calls,
+            usage_metadata=usage,
+            response_metadata=told | who,
         )
 
     def rest(self, whole: Any) -> AIMessageChunk:
@@ -121,21 +131,29 @@ class MessageForm:
         fields: dict[str, Any] = {"output": whole.content, "finish_reason": whole.response_metadata.get("finish_reason")}
         if whole.tool_calls:
             fields["tool_calls"] = [{name: call[name] for name in ("id", "name", "args")} for call in whole.tool_calls]
+        if whole.invalid_tool_calls:
+            fields["invalid_tool_calls"] = [
+                {name: call[name] for name in ("id", "name", "args")} for call in whole.invalid_tool_calls
+            ]
+        if "logprobs" in whole.response_metadata:
+            fields["logprobs"] = whole.response_metadata["logprobs"]["content"]
         return fields
 
 
 async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
     """Answer, with the kept messages before the new ones where there is a session; then keep both."""
     facts = deps.models.facts(asked.model)
-    model = bind(deps.models.chat(asked.model), asked)
+    model = deps.models.chat(asked.model)
     messages = await _with_history(deps, asked, facts)
-    reply: AIMessageChunk | None = None
-    async for chunk in model.astream(_prompt(messages, facts)):
-        piece = cast("AIMessageChunk", chunk)
-        reply = piece if reply is None else reply + piece
-        if piece.text:
-            yield Delta(text=piece.text)
-    whole = _message(reply)
+    whole: AIMessage | None = None
+    async with aclosing(answered(model, _prompt(messages, facts), call_parameters(asked))) as deltas:
+        async for delta in deltas:
+            if delta.final is None:
+                yield delta
+            else:
+                whole = cast("AIMessage", delta.final)
+    if whole is None:
+        return
     if asked.session_id is not None:
         said = Assistant(content=whole.text, tool_calls=[_call(call) for call in whole.tool_calls])
         await deps.conversations.append(current().principal, asked.session_id, [*asked.messages, said], capability="chat")
@@ -158,17 +176,6 @@ def _prompt(messages: Sequence[Any], facts: ModelFacts) -> list[Any]:
     ordered = sorted(messages, key=lambda message: not isinstance(message, System))
     lead = facts.small and not isinstance(ordered[0], System)
     return [*([SystemMessage(prompt(PROMPT).substitute())] if lead else []), *to_langchain(ordered)]
-
-
-def _message(reply: AIMessageChunk | None) -> AIMessage:
-    if reply is None:
-        return AIMessage("")
-    return AIMessage(
-        reply.text,
-        tool_calls=reply.tool_calls,
-        usage_metadata=reply.usage_metadata,
-        response_metadata=reply.response_metadata,
-    )
 
 
 def _call(call: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, Field, StringConstraints
 
 from chains.forms import TextForm
-from chains.parameters import Sampling
+from chains.parameters import Sampling, call_parameters
+from chains.replies import finish_of
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
@@ -34,15 +35,17 @@ class CompletionOutput(BaseModel):
 
 async def complete(deps: ChainDeps, asked: CompletionInput) -> AsyncIterator[Delta]:
     """Continue the text."""
-    values = asked.model_dump(include={"prompt", "suffix", "max_tokens", "temperature", "seed"}, exclude_none=True)
-    if asked.stop is not None:
-        values["stop"] = [asked.stop] if isinstance(asked.stop, str) else asked.stop
-    text = ""
-    async with aclosing(cast("Any", deps.models.completion(asked.model).astream(values))) as pieces:
-        async for piece in pieces:
-            text += piece
-            yield Delta(text=piece)
-    yield Delta(final=text)
+    values = call_parameters(asked) | asked.model_dump(include={"prompt", "suffix"}, exclude_none=True)
+    texts: list[str] = []
+    metadata: dict[str, Any] = {}
+    async with aclosing(cast("Any", deps.models.completion(asked.model)).chunks(values)) as chunks:
+        async for chunk in chunks:
+            metadata |= chunk.generation_info or {}
+            metadata |= chunk.message.response_metadata
+            if chunk.text:
+                texts.append(chunk.text)
+                yield Delta(text=chunk.text)
+    yield Delta(data={"finish_reason": finish_of(metadata)}, final="".join(texts))
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -1,12 +1,12 @@
 """What callers may ask of a model beside the text: sampling, tools, the form of the answer. Nothing else reaches a provider."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 MAX_SEED = 2**63 - 1
 MAX_STOPS = 16
@@ -39,6 +39,34 @@ class Sampling(ModelChoice):
     stop: StopText | Annotated[list[StopText], Field(min_length=1, max_length=MAX_STOPS)] | None = Field(
         None, description="texts that end the answer; they are not a part of it"
     )
+    top_p: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False, description="only the likeliest tokens that together have this probability"
+    )
+    presence_penalty: float | None = Field(
+        None, ge=-2, le=2, allow_inf_nan=False, description="above 0, tokens that have come before are less likely"
+    )
+    frequency_penalty: float | None = Field(
+        None, ge=-2, le=2, allow_inf_nan=False, description="above 0, tokens are less likely the more often they have come"
+    )
+
+
+class Details(Strict):
+    """What only some models can: see `providers.parameters`."""
+
+    logprobs: bool | None = Field(None, description="tell each token's log probability")
+    top_logprobs: int | None = Field(None, ge=0, le=20, description="and those of so many others; asks for `logprobs`")
+    logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = Field(
+        None, description="by token (the number that the model's tokenizer has for it), what to add to its likelihood"
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        None, description="how much a reasoning model thinks before it answers"
+    )
+
+    @model_validator(mode="after")
+    def _of_logprobs(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs asks for logprobs to be true")
+        return self
 
 
 class ToolFunction(Strict):
@@ -106,6 +134,7 @@ class Tooling(Strict):
         | ChosenTool
         | None
     ) = Field(None, description="whether a tool must be called, or which")
+    parallel_tool_calls: bool | None = Field(None, description="whether one answer may ask for several calls")
     response_format: ResponseFormat | None = Field(None, description="plain text, any JSON, or JSON by a schema")
 
     @field_validator("tools", mode="after")
@@ -117,6 +146,13 @@ class Tooling(Strict):
         return tools
 
 
+#: Fields that go to the model under their own names.
+_NAMES = (
+    "temperature", "max_tokens", "stop", "seed", "top_p", "presence_penalty", "frequency_penalty",
+    "top_logprobs", "logit_bias", "reasoning_effort",
+)  # fmt: skip
+
+
 def bind(
     model: BaseChatModel, asked: BaseModel, defaults: Mapping[str, Any] | None = None
 ) -> Runnable[LanguageModelInput, AIMessage]:
@@ -124,13 +160,21 @@ def bind(
 
     Whether a model can do it is the model's to say: it raises `UnsupportedFeature` when it is called.
     """
-    values = dict(defaults or {})
-    for name in ("temperature", "max_tokens", "stop", "seed"):
+    values = dict(defaults or {}) | call_parameters(asked)
+    return model.bind(**values) if values else model
+
+
+def call_parameters(asked: BaseModel) -> dict[str, Any]:
+    """What the caller asked for, as keyword arguments of a chat model. What they left open is not in it."""
+    values: dict[str, Any] = {}
+    for name in _NAMES:
         if (value := getattr(asked, name, None)) is not None:
             values[name] = [value] if name == "stop" and isinstance(value, str) else value
+    if getattr(asked, "logprobs", None):
+        values["logprobs"] = True
     if isinstance(asked, Tooling):
         values |= _tooling(asked)
-    return model.bind(**values) if values else model
+    return values
 
 
 def _tooling(asked: Tooling) -> dict[str, Any]:
@@ -140,6 +184,8 @@ def _tooling(asked: Tooling) -> dict[str, Any]:
         if asked.tool_choice is not None:
             choice = asked.tool_choice
             values["tool_choice"] = choice if isinstance(choice, str) else choice.model_dump()
+        if asked.parallel_tool_calls is not None:
+            values["parallel_tool_calls"] = asked.parallel_tool_calls
     if asked.response_format is not None and asked.response_format.type != "text":
         values["response_format"] = asked.response_format.model_dump(exclude_none=True)
     return values

@@ -117,25 +117,25 @@ class OpaqueRoot(Runnable[Any, Any]):
         except RecursionError:
             raise InvalidRequest("The input is nested too deeply.") from None
 
-    async def answer(self, value: Any) -> AsyncGenerator[Delta, None]:
+    async def answer(self, value: Any, *, whole: bool = False) -> AsyncGenerator[Delta, None]:
         """The run as plain REST serves it: deltas as they come, the last with the flat answer as `final`.
 
-        The flat answer holds the capability's own fields and the accounting, not yet the request's identifier.
+        The flat answer holds the capability's own fields and the accounting, not yet the request's identifier. `whole`: the
+        deltas before the last are of no interest, and need not come one by one.
         """
-        form, run = self._interface.form(), _new_run()
+        form, run = self._interface.form(), _new_run(whole=whole)
         async with aclosing(self._steps(value, run)) as deltas:
             async for delta in deltas:
                 if delta.text or delta.data:
                     yield Delta(text=delta.text, data=delta.data)
                 if delta.final is not None:
-                    whole = form.whole(delta.final, run)
-                    yield Delta(final=accounting(run) | form.flat(whole))
+                    yield Delta(final=accounting(run) | form.flat(form.whole(delta.final, run)))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The whole answer."""
         observer = _Observer(self, input, config)
         await observer.start()
-        form, run = self._interface.form(), _new_run()
+        form, run = self._interface.form(), _new_run(whole=True)
         whole: Any = None
         try:
             async with aclosing(self._steps(input, run)) as deltas:
@@ -286,10 +286,10 @@ def _unobserved() -> Iterator[None]:
         var_child_runnable_config.reset(token)
 
 
-def _new_run() -> RequestContext:
+def _new_run(*, whole: bool = False) -> RequestContext:
     """A context for one run: of a batch, each input's accounting stays its own."""
     outer = current()
-    return RequestContext(request_id=outer.request_id, principal=outer.principal)
+    return RequestContext(request_id=outer.request_id, principal=outer.principal, whole=whole)
 
 
 def _absorb(request: RequestContext, run: RequestContext) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 from core.principals import SYSTEM, Principal
 
@@ -32,6 +33,10 @@ class Usage:
         self.estimated |= other.estimated
 
 
+CacheUse = Literal["miss", "bypass", "semantic", "hit"]
+_LEANT_LEAST: tuple[CacheUse, ...] = ("miss", "bypass", "semantic", "hit")
+
+
 @dataclass(slots=True)
 class RequestContext:
     """Mutable, shared by every task of one request. `cost_usd` is None once a call was made that no price is known for."""
@@ -45,6 +50,14 @@ class RequestContext:
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal | None = Decimal(0)
     provider_s: float = 0.0
+    #: Nobody reads the pieces of the answer: a model may be asked for the whole of it.
+    whole: bool = False
+    #: The caller speaks OpenAI's protocol: errors have its shape and statuses.
+    openai: bool = False
+    #: The request's `Cache-Control` header, as it came.
+    cache_control: str = ""
+    #: What the response cache did for it; None while no model was asked for anything.
+    cache: CacheUse | None = None
 
     @property
     def overhead_s(self) -> float:
@@ -57,6 +70,25 @@ class RequestContext:
         self.usage.add(usage)
         self.provider_s += seconds
         self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+
+    def add(self, other: "RequestContext") -> None:
+        """Add what another recorded of its calls."""
+        self.provider, self.model = other.provider or self.provider, other.model or self.model
+        self.attempts += other.attempts
+        self.usage.add(other.usage)
+        self.provider_s += other.provider_s
+        self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
+        if other.cache is not None:
+            self.answered_by(other.cache)
+
+    def clear(self) -> None:
+        """Forget what was recorded, after another has added it."""
+        self.attempts, self.usage, self.provider_s, self.cost_usd, self.cache = 0, Usage(), 0.0, Decimal(0), None
+
+    def answered_by(self, use: CacheUse) -> None:
+        """Record what the cache did for one model call. Of several calls the one that leant on it least is told."""
+        if self.cache is None or _LEANT_LEAST.index(use) < _LEANT_LEAST.index(self.cache):
+            self.cache = use
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("genai_request", default=None)

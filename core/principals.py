@@ -1,6 +1,6 @@
 """Who a request acts for, and what they may do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 
@@ -11,6 +11,7 @@ class Scope(StrEnum):
     COMPLETION_INVOKE = "completion:invoke"
     CODE_INVOKE = "code:invoke"
     MULTIMODAL_INVOKE = "multimodal:invoke"
+    EMBEDDINGS_INVOKE = "embeddings:invoke"
     RAG_READ = "rag:read"
     RAG_WRITE = "rag:write"
     JOBS_READ = "jobs:read"
@@ -32,6 +33,7 @@ _INVOKE = {
     Scope.COMPLETION_INVOKE,
     Scope.CODE_INVOKE,
     Scope.MULTIMODAL_INVOKE,
+    Scope.EMBEDDINGS_INVOKE,
     Scope.RAG_READ,
     Scope.JOBS_READ,
     Scope.MODELS_READ,
@@ -44,6 +46,8 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
 }
 
 DEFAULT_TENANT = "default"
+#: Fields of a principal that say who they are and nothing of what they may do.
+_WHO = frozenset({"id", "name", "from_cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,15 @@ class Principal:
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
+
+    @property
+    def rights(self) -> str:
+        """All that decides what they may see and do, in one canonical text: whoever has the same may be given the same answer.
+
+        Whatever a principal comes to hold counts, unless it is listed here as saying who they are.
+        """
+        held = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _WHO}
+        return repr({name: sorted(value) if isinstance(value, frozenset) else value for name, value in held.items()})
 
 
 #: Acts for the platform itself, for example when it indexes its own handbook.

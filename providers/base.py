@@ -11,6 +11,21 @@ from langchain_core.language_models import BaseChatModel
 from core.settings import ProviderSettings, Settings, Timeouts
 
 
+#: Parameters, by OpenAI's names, that only some models take. Every model takes the others of `providers.parameters.ALLOWED`.
+OPENAI_PARAMETERS = frozenset(
+    {
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+        "parallel_tool_calls",
+        "reasoning_effort",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """What a model can do. `context_tokens` is None where it is not known.
@@ -19,6 +34,8 @@ class ModelFacts:
 
     `small` marks a model that follows only the simplest instructions: chains then use short prompts with an example, quote
     rather than reason, and check more.
+
+    `parameters` are those of `OPENAI_PARAMETERS` that it takes.
     """
 
     context_tokens: int | None = None
@@ -28,6 +45,7 @@ class ModelFacts:
     fill_in_the_middle: bool = False
     prefill: bool = False
     small: bool = False
+    parameters: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from providers.base import Completes, Provider
 from providers.failover import FailoverChatModel
 
 INSTRUCTION = "Continue the text that the user gives. Answer with the continuation alone and never repeat the text."
-PARAMETERS = frozenset({"max_tokens", "temperature", "stop", "seed"})
+PARAMETERS = frozenset({"max_tokens", "temperature", "stop", "seed", "top_p", "presence_penalty", "frequency_penalty"})
 
 
 class Completion(Runnable[dict[str, Any], str]):
@@ -44,11 +44,17 @@ class Completion(Runnable[dict[str, Any], str]):
         **_: Any,
     ) -> AsyncIterator[str]:
         """The pieces of the text as they come."""
-        model, messages, parameters = self._prepare(input)
-        async with aclosing(model._astream(messages, **parameters)) as chunks:  # noqa: SLF001 - no run of its own
+        async with aclosing(self.chunks(input)) as chunks:
             async for chunk in chunks:
                 if chunk.text:
                     yield chunk.text
+
+    async def chunks(self, asked: dict[str, Any]) -> AsyncGenerator[ChatGenerationChunk]:
+        """The pieces with what else they tell: why the text ended, and its usage."""
+        model, messages, parameters = self._prepare(asked)
+        async with aclosing(model._astream(messages, **parameters)) as chunks:  # noqa: SLF001 - no run of its own
+            async for chunk in chunks:
+                yield chunk
 
     async def ainvoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **_: Any) -> str:  # noqa: A002
         """The whole text."""

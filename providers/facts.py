@@ -6,11 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from providers.base import ModelFacts
+from providers.base import OPENAI_PARAMETERS, ModelFacts
 
 _FAMILIES = Path(__file__).with_name("facts.toml")
 #: Our providers by the names that genai-prices has for them.
 _PRICED_AS = {"azure": "azure", "bedrock": "aws", "openai": "openai", "vertex": "google"}
+#: What of a caller's wishes reaches the provider through LangChain's package for it; the tests hold each at the wire.
+_PARAMETERS = {
+    "azure": OPENAI_PARAMETERS,
+    "openai": OPENAI_PARAMETERS,
+    "bedrock": frozenset({"top_p"}),
+    "vertex": frozenset({"top_p"}),
+}
 
 
 @lru_cache(maxsize=1024)
@@ -22,7 +29,7 @@ def facts_of(provider: str, model: str) -> ModelFacts:
     name = model.lower()
     known: dict[str, Any] = next((facts for pattern, facts in _families() if pattern.search(name)), {})
     window = _priced_window(provider, name)
-    return ModelFacts(**known | ({"context_tokens": window} if window else {}))
+    return ModelFacts(**known | ({"context_tokens": window} if window else {}), parameters=_PARAMETERS[provider])
 
 
 def _priced_window(provider: str, model: str) -> int | None:

@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 
 from core.errors import Unavailable, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
-from providers.base import ModelFacts, ModelState
+from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
 from providers.gguf import Header, NotGGUF, read_header
 from providers.lazy_chat import LazyChatModel
 from providers.local_chat import LlamaServer
@@ -102,7 +102,7 @@ class LocalProvider:
         if model == embedding_model().name:
             return ModelFacts(context_tokens=MAX_TOKENS)
         if self._found_server(model) is not None:
-            return ModelFacts(tools=True, structured_output=True)
+            return ModelFacts(tools=True, structured_output=True, parameters=OPENAI_PARAMETERS)
         header = _header(_weights(model).path)
         configured = self._settings.local.context_tokens
         return ModelFacts(
@@ -111,6 +111,7 @@ class LocalProvider:
             structured_output=True,
             fill_in_the_middle=header.fills_in,
             small=(header.parameters or 0) < SMALL_BELOW_WEIGHTS,
+            parameters=OPENAI_PARAMETERS - {"logit_bias", "reasoning_effort"},
         )
 
     def count_tokens(self, model: str, text: str) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.errors import UnsupportedFeature
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts, usual_variable
-from providers.base import ModelFacts
+from providers.base import OPENAI_PARAMETERS, ModelFacts
 from providers.openai_compatible import OpenAICompatibleProvider
 
 #: Families by the beginnings of their names, as OpenAI's model pages describe them (November 2025). Windows come with the
@@ -59,4 +59,5 @@ class OpenAIProvider(OpenAICompatibleProvider):
             images=model.startswith(_SEEING) and not model.startswith(_WITHOUT_TOOLS),
             tools=not model.startswith(_WITHOUT_TOOLS),
             structured_output=not model.startswith(_WITHOUT_SCHEMAS),
+            parameters=OPENAI_PARAMETERS,
         )

@@ -7,7 +7,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
-from providers.base import ModelFacts, ModelState
+from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
 from providers.openai_protocol import Endpoint
 from providers.tokens import estimate
 
@@ -53,7 +53,7 @@ class OpenAICompatibleProvider:
             yield event
 
     def facts(self, model: str) -> ModelFacts:
-        return ModelFacts(tools=True, structured_output=True)
+        return ModelFacts(tools=True, structured_output=True, parameters=OPENAI_PARAMETERS)
 
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)

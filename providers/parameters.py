@@ -6,9 +6,9 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from core.errors import UnsupportedFeature
-from providers.base import ModelFacts
+from providers.base import OPENAI_PARAMETERS, ModelFacts
 
-ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"})
+ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"}) | OPENAI_PARAMETERS
 #: LangChain adds these for its own tracing; they say nothing to a provider.
 _OF_LANGCHAIN = frozenset({"ls_structured_output_format", "stream"})
 
@@ -26,6 +26,7 @@ def allowed(given: dict[str, Any], stop: list[str] | None) -> dict[str, Any]:
     if not parameters.get("tools"):
         parameters.pop("tools", None)
         parameters.pop("tool_choice", None)
+        parameters.pop("parallel_tool_calls", None)
     if stop:
         parameters["stop"] = stop
     return parameters
@@ -38,6 +39,9 @@ def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[Ba
     format_type = (parameters.get("response_format") or {}).get("type", "text")
     if format_type != "text" and not facts.structured_output:
         return UnsupportedFeature("The model cannot keep to a response format.", param="response_format")
+    if lacking := (parameters.keys() & OPENAI_PARAMETERS) - facts.parameters:
+        name = min(lacking)
+        return UnsupportedFeature(f"The model does not take the parameter {name!r}.", param=name)
     if not facts.images and any(_has_image(message) for message in messages):
         return UnsupportedFeature("The model cannot see images.", param="messages")
     return None

@@ -45,7 +45,10 @@ def _serve_chains(app: FastAPI, state: State) -> None:
     from chains import CHAINS
     from chains.spec import ChainDeps
     from server.langserve_routes import register
+    from server.openai_door.routes import open_door
 
     deps = ChainDeps(settings=state.settings, models=state.models, library=state.library, conversations=state.conversations)
     specs = {name: CHAINS.load(name) for name in CHAINS}
-    register(app, {name: (spec, spec.build(deps)) for name, spec in specs.items()})
+    served = {name: (spec, spec.build(deps)) for name, spec in specs.items()}
+    register(app, served)
+    open_door(app, served["chat"][1], served["completion"][1], state.models)

@@ -14,7 +14,7 @@ from server.error_responses import error_response
 MAX_JSON_VALUES = 50_000
 _FORM_PATHS = ("/signin", "/signout")
 _FORM_BYTES = 16 * 2**10
-_INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)")
+_INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])|(,)', re.DOTALL)
 _STRING_OR_NUMBER = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\d[\d.eE+-]*)', re.DOTALL)
 _LONG_NUMBER = re.compile(rb"\d{18}")

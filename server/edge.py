@@ -19,6 +19,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: What a proxy's log calls a request whose caller hung up (nginx).
 CLIENT_CLOSED_REQUEST = 499
 STATIC_PREFIX = "/static/"
+#: Below it, everything is as OpenAI's clients expect it.
+OPENAI_PREFIX = "/v1/"
 _QUIET_PATHS = ("/api/v1/health", STATIC_PREFIX)
 
 
@@ -34,7 +36,7 @@ class Edge:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-        context = RequestContext(request_id=request_id, principal=ANONYMOUS)
+        context = RequestContext(request_id=request_id, principal=ANONYMOUS, openai=scope["path"].startswith(OPENAI_PREFIX))
         scope.setdefault("state", {})["context"] = context
         answer = _Answer(send, context, static=scope["path"].startswith(STATIC_PREFIX))
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -1,4 +1,4 @@
-"""Errors as answers: one shape on every route, whatever raised."""
+"""Errors as answers: one shape on every route, whatever raised; OpenAI's where its clients call."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from chains.openai_format.errors import body_of, error_body, status_of
 from core.context import current
 from core.errors import Internal, PlatformError, Unavailable
 
@@ -45,12 +46,20 @@ def error_response(error: PlatformError) -> Response:
         headers["retry-after"] = str(max(1, ceil(error.retry_after_s)))
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="genai"'
-    return JSONResponse(error.body(current().request_id), error.status, headers)
+    request = current()
+    if request.openai:
+        return JSONResponse(body_of(error), status_of(error.status), headers)
+    return JSONResponse(error.body(request.request_id), error.status, headers)
 
 
-def shaped(status: int, code: str, message: str, **more: Any) -> dict[str, dict[str, Any]]:
-    """The error shape for what is no `PlatformError`."""
-    return {"error": {"code": code, "message": message[:_MAX_MESSAGE], "request_id": current().request_id, **more}}
+def _shaped(status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+    """The answer for what is no `PlatformError`."""
+    request, message = current(), message[:_MAX_MESSAGE]
+    if request.openai:
+        return JSONResponse(error_body(status, code, message, more.get("param")), status_of(status), headers)
+    return JSONResponse(
+        {"error": {"code": code, "message": message, "request_id": request.request_id, **more}}, status, headers
+    )
 
 
 def as_platform_error(error: BaseException) -> PlatformError:
@@ -78,7 +87,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
     status = error.status_code
     code = _CODES.get(status, "internal_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request")
     detail = error.detail if isinstance(error.detail, str) else HTTPStatus(status).phrase
-    return JSONResponse(shaped(status, code, _sentence(status, detail)), status, error.headers)
+    return _shaped(status, code, _sentence(status, detail), error.headers)
 
 
 def _sentence(status: int, detail: str) -> str:
@@ -97,7 +106,7 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
     more: dict[str, Any] = {"param": first["param"]} if first["param"] else {}
     if len(problems) > 1:
         more["problems"] = problems
-    return JSONResponse(shaped(422, "invalid_request", message, **more), 422)
+    return _shaped(422, "invalid_request", message, **more)
 
 
 def _problem(item: Any) -> dict[str, Any]:

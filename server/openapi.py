@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from server.auth import COOKIE, is_public
+from server.edge import OPENAI_PREFIX
 from server.openapi_changes import breaking_changes
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -39,6 +40,7 @@ codes. Lists are paged by `cursor`. A POST may carry an `Idempotency-Key`: the s
 #: The order of the groups in the documentation.
 _TAGS = {
     "Capabilities": "Plain REST: a flat body in, a flat answer or server-sent events out",
+    "OpenAI": "OpenAI's API on the same runnables, for its clients and what takes their base URL",
     "LangServe": "The same runnables in LangServe's wire format, for `RemoteRunnable`",
     "Collections": "What is searched and asked together",
     "Documents": "Files, texts and addresses, brought in by a job",
@@ -66,12 +68,33 @@ _ERROR_SCHEMA = {
     },
     "example": {"error": {"code": "collection_not_found", "message": "There is no such collection.", "request_id": "req_1"}},
 }
+_OPENAI_ERROR_SCHEMA = {
+    "title": "OpenAIError",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string", "description": "for people"},
+                "type": {"type": "string", "description": "the kind, as OpenAI names it"},
+                "param": {"type": ["string", "null"], "description": "the field that is wrong"},
+                "code": {"type": "string", "description": "stable; for programs"},
+            },
+        }
+    },
+}
 _ERROR_ANSWER = {
     "description": "A refusal or a failure, in the platform's error shape",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     "headers": {
         "Retry-After": {"schema": {"type": "integer"}, "description": "seconds to wait, where trying again may help (429, 503)"}
     },
+}
+_OPENAI_ERROR_ANSWER = _ERROR_ANSWER | {
+    "description": "A refusal or a failure, in OpenAI's error shape",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}},
 }
 _EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "server-sent events; see docs/api.md"}}}
 #: How the addresses of streams end.
@@ -130,6 +153,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         )
         components = document.setdefault("components", {})
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
+        components["schemas"]["OpenAIError"] = _OPENAI_ERROR_SCHEMA
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)
         components["securitySchemes"] = {
@@ -149,7 +173,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Give an operation what all have: the error shape, and the header that makes a POST repeatable."""
     operation["responses"].pop("422", None)
-    operation["responses"] |= {"4XX": _ERROR_ANSWER, "5XX": _ERROR_ANSWER}
+    failed = _OPENAI_ERROR_ANSWER if path.startswith(OPENAI_PREFIX) else _ERROR_ANSWER
+    operation["responses"] |= {"4XX": failed, "5XX": failed}
     if path.endswith(_STREAMS):
         operation["responses"]["200"]["content"] = _EVENTS
     if is_public(path):

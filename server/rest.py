@@ -75,7 +75,7 @@ async def _read(request: Request, root: OpaqueRoot) -> tuple[bool, Any]:
 
 
 async def _whole(root: OpaqueRoot, value: Any) -> dict[str, Any]:
-    async with aclosing(root.answer(value)) as deltas:
+    async with aclosing(root.answer(value, whole=True)) as deltas:
         async for delta in deltas:
             if delta.final is not None:
                 flat: dict[str, Any] = delta.final

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.outputs.chat_generation import ChatGeneration
 from langchain_core.runnables import Runnable
@@ -90,10 +90,10 @@ class ScriptedCompletion(Runnable[dict[str, Any], str]):
     def invoke(self, input: dict[str, Any], config: Any = None, **kwargs: Any) -> str:
         raise NotImplementedError
 
-    async def astream(self, input: dict[str, Any], config: Any = None, **kwargs: Any) -> AsyncIterator[str]:
-        prompt = input.pop("prompt")
-        async for chunk in self._model.astream(prompt, **input):
-            yield chunk.text
+    async def chunks(self, asked: dict[str, Any]) -> AsyncIterator[ChatGenerationChunk]:
+        parameters = {name: value for name, value in asked.items() if name != "prompt"}
+        async for chunk in self._model._astream([HumanMessage(asked["prompt"])], **parameters):
+            yield chunk
 
 
 class ScriptedModels:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.settings import ProviderSettings, Settings
-from providers.base import ModelFacts
+from providers.base import OPENAI_PARAMETERS, ModelFacts
 from providers.bedrock import BedrockProvider
 from providers.facts import facts_of
 from providers.vertex import VertexProvider
@@ -82,7 +82,7 @@ def test_only_models_that_continue_an_answer_say_so() -> None:
 
 
 def test_nothing_is_claimed_of_an_unknown_model() -> None:
-    assert facts_of("azure", "our-own-deployment") == ModelFacts()
+    assert facts_of("azure", "our-own-deployment") == ModelFacts(parameters=OPENAI_PARAMETERS)
 
 
 def test_claude_on_vertex_claims_no_response_format_since_its_class_has_none() -> None:

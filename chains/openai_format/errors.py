@@ -1,0 +1,70 @@
+"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, with its statuses, types and codes.
+
+As its reference and its clients have them (platform.openai.com/docs/guides/error-codes, November 2025): a request that cannot
+be served as it is has status 400, whichever part of it is wrong.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.errors import InvalidRequest, PlatformError
+
+_INVALID, _SERVER = "invalid_request_error", "server_error"
+_TYPES = {402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
+#: Ours where OpenAI has a code for the same; the others stay as they are.
+_CODES = {
+    "unauthenticated": "invalid_api_key",
+    "invalid_key": "invalid_api_key",
+    "rate_limited": "rate_limit_exceeded",
+    "content_refused": "content_filter",
+    "unsupported_feature": "unsupported_parameter",
+    "invalid_request": "invalid_value",
+}
+
+
+def status_of(status: int) -> int:
+    """The status that OpenAI's clients expect for one of ours."""
+    return 400 if status == 422 else status
+
+
+def error_body(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """The body; `status` and `code` are ours."""
+    kind = _SERVER if status >= 500 else _TYPES.get(status, _INVALID)
+    return {"error": {"message": message, "type": kind, "param": param, "code": _CODES.get(code, code)}}
+
+
+def body_of(error: PlatformError) -> dict[str, Any]:
+    """The body for one of our errors."""
+    return error_body(error.status, error.code, error.message, error.param)
+
+
+def unfit(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
+    """Pydantic's problems with a request as one error: of the first field, the deepest problem. Never what the caller sent."""
+    first = problems[0]["loc"][:1]
+    problem = max((each for each in problems if each["loc"][:1] == first), key=lambda each: len(each["loc"]))
+    kind, place = problem["type"], _path(problem["loc"])
+    if kind == "extra_forbidden":
+        return InvalidRequest(f"Unrecognized request argument supplied: {place}", code="unknown_parameter", param=place)
+    if kind == "none_required":
+        return InvalidRequest(f"'{place}' is not supported here.", code="unsupported_parameter", param=place)
+    if kind == "missing":
+        message = f"Missing required parameter: '{place}'."
+        return InvalidRequest(message, code="missing_required_parameter", param=place)
+    reason = problem["msg"].removeprefix("Value error, ")
+    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
+    return InvalidRequest(f"Invalid '{place}': {reason}" if place else reason, code=code, param=place or None)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """`messages[0].content`, as OpenAI writes it; the names of unions' members, which pydantic puts between, are left out."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier() and not part[0].isupper() and part not in _UNION_MEMBERS:
+            path += f".{part}" if path else part
+    return path
+
+
+#: What pydantic calls members of the request models' unions. No field has one of these names.
+_UNION_MEMBERS = frozenset({"system", "assistant", "str", "json_object", "constrained-str"})

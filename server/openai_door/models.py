@@ -1,0 +1,17 @@
+"""The aliases as OpenAI's list of models shows them."""
+
+from typing import Any
+
+from providers.models import Models
+
+#: Aliases have no date of their own; clients ask for one. The first of January 2026.
+_CREATED = 1_767_225_600
+_OWNER = "genai-platform"
+
+
+def listed(models: Models) -> list[dict[str, Any]]:
+    """Every alias that a request can name."""
+    return [
+        {"id": state["alias"], "object": "model", "created": _CREATED, "owned_by": _OWNER, "kind": state["kind"]}
+        for state in models.states()
+    ]
