@@ -28,6 +28,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "state": job.state,
         "progress": {"done": job.done, "total": job.total},
         "failed": job.failed,
+        "skipped": job.skipped,
         "errors": job.errors,
         "arguments": job.arguments,
         "created_at": _written(job.created_at),
@@ -61,7 +62,7 @@ async def lock_job(session: AsyncSession, job_id: str) -> Job | None:
 async def tell(session: AsyncSession, job: Job, event: str, data: Mapping[str, Any] | None = None) -> None:
     """Append an event. The job's row is locked or new, so that numbers have no gap and no double."""
     last = (await session.exec(select(func.max(JobEvent.number)).where(JobEvent.job_id == job.id))).one()
-    body = {"state": job.state, "done": job.done, "total": job.total, "failed": job.failed} | dict(data or {})
+    body = {"state": job.state, "done": job.done, "total": job.total, "failed": job.failed, "skipped": job.skipped} | dict(data or {})
     session.add(JobEvent(job_id=job.id, number=(last or 0) + 1, event=event, data=body))
     await session.flush()
 
@@ -82,8 +83,10 @@ async def count(
     pending: int,
     part: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
+    skipped: int = 0,
 ) -> None:
-    """A part has ended and `pending` are left. `part` says which; `error` (`document`, `code`, `message`) why it failed.
+    """A part has ended and `pending` are left. `part` says which; `error` (`document`, `code`, `message`) why it failed;
+    `skipped` how many parts had nothing to do.
 
     The job ends with its last part: as failed where every part has failed, else as succeeded. A job that has ended stays
     as it is.
@@ -92,6 +95,7 @@ async def count(
     if job is None or JobState(job.state).finished:
         return
     job.done = max(job.done, job.total - pending)
+    job.skipped += skipped
     if error is not None:
         job.failed += 1
         if len(job.errors) < MOST_ERRORS:

@@ -163,7 +163,7 @@ async def accept(
 ) -> Accepted:
     """Rows and job, in the caller's transaction.
 
-    Unchanged documents are counted as done. Content that is on its way already goes on, counted for this job from now on.
+    Unchanged documents are counted as done and skipped. Content that is on its way already goes on, counted for this job from now on.
     Everything else becomes a new revision.
 
     Raises:
@@ -184,6 +184,7 @@ async def accept(
     job = await jobs.open_job(session, principal, "ingestion", total=len(arrivals), arguments=arguments)
     accepted = Accepted(job, [], [], [])
     replaced_jobs: set[str | None] = set()
+    skipped = 0
     for arrival in arrivals:
         document = present.get(arrival.item.name)
         if document is None:
@@ -191,9 +192,11 @@ async def accept(
             if not document.file_key and arrival.item.url is None:
                 # deleted since it was read as unchanged: as if this request had come before the deletion
                 accepted.documents.append(arrival.known or document)
+                skipped += 1
                 continue
             session.add(document)
         elif not _take_over(document, arrival, pipeline, accepted, replaced_jobs):
+            skipped += 1
             continue
         document.job_id = job.id
         accepted.documents.append(document)
@@ -202,7 +205,7 @@ async def accept(
     await session.flush()
     waiting = sum(document.job_id == job.id and document.state in PENDING for document in accepted.documents)
     if waiting < len(arrivals):
-        await jobs.count(session, job.id, pending=waiting)
+        await jobs.count(session, job.id, pending=waiting, skipped=skipped)
     await count_parts(session, replaced_jobs)
     return accepted
 

@@ -101,7 +101,7 @@ class Leases:
         async with self._database.transaction() as session:
             document = await self._held(session, lease)
             if document is not None:
-                await _ready(session, document)
+                await _ready(session, document, skipped=1)
         return document is not None
 
     async def fetched(self, lease: Lease, *, file_key: str, content_hash: str, size: int) -> bool:
@@ -243,13 +243,13 @@ async def pending(session: AsyncSession, job_id: str) -> int:
     return rows.one()
 
 
-async def _ready(session: AsyncSession, document: Document) -> None:
+async def _ready(session: AsyncSession, document: Document, *, skipped: int = 0) -> None:
     document.state = DocumentState.READY
     document.error_code = document.error_message = None
     document.updated_at = utc_now()
     if document.job_id:
         left = await pending(session, document.job_id)
-        await jobs.count(session, document.job_id, pending=left, part=part_view(document))
+        await jobs.count(session, document.job_id, pending=left, part=part_view(document), skipped=skipped)
 
 
 async def _fail(session: AsyncSession, document: Document, code: str, message: str) -> None:

@@ -39,6 +39,9 @@ class Job(SQLModel, table=True):
     done: int = 0
     total: int = 0
     failed: int = Field(default=0, description="of those that are done")
+    skipped: int = Field(
+        default=0, description="of those that are done: what is unchanged", sa_column_kwargs={"server_default": "0"}
+    )
     errors: list[dict[str, Any]] = json_list()
     created_at: datetime = created_now()
     started_at: datetime | None = moment()

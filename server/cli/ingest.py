@@ -61,8 +61,10 @@ def ingest(
         notes.print(f"  {error['code']} {error['document']}: {error['message']}", markup=False)
     failed = [error for error in errors if error["code"] not in NOT_READABLE]
     stopped = [final for final in finals if final["state"] == "cancelled"]
+    skipped = sum(final.get("skipped", 0) for final in finals)
+    unchanged = f", {skipped} of them unchanged" if skipped else ""
     notes.print(
-        f"{len(sources) - len(errors)} documents in {collection}, "
+        f"{len(sources) - len(errors)} documents in {collection}{unchanged}, "
         f"{len(errors) - len(failed)} not readable, {len(failed)} failed."
     )
     if errors or stopped:

@@ -17,7 +17,7 @@ STYLES = {"succeeded": "green", "failed": "red", "running": "yellow", "cancelled
 @app.command("list")
 def list_jobs(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> None:
     """The newest jobs."""
-    table = Table("job", "kind", "state", "done", "errors", "created", box=None)
+    table = Table("job", "kind", "state", "done", "skipped", "errors", "created", box=None)
     for job in platform_of(context).get("/api/v1/jobs", limit=limit)["results"]:
         table.add_row(*_row(job))
     Console().print(table)
@@ -49,13 +49,15 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     style = STYLES.get(job["state"], "")
     state = f"[{style}]{job['state']}[/{style}]" if style else job["state"]
     done = f"{progress['done']}/{progress['total']}"
-    return job["id"], job.get("kind", ""), state, done, str(len(job["errors"])), str(job.get("created_at", ""))[:19]
+    counts = str(job.get("skipped", 0)), str(job.get("failed", len(job["errors"])))
+    return job["id"], job.get("kind", ""), state, done, *counts, str(job.get("created_at", ""))[:19]
 
 
 def _tell(job: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    identifier, kind, state, done, _, created = _row(job)
-    console.print(f"{identifier} {kind} {state} {done} {created}")
+    identifier, kind, state, done, skipped, _, created = _row(job)
+    unchanged = f", {skipped} of them unchanged," if skipped != "0" else ""
+    console.print(f"{identifier} {kind} {state} {done}{unchanged} {created}")
     for error in job["errors"]:
         console.print(f"  [red]{error['code']}[/red] {error['document']}: ", end="")
         console.print(error["message"], markup=False)

@@ -53,6 +53,7 @@ class JobInfo(BaseModel):
     state: JobState
     progress: JobProgress
     failed: int = Field(description="parts that failed; `errors` holds the first 1,000")
+    skipped: int = Field(description="parts that had nothing to do: unchanged documents")
     errors: list[JobError]
     arguments: dict[str, Any]
     created_at: datetime

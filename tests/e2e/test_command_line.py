@@ -95,7 +95,9 @@ def test_a_folder_comes_in_its_questions_are_answered_and_a_second_run_changes_n
 
     (folder / "noise.bin").unlink()
     (folder / "nothing.txt").unlink()
-    assert genai("ingest", str(folder), "-c", collection).returncode == 0
+    again = genai("ingest", str(folder), "-c", collection)
+    assert again.returncode == 0
+    assert f"9 documents in {collection}, 9 of them unchanged, 0 not readable, 0 failed." in again.stderr
     after = {row["name"]: row["updated_at"] for row in client.get(path).json()["results"] if row["state"] == "ready"}
     assert after == before
 

@@ -83,10 +83,14 @@ async def test_unchanged_documents_are_counted_as_done_at_once(desk: Desk) -> No
         await desk.finished((await desk.add(note("a.md"), note("b.md")))[0].id)
     before = await desk.documents()
     job, documents = await desk.add(note("a.md"), note("b.md"))
-    assert (job.state, job.done, job.total) == ("succeeded", 2, 2)
+    assert (job.state, job.done, job.total, job.skipped) == ("succeeded", 2, 2, 2)
     assert [document.id for document in documents] == [before["a.md"].id, before["b.md"].id]
     assert await desk.documents() == before
     assert await desk.messages() == 0
+    mixed, _ = await desk.add(note("a.md"), note("b.md", "Something else."), note("c.md"))
+    assert (mixed.done, mixed.total, mixed.skipped) == (1, 3, 1)
+    with desk.worker():
+        assert (await desk.finished(mixed.id)).skipped == 1
 
 
 async def test_changed_content_replaces_the_old_everywhere(desk: Desk) -> None:

@@ -213,7 +213,7 @@ async function add(files) {
     for (const error of job.errors) problems.append(element("li", `${error.document}: ${error.message}`));
     const read = job.progress.total - job.errors.length;
     bar.value = bar.max;
-    line.textContent = `Ready: ${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”.`;
+    line.textContent = `Ready: ${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”${job.skipped ? `, ${job.skipped} unchanged` : ""}.`;
     await Promise.all([listCollections(collection.value), refresh()]);
   } catch (error) {
     bar.value = 0;
