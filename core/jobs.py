@@ -62,7 +62,8 @@ async def lock_job(session: AsyncSession, job_id: str) -> Job | None:
 async def tell(session: AsyncSession, job: Job, event: str, data: Mapping[str, Any] | None = None) -> None:
     """Append an event. The job's row is locked or new, so that numbers have no gap and no double."""
     last = (await session.exec(select(func.max(JobEvent.number)).where(JobEvent.job_id == job.id))).one()
-    body = {"state": job.state, "done": job.done, "total": job.total, "failed": job.failed, "skipped": job.skipped} | dict(data or {})
+    counts = {"done": job.done, "total": job.total, "failed": job.failed, "skipped": job.skipped}
+    body = {"state": job.state} | counts | dict(data or {})
     session.add(JobEvent(job_id=job.id, number=(last or 0) + 1, event=event, data=body))
     await session.flush()
 

@@ -163,8 +163,8 @@ async def accept(
 ) -> Accepted:
     """Rows and job, in the caller's transaction.
 
-    Unchanged documents are counted as done and skipped. Content that is on its way already goes on, counted for this job from now on.
-    Everything else becomes a new revision.
+    Unchanged documents are counted as done and skipped. Content that is on its way already goes on, counted for this job
+    from now on. Everything else becomes a new revision.
 
     Raises:
         NotFound: the collection was deleted meanwhile.
