@@ -20,6 +20,7 @@ from core.errors import InvalidRequest, UnsupportedFeature
 from core.settings import Timeouts
 from providers.attempt import Served
 from providers.base import Completes, Provider
+from providers.caching import AliasCache
 from providers.failover import FailoverChatModel
 
 INSTRUCTION = "Continue the text that the user gives. Answer with the continuation alone and never repeat the text."
@@ -32,10 +33,11 @@ class Completion(Runnable[dict[str, Any], str]):
     Raises what `FailoverChatModel` raises; UnsupportedFeature for a `suffix` where no deployment fills in the middle.
     """
 
-    def __init__(self, alias: str, deployments: tuple[Served, ...], total_s: float) -> None:
+    def __init__(self, alias: str, deployments: tuple[Served, ...], total_s: float, kept: AliasCache | None = None) -> None:
         self._alias = alias
         self._deployments = deployments
         self._total_s = total_s
+        self._kept = kept
 
     async def astream(
         self,
@@ -84,7 +86,8 @@ class Completion(Runnable[dict[str, Any], str]):
             if not able:
                 raise UnsupportedFeature("The model cannot fill in the middle of a text.", param="suffix")
         deployments = tuple(replace(served, provider=_Completing(served.provider, suffix)) for served in able)
-        model = FailoverChatModel(alias=self._alias, deployments=deployments, total_s=self._total_s)
+        kept = self._kept.apart(f"completion/{suffix or ''}") if self._kept is not None else None
+        model = FailoverChatModel(alias=self._alias, deployments=deployments, total_s=self._total_s, kept=kept)
         return model, [HumanMessage(prompt)], {name: asked[name] for name in PARAMETERS if asked.get(name) is not None}
 
 

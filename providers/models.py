@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from langchain_core.embeddings import Embeddings
@@ -18,10 +18,13 @@ from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from providers import PROVIDERS
 from providers.attempt import Served
 from providers.base import ModelFacts, Provider, TakesTurns
+from providers.caching import ResponseCache
 from providers.completion import Completion
 from providers.embeddings import FailoverEmbeddings
 from providers.failover import FailoverChatModel
+from providers.likeness import Likeness
 from providers.local import LocalProvider
+from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
 from providers.prices import FREE, Price
 from providers.prices import load as load_prices
 from providers.sharing import Sharing
@@ -51,12 +54,16 @@ class Models:
         self._served = {name: tuple(map(self._serve, alias.deployments)) for name, alias in self._aliases.items()}
         shared = (standing for (provider, _), standing in self._standings.items() if provider not in FREE)
         self._sharing = Sharing(shared, settings.breaker.probe_s)
+        #: The answers that are given again; none before `connect`.
+        self.answers = ResponseCache(settings, Likeness(self._comparing, MAX_TOKENS))
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
     def connect(self, clients: RedisClients) -> None:
-        """Share breakers and rate limits with the other processes that are connected to this server. Nothing waits for it."""
+        """Share breakers, rate limits and kept answers with the other processes that are connected to this server. Without it
+        everything goes on."""
         self._sharing.connect(clients)
+        self.answers.connect(clients)
 
     def chat(self, alias: str | None = None) -> BaseChatModel:
         """The chat model behind an alias; None is `default`.
@@ -69,7 +76,10 @@ class Models:
             "chat",
             found.alias,
             lambda: FailoverChatModel(
-                alias=found.alias, deployments=self._served[found.alias], total_s=self._settings.timeouts.total
+                alias=found.alias,
+                deployments=self._served[found.alias],
+                total_s=self._settings.timeouts.total,
+                kept=self.answers.of(found),
             ),
         )
 
@@ -79,7 +89,12 @@ class Models:
         return self._once(
             "completion",
             found.alias,
-            lambda: Completion(alias=found.alias, deployments=self._served[found.alias], total_s=self._settings.timeouts.total),
+            lambda: Completion(
+                alias=found.alias,
+                deployments=self._served[found.alias],
+                total_s=self._settings.timeouts.total,
+                kept=self.answers.of(found),
+            ),
         )
 
     def embeddings(self, alias: str = EMBEDDINGS) -> Embeddings:
@@ -178,6 +193,12 @@ class Models:
         if alias is None or alias.kind != kind:
             raise _no_such_model(name)
         return alias
+
+    def _comparing(self) -> LocalEmbeddings:
+        """The bundled embedding model, whatever the alias of embeddings is: comparing messages sends them nowhere."""
+        provider = self._provider(LOCAL)
+        model = provider.embeddings(self._settings.local.embedding_model, self._settings.timeouts)
+        return cast("LocalEmbeddings", model)
 
     def _once(self, use: str, alias: str, build: Callable[[], T]) -> T:
         with self._lock:

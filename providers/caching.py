@@ -1,0 +1,153 @@
+"""The response cache: the answer of the same request, or of one that means the same, given again.
+
+An alias says whether (`[models.cache]`), the request's `Cache-Control` header says whether not. What has to be the same: the
+tenant, the caller's rights, the alias with all that is configured for it, the messages and the parameters. The same requests at
+once share one call, in this process and in all of them. Without Redis every request is answered by its provider.
+"""
+
+import asyncio
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk
+
+from core.cache import Cache
+from core.context import current
+from core.errors import DeadlineExceeded, PlatformError
+from core.per_loop import PerLoop
+from core.redis_clients import RedisClients
+from core.settings import AnswerCache, ModelAlias, Settings
+from providers.answer_search import Call, Chunks, Keeping, Search, Wish, asked_for, copy_of, digest, wish_of
+from providers.likeness import Likeness
+from providers.replay import FORM
+
+#: How often a request joins another's call that comes to nothing for it.
+_JOINS: Final = 3
+
+
+class ResponseCache:
+    """One for a process. Before `connect`, and for aliases that keep nothing, there is none."""
+
+    def __init__(self, settings: Settings, likeness: Likeness) -> None:
+        self._settings = settings
+        self.likeness = likeness
+        self.store: Cache | None = None
+        self.most_bytes = settings.cache.answer_bytes
+        self._searches: PerLoop[dict[Hashable, Search]] = PerLoop()
+
+    def connect(self, clients: RedisClients) -> None:
+        """Begin to keep answers."""
+        self.store = Cache(clients, tenant_bytes=self._settings.cache.tenant_bytes)
+
+    def of(self, alias: ModelAlias) -> "AliasCache | None":
+        """The cache of an alias's answers; None where it keeps none."""
+        return AliasCache(self, alias.cache, self._version(alias)) if alias.cache.on else None
+
+    def under_way(self) -> dict[Hashable, Search]:
+        """The searches on this event loop, by what they share."""
+        return self._searches.get(None, dict)
+
+    async def drop(self, tenant: str) -> int:
+        """Drop all answers of a tenant; see `core.cache.Cache.drop`."""
+        return await self.store.drop(tenant) if self.store is not None else 0
+
+    def _version(self, alias: ModelAlias) -> str:
+        """A digest of all that is configured for the alias, but for secrets: with a change of it the answers start afresh."""
+        providers = {
+            deployment.provider: provider.model_dump(mode="json", exclude={"connections"})
+            for deployment in alias.deployments
+            if (provider := self._settings.providers.get(deployment.provider)) is not None
+        }
+        local = self._settings.local.model_dump(mode="json", include={"chat_model", "context_tokens"})
+        return digest([FORM, alias.model_dump(mode="json"), providers, local]).hex()
+
+
+class AliasCache:
+    """The cache of one alias's answers."""
+
+    def __init__(self, cache: ResponseCache, settings: AnswerCache, version: str) -> None:
+        self._all = cache
+        self._settings = settings
+        self._version = version
+
+    def apart(self, use: str) -> "AliasCache":
+        """The same for another use of the alias, where the same messages are answered otherwise."""
+        return AliasCache(self._all, self._settings, f"{self._version}/{use}")
+
+    def answers(
+        self,
+        messages: Sequence[BaseMessage],
+        parameters: Mapping[str, Any],
+        call: Callable[[], Chunks],
+        *,
+        whole: bool,
+        total_s: float,
+    ) -> Chunks:
+        """The chunks of `call()`, or those of an answer that was kept or is being given to another.
+
+        With `whole` they come once the answer is whole.
+        """
+        request = current()
+        wish = wish_of(request.cache_control)
+        store = self._all.store
+        if store is None or not wish.store or not self._may(parameters, wish):
+            request.answered_by("bypass")
+            return call()
+        return self._shared(Call(request, wish, messages, parameters, call, whole, total_s), store)
+
+    def _may(self, parameters: Mapping[str, Any], wish: Wish) -> bool:
+        deterministic = parameters.get("temperature") == 0 or parameters.get("seed") is not None
+        return deterministic or self._settings.requests == "all" or wish.asked_for
+
+    async def _shared(self, call: Call, store: Cache) -> Chunks:
+        request = call.request
+        until = asyncio.get_running_loop().time() + call.total_s
+        asked = await asked_for(self._version, call)
+        if asked is None:
+            request.answered_by("bypass")
+            async with aclosing(call.make()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        keeping = Keeping(store, self._settings, self._all.likeness, self._all.most_bytes)
+        for last in (*[False] * (_JOINS - 1), True):
+            search, own = self._join(Search(keeping, asked, call, until))
+            given: list[ChatGenerationChunk] = []
+            told = False
+            try:
+                async with aclosing(search.flight.read(request, until)) as chunks:
+                    async for chunk in chunks:
+                        if not told:
+                            told = True
+                            request.answered_by(search.use if own or search.use == "semantic" else "hit")
+                        if call.whole:
+                            given.append(chunk)
+                        else:
+                            yield copy_of(chunk)
+            except PlatformError as error:
+                mine = own or last or (told and not call.whole)
+                if mine or not (isinstance(error, DeadlineExceeded) or error.code == "stream_interrupted"):
+                    request.answered_by("miss")
+                    raise
+                continue  # it came to nothing, under the limits of another
+            for chunk in given:
+                yield copy_of(chunk)
+            return
+
+    def _join(self, search: Search) -> tuple[Search, bool]:
+        """The search for the same answer that is going on, or this one, begun; and whether it is this one."""
+        under_way = self._all.under_way()
+        name = search.shared_as
+        found = under_way.get(name)
+        if found is not None and found.flight.joinable:
+            return found, False
+        under_way[name] = search
+
+        def ended(_: object) -> None:
+            if under_way.get(name) is search:
+                del under_way[name]
+
+        search.start().add_done_callback(ended)
+        return search, True
