@@ -17,6 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 from chains.conversations import SessionField, trimmed
 from chains.messages import Assistant, Messages, System, to_langchain
 from chains.parameters import Details, Sampling, Tooling, call_parameters
+from chains.pictures import with_images_inside
 from chains.prompting import prompt
 from chains.replies import answered
 from chains.root import OpaqueRoot, opaque
@@ -144,7 +145,7 @@ async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
     """Answer, with the kept messages before the new ones where there is a session; then keep both."""
     facts = deps.models.facts(asked.model)
     model = deps.models.chat(asked.model)
-    messages = await _with_history(deps, asked, facts)
+    messages = await with_images_inside(await _with_history(deps, asked, facts), deps.settings)
     whole: AIMessage | None = None
     async with aclosing(answered(model, _prompt(messages, facts), call_parameters(asked))) as deltas:
         async for delta in deltas:

@@ -42,9 +42,9 @@ class TextPart(_Part):
 
 
 class ImageAddress(_Part):
-    """Where an image is: a `data:` URL, or an `https:` one that the provider fetches."""
+    """Where an image is: a `data:` URL, or an address that the platform fetches."""
 
-    url: str = Field(pattern=r"^(data:image/[a-z0-9.+-]+;base64,|https://)")
+    url: str = Field(pattern=r"^(data:image/[a-z0-9.+-]+;base64,|https?://)")
     detail: Literal["auto", "low", "high"] = "auto"
 
 

@@ -36,7 +36,9 @@ class Edge:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
-        context = RequestContext(request_id=request_id, principal=ANONYMOUS, openai=scope["path"].startswith(OPENAI_PREFIX))
+        context = RequestContext(
+            request_id=request_id, principal=ANONYMOUS, openai=f"{scope['path']}/".startswith(OPENAI_PREFIX)
+        )
         scope.setdefault("state", {})["context"] = context
         answer = _Answer(send, context, static=scope["path"].startswith(STATIC_PREFIX))
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):

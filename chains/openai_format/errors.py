@@ -38,11 +38,11 @@ def body_of(error: PlatformError) -> dict[str, Any]:
     return error_body(error.status, error.code, error.message, error.param)
 
 
-def unfit(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
-    """Pydantic's problems with a request as one error: of the first field, the deepest problem. Never what the caller sent."""
+def unfit(problems: Sequence[Mapping[str, Any]], sent: Any) -> InvalidRequest:
+    """Pydantic's problems with a request as one error: of the first field, the deepest problem. What was sent is not told."""
     first = problems[0]["loc"][:1]
     problem = max((each for each in problems if each["loc"][:1] == first), key=lambda each: len(each["loc"]))
-    kind, place = problem["type"], _path(problem["loc"])
+    kind, place = problem["type"], _path(problem["loc"], sent)
     if kind == "extra_forbidden":
         return InvalidRequest(f"Unrecognized request argument supplied: {place}", code="unknown_parameter", param=place)
     if kind == "none_required":
@@ -55,16 +55,12 @@ def unfit(problems: Sequence[Mapping[str, Any]]) -> InvalidRequest:
     return InvalidRequest(f"Invalid '{place}': {reason}" if place else reason, code=code, param=place or None)
 
 
-def _path(location: Sequence[int | str]) -> str:
+def _path(location: Sequence[int | str], sent: Any) -> str:
     """`messages[0].content`, as OpenAI writes it; the names of unions' members, which pydantic puts between, are left out."""
     path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part.isidentifier() and not part[0].isupper() and part not in _UNION_MEMBERS:
-            path += f".{part}" if path else part
-    return path
-
-
-#: What pydantic calls members of the request models' unions. No field has one of these names.
-_UNION_MEMBERS = frozenset({"system", "assistant", "str", "json_object", "constrained-str"})
+    for index, part in enumerate(location):
+        if isinstance(sent, Mapping) and isinstance(part, str) and (part in sent or index == len(location) - 1):
+            sent, path = sent.get(part), f"{path}.{part}" if path else part
+        elif isinstance(sent, list) and isinstance(part, int) and part < len(sent):
+            sent, path = sent[part], f"{path}[{part}]"
+    return path[:300]

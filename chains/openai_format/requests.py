@@ -7,6 +7,7 @@ is refused by name.
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from chains.chat import ChatRequest
@@ -187,7 +188,7 @@ class RequestReader(Generic[Model]):
             problems = error.errors(include_url=False, include_context=False, include_input=False)
             if problems[0]["type"] == "json_invalid":
                 raise MalformedJSON("The body is not valid JSON.") from None
-            raise unfit(problems) from None
+            raise unfit(problems, orjson.loads(body)) from None
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply.") from None
         return request
