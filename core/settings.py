@@ -156,6 +156,9 @@ class ProviderSettings(Section):
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
     connections: int = Field(100, ge=1, description="connections to the provider that are open at once")
+    transport: Literal["direct", "sdk"] = Field(
+        "direct", description="OpenAI's protocol: over the platform's own connections, or by the SDK's own transport"
+    )
     extra_headers: dict[str, str] = Field(default_factory=dict)
 
     @field_validator("api_key", "access_key_id", "secret_access_key", "session_token", mode="before")

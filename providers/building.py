@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 from langchain_core.language_models import BaseChatModel
@@ -11,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from core.per_loop import PerLoop
 from core.settings import Timeouts
 from providers.lazy_chat import LazyChatModel
+from providers.wire import proxy_for
 
 
 class BuiltModels:
@@ -54,14 +54,34 @@ class LoopTransport(httpx2.AsyncBaseTransport):
         self._pools: PerLoop[httpx2.AsyncHTTPTransport] = PerLoop(_close)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        proxy = getproxies().get(request.url.scheme)  # a client with a transport of its own heeds no proxy by itself
-        if proxy and proxy_bypass(request.url.host):
-            proxy = None
+        proxy = proxy_for(str(request.url))  # a client with a transport of its own heeds no proxy by itself
         pool = self._pools.get(proxy, lambda: httpx2.AsyncHTTPTransport(limits=self._limits, proxy=proxy))
         return await pool.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._pools.close()
+
+
+class HTTPClients:
+    """The SDKs' HTTP clients of one provider, closed with it."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._transport = LoopTransport(connections)
+        self._synchronous: list[httpx2.Client] = []
+
+    def make(self, timeouts: Timeouts) -> tuple[httpx2.Client, httpx2.AsyncClient]:
+        """A synchronous client, and an asynchronous one that works on every event loop."""
+        limits = httpx2.Timeout(timeouts.total, connect=timeouts.connect)
+        synchronous = httpx2.Client(limits=httpx2.Limits(max_connections=self._connections), timeout=limits)
+        self._synchronous.append(synchronous)
+        return synchronous, httpx2.AsyncClient(transport=self._transport, timeout=limits)
+
+    async def close(self) -> None:
+        for client in self._synchronous:
+            await asyncio.to_thread(client.close)
+        self._synchronous.clear()
+        await self._transport.aclose()
 
 
 async def _close(pool: httpx2.AsyncHTTPTransport) -> None:

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 
 from core.errors import Unavailable
@@ -35,7 +36,7 @@ class FoundServer:
             return self._model
         try:
             listed = await self.endpoint.models(Timeouts())
-        except (OSError, ValueError) as error:
+        except ModelError as error:
             self._problem = f"{self._setting}: no model server answers at {self.endpoint.base_url}"
             raise Unavailable(self._problem, code="model_unavailable") from error
         if not listed or (self._model is not None and self._model not in listed):

@@ -1,13 +1,17 @@
 """Any server that speaks OpenAI's protocol: vLLM, Ollama, LM Studio, a gateway. Several go by `openai_compatible:NAME`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
+from langchain_core.exceptions import ModelError, ModelNotFoundError
 from langchain_core.language_models import BaseChatModel
 
+from core.errors import PlatformError
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
 from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
+from providers.building import BuiltModels
 from providers.openai_protocol import Endpoint
 from providers.tokens import estimate
 
@@ -33,14 +37,24 @@ class OpenAICompatibleProvider:
         self.name = name
         self._timeouts = settings.timeouts
         self._problem: str | None = None
+        self._built = BuiltModels(self._build)
         self.endpoint = Endpoint(
-            base_url.rstrip("/"), self._key(configured), dict(configured.extra_headers), compatible=self.compatible
+            base_url.rstrip("/"),
+            self._key(configured),
+            dict(configured.extra_headers),
+            compatible=self.compatible,
+            connections=configured.connections,
+            transport=configured.transport,
         )
 
     def _key(self, configured: ProviderSettings) -> str:
         return configured.api_key.get_secret_value() if configured.api_key else NO_KEY
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        return self._built.get(model, timeouts)
+
+    def _build(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        self.facts(model)  # loads the price tables in this thread rather than on the loop
         return self.endpoint.chat(model, timeouts)
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
@@ -59,21 +73,22 @@ class OpenAICompatibleProvider:
         return estimate(text)
 
     async def warm(self, model: str) -> None:
-        """Nothing to load; the estimate's table is read at first use."""
+        await asyncio.to_thread(self._built.build, model, self._timeouts)
 
     def state(self, model: str) -> ModelState:
         return ModelState(model, "failed" if self._problem else "ready", self._problem or "")
 
     async def probe(self, model: str) -> None:
-        """Asks for the list of models.
+        """Asks for the list of models, which costs nothing.
 
         Raises:
-            OSError, ValueError: it cannot be reached, or does not have the model.
+            ModelError: it cannot be reached, refuses the key, or does not have the model.
         """
         try:
-            if model not in await self.endpoint.models(self._timeouts):
-                raise ValueError("the server does not have this model")  # noqa: TRY301
-        except (OSError, ValueError) as error:
+            listed = await self.endpoint.models(self._timeouts)
+            if model not in listed and f"{model}:latest" not in listed:  # Ollama's name for a model without a tag
+                raise ModelNotFoundError("the server does not have this model")
+        except (ModelError, PlatformError) as error:
             self._problem = str(error)
             raise
         self._problem = None

@@ -1,72 +1,80 @@
 """Models of a server that speaks OpenAI's protocol, whoever runs it: one factory for all providers that need it."""
 
+import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 import orjson
 from langchain_core.embeddings import Embeddings
 
-from core.per_loop import PerLoop
 from core.settings import Timeouts
+from providers.wire import Wire, limits_of
 
 if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
-    from providers.openai_transport import DirectChatOpenAI, Wire
+    from providers.building import HTTPClients
+    from providers.openai_transport import DirectTransport, SDKTransport
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server and its credential. Connection pools are kept per event loop.
+    """A server and its credential, usable from every event loop.
 
-    `compatible` is False for OpenAI itself alone.
+    `compatible` is False for OpenAI itself alone. `transport` is `direct` (our own) or `sdk` (that of OpenAI's SDK).
     """
 
     base_url: str
     api_key: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     compatible: bool = True
-    _wires: "PerLoop[Wire]" = field(default_factory=lambda: PerLoop(_close), repr=False, compare=False)
-    _models: PerLoop[Any] = field(default_factory=PerLoop, repr=False, compare=False)
+    connections: int = 100
+    transport: Literal["direct", "sdk"] = "direct"
+    _open: "_Open" = field(default_factory=lambda: _Open(), repr=False, compare=False)
 
-    def wire(self, timeouts: Timeouts) -> "Wire":
-        """The connection pool of the running loop."""
-        from providers.openai_transport import Wire
+    @property
+    def wire(self) -> Wire:
+        with self._open.lock:
+            if self._open.wire is None:
+                headers = {"authorization": f"Bearer {self.api_key}", **self.headers}
+                self._open.wire = Wire(self.base_url, headers, connections=self.connections)
+            return self._open.wire
 
-        return self._wires.get(
-            (timeouts.connect, timeouts.total),
-            lambda: Wire(
-                self.base_url,
-                {"authorization": f"Bearer {self.api_key}", **self.headers},
-                connect_s=timeouts.connect,
-                total_s=timeouts.total,
-            ),
-        )
+    def chat(self, model: str, timeouts: Timeouts) -> "DirectTransport | SDKTransport":
+        """A chat model that streams its usage and does not retry. Built at first use, which takes some 50 ms."""
+        if (built := self._open.models.get((model, timeouts))) is not None:
+            return built
+        return self._open.models.setdefault((model, timeouts), self._build(model, timeouts))
 
-    def chat(self, model: str, timeouts: Timeouts) -> "DirectChatOpenAI":
-        """A chat model that streams its usage and does not retry."""
-        from providers.openai_transport import CompatibleChatOpenAI, DirectChatOpenAI
+    def _build(self, model: str, timeouts: Timeouts) -> "DirectTransport | SDKTransport":
+        from providers import openai_transport as transports
+        from providers.building import HTTPClients
 
-        def make() -> DirectChatOpenAI:
-            cls = CompatibleChatOpenAI if self.compatible else DirectChatOpenAI
-            return cls(
-                model=model,
-                base_url=self.base_url,
-                api_key=self.api_key,
-                default_headers=dict(self.headers) or None,
-                max_retries=0,
-                timeout=timeouts.total,
-                stream_usage=True,
-                stream_chunk_timeout=0,
-                wire=self.wire(timeouts),
-            )
-
-        built: DirectChatOpenAI = self._models.get(("chat", model, timeouts), make)
-        return built
+        with self._open.lock:
+            self._open.clients = self._open.clients or HTTPClients(self.connections)
+            synchronous, asynchronous = self._open.clients.make(timeouts)
+        options: dict[str, Any] = {
+            "model": model,
+            "base_url": self.base_url,
+            "api_key": self.api_key,
+            "default_headers": dict(self.headers) or None,
+            "max_retries": 0,
+            "timeout": timeouts.total,
+            "stream_usage": True,
+            "stream_chunk_timeout": 0,
+            "use_responses_api": False,
+            "http_client": synchronous,
+            "http_async_client": asynchronous,
+        }
+        if self.transport == "sdk":
+            sdk = transports.CompatibleSDKChatOpenAI if self.compatible else transports.SDKChatOpenAI
+            return sdk(**options)
+        direct = transports.CompatibleChatOpenAI if self.compatible else transports.DirectChatOpenAI
+        return direct(wire=self.wire, limits=limits_of(timeouts), **options)
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
-        """Asynchronous calls belong to one event loop each: `aembed_…` may be awaited on any of them."""
+        """Asynchronous calls may be awaited on any event loop."""
         from providers.openai_embeddings import OpenAIProtocolEmbeddings
 
         return OpenAIProtocolEmbeddings(self, model, timeouts)
@@ -89,25 +97,42 @@ class Endpoint:
         """The names of the models that the server has, in its order.
 
         Raises:
-            OSError, ValueError: it cannot be reached, or gives no list of models.
+            ModelError: it cannot be reached, refuses the key, or gives no list of models.
         """
-        timeout = aiohttp.ClientTimeout(total=timeouts.connect + 5)
-        headers = {"authorization": f"Bearer {self.api_key}", **self.headers}
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{self.base_url}/models", headers=headers) as response,
-        ):
-            if response.status >= 400:
-                raise ValueError(f"status {response.status}")
-            listed = orjson.loads(await response.read())
+        from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelTimeoutError
+
+        from providers.neutral import of_status, retry_after
+
+        limits = aiohttp.ClientTimeout(total=timeouts.connect + 5, sock_connect=timeouts.connect)
         try:
-            return [str(entry["id"]) for entry in listed["data"]]
-        except (KeyError, TypeError) as error:
-            raise ValueError("no list of models") from error
+            async with await self.wire.get("/models", limits) as response:
+                body = await response.read()
+        except TimeoutError as error:
+            raise ModelTimeoutError("the server does not answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ModelConnectionError("the server cannot be reached") from error
+        if response.status >= 400:
+            raise of_status(response.status, f"status {response.status}", retry_after(response.headers))
+        try:
+            return [str(entry["id"]) for entry in orjson.loads(body)["data"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelAPIError("no list of models") from error
 
     async def close(self) -> None:
-        await self._wires.close()
+        wire, clients = self._open.wire, self._open.clients
+        if wire is not None:
+            await wire.close()
+        if clients is not None:
+            await clients.close()
+        self._open.models.clear()
+        self._open.clients = None
 
 
-async def _close(wire: "Wire") -> None:
-    await wire.close()
+@dataclass
+class _Open:
+    """What an endpoint has built."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    wire: Wire | None = None
+    clients: "HTTPClients | None" = None
+    models: "dict[tuple[str, Timeouts], DirectTransport | SDKTransport]" = field(default_factory=dict)

@@ -1,16 +1,16 @@
 """Our own way over the wire for everything that speaks OpenAI's chat protocol.
 
-The SDK's request path costs 1.3 ms of CPU a call, three times what is left of LangChain around it. `DirectChatOpenAI` keeps
-langchain-openai's translation in both directions and sends with one shared aiohttp session and orjson. What the SDK
-does besides sending (structured output parsed into a class, the Responses API, headers in the answer) still goes through it.
+The SDK's request path costs 1.3 ms of CPU a call, three times what is left of LangChain around it. `DirectTransport` keeps
+langchain-openai's translation in both directions and sends over a `Wire`. Only the Responses API and headers in the answer,
+which this platform does not use, still go through the SDK; so do synchronous calls.
 
-Three private methods of langchain-openai are relied on (`_get_request_payload`, `_create_chat_result`,
-`_convert_chunk_to_generation_chunk`): a contract test compares every field with the SDK's own path.
+Private methods of langchain-openai are relied on (`_get_request_payload`, `_create_chat_result`,
+`_convert_chunk_to_generation_chunk`): a contract test compares every field with the SDK's own path. `SDKTransport` is that
+path with the same errors and the same two methods, for an operator who wants it back (`transport = "sdk"`).
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -18,13 +18,18 @@ import httpx2
 import openai
 import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.messages import AIMessageChunk, BaseMessage, BaseMessageChunk
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
-from langchain_openai.chat_models.base import _handle_openai_api_error, _handle_openai_bad_request
+from langchain_openai.chat_models.base import BaseChatOpenAI, _handle_openai_api_error, _handle_openai_bad_request
 from openai.types.chat.chat_completion import ChatCompletion, Choice
 from openai.types.completion_usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from pydantic import ConfigDict, Field
+
+from providers.neutral import NeutralChatModel
+from providers.openai_chunks import Chunks
+from providers.openai_schema import Parsed, parsed_answer, wire_format
+from providers.wire import Wire
 
 _ANSWER_FIELDS = dict.fromkeys(ChatCompletion.model_fields)
 _CHOICE_FIELDS = dict.fromkeys(Choice.model_fields)
@@ -33,49 +38,23 @@ _DETAILS_FIELDS = {
     "prompt_tokens_details": dict.fromkeys(PromptTokensDetails.model_fields),
     "completion_tokens_details": dict.fromkeys(CompletionTokensDetails.model_fields),
 }
-_THROUGH_THE_SDK = ("response_format",)
+_REQUEST = httpx2.Request("POST", "https://provider/chat/completions")  # the SDK's errors want one; nobody reads it
 
 
-@dataclass(slots=True)
-class Wire:
-    """A connection pool to one server. Belongs to the event loop that first uses it.
+class DirectTransport(BaseChatOpenAI):
+    """A mixin: it stands before `ChatOpenAI` or `AzureChatOpenAI` among the bases.
 
-    `connect_s` bounds opening a connection and `total_s` the whole exchange; the limits on the first token and between
-    tokens are the failover's.
+    `path` of the wire takes chat completions; with `n` above 1 a streamed chunk names its choice in `generation_info`.
     """
-
-    base_url: str
-    headers: dict[str, str]
-    connect_s: float
-    total_s: float
-    connections: int = 100
-    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
-
-    def post(self, path: str, payload: dict[str, Any]) -> "aiohttp.client._RequestContextManager":
-        """Send `payload` as JSON. Left early, the context manager closes the connection, which cancels the provider's work."""
-        if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=self.total_s, sock_connect=self.connect_s)
-            connector = aiohttp.TCPConnector(limit=self.connections)
-            headers = self.headers | {"content-type": "application/json"}
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers)
-        return self._session.post(f"{self.base_url}{path}", data=orjson.dumps(payload))
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
-class DirectChatOpenAI(ChatOpenAI):
-    """`ChatOpenAI` whose asynchronous calls go over a `Wire`. Synchronous ones stay the SDK's."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     wire: Wire = Field(exclude=True, repr=False)
+    limits: aiohttp.ClientTimeout = Field(exclude=True, repr=False)
+    path: str = Field("/chat/completions", exclude=True)
 
-    def _is_plain(self, payload: dict[str, Any]) -> bool:
-        special = self.include_response_headers or self._use_responses_api(payload)
-        return not special and not any(name in payload for name in _THROUGH_THE_SDK)
+    def _through_the_sdk(self, payload: dict[str, Any]) -> bool:
+        return bool(self.include_response_headers) or self._use_responses_api(payload)
 
     async def _agenerate(
         self,
@@ -85,13 +64,15 @@ class DirectChatOpenAI(ChatOpenAI):
         **kwargs: Any,
     ) -> ChatResult:
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
-        if not self._is_plain(payload):
+        if self._through_the_sdk(payload):
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        answer = _complete(await self.post("/chat/completions", payload))
-        result = self._create_chat_result(answer)
-        for generation, choice in zip(result.generations, answer["choices"], strict=True):
-            generation.message.additional_kwargs["refusal"] = choice["message"].get("refusal")
-        return result
+        form = payload.pop("response_format", None)
+        if form is None:
+            answer = _complete(await self.post(self.path, payload))
+            return _each_its_own(self._create_chat_result(answer), answer)
+        payload.pop("stream", None)
+        answer = await self.post(self.path, payload | {"response_format": wire_format(form)})
+        return self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
 
     async def _astream(
         self,
@@ -102,7 +83,7 @@ class DirectChatOpenAI(ChatOpenAI):
         stream_usage: bool | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        if not self._is_plain(_without_schema(self._default_params | kwargs)):
+        if self._through_the_sdk(self._default_params | kwargs):
             async for each in super()._astream(messages, stop, run_manager, stream_usage=stream_usage, **kwargs):
                 yield each
             return
@@ -110,74 +91,95 @@ class DirectChatOpenAI(ChatOpenAI):
         if self._should_stream_usage(stream_usage, **kwargs):
             kwargs["stream_options"] = {"include_usage": True}
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
-        kind: type[BaseMessageChunk] = AIMessageChunk
-        async with aclosing(self.events("/chat/completions", payload)) as events:
+        parsed = None
+        if (form := payload.get("response_format")) is not None:
+            payload["response_format"] = wire_format(form)
+            parsed = Parsed(form, payload.get("tools")) if isinstance(form, type) else None
+        chunks = Chunks(self)
+        async with aclosing(self.events(self.path, payload)) as events:
             async for event in events:
-                chunk = self._convert_chunk_to_generation_chunk(event, kind, {})
+                chunk = chunks.convert(event)
+                if parsed is not None:
+                    parsed.add(event)
                 if chunk is None:
                     continue
-                kind = type(chunk.message)
                 if run_manager:
                     logprobs = (chunk.generation_info or {}).get("logprobs")
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
                 yield chunk
+        if parsed is not None:
+            yield self._get_generation_chunk_from_completion(parsed.whole())
 
-    async def post(self, path: str, payload: dict[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object that answers `payload`. Errors are those of `ainvoke`."""
         try:
-            async with self.wire.post(path, payload) as response:
+            async with await self.wire.post(path, payload, self.limits) as response:
                 body = await response.read()
                 if response.status >= 400:
                     raise self._status_error(response, body)
                 return _parse(body)
-        except (aiohttp.ClientError, TimeoutError, openai.APIError) as error:
-            raise self._neutral(error) from error
+        except (aiohttp.ClientError, OSError, openai.APIError) as error:
+            raise neutral(error) from error
 
-    async def events(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+    async def events(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """The JSON objects of the stream that answers `payload`. Errors are those of `astream`."""
         try:
-            async with self.wire.post(path, payload) as response:
+            async with await self.wire.post(path, payload, self.limits) as response:
                 if response.status >= 400:
                     raise self._status_error(response, await response.read())
                 async for event in _events(response.content):
-                    self._raise_for_error_event(event)
+                    if event.get("error"):
+                        raise _error_event(event["error"])
                     yield event
-        except (aiohttp.ClientError, TimeoutError, openai.APIError) as error:
-            raise self._neutral(error) from error
-
-    def _request(self) -> httpx2.Request:
-        return httpx2.Request("POST", f"{self.wire.base_url}/chat/completions")
-
-    def _raise_for_error_event(self, event: dict[str, Any]) -> None:
-        if error := event.get("error"):
-            raise openai.APIError(_reason(error), request=self._request(), body=error)
+        except (aiohttp.ClientError, OSError, openai.APIError) as error:
+            raise neutral(error) from error
 
     def _status_error(self, response: aiohttp.ClientResponse, body: bytes) -> openai.APIStatusError:
         """The error that the SDK would make of this answer."""
-        answer = httpx2.Response(response.status, headers=dict(response.headers), content=body, request=self._request())
+        request = httpx2.Request("POST", str(response.url.with_query(None)))
+        answer = httpx2.Response(response.status, headers=dict(response.headers), content=body, request=request)
         client: openai.AsyncOpenAI = self.root_async_client
         return client._make_status_error_from_response(answer)  # noqa: SLF001 - the SDK has no public way
 
-    def _neutral(self, error: Exception) -> Exception:
-        """The error of langchain-core's neutral tree that langchain-openai would raise."""
-        if isinstance(error, TimeoutError):
-            error = openai.APITimeoutError(request=self._request())
-        elif isinstance(error, aiohttp.ClientError):
-            error = openai.APIConnectionError(message="Connection error.", request=self._request())
+
+class SDKTransport(NeutralChatModel, BaseChatOpenAI):
+    """A mixin as `DirectTransport` is, over the SDK's own connections. A stream's end is known by its finish reason."""
+
+    def translated(self, error: Exception) -> Exception:
+        return neutral(error)
+
+    def ended(self, generation: ChatGeneration) -> str | None:
+        return (generation.generation_info or {}).get("finish_reason")
+
+    def admit(self, messages: list[BaseMessage]) -> None:
+        """Images by address are the provider's to fetch."""
+
+    async def post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON object that answers `payload`. Errors are those of `ainvoke`."""
+        client: openai.AsyncOpenAI = self.root_async_client
         try:
-            if isinstance(error, openai.BadRequestError):
-                _handle_openai_bad_request(error)
-            elif isinstance(error, openai.APIError):
-                try:
-                    raise error
-                except openai.APIError as raised:
-                    _handle_openai_api_error(raised)
-        except Exception as neutral:  # noqa: BLE001 - caught to be returned
-            return neutral
-        return error
+            answer: Any = await client.post(path, body=dict(payload), cast_to=object)
+        except Exception as error:
+            raise self.translated(error) from error
+        if not isinstance(answer, dict):
+            raise neutral(aiohttp.ClientPayloadError("the answer is not a JSON object"))
+        return answer
+
+    async def events(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        """The JSON objects of the stream that answers `payload`. Errors are those of `astream`."""
+        client: openai.AsyncOpenAI = self.root_async_client
+        try:
+            stream: Any = await client.post(
+                path, body=dict(payload), cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
+            )
+            async with stream:
+                async for event in stream:
+                    yield event
+        except Exception as error:
+            raise self.translated(error) from error
 
 
-class CompatibleChatOpenAI(DirectChatOpenAI):
+class _MaxTokens(BaseChatOpenAI):
     """For servers other than OpenAI's, which know `max_tokens` and may not know its successor `max_completion_tokens`."""
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
@@ -187,11 +189,39 @@ class CompatibleChatOpenAI(DirectChatOpenAI):
         return payload
 
 
-def _without_schema(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Without a response format that is plain JSON: there is no class for the SDK to parse a stream into."""
-    if isinstance(parameters.get("response_format"), dict):
-        return {name: value for name, value in parameters.items() if name != "response_format"}
-    return parameters
+class DirectChatOpenAI(DirectTransport, ChatOpenAI):
+    """OpenAI over our own transport."""
+
+
+class CompatibleChatOpenAI(_MaxTokens, DirectTransport, ChatOpenAI):
+    """Other servers over our own transport."""
+
+
+class SDKChatOpenAI(SDKTransport, ChatOpenAI):
+    """OpenAI over the SDK's transport."""
+
+
+class CompatibleSDKChatOpenAI(_MaxTokens, SDKTransport, ChatOpenAI):
+    """Other servers over the SDK's transport."""
+
+
+def neutral(error: Exception) -> Exception:
+    """The error of langchain-core's neutral tree that langchain-openai would raise; the same where it is none of the wire's."""
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        error = openai.APITimeoutError(request=_REQUEST)
+    elif isinstance(error, aiohttp.ClientError | OSError | httpx2.HTTPError) or "JSONDecodeError" in type(error).__name__:
+        error = openai.APIConnectionError(message="Connection error.", request=_REQUEST)
+    try:
+        if isinstance(error, openai.BadRequestError):
+            _handle_openai_bad_request(error)
+        elif isinstance(error, openai.APIError):
+            try:
+                raise error
+            except openai.APIError as raised:
+                _handle_openai_api_error(raised)
+    except Exception as found:  # noqa: BLE001 - caught to be returned
+        return found
+    return error
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -207,7 +237,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _complete(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer with the fields that the SDK's types add, so that LangChain makes the same of it."""
     if not isinstance(answer.get("choices"), list):
-        return answer
+        raise neutral(aiohttp.ClientPayloadError("the answer holds no choices"))
     choices = [_CHOICE_FIELDS | choice for choice in answer["choices"]]
     usage = answer.get("usage")
     if usage:
@@ -216,9 +246,22 @@ def _complete(answer: dict[str, Any]) -> dict[str, Any]:
     return _ANSWER_FIELDS | answer | {"choices": choices, "usage": usage}
 
 
-def _reason(error: Any) -> str:
+def _each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:
+    """The result as the SDK's types would have made it; and where there are several choices, each with its own reason for the
+    end and log probabilities: langchain-openai 1.7 gives all of them those of the last."""
+    for generation, choice in zip(result.generations, answer["choices"], strict=True):
+        generation.message.additional_kwargs["refusal"] = choice["message"].get("refusal")
+        if len(answer["choices"]) > 1:
+            own = {name: choice[name] for name in ("finish_reason", "logprobs")}
+            generation.generation_info = (generation.generation_info or {}) | own
+    return result
+
+
+def _error_event(error: Any) -> openai.APIError:
+    """The error that the SDK would make of an error within a stream."""
     message = error.get("message") if isinstance(error, dict) else None
-    return message if isinstance(message, str) and message else "An error occurred during streaming"
+    text = message if isinstance(message, str) and message else "An error occurred during streaming"
+    return openai.APIError(text, request=_REQUEST, body=error)
 
 
 async def _events(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:

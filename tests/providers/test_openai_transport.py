@@ -12,8 +12,11 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from providers.openai_transport import DirectChatOpenAI, Wire
+from core.settings import Timeouts
+from providers.openai_transport import DirectChatOpenAI
+from providers.wire import Wire, limits_of
 
+LIMITS = limits_of(Timeouts(connect=5, total=20))
 PAYLOADS = web.AppKey("payloads", list)
 USAGE = {
     "prompt_tokens": 12,
@@ -126,11 +129,11 @@ async def server() -> AsyncIterator[TestServer]:
 async def pair(server: TestServer) -> AsyncIterator[Any]:
     """A function from a model's name to (ours, the SDK's), configured alike."""
     base = str(server.make_url("/v1"))
-    wire = Wire(base, {"authorization": "Bearer sk-test"}, connect_s=5, total_s=20)
+    wire = Wire(base, {"authorization": "Bearer sk-test"})
 
     def make(model: str) -> tuple[ChatOpenAI, ChatOpenAI]:
         options: dict[str, Any] = {"base_url": base, "api_key": "sk-test", "max_retries": 0, "stream_usage": True}
-        return DirectChatOpenAI(model=model, wire=wire, **options), ChatOpenAI(model=model, **options)
+        return DirectChatOpenAI(model=model, wire=wire, limits=LIMITS, **options), ChatOpenAI(model=model, **options)
 
     yield make
     await wire.close()
@@ -205,8 +208,8 @@ async def test_a_broken_stream_never_ends_as_success(name: str, pair: Any) -> No
 
 
 async def test_a_server_that_is_not_there_is_a_retryable_connection_error(unused_tcp_port: int) -> None:
-    wire = Wire(f"http://127.0.0.1:{unused_tcp_port}/v1", {}, connect_s=1, total_s=2)
-    model = DirectChatOpenAI(model="m", wire=wire, api_key="sk-test", base_url=wire.base_url, max_retries=0)
+    wire = Wire(f"http://127.0.0.1:{unused_tcp_port}/v1")
+    model = DirectChatOpenAI(model="m", wire=wire, limits=LIMITS, api_key="sk-test", base_url=wire.base_url, max_retries=0)
     with pytest.raises(Exception) as caught:
         await model.ainvoke("Hi")
     assert caught.value.is_retryable  # type: ignore[attr-defined]

@@ -1,0 +1,78 @@
+"""Connections to one HTTP server for asynchronous callers: a pool for each event loop, through the system's proxy."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+
+from core.per_loop import PerLoop
+from core.settings import Timeouts
+
+Headers = Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]]
+
+
+def limits_of(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    """`connect` bounds opening a connection and `total` the whole exchange; the limits on the first token and between tokens
+    are the failover's."""
+    return aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy of `HTTP_PROXY`, `HTTPS_PROXY` or the system's settings, None where there is none or `NO_PROXY` exempts the
+    server."""
+    address = urlsplit(url)
+    proxy = getproxies().get(address.scheme)
+    return None if proxy and proxy_bypass(address.hostname or "") else proxy
+
+
+class Wire:
+    """A connection pool to one server, safe to use from any event loop.
+
+    `headers` go with every request; where they are a function (of a token that is renewed) it is asked each time.
+    Proxies are looked up when a loop first connects.
+    """
+
+    def __init__(self, base_url: str, headers: Headers | None = None, *, connections: int = 100) -> None:
+        self.base_url = base_url
+        self.connections = connections
+        self._headers = headers if callable(headers) else None
+        self._constant = {} if headers is None or callable(headers) else dict(headers)
+        self._sessions: PerLoop[aiohttp.ClientSession] = PerLoop(_close)
+
+    async def post(self, path: str, payload: Mapping[str, Any], limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """Send `payload` as JSON; the answer's headers are there. Left before its end (`async with`), the answer's connection
+        is closed, which cancels the provider's work; read to its end, it is used again.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: there is no answer.
+            whatever `headers` raises
+        """
+        headers = await self._headers() if self._headers is not None else None
+        body = orjson.dumps(payload)
+        return await self._session().post(self.base_url + path, data=body, headers=headers, timeout=limits)
+
+    async def get(self, path: str, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """As `post`, without a payload."""
+        headers = await self._headers() if self._headers is not None else None
+        return await self._session().get(self.base_url + path, headers=headers, timeout=limits)
+
+    async def close(self) -> None:
+        await self._sessions.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        return self._sessions.get(None, self._open)
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self.connections),
+            headers={"content-type": "application/json", **self._constant},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=proxy_for(self.base_url),
+        )
+
+
+async def _close(session: aiohttp.ClientSession) -> None:
+    await session.close()
