@@ -176,6 +176,8 @@ class _NoAddress(Exception):
 def _serve(settings: Settings, listening: socket.socket, beside: str | None) -> int:
     import uvicorn
 
+    from server.protocol import Protocol
+
     limit_arenas()
 
     def give_up() -> None:
@@ -185,6 +187,7 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None) -> 
     server = uvicorn.Server(
         uvicorn.Config(
             boot,
+            http=Protocol,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,5 +1,6 @@
 """The start as a process: health before everything else, honest failures, a clean end."""
 
+import http.client
 import json
 import os
 import re
@@ -189,6 +190,32 @@ def test_the_api_pages_need_nothing_from_elsewhere(served: tuple[Path, httpx.Cli
     assert all(served[1].get(address, headers=key).status_code == 200 for address in needed if address.startswith("/"))
     assert not [address for address in needed if not address.startswith("/")]
     assert served[1].get("/openapi.json", headers=key).json()["openapi"].startswith("3.")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"\x16\x03\x01 no HTTP\r\n\r\n", 400, "malformed_request"),
+        (b"POST /api/v1/chat HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n", 400, "malformed_request"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET /" + b"a" * 17_000, 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\n" + b"X-Many: a\r\n" * 10_000 + b"\r\n", 431, "headers_too_large"),
+        (b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 1_000_000, 431, "headers_too_large"),
+    ],
+    ids=["no HTTP", "no length", "long address", "address without end", "many headers", "header without end"],
+)
+def test_what_is_no_request_yet_is_refused_in_the_error_shape_before_it_has_ended(
+    served: tuple[Path, httpx.Client], sent: bytes, status: int, code: str
+) -> None:
+    address = served[1].base_url
+    with socket.create_connection((address.host, address.port), timeout=30) as connection:
+        connection.sendall(sent)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        error = json.loads(answer.read())["error"]
+    assert (answer.status, error["code"]) == (status, code)
+    assert error["request_id"] == answer.headers["x-request-id"]
+    assert served[1].get("/api/v1/health/live").status_code == 200
 
 
 def test_a_second_server_on_the_same_data_is_refused_in_one_line_before_it_starts_anything(
