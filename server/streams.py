@@ -20,6 +20,12 @@ HEARTBEAT_S = 15.0
 #: Seconds that a stream waits for its first event before it sends its status: a refusal within them is a plain 4xx or 5xx.
 FIRST_EVENT_S = 10.0
 _HEARTBEAT = b": still here\n\n"
+#: Seconds of work after which a hang-up is looked for: shorter work is over before it would have been cancelled.
+LOOK_AFTER_S = 0.05
+#: Bytes that may wait for a slow reader before the events wait, too.
+_OUTBOX_BYTES = 64 * 2**10
+#: By so much a timer may ring early (uvloop counts milliseconds).
+_TIMER_RESOLUTION_S = 0.005
 
 
 class CallerGone(Exception):
@@ -49,23 +55,48 @@ async def _hang_up(receive: Receive) -> None:
         pass
 
 
+class _HangUp:
+    """Calls `then` when the caller hangs up; looks for it only once the work has taken `LOOK_AFTER_S`."""
+
+    def __init__(self, receive: Receive, then: Callable[[], object]) -> None:
+        self._receive = receive
+        self._then = then
+        self._watch: asyncio.Task[None] | None = None
+        self._later = asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._look)
+        self.happened = False
+
+    def _look(self) -> None:
+        self._watch = asyncio.create_task(_hang_up(self._receive))
+        self._watch.add_done_callback(self._seen)
+
+    def _seen(self, watch: asyncio.Task[None]) -> None:
+        if not watch.cancelled():
+            self.happened = True
+            self._then()
+
+    def stop(self) -> None:
+        self._later.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+
+
 async def until_hung_up(request: Request, work: Awaitable[T]) -> T:
     """The result of `work`, which is cancelled as soon as the caller hangs up. The request's body must have been read.
 
     Raises:
         CallerGone: the caller hung up.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_hang_up(request.receive))
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    hang_up = _HangUp(request.receive, task.cancel)
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise CallerGone
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if hang_up.happened and task.uncancel() == 0:
+            raise CallerGone from None
+        raise
     finally:
-        for each in (task, gone):
-            each.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        hang_up.stop()
 
 
 class GoneResponse(Response):
@@ -100,63 +131,125 @@ class EventStream(Response):
         self._first_event_s = first_event_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ready = asyncio.Event()
-        state = _Progress()
-        pump = asyncio.create_task(self._pump(scope, send, ready, state))
-        gone = asyncio.create_task(_hang_up(receive))
-        first = asyncio.create_task(ready.wait())
+        outbox = _Outbox()
+        pump = asyncio.create_task(self._pump(scope, outbox))
+        pump.add_done_callback(outbox.wake)
+        hang_up = _HangUp(receive, outbox.wake)
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        outbox.wake_after(self._first_event_s)
         try:
-            await asyncio.wait((pump, gone, first), timeout=self._first_event_s, return_when=asyncio.FIRST_COMPLETED)
-            if pump.done() and not state.started:
-                pump.result()
-            if not gone.done():
-                await self._start(send, state)
-            while not pump.done() and not gone.done():
-                await asyncio.wait((pump, gone), timeout=self._heartbeat_s, return_when=asyncio.FIRST_COMPLETED)
-                if not pump.done() and not gone.done() and not state.finished and state.silent_for() >= self._heartbeat_s:
-                    state.touch()
-                    await send({"type": "http.response.body", "body": _HEARTBEAT, "more_body": True})
-            if pump.done():
-                pump.result()
+            while not hang_up.happened:
+                ended = pump.done()
+                data = outbox.take()
+                if ended:
+                    pump.result()  # raises what came before the first event; what came later is an event
+                if data or ended or outbox.is_due():
+                    if not outbox.started:
+                        outbox.started = True
+                        await send(start)
+                        outbox.wake_after(self._heartbeat_s)
+                    elif not data and not ended:
+                        data = _HEARTBEAT
+                        outbox.wake_after(self._heartbeat_s)
+                    if ended:
+                        await send({"type": "http.response.body", "body": data, "more_body": False})
+                        break
+                    if data:
+                        await send({"type": "http.response.body", "body": data, "more_body": True})
+                        outbox.sent()
+                await outbox.news()
         finally:
-            for task in (pump, gone, first):
-                task.cancel()
-            await asyncio.gather(pump, gone, first, return_exceptions=True)
+            outbox.close()
+            hang_up.stop()
+            pump.cancel()
+            if not pump.done():
+                await asyncio.gather(pump, return_exceptions=True)
 
-    async def _start(self, send: Send, state: "_Progress") -> None:
-        if not state.started:
-            state.started = True
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-
-    async def _pump(self, scope: Scope, send: Send, ready: asyncio.Event, state: "_Progress") -> None:
+    async def _pump(self, scope: Scope, outbox: "_Outbox") -> None:
         try:
             async with aclosing(self._events) as events:
                 async for data in events:
-                    ready.set()
-                    await self._start(send, state)
-                    state.touch()
-                    await send({"type": "http.response.body", "body": data, "more_body": True})
+                    outbox.put(data)
+                    if outbox.is_full():
+                        await outbox.room()
         except Exception as error:
-            if not state.started:
+            if not outbox.told and not outbox.started:
                 raise
             scope.setdefault("state", {})["failed"] = True
-            last = self._on_error(as_platform_error(error))
-            await send({"type": "http.response.body", "body": last, "more_body": True})
-        await self._start(send, state)
-        state.finished = True
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            outbox.put(self._on_error(as_platform_error(error)))
 
 
-class _Progress:
-    """How far a stream has got."""
+class _Outbox:
+    """What is to be sent. What comes before the sender gets its turn goes out together, in one write."""
 
     def __init__(self) -> None:
-        self.started = self.finished = False
         self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._is_woken = False
+        self._news: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        #: Whether there was any event, and whether the status is out.
+        self.told = self.started = False
 
-    def touch(self) -> None:
-        self._last = self._loop.time()
+    def put(self, data: bytes) -> None:
+        self.told = True
+        self._waiting.append(data)
+        self._size += len(data)
+        self.wake()
 
-    def silent_for(self) -> float:
-        return self._loop.time() - self._last
+    def take(self) -> bytes:
+        if not self._waiting:
+            return b""
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        return data
+
+    def is_full(self) -> bool:
+        return self._size >= _OUTBOX_BYTES
+
+    async def room(self) -> None:
+        self._room = self._loop.create_future()
+        await self._room
+
+    def wake(self, _: object = None) -> None:
+        """Have the sender look again."""
+        self._is_woken = True
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def news(self) -> None:
+        """Until the next `wake`, or one that came while something was being sent."""
+        if not self._is_woken:
+            self._news = self._loop.create_future()
+            await self._news
+        self._is_woken = False
+
+    def wake_after(self, seconds: float) -> None:
+        """Wake the sender once nothing has been sent for so long."""
+        self._silence_s = seconds
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._due, self._ring)
+
+    def sent(self) -> None:
+        self._due = self._loop.time() + self._silence_s
+
+    def is_due(self) -> bool:
+        return self._loop.time() >= self._due - _TIMER_RESOLUTION_S
+
+    def _ring(self) -> None:
+        # the timer stays where it was while events go out: moving it with each of them would cost more than the sending
+        if self.is_due():
+            self.wake()
+        self._timer = self._loop.call_at(max(self._due, self._loop.time() + self._silence_s / 2), self._ring)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

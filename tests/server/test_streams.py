@@ -107,3 +107,65 @@ async def test_hanging_up_closes_the_events() -> None:
     connection.gone.set()
     await taking
     assert closed.is_set()
+
+
+async def test_events_that_are_there_at_once_go_out_in_one_write() -> None:
+    async def events() -> AsyncGenerator[bytes, None]:
+        for number in range(32):
+            yield event("token", {"text": str(number)})
+        await asyncio.sleep(0)
+        yield event("done")
+
+    connection = Connection()
+    await connection.take(EventStream(events(), on_error))
+    bodies = [message["body"] for message in connection.sent[1:]]
+    assert bodies[0].count(b"event: token") == 32
+    assert len(bodies) <= 3
+    assert connection.text().endswith("event: done\n\n")
+
+
+async def test_a_reader_who_does_not_read_makes_the_events_wait() -> None:
+    made, read = 0, asyncio.Event()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        nonlocal made
+        for made in range(1000):  # noqa: B007 - counts
+            yield b"x" * 2**10
+
+    class Slow(Connection):
+        async def send(self, message: Any) -> None:
+            if message["type"] == "http.response.body":
+                await read.wait()
+            await super().send(message)
+
+    connection = Slow()
+    taking = asyncio.create_task(connection.take(EventStream(events(), on_error)))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert 0 < made < 200
+    read.set()
+    await taking
+    assert len(connection.text()) == 1000 * 2**10
+
+
+async def test_an_end_that_comes_while_something_is_being_sent_is_not_missed() -> None:
+    sending, ended = asyncio.Event(), asyncio.Event()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        yield event("token")
+        await sending.wait()
+        yield event("done")
+        ended.set()
+
+    class Busy(Connection):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if b"token" in message.get("body", b""):
+                sending.set()
+                await ended.wait()
+                await asyncio.sleep(0)
+
+    connection = Busy()
+    await asyncio.wait_for(connection.take(EventStream(events(), on_error)), 5)
+    assert connection.text().endswith("event: done\n\n")
+    assert connection.sent[-1]["more_body"] is False
