@@ -37,6 +37,16 @@ CacheUse = Literal["miss", "bypass", "semantic", "hit"]
 _LEANT_LEAST: tuple[CacheUse, ...] = ("miss", "bypass", "semantic", "hit")
 
 
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """A model call that gave no answer. `reason` is a kind of `providers.failures`."""
+
+    provider: str
+    model: str
+    reason: str
+    seconds: float
+
+
 @dataclass(slots=True)
 class RequestContext:
     """Mutable, shared by every task of one request. `cost_usd` is None once a call was made that no price is known for."""
@@ -50,6 +60,7 @@ class RequestContext:
     usage: Usage = field(default_factory=Usage)
     cost_usd: Decimal | None = Decimal(0)
     provider_s: float = 0.0
+    failures: list[FailedCall] = field(default_factory=list)
     #: Nobody reads the pieces of the answer: a model may be asked for the whole of it.
     whole: bool = False
     #: The caller speaks OpenAI's protocol: errors have its shape and statuses.
@@ -71,10 +82,16 @@ class RequestContext:
         self.provider_s += seconds
         self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
 
+    def failed(self, *, provider: str, model: str, reason: str, seconds: float) -> None:
+        """Record one model call that gave no answer: nobody pays for it."""
+        self.failures.append(FailedCall(provider, model, reason, seconds))
+        self.provider_s += seconds
+
     def add(self, other: "RequestContext") -> None:
         """Add what another recorded of its calls."""
         self.provider, self.model = other.provider or self.provider, other.model or self.model
         self.attempts += other.attempts
+        self.failures += other.failures
         self.usage.add(other.usage)
         self.provider_s += other.provider_s
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
@@ -83,6 +100,7 @@ class RequestContext:
 
     def clear(self) -> None:
         """Forget what was recorded, after another has added it."""
+        self.provider = self.model = None
         self.attempts, self.usage, self.provider_s, self.cost_usd, self.cache = 0, Usage(), 0.0, Decimal(0), None
 
     def answered_by(self, use: CacheUse) -> None:

@@ -27,6 +27,7 @@ class Flight(Generic[T]):
         self._error: BaseException | None = None
         self._news = asyncio.Event()
         self._readers: list[object] = []
+        self._payers: set[object] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -75,8 +76,7 @@ class Flight(Generic[T]):
             position = 0
             while True:
                 while position < len(self._pieces):
-                    if self._readers[0] is reader:
-                        self._charge(request)
+                    self._charge(request, reader)
                     position += 1
                     yield self._pieces[position - 1]
                 if self.finished:
@@ -84,14 +84,14 @@ class Flight(Generic[T]):
                 await self._more(until)
             if self._error is not None:
                 raise _again(self._error)
+            self._charge(request, reader)
             took = self.took
-            if self._readers[0] is not reader and took.provider is not None and took.model is not None:
+            if reader not in self._payers and took.provider is not None and took.model is not None:
                 request.called(provider=took.provider, model=took.model, usage=took.usage, cost_usd=Decimal(0), seconds=0)
         finally:
             if len(self._readers) == 1 and not self.finished:
                 await self._abandon()
-            if self._readers[0] is reader:
-                self._charge(request)
+            self._charge(request, reader)
             self._readers.remove(reader)
 
     async def _more(self, until: float) -> None:
@@ -101,7 +101,11 @@ class Flight(Generic[T]):
         except TimeoutError:
             raise DeadlineExceeded("The request took longer than it may.") from None
 
-    def _charge(self, request: RequestContext) -> None:
+    def _charge(self, request: RequestContext, reader: object) -> None:
+        if self._readers[0] is not reader:
+            return
+        if self.context.provider is not None:
+            self._payers.add(reader)
         self._charged.add(self.context)
         request.add(self.context)
         self.context.clear()
