@@ -1,29 +1,27 @@
 """Azure OpenAI, by key or Entra ID: chat models and embeddings.
 
 A model is the name of a deployment. Where that says nothing of the model, the model follows it after a `#`
-(`my-deployment#gpt-4o`). Without a key the credential is Entra ID's: Azure's variables, workload identity, managed identity,
-or the Azure CLI's login.
+(`my-deployment#gpt-4o`).
 """
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 
-from core.settings import ProviderSettings, Settings, Timeouts, usual_variable
+from core.settings import ProviderSettings, Settings, Timeouts
+from providers.azure_access import AzureAccess
 from providers.base import ModelFacts, ModelState
-from providers.building import BuiltModels, LoopTransport
+from providers.building import BuiltModels, HTTPClients
 from providers.facts import facts_of
-from providers.neutral import NeutralEmbeddings, not_configured
+from providers.neutral import NeutralEmbeddings, code_of, of_status, retry_after
 from providers.tokens import estimate
+from providers.wire import Wire, limits_of
 
-_SCOPE = "https://cognitiveservices.azure.com/.default"
-#: The newest version of the API that is generally available under deployment paths.
-#: learn.microsoft.com/azure/ai-services/openai/api-version-lifecycle, November 2026.
-_API_VERSION = "2024-10-21"
+_PROBING = Timeouts(total=10)
 #: Azure's limit on the texts of one request.
 _TEXTS_PER_CALL = 2048
 
@@ -36,9 +34,10 @@ class AzureProvider:
         self._configured = configured
         self._built = BuiltModels(self._chat)
         self._embedders: dict[tuple[str, Timeouts], NeutralEmbeddings] = {}
-        self._transport = LoopTransport(configured.connections)
+        self._access = AzureAccess(configured)
+        self._clients = HTTPClients(configured.connections)
+        self._wire: Wire | None = None
         self._lock = threading.Lock()
-        self._tokens: Callable[[], str] | None = None
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         return self._built.get(model, timeouts)
@@ -73,74 +72,72 @@ class AzureProvider:
 
     async def probe(self, model: str) -> None:
         """Send an empty request: Azure checks the key and the deployment before it refuses it, and bills nothing."""
-        import openai
-
-        from providers.azure_chat import translate
-
-        chat: Any = await asyncio.to_thread(self._built.build, model, Timeouts(total=10))
-        client, deployment = chat.root_async_client, model.partition("#")[0]
+        deployment = quote(model.partition("#")[0], safe="")
+        embeds = "embedding" in model
+        payload: dict[str, Any]
+        action, payload = ("embeddings", {"input": []}) if embeds else ("chat/completions", {"messages": []})
+        path = f"/openai/deployments/{deployment}/{action}?api-version={self._access.api_version}"
         try:
-            if "embedding" in model:
-                await client.embeddings.create(model=deployment, input=[])
-            else:
-                await client.chat.completions.create(model=deployment, messages=[])
-        except openai.BadRequestError:
-            return
-        except openai.APIError as error:
-            raise translate(error) from error
+            async with await self._connections().post(path, payload, limits_of(_PROBING)) as response:
+                body = await response.read()
+        except Exception as error:
+            translated = await asyncio.to_thread(_translate, error)
+            if translated is error:
+                raise
+            raise translated from error
+        if response.status >= 400 and response.status != 400:
+            raise of_status(response.status, code_of(body), retry_after(response.headers))
 
     async def close(self) -> None:
-        await self._transport.aclose()
+        if self._wire is not None:
+            await self._wire.close()
+        await self._clients.close()
+        await asyncio.to_thread(self._access.close)
 
     def _chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         self.facts(model)  # loads the price tables in this thread rather than on the loop
-        from providers.azure_chat import AzureChat
+        from providers.azure_chat import AzureChat, DirectAzureChat
 
         deployment, _, named = model.partition("#")
-        chat: BaseChatModel = AzureChat(
-            azure_deployment=deployment,
-            model=named or deployment,
-            stream_usage=True,
-            stream_chunk_timeout=max(timeouts.first_token, timeouts.between_tokens),
+        options = {
+            "azure_deployment": deployment,
+            "model": named or deployment,
+            "stream_usage": True,
+            "stream_chunk_timeout": max(timeouts.first_token, timeouts.between_tokens),
+            "use_responses_api": False,
             **self._options(timeouts),
-        )
-        return chat
+        }
+        if self._configured.transport == "sdk":
+            sdk: BaseChatModel = AzureChat(**options)
+            return sdk
+        path = f"/openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={self._access.api_version}"
+        direct: BaseChatModel = DirectAzureChat(wire=self._connections(), limits=limits_of(timeouts), path=path, **options)
+        return direct
+
+    def _connections(self) -> Wire:
+        with self._lock:
+            if self._wire is None:
+                self._wire = Wire(self._access.endpoint, self._access.headers, connections=self._configured.connections)
+            return self._wire
 
     def _options(self, timeouts: Timeouts) -> dict[str, Any]:
-        """What every client takes."""
-        import httpx2
-
-        endpoint = self._configured.base_url or usual_variable("AZURE_OPENAI_ENDPOINT")
-        if not endpoint:
-            raise not_configured("Azure OpenAI has no address: set providers.azure.base_url or AZURE_OPENAI_ENDPOINT.")
-        limits = httpx2.Timeout(timeouts.total, connect=timeouts.connect)
-        pool = httpx2.Limits(max_connections=self._configured.connections)
+        """What every client of the SDK takes."""
+        synchronous, asynchronous = self._clients.make(timeouts)
+        key = self._access.key
         return {
-            "azure_endpoint": endpoint,
-            "api_version": self._configured.api_version or usual_variable("OPENAI_API_VERSION") or _API_VERSION,
+            "azure_endpoint": self._access.endpoint,
+            "api_version": self._access.api_version,
             "default_headers": self._configured.extra_headers or None,
             "max_retries": 0,
-            "timeout": limits,
-            "http_client": httpx2.Client(limits=pool, timeout=limits),
-            "http_async_client": httpx2.AsyncClient(transport=self._transport, timeout=limits),
-            **self._credential(),
+            "timeout": timeouts.total,
+            "http_client": synchronous,
+            "http_async_client": asynchronous,
+            **(
+                {"api_key": key}
+                if key
+                else {"azure_ad_token_provider": self._access.token, "azure_ad_async_token_provider": self._access.atoken}
+            ),
         }
-
-    def _credential(self) -> dict[str, Any]:
-        key = self._configured.api_key.get_secret_value() if self._configured.api_key else None
-        if key := key or usual_variable("AZURE_OPENAI_API_KEY"):
-            return {"api_key": key}
-        tokens = self._entra()
-        asynchronous: Callable[[], Awaitable[str]] = lambda: asyncio.to_thread(tokens)  # noqa: E731 - typed here
-        return {"azure_ad_token_provider": tokens, "azure_ad_async_token_provider": asynchronous}
-
-    def _entra(self) -> Callable[[], str]:
-        """One credential, which keeps its token until it has to be renewed."""
-        from azure.identity import DefaultAzureCredential, get_bearer_token_provider
-
-        with self._lock:
-            self._tokens = self._tokens or get_bearer_token_provider(DefaultAzureCredential(), _SCOPE)
-            return self._tokens
 
 
 def _translate(error: Exception) -> Exception:

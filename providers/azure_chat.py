@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 from langchain_core.exceptions import ModelAuthenticationError, ModelConnectionError, ModelTimeoutError
@@ -11,6 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
 from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
+from providers.openai_transport import DirectTransport
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
 
@@ -21,7 +23,7 @@ def translate(error: Exception) -> Exception:
 
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | TimeoutError):
         return ModelTimeoutError("Azure OpenAI did not answer in time.")
-    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
+    if isinstance(error, openai.APIConnectionError | httpx2.HTTPError | aiohttp.ClientError | OSError):
         return ModelConnectionError(type(error).__name__)
     if isinstance(error, ClientAuthenticationError):
         return ModelAuthenticationError("Entra ID gives no token.")
@@ -51,8 +53,8 @@ def _categories(results: Any) -> list[str]:
     return [name for name, result in results.items() if isinstance(result, dict) and result.get("filtered")]
 
 
-class AzureChat(NeutralChatModel, AzureChatOpenAI):
-    """Azure's chat models."""
+class AzureTranslation(NeutralChatModel):
+    """Azure's errors, filter and parameters. It stands before the transport among the bases."""
 
     def translated(self, error: Exception) -> Exception:
         return translate(error)
@@ -77,4 +79,13 @@ class AzureChat(NeutralChatModel, AzureChatOpenAI):
         for choice in answer.get("choices") or ():
             if choice.get("finish_reason") == "content_filter":
                 raise refused(_categories(choice.get("content_filter_results")) or ["content_filter"])
-        return super()._create_chat_result(response, generation_info)
+        result: ChatResult = super()._create_chat_result(response, generation_info)  # type: ignore[misc]
+        return result
+
+
+class AzureChat(AzureTranslation, AzureChatOpenAI):
+    """Azure over the SDK's transport."""
+
+
+class DirectAzureChat(AzureTranslation, DirectTransport, AzureChatOpenAI):
+    """Azure over our own transport."""

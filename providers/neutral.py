@@ -5,6 +5,7 @@ caller may set in OpenAI's form, and sees to it that neither a refused answer no
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -85,6 +86,15 @@ def of_status(status: int, reason: str, retry_after_s: float | None = None) -> M
     if status in _BY_STATUS:
         return _BY_STATUS[status](reason)
     return ProviderDown(reason, retry_after_s) if status >= 500 else ModelInvalidRequestError(reason)
+
+
+def code_of(body: bytes) -> str:
+    """The code of an error in the form `{"error": {"code"}}`, empty where there is none: never its message."""
+    try:
+        error = json.loads(body)["error"]
+        return str(error.get("code") or error.get("status") or "")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def is_too_long(reason: str) -> bool:

@@ -11,11 +11,12 @@ from langchain_core.language_models import BaseChatModel
 
 from core.settings import ProviderSettings, Settings, Timeouts
 from providers.base import ModelFacts, ModelState
-from providers.building import BuiltModels, LoopTransport
+from providers.building import BuiltModels, HTTPClients
 from providers.facts import facts_of
 from providers.google_access import GoogleAccess
 from providers.neutral import NeutralEmbeddings
 from providers.tokens import estimate
+from providers.wire import limits_of
 
 if TYPE_CHECKING:
     from providers.vertex_gemini import GeminiWire
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 #: cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings, November 2026.
 _TEXTS_PER_CALL = 100
 _CHARACTERS_PER_CALL = 20_000
+_PROBING = Timeouts(total=10)
 
 
 class VertexProvider:
@@ -37,7 +39,7 @@ class VertexProvider:
         self._embedders: dict[tuple[str, Timeouts], NeutralEmbeddings] = {}
         self._threads = ThreadPoolExecutor(configured.connections, thread_name_prefix=name)
         self._built = BuiltModels(self._chat)
-        self._transport = LoopTransport(configured.connections)
+        self._clients = HTTPClients(configured.connections)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         return self._built.get(model, timeouts)
@@ -80,7 +82,7 @@ class VertexProvider:
     async def probe(self, model: str) -> None:
         """Count the tokens of a word, which Vertex AI does for nothing; embeddings have no such call and cost one word."""
         if "embedding" in model:
-            await self.embeddings(model, Timeouts(total=10)).aembed_query("a")
+            await self.embeddings(model, _PROBING).aembed_query("a")
             return
         publisher = "anthropic" if _is_claude(model) else "google"
         payload: dict[str, Any]
@@ -89,14 +91,14 @@ class VertexProvider:
             path, payload = f"{path}/{model}:countTokens", {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}
         else:
             path, payload = f"{path}/count-tokens:rawPredict", {"model": model, "messages": [{"role": "user", "content": "a"}]}
-        async with self._connections().post(path, payload, Timeouts(total=10)) as response:
+        async with self._connections().post(path, payload, limits_of(_PROBING)) as response:
             await response.read()
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._wire is not None:
-            await self._wire.sessions.close()
-        await self._transport.aclose()
+            await self._wire.close()
+        await self._clients.close()
 
     def _connections(self) -> "GeminiWire":
         from providers.vertex_gemini import GeminiWire
@@ -122,12 +124,10 @@ class VertexProvider:
             timeout=timeouts.total,
             max_retries=0,
             wire=self._connections(),
-            limits=timeouts,
+            limits=limits_of(timeouts),
         )
 
     def _claude(self, model: str, timeouts: Timeouts) -> BaseChatModel:
-        import httpx2
-
         from providers.vertex_claude import claude_class
 
         made: Any = claude_class()(
@@ -139,11 +139,9 @@ class VertexProvider:
             additional_headers=self._configured.extra_headers or None,
             max_retries=0,
         )
-        limits = httpx2.Timeout(timeouts.total, connect=timeouts.connect)
-        pool = httpx2.Limits(max_connections=self._configured.connections)
-        made.client = made.client.with_options(timeout=limits, http_client=httpx2.Client(limits=pool, timeout=limits))
-        asynchronous = httpx2.AsyncClient(transport=self._transport, timeout=limits)
-        made.async_client = made.async_client.with_options(timeout=limits, http_client=asynchronous)
+        synchronous, asynchronous = self._clients.make(timeouts)
+        made.client = made.client.with_options(timeout=synchronous.timeout, http_client=synchronous)
+        made.async_client = made.async_client.with_options(timeout=asynchronous.timeout, http_client=asynchronous)
         chat: BaseChatModel = made
         return chat
 

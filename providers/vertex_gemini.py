@@ -8,12 +8,12 @@ field with the SDK's own synchronous path.
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import aiohttp
 import orjson
+from aiohttp import ClientTimeout
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.exceptions import ModelConnectionError, ModelError, ModelInvalidRequestError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
@@ -23,10 +23,9 @@ from langchain_core.runnables import RunnableSequence
 from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
-from core.per_loop import PerLoop
-from core.settings import Timeouts
 from providers.google_access import GoogleAccess
 from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
+from providers.wire import Wire
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.
 _REFUSALS = frozenset(
@@ -43,41 +42,31 @@ _REFUSALS = frozenset(
 )
 
 
-async def _close(session: aiohttp.ClientSession) -> None:
-    await session.close()
-
-
-@dataclass(slots=True)
 class GeminiWire:
-    """Connections to Vertex AI's REST API, a pool for each event loop."""
+    """Vertex AI's REST API."""
 
-    access: GoogleAccess
-    connections: int
-    sessions: PerLoop[aiohttp.ClientSession] = field(default_factory=lambda: PerLoop(_close), repr=False)
+    def __init__(self, access: GoogleAccess, connections: int) -> None:
+        self._wire = Wire(access.endpoint, access.headers, connections=connections)
 
     @asynccontextmanager
-    async def post(self, path: str, payload: Mapping[str, Any], timeouts: Timeouts) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def post(self, path: str, payload: Mapping[str, Any], limits: ClientTimeout) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send `payload`. Left early, the connection is closed, which cancels the provider's work.
 
         Raises:
             ModelError: the neutral error of any answer that is not a success, or of none.
         """
-        headers = await self.access.headers() | {"content-type": "application/json"}
-        session = self.sessions.get("vertex", self._session)
-        limits = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect)
-        url = f"{self.access.endpoint}/v1beta1/{path}"
         try:
-            async with session.post(url, data=orjson.dumps(payload), headers=headers, timeout=limits) as response:
+            async with await self._wire.post(f"/v1beta1/{path}", payload, limits) as response:
                 if response.status >= 400:
                     raise _error_of(response.status, await response.read(), response.headers)
                 yield response
         except TimeoutError as error:
             raise ModelTimeoutError("Vertex AI did not answer in time.") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise ModelConnectionError(type(error).__name__) from error
 
-    def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=self.connections), trust_env=True)
+    async def close(self) -> None:
+        await self._wire.close()
 
 
 def _error_of(status: int, body: bytes, headers: Mapping[str, str]) -> Exception:
@@ -123,7 +112,7 @@ class DirectGemini(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     wire: GeminiWire = Field(exclude=True, repr=False)
-    limits: Timeouts = Field(exclude=True)
+    limits: ClientTimeout = Field(exclude=True, repr=False)
 
     async def _agenerate(
         self,

@@ -51,8 +51,8 @@ async def provider(shared: VertexProvider, fake: VertexFake) -> Any:
     """One provider for all tests, since its clients are slow to make; the connections end with the test's loop."""
     fake.clear()
     yield shared
-    await shared._connections().sessions.close()
-    await shared._transport.aclose()
+    await shared._connections().close()
+    await shared._clients._transport.aclose()
 
 
 @pytest.fixture(params=[GEMINI, CLAUDE])
