@@ -9,7 +9,7 @@ any, so no prompt, no passage and no inner step can leave through an event strea
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -126,9 +126,11 @@ class OpaqueRoot(Runnable[Any, Any]):
         form, run = self._interface.form(), _new_run(whole=whole)
         async with aclosing(self._steps(value, run)) as deltas:
             async for delta in deltas:
-                if delta.text or delta.data:
-                    yield Delta(text=delta.text, data=delta.data)
-                if delta.final is not None:
+                if delta.final is None:
+                    yield delta
+                else:
+                    if delta.text or delta.data:
+                        yield Delta(text=delta.text, data=delta.data)
                     yield Delta(final=accounting(run) | form.flat(form.whole(delta.final, run)))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -156,7 +158,8 @@ class OpaqueRoot(Runnable[Any, Any]):
         try:
             async with aclosing(self._chunks(input)) as chunks:
                 async for chunk in chunks:
-                    total = chunk if total is None else total + chunk
+                    if observer.watches:
+                        total = chunk if total is None else total + chunk
                     yield chunk
         except BaseException as error:
             await observer.failed(error)
@@ -229,12 +232,12 @@ class OpaqueRoot(Runnable[Any, Any]):
         deltas = cast("AsyncGenerator[Delta, None]", self._answer(self.parse(value)))
         if self._home is None or not self._home.is_running():
             self._home = bridge.running_loop()
-        outer = current()
+        outer, inside = current(), _Inside(run)
         finished = False
         try:
             while not finished:
                 # set for each step and not across yields: between two steps the consumer's own context runs
-                with serving(run), _unobserved():
+                with inside:
                     delta = await anext(deltas, None)
                 if delta is None:
                     break
@@ -246,22 +249,29 @@ class OpaqueRoot(Runnable[Any, Any]):
             log.exception("capability.failed", capability=self.name, error=type(error).__name__)
             raise Internal("The platform failed to answer; the log says why.") from error
         finally:
-            with serving(run), _unobserved():
+            with inside:
                 await deltas.aclose()
-            _absorb(outer, run)
+            outer.add(run)
         if not finished:
             raise Internal("The answer ended before it was complete.", context={"capability": self.name})
 
 
 class _Observer:
-    """Tells the caller's callbacks of the root run."""
+    """Tells the callbacks of the root run, where there are any: the caller's, or a tracer's."""
 
     def __init__(self, root: OpaqueRoot, value: Any, config: RunnableConfig | None) -> None:
         self._root, self._value, self._config = root, value, ensure_config(config)
         self._run: Any = None
 
+    @property
+    def watches(self) -> bool:
+        """Whether anybody is told."""
+        return self._run is not None
+
     async def start(self) -> None:
         manager = get_async_callback_manager_for_config(self._config)
+        if not manager.handlers:
+            return
         self._run = await manager.on_chain_start(
             None,
             self._value,
@@ -270,35 +280,42 @@ class _Observer:
         )
 
     async def failed(self, error: BaseException) -> None:
-        await self._run.on_chain_error(error)
+        if self._run is not None:
+            await self._run.on_chain_error(error)
 
     async def ended(self, output: Any) -> None:
-        await self._run.on_chain_end(output)
+        if self._run is not None:
+            await self._run.on_chain_end(output)
 
 
-@contextmanager
-def _unobserved() -> Iterator[None]:
-    """Runs started in the block inherit no callbacks, tags or metadata from the caller's run."""
-    token = var_child_runnable_config.set(None)
-    try:
-        yield
-    finally:
-        var_child_runnable_config.reset(token)
+class _Inside:
+    """A step of the capability's own code: model calls record themselves in `run`, and runs that are started inherit no
+    callbacks, tags or metadata from the caller's."""
+
+    __slots__ = ("_config", "_serving")
+
+    def __init__(self, run: RequestContext) -> None:
+        self._serving = serving(run)
+
+    def __enter__(self) -> None:
+        self._serving.__enter__()
+        self._config = var_child_runnable_config.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        var_child_runnable_config.reset(self._config)
+        self._serving.__exit__()
 
 
 def _new_run(*, whole: bool = False) -> RequestContext:
     """A context for one run: of a batch, each input's accounting stays its own."""
     outer = current()
-    return RequestContext(request_id=outer.request_id, principal=outer.principal, whole=whole)
-
-
-def _absorb(request: RequestContext, run: RequestContext) -> None:
-    """Add a run's accounting to its request's."""
-    request.model, request.provider = run.model or request.model, run.provider or request.provider
-    request.attempts += run.attempts
-    request.usage.add(run.usage)
-    request.provider_s += run.provider_s
-    request.cost_usd = None if request.cost_usd is None or run.cost_usd is None else request.cost_usd + run.cost_usd
+    return RequestContext(
+        request_id=outer.request_id,
+        principal=outer.principal,
+        whole=whole,
+        openai=outer.openai,
+        cache_control=outer.cache_control,
+    )
 
 
 def invalid_input(error: ValidationError, value: Any) -> InvalidRequest:
