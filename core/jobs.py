@@ -3,7 +3,7 @@
 The functions work inside the caller's transaction, so that a part's end, the job's count and its event become true at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -110,6 +110,18 @@ async def count(
     if part:
         await tell(session, job, "progress", {"document": dict(part)})
     await end(session, job, JobState.FAILED if job.total and job.failed >= job.total else JobState.SUCCEEDED)
+
+
+async def advance(session: AsyncSession, job_id: str, *, done: int, errors: Sequence[Mapping[str, Any]] = ()) -> None:
+    """`done` parts have ended by now, the newly failed ones with `errors`. The job goes on until it is ended."""
+    job = await lock_job(session, job_id)
+    if job is None or JobState(job.state).finished:
+        return
+    job.done = max(job.done, done)
+    job.failed += len(errors)
+    if errors and len(job.errors) < MOST_ERRORS:
+        job.errors = [*job.errors, *map(dict, errors)][:MOST_ERRORS]
+    await tell(session, job, "progress")
 
 
 async def end(session: AsyncSession, job: Job, state: JobState) -> None:

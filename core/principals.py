@@ -12,6 +12,7 @@ class Scope(StrEnum):
     CODE_INVOKE = "code:invoke"
     MULTIMODAL_INVOKE = "multimodal:invoke"
     EMBEDDINGS_INVOKE = "embeddings:invoke"
+    BATCHES_RUN = "batches:run"
     RAG_READ = "rag:read"
     RAG_WRITE = "rag:write"
     JOBS_READ = "jobs:read"
@@ -34,6 +35,7 @@ _INVOKE = {
     Scope.CODE_INVOKE,
     Scope.MULTIMODAL_INVOKE,
     Scope.EMBEDDINGS_INVOKE,
+    Scope.BATCHES_RUN,
     Scope.RAG_READ,
     Scope.JOBS_READ,
     Scope.MODELS_READ,

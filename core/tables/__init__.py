@@ -1,6 +1,7 @@
 """All tables, imported here so that the migrations see every one. One file an aggregate."""
 
 from core.tables.access import APIKey, BrowserSession, SignInToken
+from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.documents import Collection, Document, DocumentState
 from core.tables.idempotency import IdempotencyRecord
@@ -8,6 +9,9 @@ from core.tables.jobs import Job, JobEvent, JobState
 
 __all__ = [
     "APIKey",
+    "Batch",
+    "BatchRow",
+    "BatchState",
     "BrowserSession",
     "Collection",
     "Conversation",
@@ -18,5 +22,7 @@ __all__ = [
     "Job",
     "JobEvent",
     "JobState",
+    "RowState",
     "SignInToken",
+    "StoredFile",
 ]

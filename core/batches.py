@@ -1,0 +1,113 @@
+"""Batches as callers see them: made, read and cancelled. `core.batch_work` has the workers' side."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sqlmodel import and_, col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core import jobs
+from core.database import Database, utc_now
+from core.errors import InvalidRequest, NotFound
+from core.principals import Principal, Role
+from core.stored_files import may_see
+from core.tables import Batch, BatchRow, BatchState, StoredFile
+
+#: What workers are called by.
+RUN_BATCH, QUEUE = "run_batch", "batches"
+JOB_KIND = "batch"
+WINDOW = timedelta(hours=24)
+
+
+class Batches:
+    """What callers do with batches. Another's batch is not found; administrators reach those of their tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(
+        self, principal: Principal, *, endpoint: str, input_file: StoredFile, labels: Mapping[str, str] | None = None
+    ) -> Batch:
+        """A new batch with its job. The caller sends `RUN_BATCH` after this; a message that is lost, the sweeper sends."""
+        async with self._database.transaction() as session:
+            job = await jobs.open_job(session, principal, JOB_KIND, total=0, arguments={"endpoint": endpoint})
+            batch = Batch(
+                tenant=principal.tenant,
+                owner=principal.id,
+                role=principal.role.value,
+                scopes=sorted(scope.value for scope in principal.scopes),
+                endpoint=endpoint,
+                job_id=job.id,
+                input_file_id=input_file.id,
+                labels=dict(labels or {}),
+                expires_at=utc_now() + WINDOW,
+            )
+            session.add(batch)
+            await session.flush()
+            job.arguments = {"endpoint": endpoint, "batch": batch.id}
+        return batch
+
+    async def get(self, principal: Principal, batch_id: str) -> Batch:
+        """Raises NotFound (`batch_not_found`)."""
+        async with self._database.session() as session:
+            batch = await session.get(Batch, batch_id)
+        if batch is None or not may_see(principal, batch):
+            raise NotFound("There is no such batch.", code="batch_not_found")
+        return batch
+
+    async def of_job(self, principal: Principal, job_id: str) -> Batch:
+        """The batch that a job works on. Raises NotFound (`batch_not_found`)."""
+        async with self._database.session() as session:
+            batch = (await session.exec(select(Batch).where(Batch.job_id == job_id))).first()
+        return await self.get(principal, batch.id if batch is not None else "")
+
+    async def page(self, principal: Principal, *, limit: int, after: str | None = None) -> tuple[list[Batch], bool]:
+        """The newest first, those after the batch `after`; and whether there are more.
+
+        Raises:
+            InvalidRequest: `invalid_cursor`: there is no batch `after`.
+        """
+        query = select(Batch).where(Batch.tenant == principal.tenant)
+        if principal.role is not Role.ADMIN:
+            query = query.where(Batch.owner == principal.id)
+        if after is not None:
+            try:
+                last = await self.get(principal, after)
+            except NotFound:
+                raise InvalidRequest("The list has no such batch.", code="invalid_cursor", param="after") from None
+            same_moment = and_(col(Batch.created_at) == last.created_at, col(Batch.id) < last.id)
+            query = query.where(or_(col(Batch.created_at) < last.created_at, same_moment))
+        async with self._database.session() as session:
+            ordered = query.order_by(col(Batch.created_at).desc(), col(Batch.id).desc())
+            rows = (await session.exec(ordered.limit(limit + 1))).all()
+        return list(rows[:limit]), len(rows) > limit
+
+    async def cancel(self, principal: Principal, batch_id: str) -> Batch:
+        """Ask for the end of a batch: rows that have ended stay, and are written. No effect on one that has ended.
+
+        The caller sends `RUN_BATCH` after this, for a batch that no worker has.
+        """
+        await self.get(principal, batch_id)
+        async with self._database.transaction() as session:
+            batch = await lock_batch(session, batch_id)
+            assert batch is not None  # noqa: S101 - batches are never deleted
+            if batch.state in (BatchState.VALIDATING, BatchState.IN_PROGRESS):
+                batch.state = BatchState.CANCELLING
+                batch.cancelling_at = utc_now()
+        return batch
+
+    async def results(self, batch_id: str, *, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Lines of rows that have ended, of a batch whose files are not written yet: (number, line), in order."""
+        query = (
+            select(BatchRow.number, BatchRow.result)
+            .where(BatchRow.batch_id == batch_id, col(BatchRow.number) > after, col(BatchRow.result).is_not(None))
+            .order_by(col(BatchRow.number))
+            .limit(limit)
+        )
+        async with self._database.session() as session:
+            return [(number, result) for number, result in await session.exec(query) if result is not None]
+
+
+async def lock_batch(session: AsyncSession, batch_id: str) -> Batch | None:
+    """The row, locked until the transaction ends."""
+    return (await session.exec(select(Batch).where(Batch.id == batch_id).with_for_update())).first()
