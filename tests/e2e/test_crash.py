@@ -29,6 +29,7 @@ def test_a_kill_in_the_middle_of_an_ingestion_loses_nothing_and_doubles_nothing(
     killed_ingestion(mortal, files=24, kills=(0.2, 0.6))
 
 
+@pytest.mark.parametrize("mortal", ["sqlite"], indirect=True)
 def test_an_asked_for_stop_ends_in_order_and_the_next_start_goes_on(mortal: Running) -> None:
     with mortal.client() as client:
         client.post("/api/v1/rag/collections", json={"name": "reports"}).raise_for_status()
@@ -39,14 +40,3 @@ def test_an_asked_for_stop_ends_in_order_and_the_next_start_goes_on(mortal: Runn
         mortal.start()
         assert mortal.finished_job(client, job, within_s=120)["state"] == "succeeded"
         exactly_once(client, "reports", 10)
-
-
-def test_a_second_server_on_the_same_data_is_refused(mortal: Running) -> None:
-    second = Running(mortal.directory, **mortal.settings)
-    second.log = mortal.directory / "second.log"
-    second.start(ready=False)
-    assert second.process is not None
-    assert second.process.wait(60) == 1
-    assert "store_not_shareable" in second.output()
-    with mortal.client() as client:
-        assert client.get("/api/v1/health").json()["status"] == "ready"
