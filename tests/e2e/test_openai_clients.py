@@ -47,7 +47,7 @@ TOOL: Any = {
         "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
     },
 }
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # 1 × 1, PNG
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a PNG of one pixel
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def test_models_are_listed_and_shown(client: openai.OpenAI) -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_providers_refusal_is_the_clients_own_exception(  # noqa: PLR0913 - a table
+def test_a_providers_refusal_is_the_clients_own_exception(
     client: openai.OpenAI, provider: OpenAIFake, step: Fault, raised: type[openai.APIStatusError], code: str, stream: bool
 ) -> None:
     provider.always(step)
@@ -271,10 +271,10 @@ def test_a_key_without_the_right_is_the_clients_permission_error(door: Running) 
 
 def test_a_stream_that_is_cut_raises_instead_of_ending(client: openai.OpenAI, provider: OpenAIFake) -> None:
     provider.always(Break(Fault.LATE_ERROR, 3))
-    got = []
+    stream = client.chat.completions.create(model="default", messages=HELLO, stream=True)
+    got: list[str] = []
     with pytest.raises(openai.APIError) as caught:
-        for chunk in client.chat.completions.create(model="default", messages=HELLO, stream=True):
-            got.append(chunk.choices[0].delta.content or "")  # noqa: PERF401 - what came before the error counts
+        got.extend(chunk.choices[0].delta.content or "" for chunk in stream)
     assert "".join(got) == "Hello from "
     assert caught.value.code == "stream_interrupted"
 
@@ -295,7 +295,7 @@ def test_langchains_chat_model_works_whole_streamed_with_tools_and_structured(do
 
 
 def test_langchains_embeddings_work_with_their_tokens(door: Running, provider: OpenAIFake) -> None:
-    """By default it sends tokens of cl100k_base instead of texts; its own encoder downloads its tables, so they are made here."""
+    """By default it sends tokens of cl100k_base instead of texts. Its encoder downloads its tables, so here they are given."""
     tokens = [[15339, 1917], [15339]]  # "hello world", "hello"
     answer = httpx.post(
         f"{door.url}/v1/embeddings",

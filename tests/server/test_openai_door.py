@@ -1,0 +1,246 @@
+"""The door's wire format and refusals, on the real chains and a provider at the wire."""
+
+import base64
+import json
+import struct
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from core.settings import Settings
+from tests.fakes.openai import DIMENSIONS, OpenAIFake
+from tests.fakes.wire import Break, Fault, Reply
+from tests.server.conftest import ON_SQLITE, Guarded
+from tests.server.doors import HELLO, error_of, events_of, opened, with_provider
+from tests.server.serving import platform
+
+
+@pytest.fixture
+def provider() -> Iterator[OpenAIFake]:
+    with OpenAIFake() as fake:
+        yield fake
+
+
+@dataclass
+class Door:
+    client: httpx.AsyncClient
+    provider: OpenAIFake
+    headers: dict[str, str]
+
+    async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        return await self.client.post(f"/v1/{path}", json=body, headers=self.headers | headers)
+
+    async def refused(self, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        answer = await self.post(path, body)
+        return answer.status_code, error_of(answer)
+
+
+@pytest.fixture
+async def door(settings: Settings, provider: OpenAIFake) -> AsyncIterator[Door]:
+    """Behind the platform's limits and error shapes."""
+    settings = with_provider(settings, provider)
+    app = platform(settings)
+    models = opened(app, settings)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield Door(client, provider, {})
+    await models.close()
+
+
+@pytest.fixture
+async def guarded_door(guarded: Guarded, settings: Settings, provider: OpenAIFake) -> AsyncIterator[Door]:
+    """Behind the whole stack of middleware, with an administrator's key."""
+    models = opened(guarded.app, with_provider(settings, provider))
+    yield Door(guarded.client, provider, guarded.headers)
+    await models.close()
+
+
+async def test_a_stream_has_openais_events_in_openais_order(door: Door) -> None:
+    events = events_of(await door.post("chat/completions", HELLO | {"stream": True}))
+    assert events[-1] == "[DONE]"
+    first, *middle, last = events[:-1]
+    assert first["choices"] == [
+        {"index": 0, "delta": {"role": "assistant", "content": "", "refusal": None}, "logprobs": None, "finish_reason": None}
+    ]
+    assert [event["choices"][0]["delta"] for event in middle] == [{"content": piece} for piece in Reply().pieces]
+    assert last["choices"] == [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}]
+    assert {event["object"] for event in events[:-1]} == {"chat.completion.chunk"}
+    assert not any("usage" in event for event in events[:-1])
+
+
+async def test_a_stream_that_tells_its_usage_tells_what_headers_cannot(door: Door) -> None:
+    events = events_of(await door.post("chat/completions", HELLO | {"stream": True, "stream_options": {"include_usage": True}}))
+    *chunks, last, done = events
+    assert done == "[DONE]"
+    assert all(chunk["usage"] is None for chunk in chunks)
+    assert (last["choices"], last["usage"]["total_tokens"]) == ([], 17)
+    assert (last["genai"]["model"], last["genai"]["attempts"]) == ("gpt-4o-mini", 1)
+
+
+async def test_tool_calls_come_in_pieces_with_name_and_number_first(door: Door) -> None:
+    door.provider.then(Reply("", calls=[("look", {"at": "it"}), ("wait", {})]))
+    tools = [{"type": "function", "function": {"name": name}} for name in ("look", "wait")]
+    events = events_of(await door.post("chat/completions", HELLO | {"stream": True, "tools": tools}))
+    calls = [call for event in events[:-1] for call in event["choices"][0]["delta"].get("tool_calls", [])]
+    assert [(call["index"], call["function"].get("name")) for call in calls if "id" in call] == [(0, "look"), (1, "wait")]
+    for index, arguments in enumerate(({"at": "it"}, {})):
+        pieces = [call["function"]["arguments"] for call in calls if call["index"] == index]
+        assert json.loads("".join(pieces)) == arguments
+    assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT, Fault.LATE_ERROR, Fault.MALFORMED, Fault.UNTERMINATED])
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+async def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(door: Door, path: str, fault: Fault) -> None:
+    door.provider.always(Break(fault, 3))
+    body = HELLO if path == "chat/completions" else {"prompt": "Once"}
+    *chunks, last = events_of(await door.post(path, body | {"stream": True}))
+    assert chunks
+    assert last["error"]["type"] == "server_error"
+    assert last["error"]["code"] == "stream_interrupted"
+
+
+async def test_a_refusal_before_the_first_token_of_a_stream_is_a_plain_answer(door: Door) -> None:
+    door.provider.always(Fault.TOO_LONG)
+    status, error = await door.refused("chat/completions", HELLO | {"stream": True})
+    assert (status, error["type"], error["code"]) == (400, "invalid_request_error", "context_length_exceeded")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"nonsense": 1}, "unknown_parameter", "nonsense"),
+        ({"api_key": "x"}, "unknown_parameter", "api_key"),
+        ({"extra_body": {}}, "unknown_parameter", "extra_body"),
+        ({"messages": []}, "invalid_value", "messages"),
+        ({"messages": None}, "invalid_type", "messages"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, "invalid_value", "messages[0]"),
+        ({"messages": [{"role": "user"}]}, "missing_required_parameter", "messages[0].content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]},
+            "invalid_value",
+            "messages[0].content[0].image_url.url",
+        ),
+        ({"temperature": "warm"}, "invalid_type", "temperature"),
+        ({"temperature": 3}, "invalid_value", "temperature"),
+        ({"n": 17}, "invalid_value", "n"),
+        ({"top_logprobs": 2}, "invalid_value", None),
+        ({"max_tokens": 1, "max_completion_tokens": 1}, "invalid_value", None),
+        ({"stream_options": {"include_usage": True}}, "invalid_value", None),
+        ({"audio": {"voice": "alloy"}}, "unsupported_parameter", "audio"),
+        ({"functions": []}, "unsupported_parameter", "functions"),
+        ({"store": True}, "invalid_value", "store"),
+        ({"response_format": {"type": "yaml"}}, "invalid_value", "response_format"),
+        ({"model": 7}, "invalid_type", "model"),
+    ],
+)
+async def test_a_body_that_does_not_fit_is_a_400_that_names_the_field(
+    door: Door, change: dict[str, Any], code: str, param: str | None
+) -> None:
+    status, error = await door.refused("chat/completions", HELLO | change)
+    assert (status, error["type"], error["code"], error["param"]) == (400, "invalid_request_error", code, param)
+    assert not door.provider.sent
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("completions", {"model": "default"}, "prompt"),
+        ("completions", {"prompt": "x", "logprobs": 1}, "logprobs"),
+        ("completions", {"prompt": "x", "best_of": 3}, "best_of"),
+        ("embeddings", {"input": []}, "input"),
+        ("embeddings", {"input": [""]}, "input[0]"),
+        ("embeddings", {"input": "x", "encoding_format": "hex"}, "encoding_format"),
+        ("embeddings", {"input": "x", "stream": True}, "stream"),
+    ],
+)
+async def test_the_other_bodies_are_checked_as_strictly(door: Door, path: str, body: Any, param: str) -> None:
+    status, error = await door.refused(path, body)
+    assert (status, error["param"]) == (400, param)
+
+
+async def test_a_field_without_effect_is_taken_and_not_sent_on(door: Door) -> None:
+    labels = {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "prompt_cache_key": "k", "stop": []}
+    answer = await door.post("chat/completions", HELLO | labels)
+    assert answer.status_code == 200
+    assert not labels.keys() & door.provider.last.body.keys()
+
+
+@ON_SQLITE
+async def test_every_kind_of_refusal_has_openais_shape(guarded_door: Door) -> None:
+    door = guarded_door
+
+    async def of(method: str, path: str, headers: dict[str, str] = door.headers, **more: Any) -> tuple[int, Any]:
+        answer = await door.client.request(method, path, headers=headers, **more)
+        return answer.status_code, error_of(answer)["code"]
+
+    assert await of("GET", "/v1/models", {}) == (401, "invalid_api_key")
+    assert await of("GET", "/v1/models", {"authorization": "Bearer wrong"}) == (401, "invalid_api_key")
+    assert await of("GET", "/v1/nowhere") == (404, "not_found")
+    assert await of("GET", "/v1") == (404, "not_found")
+    assert await of("GET", "/v1/models/nobody") == (404, "model_not_found")
+    assert await of("DELETE", "/v1/models") == (405, "method_not_allowed")
+    assert await of("GET", "/v1/chat/completions") == (405, "method_not_allowed")
+    as_json = door.headers | {"content-type": "application/json"}
+    assert await of("POST", "/v1/chat/completions", as_json, content=b'{"model"') == (400, "malformed_json")
+    assert await of("POST", "/v1/chat/completions", as_json, content=b"") == (400, "malformed_json")
+    assert await of("POST", "/v1/chat/completions", as_json, content=b"[]") == (400, "invalid_type")
+    assert await of("POST", "/v1/completions", as_json, content=b" " * (4 * 2**20 + 1)) == (413, "body_too_large")
+    as_text = door.headers | {"content-type": "text/plain"}
+    assert await of("POST", "/v1/completions", as_text, content=b"hi") == (415, "unsupported_media_type")
+    assert await of("POST", "/v1/chat/completions", door.headers, json=HELLO | {"model": "nobody"}) == (404, "model_not_found")
+    keyed = door.headers | {"idempotency-key": "two words"}
+    assert await of("POST", "/v1/chat/completions", keyed, json=HELLO) == (400, "invalid_idempotency_key")
+    other = await door.client.get("/api/v1/nowhere", headers=door.headers)
+    assert set(other.json()["error"]) == {"code", "message", "request_id"}
+
+
+@ON_SQLITE
+async def test_an_idempotency_key_gives_the_first_answer_again(guarded_door: Door) -> None:
+    door = guarded_door
+    first = await door.post("chat/completions", HELLO, **{"idempotency-key": "once"})
+    second = await door.post("chat/completions", HELLO, **{"idempotency-key": "once"})
+    assert first.json() == second.json()
+    assert second.headers["idempotent-replayed"] == "true"
+    assert len(door.provider.asked) == 1
+    other = await door.post("chat/completions", HELLO | {"seed": 1}, **{"idempotency-key": "once"})
+    assert (other.status_code, error_of(other)["code"]) == (400, "idempotency_mismatch")
+
+
+@ON_SQLITE
+async def test_what_the_node_client_sends_is_answered_as_it_expects(guarded_door: Door) -> None:
+    """The requests of the npm package openai 6.49.0 on Node 20, byte for byte, as they were seen on a socket."""
+    sent = {
+        "accept": "application/json",
+        "user-agent": "OpenAI/JS 6.49.0",
+        "x-stainless-retry-count": "0",
+        "x-stainless-lang": "js",
+        "x-stainless-package-version": "6.49.0",
+        "x-stainless-os": "Linux",
+        "x-stainless-arch": "x64",
+        "x-stainless-runtime": "node",
+        "x-stainless-runtime-version": "v20.20.2",
+        "content-type": "application/json",
+        "accept-language": "*",
+        "sec-fetch-mode": "cors",
+        "accept-encoding": "gzip, deflate",
+    } | guarded_door.headers
+    chat = (
+        b'{"model":"default","messages":[{"role":"user","content":"Hello?"}],'
+        b'"stream":true,"stream_options":{"include_usage":true}}'
+    )
+    streamed = events_of(await guarded_door.client.post("/v1/chat/completions", content=chat, headers=sent))
+    assert streamed[-1] == "[DONE]"
+    body = b'{"model":"vectors","input":"abc","encoding_format":"base64"}'
+    vectors = await guarded_door.client.post("/v1/embeddings", content=body, headers=sent)
+    assert vectors.json()["data"][0]["embedding"] == base64.b64encode(struct.pack("<8f", *[3.0] * 8)).decode()
+    del sent["content-type"]
+    assert (await guarded_door.client.get("/v1/models", headers=sent)).json()["object"] == "list"
+
+
+async def test_dimensions_are_refused_where_vectors_cannot_be_cut(door: Door) -> None:
+    status, error = await door.refused("embeddings", {"model": "vectors", "input": "abc", "dimensions": DIMENSIONS + 1})
+    assert (status, error["code"], error["param"]) == (400, "unsupported_parameter", "dimensions")
