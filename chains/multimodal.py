@@ -1,16 +1,19 @@
 """The `multimodal` capability: a text with images and documents in, an answer out.
 
 A model that sees is given the pictures. One that does not is given the text that OCR reads from them, and the answer says so
-(`vision`). Where a model that does not see is asked about pictures without any text, the request is refused with
-`no_text_found`: any answer would be invented.
+(`vision`); so is whichever model is left where all of an alias that see are down. Where a model that does not see is asked
+about pictures without any text, the request is refused with `no_text_found`: any answer would be invented.
 """
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, cast
 
+import structlog
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
@@ -22,10 +25,12 @@ from chains.parameters import Sampling, Strict, bind
 from chains.prompting import prompt
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
-from core.errors import UnreadableFile
+from core.errors import ProviderFailed, RateLimited, Unavailable, UnreadableFile
 from core.principals import Scope
 from core.settings import Settings
 from providers.base import ModelFacts
+
+log = structlog.get_logger()
 
 SMALL, TEXT, VISION = "multimodal_small.txt", "multimodal_text.txt", "multimodal_vision.txt"
 MAX_IMAGES = 10
@@ -114,12 +119,44 @@ class MultimodalAnswer(MultimodalOutput, Accounted):
 
 async def look(deps: ChainDeps, asked: MultimodalInput) -> AsyncIterator[Delta]:
     """Read the files as the model needs them, and answer."""
-    facts = deps.models.facts(asked.model)
     given = await asyncio.to_thread(
         attachments, asked.images, [(document.name, document.data) for document in asked.documents], deps.settings.limits
     )
+    facts = deps.models.facts(asked.model, images=True)
+    if facts.images:
+        contents = await _read(given, as_seen, deps.settings)
+        pictured = any(content.pictures for content in contents)
+        began = False
+        try:
+            async with aclosing(_told(deps, asked, facts, contents)) as deltas:
+                async for delta in deltas:
+                    began = True
+                    yield delta
+        except (ProviderFailed, RateLimited, Unavailable) as failure:
+            if began or not pictured or deps.models.facts(asked.model, images=False).images:
+                raise
+            log.warning("multimodal.unseen", reason=failure.code)
+        else:
+            return
+    async with aclosing(_read_out(deps, asked, given)) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+async def _read_out(deps: ChainDeps, asked: MultimodalInput, given: Sequence[Attachment]) -> AsyncGenerator[Delta]:
+    """The answer of a model that is given text alone."""
+    contents = await _read(given, as_text, deps.settings)
+    facts = replace(deps.models.facts(asked.model, images=False), images=False)
+    async with aclosing(_told(deps, asked, facts, contents)) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+async def _told(
+    deps: ChainDeps, asked: MultimodalInput, facts: ModelFacts, contents: Sequence[Content]
+) -> AsyncGenerator[Delta]:
+    """The answer from what was read; nothing is told before the model begins to speak."""
     vision: Literal["native", "ocr"] = "native" if facts.images else "ocr"
-    contents = await _read(given, as_seen if facts.images else as_text, deps.settings)
     if not any(content.text or content.pictures for content in contents):
         raise UnreadableFile(
             "The model does not see pictures, and no text was found in what you sent.", code="no_text_found", param="images"
@@ -134,10 +171,11 @@ async def look(deps: ChainDeps, asked: MultimodalInput) -> AsyncIterator[Delta]:
         for content in contents
         if not content.pictures
     ]
-    yield Delta(data={"vision": vision, "read": told})
     output = ""
     blind = facts.small and not facts.images
     async for piece in _answer_small(deps, asked, contents) if blind else _answer(deps, asked, facts, contents):
+        if not output:
+            yield Delta(data={"vision": vision, "read": told})
         output += piece
         yield Delta(text=piece)
     yield Delta(final=MultimodalOutput(output=output, vision=vision, read=told))

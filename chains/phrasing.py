@@ -60,12 +60,17 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
     asked = [message.text() for message in history if isinstance(message, User)]
     if not asked or not (_FOLLOWS.search(question) or len(question.split()) < 4):
         return question
+    alias = deps.settings.chains.rag.rewrite_model or alias
     if deps.models.facts(alias).small:
         # a small model rewrites badly; the words of the question before are what the search needs
         return f"{asked[-1].strip()} {question.strip()}"
     turns = "\n".join(f"{message.role}: {message.text()}" for message in history[-_TURNS:])
     text = prompt("rag_rewrite.txt").substitute(conversation=turns, question=question)
-    reply = await deps.models.chat(alias).bind(temperature=0, max_tokens=200).ainvoke([HumanMessage(text)])
+    try:
+        reply = await deps.models.chat(alias).bind(temperature=0, max_tokens=200).ainvoke([HumanMessage(text)])
+    except PlatformError as error:  # a step on the way to the answer, which may well be found without it
+        log.warning("rag.not_rewritten", reason=error.code)
+        return f"{asked[-1].strip()} {question.strip()}"
     return reply.text.strip()[:2000] or question
 
 

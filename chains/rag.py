@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -17,16 +18,23 @@ from chains.parameters import ModelChoice
 from chains.phrasing import PROMPTS, from_quotes, from_sources, standalone
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
+from chains.wordwise import vectors_of_words
 from core.context import current
+from core.errors import PlatformError
 from core.principals import Scope
 from core.tables import Collection
 from retrievers.base import Passage
+
+log = structlog.get_logger()
 
 #: Below this probability the quotes do not answer the question. A model that can tell by itself is asked from the lower one on.
 _ANSWERED = 0.24
 _WORTH_ASKING = 0.03
 #: Passages that sentences are picked from, beside those that a prompt holds.
 _SEARCHED = 8
+
+#: Seconds after which sentences are compared by their words rather than waited for. Local ones take under a second.
+_JUDGED_WITHIN_S = 30.0
 
 FilterValue = str | int | float | bool
 
@@ -51,6 +59,7 @@ class RAGAnswer(BaseModel):
     output: str = Field(description="the answer, or that the collection does not hold one")
     citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
     answered: bool = Field(description="false where the collection does not hold the answer")
+    degraded: bool = Field(False, description="the embedding model did not answer: it was searched by words alone")
     indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
     warnings: list[str] = Field(
         default_factory=list, description="what the question suffers from: a filter's attribute that no document has"
@@ -68,7 +77,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None
     wording = await standalone(deps, asked.question, history, asked.model)
-    passages, evidence = await _find(deps, asked, collection, wording)
+    passages, evidence, degraded = await _find(deps, asked, collection, wording)
     quotes = await verifier.verified(evidence.quotes)
     if facts.small:
         if quotes and evidence.confidence >= _ANSWERED:
@@ -89,7 +98,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
         text = _nothing(asked, found=bool(passages), pending=pending, warnings=warnings)
         answer = RAGAnswer(output=text, citations=[], answered=False, warnings=warnings)
         yield Delta(text=answer.output)
-    answer.indexing = pending > 0
+    answer.indexing, answer.degraded = pending > 0, degraded
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None:
         turn = [User(content=asked.question), Assistant(content=answer.output)]
@@ -97,25 +106,44 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     yield Delta(final=answer)
 
 
-async def _find(deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str) -> tuple[list[Passage], Evidence]:
+async def _find(
+    deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str
+) -> tuple[list[Passage], Evidence, bool]:
+    """What was found, what of it answers, and whether that was judged by words alone."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
-    passages = await deps.library.searcher.search(collection.id, question, limit=limit, filter=asked.filter)
+    found = await deps.library.searcher.find(collection.id, question, limit=limit, filter=asked.filter)
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
-
-    def embed(texts: Any) -> NDArray[np.float32]:
-        return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
+    by_words = found.degraded
 
     def pick(words_of: str) -> Evidence:
-        weights = resources.lexical.weights(collection.id, words_of)
-        read = passages[: asked.limit or _SEARCHED]
-        return gather(words_of, read, embed=embed, weights=weights, words=resources.lexical.words)
+        lexical = resources.lexical
+        weights = lexical.weights(collection.id, words_of)
+
+        def embed(texts: Any) -> NDArray[np.float32]:
+            if by_words:
+                return vectors_of_words(texts, words=lexical.words, weights=weights)
+            return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
+
+        read = found.passages[: asked.limit or _SEARCHED]
+        return gather(words_of, read, embed=embed, weights=weights, words=lexical.words)
+
+    async def judged(words_of: str) -> Evidence:
+        nonlocal by_words
+        if not by_words:
+            try:
+                async with asyncio.timeout(_JUDGED_WITHIN_S):
+                    return await asyncio.to_thread(pick, words_of)
+            except (PlatformError, TimeoutError) as error:
+                by_words = True
+                log.warning("rag.degraded", reason=type(error).__name__)
+        return await asyncio.to_thread(pick, words_of)
 
     # of a follow-up, its own words choose among what the whole has found, where they say enough
-    evidence = await asyncio.to_thread(pick, asked.question)
+    evidence = await judged(asked.question)
     if question != asked.question and evidence.confidence < _ANSWERED:
-        evidence = await asyncio.to_thread(pick, question)
-    return passages, evidence
+        evidence = await judged(question)
+    return found.passages, evidence, by_words
 
 
 def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:

@@ -1,20 +1,35 @@
 """Embeddings by alias: deployments of one and the same model in order, under one deadline, with what they used recorded."""
 
+import asyncio
+import random
 import time
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import structlog
 from langchain_core.embeddings import Embeddings
+from langchain_core.exceptions import ModelAPIError
 
 from core import context
+from core.alerts import AlertKind, raise_alert
 from core.bridge import call
 from core.context import Usage
 from core.errors import ProviderFailed
+from providers.alarms import alarm, relieve
 from providers.attempt import Deadline, Served
-from providers.failures import CALLERS_OWN, Failure, understand
+from providers.failures import CALLERS_OWN, TRANSIENT, Failure, Kind, understand
 from providers.metering import FREE, cost_of
 
 log = structlog.get_logger()
+
+#: Times that a text is taken to a deployment whose failure may have been a moment's.
+ROUNDS = 2
+#: Seconds between them, at random, so that callers do not come back all at once.
+PAUSE_S = (0.1, 0.4)
+
+
+class WrongDimension(ModelAPIError):
+    """Vectors of another length than the alias has given so far: they are another model's."""
 
 
 @runtime_checkable
@@ -27,16 +42,19 @@ class Metered(Protocol):
 class FailoverEmbeddings(Embeddings):
     """Moves on to the next deployment on any failure but the caller's own.
 
-    The operator puts under one alias only deployments of one model: vectors of two models do not compare.
+    All deployments serve one model: vectors of two models do not compare. The settings see to it by name, and the vectors'
+    length is held to that of the first answer. A query is given up after `first_token` seconds at a deployment, and a
+    deployment whose breaker is open is not waited for, so that a search can do without in time.
 
     Raises:
-        ProviderFailed, DeadlineExceeded, InvalidRequest, Unavailable
+        ProviderFailed, DeadlineExceeded, InvalidRequest, RateLimited, Unavailable
     """
 
     def __init__(self, alias: str, deployments: tuple[Served, ...], total_s: float) -> None:
         self._alias = alias
         self._deployments = deployments
         self._total_s = total_s
+        self._dimension: int | None = None
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return call(self.aembed_documents(texts), None)
@@ -50,28 +68,91 @@ class FailoverEmbeddings(Embeddings):
     async def aembed_query(self, text: str) -> list[float]:
         return (await self._embed([text], query=True))[0]
 
+    async def aembed_metered(self, texts: list[str]) -> tuple[list[list[float]], int | None]:
+        """The vectors, and None: what was used is in the request's context."""
+        return await self.aembed_documents(texts), None
+
     async def _embed(self, texts: list[str], *, query: bool) -> list[list[float]]:
         deadline = Deadline.after(self._total_s)
-        failures: list[Failure] = []
-        for served in self._deployments:
-            deadline.check()
-            try:
-                return await self._call(served, texts, query=query)
-            except Exception as error:
-                failure = understand(error)
-                log.warning(
-                    "provider.failed",
-                    alias=self._alias,
-                    provider=served.provider_name,
-                    model=served.name,
-                    kind=failure.kind.value,
-                )
-                if failure.kind in CALLERS_OWN:
-                    raise failure.error from error
-                failures.append(failure)
-        if len(failures) == 1:
-            raise failures[0].error
+        failures: dict[int, Failure] = {}  # by the place of the deployment
+        for turn in range(ROUNDS):
+            order = list(self._order(failures, query=query))
+            if turn and order:
+                await asyncio.sleep(min(random.uniform(*PAUSE_S), max(deadline.remaining, 0)))  # noqa: S311 - no secret
+            for number, place in enumerate(order):
+                served = self._deployments[place]
+                deadline.check()
+                limit = served.timeouts.first_token if query else deadline.remaining / (len(order) - number)
+                try:
+                    return await self._attempt(served, texts, query=query, limit_s=min(limit, deadline.remaining))
+                except Exception as error:
+                    deadline.check()
+                    failure = failures[place] = understand(error)
+                    log.warning(
+                        "provider.failed",
+                        alias=self._alias,
+                        provider=served.provider_name,
+                        model=served.name,
+                        kind=failure.kind.value,
+                    )
+                    if failure.kind in CALLERS_OWN:
+                        raise failure.error from error
+        if len(failures) == 1 and len(self._deployments) == 1:
+            raise next(iter(failures.values())).error
         raise ProviderFailed("No provider of this model gave an answer.")
+
+    def _order(self, failures: dict[int, Failure], *, query: bool) -> Iterator[int]:
+        """Places of those that are well, or else of one whose turn it is to show that it is again. Documents, which can wait,
+        are taken to all others where there is nothing better."""
+        now = time.monotonic()
+        left = [
+            (place, served)
+            for place, served in enumerate(self._deployments)
+            if place not in failures or failures[place].kind in TRANSIENT
+        ]
+        well = [place for place, served in left if served.standing.breaker.closed and not served.standing.held_s(now)]
+        if well:
+            yield from well
+            return
+        trying = next((place for place, served in left if served.standing.breaker.take_probe(now)), None)
+        if trying is not None:
+            yield trying
+        if not query:
+            yield from (place for place, _ in left if place != trying)
+
+    async def _attempt(self, served: Served, texts: list[str], *, query: bool, limit_s: float) -> list[list[float]]:
+        """One call, with what it says of the deployment."""
+        standing, started = served.standing, time.monotonic()
+        standing.begun()
+        try:
+            async with asyncio.timeout(max(limit_s, 0)):
+                vectors = await self._call(served, texts, query=query)
+            self._check(served, vectors)
+        except Exception as error:
+            failure = understand(error)
+            if failure.kind is Kind.RATE:
+                standing.limited(started, failure.retry_after_s)
+            elif failure.kind in CALLERS_OWN:
+                standing.abandoned(started, failure.kind)
+            else:
+                standing.failed(started, failure.kind)
+            alarm(served, failure)
+            raise
+        except BaseException:
+            standing.abandoned(started)
+            raise
+        standing.succeeded(started, None)
+        relieve(served)
+        return vectors
+
+    def _check(self, served: Served, vectors: Sequence[Sequence[float]]) -> None:
+        """Hold the vectors' length to that of the alias's first answer."""
+        for vector in vectors:
+            self._dimension = self._dimension or len(vector)
+            if len(vector) != self._dimension:
+                facts = {"provider": served.provider_name, "model": served.name}
+                raise_alert(AlertKind.EMBEDDING_MISMATCH, key=f"{self._alias}:{served.provider_name}/{served.model}", **facts)
+                raise WrongDimension(f"{len(vector)} numbers in a vector rather than {self._dimension}")
 
     async def _call(self, served: Served, texts: list[str], *, query: bool) -> list[list[float]]:
         inner = served.provider.embeddings(served.model, served.timeouts)
@@ -91,7 +172,7 @@ class FailoverEmbeddings(Embeddings):
             provider=served.provider_name,
             model=served.name,
             usage=usage,
-            cost_usd=cost_of(served.provider_name, served.name, usage),
+            cost_usd=cost_of(served.provider_name, served.name, usage, price=served.price),
             seconds=time.perf_counter() - started,
         )
         return vectors

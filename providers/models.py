@@ -113,9 +113,9 @@ class Models:
         return FailoverEmbeddings(alias.alias, served, self._settings.timeouts.total)
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:
-        """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2"."""
-        served = self._served[self._find(alias, "embeddings").alias][0]
-        return f"{served.provider_name}/{served.model}"
+        """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2", or what `serves` says."""
+        found = self._find(alias, "embeddings").deployments[0]
+        return found.serves or f"{found.provider}/{found.model}"
 
     def embedding_tokens(self, text: str, alias: str = EMBEDDINGS) -> list[tuple[int, int]]:
         """Offsets in characters of the embedding model's tokens, to split by; estimated for a remote model."""
@@ -131,13 +131,16 @@ class Models:
         served = self._first(alias)
         return served.provider.count_tokens(served.model, text)
 
-    def facts(self, alias: str | None = None) -> ModelFacts:
-        """What the first deployment can do, since it answers as long as it is well.
+    def facts(self, alias: str | None = None, *, images: bool | None = None) -> ModelFacts:
+        """What the first deployment can do, since it answers as long as it is well; with `images`, the first of those that see
+        (True) or do not (False), and the first of all where there is none.
 
         Raises:
             NotFound: code `model_not_found`.
         """
-        return self._first(alias).facts
+        first = self._first(alias)
+        fitting = (served for served in self._served[alias or DEFAULT] if images in (None, served.facts.images))
+        return next(fitting, first).facts
 
     def _first(self, alias: str | None) -> Served:
         name = alias or DEFAULT

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import structlog
+from numpy.typing import NDArray
 from sqlmodel import col, select
 
 from core.database import Database
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
 from retrievers import filters
 from retrievers.attributes import unknown_attributes
@@ -18,12 +21,22 @@ from retrievers.fusion import fuse
 if TYPE_CHECKING:
     from retrievers.library import Resources
 
+log = structlog.get_logger()
+
 Mode = Literal["hybrid", "dense", "lexical"]
 #: What each ranking contributes to a fused one at least; deeper does not change the first ten (measured on Cranfield).
 _CANDIDATES = 100
 _MOST_RESULTS = 200
 #: Beyond this the embedding model reads nothing anyway, and BM25 gains nothing.
 _QUERY_CHARACTERS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a search gave. `degraded`: the embedding model did not answer, so it was made by words alone."""
+
+    passages: list[Passage]
+    degraded: bool = False
 
 
 class Searcher:
@@ -42,13 +55,27 @@ class Searcher:
         mode: Mode = "hybrid",
         filter: Mapping[str, Any] | None = None,
     ) -> list[Passage]:
+        """The passages of `find`, for whom it makes no difference how they were found."""
+        return (await self.find(collection_id, query, limit=limit, mode=mode, filter=filter)).passages
+
+    async def find(
+        self,
+        collection_id: str,
+        query: str,
+        *,
+        limit: int,
+        mode: Mode = "hybrid",
+        filter: Mapping[str, Any] | None = None,
+    ) -> Findings:
         """At most `limit` (1 to 200) passages, best first; empty for an unknown or empty collection.
 
         `score` is the cosine for `dense`, BM25 for `lexical`, and a number between 0 and 1 for `hybrid`. Chunks of deleted
-        documents and of replaced revisions are left out, whatever the stores still hold.
+        documents and of replaced revisions are left out, whatever the stores still hold. A hybrid search without its embedding
+        model is made by words alone.
 
         Raises:
             InvalidRequest: a blank query, a limit out of range, or a filter that is none (`invalid_filter`).
+            ProviderFailed, Unavailable: `dense`, and the embedding model does not answer.
         """
         if not query.strip():
             raise InvalidRequest("The query is blank.", param="query")
@@ -60,15 +87,23 @@ class Searcher:
         chunks: dict[str, Chunk] = {}
         similarities: dict[str, float] = {}
         lexical: dict[str, float] = {}
+        degraded = False
         if mode == "lexical":
             lexical = await asyncio.to_thread(self._lexical, collection_id, text, depth, checked)
             ranked = list(lexical.items())
         elif mode == "dense":
-            chunks, similarities = await asyncio.to_thread(self._dense, collection_id, text, depth, checked, None)
+            vector = await asyncio.to_thread(self._vector, text)
+            chunks, similarities = await asyncio.to_thread(self._dense, collection_id, vector, depth, checked, None)
             ranked = list(similarities.items())
         else:
             lexical = await asyncio.to_thread(self._lexical, collection_id, text, depth, checked)
-            chunks, similarities = await asyncio.to_thread(self._dense, collection_id, text, depth, checked, lexical)
+            try:
+                vector = await asyncio.to_thread(self._vector, text)
+            except PlatformError as error:
+                degraded = True
+                log.warning("search.degraded", collection_id=collection_id, reason=error.code)
+            else:
+                chunks, similarities = await asyncio.to_thread(self._dense, collection_id, vector, depth, checked, lexical)
             ranked = fuse(similarities, lexical)
         missing = [chunk_id for chunk_id, _ in ranked if chunk_id not in chunks]
         if missing:
@@ -77,7 +112,7 @@ class Searcher:
         passages = [
             Passage(chunks[chunk_id], score, similarities.get(chunk_id)) for chunk_id, score in ranked if chunk_id in chunks
         ]
-        return (await self._current(collection_id, passages))[:limit]
+        return Findings((await self._current(collection_id, passages))[:limit], degraded)
 
     async def unknown_attributes(self, collection_id: str, filter: Mapping[str, Any] | None) -> list[str]:
         """What to tell about a filter that has found nothing; see `retrievers.attributes`."""
@@ -88,16 +123,18 @@ class Searcher:
     ) -> dict[str, float]:
         return dict(self._resources.lexical.search(collection_id, text, depth, filter))
 
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        return np.asarray(self._resources.models.embeddings().embed_query(text), dtype=np.float32)
+
     def _dense(
         self,
         collection_id: str,
-        text: str,
+        vector: NDArray[np.float32],
         depth: int,
         filter: Mapping[str, filters.Scalar] | None,
         also: Mapping[str, float] | None,
     ) -> tuple[dict[str, Chunk], dict[str, float]]:
         """The nearest chunks, and the similarity of those in `also` that are not among them."""
-        vector = np.asarray(self._resources.models.embeddings().embed_query(text), dtype=np.float32)
         found = self._resources.store.search(collection_id, vector, depth, filter)
         similarities = {chunk.id: similarity for chunk, similarity in found}
         others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]

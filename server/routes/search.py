@@ -64,6 +64,7 @@ class SearchResults(BaseModel):
     """Passages, the best first."""
 
     results: list[FoundPassage]
+    degraded: bool = Field(False, description="the embedding model did not answer: a hybrid search was made by words alone")
     warnings: list[str] = Field(
         default_factory=list, description="why nothing can be found: an attribute of the filter that no document has"
     )
@@ -73,8 +74,10 @@ class SearchResults(BaseModel):
 async def search(name: CollectionName, request: SearchRequest, state: CurrentState, principal: Reader) -> SearchResults:
     """Find passages."""
     collection = await state.library.collections.get(principal, name)
-    passages = await state.library.searcher.search(
+    found = await state.library.searcher.find(
         collection.id, request.query, limit=request.limit, mode=request.mode, filter=request.filter
     )
+    passages = found.passages
     warnings = [] if passages else await state.library.searcher.unknown_attributes(collection.id, request.filter)
-    return SearchResults(results=[FoundPassage.of(passage) for passage in passages], warnings=warnings)
+    results = [FoundPassage.of(passage) for passage in passages]
+    return SearchResults(results=results, degraded=found.degraded, warnings=warnings)

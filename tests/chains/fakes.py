@@ -107,7 +107,7 @@ class ScriptedModels:
         self._known(alias)
         return self.model
 
-    def facts(self, alias: str | None = None) -> ModelFacts:
+    def facts(self, alias: str | None = None, *, images: bool | None = None) -> ModelFacts:
         self._known(alias)
         return self.given_facts
 

@@ -1,6 +1,6 @@
 import asyncio
 import base64
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
 import pytest
@@ -9,10 +9,13 @@ from chains.multimodal import MAX_IMAGES, SPEC
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.child import close_children
-from core.errors import InvalidRequest, UnreadableFile
+from core.errors import InvalidRequest, PlatformError, UnreadableFile
 from core.settings import Settings
 from providers.base import ModelFacts
+from providers.models import Models
 from tests.chains.fakes import ScriptedChat, ScriptedModels
+from tests.fakes.openai import MODEL, OpenAIFake
+from tests.fakes.wire import Fault, Reply
 from tests.retrievers import making
 
 SEES = ModelFacts(context_tokens=8000, images=True)
@@ -168,3 +171,75 @@ def test_the_playground_picks_files_from_disk() -> None:
     properties = SPEC.input.model_json_schema()["properties"]
     for name in ("images", "documents"):
         assert properties[name]["extra"] == {"widget": {"type": "base64file"}}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[OpenAIFake, OpenAIFake]]:
+    with OpenAIFake() as seeing, OpenAIFake() as blind:
+        yield seeing, blind
+
+
+@pytest.fixture
+def fakes(running: tuple[OpenAIFake, OpenAIFake]) -> tuple[OpenAIFake, OpenAIFake]:
+    for fake in running:
+        fake.clear()
+    return running
+
+
+@pytest.fixture
+async def models(settings: Settings, fakes: tuple[OpenAIFake, OpenAIFake]) -> AsyncIterator[Models]:
+    sees, blind = {"provider": "openai", "model": MODEL}, {"provider": "openai_compatible:blind", "model": "llama"}
+    made = Models(
+        Settings.load(
+            data_dir=settings.data_dir,
+            models=[
+                {"alias": "default", "deployments": [blind, sees]},
+                {"alias": "alone", "deployments": [sees]},
+            ],
+            providers={
+                "openai": {"base_url": fakes[0].base_url, "api_key": "sk-secret"},
+                "openai_compatible:blind": {"base_url": fakes[1].base_url},
+            },
+            timeouts={"connect": 2, "first_token": 0.5, "total": 10},
+        )
+    )
+    yield made
+    await made.close()
+
+
+def over(models: Models, settings: Settings) -> OpaqueRoot:
+    return SPEC.build(ChainDeps(settings, models, cast("Any", None), cast("Any", None)))
+
+
+async def test_a_picture_goes_to_the_deployment_that_sees_wherever_it_stands(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
+) -> None:
+    answer = await over(models, settings).ainvoke({"text": "What is this?", "images": [SIGN]})
+    assert (answer["vision"], answer["provider"]) == ("native", "openai")
+    assert not fakes[1].sent
+
+
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.CREDENTIAL, Fault.RATE, Fault.SILENT])
+async def test_with_all_that_see_down_the_text_is_read_and_the_answer_says_so(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake], fault: Fault
+) -> None:
+    fakes[0].always(fault)
+    fakes[1].always(Reply("It says QUAY NINE."))
+    asked = {"text": "What does the sign say?", "images": [SIGN]}
+    chunks = [chunk async for chunk in over(models, settings).astream(asked)]
+    answer = chunks[0]
+    for chunk in chunks[1:]:
+        answer = answer + chunk
+    assert (answer["vision"], answer["output"]) == ("ocr", "It says QUAY NINE.")
+    assert (answer["provider"], answer["read"][0]["text"]) == ("openai_compatible:blind", "QUAY NINE")
+    assert "QUAY NINE" in fakes[1].last.body["messages"][-1]["content"]
+
+
+async def test_with_no_model_left_at_all_it_fails(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
+) -> None:
+    for fake in fakes:
+        fake.always(Fault.UNAVAILABLE)
+    for alias in ("default", "alone"):
+        with pytest.raises(PlatformError):
+            await over(models, settings).ainvoke({"text": "What is this?", "images": [SIGN], "model": alias})

@@ -94,7 +94,7 @@ async def test_embeddings_of_a_provider_are_metered_and_fail_over(models: Models
 
 
 async def test_embeddings_that_all_fail_are_one_error(models: Models, fake: OpenAIFake) -> None:
-    fake.then(Fault.SERVER, Fault.CREDENTIAL)
+    fake.always(Fault.SERVER, Fault.CREDENTIAL)
     with pytest.raises(ProviderFailed):
         await models.embeddings("vectors").aembed_query("a")
 
