@@ -99,7 +99,8 @@ class RequestContext:
     def clear(self) -> None:
         """Forget what was recorded, after another has added it."""
         self.provider = self.model = None
-        self.attempts, self.usage, self.provider_s, self.cost_usd, self.cache = 0, Usage(), 0.0, Decimal(0), None
+        self.attempts, self.failures, self.usage = 0, [], Usage()
+        self.provider_s, self.cost_usd, self.cache = 0.0, Decimal(0), None
 
     def answered_by(self, use: CacheUse) -> None:
         """Record what the cache did for one model call. Of several calls the one that leant on it least is told."""

@@ -4,20 +4,31 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from core.errors import DeadlineExceeded
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from core import context
+from core.errors import ContentRefused, DeadlineExceeded
 from core.settings import Timeouts
 from providers.base import ModelFacts, Provider, TakesTurns
-from providers.failures import StreamCut
+from providers.collecting import Collector, finish_reason, merged
+from providers.failures import CALLERS_OWN, Failure, Kind, StreamCut, understand
+from providers.metering import cost_of, usage_of
 from providers.prices import Price
 from providers.standing import Standing
+from providers.watch import Watch
 
-T = TypeVar("T")
+#: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
+LONGEST_ANSWER = 4096
+#: What went wrong after the reason for the end had come takes nothing from the answer.
+_HARMLESS_AT_THE_END = frozenset({Kind.CUT, Kind.CONNECTION, Kind.TIMEOUT})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Served:
     """A deployment that is ready to be called. `model` is what the operator configured, `name` what callers are told."""
 
@@ -28,10 +39,14 @@ class Served:
     facts: ModelFacts
     standing: Standing
     price: Price | None = None
+    weight: float = 1.0
 
     @property
     def name(self) -> str:
         return self.provider.state(self.model).name
+
+    def chat(self) -> BaseChatModel:
+        return self.provider.chat(self.model, self.timeouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,74 +69,301 @@ class Deadline:
             raise DeadlineExceeded("The request took longer than it may.")
 
 
-@dataclass(slots=True)
-class Attempt(Generic[T]):
-    """Pieces of one call, as they come. `tells` says of a piece whether it carries something for the caller, and `ends`
-    whether it is the provider's final word. `started` and `seconds` are of the provider's work alone, without the queue."""
+class Attempt:
+    """A call that is made once, by `chunks` or by `whole`. Its deployment's standing and the request's context learn of it.
 
-    served: Served
-    deadline: Deadline
-    tells: Callable[[T], bool]
-    ends: Callable[[T], bool]
-    called: Callable[[], None] = field(default=lambda: None)
-    told: bool = False
-    ended: bool = False
-    started: float = 0.0
+    `told` says whether anything of the answer has come, `text` is what has. `failure` is set where it failed.
+
+    Raises:
+        DeadlineExceeded: the request's time is over.
+        TimeoutError: the provider was silent for longer than its limits allow.
+        StreamCut: the stream ended without the provider's final word.
+        ContentRefused
+        whatever the provider raises
+    """
+
+    __slots__ = (
+        "_chat",
+        "_deadline",
+        "_first_token_s",
+        "_last",
+        "_loop",
+        "_messages",
+        "_parameters",
+        "_pieces",
+        "_request",
+        "_reserved_tokens",
+        "_started",
+        "_usage",
+        "_watch",
+        "ended",
+        "failure",
+        "only_text",
+        "served",
+        "told",
+    )
+
+    def __init__(
+        self,
+        served: Served,
+        deadline: Deadline,
+        messages: list[BaseMessage],
+        parameters: dict[str, Any],
+        *,
+        chat: Callable[[Served], BaseChatModel],
+        reserved_tokens: int = 0,
+    ) -> None:
+        self.served = served
+        self._chat = chat
+        self._reserved_tokens = reserved_tokens
+        self._deadline = deadline
+        self._messages, self._parameters = messages, parameters
+        self._request = context.current()
+        self._loop = asyncio.get_running_loop()
+        self._watch = Watch()
+        self._pieces: list[str] = []
+        self._usage: Any = None
+        self._started = self._last = 0.0
+        self._first_token_s: float | None = None
+        self.told = self.ended = False
+        self.only_text = True
+        self.failure: Failure | None = None
 
     @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.started if self.started else 0.0
+    def text(self) -> str:
+        return "".join(self._pieces)
 
-    async def pieces(self, open_stream: Callable[[], AsyncIterator[T]]) -> AsyncGenerator[T]:
-        """The pieces of `open_stream()`, from the first that tells something on; what came before it is sent with it.
-
-        Raises:
-            DeadlineExceeded: the request's time is over.
-            TimeoutError: the provider was silent for longer than its limits allow.
-            StreamCut: the stream ended without the provider's final word.
-            whatever the provider raises
-        """
-        async with AsyncExitStack() as stack:
-            await self._take_turn(stack)
-            self.called()
-            self.started = time.perf_counter()
-            stream: Any = open_stream()
-            await stack.enter_async_context(aclosing(stream))
-            held: list[T] = []
-            while True:
-                try:
-                    piece = await self._next(stream)
-                except StopAsyncIteration:
-                    break
-                self.ended = self.ended or self.ends(piece)
-                self.told = self.told or self.tells(piece)
-                held.append(piece)
-                if self.told:
+    async def chunks(self) -> AsyncGenerator[ChatGenerationChunk]:
+        """The chunks from the first that tells something on; what came before it is sent with it."""
+        try:
+            async with AsyncExitStack() as stack:
+                await self._begin(stack)
+                stream = await stack.enter_async_context(aclosing(self._stream()))
+                held: list[ChatGenerationChunk] = []
+                while (chunk := await self._next(stream)) is not None:
+                    self._note(chunk)
+                    if not self.told:
+                        held.append(chunk)
+                        continue
                     for each in held:
                         yield each
                     held.clear()
+                    yield chunk
+                if not self.ended:
+                    raise StreamCut  # noqa: TRY301
+                for each in held:
+                    yield each
+        except BaseException as error:
+            self._failed(error)
+            raise
+        else:
+            self._succeeded()
+        finally:
+            self._watch.close()
+
+    async def whole(self) -> ChatResult:
+        """The whole answer. How it is asked for depends on how fast the deployment is: a stream shows whether the provider is
+        silent; where the longest answer would be there before that shows, the provider is asked for all of it at once."""
+        try:
+            async with AsyncExitStack() as stack:
+                await self._begin(stack)
+                result = await self._at_once() if self._is_fast() else await self._collected()
+                if not result.generations:
+                    raise StreamCut  # noqa: TRY301
+                message: Any = result.generations[0].message
+                self.told = True
+                if not self._pieces:
+                    self._pieces.append(message.text)
+                self._usage = message.usage_metadata or self._usage
+                info = (result.generations[0].generation_info or {}) | message.response_metadata
+                if not message.content and info.get("finish_reason") == "content_filter":
+                    raise _refused()  # noqa: TRY301
+                message.response_metadata["provider"] = self.served.provider_name
+        except BaseException as error:
+            self._failed(error)
+            raise
+        finally:
+            self._watch.close()
+        self._succeeded()
+        return result
+
+    # --- the call -----------------------------------------------------------------------------------------------------------
+
+    async def _begin(self, stack: AsyncExitStack) -> None:
+        provider = self.served.provider
+        if isinstance(provider, TakesTurns):
+            try:
+                async with asyncio.timeout(max(self._deadline.remaining, 0)):
+                    await stack.enter_async_context(provider.turn(self.served.model))
+            except TimeoutError:
+                self._deadline.check()
+                raise
+        self._request.attempts += 1
+        self.served.standing.begun()
+        self._started = time.monotonic()
+
+    def _arguments(self) -> tuple[list[str] | None, dict[str, Any]]:
+        parameters = dict(self._parameters)
+        return parameters.pop("stop", None), parameters
+
+    def _stream(self) -> Any:
+        stop, parameters = self._arguments()
+        # The extension point of a chat model rather than `astream`: no second run with callbacks of its own, 0.2 ms a call.
+        return self._chat(self.served)._astream(self._messages, stop, None, **parameters)  # noqa: SLF001
+
+    def _is_fast(self) -> bool:
+        standing = self.served.standing
+        pace = standing.token_s.value
+        if pace is None or not standing.breaker.closed or isinstance(self.served.provider, TakesTurns):
+            return False
+        return pace * (self._parameters.get("max_tokens") or LONGEST_ANSWER) < self.served.timeouts.first_token / 2
+
+    async def _at_once(self) -> ChatResult:
+        stop, parameters = self._arguments()
+        work = self._chat(self.served)._agenerate(self._messages, stop, None, **parameters)  # noqa: SLF001 - see `_stream`
+        result: ChatResult = await self._watched(work, self._first_token_limit())
+        return result
+
+    async def _collected(self) -> ChatResult:
+        stop, parameters = self._arguments()
+        collector = Collector.of(self._chat(self.served), self._messages, stop, parameters)
+        if collector is None:
+            chunks = []
+            async with aclosing(self._stream()) as stream:
+                while (chunk := await self._next(stream)) is not None:
+                    self._note(chunk)
+                    chunks.append(chunk)
             if not self.ended:
                 raise StreamCut
-            for each in held:
-                yield each
+            return merged(chunks)
+        async with aclosing(collector.events()) as events:
+            try:
+                while (event := await self._next(events)) is not None:
+                    collector.add(event)
+                    if collector.told and not self.told:
+                        self._tells()
+            except Exception:
+                if not collector.ended:
+                    raise
+        if not collector.ended:
+            raise StreamCut
+        return collector.result()
 
-    async def _take_turn(self, stack: AsyncExitStack) -> None:
-        provider = self.served.provider
-        if not isinstance(provider, TakesTurns):
+    async def _next(self, stream: AsyncIterator[Any]) -> Any:
+        """The next piece, None at the end."""
+        try:
+            limit = self.served.timeouts.between_tokens if self.told else self._first_token_limit()
+            return await self._watched(anext(stream), limit)
+        except StopAsyncIteration:
+            return None
+        except Exception as error:
+            if self.ended and understand(error).kind in _HARMLESS_AT_THE_END:
+                return None
+            raise
+
+    async def _watched(self, work: Any, limit_s: float) -> Any:
+        now = self._loop.time()
+        try:
+            return await self._watch.wait(work, min(now + limit_s, self._deadline.at))
+        except TimeoutError:
+            self._deadline.check()
+            raise
+
+    def _first_token_limit(self) -> float:
+        """Of a deployment that may still be down it is waited for as long as it took when it was well, or until the next one
+        may try."""
+        limit = self.served.timeouts.first_token
+        standing = self.served.standing
+        measured = standing.first_token_s.value
+        if standing.breaker.closed or measured is None:
+            return limit
+        return min(limit, max(standing.breaker.probe_s, 2 * measured))
+
+    # --- what came of it ----------------------------------------------------------------------------------------------------
+
+    def _note(self, chunk: ChatGenerationChunk) -> None:
+        message: Any = chunk.message
+        text = chunk.text
+        if reason := finish_reason(chunk):
+            if reason == "content_filter" and not text and not self._pieces:
+                raise _refused()
+            self.ended = True
+            message.response_metadata["provider"] = self.served.provider_name
+        if text:
+            self._pieces.append(text)
+        if not self.told and (message.content or message.tool_call_chunks or message.additional_kwargs):
+            self._tells()
+        if message.tool_call_chunks or (message.content and not text):
+            self.only_text = False
+        if message.usage_metadata:
+            self._usage = message.usage_metadata
+
+    def _tells(self) -> None:
+        self.told = True
+        self._first_token_s = time.monotonic() - self._started
+
+    def _succeeded(self) -> None:
+        usage = self._record()
+        self.served.standing.succeeded(self._started, self._first_token_s, usage.output_tokens)
+
+    def _failed(self, error: BaseException) -> None:
+        standing, started = self.served.standing, self._started
+        if not isinstance(error, Exception):  # the caller has left
+            if self.ended:
+                self._succeeded()
+            elif started:
+                self._record()
+                standing.abandoned(started)
+            return
+        if isinstance(error, DeadlineExceeded):
+            silent = not self.told and time.monotonic() - started > self.served.timeouts.first_token / 2
+            if started and silent:
+                standing.failed(started, Kind.TIMEOUT)
+            elif started:
+                standing.abandoned(started, Kind.TIMEOUT)
             return
         try:
-            async with asyncio.timeout(max(self.deadline.remaining, 0)):
-                await stack.enter_async_context(provider.turn(self.served.model))
-        except TimeoutError:
-            self.deadline.check()
+            self.failure = failure = understand(error)
+        except Exception:
+            if started:
+                standing.abandoned(started)
             raise
+        if not started:
+            return
+        if failure.kind in CALLERS_OWN:
+            standing.abandoned(started, failure.kind)
+        elif failure.kind is Kind.RATE:
+            standing.limited(started, failure.retry_after_s)
+            self._took(0)
+        else:
+            standing.failed(started, failure.kind)
+        self._request.failed(
+            provider=self.served.provider_name,
+            model=self.served.name,
+            reason=failure.kind.value,
+            seconds=time.monotonic() - started,
+        )
 
-    async def _next(self, stream: AsyncIterator[T]) -> T:
-        limits = self.served.timeouts
-        limit = limits.between_tokens if self.told else limits.first_token
-        try:
-            async with asyncio.timeout(max(min(limit, self.deadline.remaining), 0)):
-                return await anext(stream)
-        except TimeoutError:
-            self.deadline.check()
-            raise
+    def _record(self) -> Any:
+        served = self.served
+        usage = usage_of(
+            self._usage, self._messages, self.text, lambda counted: served.provider.count_tokens(served.model, counted)
+        )
+        self._took(usage.total_tokens)
+        name = served.name
+        self._request.called(
+            provider=served.provider_name,
+            model=name,
+            usage=usage,
+            cost_usd=cost_of(served.provider_name, name, usage, self._usage, price=served.price),
+            seconds=time.monotonic() - self._started,
+        )
+        return usage
+
+    def _took(self, tokens: int) -> None:
+        if self.served.standing.capacity is not None:
+            self.served.standing.capacity.correct(tokens - self._reserved_tokens, time.monotonic())
+
+
+def _refused() -> ContentRefused:
+    return ContentRefused("The provider refused the content by its policy (content_filter).")

@@ -70,6 +70,10 @@ class Breaker:
         return self.opened_at is None
 
     @property
+    def probe_s(self) -> float:
+        return self._rules.probe_s
+
+    @property
     def state(self) -> State:
         if self.opened_at is None:
             return State.CLOSED
@@ -114,6 +118,14 @@ class Breaker:
         if self._probing_since is not None and started >= self._probing_since:
             self._probing_since = None
             self.probe_at = 0.0
+
+    def encourage(self, now: float) -> None:
+        """The provider has answered beside the calls: the next caller may try, without asking for the right to."""
+        if self.opened_at is None or self._is_probed(now):
+            return
+        self.probe_at = now
+        if self.shared:
+            self.lease, self.leased_at = Lease.HELD, now
 
     def open(self, now: float, probe_in_s: float) -> None:
         """Open it, or, where it is open, say when the next probe may be."""

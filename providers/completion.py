@@ -6,6 +6,7 @@ A provider that has a completion endpoint continues the text itself; of any othe
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -17,11 +18,13 @@ from pydantic import Field
 
 from core.bridge import call, iterate
 from core.errors import InvalidRequest, UnsupportedFeature
-from core.settings import Timeouts
 from providers.attempt import Served
-from providers.base import Completes, Provider
+from providers.base import Completes
 from providers.caching import AliasCache
+from providers.collecting import merged
 from providers.failover import FailoverChatModel
+from providers.routing import Route
+from providers.synchronous import AsynchronousChatModel
 
 INSTRUCTION = "Continue the text that the user gives. Answer with the continuation alone and never repeat the text."
 PARAMETERS = frozenset({"max_tokens", "temperature", "stop", "seed", "top_p", "presence_penalty", "frequency_penalty"})
@@ -33,10 +36,8 @@ class Completion(Runnable[dict[str, Any], str]):
     Raises what `FailoverChatModel` raises; UnsupportedFeature for a `suffix` where no deployment fills in the middle.
     """
 
-    def __init__(self, alias: str, deployments: tuple[Served, ...], total_s: float, kept: AliasCache | None = None) -> None:
-        self._alias = alias
-        self._deployments = deployments
-        self._total_s = total_s
+    def __init__(self, route: Route, kept: AliasCache | None = None) -> None:
+        self._route = route
         self._kept = kept
 
     async def astream(
@@ -78,44 +79,34 @@ class Completion(Runnable[dict[str, Any], str]):
             raise InvalidRequest("The prompt is empty.", param="prompt")
         if unknown := sorted(asked.keys() - PARAMETERS - {"prompt", "suffix"}):
             raise UnsupportedFeature(f"The parameter {unknown[0]!r} cannot be set.", param=unknown[0])
-        able = self._deployments
+        able = self._route.deployments
         if suffix:
             able = tuple(
                 served for served in able if served.facts.fill_in_the_middle and isinstance(served.provider, Completes)
             )
             if not able:
                 raise UnsupportedFeature("The model cannot fill in the middle of a text.", param="suffix")
-        deployments = tuple(replace(served, provider=_Completing(served.provider, suffix)) for served in able)
+        route = replace(self._route, deployments=able, chat=partial(_completing, suffix))
         kept = self._kept.apart(f"completion/{suffix or ''}") if self._kept is not None else None
-        model = FailoverChatModel(alias=self._alias, deployments=deployments, total_s=self._total_s, kept=kept)
+        model = FailoverChatModel(route=route, kept=kept)
         return model, [HumanMessage(prompt)], {name: asked[name] for name in PARAMETERS if asked.get(name) is not None}
 
 
-class _Completing:
-    """A provider whose chat models continue the one message that they get. All else is the provider's own."""
+def _completing(suffix: str | None, served: Served) -> BaseChatModel:
+    """A chat model that continues the text of the messages that it gets."""
 
-    def __init__(self, provider: Provider, suffix: str | None) -> None:
-        self._provider = provider
-        self._suffix = suffix
+    def start(prompt: str, parameters: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        if not isinstance(served.provider, Completes):
+            raise UnsupportedFeature("The provider does not continue raw texts.")
+        if suffix:
+            parameters["suffix"] = suffix
+        return served.provider.completion(served.model, served.timeouts, prompt, parameters)
 
-    def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
-        provider = self._provider
-
-        def start(prompt: str, parameters: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-            if not isinstance(provider, Completes):
-                raise UnsupportedFeature("The provider does not continue raw texts.")
-            if self._suffix:
-                parameters["suffix"] = self._suffix
-            return provider.completion(model, timeouts, prompt, parameters)
-
-        return _CompletingChatModel(start=start, instead=provider.chat(model, timeouts))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._provider, name)
+    return _CompletingChatModel(start=start, instead=served.chat())
 
 
-class _CompletingChatModel(BaseChatModel):
-    """Streams a completion as a chat model streams its answer."""
+class _CompletingChatModel(AsynchronousChatModel):
+    """Streams a completion as a chat model streams its answer. What was answered so far is a part of the text."""
 
     start: Callable[[str, dict[str, Any]], AsyncGenerator[dict[str, Any]]] = Field(exclude=True, repr=False)
     instead: Any = Field(exclude=True, repr=False)
@@ -128,7 +119,7 @@ class _CompletingChatModel(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> AsyncIterator[ChatGenerationChunk]:
         parameters = kwargs | ({"stop": stop} if stop else {})
-        prompt = messages[0].text
+        prompt = "".join(message.text for message in messages)
         told = False
         try:
             async with aclosing(self.start(prompt, parameters)) as events:
@@ -139,13 +130,16 @@ class _CompletingChatModel(BaseChatModel):
         except UnsupportedFeature:
             if told or parameters.get("suffix"):
                 raise
-        asked = [SystemMessage(INSTRUCTION), HumanMessage(prompt)]
+        asked = [SystemMessage(INSTRUCTION), *messages]
         async with aclosing(self.instead._astream(asked, stop, None, **kwargs)) as chunks:  # noqa: SLF001 - a wrapper of a model
             async for chunk in chunks:
                 yield chunk
 
-    def _generate(self, *_: Any, **__: Any) -> ChatResult:
-        raise NotImplementedError("a completion is streamed, also where it is collected")
+    async def _agenerate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        async with aclosing(self._astream(messages, stop, None, **kwargs)) as chunks:  # type: ignore[type-var] # a generator
+            return merged([chunk async for chunk in chunks])
 
 
 def _chunk(event: dict[str, Any]) -> ChatGenerationChunk:

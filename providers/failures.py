@@ -52,10 +52,11 @@ class Kind(StrEnum):
 
 
 CALLERS_OWN = frozenset({Kind.CONTEXT, Kind.CONTENT, Kind.REQUEST, Kind.UNSUPPORTED})
-#: The same request would fail everywhere, or must not be tried again.
-FINAL = frozenset({Kind.CONTENT, Kind.REQUEST})
 #: The same deployment may well answer a second time.
 TRANSIENT = frozenset({Kind.SERVER, Kind.CONNECTION, Kind.CUT})
+#: How often the same deployment may be called again after it: it may well answer a second time. A silent one has cost a
+#: caller its whole limit already.
+REPEATS = {Kind.SERVER: 4, Kind.CONNECTION: 4, Kind.CUT: 4, Kind.RATE: 4, Kind.TIMEOUT: 1}
 #: An operator has to look at it.
 ALARMING = frozenset({Kind.AUTH, Kind.MISSING})
 

@@ -1,19 +1,19 @@
 """A chat model that finds the one that it stands for at each call: a local server moves to another port when it restarts."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from core.bridge import call, iterate
+from providers.synchronous import AsynchronousChatModel
 
 
-class LazyChatModel(BaseChatModel):
+class LazyChatModel(AsynchronousChatModel):
     """Raises what `find` raises, and what the model raises that it gives."""
 
     find: Callable[[], Awaitable[BaseChatModel]] = Field(exclude=True, repr=False)
@@ -43,21 +43,3 @@ class LazyChatModel(BaseChatModel):
     ) -> ChatResult:
         model = await self.find()
         return await model._agenerate(messages, stop, run_manager, **kwargs)  # noqa: SLF001 - a wrapper of a model
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        yield from iterate(lambda: self._astream(messages, stop, None, **kwargs), None)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return call(self._agenerate(messages, stop, None, **kwargs), None)

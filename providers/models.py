@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -19,6 +19,7 @@ from providers import PROVIDERS
 from providers.attempt import Served
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.caching import ResponseCache
+from providers.capacity import Capacity, Limits
 from providers.completion import Completion
 from providers.embeddings import FailoverEmbeddings
 from providers.failover import FailoverChatModel
@@ -27,6 +28,9 @@ from providers.local import LocalProvider
 from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
 from providers.prices import FREE, Price
 from providers.prices import load as load_prices
+from providers.probing import Prober
+from providers.retry_budget import RetryBudget
+from providers.routing import Route
 from providers.sharing import Sharing
 from providers.standing import Standing
 
@@ -54,6 +58,7 @@ class Models:
         self._served = {name: tuple(map(self._serve, alias.deployments)) for name, alias in self._aliases.items()}
         shared = (standing for (provider, _), standing in self._standings.items() if provider not in FREE)
         self._sharing = Sharing(shared, settings.breaker.probe_s)
+        self._budget = RetryBudget(settings.retries.share)
         #: The answers that are given again; none before `connect`.
         self.answers = ResponseCache(settings, Likeness(self._comparing, MAX_TOKENS))
         self._built: dict[tuple[str, str], Any] = {}
@@ -75,12 +80,7 @@ class Models:
         return self._once(
             "chat",
             found.alias,
-            lambda: FailoverChatModel(
-                alias=found.alias,
-                deployments=self._served[found.alias],
-                total_s=self._settings.timeouts.total,
-                kept=self.answers.of(found),
-            ),
+            lambda: FailoverChatModel(route=self._route(found), kept=self.answers.of(found)),
         )
 
     def completion(self, alias: str | None = None) -> Runnable[dict[str, Any], str]:
@@ -89,12 +89,18 @@ class Models:
         return self._once(
             "completion",
             found.alias,
-            lambda: Completion(
-                alias=found.alias,
-                deployments=self._served[found.alias],
-                total_s=self._settings.timeouts.total,
-                kept=self.answers.of(found),
-            ),
+            lambda: Completion(self._route(found), kept=self.answers.of(found)),
+        )
+
+    def _route(self, alias: ModelAlias) -> Route:
+        return Route(
+            alias=alias.alias,
+            deployments=self._served[alias.alias],
+            total_s=self._settings.timeouts.total,
+            strategy=alias.strategy,
+            retries=self._settings.retries,
+            budget=self._budget,
+            touch=self._sharing.touch,
         )
 
     def embeddings(self, alias: str = EMBEDDINGS) -> Embeddings:
@@ -186,6 +192,11 @@ class Models:
             for name, alias in self._aliases.items()
         ]
 
+    def catalogue(self) -> Iterator[tuple[ModelAlias, Route]]:
+        """Each alias as it is configured, with its deployments in the same order."""
+        for alias in self._aliases.values():
+            yield alias, self._route(alias)
+
     async def close(self) -> None:
         """Stop what the providers run, and close their connections."""
         await self._sharing.close()
@@ -226,13 +237,18 @@ class Models:
             facts=replace(provider.facts(deployment.model), **deployment.known_facts),
             price=self._price(deployment),
             standing=self._standing(deployment),
+            weight=deployment.weight,
         )
 
     def _standing(self, deployment: Deployment) -> Standing:
         key = deployment.provider, deployment.model
         if key not in self._standings:
             self._standings[key] = Standing(*key, self._settings.breaker)
-        return self._standings[key]
+        standing = self._standings[key]
+        limits = Limits(deployment.requests_per_minute, deployment.tokens_per_minute, deployment.concurrent)
+        if limits.any:
+            standing.capacity = Capacity(limits if standing.capacity is None else limits.tighter(standing.capacity.limits))
+        return standing
 
     def _price(self, deployment: Deployment) -> Price:
         configured = self._settings.providers.get(deployment.provider)

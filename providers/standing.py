@@ -6,6 +6,7 @@ from typing import Any
 
 from core.settings import BreakerSettings
 from providers.breaker import Breaker
+from providers.capacity import Capacity
 from providers.failures import Kind
 
 #: Seconds after which a measured latency weighs half.
@@ -40,8 +41,11 @@ class Standing:
 
     __slots__ = (
         "_bare_limits",
+        "ailing",
         "answer_s",
         "breaker",
+        "capacity",
+        "explored_at",
         "first_token_s",
         "held_until",
         "hold_changed",
@@ -51,30 +55,45 @@ class Standing:
         "last_error_at",
         "model",
         "provider",
+        "token_s",
     )
 
     def __init__(self, provider: str, model: str, rules: BreakerSettings) -> None:
         self.provider, self.model = provider, model
         self.breaker = Breaker(rules)
+        #: None as long as it has no limits of its own.
+        self.capacity: Capacity | None = None
         self.in_flight = 0
-        self.first_token_s, self.answer_s = Decayed(), Decayed()
+        self.first_token_s, self.answer_s, self.token_s = Decayed(), Decayed(), Decayed()
+        #: When a request was last sent here to see how fast it is now.
+        self.explored_at = -math.inf
         self.last_error: Kind | None = None
+        #: Whether something went wrong since the last answer.
+        self.ailing = False
         self.last_error_at = self.last_call = 0.0
         #: Until when the provider has asked to be left in peace, and whether the other processes are still to be told.
         self.held_until = 0.0
         self.hold_changed = False
         self._bare_limits = 0
 
+    @property
+    def load(self) -> float:
+        """Calls in flight, as a share of those that it may have where it has a limit."""
+        at_once = self.capacity.limits.concurrent if self.capacity else None
+        return self.in_flight / (at_once or 1)
+
     def begun(self) -> None:
         """A call begins; exactly one of `succeeded`, `failed`, `limited`, `abandoned` follows."""
         self.in_flight += 1
 
-    def succeeded(self, started: float, first_token_s: float | None) -> None:
-        """A call that was begun at `started` gave a whole answer."""
+    def succeeded(self, started: float, first_token_s: float | None = None, tokens: int = 0) -> None:
+        """A call that was begun at `started` gave a whole answer of so many tokens."""
         now = self._ended()
         if first_token_s is not None:
             self.first_token_s.add(first_token_s, now)
         self.answer_s.add(now - started, now)
+        if tokens:
+            self.token_s.add((now - started) / tokens, now)
         self._bare_limits = 0
         self.breaker.succeeded(started, now)
 
@@ -127,6 +146,7 @@ class Standing:
 
     def _erred(self, kind: Kind) -> float:
         self.last_error, self.last_error_at = kind, (now := self._ended())
+        self.ailing = True
         return now
 
 

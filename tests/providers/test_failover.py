@@ -72,6 +72,7 @@ def configured(settings: Settings, first: OpenAIFake, second: OpenAIFake) -> Set
         models=[
             {"alias": "default", "deployments": [here, there]},
             {"alias": "alone", "deployments": [here]},
+            {"alias": "twice", "deployments": [here, there | {"model": f"vendor/{MODEL}-2024-07-18"}]},
             {"alias": "blind", "deployments": [there]},
             {"alias": "small-first", "deployments": [here | {"context_tokens": 100}, there | {"context_tokens": 50}, there]},
         ],
@@ -158,17 +159,19 @@ async def test_all_at_their_limits_is_told_with_the_shortest_wait(
     models: Models, first: OpenAIFake, second: OpenAIFake
 ) -> None:
     first.then(Fault.RATE)
-    second.then(Fault.RATE_BARE)
+    second.then(Fault.RATE)
     with pytest.raises(RateLimited) as limited:
         await models.chat().ainvoke("Hello")
-    assert limited.value.retry_after_s == RETRY_AFTER_S
+    assert limited.value.retry_after_s is not None
+    assert RETRY_AFTER_S - 1 < limited.value.retry_after_s <= RETRY_AFTER_S
+    with pytest.raises(RateLimited):
+        await models.chat().ainvoke("Hello")
+    assert (len(first.sent), len(second.sent)) == (1, 1), "both are left in peace for as long as they asked"
 
 
 @pytest.mark.parametrize(
     ("fault", "error", "code"),
     [
-        (Fault.REFUSED, ContentRefused, "content_refused"),
-        (Fault.BLOCKED, ContentRefused, "content_refused"),
         (Fault.INVALID, InvalidRequest, "provider_rejected_request"),
     ],
 )
@@ -181,6 +184,27 @@ async def test_the_callers_own_fault_is_told_at_once(
     assert raised.value.code == code
     assert "a word of the prompt" not in raised.value.message
     assert not second.sent
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BLOCKED])
+async def test_what_a_model_refuses_is_not_put_to_the_same_model_again(
+    models: Models, first: OpenAIFake, second: OpenAIFake, fault: Fault
+) -> None:
+    first.then(fault)
+    with pytest.raises(ContentRefused) as refused:
+        await collect(models.chat("twice"))
+    assert (refused.value.code, len(first.sent), len(second.sent)) == ("content_refused", 1, 0)
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.BLOCKED])
+async def test_another_model_may_be_asked_and_the_first_reason_is_told(
+    models: Models, first: OpenAIFake, second: OpenAIFake, fault: Fault
+) -> None:
+    first.then(fault, fault)
+    assert await collect(models.chat()) == WHOLE
+    second.then(Fault.CREDENTIAL)
+    with pytest.raises(ContentRefused):
+        await models.chat().ainvoke("Hello")
 
 
 async def test_a_prompt_too_long_goes_to_larger_windows_alone(models: Models, first: OpenAIFake, second: OpenAIFake) -> None:
@@ -297,7 +321,7 @@ async def test_images_go_to_a_model_that_sees(models: Models, first: OpenAIFake,
     assert (len(first.sent), len(second.sent)) == (1, 0)
 
 
-@pytest.mark.parametrize("parameter", ["base_url", "api_key", "extra_headers", "logit_bias", "model", "extra_body"])
+@pytest.mark.parametrize("parameter", ["base_url", "api_key", "extra_headers", "n", "model", "extra_body"])
 async def test_nothing_passes_that_is_not_allowed(models: Models, first: OpenAIFake, parameter: str) -> None:
     given: dict[str, Any] = {parameter: "x"}
     with pytest.raises(UnsupportedFeature):

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ async def test_refuses_more_than_its_queue_holds_and_tells_when_to_come_back(mod
 
 
 async def test_waiting_for_a_slot_counts_against_the_whole_time(models: Models) -> None:
-    hurried = models.chat().model_copy(update={"total_s": 0.2})
+    hurried = models.chat().model_copy(update={"route": replace(models.chat().route, total_s=0.2)})
     async with aclosing(models.chat().astream(LONG, max_tokens=400)) as busy:  # type: ignore[type-var] # a generator
         await anext(busy)
         with pytest.raises(DeadlineExceeded):

@@ -1,0 +1,83 @@
+"""Taking up a stream that was cut: another deployment is given what was sent so far and goes on from there.
+
+A model that takes such a beginning up gives the rest alone. One that does not, or is not sure to, repeats what was sent or the
+end of it. `Seam` joins the two so that nothing stands twice and nothing is missing; where that cannot be known, it says so.
+"""
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from providers.failures import StreamCut
+
+#: Characters from which on a repetition of what was sent is one, and no chance.
+REPEATED = 16
+#: Characters within which a text is looked at for repeating itself.
+LOOKED_AT = 400
+
+
+def begun(messages: list[BaseMessage], sent: str) -> list[BaseMessage]:
+    """The request with the answer begun. Without space at its end: Anthropic's API refuses that (docs, November 2026)."""
+    return [*messages, AIMessage(sent.rstrip())]
+
+
+class Seam:
+    """Of a continuation, what is to be sent after `sent`.
+
+    It holds text back only while that agrees with something that was sent; mostly not at all.
+
+    Raises:
+        StreamCut: by `feed`, when a repetition may as well be the answer's own.
+    """
+
+    def __init__(self, sent: str) -> None:
+        self._sent = sent.rstrip()
+        self._space = sent[len(self._sent) :]
+        self._held = ""
+        self._starts: list[int] | None = [0, *range(1, len(self._sent) - REPEATED + 1)]
+
+    @property
+    def joined(self) -> bool:
+        """Whether all that comes from here on is to be sent as it is."""
+        return self._starts is None and not self._space
+
+    def feed(self, text: str) -> str:
+        """What may be sent now that `text` has come."""
+        if self._starts is None:
+            return self._spaced(text)
+        self._held += text
+        self._starts = [start for start in self._starts if self._agrees(start)]
+        whole = [start for start in self._starts if len(self._sent) - start <= len(self._held)]
+        if len(whole) < len(self._starts) or not self._held:
+            return ""
+        rest = self._held
+        if whole:
+            repeated = self._sent[whole[0] :]
+            if len(whole) > 1 or len(repeated) < REPEATED or _repeats_itself(repeated):
+                raise StreamCut
+            rest = rest[len(repeated) :]
+        self._starts = None
+        return self._spaced(rest)
+
+    def end(self) -> str:
+        """What was held back when the continuation ends: as far as it went it was no repetition."""
+        if self._starts is None:
+            return ""
+        self._starts = None
+        return self._spaced(self._held)
+
+    def _agrees(self, start: int) -> bool:
+        if len(self._held) <= len(self._sent) - start:
+            return self._sent.startswith(self._held, start)
+        return self._held.startswith(self._sent[start:])
+
+    def _spaced(self, text: str) -> str:
+        """Without the space that was sent already."""
+        same = 0
+        while same < len(text) and same < len(self._space) and text[same] == self._space[same]:
+            same += 1
+        self._space = self._space[same:] if same == len(text) else ""
+        return text[same:]
+
+
+def _repeats_itself(text: str) -> bool:
+    text = text[:LOOKED_AT]
+    return any(text[period:] == text[:-period] for period in range(1, len(text) // 2 + 1))

@@ -1,0 +1,151 @@
+"""Which deployments of an alias are called, and in which order: by the operator's order, by share, speed, price or load."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from re import compile as pattern
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+
+from core.settings import RetrySettings
+from providers.attempt import Served
+from providers.capacity import ANSWER_TOKENS
+from providers.prices import Price, Tokens
+from providers.retry_budget import RetryBudget
+
+#: Seconds in which the latency that a deployment once had is believed half: one that was slow is tried again in the end.
+BELIEVED_S = 60.0
+#: A text has no more characters a token than this, blank space aside; so a prompt of more is too long for certain.
+MOST_CHARACTERS = 8
+CHARACTERS_A_TOKEN = 4
+
+Strategy = Callable[["Route", "Demand", float], Sequence[Served]]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a request takes: tokens, estimated from its characters."""
+
+    characters: int
+    max_tokens: int | None
+
+    @classmethod
+    def of(cls, messages: Sequence[BaseMessage], max_tokens: int | None) -> "Demand":
+        contents = (message.content if isinstance(message.content, str) else message.text for message in messages)
+        return cls(sum(map(len, contents)), max_tokens)
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def input_tokens(self) -> int:
+        return self.characters // CHARACTERS_A_TOKEN + 8
+
+    @property
+    def output_tokens(self) -> int:
+        return min(self.max_tokens or ANSWER_TOKENS, ANSWER_TOKENS)
+
+    def fits(self, window: int | None) -> bool:
+        """False where the prompt is too long for certain."""
+        return window is None or self.characters <= window * MOST_CHARACTERS
+
+
+def _in_order(route: "Route", demand: Demand, now: float) -> Sequence[Served]:
+    return route.deployments
+
+
+def _weighted(route: "Route", demand: Demand, now: float) -> Sequence[Served]:
+    """At random, each as often first as its weight says (Efraimidis and Spirakis 2006); without weight: for want of others."""
+    drawn = {served: random.random() ** (1 / served.weight) if served.weight else -1.0 for served in route.deployments}  # noqa: S311
+    return sorted(route.deployments, key=drawn.__getitem__, reverse=True)
+
+
+def _fastest(route: "Route", demand: Demand, now: float) -> Sequence[Served]:
+    """By measured seconds to the first token. One that was never measured comes first; one not measured for long is believed
+    to have become faster, and is tried by one request at a time."""
+    scores = {served: _expected_s(served, now) for served in route.deployments}
+    order = sorted(route.deployments, key=scores.__getitem__)
+    if order[0].standing.first_token_s.value is None or now - order[0].standing.first_token_s.at > BELIEVED_S:
+        order[0].standing.explored_at = now
+    return order
+
+
+def _expected_s(served: Served, now: float) -> float:
+    standing = served.standing
+    measured = standing.first_token_s.value
+    explored = now - standing.explored_at < served.timeouts.first_token  # by a request that has not come back yet
+    if measured is None:
+        return served.timeouts.first_token if explored else 0.0
+    return measured if explored else float(measured * 0.5 ** ((now - standing.first_token_s.at) / BELIEVED_S))
+
+
+def _cheapest(route: "Route", demand: Demand, now: float) -> Sequence[Served]:
+    """By what the request would cost; one without a known price comes last."""
+    given, made, ten_minutes = _rounded(demand.input_tokens), demand.output_tokens, int(now / 600)
+    return sorted(route.deployments, key=lambda served: _cost(served.price, given, made, ten_minutes))
+
+
+@lru_cache(maxsize=4096)
+def _cost(price: Price | None, input_tokens: int, output_tokens: int, _now: int) -> float:
+    usd = price.charge(Tokens(input_tokens, output_tokens)).usd if price else None
+    return float("inf") if usd is None else float(usd)
+
+
+def _rounded(tokens: int) -> int:
+    """To a power of two: prices change with length in a few steps only."""
+    return 1 << max(0, tokens - 1).bit_length()
+
+
+def _least_busy(route: "Route", demand: Demand, now: float) -> Sequence[Served]:
+    """By calls in flight, as a share of those that a deployment may have where it has a limit; among equals at random."""
+    return sorted(
+        route.deployments,
+        key=lambda served: (served.standing.load, random.random()),  # noqa: S311
+    )
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "failover": _in_order,
+    "weighted": _weighted,
+    "latency": _fastest,
+    "cost": _cheapest,
+    "least_busy": _least_busy,
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """An alias: its deployments, and how its requests are tried.
+
+    `touch` has what changed be told to other processes. `chat` gives the model to call of a deployment.
+    """
+
+    alias: str
+    deployments: tuple[Served, ...]
+    total_s: float
+    strategy: str = "failover"
+    retries: RetrySettings = field(default_factory=RetrySettings)
+    budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))
+    touch: Callable[..., None] = lambda **_: None
+    chat: Callable[[Served], BaseChatModel] = Served.chat
+
+    def order(self, demand: Demand, now: float) -> Sequence[Served]:
+        """All deployments, the one to call first at the front."""
+        return STRATEGIES[self.strategy](self, demand, now) if len(self.deployments) > 1 else self.deployments
+
+
+_DRESS = pattern(
+    r"^.*/|^(?:(?:us|eu|apac|global)\.)?(?:[a-z0-9]+\.)(?=[a-z])|@.*$|-v\d+(?::\d+)*$|-latest$|-?20\d{2}-?\d{2}-?\d{2}"
+)
+
+
+@lru_cache(maxsize=1024)
+def bare_model(name: str) -> str:
+    """A model's name without what clouds put around it: `us.anthropic.claude-3-5-haiku-20241022-v1:0` → `claude-3-5-haiku`."""
+    bare, before = name.casefold(), ""
+    while bare != before:
+        before, bare = bare, _DRESS.sub("", bare)
+    return bare or name
