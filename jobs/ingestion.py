@@ -1,9 +1,7 @@
 """Bringing one document in: lease it, fetch it where it is a URL, index it, and say how that ended."""
 
 import asyncio
-import contextlib
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import structlog
@@ -14,6 +12,7 @@ from core.principals import SYSTEM
 from core.queue import INGESTION
 from core.tables import Document, DocumentState
 from core.tables.columns import new_id
+from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from retrievers.documents import INGEST
 from retrievers.leases import Lease
@@ -22,14 +21,6 @@ log = structlog.get_logger()
 
 #: Seconds before the second try, the third, and so on; the last one holds for all further ones.
 RETRY_DELAYS_S = (1.0, 5.0, 30.0)
-#: Seconds between two signs of life, at most; each also tells whether the work is still wanted.
-SIGN_OF_LIFE_S = 2.0
-#: Signs of life in the time that a lease lasts, at least.
-RENEWALS = 3
-
-
-class LeaseLost(Exception):
-    """The document was replaced, cancelled or deleted, or another worker has it."""
 
 
 async def ingest_document(context: JobContext, document_id: str, revision: int) -> None:
@@ -42,7 +33,7 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
     request = RequestContext(request_id=document.job_id or "-", principal=replace(SYSTEM, tenant=document.tenant))
     with structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id), serving(request):
         try:
-            async with kept_alive(context, lease):
+            async with kept_alive(lambda: leases.renew(lease), lease_s=context.settings.jobs.lease_s):
                 await _try(context, lease)
         except LeaseLost:
             log.info("document.left", revision=revision)
@@ -134,43 +125,3 @@ async def let_go(context: JobContext, lease: Lease) -> None:
 async def _delete_old_text(context: JobContext, before: Document, now: Document) -> None:
     if before.text_key and now.text_key != before.text_key:
         await context.library.resources.files.delete(before.text_key)
-
-
-@contextlib.asynccontextmanager
-async def kept_alive(context: JobContext, lease: Lease) -> AsyncIterator[None]:
-    """Give signs of life while the block runs, and end the block once they are of no use.
-
-    Raises:
-        LeaseLost: the block was ended.
-    """
-    work = asyncio.current_task()
-    every_s = min(SIGN_OF_LIFE_S, context.settings.jobs.lease_s / RENEWALS)
-    lost = False
-
-    async def keep() -> None:
-        nonlocal lost
-        while True:
-            await asyncio.sleep(every_s)
-            try:
-                kept = await context.library.documents.leases.renew(lease)
-            except Exception as error:  # noqa: BLE001 - the database may be away for a moment; the lease may still hold
-                log.warning("lease.not_renewed", error=type(error).__name__)
-                continue
-            if not kept and work is not None:
-                lost = True
-                work.cancel()
-                return
-
-    keeper = asyncio.create_task(keep())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not lost:
-            raise
-        if work is not None:
-            work.uncancel()
-        raise LeaseLost from None
-    finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper

@@ -12,7 +12,8 @@ from core.jobs import Jobs
 from core.principals import SYSTEM
 from core.queue import Queue
 from core.tables import Document, DocumentState
-from jobs.ingestion import LeaseLost, ingest_document, kept_alive, let_go
+from jobs.alive import LeaseLost, kept_alive
+from jobs.ingestion import ingest_document, let_go
 from retrievers.documents import NewDocument
 from retrievers.indexing import IndexedDocument
 from retrievers.leases import Lease
@@ -330,7 +331,7 @@ class TestShortLeases:
             ends.add((await desk.documents())["a.md"].leased_until)
             return len(ends) > 2
 
-        async with kept_alive(desk.context, lease):
+        async with kept_alive(lambda: desk.library.documents.leases.renew(lease), lease_s=2):
             await eventually(renewed_twice)
 
     async def test_work_that_is_of_no_use_any_more_is_ended(self, desk: Desk) -> None:
@@ -339,7 +340,7 @@ class TestShortLeases:
         assert lease is not None
 
         async def work() -> None:
-            async with kept_alive(desk.context, lease):
+            async with kept_alive(lambda: desk.library.documents.leases.renew(lease), lease_s=2):
                 await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
                 await asyncio.Event().wait()
 
