@@ -5,6 +5,7 @@ brings holds from then on. While the server is away each process goes by what it
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from redis.exceptions import RedisError
 
 from core.redis_clients import RedisClients
 from providers.breaker import Lease, State
+from providers.capacity import SCRIPT, Capacity
 from providers.standing import Standing
 
 log = structlog.get_logger()
@@ -42,6 +44,7 @@ class Sharing:
         self._next = 0.0
         self._running_since: float | None = None
         self._published: set[Standing] = set()
+        self._process = secrets.token_hex(8)
 
     def connect(self, clients: RedisClients) -> None:
         self._clients = clients
@@ -102,7 +105,13 @@ class Sharing:
         """One round trip: tell what changed here, then ask how all stand."""
         async with clients.get().pipeline(transaction=False) as pipe:
             told = [(standing, *self._tell(pipe, standing)) for standing in self._standings]
-            answers = iter(await pipe.execute())
+            used = [(standing.capacity, self._tell_used(pipe, standing)) for standing in self._standings if standing.capacity]
+            try:
+                answers = iter(await pipe.execute())
+            except BaseException:
+                for capacity, said in used:
+                    capacity.unsay(said)
+                raise
         now = time.monotonic()
         for standing, commands, asked_for_lease in told:
             results = [next(answers) for _ in range(commands)]
@@ -110,6 +119,16 @@ class Sharing:
             self._hear(standing, now, opened_ms, probe_ms, held_ms)
             if asked_for_lease:
                 self._lease(standing, now, granted=bool(results[-1]), probe_ms=probe_ms)
+
+        for capacity, _ in used:
+            capacity.hear(next(answers), now)
+
+    def _tell_used(self, pipe: Any, standing: Standing) -> tuple[Any, ...]:
+        """Add what this process used of a deployment with limits."""
+        capacity: Capacity = standing.capacity  # type: ignore[assignment] # asked for where there is one
+        said = capacity.tell(self._process, standing.in_flight)
+        pipe.eval(SCRIPT, 1, f"{PREFIX}:{standing.provider}/{standing.model}:used", *said)
+        return said
 
     def _tell(self, pipe: Any, standing: Standing) -> tuple[int, bool]:
         """The commands for one deployment: how many stand before the three questions, and whether the last of them asks for

