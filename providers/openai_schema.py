@@ -34,8 +34,9 @@ class Parsed:
     def __init__(self, form: type, tools: Iterable[Any] | None) -> None:
         self._state: Any = ChatCompletionStreamState(response_format=form, input_tools=tools or omit)
 
-    def add(self, event: dict[str, Any]) -> None:
-        self._state.handle_chunk(ChatCompletionChunk.construct(**event))
+    def add(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self._state.handle_chunk(ChatCompletionChunk.construct(**event))
 
     def whole(self) -> Any:
         """The answer as the SDK's `parse` gives it. Raises as `parsed_answer` does."""

@@ -11,7 +11,7 @@ path with the same errors and the same two methods, for an operator who wants it
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import httpx2
@@ -47,6 +47,9 @@ class DirectTransport(BaseChatOpenAI):
     `path` of the wire takes chat completions; with `n` above 1 a streamed chunk names its choice in `generation_info`.
     """
 
+    #: `_astream` takes `merged`.
+    merges: ClassVar[bool] = True
+
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     wire: Wire = Field(exclude=True, repr=False)
@@ -81,8 +84,10 @@ class DirectTransport(BaseChatOpenAI):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         *,
         stream_usage: bool | None = None,
+        merged: bool = False,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        """With `merged`, pieces of text that arrive together come in one chunk: for a caller who only gathers them."""
         if self._through_the_sdk(self._default_params | kwargs):
             async for each in super()._astream(messages, stop, run_manager, stream_usage=stream_usage, **kwargs):
                 yield each
@@ -96,17 +101,15 @@ class DirectTransport(BaseChatOpenAI):
             payload["response_format"] = wire_format(form)
             parsed = Parsed(form, payload.get("tools")) if isinstance(form, type) else None
         chunks = Chunks(self)
-        async with aclosing(self.events(self.path, payload)) as events:
-            async for event in events:
-                chunk = chunks.convert(event)
+        async with aclosing(self._blocks(self.path, payload)) as blocks:
+            async for events in blocks:
                 if parsed is not None:
-                    parsed.add(event)
-                if chunk is None:
-                    continue
-                if run_manager:
-                    logprobs = (chunk.generation_info or {}).get("logprobs")
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
-                yield chunk
+                    parsed.add(events)
+                for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
+                    if run_manager:
+                        logprobs = (chunk.generation_info or {}).get("logprobs")
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
+                    yield chunk
         if parsed is not None:
             yield self._get_generation_chunk_from_completion(parsed.whole())
 
@@ -123,14 +126,26 @@ class DirectTransport(BaseChatOpenAI):
 
     async def events(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """The JSON objects of the stream that answers `payload`. Errors are those of `astream`."""
+        async with aclosing(self._blocks(path, payload)) as blocks:
+            async for events in blocks:
+                for event in events:
+                    yield event
+
+    async def _blocks(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[list[dict[str, Any]]]:
+        """As `events`, those together that arrived together."""
+        stream = _Events()
         try:
             async with await self.wire.post(path, payload, self.limits) as response:
                 if response.status >= 400:
                     raise self._status_error(response, await response.read())
-                async for event in _events(response.content):
-                    if event.get("error"):
-                        raise _error_event(event["error"])
-                    yield event
+                async for block in response.content.iter_any():
+                    if events := stream.of(block):
+                        yield events
+                    if stream.error is not None:
+                        raise stream.error
+                    if stream.ended:
+                        return
+                raise aiohttp.ClientPayloadError("the stream ended without its final marker")
         except (aiohttp.ClientError, OSError, openai.APIError) as error:
             raise neutral(error) from error
 
@@ -264,20 +279,41 @@ def _error_event(error: Any) -> openai.APIError:
     return openai.APIError(text, request=_REQUEST, body=error)
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
-    """The JSON objects of a server-sent event stream, up to `[DONE]`.
+class _Events:
+    """The JSON objects of a server-sent event stream, from the blocks that arrive. `ended` once `[DONE]` has come; `error` is
+    that of an error event, or of one that is not JSON: what came before it counts."""
 
-    Raises:
-        aiohttp.ClientPayloadError: an event is not JSON, or the stream ended without its final marker.
-    """
-    buffer = b""
-    async for block in content.iter_any():
-        *lines, buffer = (buffer + block).split(b"\n")
+    __slots__ = ("_rest", "ended", "error")
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self.ended = False
+        self.error: Exception | None = None
+
+    def of(self, block: bytes) -> list[dict[str, Any]]:
+        """The events that are whole with this block."""
+        if b"\n" not in block:
+            self._rest.append(block)
+            return []
+        if self._rest:
+            block = b"".join((*self._rest, block))
+        *lines, rest = block.split(b"\n")
+        self._rest = [rest] if rest else []
+        events: list[dict[str, Any]] = []
         for line in lines:
             if not line.startswith(b"data:"):
                 continue
             data = line[5:].strip()
             if data.startswith(b"[DONE]"):
-                return
-            yield _parse(data)
-    raise aiohttp.ClientPayloadError("the stream ended without its final marker")
+                self.ended = True
+                break
+            try:
+                event = _parse(data)
+            except aiohttp.ClientPayloadError as error:
+                self.error = error
+                break
+            if event.get("error"):
+                self.error = _error_event(event["error"])
+                break
+            events.append(event)
+        return events
