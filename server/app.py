@@ -10,6 +10,7 @@ from server import error_responses
 from server.auth import Authentication
 from server.body import BodyGuard
 from server.edge import Edge
+from server.exact_paths import ExactPaths
 from server.idempotency import Idempotency
 from server.openapi import describe_api
 from server.pages import STATIC
@@ -24,11 +25,12 @@ def create_app(state: State) -> FastAPI:
     app.state.platform = state
     error_responses.install(app)
     app.add_exception_handler(CallerGone, _say_nothing)
+    _serve_chains(app, state)  # first: a request is held against each route before its own
     for name in ROUTERS:
         app.include_router(import_module(f"server.routes.{name}").router)
-    _serve_chains(app, state)
     describe_api(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.router.routes.insert(0, ExactPaths(app.router.routes))
     # the last one added is the first one passed
     app.add_middleware(Idempotency, database=state.database, hold_s=state.settings.timeouts.total + 60)
     app.add_middleware(BodyGuard, limits=state.settings.limits)
@@ -50,5 +52,5 @@ def _serve_chains(app: FastAPI, state: State) -> None:
     deps = ChainDeps(settings=state.settings, models=state.models, library=state.library, conversations=state.conversations)
     specs = {name: CHAINS.load(name) for name in CHAINS}
     served = {name: (spec, spec.build(deps)) for name, spec in specs.items()}
-    register(app, served)
     open_door(app, served["chat"][1], served["completion"][1], state.models)
+    register(app, served)

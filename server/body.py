@@ -1,5 +1,6 @@
 """Request bodies: how large, how deep and how odd they may be, decided before anything else looks at them."""
 
+import asyncio
 import re
 
 import orjson
@@ -12,6 +13,10 @@ from server.error_responses import error_response
 
 #: JSON values in one body. Fifty conversations of a hundred messages have 20,000; a million would cost pydantic gigabytes.
 MAX_JSON_VALUES = 50_000
+#: Where texts come as tokens: a thousand of them, as LangChain's `OpenAIEmbeddings` sends at once, with 300 tokens each.
+_MANY_VALUES = {"/v1/embeddings": 300_000}
+#: A body from this size on is checked in a thread: 4 MiB take 0.1 s.
+_LARGE_BYTES = 256 * 2**10
 _FORM_PATHS = ("/signin", "/signout")
 _FORM_BYTES = 16 * 2**10
 _INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
@@ -50,7 +55,11 @@ class BodyGuard:
             if body is None:
                 return
             if kind == "json" and body:
-                check_json(body, self._limits.json_depth)
+                values = _MANY_VALUES.get(scope["path"], MAX_JSON_VALUES)
+                if len(body) < _LARGE_BYTES:
+                    check_json(body, self._limits.json_depth, values)
+                else:
+                    await asyncio.to_thread(check_json, body, self._limits.json_depth, values)
         except PlatformError as error:
             await error_response(error)(scope, receive, send)
             return
@@ -94,7 +103,7 @@ def body_kind(headers: Headers, path: str) -> str:
     raise UnsupportedMediaType("Send JSON with `Content-Type: application/json`; files as multipart/form-data.")
 
 
-def check_json(body: bytes, max_depth: int) -> None:
+def check_json(body: bytes, max_depth: int, max_values: int = MAX_JSON_VALUES) -> None:
     """Refuse JSON that is none, or that would hurt whoever reads it.
 
     Raises:
@@ -104,8 +113,8 @@ def check_json(body: bytes, max_depth: int) -> None:
     """
     # counting bytes is cheap and mostly enough; only a body with many of them is walked through
     opening = body.count(b"[") + body.count(b"{")
-    if opening > max_depth or opening + body.count(b",") > MAX_JSON_VALUES:
-        _check_structure(body, max_depth)
+    if opening > max_depth or opening + body.count(b",") > max_values:
+        _check_structure(body, max_depth, max_values)
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -119,7 +128,7 @@ def check_json(body: bytes, max_depth: int) -> None:
         raise InvalidRequest("A text in the body holds a NUL character.", code="invalid_text")
 
 
-def _check_structure(body: bytes, max_depth: int) -> None:
+def _check_structure(body: bytes, max_depth: int, max_values: int) -> None:
     depth, values = 0, 1
     for match in _STRUCTURE.finditer(body):
         kind = match.lastindex
@@ -132,8 +141,8 @@ def _check_structure(body: bytes, max_depth: int) -> None:
             depth -= 1
         elif kind == 3:
             values += 1
-        if values > MAX_JSON_VALUES:
-            raise TooLarge(f"The body holds more than {MAX_JSON_VALUES} values.", code="json_too_large")
+        if values > max_values:
+            raise TooLarge(f"The body holds more than {max_values} values.", code="json_too_large")
 
 
 def _all_text(body: bytes) -> str:

@@ -98,7 +98,7 @@ class ChatCompletionRequest(ChatRequest, _Streamed, _Labels):
 
 
 Token = Annotated[int, Field(ge=0, lt=200_000)]
-Tokens = Annotated[list[Token], Field(min_length=1)]
+Tokens = Annotated[list[Token], Field(min_length=1, fail_fast=True)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -152,9 +152,9 @@ class EmbeddingsRequest(_Labels):
     model: str | None = Field(None, max_length=128, description="an alias of an embedding model; empty: `embeddings`")
     input: (
         Text
-        | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
+        | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
         | Tokens
-        | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS)]
+        | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
     ) = Field(description="a text or several; or tokens of cl100k_base, as OpenAI's embedding models have them")
     encoding_format: Literal["float", "base64"] | None = Field(None, description="base64: little-endian 32-bit floats")
     dimensions: int | None = Field(None, ge=1, le=16_384, description="for models whose vectors can be shortened")
