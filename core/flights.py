@@ -20,7 +20,7 @@ class Flight(Generic[T]):
     """
 
     def __init__(self, request: RequestContext) -> None:
-        self.context = RequestContext(request_id=request.request_id, principal=request.principal, whole=request.whole)
+        self.context = RequestContext(request_id=request.request_id, principal=request.principal, openai=request.openai)
         self.finished = False
         self._charged = RequestContext(request_id=request.request_id, principal=request.principal)
         self._pieces: list[T] = []

@@ -25,8 +25,9 @@ from providers.replay import Kept, compact, read, worth_keeping
 
 Chunks = AsyncGenerator[ChatGenerationChunk]
 
-#: Seconds that a request waits for another process's call before it makes its own.
+#: How long a request waits for another process's call before it makes its own: seconds, and the share of the time that is left.
 WAIT_S: Final = 10.0
+WAIT_SHARE: Final = 0.25
 #: Seconds between two looks at whether that call has ended: the first and the longest.
 _PAUSE_S: Final = (0.02, 0.25)
 _RENEW_S: Final = 1.0
@@ -117,6 +118,7 @@ class Search:
         self._token = secrets.token_hex(8)
         self._look = NOTHING
         self._vector: bytes | None = None
+        self._worth = True
         self.use: CacheUse = "miss"
         self.flight: Flight[ChatGenerationChunk] = Flight(call.request)
         oldest = call.wish.max_age_s
@@ -125,6 +127,11 @@ class Search:
 
     def start(self) -> asyncio.Task[None]:
         return self.flight.start(self._run())
+
+    @property
+    def joinable(self) -> bool:
+        """Whether another request may take its answer: it is being looked for, or about to be kept."""
+        return self.flight.joinable and self._worth
 
     async def _run(self) -> None:
         fresh = self._call.wish.max_age_s == 0
@@ -183,7 +190,8 @@ class Search:
     async def _wait(self) -> None:
         """Until the one who makes the answer is done, has died, or takes too long."""
         loop = asyncio.get_running_loop()
-        end, pause = min(loop.time() + WAIT_S, self._until), _PAUSE_S[0]
+        now, pause = loop.time(), _PAUSE_S[0]
+        end = now + min(WAIT_S, (self._until - now) * WAIT_SHARE)
         while self._look.held and loop.time() < end:
             await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
             pause = min(pause * 1.5, _PAUSE_S[1])
@@ -215,6 +223,7 @@ class Search:
                     self.flight.emit(chunk)
         except TimeoutError:
             raise DeadlineExceeded("The request took longer than it may.") from None
+        self._worth = worth_keeping(self.flight.pieces, limited=self._call.parameters.get("max_tokens") is not None)
         self.flight.finish()
 
     def _give(self, kept: Kept) -> None:
@@ -226,7 +235,7 @@ class Search:
     async def _keep(self) -> bool:
         """Keep the answer, if it is worth it. Whether it is there now."""
         chunks, took, now = self.flight.pieces, self.flight.took, time.time()
-        if took.provider is None or took.model is None or not worth_keeping(chunks, limited=self._limited):
+        if took.provider is None or took.model is None or not self._worth:
             return False
         asked = self._asked if self._settings.semantic else None
         kept = Kept(compact(chunks), took.provider, took.model, took.usage, now, asked.text if asked else None)
@@ -246,10 +255,6 @@ class Search:
                 entry = record(asked.key, now + ttl_s, self._vector)
                 await self._store.append(asked.tenant, asked.space, entry, ttl_s=ttl_s, epoch=epoch, records=COMPARED)
         return True
-
-    @property
-    def _limited(self) -> bool:
-        return self._call.parameters.get("max_tokens") is not None
 
 
 async def asked_for(version: str, call: Call) -> Asked | None:

@@ -141,7 +141,7 @@ class AliasCache:
         under_way = self._all.under_way()
         name = search.shared_as
         found = under_way.get(name)
-        if found is not None and found.flight.joinable:
+        if found is not None and found.joinable:
             return found, False
         under_way[name] = search
 

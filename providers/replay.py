@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from core.context import Usage
+from providers.collecting import finish_reason
 
 #: Of another form, an entry is not read.
 FORM = 1
@@ -21,7 +22,6 @@ FORM = 1
 _PIECE, _PIECES = 24, 32
 #: What LangChain lets stand in every chunk of a stream without adding it up.
 _REPEATABLE = frozenset({"model_provider", "output_version"})
-_FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 #: Ends of an answer that say that it is whole, as the clouds name them (November 2026): OpenAI, Anthropic and Bedrock, Gemini,
 #: Cohere, Ollama.
 _WHOLE = frozenset(
@@ -69,7 +69,7 @@ def read(data: bytes) -> Kept | None:
     """The answer in `data`; None where it is of another form."""
     try:
         form, (provider, model), (given, made, estimated), at, asked, chunks = orjson.loads(data)
-    except ValueError:
+    except (ValueError, TypeError):
         return None
     return Kept(chunks, provider, model, Usage(given, made, estimated), at, asked) if form == FORM else None
 
@@ -78,14 +78,12 @@ def compact(chunks: Sequence[ChatGenerationChunk]) -> list[dict[str, Any]]:
     """The chunks of an answer in the form that is kept."""
     kept: list[dict[str, Any]] = []
     for chunk in chunks:
-        fields = _fields(chunk)
-        before = kept[-1] if kept else {}
-        if fields.get("cut") and before.get("cut") and before["message"].keys() == fields["message"].keys():
-            rest = {name: value for name, value in fields["message"].items() if name != "content"}
-            if rest == {name: value for name, value in before["message"].items() if name != "content"}:
+        for fields in _parts(chunk):
+            before = kept[-1] if kept else {}
+            if fields.get("cut") and before.get("cut") and _all_but_content(before) == _all_but_content(fields):
                 before["message"]["content"] += fields["message"]["content"]
-                continue
-        kept.append(fields)
+            else:
+                kept.append(fields)
     return kept
 
 
@@ -99,23 +97,27 @@ def worth_keeping(chunks: Sequence[ChatGenerationChunk], *, limited: bool) -> bo
     return bool(finish) and says and not refused and all(end.lower() in good for end in finish)
 
 
-def finish_reason(chunk: ChatGenerationChunk) -> str | None:
-    """Why the answer ended, in its provider's words; None for a chunk that is not the last."""
-    sources = (chunk.generation_info or {}, chunk.message.response_metadata)
-    return next((str(source[name]) for source in sources for name in _FINISH_NAMES if source.get(name)), None)
-
-
-def _fields(chunk: ChatGenerationChunk) -> dict[str, Any]:
-    message = chunk.message
+def _parts(chunk: ChatGenerationChunk) -> Iterator[dict[str, Any]]:
+    """A chunk in the form that is kept: its text by itself, where it is long or all there is, then the rest."""
+    message: Any = chunk.message
     fields: dict[str, Any] = {"content": message.content}
     for name in ("id", "additional_kwargs", "response_metadata", "tool_call_chunks", "usage_metadata", "chunk_position"):
         if value := getattr(message, name, None):
             fields[name] = value
+    metadata = {name: value for name, value in message.response_metadata.items() if name in _REPEATABLE}
+    rest = fields.keys() - {"content", "id", "response_metadata"} or message.response_metadata.keys() - _REPEATABLE
     info = chunk.generation_info
-    mere_text = isinstance(message.content, str) and fields.keys() <= {"content", "id", "response_metadata"}
-    if mere_text and message.content and not info and message.response_metadata.keys() <= _REPEATABLE:
-        return {"message": fields, "cut": True}
-    return {"message": fields, "info": info} if info else {"message": fields}
+    if isinstance(message.content, str) and message.content and (len(message.content) > _PIECE or not (rest or info)):
+        text = {"content": message.content, "id": message.id, "response_metadata": metadata}
+        yield {"message": {name: value for name, value in text.items() if value}, "cut": True}
+        fields["content"] = ""
+        if not (rest or info):
+            return
+    yield {"message": fields, "info": info} if info else {"message": fields}
+
+
+def _all_but_content(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields["message"].items() if name != "content"}
 
 
 def _chunk(message: dict[str, Any], info: dict[str, Any] | None) -> ChatGenerationChunk:
