@@ -7,6 +7,7 @@ SYNCED := $(VENV)/.synced
 READY  := $(VENV)/.ready
 CODE   := core providers retrievers chains evals jobs server langserve_app.py
 PYTEST := $(BIN)/python -m pytest
+WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
@@ -44,9 +45,9 @@ ingest: $(READY) ## bring a folder into a collection of the running server: make
 	@test -n "$(DIR)" && test -n "$(COLLECTION)" || { echo "usage: make ingest DIR=folder COLLECTION=name"; exit 2; }
 	@$(BIN)/genai ingest "$(DIR)" --collection "$(COLLECTION)"
 
-test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest)
+test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(READY) ## check style, types, layers and the committed OpenAPI document
 	@$(BIN)/ruff check .

@@ -13,6 +13,16 @@ from core.database import Database, migrate
 from core.settings import Settings
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks next
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests stay together where several processes run them: a file's, whose fixtures then start once, and the end-to-end
+    tests of a database, whose server does."""
+    for item in items:
+        parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        group = f"platform-{parameters['platform']}" if "platform" in parameters else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Embedded defaults in a directory of the test's own."""
