@@ -81,7 +81,7 @@ def test_images_stand_beside_text() -> None:
         {"role": "user", "content": None},
         {"role": "user", "content": 5},
         {"role": "user", "content": []},
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ftp://example.org/image.png"}}]},
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]},
         {"role": "tool", "content": "x"},
         {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]},
