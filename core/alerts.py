@@ -157,6 +157,11 @@ def alerts() -> Alerts:
     return Alerts()
 
 
+def connect(clients: RedisClients | None, window_s: float = WINDOW_S) -> None:
+    """Agree with the other processes through this server; None: no more."""
+    alerts().clients, alerts().window_s = clients, window_s
+
+
 def raise_alert(kind: AlertKind, *, key: str, **facts: Any) -> None:
     """See `Alerts.raise_`."""
     alerts().raise_(kind, key=key, **facts)

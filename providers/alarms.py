@@ -1,11 +1,15 @@
 """Which of a deployment's failures an operator is told of, and when they are over. Cheap: asked at every call."""
 
+from typing import TYPE_CHECKING
+
 from core.alerts import AlertKind, raise_alert, recover_alert
-from providers.attempt import Served
 from providers.failures import Failure, Kind
 
+if TYPE_CHECKING:  # attempts call this module
+    from providers.attempt import Served
 
-def alarm(served: Served, failure: Failure) -> None:
+
+def alarm(served: "Served", failure: Failure) -> None:
     """Tell of a refused credential, a model that is not there, and a deployment whose breaker is open."""
     facts = {"provider": served.provider_name, "model": served.name}
     if failure.kind is Kind.AUTH:
@@ -16,12 +20,12 @@ def alarm(served: Served, failure: Failure) -> None:
         raise_alert(AlertKind.PROVIDER_OUTAGE, key=_key(served), **facts, reason=failure.kind.value)
 
 
-def relieve(served: Served) -> None:
+def relieve(served: "Served") -> None:
     """It has answered: what was told of it is over."""
     recover_alert(AlertKind.AUTHENTICATION_FAILED, key=served.provider_name)
     recover_alert(AlertKind.MODEL_MISSING, key=_key(served))
     recover_alert(AlertKind.PROVIDER_OUTAGE, key=_key(served))
 
 
-def _key(served: Served) -> str:
+def _key(served: "Served") -> str:
     return f"{served.provider_name}/{served.model}"

@@ -59,6 +59,7 @@ class Models:
         shared = (standing for (provider, _), standing in self._standings.items() if provider not in FREE)
         self._sharing = Sharing(shared, settings.breaker.probe_s)
         self._budget = RetryBudget(settings.retries.share)
+        self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.
         self.answers = ResponseCache(settings, Likeness(self._comparing, MAX_TOKENS))
         self._built: dict[tuple[str, str], Any] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from core import alerts
 from core.child import close_children
 from core.database import Database, migrate
 from core.keys import Hasher
@@ -62,6 +63,9 @@ async def running(
         models = await asyncio.to_thread(_models, settings)
         stack.push_async_callback(models.close)
         models.connect(clients)
+        alerts.connect(clients, settings.alerts.window_s)
+        stack.callback(alerts.connect, None)
+        _in_background(stack, models.prober.run())
         # the chat model loads in a process of its own, while this one imports the stores
         _in_background(stack, _warm(settings, models, readiness))
         with readiness.starting("store"):

@@ -1,0 +1,106 @@
+"""Asking remote deployments whether they are there, beside the calls of callers, at no cost or next to none.
+
+One that is not well is asked often, so that its return is noticed without waiting for a caller to try; one that nobody has
+called for long is asked rarely, so that a failure shows before a caller meets it. A probe closes no breaker: it lets the next
+caller try at once. Local models are not asked, and what has no good credential is asked rarely.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from core.settings import ProbeSettings
+from providers.attempt import Served
+from providers.failures import Kind, understand
+from providers.prices import FREE
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """The last probe. `kind` is None where it went well; `at` is `time.monotonic()`'s."""
+
+    at: float
+    seconds: float
+    kind: Kind | None = None
+
+    def told(self) -> dict[str, Any]:
+        """For operators."""
+        return {
+            "ok": self.kind is None,
+            "error": self.kind.value if self.kind else None,
+            "age_s": round(time.monotonic() - self.at, 3),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class Prober:
+    """Of a process's remote deployments. `run` until it is cancelled, on one event loop; read results from any thread."""
+
+    def __init__(self, deployments: Iterable[Served], settings: ProbeSettings) -> None:
+        remote = (served for served in deployments if served.provider_name not in FREE)
+        self._deployments = {(served.provider_name, served.model): served for served in remote}
+        self._settings = settings
+        self._results: dict[tuple[str, str], Probed] = {}
+        self._started = time.monotonic()
+
+    def result(self, served: Served) -> Probed | None:
+        """The last probe of a deployment, None where there was none."""
+        return self._results.get((served.provider_name, served.model))
+
+    async def run(self) -> None:
+        """Probe what is due, over and over."""
+        self._started = time.monotonic()
+        while self._deployments:
+            now = time.monotonic()
+            waits = {key: self._due_in_s(served, now) for key, served in self._deployments.items()}
+            due = [key for key, wait in waits.items() if wait <= 0]
+            if due:
+                await asyncio.gather(*(self.probe(self._deployments[key]) for key in due))
+            else:
+                # a breaker may open at any time: never asleep for longer than an unwell one may wait
+                await asyncio.sleep(min(*waits.values(), self._settings.unhealthy_s))
+
+    async def probe(self, served: Served) -> Probed:
+        """Ask one deployment now. Whatever goes wrong is its result."""
+        started = time.monotonic()
+        kind: Kind | None = None
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                await served.provider.probe(served.model)
+        except Exception as error:  # noqa: BLE001 - any failure is what a probe is there to find
+            kind = _kind(error)
+        now = time.monotonic()
+        before, result = self.result(served), Probed(now, now - started, kind)
+        self._results[served.provider_name, served.model] = result
+        if kind is not (before.kind if before else None):
+            (log.warning if kind else log.info)(
+                "provider.probed", provider=served.provider_name, model=served.name, kind=kind.value if kind else "well"
+            )
+        if kind is None:
+            served.standing.breaker.encourage(now)
+        return result
+
+    def _due_in_s(self, served: Served, now: float) -> float:
+        last = self.result(served)
+        standing = served.standing
+        answered = last is not None and standing.last_call > max(last.at, standing.last_error_at)
+        well = standing.breaker.closed and (last is None or last.kind is None or answered)
+        if well or (last is not None and last.kind is Kind.AUTH):  # a credential does not mend itself
+            heard = max(standing.last_call, last.at if last else self._started)
+            return heard + self._settings.idle_s - now
+        if last is None:
+            return 0.0
+        return last.at + self._settings.unhealthy_s - now
+
+
+def _kind(error: Exception) -> Kind:
+    try:
+        return understand(error).kind
+    except Exception:  # noqa: BLE001 - not an error of a provider's call: an SDK's own, or a mistake
+        return Kind.SERVER
