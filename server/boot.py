@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import Conflict, PlatformError
-from core.memory import limit_arenas
+from core.memory import limit_arenas, settle
 from core.settings import Settings, SettingsError
 from server.ownership import Ownership
 from server.readiness import Readiness
@@ -131,7 +131,9 @@ def _import_lifespan() -> Any:
 def _build_app(state: Any) -> Any:
     from server.app import create_app
 
-    return create_app(state)
+    app = create_app(state)
+    settle()
+    return app
 
 
 async def _send(send: "Send", status: int, headers: list[tuple[bytes, bytes]], body: str) -> None:
