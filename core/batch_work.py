@@ -170,14 +170,23 @@ class BatchWork:
                 .limit(limit)
             )
             rows = list((await session.exec(query)).all())
-            await self._count_tries(session, lease, [row.number for row in rows], 1)
+            for row in rows:
+                row.attempts += 1
         return rows
 
     async def give_back(self, lease: BatchLease, rows: Sequence[BatchRow]) -> None:
         """Rows that were claimed and are not answered, because the worker stops: their try does not count."""
         async with self._database.transaction() as session:
             if await _held(session, lease) is not None:
-                await self._count_tries(session, lease, [row.number for row in rows], -1)
+                await session.exec(
+                    update(BatchRow)
+                    .where(
+                        col(BatchRow.batch_id) == lease.batch.id,
+                        col(BatchRow.number).in_([row.number for row in rows]),
+                        col(BatchRow.attempts) > 0,
+                    )
+                    .values(attempts=col(BatchRow.attempts) - 1)
+                )
 
     async def record(self, lease: BatchLease, results: Sequence[RowResult]) -> bool:
         """These rows have ended. False when the lease was lost; then nothing has changed."""
@@ -234,8 +243,9 @@ class BatchWork:
             job = await jobs.lock_job(session, batch.job_id)
             if job is not None and not JobState(job.state).finished:
                 all_failed = batch.total > 0 and batch.failed >= batch.total
-                ended = {BatchState.COMPLETED: JobState.FAILED if all_failed else JobState.SUCCEEDED}
-                await jobs.end(session, job, ended.get(state, JobState.CANCELLED))
+                completed = JobState.FAILED if all_failed else JobState.SUCCEEDED
+                ended = {BatchState.COMPLETED: completed, BatchState.CANCELLED: JobState.CANCELLED}
+                await jobs.end(session, job, ended.get(state, JobState.FAILED))
         return True
 
     async def waiting(self, *, all_of_them: bool = False) -> list[str]:
@@ -247,15 +257,6 @@ class BatchWork:
                 await session.exec(update(Batch).where(col(Batch.lease).is_not(None)).values(lease=None, leased_until=None))
             rows = await session.exec(select(Batch.id).where(col(Batch.state).in_(_OPEN), free).order_by(col(Batch.created_at)))
             return list(rows.all())
-
-    @staticmethod
-    async def _count_tries(session: AsyncSession, lease: BatchLease, numbers: Sequence[int], by: int) -> None:
-        if numbers:
-            await session.exec(
-                update(BatchRow)
-                .where(col(BatchRow.batch_id) == lease.batch.id, col(BatchRow.number).in_(numbers))
-                .values(attempts=col(BatchRow.attempts) + by)
-            )
 
 
 async def _held(session: AsyncSession, lease: BatchLease) -> Batch | None:

@@ -5,4 +5,4 @@ A job is one file here and one line in this table: the actor's name → what it 
 
 from core.plugins import PluginTable
 
-JOBS = PluginTable("jobs", {"ingest_document": "jobs.ingestion:INGEST_DOCUMENT"})
+JOBS = PluginTable("jobs", {"ingest_document": "jobs.ingestion:INGEST_DOCUMENT", "run_batch": "jobs.batches:RUN"})

@@ -8,6 +8,9 @@ from redis import RedisError
 from sqlmodel import col, delete, select
 
 from core import jobs
+from core.batch_work import BatchWork
+from core.batches import QUEUE as BATCHES
+from core.batches import RUN_BATCH
 from core.database import utc_now
 from core.queue import INGESTION
 from core.tables import Document, Job, JobEvent, JobState
@@ -32,13 +35,15 @@ class Sweeper:
         self._context = context
         self._passes = 0
         self._failing = False
+        self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
 
     async def take_back(self) -> None:
         """Take all leases back. For the start of a worker beside which no other can be alive: no need to wait until they
         run out."""
         taken = await self._context.library.documents.leases.expire(all_of_them=True)
-        if taken:
-            log.info("sweeper.taken_back", documents=taken)
+        batches = await self._batches.waiting(all_of_them=True)
+        if taken or batches:
+            log.info("sweeper.taken_back", documents=taken, batches=len(batches))
 
     async def run(self) -> None:
         """Sweep now, then every few seconds."""
@@ -61,6 +66,7 @@ class Sweeper:
             await self._forget_events()
         self._passes += 1
         await self._send_lost()
+        await self._send_batches()
         await self._clean_up()
         await self._close_jobs()
 
@@ -77,6 +83,16 @@ class Sweeper:
             return
         if await self._context.queue.send_all(INGEST, waiting, queue=INGESTION):
             log.info("sweeper.sent", documents=len(waiting))
+
+    async def _send_batches(self) -> None:
+        """Send the batches that no living worker has, where none waits in the broker."""
+        waiting = await self._batches.waiting()
+        try:
+            if not waiting or await self._context.queue.waiting(BATCHES) > 0:
+                return
+        except RedisError:
+            return
+        await self._context.queue.send_all(RUN_BATCH, [(batch_id,) for batch_id in waiting], queue=BATCHES)
 
     async def _clean_up(self) -> None:
         library = self._context.library

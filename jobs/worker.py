@@ -13,9 +13,11 @@ from typing import Any
 import dramatiq
 import structlog
 
+from core import alerts
+from core.batches import QUEUE as BATCHES
 from core.database import Database, migrate
 from core.errors import PlatformError
-from core.queue import Queue
+from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.telemetry import configure_logging
@@ -50,15 +52,18 @@ class EmbeddedWorker:
         self._stopping = False
         self._context: JobContext | None = None
         self._sweeping: asyncio.Task[None] | None = None
-        self._worker: dramatiq.Worker | None = None
+        self._workers: list[dramatiq.Worker] = []
 
     def start(self) -> None:
         """Take what was left behind back into the queue, and start working."""
         self._thread.start()
         self._context = self._on_loop(self._open()).result(START_TIMEOUT_S)
-        broker = worker_broker(self._redis_url, self._run)
-        self._worker = dramatiq.Worker(broker, worker_timeout=POLL_MS, worker_threads=self._settings.jobs.threads)
-        self._worker.start()
+        # batches take hours: with threads of their own they keep no document waiting
+        for queues, threads in (({INGESTION}, self._settings.jobs.threads), ({BATCHES}, self._settings.batches.at_once)):
+            broker = worker_broker(self._redis_url, self._run)
+            worker = dramatiq.Worker(broker, queues=queues, worker_timeout=POLL_MS, worker_threads=threads)
+            worker.start()
+            self._workers.append(worker)
         log.info("worker.started", threads=self._settings.jobs.threads)
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -67,8 +72,8 @@ class EmbeddedWorker:
         if self._stopping or not self._thread.is_alive():
             return
         self._stopping = True
-        if self._worker is not None:
-            stopping = threading.Thread(target=self._worker.stop, args=(int(timeout_s * 1000),), name="jobs-stop")
+        if self._workers:
+            stopping = threading.Thread(target=self._stop_workers, args=(int(timeout_s * 1000),), name="jobs-stop")
             stopping.start()
             stopping.join(timeout_s * GRACE)
             if stopping.is_alive():
@@ -78,6 +83,13 @@ class EmbeddedWorker:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout_s)
         log.info("worker.stopped")
+
+    def _stop_workers(self, timeout_ms: int) -> None:
+        stopping = [threading.Thread(target=worker.stop, args=(timeout_ms,)) for worker in self._workers]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
 
     def _run(self, spec: JobSpec, args: tuple[object, ...]) -> None:
         """Called in Dramatiq's threads: run the job on the loop and wait for it."""
@@ -169,7 +181,9 @@ def _work_until_told(settings: Settings) -> None:
     models = Models(settings)
     resources = open_resources(settings, models)
     redis_url = settings.redis_url or (valkey.start() if valkey else "")
-    models.connect(RedisClients(redis_url))
+    clients = RedisClients(redis_url)
+    models.connect(clients)
+    alerts.connect(clients, settings.alerts.window_s)
     worker = EmbeddedWorker(settings, redis_url, resources)
     try:
         worker.start()

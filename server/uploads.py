@@ -72,7 +72,7 @@ async def received(request: Request, limits: RequestLimits) -> AsyncIterator[lis
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         yield _from_json(await request.body(), limits)
         return
-    form = await _form(request, limits)
+    form = await read_form(request, max_files=limits.files_per_upload)
     directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-upload-"))
     try:
         yield await _from_form(form, directory)
@@ -87,7 +87,7 @@ def _from_json(body: bytes, limits: RequestLimits) -> list[NewDocument]:
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False, include_input=False, include_context=False)) from None
     if len(given.documents) > limits.files_per_upload:
-        raise _too_many(limits)
+        raise _too_many(limits.files_per_upload)
     return [
         NewDocument(
             name=(item.name if item.name is not None else item.url) or "",
@@ -99,19 +99,21 @@ def _from_json(body: bytes, limits: RequestLimits) -> list[NewDocument]:
     ]
 
 
-async def _form(request: Request, limits: RequestLimits) -> FormData:
+async def read_form(request: Request, *, max_files: int, max_fields: int = _MOST_FIELDS) -> FormData:
+    """The form of a multipart body; its files are on disk.
+
+    Raises:
+        InvalidRequest: `malformed_form`.
+        TooLarge: `too_many_documents`.
+    """
     parser = MultiPartParser(
-        request.headers,
-        request.stream(),
-        max_files=limits.files_per_upload,
-        max_fields=_MOST_FIELDS,
-        max_part_size=_FIELD_BYTES,
+        request.headers, request.stream(), max_files=max_files, max_fields=max_fields, max_part_size=_FIELD_BYTES
     )
     try:
         return await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
-            raise _too_many(limits) from None
+            raise _too_many(max_files) from None
         raise InvalidRequest(f"The form cannot be read: {error.message}", code="malformed_form") from None
     except (FormParserError, UnicodeDecodeError):
         raise InvalidRequest("The form cannot be read.", code="malformed_form") from None
@@ -153,5 +155,5 @@ def _content(source: IO[bytes], size: int, target: Path) -> bytes | Path:
     return target
 
 
-def _too_many(limits: RequestLimits) -> TooLarge:
-    return TooLarge(f"A request takes at most {limits.files_per_upload} documents.", code="too_many_documents")
+def _too_many(most: int) -> TooLarge:
+    return TooLarge(f"A request takes at most {most} {'file' if most == 1 else 'documents'}.", code="too_many_documents")

@@ -19,6 +19,7 @@ from core.principals import Scope
 from providers.models import Models
 from server.auth import request_context
 from server.gate import admit
+from server.openai_door import batches, files
 from server.openai_door.documented import document
 from server.openai_door.models import listed
 from server.streams import EventStream, until_hung_up
@@ -80,6 +81,8 @@ def open_door(app: FastAPI, chat: OpaqueRoot, text: OpaqueRoot, models: Models) 
     add(f"{PREFIX}/models", list_models, methods=["GET"], include_in_schema=False)
     add(f"{PREFIX}/models/{{model:path}}", show_model, methods=["GET"], include_in_schema=False)
     document(app, PREFIX)
+    app.include_router(files.router)
+    app.include_router(batches.router)
 
 
 def _answering(

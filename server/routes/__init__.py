@@ -1,4 +1,17 @@
 """The routes, one module a resource; each has a `router`."""
 
 #: Modules of this package, in the order in which the API documentation shows them.
-ROUTERS = ("front", "health", "auth", "keys", "models", "collections", "documents", "search", "jobs", "sessions")
+ROUTERS = (
+    "front",
+    "health",
+    "auth",
+    "keys",
+    "models",
+    "cache",
+    "collections",
+    "documents",
+    "search",
+    "jobs",
+    "batches",
+    "sessions",
+)

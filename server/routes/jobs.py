@@ -10,11 +10,13 @@ from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from core.batches import JOB_KIND, Batches
 from core.errors import Conflict, PlatformError
 from core.jobs import Jobs, job_view
 from core.principals import Principal, Scope
 from core.tables import JobState
 from server.auth import requires
+from server.batches import cancel
 from server.pagination import Paging, page
 from server.state import CurrentState
 from server.streams import EventStream, event
@@ -90,6 +92,10 @@ async def get_job(job_id: JobID, state: CurrentState, principal: Reader) -> dict
 async def cancel_job(job_id: JobID, state: CurrentState, principal: Writer) -> dict[str, Any]:
     """End a job. What it has done stays; a document that was not ready becomes `failed` with the code `cancelled`."""
     job = await Jobs(state.database).get(principal, job_id)
+    if job.kind == JOB_KIND:
+        batch = await Batches(state.database).of_job(principal, job_id)
+        await cancel(state, principal, batch.id)
+        return job_view(await Jobs(state.database).get(principal, job_id))
     if job.kind != "ingestion":
         raise Conflict("A job of this kind cannot be cancelled.", code="not_cancellable")
     return job_view(await state.library.documents.cancel(principal, job))
