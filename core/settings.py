@@ -263,6 +263,14 @@ class JobSettings(Section):
     ocr_pages: int = Field(200, ge=0, description="pages of one document that may be pictures, to be read by OCR")
 
 
+class BatchSettings(Section):
+    """Batches: files of requests that are answered in the background."""
+
+    requests: int = Field(50_000, ge=1, description="requests of one batch")
+    concurrency: int = Field(4, ge=1, le=256, description="requests of one batch that are answered at once")
+    at_once: int = Field(1, ge=1, description="batches that one worker works on at once")
+
+
 class FetchSettings(Section):
     """Documents that are fetched from an address which a caller gives."""
 
@@ -318,6 +326,7 @@ class Settings(BaseSettings):
     probes: ProbeSettings = ProbeSettings()
     alerts: AlertSettings = AlertSettings()
     jobs: JobSettings = JobSettings()
+    batches: BatchSettings = BatchSettings()
     fetch: FetchSettings = FetchSettings()
     timeouts: Timeouts = Timeouts()
     breaker: BreakerSettings = BreakerSettings()
