@@ -242,6 +242,8 @@ class OpaqueRoot(Runnable[Any, Any]):
                 if delta is None:
                     break
                 finished = delta.final is not None
+                if outer.cache is None:
+                    outer.cache = run.cache  # a stream's headers are sent before its run is over
                 yield delta
         except PlatformError:
             raise

@@ -18,6 +18,7 @@ class Scope(StrEnum):
     JOBS_READ = "jobs:read"
     MODELS_READ = "models:read"
     KEYS_MANAGE = "keys:manage"
+    CACHE_MANAGE = "cache:manage"
     HEALTH_READ = "health:read"
 
 

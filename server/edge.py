@@ -34,10 +34,14 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
         context = RequestContext(
-            request_id=request_id, principal=ANONYMOUS, openai=f"{scope['path']}/".startswith(OPENAI_PREFIX)
+            request_id=request_id,
+            principal=ANONYMOUS,
+            openai=f"{scope['path']}/".startswith(OPENAI_PREFIX),
+            cache_control=headers.get("cache-control", ""),
         )
         scope.setdefault("state", {})["context"] = context
         answer = _Answer(send, context, static=scope["path"].startswith(STATIC_PREFIX))
@@ -86,13 +90,15 @@ class _Answer:
 
 
 def call_headers(context: RequestContext) -> dict[str, str]:
-    """The `x-genai-*` headers of what is known by now; none before a model was called."""
-    if context.attempts == 0:
-        return {}
+    """The `x-genai-*` headers of what is known by now; none before a model was asked. A stream that begins knows the cache's
+    part alone."""
+    if context.attempts == 0 and context.provider is None:
+        return {} if context.cache is None else {"x-genai-cache": context.cache}
     headers = {
         "x-genai-model": context.model,
         "x-genai-provider": context.provider,
         "x-genai-attempts": str(context.attempts),
+        "x-genai-cache": context.cache or "bypass",
         "x-genai-cost-usd": None if context.cost_usd is None else f"{context.cost_usd:f}",
         "x-genai-overhead-ms": f"{context.overhead_s * 1000:.1f}" if context.provider else None,
     }
@@ -109,5 +115,6 @@ def _log(scope: Scope, context: RequestContext, status: int) -> None:
         status=status,
         ms=round((time.perf_counter() - context.started) * 1000, 1),
         principal=context.principal.id,
-        **({"model": context.model, "tokens": context.usage.total_tokens} if context.attempts else {}),
+        **({"model": context.model, "tokens": context.usage.total_tokens} if context.attempts or context.provider else {}),
+        **({"cache": context.cache} if context.cache else {}),
     )

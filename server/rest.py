@@ -27,7 +27,7 @@ _STREAMED = {
     "schema": {
         "type": "string",
         "description": "with `stream: true`: events `token` {text}, `citations` {citations}, `usage` {model, provider, usage, "
-        "cost_usd, attempts, overhead_ms, request_id}, then `done` with the flat answer, or `error` in the error shape",
+        "cost_usd, attempts, cache, overhead_ms, request_id}, then `done` with the flat answer, or `error` in the error shape",
     },
     "example": 'event: token\ndata: {"text":"Hello"}\n\nevent: done\ndata: {"output":"Hello"}\n\n',
 }
@@ -98,7 +98,11 @@ async def _events(root: OpaqueRoot, value: Any, context: RequestContext) -> Asyn
                 flat = delta.final | {"request_id": context.request_id}
     if "citations" in flat and not cited:
         yield event("citations", {"citations": flat["citations"]})
-    told = {"attempts": context.attempts, "overhead_ms": round(context.overhead_s * 1000, 1)}
+    told = {
+        "attempts": context.attempts,
+        "cache": context.cache or "bypass",
+        "overhead_ms": round(context.overhead_s * 1000, 1),
+    }
     yield event("usage", {name: flat[name] for name in (*_ACCOUNTING, "request_id")} | told)
     yield event("done", flat)
 
