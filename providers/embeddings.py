@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -14,11 +14,12 @@ from core import context
 from core.alerts import AlertKind, raise_alert
 from core.bridge import call
 from core.context import Usage
-from core.errors import ProviderFailed
+from core.errors import ProviderFailed, RateLimited
 from providers.alarms import alarm, relieve
 from providers.attempt import Deadline, Served
 from providers.failures import CALLERS_OWN, TRANSIENT, Failure, Kind, understand
 from providers.metering import FREE, cost_of
+from providers.routing import CHARACTERS_A_TOKEN
 
 log = structlog.get_logger()
 
@@ -50,8 +51,15 @@ class FailoverEmbeddings(Embeddings):
         ProviderFailed, DeadlineExceeded, InvalidRequest, RateLimited, Unavailable
     """
 
-    def __init__(self, alias: str, deployments: tuple[Served, ...], total_s: float) -> None:
+    def __init__(
+        self,
+        alias: str,
+        deployments: tuple[Served, ...],
+        total_s: float,
+        touch: Callable[..., None] = lambda **_: None,
+    ) -> None:
         self._alias = alias
+        self._touch = touch  # has what changed be told to other processes
         self._deployments = deployments
         self._total_s = total_s
         self._dimension: int | None = None
@@ -73,10 +81,12 @@ class FailoverEmbeddings(Embeddings):
         return await self.aembed_documents(texts), None
 
     async def _embed(self, texts: list[str], *, query: bool) -> list[list[float]]:
+        self._touch()
         deadline = Deadline.after(self._total_s)
+        tokens = sum(map(len, texts)) // CHARACTERS_A_TOKEN
         failures: dict[int, Failure] = {}  # by the place of the deployment
         for turn in range(ROUNDS):
-            order = list(self._order(failures, query=query))
+            order = list(self._order(failures, tokens, query=query))
             if turn and order:
                 await asyncio.sleep(min(random.uniform(*PAUSE_S), max(deadline.remaining, 0)))  # noqa: S311 - no secret
             for number, place in enumerate(order):
@@ -84,7 +94,9 @@ class FailoverEmbeddings(Embeddings):
                 deadline.check()
                 limit = served.timeouts.first_token if query else deadline.remaining / (len(order) - number)
                 try:
-                    return await self._attempt(served, texts, query=query, limit_s=min(limit, deadline.remaining))
+                    await _turn(served, tokens, deadline)
+                    limit = min(limit, deadline.remaining)
+                    return await self._attempt(served, texts, tokens, query=query, limit_s=limit)
                 except Exception as error:
                     deadline.check()
                     failure = failures[place] = understand(error)
@@ -101,7 +113,7 @@ class FailoverEmbeddings(Embeddings):
             raise next(iter(failures.values())).error
         raise ProviderFailed("No provider of this model gave an answer.")
 
-    def _order(self, failures: dict[int, Failure], *, query: bool) -> Iterator[int]:
+    def _order(self, failures: dict[int, Failure], tokens: int, *, query: bool) -> Iterator[int]:
         """Places of those that are well, or else of one whose turn it is to show that it is again. Documents, which can wait,
         are taken to all others where there is nothing better."""
         now = time.monotonic()
@@ -110,7 +122,7 @@ class FailoverEmbeddings(Embeddings):
             for place, served in enumerate(self._deployments)
             if place not in failures or failures[place].kind in TRANSIENT
         ]
-        well = [place for place, served in left if served.standing.breaker.closed and not served.standing.held_s(now)]
+        well = [place for place, served in left if served.standing.breaker.closed and _busy_s(served, tokens, now) == 0]
         if well:
             yield from well
             return
@@ -120,10 +132,14 @@ class FailoverEmbeddings(Embeddings):
         if not query:
             yield from (place for place, _ in left if place != trying)
 
-    async def _attempt(self, served: Served, texts: list[str], *, query: bool, limit_s: float) -> list[list[float]]:
+    async def _attempt(
+        self, served: Served, texts: list[str], tokens: int, *, query: bool, limit_s: float
+    ) -> list[list[float]]:
         """One call, with what it says of the deployment."""
         standing, started = served.standing, time.monotonic()
         standing.begun()
+        if standing.capacity is not None:
+            standing.capacity.take(tokens, started)
         try:
             async with asyncio.timeout(max(limit_s, 0)):
                 vectors = await self._call(served, texts, query=query)
@@ -137,6 +153,7 @@ class FailoverEmbeddings(Embeddings):
             else:
                 standing.failed(started, failure.kind)
             alarm(served, failure)
+            self._touch(urgent=True)
             raise
         except BaseException:
             standing.abandoned(started)
@@ -176,3 +193,22 @@ class FailoverEmbeddings(Embeddings):
             seconds=time.perf_counter() - started,
         )
         return vectors
+
+
+def _busy_s(served: Served, tokens: int, now: float) -> float:
+    """Seconds until so many tokens may be sent: by its limits, and by what the provider asked for."""
+    standing = served.standing
+    full = standing.capacity.wait_s(tokens, standing.in_flight, now) if standing.capacity is not None else 0.0
+    return max(full, standing.held_s(now))
+
+
+async def _turn(served: Served, tokens: int, deadline: Deadline) -> None:
+    """Wait until the deployment may be sent so many tokens.
+
+    Raises:
+        RateLimited: that is after the deadline.
+    """
+    while (wait := _busy_s(served, tokens, time.monotonic())) > 0:
+        if wait > deadline.remaining:
+            raise RateLimited("The embedding model is at its rate limit.", retry_after_s=wait)
+        await asyncio.sleep(wait)

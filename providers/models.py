@@ -117,7 +117,7 @@ class Models:
         served = self._served[alias.alias]
         if len(served) == 1 and served[0].provider_name in FREE:
             return served[0].provider.embeddings(served[0].model, served[0].timeouts)
-        return FailoverEmbeddings(alias.alias, served, self._settings.timeouts.total)
+        return FailoverEmbeddings(alias.alias, served, self._settings.timeouts.total, touch=self._sharing.touch)
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:
         """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2", or what `serves` says."""

@@ -151,3 +151,21 @@ def test_synchronous_calls_keep_to_the_same_rules(models: Models, fakes: tuple[O
     before = time.monotonic()
     assert models.embeddings().embed_query("abc")[0] == 3.0
     assert time.monotonic() - before < 8, "well under the total of ten seconds"
+
+
+async def test_limits_of_a_deployment_are_kept_before_anything_is_sent(
+    settings: Settings, fakes: tuple[OpenAIFake, ...]
+) -> None:
+    limited = configured(settings, fakes)
+    first, second = limited.models[0].deployments
+    one_a_minute = limited.models[0].model_copy(
+        update={"deployments": (first.model_copy(update={"requests_per_minute": 1}), second)}
+    )
+    models = Models(limited.model_copy(update={"models": (one_a_minute, *limited.models[1:])}))
+    for _ in range(3):
+        await models.embeddings().aembed_query("abc")
+    assert [len(fake.sent) for fake in fakes[:2]] == [1, 2]
+    with pytest.raises(ProviderFailed):
+        await models.embeddings("alone").aembed_query("abc")
+    assert len(fakes[0].sent) == 1, "the same deployment under another name"
+    await models.close()

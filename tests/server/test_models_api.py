@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from core.settings import Settings
 from providers.models import Models
+from server.cli.app import app as command_line
 from server.routes import models as routes
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault
@@ -209,3 +211,17 @@ def test_without_an_alias_all_chat_aliases_are_compared(client: httpx.Client) ->
 def test_what_is_no_comparison_is_refused(client: httpx.Client, asked: dict[str, Any], status: int, code: str) -> None:
     answer = client.post("/api/v1/models/compare", content=json.dumps(asked), headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_the_command_line_shows_them_as_a_table(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    shown = CliRunner().invoke(command_line, ["--url", str(client.base_url), "--key", "any", "models"])
+    assert shown.exit_code == 0, shown.output
+    lines = {words[0]: line for line in shown.stdout.splitlines() if (words := line.split())}
+    assert "openai/gpt-4o-mini" in lines["default"]
+    assert "0.15 / 0.6" in lines["default"]
+    assert "unpriced" in lines["openai_compatible:rack/mystery"]
+    assert "0.01 / 0.02" in lines["openai_compatible:rack/llama"]
+    one = CliRunner().invoke(command_line, ["--url", str(client.base_url), "--key", "any", "models", "cheap"])
+    assert "cost" in one.stdout
+    assert "shared" not in one.stdout
