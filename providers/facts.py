@@ -16,7 +16,7 @@ _PARAMETERS = {
     "azure": OPENAI_PARAMETERS,
     "openai": OPENAI_PARAMETERS,
     "bedrock": frozenset({"top_p"}),
-    "vertex": frozenset({"top_p"}),
+    "vertex": frozenset({"top_p", "presence_penalty", "frequency_penalty"}),
 }
 
 

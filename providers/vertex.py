@@ -65,7 +65,9 @@ class VertexProvider:
 
     def facts(self, model: str) -> ModelFacts:
         facts = facts_of("vertex", model)
-        return replace(facts, structured_output=False) if _is_claude(model) else facts  # its class has no response format
+        if _is_claude(model):  # its class has no response format
+            return replace(facts, structured_output=False, parameters=frozenset({"top_p"}))
+        return facts
 
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)

@@ -68,11 +68,12 @@ class ClaudeTranslation(NeutralChatModel):
         return self._tools(self._sampled(given))
 
     def _sampled(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The temperature, in the body itself: anthropic 2 has no parameter for it. Models that refuse one get none."""
-        temperature = given.pop("temperature", None)
-        if temperature is None or (self.profile or {}).get("temperature") is False:
+        """Temperature and top_p, in the body itself: anthropic 2 has no parameters for them. Models that refuse them get none."""
+        asked = {name: given.pop(name) for name in ("temperature", "top_p") if name in given}
+        sampling = {name: value for name, value in asked.items() if value is not None}
+        if not sampling or (self.profile or {}).get("temperature") is False:
             return given
-        return given | {"extra_body": {"temperature": temperature}}
+        return given | {"extra_body": sampling}
 
     def _tools(self, given: dict[str, Any]) -> dict[str, Any]:
         """Tools and the choice among them, from OpenAI's form to Anthropic's."""
