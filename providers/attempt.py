@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -40,6 +40,12 @@ class Served:
     standing: Standing
     price: Price | None = None
     weight: float = 1.0
+    #: The provider, where its callers have to wait for a turn.
+    turns: TakesTurns | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        provider = self.provider  # asked here once: checking against a protocol takes 10 µs
+        object.__setattr__(self, "turns", provider if isinstance(provider, TakesTurns) else None)
 
     @property
     def name(self) -> str:
@@ -190,8 +196,7 @@ class Attempt:
     # --- the call -----------------------------------------------------------------------------------------------------------
 
     async def _begin(self, stack: AsyncExitStack) -> None:
-        provider = self.served.provider
-        if isinstance(provider, TakesTurns):
+        if (provider := self.served.turns) is not None:
             try:
                 async with asyncio.timeout(max(self._deadline.remaining, 0)):
                     await stack.enter_async_context(provider.turn(self.served.model))
@@ -214,7 +219,7 @@ class Attempt:
     def _is_fast(self) -> bool:
         standing = self.served.standing
         pace = standing.token_s.value
-        if pace is None or not standing.breaker.closed or isinstance(self.served.provider, TakesTurns):
+        if pace is None or not standing.breaker.closed or self.served.turns is not None:
             return False
         return pace * (self._parameters.get("max_tokens") or LONGEST_ANSWER) < self.served.timeouts.first_token / 2
 

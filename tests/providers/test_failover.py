@@ -87,6 +87,7 @@ def configured(settings: Settings, first: OpenAIFake, second: OpenAIFake) -> Set
 @pytest.fixture
 async def models(configured: Settings) -> AsyncIterator[Models]:
     made = Models(configured)
+    await made.warm(local=False)
     yield made
     await made.close()
 

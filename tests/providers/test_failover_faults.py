@@ -1,0 +1,229 @@
+"""Every fault of the first of four deployments, and streams that are cut after every chunk, on real HTTP servers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from core import context
+from core.context import RequestContext
+from core.errors import PlatformError
+from core.principals import SYSTEM
+from core.settings import Settings
+from providers.models import Models
+from tests.fakes.openai import OpenAIFake
+from tests.fakes.scenarios import ANSWER, SCENARIOS, Scenario, cuts
+from tests.fakes.wire import Break, Fault, Reply
+
+NAMES = ("a", "b", "c", "d")
+Fakes = tuple[OpenAIFake, OpenAIFake, OpenAIFake, OpenAIFake]
+
+
+@pytest.fixture(scope="module")
+def fakes() -> Iterator[Fakes]:
+    with OpenAIFake() as a, OpenAIFake() as b, OpenAIFake() as c, OpenAIFake() as d:
+        yield a, b, c, d
+
+
+@pytest.fixture
+def configured(settings: Settings, fakes: Fakes) -> Settings:
+    for fake in fakes:
+        fake.clear()
+        fake.continues = False
+    deployments = [{"provider": f"openai_compatible:{name}", "model": "m"} for name in NAMES]
+    return Settings.load(
+        data_dir=settings.data_dir,
+        models=[
+            {"alias": "default", "deployments": deployments},
+            {"alias": "alone", "deployments": deployments[:1]},
+            {"alias": "prefill", "deployments": [deployments[0], *(each | {"prefill": True} for each in deployments[1:])]},
+        ],
+        providers={f"openai_compatible:{name}": {"base_url": fake.base_url} for name, fake in zip(NAMES, fakes, strict=True)},
+        timeouts={"connect": 2, "first_token": 0.8, "between_tokens": 0.8, "total": 6},
+        retries={"pause_s": 0.05, "longest_pause_s": 1},
+    )
+
+
+@pytest.fixture
+async def models(configured: Settings) -> AsyncIterator[Models]:
+    made = Models(configured)
+    await made.warm(local=False)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def request_context() -> Iterator[RequestContext]:
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as serving:
+        yield serving
+
+
+async def streamed(model: Any) -> tuple[str, str | None]:
+    """The text of a stream and the code of the error that it ended with."""
+    pieces: list[str] = []
+    try:
+        async for chunk in model.astream("Hello"):
+            pieces.append(chunk.text)  # noqa: PERF401 - what came before an error is kept
+    except PlatformError as error:
+        return "".join(pieces), error.code
+    return "".join(pieces), None
+
+
+async def invoked(model: Any) -> tuple[str, str | None]:
+    try:
+        return (await model.ainvoke("Hello")).text, None
+    except PlatformError as error:
+        return "", error.code
+
+
+def streamed_synchronously(model: Any) -> tuple[str, str | None]:
+    pieces: list[str] = []
+    try:
+        pieces.extend(chunk.text for chunk in model.stream("Hello"))
+    except PlatformError as error:
+        return "".join(pieces), error.code
+    return "".join(pieces), None
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+async def test_a_whole_answer_comes_from_one_of_the_others(models: Models, fakes: Fakes, scenario: Scenario) -> None:
+    model = models.chat()
+    for invoke in (model.ainvoke, lambda text: asyncio.to_thread(model.invoke, text)):
+        scenario.play(fakes[0], fakes[1:])
+        if scenario.whole:
+            assert (await invoke("Hello")).text == ANSWER.text
+        else:
+            with pytest.raises(PlatformError) as refused:
+                await invoke("Hello")
+            assert refused.value.code in scenario.alone
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+async def test_a_stream_is_whole_or_says_that_it_is_not(models: Models, fakes: Fakes, scenario: Scenario) -> None:
+    model = models.chat()
+    for stream in (streamed, lambda model: asyncio.to_thread(streamed_synchronously, model)):
+        scenario.play(fakes[0], fakes[1:])
+        text, code = await stream(model)
+        assert ANSWER.text.startswith(text)
+        assert (text == ANSWER.text) if code is None else (code in scenario.stream_codes)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+async def test_alone_it_gives_the_answer_or_a_clean_error_after_a_bounded_number_of_calls(
+    models: Models, fakes: Fakes, scenario: Scenario
+) -> None:
+    scenario.play(fakes[0])
+    text, code = await invoked(models.chat("alone"))
+    assert (text == ANSWER.text) if code is None else (code in scenario.alone)
+    assert len(fakes[0].asked) <= 5
+
+
+@pytest.mark.parametrize("place", range(len(cuts(OpenAIFake()))))
+async def test_a_stream_cut_at_any_chunk_is_whole_where_another_takes_it_up(
+    models: Models, fakes: Fakes, request_context: RequestContext, place: int
+) -> None:
+    fakes[0].then(cuts(fakes[0])[place])
+    for fake in fakes[1:]:
+        fake.continues = True
+        fake.always(ANSWER)
+    assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
+    assert request_context.attempts <= 2
+
+
+@pytest.mark.parametrize("place", range(len(cuts(OpenAIFake()))))
+async def test_a_stream_cut_at_any_chunk_is_told_where_nobody_takes_it_up(models: Models, fakes: Fakes, place: int) -> None:
+    fakes[0].then(cuts(fakes[0])[place])
+    for fake in fakes[1:]:
+        fake.always(ANSWER)
+    text, code = await streamed(models.chat())
+    assert (text, code) == (ANSWER.text, None) or (ANSWER.text.startswith(text) and text and code == "stream_interrupted")
+
+
+async def test_one_that_only_repeats_is_joined_without_a_word_twice(models: Models, fakes: Fakes) -> None:
+    for cut in cuts(fakes[0]):
+        fakes[0].then(cut)
+        fakes[1].always(ANSWER)  # declared to take up an answer, it begins from the beginning
+        text, code = await streamed(models.chat("prefill"))
+        assert ANSWER.text.startswith(text)
+        assert text == ANSWER.text if code is None else code == "stream_interrupted"
+
+
+async def test_a_stream_may_be_taken_up_more_than_once(models: Models, fakes: Fakes) -> None:
+    fakes[0].then(Break(Fault.CUT, 4, ANSWER))
+    for fake in fakes[1:]:
+        fake.continues = True
+    fakes[1].then(Break(Fault.CUT, 4, ANSWER))
+    fakes[2].then(Break(Fault.MALFORMED, 3, ANSWER))
+    fakes[3].then(ANSWER)
+    assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
+    assert [message["role"] for message in fakes[3].last.body["messages"]] == ["user", "assistant"]
+
+
+async def test_one_that_refuses_a_begun_answer_is_passed_over(models: Models, fakes: Fakes) -> None:
+    fakes[0].then(Break(Fault.CUT, 5, ANSWER))
+    fakes[1].always(Fault.PREFILL)
+    fakes[2].continues = True
+    fakes[2].always(ANSWER)
+    assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
+
+
+async def test_a_stream_of_tool_calls_is_never_taken_up(models: Models, fakes: Fakes) -> None:
+    reply = Reply(text="", calls=[("weather", {"city": "Oslo"}), ("weather", {"city": "Rome"})])
+    fakes[0].then(Break(Fault.CUT, 2, reply))
+    fakes[1].continues = True
+    _, code = await streamed(models.chat("prefill"))
+    assert code == "stream_interrupted"
+    assert not fakes[1].asked
+
+
+async def test_failed_calls_are_recorded_and_not_paid_for(
+    models: Models, fakes: Fakes, request_context: RequestContext
+) -> None:
+    fakes[0].then(Fault.SERVER)
+    fakes[1].then(Fault.CREDENTIAL)
+    fakes[2].always(ANSWER)
+    await models.chat().ainvoke("Hello")
+    assert [(each.provider, each.reason) for each in request_context.failures] == [
+        ("openai_compatible:a", "server_error"),
+        ("openai_compatible:b", "authentication"),
+    ]
+    assert request_context.attempts == 3
+    assert request_context.usage.output_tokens == ANSWER.output_tokens
+
+
+async def test_a_deployment_that_is_down_is_left_alone_and_found_again(configured: Settings, fakes: Fakes) -> None:
+    models = Models(Settings.load(**configured.model_dump() | {"breaker": {"probe_s": 0.2}}))
+    fakes[0].always(Fault.UNAVAILABLE)
+    for fake in fakes[1:]:
+        fake.always(ANSWER)
+    for _ in range(40):
+        assert (await models.chat().ainvoke("Hello")).text == ANSWER.text
+    assert models.health()[0]["deployments"][0]["breaker"] in ("open", "half_open")
+    calls = sum(len(fake.asked) for fake in fakes)
+    assert len(fakes[0].asked) < calls / 2
+    fakes[0].always(ANSWER)
+    fakes[0].sent.clear()
+    async with asyncio.timeout(10):
+        while models.health()[0]["deployments"][0]["breaker"] != "closed":
+            await models.chat().ainvoke("Hello")
+    await models.chat().ainvoke("Hello")
+    assert len(fakes[0].asked) >= 2
+    await models.close()
+
+
+async def test_with_all_breakers_open_a_request_makes_one_call(models: Models, fakes: Fakes) -> None:
+    for fake in fakes:
+        fake.always(Fault.UNAVAILABLE)
+    standings = [served.standing for served in models.chat().deployments]  # type: ignore[attr-defined] # ours
+    async with asyncio.timeout(20):
+        while any(standing.breaker.closed for standing in standings):
+            with pytest.raises(PlatformError):
+                await models.chat().ainvoke("Hello")
+    for fake in fakes:
+        fake.sent.clear()
+    for _ in range(4):
+        with pytest.raises(PlatformError):
+            await models.chat().ainvoke("Hello")
+    assert sum(len(fake.asked) for fake in fakes) == 4
+    assert sum(bool(fake.asked) for fake in fakes) >= 2, "not always the same one"
