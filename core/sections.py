@@ -1,0 +1,247 @@
+"""The levels of the settings: what each setting means, its default and its bounds. `core.settings` reads them."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+
+MODEL_KINDS = Literal["chat", "embeddings"]
+
+
+class Section(BaseModel):
+    """A level of the settings. An unknown name is an error, so that a typing mistake is never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Timeouts(Section):
+    """Seconds. `total` bounds the whole call, retries, waiting for a slot and failover included."""
+
+    connect: float = Field(5, gt=0, description="seconds to open a connection to a provider")
+    first_token: float = Field(
+        15, gt=0, description="seconds to the first token, counted from when the provider takes the call"
+    )
+    between_tokens: float = Field(15, gt=0, description="seconds between two tokens of a stream")
+    total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
+
+
+class BreakerSettings(Section):
+    """When a deployment that fails is left alone, and when it is tried again."""
+
+    failures: int = Field(5, ge=1, description="failures in a row after which a deployment is left alone")
+    failure_rate: float = Field(0.5, gt=0, le=1, description="share of failed calls within the window that does the same")
+    window_s: float = Field(30, gt=0, description="seconds over which that share is counted")
+    window_calls: int = Field(20, ge=1, description="calls within the window from which on that share counts")
+    probe_s: float = Field(10, gt=0, description="seconds at most until one call tries such a deployment again")
+
+
+class RetrySettings(Section):
+    """How often a request is tried. Moving on to another deployment counts as well."""
+
+    attempts: int = Field(5, ge=1, description="calls of providers that one request may make")
+    pause_s: float = Field(0.5, gt=0, description="seconds at most before a deployment is called again; doubled each time")
+    longest_pause_s: float = Field(10, gt=0, description="seconds at most, also where a provider asks for more by Retry-After")
+    share: float = Field(0.2, ge=0, description="repeated calls of the same deployment for each request, over all requests")
+
+
+class DeploymentPrice(Section):
+    """What an operator pays, in dollars per million tokens, where the list price is not it: by contract, or for a model."""
+
+    input_usd_per_million: Decimal = Field(ge=0)
+    output_usd_per_million: Decimal = Field(Decimal(0), ge=0)
+    cached_usd_per_million: Decimal | None = Field(None, ge=0, description="read from the provider's cache; empty: as input")
+    cache_write_usd_per_million: Decimal | None = Field(None, ge=0, description="written into it; empty: as input")
+    valid_from: date | None = Field(None, description="the list price holds before this day; empty: it always holds")
+
+
+class Deployment(Section):
+    """One model at one provider."""
+
+    provider: str
+    model: str
+    weight: float = Field(1, ge=0, description="share of the traffic under the strategy `weighted`")
+    timeouts: Timeouts | None = None
+    context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
+    images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
+    tools: bool | None = Field(None, description="whether the model calls tools, where the platform does not know it")
+    prefill: bool | None = Field(None, description="whether the model takes up an answer that is begun for it")
+    requests_per_minute: int | None = Field(None, gt=0, description="calls in a minute, all processes together")
+    tokens_per_minute: int | None = Field(None, gt=0, description="tokens in and out in a minute, all processes together")
+    concurrent: int | None = Field(None, gt=0, description="calls at once, all processes together")
+    serves: str | None = Field(None, description="the model behind the name, for embeddings under one alias")
+    price: DeploymentPrice | None = Field(None, description="what it costs, where the list price is not it")
+
+    @property
+    def served_model(self) -> str:
+        """The model behind the deployment's name: what says whether two deployments give the same vectors."""
+        return (self.serves or self.model.partition("#")[2] or self.model).casefold()
+
+    @property
+    def known_facts(self) -> dict[str, Any]:
+        """What the operator says of the model, by the names of the model's facts."""
+        said = {
+            "context_tokens": self.context_tokens,
+            "images": self.images,
+            "tools": self.tools,
+            "prefill": self.prefill,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+class AnswerCache(Section):
+    """Which of an alias's answers are given again. Nothing is kept where neither `exact` nor `semantic` is on."""
+
+    exact: bool = Field(False, description="give the answer of the same request again")
+    semantic: bool = Field(False, description="and that of a request whose last message means the same")
+    threshold: float = Field(0.95, ge=0.5, le=1, description="cosine similarity from which two messages mean the same")
+    ttl_s: float = Field(3600, ge=1, le=30 * 24 * 3600, description="seconds that an answer is given again")
+    requests: Literal["deterministic", "all"] = Field(
+        "deterministic", description="deterministic: those with temperature 0 or a seed, and those that ask for it · all"
+    )
+
+    @property
+    def on(self) -> bool:
+        return self.exact or self.semantic
+
+
+class ModelAlias(Section):
+    """The name that a caller uses, and the deployments behind it in order."""
+
+    alias: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")
+    kind: MODEL_KINDS = "chat"
+    strategy: Literal["failover", "weighted", "latency", "cost", "least_busy"] = "failover"
+    deployments: tuple[Deployment, ...] = Field(min_length=1)
+    cache: AnswerCache = AnswerCache()
+
+    @model_validator(mode="after")
+    def _vectors_compare(self) -> "ModelAlias":
+        served = {deployment.served_model for deployment in self.deployments}
+        if self.kind == "embeddings" and len(served) > 1:
+            raise ValueError(
+                f"the vectors of {' and '.join(sorted(served))} do not compare, so one cannot stand in for the other; where "
+                "these are names of one model, say which by `serves` in each deployment"
+            )
+        return self
+
+
+class LocalSettings(Section):
+    """The models that run on this machine."""
+
+    chat_model: str = Field(
+        "bundled",
+        description="bundled · a path to a GGUF file · ollama or ollama/MODEL · vllm or vllm/MODEL · http://HOST:PORT/v1#MODEL",
+    )
+    embedding_model: Literal["all-MiniLM-L6-v2"] = "all-MiniLM-L6-v2"
+    slots: int = Field(2, ge=1, le=64, description="generations at once")
+    context_tokens: int = Field(4096, ge=512, le=1_048_576, description="context length of each slot, in tokens")
+    queue: int = Field(16, ge=0, description="generations that may wait for a slot; one more gets 429")
+    threads: int | None = Field(None, ge=1, description="threads of the model; empty: the machine's cores")
+    warm: bool = Field(True, description="load in the background at start, rather than at first use")
+
+
+class RequestLimits(Section):
+    """What one request may be at most; above it the answer is 413 or 422."""
+
+    body_bytes: int = Field(4 * 2**20, gt=0, description="JSON body in bytes")
+    upload_bytes: int = Field(64 * 2**20, gt=0, description="multipart upload in bytes")
+    inline_bytes: int = Field(24 * 2**20, gt=0, description="JSON body that carries images or documents, in bytes")
+    json_depth: int = Field(64, gt=0, description="levels of nesting in a JSON body")
+    batch: int = Field(50, gt=0, description="inputs of one /batch call")
+    batch_concurrency: int = Field(8, gt=0, description="inputs of one /batch call that are answered at once")
+    files_per_upload: int = Field(200, gt=0, description="files of one upload")
+    image_pixels: int = Field(50_000_000, gt=0, description="width times height of one image")
+
+
+class ConversationSettings(Section):
+    """How kept conversations come back into a prompt."""
+
+    history_tokens: int = Field(2048, ge=128, description="tokens of a kept conversation that go into a prompt")
+
+
+class RetrievalSettings(Section):
+    """Defaults of every collection."""
+
+    store: str = Field("chroma", description="where the vectors are kept")
+    chunk_tokens: int = Field(
+        250, ge=32, le=2048, description="tokens of a chunk with its headings, as the embedding model counts"
+    )
+    chunk_overlap_tokens: int = Field(40, ge=0, description="tokens that a chunk repeats of the one before")
+    results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> "RetrievalSettings":
+        if self.chunk_overlap_tokens >= self.chunk_tokens:
+            raise ValueError("chunk_overlap_tokens must be smaller than chunk_tokens")
+        return self
+
+
+class RAGSettings(Section):
+    """The steps of RAG that may have a model of their own."""
+
+    rewrite_model: str | None = Field(
+        None, description="alias that puts a follow-up question into words of its own; empty: the request's model"
+    )
+
+
+class ChainSettings(Section):
+    """What belongs to one capability alone."""
+
+    rag: RAGSettings = RAGSettings()
+
+
+class ProbeSettings(Section):
+    """Asking providers whether they are there, beside the calls of callers. Local models are not probed."""
+
+    unhealthy_s: float = Field(10, gt=0, description="seconds between two probes of a deployment that is not well")
+    idle_s: float = Field(300, gt=0, description="seconds without a call after which a deployment that is well is probed")
+    timeout_s: float = Field(10, gt=0, description="seconds that a probe may take")
+
+
+class AlertSettings(Section):
+    """Telling operators of trouble."""
+
+    window_s: float = Field(3600, gt=0, description="seconds in which the same alert is raised once, over all processes")
+
+
+class JobSettings(Section):
+    """Workers, and what one document may cost them."""
+
+    embedded_worker: bool = Field(True, description="run a worker inside the server process")
+    threads: int = Field(2, ge=1, description="documents that one worker works on at once")
+    max_attempts: int = Field(4, ge=1, description="tries of one document before it is parked as failed")
+    lease_s: float = Field(30, gt=0, description="seconds after which work without a sign of life is given to another worker")
+    parse_timeout_s: float = Field(60, gt=0, description="seconds that reading one file may take")
+    parse_memory_bytes: int = Field(1024 * 2**20, gt=0, description="memory that reading one file may take, in bytes")
+    ocr_pages: int = Field(200, ge=0, description="pages of one document that may be pictures, to be read by OCR")
+
+
+class BatchSettings(Section):
+    """Batches: files of requests that are answered in the background."""
+
+    requests: int = Field(50_000, ge=1, description="requests of one batch")
+    concurrency: int = Field(4, ge=1, le=256, description="requests of one batch that are answered at once")
+    at_once: int = Field(1, ge=1, description="batches that one worker works on at once")
+
+
+class FetchSettings(Section):
+    """Documents that are fetched from an address which a caller gives."""
+
+    timeout_s: float = Field(30, gt=0, description="seconds for one document, redirects included")
+    private_networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description='networks that are not public but may be fetched from, as JSON: ["10.1.0.0/16"]'
+    )
+
+
+class CacheSettings(Section):
+    """What the response cache may take. Which answers are kept is each alias's to say, in `[models.cache]`."""
+
+    answer_bytes: int = Field(256 * 2**10, gt=0, description="one answer in the response cache at most, in bytes")
+    tenant_bytes: int = Field(64 * 2**20, gt=0, description="all answers of one tenant in the response cache, in bytes")
+
+
+class LogSettings(Section):
+    """What is logged, and how it looks."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty in a terminal, JSON elsewhere")
