@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from server.cli import tables
 from server.cli.client import platform_of
 from server.cli.progress import follow
 
@@ -17,10 +17,10 @@ STYLES = {"succeeded": "green", "failed": "red", "running": "yellow", "cancelled
 @app.command("list")
 def list_jobs(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=200)] = 20) -> None:
     """The newest jobs."""
-    table = Table("job", "kind", "state", "done", "skipped", "errors", "created", box=None)
+    rows = tables.table("job", "kind", "state", "done", "skipped", "errors", "created")
     for job in platform_of(context).get("/api/v1/jobs", limit=limit)["results"]:
-        table.add_row(*_row(job))
-    Console().print(table)
+        rows.add_row(*_row(job))
+    tables.show(rows)
 
 
 @app.command("show")

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from server.cli import tables
 from server.cli.client import platform_of
 
 app = typer.Typer(help="Keys: list, create, revoke; and sign-in links.", no_args_is_help=True)
@@ -16,12 +16,12 @@ KEYS = "/api/v1/keys"
 @app.command("list")
 def list_keys(context: typer.Context) -> None:
     """Every key: its name, role and first characters, never the key."""
-    table = Table("key", "name", "role", "begins", "last used", "expires", "state", box=None)
+    rows = tables.table("key", "name", "role", "begins", "last used", "expires", "state")
     for key in platform_of(context).pages(KEYS):
         state = "revoked" if key.get("revoked_at") else "active"
         moments = (str(key.get(name) or "-")[:19] for name in ("last_used_at", "expires_at"))
-        table.add_row(key["id"], key["name"], key["role"], key.get("hint", ""), *moments, state)
-    Console().print(table)
+        rows.add_row(key["id"], key["name"], key["role"], key.get("hint", ""), *moments, state)
+    tables.show(rows)
 
 
 @app.command("create")
