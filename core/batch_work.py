@@ -143,7 +143,7 @@ class BatchWork:
             async with self._database.transaction() as session:
                 if await _held(session, lease) is None:
                     return
-                await session.execute(insert(BatchRow), values)
+                await session.exec(insert(BatchRow), params=values)
         async with self._database.transaction() as session:
             batch = await _held(session, lease)
             if batch is None or batch.state != BatchState.VALIDATING:

@@ -1,0 +1,299 @@
+"""Batches on a real worker, database, broker and file store; the model's provider is a fake at the wire."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.batch_work import BatchWork, RowResult
+from core.batches import QUEUE, RUN_BATCH, Batches
+from core.database import Database, utc_now
+from core.jobs import Jobs
+from core.principals import SYSTEM
+from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
+from core.stored_files import BATCH, StoredFiles
+from core.tables import Batch, BatchRow, BatchState, JobState
+from jobs.batch_input import read_input
+from jobs.batches import run_batch
+from providers.models import Models
+from tests.desks import Desk, eventually, opened
+from tests.fakes.openai import OpenAIFake
+from tests.fakes.wire import Fault, Reply
+
+CHAT = "/v1/chat/completions"
+DEPLOYMENT = Deployment(provider="openai_compatible:fake", model="gpt-4o-mini")
+#: For what the kind of database makes no difference to.
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def provider() -> Iterator[OpenAIFake]:
+    with OpenAIFake() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def place(database: Database, settings: Settings, provider: OpenAIFake) -> AsyncIterator[Desk]:
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+    configured = Settings.load(
+        data_dir=Path(settings.data_dir),
+        database_url=url,
+        providers={"openai_compatible:fake": ProviderSettings(base_url=provider.base_url, api_key="sk-test")},
+        models=(
+            ModelAlias(alias="default", deployments=(Deployment(provider="openai_compatible:fake", model="gpt-4o-mini"),)),
+        ),
+        jobs={"lease_s": 2},
+        batches={"concurrency": 2},
+    )
+    models = Models(configured)
+    async with opened(configured, database, models) as ready:
+        yield ready
+    await models.close()
+
+
+def requests(count: int, endpoint: str = CHAT) -> list[dict[str, Any]]:
+    return [
+        {
+            "custom_id": f"row-{number}",
+            "method": "POST",
+            "url": endpoint,
+            "body": {"messages": [{"role": "user", "content": f"question {number}"}]},
+        }
+        for number in range(count)
+    ]
+
+
+async def begin(desk: Desk, rows: list[Any], endpoint: str = CHAT, *, send: bool = True) -> Batch:
+    content = b"\n".join(json.dumps(row).encode() for row in rows)
+    stored = StoredFiles(desk.database, desk.resources.files)
+    file = await stored.add(SYSTEM, content, name="in.jsonl", purpose=BATCH, size=len(content))
+    batch = await Batches(desk.database).create(SYSTEM, endpoint=endpoint, input_file=file)
+    if send:
+        await desk.queue.send(RUN_BATCH, batch.id, queue=QUEUE)
+    return batch
+
+
+async def shown(desk: Desk, batch: Batch) -> Batch:
+    return await Batches(desk.database).get(SYSTEM, batch.id)
+
+
+async def ended(desk: Desk, batch: Batch) -> Batch:
+    async def over() -> Batch | None:
+        row = await shown(desk, batch)
+        return row if BatchState(row.state).finished else None
+
+    found: Batch = await eventually(over)
+    return found
+
+
+async def lines(desk: Desk, file_id: str | None) -> list[dict[str, Any]]:
+    assert file_id is not None
+    content = await StoredFiles(desk.database, desk.resources.files).content(SYSTEM, file_id)
+    return [json.loads(line) for line in content.splitlines()]
+
+
+def asked(provider: OpenAIFake) -> list[str]:
+    """The questions that reached the provider."""
+    return [sent.body["messages"][-1]["content"] for sent in provider.sent if sent.body.get("messages")]
+
+
+async def test_every_request_gets_its_answer_in_the_order_of_the_input(place: Desk, provider: OpenAIFake) -> None:
+    with place.worker():
+        batch = await ended(place, await begin(place, requests(7)))
+    assert (batch.state, batch.total, batch.answered, batch.failed) == (BatchState.COMPLETED, 7, 7, 0)
+    answers = await lines(place, batch.output_file_id)
+    assert [answer["custom_id"] for answer in answers] == [f"row-{number}" for number in range(7)]
+    assert all(answer["response"]["body"]["choices"][0]["message"]["content"] == Reply().text for answer in answers)
+    assert sorted(asked(provider)) == [f"question {number}" for number in range(7)]
+    assert batch.error_file_id is None
+    job = await Jobs(place.database).get(SYSTEM, batch.job_id)
+    assert (job.state, job.done, job.total) == (JobState.SUCCEEDED, 7, 7)
+
+
+async def test_a_request_that_fails_is_told_in_the_errors_and_the_others_go_on(place: Desk) -> None:
+    rows = requests(3)
+    rows[1]["body"]["model"] = "no-such-model"
+    with place.worker():
+        batch = await ended(place, await begin(place, rows))
+    assert (batch.state, batch.answered, batch.failed) == (BatchState.COMPLETED, 2, 1)
+    (error,) = await lines(place, batch.error_file_id)
+    assert (error["custom_id"], error["response"]["status_code"]) == ("row-1", 404)
+    assert error["response"]["body"]["error"]["code"] == "model_not_found"
+    job = await Jobs(place.database).get(SYSTEM, batch.job_id)
+    assert job.errors[0]["document"] == "row-1"
+
+
+@ON_SQLITE
+async def test_our_own_endpoints_are_answered_in_their_own_shape(place: Desk) -> None:
+    rows = [*requests(1, "/api/v1/chat"), {"custom_id": "bad", "method": "POST", "url": "/api/v1/chat", "body": {}}]
+    with place.worker():
+        batch = await ended(place, await begin(place, rows, "/api/v1/chat"))
+    (answer,) = await lines(place, batch.output_file_id)
+    assert answer["response"]["body"]["output"] == Reply().text
+    (error,) = await lines(place, batch.error_file_id)
+    assert error["response"]["body"]["error"]["code"] == "invalid_request"
+
+
+@ON_SQLITE
+async def test_what_a_provider_refuses_for_now_is_asked_again(
+    place: Desk, provider: OpenAIFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.batches.FIRST_PAUSE_S", 0.01)
+    provider.then(*[Fault.UNAVAILABLE] * 8).always(Reply())
+    with place.worker():
+        batch = await ended(place, await begin(place, requests(2)))
+    assert (batch.state, batch.answered) == (BatchState.COMPLETED, 2)
+
+
+@ON_SQLITE
+async def test_an_input_that_is_none_fails_the_batch_and_says_why(place: Desk, provider: OpenAIFake) -> None:
+    with place.worker():
+        batch = await ended(place, await begin(place, [*requests(1), {"custom_id": "row-0"}, 7]))
+    assert batch.state == BatchState.FAILED
+    assert [(error["line"], error["code"]) for error in batch.errors] == [(2, "duplicate_custom_id"), (3, "invalid_json_line")]
+    assert (await Jobs(place.database).get(SYSTEM, batch.job_id)).state == JobState.FAILED
+    assert not asked(provider)
+
+
+async def test_cancelling_writes_what_was_answered_and_names_what_was_not(place: Desk, provider: OpenAIFake) -> None:
+    provider.then(Reply(), Reply()).always(Fault.SILENT)
+    batch = await begin(place, requests(6))
+
+    async def two_are_done() -> bool:
+        return (await shown(place, batch)).answered == 2
+
+    with place.worker():
+        await eventually(two_are_done)
+        await Batches(place.database).cancel(SYSTEM, batch.id)
+        batch = await ended(place, batch)
+    assert batch.state == BatchState.CANCELLED
+    assert len(await lines(place, batch.output_file_id)) == 2
+    assert {row["error"]["code"] for row in await lines(place, batch.error_file_id)} == {"batch_cancelled"}
+    assert (await Jobs(place.database).get(SYSTEM, batch.job_id)).state == JobState.CANCELLED
+
+
+@ON_SQLITE
+async def test_a_batch_that_is_cancelled_before_a_worker_has_it_ends(place: Desk, provider: OpenAIFake) -> None:
+    batch = await begin(place, requests(2), send=False)
+    await Batches(place.database).cancel(SYSTEM, batch.id)
+    await run_batch(place.context, batch.id)
+    assert (await shown(place, batch)).state == BatchState.CANCELLED
+    assert not asked(provider)
+
+
+async def test_a_worker_that_stops_leaves_the_rest_to_the_next_without_asking_twice(place: Desk, provider: OpenAIFake) -> None:
+    provider.then(Reply(), Reply(), Reply()).always(Fault.SILENT)
+    batch = await begin(place, requests(8))
+
+    async def three_are_done() -> bool:
+        return (await shown(place, batch)).answered == 3
+
+    worker = place.worker()
+    with worker as running:
+        await eventually(three_are_done)
+        await asyncio.to_thread(running.stop, 1.0)
+    first = asked(provider)
+    provider.clear()
+    provider.always(Reply())
+    with place.worker():
+        batch = await ended(place, batch)
+    assert (batch.state, batch.answered) == (BatchState.COMPLETED, 8)
+    assert not set(asked(provider)) & set(first[:3])
+    assert len(await lines(place, batch.output_file_id)) == 8
+
+
+@ON_SQLITE
+async def test_a_lost_message_is_sent_again_by_the_sweeper(place: Desk) -> None:
+    batch = await begin(place, requests(1), send=False)
+    with place.worker():
+        assert (await ended(place, batch)).state == BatchState.COMPLETED
+
+
+async def test_of_two_workers_one_has_the_batch(place: Desk, provider: OpenAIFake) -> None:
+    batch = await begin(place, requests(5), send=False)
+    await asyncio.gather(*(run_batch(place.context, batch.id) for _ in range(3)))
+    assert sorted(asked(provider)) == [f"question {number}" for number in range(5)]
+
+
+async def test_a_holder_whose_lease_is_lost_changes_nothing(place: Desk) -> None:
+    work = BatchWork(place.database, lease_s=0.0)
+    batch = await begin(place, requests(1), send=False)
+    slow = await work.take(batch.id)
+    quick = await work.take(batch.id)
+    assert slow is not None
+    assert quick is not None
+    assert not await work.record(slow, [RowResult(1, "row-0", b"{}")])
+    assert not await work.renew(slow)
+    assert (await shown(place, batch)).answered == 0
+
+
+@ON_SQLITE
+async def test_a_request_that_ends_its_worker_each_time_fails_alone(place: Desk) -> None:
+    batch = await begin(place, requests(2), send=False)
+    work = BatchWork(place.database, lease_s=30)
+    lease = await work.take(batch.id)
+    assert lease is not None
+    async with place.resources.files.local(f"files/{batch.input_file_id}") as path:
+        rows, _ = read_input(path, CHAT, most=10)
+    await work.accept(lease, rows)
+    async with place.database.transaction() as session:
+        poison = await session.get(BatchRow, (batch.id, 1))
+        assert poison is not None
+        poison.attempts = place.settings.jobs.max_attempts
+    await work.release(lease)
+    await run_batch(place.context, batch.id)
+    batch = await shown(place, batch)
+    assert (batch.answered, batch.failed) == (1, 1)
+    (error,) = await lines(place, batch.error_file_id)
+    assert error["response"]["body"]["error"]["code"] == "interrupted"
+
+
+@ON_SQLITE
+async def test_what_is_not_answered_in_time_is_left_out_by_name(place: Desk, provider: OpenAIFake) -> None:
+    batch = await begin(place, requests(3), send=False)
+    async with place.database.transaction() as session:
+        row = await session.get(Batch, batch.id)
+        assert row is not None
+        row.expires_at = utc_now() - timedelta(seconds=1)
+    await run_batch(place.context, batch.id)
+    batch = await shown(place, batch)
+    assert batch.state == BatchState.EXPIRED
+    assert {row["error"]["code"] for row in await lines(place, batch.error_file_id)} == {"batch_expired"}
+    assert not asked(provider)
+
+
+GOOD = {"custom_id": "a", "method": "POST", "url": CHAT, "body": {}}
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{not json", "invalid_json_line"),
+        (b"[1]", "invalid_json_line"),
+        (json.dumps(GOOD | {"custom_id": 7}).encode(), "invalid_custom_id"),
+        (json.dumps(GOOD | {"custom_id": "x" * 513}).encode(), "invalid_custom_id"),
+        (json.dumps(GOOD | {"method": "GET"}).encode(), "invalid_method"),
+        (json.dumps(GOOD | {"url": "/v1/embeddings"}).encode(), "mismatched_endpoint"),
+        (json.dumps(GOOD | {"body": []}).encode(), "invalid_body"),
+        (json.dumps(GOOD | {"base_url": "http://elsewhere"}).encode(), "unknown_parameter"),
+        (b"\xff\xfe", "invalid_json_line"),
+    ],
+)
+def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: bytes, code: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"\n" + line + b"\n")
+    rows, errors = read_input(path, CHAT, most=10)
+    assert [(error["line"], error["code"]) for error in errors] == [(2, code)]
+    assert rows == []
+
+
+def test_a_file_has_at_least_one_request_and_not_too_many(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"\n\n")
+    assert [error["code"] for error in read_input(path, CHAT, most=10)[1]] == ["empty_file"]
+    path.write_bytes(b"\n".join(json.dumps(GOOD | {"custom_id": str(number)}).encode() for number in range(3)))
+    assert [error["code"] for error in read_input(path, CHAT, most=2)[1]] == ["too_many_requests"]
