@@ -115,6 +115,12 @@ class ModelAlias(Section):
     cache: AnswerCache = AnswerCache()
 
     @model_validator(mode="after")
+    def _answers(self) -> "ModelAlias":
+        if self.kind != "chat" and self.cache.on:
+            raise ValueError(f"cache: the alias {self.alias!r} gives no answers that could be given again")
+        return self
+
+    @model_validator(mode="after")
     def _vectors_compare(self) -> "ModelAlias":
         served = {deployment.served_model for deployment in self.deployments}
         if self.kind == "embeddings" and len(served) > 1:

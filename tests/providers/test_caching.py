@@ -22,7 +22,7 @@ from core.context import RequestContext
 from core.errors import ContentRefused, ProviderFailed
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.redis_clients import RedisClients
-from core.settings import Settings
+from core.settings import Settings, SettingsError
 from core.valkey import EmbeddedValkey
 from providers.models import Models
 from tests.fakes.openai import MODEL, OpenAIFake
@@ -549,3 +549,9 @@ async def test_what_is_kept_holds_no_prompt_where_only_the_same_request_is_answe
     with Redis.from_url(server) as redis:
         held = [key for key in redis.scan_iter("genai:cache:*") if redis.type(key) == b"string"]
         assert not [key for key in held if b"planted-prompt-4711" in key + (redis.get(key) or b"")]
+
+
+def test_an_alias_without_answers_cannot_keep_any(settings: Settings) -> None:
+    alias = {"alias": "vectors", "kind": "embeddings", "deployments": [{"provider": "local", "model": "all-MiniLM-L6-v2"}]}
+    with pytest.raises(SettingsError, match="vectors"):
+        Settings.load(data_dir=settings.data_dir, models=[alias | {"cache": {"exact": True}}])
