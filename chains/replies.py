@@ -7,7 +7,7 @@ from typing import Any, cast
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks, add_usage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk
 
 from chains.spec import Delta
 from core.context import current
@@ -74,7 +74,7 @@ async def answered(model: BaseChatModel, prompt: Sequence[BaseMessage], paramete
 
 async def _whole(model: BaseChatModel, prompt: list[BaseMessage], stop: list[str] | None, named: dict[str, Any]) -> AIMessage:
     result = await model._agenerate(prompt, stop, None, **named)  # noqa: SLF001
-    generation = cast("ChatGeneration", result.generations[0])
+    generation = result.generations[0]
     message = cast("AIMessage", generation.message)
     metadata = message.response_metadata | (generation.generation_info or {})
     return _final(message, metadata, (metadata.get("logprobs") or {}).get("content"))

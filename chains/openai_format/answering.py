@@ -183,13 +183,13 @@ async def _side_by_side(streams: Sequence[Events]) -> Events:
     try:
         left = len(runs)
         while left:
-            event = await come.get()
-            if isinstance(event, Exception):
-                raise event
-            if event is None:
+            told = await come.get()
+            if isinstance(told, Exception):
+                raise told
+            if told is None:
                 left -= 1
             else:
-                yield event
+                yield told
     finally:
         for run in runs:
             run.cancel()

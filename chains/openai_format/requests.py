@@ -41,7 +41,7 @@ class _Labels(Strict):
     user: str | None = Field(None, max_length=512, description="taken, not used: the key says who calls")
 
 
-class _Streamed(Strict):
+class Streamed(Strict):
     """Whether pieces are sent as they come."""
 
     stream: bool | None = Field(None, description="server-sent events, the last `data: [DONE]`")
@@ -59,7 +59,7 @@ class _Streamed(Strict):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
 
-class ChatCompletionRequest(ChatRequest, _Streamed, _Labels):
+class ChatCompletionRequest(ChatRequest, Streamed, _Labels):
     """The body of `POST /v1/chat/completions`. Beside OpenAI's fields it takes `session_id`, as `POST /api/v1/chat` does."""
 
     stop: Stops = Field(None, description="texts that end the answer; they are not a part of it")
@@ -102,7 +102,7 @@ Tokens = Annotated[list[Token], Field(min_length=1, fail_fast=True)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class CompletionRequest(_Streamed, _Labels):
+class CompletionRequest(Streamed, _Labels):
     """The body of `POST /v1/completions`."""
 
     model: str | None = Field(None, max_length=128, description="a model alias; empty: `default`")
@@ -161,8 +161,10 @@ class EmbeddingsRequest(_Labels):
 
     def texts(self) -> list[str] | None:
         """The inputs; None where they are tokens."""
-        given = self.input
-        return [given] if isinstance(given, str) else None if not isinstance(given[0], str) else given  # type: ignore[return-value]
+        given: Any = self.input
+        if isinstance(given, str):
+            return [given]
+        return given if isinstance(given[0], str) else None
 
     def tokens(self) -> list[list[int]]:
         """The inputs, where they are tokens."""

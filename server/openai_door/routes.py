@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from chains.openai_format.answering import chat_completion, chat_completion_events, completion, completion_events
 from chains.openai_format.answers import error_event
 from chains.openai_format.embeddings import embeddings
-from chains.openai_format.requests import ChatCompletionRequest, CompletionRequest, EmbeddingsRequest, RequestReader
+from chains.openai_format.requests import ChatCompletionRequest, CompletionRequest, EmbeddingsRequest, RequestReader, Streamed
 from chains.root import OpaqueRoot
 from core.errors import NotFound
 from core.principals import Scope
@@ -29,14 +29,7 @@ PREFIX = "/v1"
 _LARGE_BYTES = 256 * 2**10
 
 
-class _Answered(Protocol):
-    """What the door needs to know of a request's body."""
-
-    @property
-    def stream(self) -> bool | None: ...
-
-
-Body = TypeVar("Body", bound=_Answered)
+Body = TypeVar("Body", bound=Streamed)
 
 
 def open_door(app: FastAPI, chat: OpaqueRoot, text: OpaqueRoot, models: Models) -> None:

@@ -18,7 +18,7 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 INSIDE = "data:image/png;base64," + base64.b64encode(PNG).decode()
-LOOPBACK = FetchSettings(private_networks=("127.0.0.1/32",))  # type: ignore[arg-type]  # parsed
+LOOPBACK = FetchSettings(private_networks=("127.0.0.1/32",))  # parsed
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The platform runs for real; behind it stands a loopback provider that speaks Ope
 
 import base64
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 
 from infra.running import Running, running
 from tests.fakes.openai import DIMENSIONS, OpenAIFake
-from tests.fakes.wire import RETRY_AFTER_S, Break, Fault, Reply
+from tests.fakes.wire import Break, Fault, Reply
 
 CONFIG = """
 handbook = false
@@ -34,9 +35,19 @@ kind = "embeddings"
 [[models.deployments]]
 provider = "openai_compatible:fake"
 model = "text-embedding-3-small"
+[retries]
+attempts = 1
 [providers."openai_compatible:fake"]
 base_url = "{url}"
 api_key = "x"
+"""
+#: Aliases that are left with an open breaker or a rate that is used up: each test of a failure has one of its own.
+ILL = """
+[[models]]
+alias = "ill-{number}"
+[[models.deployments]]
+provider = "openai_compatible:fake"
+model = "ill-{number}"
 """
 HELLO: list[Any] = [{"role": "user", "content": "Hello?"}]
 TOOL: Any = {
@@ -65,9 +76,21 @@ def _fresh(provider: OpenAIFake) -> None:
 def door(provider: OpenAIFake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("door")
     config = directory / "genai.toml"
-    config.write_text(CONFIG.format(url=provider.base_url))
+    ill = "".join(ILL.format(number=number) for number in range(16))
+    config.write_text(CONFIG.format(url=provider.base_url) + ill)
     with running(directory, GENAI_CONFIG=str(config)) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Iterator[int]:
+    return count()
+
+
+@pytest.fixture
+def ill(numbers: Iterator[int]) -> str:
+    """An alias that no other test has."""
+    return f"ill-{next(numbers)}"
 
 
 @pytest.fixture
@@ -108,8 +131,9 @@ def test_the_clients_own_stream_helper_gathers_tool_calls(client: openai.OpenAI,
             pass
         (choice,) = stream.get_final_completion().choices
     assert choice.finish_reason == "tool_calls"
-    assert [call.function.arguments for call in choice.message.tool_calls or ()] == ['{"place": "Bern"}', '{"place": "Basel"}']
-    assert len({call.id for call in choice.message.tool_calls or ()}) == 2
+    calls: Any = choice.message.tool_calls
+    assert [call.function.arguments for call in calls] == ['{"place": "Bern"}', '{"place": "Basel"}']
+    assert len({call.id for call in calls}) == 2
 
 
 def test_a_tool_is_called_and_its_result_taken_back(client: openai.OpenAI, provider: OpenAIFake) -> None:
@@ -118,8 +142,8 @@ def test_a_tool_is_called_and_its_result_taken_back(client: openai.OpenAI, provi
         model="default", messages=HELLO, tools=[TOOL], tool_choice="required", parallel_tool_calls=False
     )
     message = asked.choices[0].message
-    (call,) = message.tool_calls or ()
-    assert call.type == "function"
+    calls: Any = message.tool_calls
+    (call,) = calls
     assert (message.content, call.function.name, call.function.arguments) == (None, "weather", '{"place":"Bern"}')
     assert provider.last.body["parallel_tool_calls"] is False
     again: list[Any] = [*HELLO, message, {"role": "tool", "tool_call_id": call.id, "content": "22 degrees"}]
@@ -230,21 +254,25 @@ def test_models_are_listed_and_shown(client: openai.OpenAI) -> None:
         (Fault.TOO_LONG, openai.BadRequestError, "context_length_exceeded"),
         (Fault.REFUSED, openai.BadRequestError, "content_filter"),
         (Fault.INVALID, openai.BadRequestError, "provider_rejected_request"),
-        (Fault.RATE, openai.RateLimitError, "rate_limit_exceeded"),
+        (Fault.RATE_BARE, openai.RateLimitError, "rate_limit_exceeded"),
         (Fault.CREDENTIAL, openai.InternalServerError, "provider_failed"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_providers_refusal_is_the_clients_own_exception(
-    client: openai.OpenAI, provider: OpenAIFake, step: Fault, raised: type[openai.APIStatusError], code: str, stream: bool
+    client: openai.OpenAI,
+    provider: OpenAIFake,
+    ill: str,
+    step: Fault,
+    raised: type[openai.APIStatusError],
+    code: str,
+    stream: bool,
 ) -> None:
     provider.always(step)
     with pytest.raises(raised) as caught:
-        client.chat.completions.create(model="default", messages=HELLO, stream=stream)
+        client.chat.completions.create(model=ill, messages=HELLO, stream=stream)
     assert caught.value.code == code
     assert caught.value.request_id
-    if step is Fault.RATE:
-        assert int(caught.value.response.headers["retry-after"]) <= RETRY_AFTER_S
 
 
 def test_a_wrong_key_model_or_field_is_the_clients_own_exception(door: Running, client: openai.OpenAI) -> None:
@@ -262,16 +290,16 @@ def test_a_wrong_key_model_or_field_is_the_clients_own_exception(door: Running, 
     assert (strange.value.code, strange.value.param) == ("unknown_parameter", "base_url")
 
 
-def test_a_key_without_the_right_is_the_clients_permission_error(door: Running) -> None:
+def test_a_plain_users_key_may_embed(door: Running) -> None:
     with door.client() as administrator:
-        made = administrator.post("/api/v1/keys", json={"name": "reader", "role": "user"}).json()
+        made = administrator.post("/api/v1/keys", json={"name": "someone", "role": "user"}).json()
     with openai.OpenAI(base_url=f"{door.url}/v1", api_key=made["key"], max_retries=0) as user:
         assert user.embeddings.create(model="vectors", input="a").data
 
 
-def test_a_stream_that_is_cut_raises_instead_of_ending(client: openai.OpenAI, provider: OpenAIFake) -> None:
+def test_a_stream_that_is_cut_raises_instead_of_ending(client: openai.OpenAI, provider: OpenAIFake, ill: str) -> None:
     provider.always(Break(Fault.LATE_ERROR, 3))
-    stream = client.chat.completions.create(model="default", messages=HELLO, stream=True)
+    stream = client.chat.completions.create(model=ill, messages=HELLO, stream=True)
     got: list[str] = []
     with pytest.raises(openai.APIError) as caught:
         got.extend(chunk.choices[0].delta.content or "" for chunk in stream)
@@ -279,8 +307,12 @@ def test_a_stream_that_is_cut_raises_instead_of_ending(client: openai.OpenAI, pr
     assert caught.value.code == "stream_interrupted"
 
 
+def at(door: Running) -> dict[str, Any]:
+    return {"base_url": f"{door.url}/v1", "api_key": door.key}
+
+
 def test_langchains_chat_model_works_whole_streamed_with_tools_and_structured(door: Running, provider: OpenAIFake) -> None:
-    model = ChatOpenAI(model="default", base_url=f"{door.url}/v1", api_key=door.key, max_retries=0, stream_usage=True)  # type: ignore[arg-type]
+    model = ChatOpenAI(model="default", max_retries=0, stream_usage=True, **at(door))
     whole = model.invoke("Hello?")
     assert whole.text == Reply().text
     assert whole.usage_metadata is not None
@@ -305,5 +337,5 @@ def test_langchains_embeddings_work_with_their_tokens(door: Running, provider: O
     ).json()
     assert provider.last.body["input"] == ["hello world", "hello"]
     assert len(base64.b64decode(answer["data"][0]["embedding"])) == 4 * DIMENSIONS
-    plain = OpenAIEmbeddings(model="vectors", base_url=f"{door.url}/v1", api_key=door.key, check_embedding_ctx_length=False)
+    plain = OpenAIEmbeddings(model="vectors", check_embedding_ctx_length=False, **at(door))
     assert plain.embed_query("abc") == [3.0] * DIMENSIONS
