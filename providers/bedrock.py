@@ -113,7 +113,7 @@ class BedrockProvider:
             else:
                 client.converse(modelId=model, messages=[])
         except (BotoCoreError, ClientError) as error:
-            if getattr(error, "response", {}).get("Error", {}).get("Code") != "ValidationException":
+            if not isinstance(error, ClientError) or error.response.get("Error", {}).get("Code") != "ValidationException":
                 raise translate(error) from error
             if any(part in str(error).lower() for part in _NO_SUCH_MODEL):
                 raise ModelNotFoundError(f"Bedrock does not serve {model}.") from error
@@ -128,7 +128,7 @@ class BedrockProvider:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        from providers.bedrock_chat import remember_connection
+        from providers.bedrock_calls import watch_connections
 
         config = Config(
             connect_timeout=connect_s,
@@ -145,7 +145,7 @@ class BedrockProvider:
             )
         except BotoCoreError as error:
             raise not_configured(f"Bedrock: {error}") from error
-        client.meta.events.register("after-call.bedrock-runtime.ConverseStream", remember_connection)
+        watch_connections(client)
         for name, value in self._configured.extra_headers.items():
             client.meta.events.register("before-sign.bedrock-runtime", _Header(name, value))
         return client

@@ -1,9 +1,7 @@
 """`ChatBedrockConverse` with neutral errors, OpenAI's parameters, and threads of its own for boto3, which is blocking."""
 
 import asyncio
-import contextvars
 import json
-import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
+from providers.bedrock_calls import Call
 from providers.neutral import NeutralChatModel, not_configured, of_status, refused, retry_after
 
 #: Codes of the API's errors, lower case, as statuses where the answer carries none of its own (an event of a stream)
@@ -64,6 +63,8 @@ def translate(error: Exception) -> Exception:
         return ModelTimeoutError(type(error).__name__)
     if isinstance(error, boto.HTTPClientError | HTTPError | ParserError | boto.ResponseStreamingError | ConnectionError):
         return ModelConnectionError(type(error).__name__)
+    if isinstance(error, ValueError) and "'output' key" in str(error):
+        return ModelConnectionError("The answer cannot be read.")
     if isinstance(error, boto.ParamValidationError | ValueError):
         return ModelInvalidRequestError("The request cannot be put into the form of the Converse API.")
     if isinstance(error, boto.BotoCoreError):
@@ -141,8 +142,16 @@ class BedrockTranslation(NeutralChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-        return await loop.run_in_executor(self.threads, lambda: context.run(self._generate, messages, stop, None, **kwargs))
+        """Left early, the connection is shut, so that its thread is free at once and Bedrock stops."""
+        with Call() as call:
+
+            def ask() -> ChatResult:
+                try:
+                    return self._generate(messages, stop, None, **kwargs)
+                finally:
+                    call.done()
+
+            return await asyncio.get_running_loop().run_in_executor(self.threads, call.runs(ask))
 
     async def _astream(
         self,
@@ -160,33 +169,31 @@ class BedrockTranslation(NeutralChatModel):
             yield _in_one_piece(result)
             return
         chunks: asyncio.Queue[ChatGenerationChunk | Exception | None] = asyncio.Queue()
-        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-        call = _Call()
+        loop = asyncio.get_running_loop()
 
         def tell(item: ChatGenerationChunk | Exception | None) -> None:
             with suppress(RuntimeError):  # the loop has ended, and nobody listens
                 loop.call_soon_threadsafe(chunks.put_nowait, item)
 
         def pump() -> None:
-            _call.set(call)
             try:
                 for chunk in self._stream(messages, stop, None, **kwargs):
                     tell(chunk)
-                    if call.left.is_set():
+                    if call.left:
                         return
             except Exception as error:  # noqa: BLE001 - it is raised where the chunks are awaited
+                call.done()
                 tell(error)
             else:
+                call.done()
                 tell(None)
 
-        loop.run_in_executor(self.threads, context.run, pump)
-        try:
+        with Call() as call:
+            loop.run_in_executor(self.threads, call.runs(pump))
             while (item := await chunks.get()) is not None:
                 if isinstance(item, Exception):
                     raise item
                 yield item
-        finally:
-            call.leave()
 
 
 @cache
@@ -198,29 +205,6 @@ def chat_class() -> Callable[..., BaseChatModel]:
         """Converse with neutral errors."""
 
     return BedrockChat
-
-
-class _Call:
-    """One streamed call in its thread, and a way to end it from another."""
-
-    def __init__(self) -> None:
-        self.left = threading.Event()
-        self.response: Any = None
-
-    def leave(self) -> None:
-        self.left.set()
-        if self.response is not None:
-            with suppress(OSError, ValueError, RuntimeError):  # already closed
-                self.response.shutdown()
-
-
-_call: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("bedrock_call", default=None)
-
-
-def remember_connection(http_response: Any, **_: object) -> None:
-    """botocore's hook after the headers of an answer: note the connection, so that `leave` can shut it."""
-    if (call := _call.get()) is not None:
-        call.response = http_response.raw
 
 
 def _in_one_piece(result: ChatResult) -> ChatGenerationChunk:
