@@ -55,3 +55,20 @@ def test_a_traceback_shows_neither_variables_nor_what_was_validated(lines: Lines
     assert "ValidationError" in printed
     assert "a-secret-in-a-value" not in printed
     assert local_secret not in printed
+
+
+def test_any_value_can_be_logged(lines: Lines) -> None:
+    structlog.get_logger().info("odd", text="half \ud800", number=2**70, path=sys.path, kind=Model)
+    (line,) = lines()
+    assert (line["text"], line["number"]) == ("half \ud800", 2**70)
+    assert "Model" in line["kind"]
+
+
+def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
+    structlog.get_logger().debug("detail")
+    logging.getLogger("some.library").debug("detail")
+    assert lines() == []
+
+
+class Model:
+    """A value that JSON does not know."""
