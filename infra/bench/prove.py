@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from infra.bench import faults as failover
 from infra.bench import gateway, promises, request_mix
 from infra.postgresql import postgresql
 from infra.running import ROOT, Running, running
@@ -35,10 +36,11 @@ class Counts:
     callers: int = 60
     max_tokens: int = 60
     requests: int = 100_000
+    calls: int = 2_000
 
 
 #: To see in a few minutes that the parts work. Nothing is promised at these counts, nor recorded.
-SMALL = Counts(starts=1, settle_s=2, files=12, kills=(0.3,), callers=24, max_tokens=20, requests=1000)
+SMALL = Counts(starts=1, settle_s=2, files=12, kills=(0.3,), callers=24, max_tokens=20, requests=1000, calls=200)
 
 
 def start(place: Path, counts: Counts) -> Figures:
@@ -145,14 +147,14 @@ def memory_of_requests(place: Path, counts: Counts) -> Figures:
     return figures
 
 
-def faults(place: Path) -> Figures:
+def faults(place: Path, counts: Counts) -> Figures:
     """2,000 requests for each fault of the first of four deployments, whole and streamed: 99.9 % whole, none late."""
-    return asyncio.run(failover.faults(place, count=2000))
+    return asyncio.run(failover.faults(place, count=counts.calls))
 
 
-def outage(place: Path) -> Figures:
+def outage(place: Path, counts: Counts) -> Figures:
     """A full outage of the first of four deployments: at most 1.2 calls a request, used again within a probe interval."""
-    return asyncio.run(failover.outage(place, count=2000))
+    return asyncio.run(failover.outage(place, count=counts.calls))
 
 
 PARTS: dict[str, Callable[[Path, Counts], Figures]] = {
