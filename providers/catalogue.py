@@ -40,7 +40,7 @@ def _alias(models: Models, alias: ModelAlias, route: Route) -> dict[str, Any]:
 
 def _deployment(models: Models, served: Served) -> dict[str, Any]:
     state, facts = served.provider.state(served.model), served.facts
-    probed = models.prober.result(served)
+    probed = None if models.prober.refuted(served) else models.prober.result(served)
     names = ("context_tokens", "images", "tools", "structured_output", "prefill", "fill_in_the_middle")
     return {
         "provider": served.provider_name,

@@ -53,6 +53,11 @@ class Prober:
         """The last probe of a deployment, None where there was none."""
         return self._results.get((served.provider_name, served.model))
 
+    def refuted(self, served: Served) -> bool:
+        """Whether the last probe failed and a caller has had an answer since."""
+        last, standing = self.result(served), served.standing
+        return last is not None and last.kind is not None and standing.last_call > max(last.at, standing.last_error_at)
+
     async def run(self) -> None:
         """Probe what is due, over and over."""
         self._started = time.monotonic()
@@ -89,8 +94,7 @@ class Prober:
     def _due_in_s(self, served: Served, now: float) -> float:
         last = self.result(served)
         standing = served.standing
-        answered = last is not None and standing.last_call > max(last.at, standing.last_error_at)
-        well = standing.breaker.closed and (last is None or last.kind is None or answered)
+        well = standing.breaker.closed and (last is None or last.kind is None or self.refuted(served))
         if well or (last is not None and last.kind is Kind.AUTH):  # a credential does not mend itself
             heard = max(standing.last_call, last.at if last else self._started)
             return heard + self._settings.idle_s - now

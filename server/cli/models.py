@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from server.cli.client import platform_of
 
@@ -18,11 +18,11 @@ def models(
     """Model aliases with their deployments: state, latency and price."""
     platform = platform_of(context)
     rows = [platform.get(f"/api/v1/models/{alias}")] if alias else list(platform.pages("/api/v1/models"))
-    table = Table("alias", "kind", "strategy", "deployment", "state", "first token", "$ per million in / out", box=None)
+    table = Table("alias", Column("deployment", no_wrap=True), "state", "first token", "$ a million in / out", box=None)
     for row in rows:
+        how = row["strategy"] if row["kind"] == "chat" else row["kind"]
         for number, deployment in enumerate(row["deployments"]):
-            named = (row["alias"], row["kind"], row["strategy"]) if number == 0 else ("", "", "")
-            table.add_row(*named, *_cells(deployment))
+            table.add_row("" if number else f"{row['alias']} ({how})", *_cells(deployment))
     Console().print(table)
 
 

@@ -99,6 +99,9 @@ async def test_one_that_nobody_calls_is_probed_rarely_and_what_is_wrong_shows(se
         assert probed is not None
         assert (probed.kind, probed.told()["ok"], probed.told()["error"]) == (Kind.AUTH, False, "authentication")
         assert served.standing.breaker.closed
+        assert not models.prober.refuted(served)
+        await models.chat().ainvoke("Hi")
+        assert models.prober.refuted(served), "whatever the list of its models says"
 
 
 async def test_one_that_is_well_and_called_is_left_in_peace(settings: Settings, fake: Moody) -> None:

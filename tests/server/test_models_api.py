@@ -223,5 +223,5 @@ def test_the_command_line_shows_them_as_a_table(client: httpx.Client, monkeypatc
     assert "unpriced" in lines["openai_compatible:rack/mystery"]
     assert "0.01 / 0.02" in lines["openai_compatible:rack/llama"]
     one = CliRunner().invoke(command_line, ["--url", str(client.base_url), "--key", "any", "models", "cheap"])
-    assert "cost" in one.stdout
+    assert "cheap (cost)" in one.stdout
     assert "shared" not in one.stdout
