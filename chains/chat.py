@@ -22,6 +22,7 @@ from chains.prompting import prompt
 from chains.replies import answered
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
+from chains.text_chunks import TextChunks
 from core.context import RequestContext, current
 from core.principals import Scope
 from core.tables.columns import new_id
@@ -90,11 +91,14 @@ class MessageForm:
 
     def __init__(self) -> None:
         self._id = new_id("msg")()
-        self._text = ""
+        self._chunks = TextChunks(self._id)
+        self._pieces: list[str] = []
 
     def chunk(self, delta: Delta) -> AIMessageChunk | None:
-        self._text += delta.text
-        return AIMessageChunk(content=delta.text, id=self._id) if delta.text else None
+        if not delta.text:
+            return None
+        self._pieces.append(delta.text)
+        return self._chunks.of(delta.text)
 
     def whole(self, final: Any, run: RequestContext) -> AIMessage:
         reply = cast("AIMessage", final)
@@ -116,8 +120,9 @@ class MessageForm:
         )
 
     def rest(self, whole: Any) -> AIMessageChunk:
+        sent = "".join(self._pieces)
         return AIMessageChunk(
-            content=whole.content.removeprefix(self._text) if whole.content.startswith(self._text) else "",
+            content=whole.content.removeprefix(sent) if whole.content.startswith(sent) else "",
             id=self._id,
             tool_call_chunks=[
                 tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
