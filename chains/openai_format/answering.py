@@ -29,6 +29,7 @@ Events = AsyncGenerator[bytes]
 async def chat_completion(root: OpaqueRoot, asked: ChatCompletionRequest) -> dict[str, Any]:
     """The whole answer to a chat completion request."""
     form = ChatFormat(asked.model or DEFAULT_ALIAS)
+    _keep_apart(asked)
     answers = await _each(asked.choices(), lambda one: _gather(root, one))
     choices = [form.choice(index, answer.flat) for index, answer in enumerate(answers)]
     return form.whole(choices, total([answer.usage for answer in answers]))
@@ -37,6 +38,7 @@ async def chat_completion(root: OpaqueRoot, asked: ChatCompletionRequest) -> dic
 async def chat_completion_events(root: OpaqueRoot, asked: ChatCompletionRequest) -> Events:
     """The events of a streamed one. What it raises is for the caller of the generator to tell."""
     form = ChatFormat(asked.model or DEFAULT_ALIAS, with_usage=asked.with_usage)
+    _keep_apart(asked)
     usages: list[dict[str, Any]] = []
     streams = [_chat_events(root, one, index, form, usages) for index, one in enumerate(asked.choices())]
     async with aclosing(_side_by_side(streams)) as events:
@@ -48,6 +50,7 @@ async def chat_completion_events(root: OpaqueRoot, asked: ChatCompletionRequest)
 async def completion(root: OpaqueRoot, asked: CompletionRequest) -> dict[str, Any]:
     """The whole answer to a completion request."""
     form = CompletionFormat(asked.model or DEFAULT_ALIAS)
+    _keep_apart(asked)
     asked_one_by_one = asked.choices()
     answers = await _each(asked_one_by_one, lambda one: _gather(root, one))
     choices = [
@@ -60,6 +63,7 @@ async def completion(root: OpaqueRoot, asked: CompletionRequest) -> dict[str, An
 async def completion_events(root: OpaqueRoot, asked: CompletionRequest) -> Events:
     """The events of a streamed one."""
     form = CompletionFormat(asked.model or DEFAULT_ALIAS, with_usage=asked.with_usage)
+    _keep_apart(asked)
     usages: list[dict[str, Any]] = []
     streams = [
         _completion_events(root, one, index, form, usages, echo=bool(asked.echo)) for index, one in enumerate(asked.choices())
@@ -140,6 +144,12 @@ async def _gather(root: OpaqueRoot, asked: ChatRequest | CompletionInput) -> _An
     return answer
 
 
+def _keep_apart(asked: ChatCompletionRequest | CompletionRequest) -> None:
+    """Several answers to one request are to differ: none may be another's, out of the response cache."""
+    if (asked.n or 1) > 1 and asked.seed is None and asked.temperature != 0:
+        current().cache_control = "no-store"
+
+
 async def _each(asked: Sequence[Any], answer: Callable[[Any], Awaitable[T]]) -> list[T]:
     """One answer each, in order; the first failure cancels the others and is raised."""
     if len(asked) == 1:
@@ -203,6 +213,7 @@ def _told() -> dict[str, Any]:
         "model": request.model,
         "provider": request.provider,
         "attempts": request.attempts,
+        "cache": request.cache,
         "cost_usd": None if request.cost_usd is None else float(request.cost_usd),
         "overhead_ms": round(request.overhead_s * 1000, 1),
     }
