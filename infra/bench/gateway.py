@@ -174,7 +174,8 @@ def _table(kind: str, connections: int, results: dict[str, list[Round]], peers: 
     table = Table(title=title, title_justify="left", box=None)
     for column in ("", what, "from – to", "p50 ms", "p99 ms", "added p50 ms", "CPU ms", *(f"times {peer}" for peer in peers)):
         table.add_column(column, justify="left" if not column else "right")
-    bases = {peer: median(results[peer], "per_s") for peer in peers}
+    counted = {name: all(one.whole(connections) for one in rounds) for name, rounds in results.items()}
+    bases = {peer: median(results[peer], "per_s") if counted[peer] else 0.0 for peer in peers}
     direct = next(iter(results.values()))
     for name, rounds in results.items():
         wrong = next((one for one in rounds if not one.whole(connections)), None)
