@@ -10,7 +10,6 @@ from langchain_core.language_models import BaseChatModel
 
 from core.settings import ProviderSettings, Settings, Timeouts
 
-
 #: Parameters, by OpenAI's names, that only some models take. Every model takes the others of `providers.parameters.ALLOWED`.
 OPENAI_PARAMETERS = frozenset(
     {

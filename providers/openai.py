@@ -5,24 +5,10 @@ from typing import Any
 
 from core.errors import UnsupportedFeature
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts, usual_variable
-from providers.base import OPENAI_PARAMETERS, ModelFacts
+from providers.base import ModelFacts
+from providers.facts import facts_of
 from providers.openai_compatible import OpenAICompatibleProvider
 
-#: Families by the beginnings of their names, as OpenAI's model pages describe them (November 2025). Windows come with the
-#: price tables (`providers.facts`), which know single models.
-_SEEING = ("gpt-4o", "gpt-4.1", "gpt-4-turbo", "gpt-5", "o1", "o3", "o4", "chatgpt-4o")
-_WITHOUT_TOOLS = ("o1-mini", "o1-preview", "gpt-3.5-turbo-instruct")
-_WITHOUT_SCHEMAS = ("gpt-3.5", "gpt-4-", "o1-mini", "o1-preview")
-_WINDOWS = {
-    "gpt-4o": 128_000,
-    "gpt-4.1": 1_047_576,
-    "gpt-4-turbo": 128_000,
-    "gpt-5": 400_000,
-    "o1": 200_000,
-    "o3": 200_000,
-    "o4": 200_000,
-    "gpt-3.5-turbo": 16_385,
-}
 _COMPLETING = ("gpt-3.5-turbo-instruct", "davinci-002", "babbage-002")
 
 
@@ -53,11 +39,4 @@ class OpenAIProvider(OpenAICompatibleProvider):
             yield event
 
     def facts(self, model: str) -> ModelFacts:
-        window = next((size for prefix, size in _WINDOWS.items() if model.startswith(prefix)), None)
-        return ModelFacts(
-            context_tokens=window,
-            images=model.startswith(_SEEING) and not model.startswith(_WITHOUT_TOOLS),
-            tools=not model.startswith(_WITHOUT_TOOLS),
-            structured_output=not model.startswith(_WITHOUT_SCHEMAS),
-            parameters=OPENAI_PARAMETERS,
-        )
+        return facts_of("openai", model)

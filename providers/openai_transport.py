@@ -2,22 +2,23 @@
 
 The SDK's request path costs 1.3 ms of CPU a call, three times what is left of LangChain around it. `DirectTransport` keeps
 langchain-openai's translation in both directions and sends over a `Wire`. Only the Responses API and headers in the answer,
-which this platform does not use, still go through the SDK; so do synchronous calls.
+which this platform does not use, still go through the SDK. Synchronous calls wait for the asynchronous ones.
 
 Private methods of langchain-openai are relied on (`_get_request_payload`, `_create_chat_result`,
 `_convert_chunk_to_generation_chunk`): a contract test compares every field with the SDK's own path. `SDKTransport` is that
 path with the same errors and the same two methods, for an operator who wants it back (`transport = "sdk"`).
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from contextlib import aclosing, suppress
 from typing import Any, ClassVar
 
 import aiohttp
 import httpx2
 import openai
 import orjson
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
@@ -26,7 +27,8 @@ from openai.types.chat.chat_completion import ChatCompletion, Choice
 from openai.types.completion_usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from pydantic import ConfigDict, Field
 
-from providers.neutral import NeutralChatModel
+from core.bridge import call, iterate
+from providers.neutral import NeutralChatModel, ProviderBusy, ProviderDown, refused
 from providers.openai_chunks import Chunks
 from providers.openai_schema import Parsed, parsed_answer, wire_format
 from providers.wire import Wire
@@ -38,6 +40,9 @@ _DETAILS_FIELDS = {
     "prompt_tokens_details": dict.fromkeys(PromptTokensDetails.model_fields),
     "completion_tokens_details": dict.fromkeys(CompletionTokensDetails.model_fields),
 }
+_WITHHELD = "content_filter"
+#: Seconds that the end of a stream's frame may come after `[DONE]`. A provider sends both at once; a new connection costs more.
+FRAME_END_S = 0.05
 _REQUEST = httpx2.Request("POST", "https://provider/chat/completions")  # the SDK's errors want one; nobody reads it
 
 
@@ -72,10 +77,14 @@ class DirectTransport(BaseChatOpenAI):
         form = payload.pop("response_format", None)
         if form is None:
             answer = _complete(await self.post(self.path, payload))
-            return _each_its_own(self._create_chat_result(answer), answer)
-        payload.pop("stream", None)
-        answer = await self.post(self.path, payload | {"response_format": wire_format(form)})
-        return self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
+            result = _each_its_own(self._create_chat_result(answer), answer)
+        else:
+            payload["stream"] = False  # as the SDK's `parse` sends it
+            answer = await self.post(self.path, payload | {"response_format": wire_format(form)})
+            result = self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
+        for generation in result.generations:
+            _not_withheld(generation)
+        return result
 
     async def _astream(
         self,
@@ -106,12 +115,35 @@ class DirectTransport(BaseChatOpenAI):
                 if parsed is not None:
                     parsed.add(events)
                 for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
+                    if chunk.generation_info:
+                        _not_withheld(chunk)
                     if run_manager:
                         logprobs = (chunk.generation_info or {}).get("logprobs")
                         await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
                     yield chunk
         if parsed is not None:
             yield self._get_generation_chunk_from_completion(parsed.whole())
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return call(self._agenerate(messages, stop, None, **kwargs), None)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in iterate(lambda: self._astream(messages, stop, None, **kwargs), None):
+            if run_manager:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object that answers `payload`. Errors are those of `ainvoke`."""
@@ -144,6 +176,7 @@ class DirectTransport(BaseChatOpenAI):
                     if stream.error is not None:
                         raise stream.error
                     if stream.ended:
+                        await _read_out(response)
                         return
                 raise aiohttp.ClientPayloadError("the stream ended without its final marker")
         except (aiohttp.ClientError, OSError, openai.APIError) as error:
@@ -165,6 +198,9 @@ class SDKTransport(NeutralChatModel, BaseChatOpenAI):
 
     def ended(self, generation: ChatGeneration) -> str | None:
         return (generation.generation_info or {}).get("finish_reason")
+
+    def refusals(self) -> Collection[str]:
+        return (_WITHHELD,)
 
     def admit(self, messages: list[BaseMessage]) -> None:
         """Images by address are the provider's to fetch."""
@@ -226,6 +262,8 @@ def neutral(error: Exception) -> Exception:
         error = openai.APITimeoutError(request=_REQUEST)
     elif isinstance(error, aiohttp.ClientError | OSError | httpx2.HTTPError) or "JSONDecodeError" in type(error).__name__:
         error = openai.APIConnectionError(message="Connection error.", request=_REQUEST)
+    if isinstance(error, openai.APIError) and not isinstance(error, openai.APIStatusError | openai.APIConnectionError):
+        return _within_a_stream(error)
     try:
         if isinstance(error, openai.BadRequestError):
             _handle_openai_bad_request(error)
@@ -270,6 +308,29 @@ def _each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:
             own = {name: choice[name] for name in ("finish_reason", "logprobs")}
             generation.generation_info = (generation.generation_info or {}) | own
     return result
+
+
+def _within_a_stream(error: openai.APIError) -> Exception:
+    """The neutral error of an error event, which has no status: langchain-openai passes it on as the SDK's."""
+    busy = error.code == "429" or "rate" in str(error.code)
+    made = ProviderBusy(error.message) if busy else ProviderDown(error.message)
+    made.body = error.body  # type: ignore[union-attr] # as the SDK's errors have it
+    return made
+
+
+def _not_withheld(generation: ChatGeneration) -> None:
+    """Raises `ContentRefused` for an answer that the provider's policy ended: a part of one is no success."""
+    if (generation.generation_info or {}).get("finish_reason") == _WITHHELD:
+        raise refused([_WITHHELD])
+
+
+async def _read_out(response: aiohttp.ClientResponse) -> None:
+    """Wait a moment for the end of the answer's frame, which may come behind its final marker: only then is the connection used
+    again."""
+    if not response.content.at_eof():
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(FRAME_END_S):
+                await response.content.read()
 
 
 def _error_event(error: Any) -> openai.APIError:

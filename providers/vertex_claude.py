@@ -68,7 +68,7 @@ class ClaudeTranslation(NeutralChatModel):
         return self._tools(self._sampled(given))
 
     def _sampled(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Temperature and top_p, in the body itself: anthropic 2 has no parameters for them. Models that refuse them get none."""
+        """Temperature and top_p, in the body itself: anthropic 2 has no parameters for them. Some models refuse them."""
         asked = {name: given.pop(name) for name in ("temperature", "top_p") if name in given}
         sampling = {name: value for name, value in asked.items() if value is not None}
         if not sampling or (self.profile or {}).get("temperature") is False:

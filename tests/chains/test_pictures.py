@@ -14,9 +14,7 @@ from chains.pictures import MAX_FETCHED, with_images_inside
 from core.errors import InvalidRequest
 from core.settings import FetchSettings, RequestLimits, Settings
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 INSIDE = "data:image/png;base64," + base64.b64encode(PNG).decode()
 LOOPBACK = FetchSettings(private_networks=("127.0.0.1/32",))  # parsed
 

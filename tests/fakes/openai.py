@@ -45,7 +45,7 @@ class OpenAIFake(Fake):
 
     async def respond(self, request: web.Request, sent: Sent, step: Step) -> web.StreamResponse:
         if self.is_aside(sent):
-            return self.aside(sent)
+            return self.failure(step) if isinstance(step, Fault) and step in self.errors else self.aside(sent)
         if isinstance(step, Reply) and not (sent.body.get("messages") or sent.body.get("prompt") or sent.body.get("input")):
             step = Fault.INVALID
         if isinstance(step, Fault) and step in self.errors:
@@ -129,7 +129,10 @@ def _calls(reply: Reply) -> list[dict[str, Any]]:
 def logprobs(text: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """One token a word, each with as many alternatives as were asked for."""
     entries = [{"token": word, "logprob": -0.1, "bytes": list(word.encode())} for word in text.split(" ") if word]
-    return {"content": [{**each, "top_logprobs": [each] * (body.get("top_logprobs") or 0)} for each in entries]}
+    return {
+        "content": [{**each, "top_logprobs": [each] * (body.get("top_logprobs") or 0)} for each in entries],
+        "refusal": None,
+    }
 
 
 def completed(reply: Reply) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import cycle
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -102,6 +103,8 @@ class Fake:
     continues: bool = False
     connections: set[Any] = field(default_factory=set)
     left: int = 0
+    #: The one fault that the provider has for ever; lists of models and tokens have it too.
+    lasting: Fault | None = None
     _script: deque[Step] = field(default_factory=deque)
     _always: Iterator[Step] | None = None
 
@@ -113,6 +116,7 @@ class Fake:
     def always(self, *steps: Step) -> Self:
         """Answer with these for ever, over and over, once the script is at its end."""
         self._always = cycle(steps) if steps else None
+        self.lasting = steps[0] if len(steps) == 1 and isinstance(steps[0], Fault) else None
         return self
 
     @property
@@ -131,7 +135,7 @@ class Fake:
     def clear(self) -> None:
         self.sent.clear()
         self._script.clear()
-        self._always = None
+        self._always = self.lasting = None
         self.connections.clear()
         self.left = 0
 
@@ -169,9 +173,10 @@ class Fake:
         except ValueError:
             body = raw.decode()
         headers = {k.lower(): v for k, v in request.headers.items()}
-        sent = Sent(request.method, request.raw_path.partition("?")[0], dict(request.query), headers, body)
+        path = urlsplit(request.raw_path).path  # as a proxy it is asked for a whole address
+        sent = Sent(request.method, path, dict(request.query), headers, body)
         self.sent.append(sent)
-        step = Reply() if self.is_aside(sent) else self._prefilled(self._next(), body)
+        step: Step = (self.lasting or Reply()) if self.is_aside(sent) else self._prefilled(self._next(), body)
         try:
             if step is Fault.RESET:
                 return await cut(request)

@@ -9,23 +9,18 @@ import pytest
 from langchain_core.exceptions import (
     ModelAPIError,
     ModelAuthenticationError,
-    ModelConnectionError,
-    ModelInvalidRequestError,
-    ModelNotFoundError,
-    ModelPermissionDeniedError,
-    ModelRateLimitError,
-    ModelTimeoutError,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, UnsupportedFeature
+from core.errors import InvalidRequest, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, Timeouts
 from providers.bedrock import BedrockProvider
 from tests.fakes.bedrock import BedrockFake
-from tests.fakes.wire import RETRY_AFTER_S, Fault, Reply
+from tests.fakes.wire import Fault, Reply
+from tests.providers.contract import ProviderContract
 
 CLAUDE = "anthropic.claude-3-5-haiku-20241022-v1:0"
 TIMEOUTS = Timeouts(connect=2, first_token=5, between_tokens=5, total=5)
@@ -79,37 +74,6 @@ async def test_a_whole_answer_comes_with_its_usage(model: BaseChatModel, fake: B
     assert fake.last.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDTEST/")
 
 
-async def test_a_stream_comes_in_pieces_of_text_and_ends_with_its_usage(model: BaseChatModel, fake: BedrockFake) -> None:
-    chunks = [chunk async for chunk in model.astream("Hi")]
-    assert [chunk.content for chunk in chunks if chunk.content] == Reply().pieces
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total += chunk
-    assert total.usage_metadata is not None
-    assert (total.usage_metadata["input_tokens"], total.usage_metadata["output_tokens"]) == (12, 5)
-    assert fake.last.path.endswith("/converse-stream")
-
-
-def test_synchronous_calls_give_the_same(model: BaseChatModel) -> None:
-    assert model.invoke("Hi").content == Reply().text
-    assert "".join(str(chunk.content) for chunk in model.stream("Hi")) == Reply().text
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-async def test_tools_are_called(streamed: bool, model: BaseChatModel, fake: BedrockFake) -> None:
-    fake.then(Reply(text="Let me look.", calls=[("weather", {"city": "Oslo"})]))
-    bound = model.bind_tools([weather], tool_choice="any")
-    answer: Any = None
-    if streamed:
-        async for chunk in bound.astream("Oslo?"):
-            answer = chunk if answer is None else answer + chunk
-    else:
-        answer = await bound.ainvoke("Oslo?")
-    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [("weather", {"city": "Oslo"})]
-    assert fake.last.body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "weather"
-    assert fake.last.body["toolConfig"]["toolChoice"] == {"any": {}}
-
-
 @pytest.mark.parametrize(
     ("choice", "sent"),
     [
@@ -127,17 +91,12 @@ async def test_a_tool_choice_in_openais_form_is_understood(
     assert fake.last.body["toolConfig"]["toolChoice"] == sent
 
 
-async def test_a_tool_result_goes_back_to_the_model(model: BaseChatModel, fake: BedrockFake) -> None:
-    call = {"name": "weather", "args": {"city": "Oslo"}, "id": "t1"}
-    await model.bind_tools([weather]).ainvoke(
-        [HumanMessage("Oslo?"), AIMessage("", tool_calls=[call]), ToolMessage("3 degrees", tool_call_id="t1")]
-    )
-    assert fake.last.body["messages"][-1]["content"][0]["toolResult"]["toolUseId"] == "t1"
-
-
-async def test_structured_output_is_parsed(model: BaseChatModel, fake: BedrockFake) -> None:
-    fake.then(Reply(text="", calls=[("Weather", {"city": "Oslo", "degrees": 3})]))
-    assert await model.with_structured_output(Weather).ainvoke("Oslo?") == Weather(city="Oslo", degrees=3)
+async def test_what_else_a_caller_may_set_reaches_the_model(
+    model: BaseChatModel, provider: BedrockProvider, fake: BedrockFake
+) -> None:
+    assert provider.facts(CLAUDE).parameters == {"top_p"}
+    await model.bind(top_p=0.5).ainvoke("Hi")
+    assert fake.last.body["inferenceConfig"] == {"topP": 0.5}
 
 
 async def test_a_response_format_becomes_bedrocks_own(model: BaseChatModel, fake: BedrockFake) -> None:
@@ -162,65 +121,6 @@ async def test_an_image_is_sent_as_bytes_and_never_as_an_address(model: BaseChat
     assert len(fake.sent) == before
 
 
-ERRORS = [
-    (Fault.RATE, ModelRateLimitError, True),
-    (Fault.RATE_BARE, ModelRateLimitError, True),
-    (Fault.SERVER, ModelAPIError, True),
-    (Fault.UNAVAILABLE, ModelAPIError, True),
-    (Fault.CREDENTIAL, ModelAuthenticationError, False),
-    (Fault.FORBIDDEN, ModelPermissionDeniedError, False),
-    (Fault.MISSING, ModelNotFoundError, False),
-    (Fault.INVALID, ModelInvalidRequestError, False),
-    (Fault.RESET, ModelConnectionError, True),
-    (Fault.TOO_LONG, ContextLengthExceeded, None),
-    (Fault.REFUSED, ContentRefused, None),
-    (Fault.BLOCKED, ContentRefused, None),
-]
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize(("fault", "kind", "retryable"), ERRORS)
-async def test_a_fault_becomes_the_neutral_error_after_one_attempt(
-    fault: Fault, kind: type[Exception], retryable: bool | None, streamed: bool, model: BaseChatModel, fake: BedrockFake
-) -> None:
-    fake.then(fault)
-    with pytest.raises(kind) as caught:
-        _ = [chunk async for chunk in model.astream("Hi")] if streamed else await model.ainvoke("Hi")
-    assert len(fake.sent) == 1
-    assert getattr(caught.value, "is_retryable", None) is retryable
-    if fault in (Fault.RATE, Fault.RATE_BARE):
-        assert caught.value.retry_after_s == (RETRY_AFTER_S if fault is Fault.RATE else None)  # type: ignore[attr-defined]
-    if fault is Fault.BLOCKED:
-        assert "guardrail_intervened" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        (Fault.CUT, ModelConnectionError),
-        (Fault.UNTERMINATED, ModelConnectionError),
-        (Fault.MALFORMED, ModelConnectionError),
-        (Fault.LATE_ERROR, ModelRateLimitError),
-    ],
-)
-async def test_a_broken_stream_never_ends_as_success(
-    fault: Fault, kind: type[Exception], model: BaseChatModel, fake: BedrockFake
-) -> None:
-    fake.then(fault)
-    with pytest.raises(kind) as caught:
-        _ = [chunk async for chunk in model.astream("Hi")]
-    assert caught.value.is_retryable  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("fault", [Fault.SILENT, Fault.STALLED])
-async def test_a_silent_provider_is_left_at_its_limit(fault: Fault, provider: BedrockProvider, fake: BedrockFake) -> None:
-    fake.clear()
-    fake.then(fault)
-    model = provider.chat(CLAUDE, Timeouts(connect=1, first_token=0.3, between_tokens=0.3, total=0.3))
-    with pytest.raises(ModelTimeoutError):
-        _ = [chunk async for chunk in model.astream("Hi")]
-
-
 async def test_leaving_a_stalled_stream_frees_its_thread_at_once(fake: BedrockFake) -> None:
     fake.clear()
     fake.then(Fault.STALLED)
@@ -240,17 +140,6 @@ async def test_embeddings_of_documents_and_a_query(name: str, provider: BedrockP
     assert [vector[0] for vector in await embeddings.aembed_documents(["a", "bbb"])] == [1.0, 3.0]
     assert (await embeddings.aembed_query("bb"))[0] == 2.0
     assert embeddings.embed_query("bb") == [2.0] * 8
-
-
-@pytest.mark.parametrize(("fault", "kind", "retryable"), [case for case in ERRORS if case[0] in (Fault.RATE, Fault.SERVER)])
-async def test_embeddings_raise_the_same_errors(
-    fault: Fault, kind: type[Exception], retryable: bool, provider: BedrockProvider, fake: BedrockFake
-) -> None:
-    fake.clear()
-    fake.then(fault)
-    with pytest.raises(kind):
-        await provider.embeddings("amazon.titan-embed-text-v2:0", TIMEOUTS).aembed_query("Hi")
-    assert len(fake.sent) == 1
 
 
 async def test_a_probe_asks_for_nothing_and_tells_a_model_that_is_served(provider: BedrockProvider, fake: BedrockFake) -> None:
@@ -309,3 +198,7 @@ def test_a_provider_without_a_region_says_what_is_missing(monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(ModelAuthenticationError, match="region"):
         BedrockProvider("bedrock", Settings(), ProviderSettings()).chat(CLAUDE, TIMEOUTS)
+
+
+class TestBedrock(ProviderContract):
+    cloud = "bedrock"

@@ -1,7 +1,10 @@
 """The direct transport gives what the SDK's own path gives, field by field, for answers, streams and errors."""
 
+import asyncio
 import json
+import pickle
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,9 +15,12 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from core.settings import Timeouts
+from core.settings import Settings, Timeouts
+from providers.azure import AzureProvider
 from providers.openai_transport import DirectChatOpenAI
 from providers.wire import Wire, limits_of
+from tests.fakes.clouds import CLOUDS
+from tests.fakes.wire import Reply
 
 LIMITS = limits_of(Timeouts(connect=5, total=20))
 PAYLOADS = web.AppKey("payloads", list)
@@ -44,7 +50,17 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "length": answer({"content": "Hi"}, "length"),
     "no-usage": answer({"content": "Hi"}) | {"usage": None},
     "structured": answer({"content": '{"city": "Oslo", "degrees": 3}'}),
+    "structured-call": answer(
+        {
+            "content": None,
+            "tool_calls": [CALL | {"function": {"name": "Weather", "arguments": '{"city": "Oslo", "degrees": 3}'}}],
+        },
+        "tool_calls",
+    ),
 }
+SEVERAL = answer({"content": "Hi"}, choice={"logprobs": LOGPROBS})
+SEVERAL["choices"].append({"index": 1, "message": {"role": "assistant", "content": "Ho"}, "finish_reason": "length"})
+ANSWERS_OF_OURS = {"several": SEVERAL}
 
 
 def delta(content: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
@@ -73,7 +89,22 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
         delta({}, "tool_calls"),
     ],
     "logprobs": [delta({"role": "assistant", "content": "Hi"}, logprobs=LOGPROBS), delta({}, "stop")],
+    "fingerprint": [delta({"role": "assistant", "content": "Hi"}) | {"system_fingerprint": "fp_1"}, delta({}, "stop")],
+    "refusal": [delta({"role": "assistant", "content": None, "refusal": "I will not."}), delta({}, "stop")],
+    "structured": [
+        delta({"role": "assistant", "content": '{"city": "Oslo", '}),
+        delta({"content": '"degrees": 3}'}),
+        delta({}, "stop"),
+    ],
 }
+STREAM_OF_SEVERAL = [
+    delta({"role": "assistant", "content": "Hi "}, index=0),
+    delta({"role": "assistant", "content": "Ho "}, index=1),
+    delta({"content": "there"}, index=0),
+    delta({"content": "there"}, index=1),
+    delta({}, "stop", index=0),
+    delta({}, "stop", index=1),
+]
 FAILURES = {
     "429": (429, {"error": {"message": "Slow down", "type": "requests", "code": "rate_limit_exceeded"}}),
     "401": (401, {"error": {"message": "Bad key", "code": "invalid_api_key"}}),
@@ -98,12 +129,13 @@ async def serve(request: web.Request) -> web.StreamResponse:
             status=status, text=body if isinstance(body, str) else json.dumps(body), content_type="application/json"
         )
     if not payload.get("stream"):
-        return web.json_response(ANSWERS[name])
+        return web.json_response((ANSWERS | ANSWERS_OF_OURS)[name])
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await response.prepare(request)
     usage = [{**delta({}), "choices": [], "usage": USAGE}] if payload.get("stream_options", {}).get("include_usage") else []
     text = ": comment\n\n" + "".join(
-        f"data: {json.dumps(event)}\n\n" for event in (STREAMS.get(name) or STREAMS["text"]) + usage
+        f"data: {json.dumps(event)}\n\n"
+        for event in (STREAM_OF_SEVERAL if name == "several" else STREAMS.get(name) or STREAMS["text"]) + usage
     )
     if name == "error-event":
         text += 'data: {"error": {"message": "overloaded", "code": "overloaded"}}\n\n'
@@ -161,7 +193,7 @@ def comparable(message: BaseMessage) -> dict[str, Any]:
     return {name: value for name, value in message.model_dump().items() if name != "id"}
 
 
-@pytest.mark.parametrize("name", [name for name in ANSWERS if name != "structured"])
+@pytest.mark.parametrize("name", [name for name in ANSWERS if not name.startswith("structured")])
 async def test_an_answer_is_the_same_in_every_field(name: str, pair: Any, server: TestServer) -> None:
     ours, theirs = pair(name)
     options = {"temperature": 0.3, "stop": ["END"], "max_tokens": 9, "seed": 1, "logprobs": True}
@@ -214,3 +246,97 @@ async def test_a_server_that_is_not_there_is_a_retryable_connection_error(unused
         await model.ainvoke("Hi")
     assert caught.value.is_retryable  # type: ignore[attr-defined]
     await wire.close()
+
+
+async def test_several_choices_keep_their_own_reasons_and_log_probabilities(pair: Any) -> None:
+    ours, _ = pair("several")
+    result = await ours._agenerate([HumanMessage("Hi")], n=2, logprobs=True)
+    assert [generation.text for generation in result.generations] == ["Hi", "Ho"]
+    assert [generation.generation_info["finish_reason"] for generation in result.generations] == ["stop", "length"]
+    assert [generation.generation_info["logprobs"] for generation in result.generations] == [LOGPROBS, None]
+
+
+async def test_a_streamed_choice_is_named(pair: Any) -> None:
+    ours, _ = pair("several")
+    chunks = [chunk async for chunk in ours._astream([HumanMessage("Hi")], n=2)]
+    texts = ["".join(c.text for c in chunks if (c.generation_info or {}).get("choice", 0) == choice) for choice in (0, 1)]
+    assert texts == ["Hi there", "Ho there"]
+
+
+@pytest.mark.parametrize("name", [*STREAMS, "several"])
+async def test_chunks_that_are_merged_say_the_same(name: str, pair: Any) -> None:
+    ours, _ = pair(name)
+    one, merged = [[chunk async for chunk in ours._astream([HumanMessage("Hi")], merged=flag)] for flag in (False, True)]
+    assert len(merged) <= len(one)
+    totals = [sum(chunks[1:], chunks[0]) for chunks in (one, merged)]
+    assert comparable(totals[0].message) == comparable(totals[1].message)
+
+
+async def test_a_copied_chunk_is_a_chunk_like_any_other(pair: Any) -> None:
+    ours, theirs = pair("text")
+    for model in (ours, theirs):
+        model.stream_usage = True
+    copied, made = [[chunk async for chunk in model._astream([HumanMessage("Hi")])] for model in (ours, theirs)]
+    for left, right in zip(copied, made, strict=True):
+        assert left == right
+        assert (left.model_fields_set, left.message.model_fields_set) == (
+            right.model_fields_set,
+            right.message.model_fields_set,
+        )
+        assert pickle.loads(pickle.dumps(left)) == right
+        left.message.response_metadata["mine"] = 1
+        left.message.id = "a"
+    assert all(one.message.response_metadata is not other.message.response_metadata for one, other in pairwise(copied))
+
+
+@pytest.mark.parametrize("schema", [Weather, Weather.model_json_schema() | {"title": "Weather"}])
+@pytest.mark.parametrize("method", ["json_schema", "json_mode", "function_calling"])
+async def test_a_schema_is_sent_and_parsed_the_same(schema: Any, method: str, pair: Any, server: TestServer) -> None:
+    name = "structured-call" if method == "function_calling" else "structured"
+    results = []
+    for model in pair(name):
+        bound = model.with_structured_output(schema, method=method, include_raw=True)
+        answered = await bound.ainvoke("Oslo, as JSON?")
+        answered["raw"] = comparable(answered["raw"])
+        results.append(answered)
+    assert results[0] == results[1]
+    assert results[0]["parsed"]
+    sent = server.app[PAYLOADS]
+    assert sent[0] == sent[1]
+
+
+async def test_a_streamed_class_ends_with_the_same_parsed_chunk(pair: Any) -> None:
+    chunks = []
+    for model in pair("structured"):
+        bound = model.bind(response_format=Weather)
+        chunks.append([comparable(chunk) async for chunk in bound.astream("Oslo?")])
+    assert chunks[0][-1] == chunks[1][-1]
+    assert "".join(chunk["content"] for chunk in chunks[0]) == "".join(chunk["content"] for chunk in chunks[1])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_azure_gives_the_same_in_every_field(streamed: bool) -> None:
+    with CLOUDS["azure"].start() as fake:
+        models: list[Any] = []
+        providers = []
+        for transport in ("direct", "sdk"):
+            settings = CLOUDS["azure"].settings(fake, transport=transport, extra_headers={"x-team": "a"})
+            providers.append(AzureProvider("azure", Settings(), settings))
+            models.append(await asyncio.to_thread(providers[-1]._built.build, "our-chat#gpt-4o", Timeouts()))
+        calls = Reply(text="Let me look.", calls=[("weather", {"city": "Oslo"})])
+        for reply in (Reply(text="Grüße 🌍"), calls, Reply(finish="length")):
+            options: dict[str, Any] = {"temperature": 0.3, "max_tokens": 9, "seed": 1, "logprobs": True, "top_logprobs": 1}
+            answers = []
+            for model in models:
+                fake.then(reply)
+                bound = model.bind_tools([weather])
+                if streamed:
+                    answers.append([comparable(chunk) async for chunk in bound.astream([IMAGE], stop=["END"], **options)])
+                else:
+                    answers.append(comparable(await bound.ainvoke([IMAGE], stop=["END"], **options)))
+            assert answers[0] == answers[1]
+            ours, theirs = fake.sent[-2:]
+            assert (ours.body, ours.path, ours.query) == (theirs.body, theirs.path, theirs.query)
+            assert [sent.headers[name] for sent in (ours, theirs) for name in ("api-key", "x-team")] == ["azure-key", "a"] * 2
+        for provider in providers:
+            await provider.close()

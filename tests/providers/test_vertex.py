@@ -9,26 +9,21 @@ from typing import Any
 
 import pytest
 from langchain_core.exceptions import (
-    ModelAPIError,
     ModelAuthenticationError,
-    ModelConnectionError,
-    ModelInvalidRequestError,
     ModelNotFoundError,
-    ModelPermissionDeniedError,
-    ModelRateLimitError,
-    ModelTimeoutError,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from PIL import Image
 from pydantic import BaseModel
 
-from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, UnsupportedFeature
+from core.errors import ContentRefused, InvalidRequest, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, Timeouts
 from providers.vertex import VertexProvider
 from tests.fakes.vertex import TOKEN, VertexFake
-from tests.fakes.wire import RETRY_AFTER_S, Fault, Reply
+from tests.fakes.wire import Fault, Reply
+from tests.providers.contract import ProviderContract
 
 GEMINI, CLAUDE = "gemini-2.5-flash", "claude-sonnet-4-5@20250929"
 TIMEOUTS = Timeouts(connect=2, first_token=5, between_tokens=5, total=5)
@@ -124,35 +119,9 @@ async def test_claude_gets_the_callers_parameters(claude: BaseChatModel, fake: V
     assert "seed" not in body
 
 
-async def test_a_stream_comes_in_pieces_and_ends_with_its_usage(model: BaseChatModel) -> None:
-    chunks = [chunk async for chunk in model.astream("Hi")]
-    assert [chunk.content for chunk in chunks if chunk.content] == Reply().pieces
-    total = chunks[0]
-    for chunk in chunks[1:]:
-        total += chunk
-    assert total.usage_metadata is not None
-    assert (total.usage_metadata["input_tokens"], total.usage_metadata["output_tokens"]) == (12, 5)
-
-
 async def test_a_chunk_may_be_long(gemini: BaseChatModel, fake: VertexFake) -> None:
     fake.then(Reply(text="x" * 400_000))
     assert "".join([str(chunk.content) async for chunk in gemini.astream("Hi")]) == "x" * 400_000
-
-
-async def test_the_systems_proxy_is_used(fake: VertexFake, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake.clear()
-    monkeypatch.setenv("HTTP_PROXY", fake.url)
-    monkeypatch.setenv("NO_PROXY", "localhost")
-    provider = make(base_url="http://vertex.invalid", api_key="token-1", project="p1")
-    for name in (GEMINI, CLAUDE):
-        await provider.chat(name, TIMEOUTS).ainvoke("Hi")
-        assert fake.last.headers["host"] == "vertex.invalid"
-    await provider.close()
-
-
-def test_synchronous_calls_give_the_same(model: BaseChatModel) -> None:
-    assert model.invoke("Hi").content == Reply().text
-    assert "".join(str(chunk.content) for chunk in model.stream("Hi")) == Reply().text
 
 
 def comparable(message: BaseMessage) -> dict[str, Any]:
@@ -195,19 +164,6 @@ def normal(body: Any) -> Any:
     return [normal(value) for value in body] if isinstance(body, list) else body
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-async def test_tools_are_called(streamed: bool, model: BaseChatModel, fake: VertexFake) -> None:
-    fake.then(Reply(text="Let me look. ", calls=[("weather", {"city": "Oslo"})]))
-    bound = model.bind_tools([weather], tool_choice="any")
-    answer: Any = None
-    if streamed:
-        async for chunk in bound.astream("Oslo?"):
-            answer = chunk if answer is None else answer + chunk
-    else:
-        answer = await bound.ainvoke("Oslo?")
-    assert [(call["name"], call["args"]) for call in answer.tool_calls] == [("weather", {"city": "Oslo"})]
-
-
 @pytest.mark.parametrize(
     ("choice", "mode", "claudes"),
     [
@@ -234,16 +190,17 @@ async def test_tools_and_a_choice_in_openais_form_are_understood(
     assert fake.last.body["tools"][0]["name"] == "weather"
 
 
-async def test_a_tool_result_goes_back_to_the_model(model: BaseChatModel, fake: VertexFake) -> None:
-    call = {"name": "weather", "args": {"city": "Oslo"}, "id": "t1"}
-    messages = [HumanMessage("Oslo?"), AIMessage("", tool_calls=[call]), ToolMessage("3 degrees", tool_call_id="t1")]
-    await model.bind_tools([weather]).ainvoke(messages)
-    assert "3 degrees" in json.dumps(fake.last.body)
-
-
-async def test_structured_output_is_parsed(model: BaseChatModel, fake: VertexFake) -> None:
-    fake.then(Reply(text="", calls=[("Weather", {"city": "Oslo", "degrees": 3})]))
-    assert await model.with_structured_output(Weather).ainvoke("Oslo?") == Weather(city="Oslo", degrees=3)
+async def test_what_else_a_caller_may_set_reaches_the_model(
+    gemini: BaseChatModel, claude: BaseChatModel, provider: VertexProvider, fake: VertexFake
+) -> None:
+    asked = {"top_p": 0.5, "presence_penalty": 0.2, "frequency_penalty": 0.3}
+    assert provider.facts(GEMINI).parameters == asked.keys()
+    await gemini.bind(**asked).ainvoke("Hi")
+    sent = fake.last.body["generationConfig"]
+    assert (sent["topP"], sent["presencePenalty"], sent["frequencyPenalty"]) == (0.5, 0.2, 0.3)
+    assert provider.facts(CLAUDE).parameters == {"top_p"}
+    await claude.bind(top_p=0.5, temperature=0.1).ainvoke("Hi")
+    assert (fake.last.body["top_p"], fake.last.body["temperature"]) == (0.5, 0.1)
 
 
 async def test_a_response_format_is_geminis_schema_and_refused_for_claude(
@@ -271,81 +228,11 @@ async def test_an_image_is_sent_as_bytes_and_never_fetched(model: BaseChatModel,
     assert len(fake.sent) == before
 
 
-ERRORS = [
-    (Fault.RATE, ModelRateLimitError, True),
-    (Fault.RATE_BARE, ModelRateLimitError, True),
-    (Fault.SERVER, ModelAPIError, True),
-    (Fault.UNAVAILABLE, ModelAPIError, True),
-    (Fault.CREDENTIAL, ModelAuthenticationError, False),
-    (Fault.FORBIDDEN, ModelPermissionDeniedError, False),
-    (Fault.MISSING, ModelNotFoundError, False),
-    (Fault.INVALID, ModelInvalidRequestError, False),
-    (Fault.RESET, ModelConnectionError, True),
-    (Fault.TOO_LONG, ContextLengthExceeded, None),
-    (Fault.REFUSED, ContentRefused, None),
-    (Fault.BLOCKED, ContentRefused, None),
-]
-
-
-async def call(model: BaseChatModel, way: str) -> None:
-    if way == "astream":
-        _ = [chunk async for chunk in model.astream("Hi")]
-    elif way == "ainvoke":
-        await model.ainvoke("Hi")
-    else:
-        _ = list(model.stream("Hi")) if way == "stream" else model.invoke("Hi")
-
-
-@pytest.mark.parametrize("way", ["ainvoke", "astream", "invoke", "stream"])
-@pytest.mark.parametrize(("fault", "kind", "retryable"), ERRORS)
-async def test_a_fault_becomes_the_neutral_error_after_one_attempt(
-    fault: Fault, kind: type[Exception], retryable: bool | None, way: str, model: BaseChatModel, fake: VertexFake
-) -> None:
-    fake.then(fault)
-    with pytest.raises(kind) as caught:
-        await call(model, way)
-    assert len(fake.sent) == 1
-    assert getattr(caught.value, "is_retryable", None) is retryable
-    if fault in (Fault.RATE, Fault.RATE_BARE) and way.startswith("a"):
-        assert caught.value.retry_after_s == (RETRY_AFTER_S if fault is Fault.RATE else None)  # type: ignore[attr-defined]
-
-
 async def test_the_reason_of_a_refusal_reaches_the_caller(gemini: BaseChatModel, fake: VertexFake) -> None:
     for fault, reason in ((Fault.REFUSED, "prohibited_content"), (Fault.BLOCKED, "safety")):
         fake.then(fault)
         with pytest.raises(ContentRefused, match=reason):
             await gemini.ainvoke("Hi")
-
-
-@pytest.mark.parametrize("way", ["astream", "stream"])
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        (Fault.CUT, ModelConnectionError),
-        (Fault.UNTERMINATED, ModelConnectionError),
-        (Fault.MALFORMED, ModelConnectionError),
-        (Fault.LATE_ERROR, ModelAPIError),
-    ],
-)
-async def test_a_broken_stream_never_ends_as_success(
-    fault: Fault, kind: type[Exception], way: str, model: BaseChatModel, fake: VertexFake
-) -> None:
-    if way == "stream" and fault in (Fault.MALFORMED, Fault.LATE_ERROR) and "Gemini" in type(model).__name__:
-        kind = Exception  # the SDK's array parser raises errors of its own
-    fake.then(fault)
-    with pytest.raises(kind):
-        _ = [chunk async for chunk in model.astream("Hi")] if way == "astream" else list(model.stream("Hi"))
-
-
-@pytest.mark.parametrize("name", [GEMINI, CLAUDE])
-@pytest.mark.parametrize("fault", [Fault.SILENT, Fault.STALLED])
-async def test_a_silent_provider_is_left_at_its_limit(
-    fault: Fault, name: str, provider: VertexProvider, fake: VertexFake
-) -> None:
-    fake.then(fault)
-    model = provider.chat(name, Timeouts(connect=1, first_token=0.3, between_tokens=0.3, total=0.3))
-    with pytest.raises(ModelTimeoutError):
-        _ = [chunk async for chunk in model.astream("Hi")]
 
 
 @pytest.mark.parametrize(("name", "calls"), [("text-embedding-005", 1), ("gemini-embedding-001", 2)])
@@ -360,18 +247,6 @@ async def test_many_documents_are_sent_in_batches_that_vertex_takes(provider: Ve
     embeddings = provider.embeddings("text-embedding-005", TIMEOUTS)
     assert len(await embeddings.aembed_documents(["x" * 1000] * 50)) == 50
     assert [len(sent.body["instances"]) for sent in fake.sent] == [20, 20, 10]
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "retryable"), [case for case in ERRORS if case[0] in (Fault.RATE, Fault.SERVER, Fault.RESET)]
-)
-async def test_embeddings_raise_the_same_errors(
-    fault: Fault, kind: type[Exception], retryable: bool, provider: VertexProvider, fake: VertexFake
-) -> None:
-    fake.then(fault)
-    with pytest.raises(kind):
-        await provider.embeddings("text-embedding-005", TIMEOUTS).aembed_query("Hi")
-    assert len(fake.sent) == 1
 
 
 @pytest.mark.parametrize("name", [GEMINI, CLAUDE])
@@ -413,3 +288,12 @@ def test_a_provider_without_a_project_says_what_is_missing(monkeypatch: pytest.M
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     with pytest.raises(ModelAuthenticationError, match="has no project"):
         make(api_key="token-1").chat(GEMINI, TIMEOUTS)
+
+
+class TestGemini(ProviderContract):
+    cloud = "vertex"
+    raw_synchronous_streams = True
+
+
+class TestClaudeOnVertex(ProviderContract):
+    cloud = "vertex-claude"
