@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from email.utils import parsedate_to_datetime
 from threading import Lock
 from time import time
@@ -272,10 +272,12 @@ class NeutralChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         self.admit(messages)
         reason = None
+        answer: Any = super()._astream(messages, stop, run_manager, **self.arguments(kwargs))
         with translating(self.neutral):
-            async for chunk in super()._astream(messages, stop, run_manager, **self.arguments(kwargs)):
-                reason = self.check(chunk) or reason
-                yield chunk
+            async with aclosing(answer) as chunks:
+                async for chunk in chunks:
+                    reason = self.check(chunk) or reason
+                    yield chunk
         if reason is None:
             raise unfinished()
 
