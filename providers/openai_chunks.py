@@ -10,7 +10,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk, BaseMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+from openai.types.chat.chat_completion import ChoiceLogprobs
 
+#: What the SDK's types add to log probabilities.
+LOGPROBS_FIELDS = dict.fromkeys(ChoiceLogprobs.model_fields)
 _OF_TEXT = frozenset({"role", "content", "refusal"})
 _set = object.__setattr__
 
@@ -31,13 +34,16 @@ class Chunks:
         text = _text_alone(event)
         if text is not None and self._message is not None:
             return self._copy(text)
+        choices = event.get("choices")
+        if choices and choices[0].get("logprobs"):
+            choices[0]["logprobs"] = LOGPROBS_FIELDS | choices[0]["logprobs"]
         chunk: ChatGenerationChunk | None = self._convert(event, self._kind, {})
         if chunk is None:
             return None
         self._kind = type(chunk.message)
         if text is not None and type(chunk.message) is AIMessageChunk:
             self._message = dict(chunk.message.__dict__)
-        if (choices := event.get("choices")) and (index := choices[0].get("index")):
+        if choices and (index := choices[0].get("index")):
             chunk.generation_info = {**(chunk.generation_info or {}), "choice": index}
         return chunk
 

@@ -29,7 +29,7 @@ from pydantic import ConfigDict, Field
 
 from core.bridge import call, iterate
 from providers.neutral import NeutralChatModel, ProviderBusy, ProviderDown, refused
-from providers.openai_chunks import Chunks
+from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
 from providers.openai_schema import Parsed, parsed_answer, wire_format
 from providers.wire import Wire
 
@@ -292,6 +292,9 @@ def _complete(answer: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(answer.get("choices"), list):
         raise neutral(aiohttp.ClientPayloadError("the answer holds no choices"))
     choices = [_CHOICE_FIELDS | choice for choice in answer["choices"]]
+    for choice in choices:
+        if choice["logprobs"]:
+            choice["logprobs"] = LOGPROBS_FIELDS | choice["logprobs"]
     usage = answer.get("usage")
     if usage:
         details = {name: fields | usage[name] for name, fields in _DETAILS_FIELDS.items() if usage.get(name)}
