@@ -1,5 +1,6 @@
 """Fixtures that every package's tests share: settings in a temporary data directory, and real databases."""
 
+import re
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,14 +14,19 @@ from core.database import Database, migrate
 from core.settings import Settings
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks next
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests stay together where several processes run them: a file's, whose fixtures then start once, and the end-to-end
-    tests of a database, whose server does."""
-    for item in items:
-        parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-        group = f"platform-{parameters['platform']}" if "platform" in parameters else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)  # where the tests run in several processes
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Which tests stay together: a file's, whose fixtures then start once, and the end-to-end tests of a database, whose
+    server does. xdist's own groups do not reach its scheduler with pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            database = re.search(r"\[(sqlite|postgresql)\b", test)
+            return f"tests/e2e on {database[1]}" if database and file.startswith("tests/e2e/") else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture
