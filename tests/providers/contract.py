@@ -86,12 +86,12 @@ async def ask(model: BaseChatModel, way: str, prompt: Any = "Hi", **parameters: 
     return total
 
 
-async def read_on(model: BaseChatModel) -> None:
+async def read_on(model: BaseChatModel, begun: asyncio.Event) -> None:
     """Read a stream as failover does, which closes it; LangChain's `astream` leaves that to the garbage collector."""
     stream: Any = model._astream([HumanMessage("Hi")])
     async with aclosing(stream) as chunks:
         async for _ in chunks:
-            pass
+            begun.set()
 
 
 @pytest.mark.asyncio(loop_scope="class")
@@ -267,8 +267,11 @@ class ProviderContract:
         self, fault: Fault, way: str, model: BaseChatModel, fake: Fake
     ) -> None:
         fake.then(fault)
-        asked = asyncio.create_task(ask(model, way) if way == "ainvoke" else read_on(model))
+        begun = asyncio.Event()
+        asked = asyncio.create_task(ask(model, way) if way == "ainvoke" else read_on(model, begun))
         await fake.until(lambda: len(fake.asked) == 1)
+        if way == "astream" and fault is Fault.STALLED:
+            await begun.wait()
         asked.cancel()
         await fake.until(lambda: fake.left == 1)
         assert (await ask(model, way)).text == Reply().text
