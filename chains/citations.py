@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 from pydantic import BaseModel, Field
 
-from chains.grounding import Quote
+from chains.quotes import Quote
 from core.errors import NotFound
 from core.principals import Principal
 from core.tables import Collection

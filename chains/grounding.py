@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from retrievers.base import Chunk, Passage
+from chains.quotes import Quote, candidates, plain
+from retrievers.base import Passage
 from retrievers.sentences import units
 
 #: A sentence's relevance is its cosine to the question plus this much times the share of the question's words in it or in the
@@ -54,7 +55,6 @@ _ASKS_FOR_DEFINITION = re.compile(
     r"^\W*(?:what|who)(?:['’]s| is| are| was| were)\s+(?:an?\s+|the\s+)?(.{2,60}?)\s*\?*\s*$", re.I
 )
 _MOST_UNITS = 48
-_UNIT_CHARACTERS = 600
 _QUOTED_CHARACTERS = 700
 _MOST_QUOTES = 4
 #: A further quote must be this relevant in relation to the best: in the best one's section, and elsewhere.
@@ -62,12 +62,6 @@ _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
 #: Code answers only who asks for it, and only a short block of it does.
 _ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
-_CODE_CHARACTERS = 300
-_TABLE_CHARACTERS = 500
-_FENCED = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(?:.*?^[ \t]*\1[ \t]*$|.*\Z)", re.M | re.S)
-_INDENTED = re.compile(r"(?<=\n\n)(?:(?: {4}|\t)[^\n]*[^\s.!?](?:\n|\Z))+")
-_RULED = re.compile(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.M)
-_HEADING_LINE = re.compile(r"#{1,6}[ \t]+([^\n]+)")
 #: A model's wording may hold this share of words that are neither the quotes' nor the question's.
 _STRANGE = 0.08
 #: This share of the words that follow each other in it must be this near to each other in a quote or the question, or it has
@@ -77,31 +71,8 @@ _NEAR = 3
 #: A word, an identifier, a path or a number, without the stop that ends its sentence.
 _TOKEN = re.compile(r"\w+(?:[-_./@]+\w+)*")
 _NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
-_MARKUP = re.compile(
-    r"\*\*|(?<![\w*])\*(?=\w)|(?<=\w)\*(?![\w*])|`{3,}\w*|^#{1,6}\s+|^>\s?|^[-*+•]\s+|^\d{1,2}[.)]\s+",
-    re.M,
-)
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """A stretch of a chunk: `text` equals the document's `[start:end]`. `relevance` grows with how well it answers."""
-
-    chunk: Chunk
-    start: int
-    end: int
-    relevance: float
-    #: The heading right above it, empty where there is none, and how many stretches stand between them.
-    heading: str = ""
-    place: int = 0
-    #: The header of the table that it is a row of.
-    columns: str = ""
-
-    @property
-    def text(self) -> str:
-        return self.chunk.text[self.start - self.chunk.start : self.end - self.chunk.start]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,83 +171,8 @@ def _continued(passages: Sequence[Passage]) -> list[Passage]:
     return found
 
 
-def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
-    """The stretches of a chunk that can be quoted: its sentences and lines, and each short table as a whole. What announces
-    something (a line that ends with a colon, an item's key word) is joined with what follows it. What says nothing itself is
-    left out: headings and titles, the header of a table, and code without what announces it, unless `code` asks for it."""
-    text = chunk.text
-    found: list[Quote] = []
-    heading = chunk.context.split("\n", 1)[0].rsplit(" › ", 1)[-1]
-    place = 0
-    columns = ""
-    parts = _parts(text)
-    for number, (start, end, kind) in enumerate(parts):
-        if kind == "heading":
-            named = _HEADING_LINE.match(text, start, end)
-            heading, place = (named[1].strip("# ") if named else text[start:end]), 0
-        columns = plain(text[start:end]) if kind == "header" else columns if text.startswith("|", start) else ""
-        if kind in ("heading", "header") or (kind == "code" and not (code and end - start <= _CODE_CHARACTERS)):
-            continue
-        following = number + 1
-        while kind == "text" and following < len(parts) and _announces(text[start:end]) and parts[following][2] != "heading":
-            last = parts[following][1]
-            if last - start > _UNIT_CHARACTERS or (parts[following][2] == "code" and last - end > _CODE_CHARACTERS):
-                break
-            end = last
-            following += 1
-            if parts[following - 1][2] in ("code", "table"):
-                break
-            if not text[start:end].rstrip().endswith(":") and following - number > (8 if ":" in text[start:end] else 2):
-                break
-        end = min(end, start + _UNIT_CHARACTERS)
-        if text[start:end].endswith(":"):
-            continue
-        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns))
-        place += 1
-    return found
-
-
 def _key(quote: Quote) -> tuple[str, int, int]:
     return quote.chunk.id, quote.start, quote.end
-
-
-def _parts(text: str) -> list[tuple[int, int, str]]:
-    """The text's units in order, as `(start, end, kind)`; a block of code is one. Kinds: text, heading, header, code, table
-    (all rows of a short table, before the rows themselves)."""
-    blocks = [match.span() for pattern in (_FENCED, _INDENTED) for match in pattern.finditer(text)]
-    parts = [(start, end, "code") for start, end in blocks]
-    lines = text.count("\n") > 3 and len(text) / text.count("\n") < 40
-    spans = [
-        (unit.start, unit.end)
-        for unit in units(text, lines=lines)
-        if re.search(r"\w", text[unit.start : unit.end]) and not any(a < unit.end and unit.start < b for a, b in blocks)
-    ]
-    for start, end in spans:
-        line = text[start:end]
-        heading = line.startswith("#") or (len(spans) > 1 and _is_title(line))
-        header = line.startswith("|") and bool(_RULED.match(text, text.find("\n", end) + 1 or len(text)))
-        parts.append((start, end, "heading" if heading and "\n" not in line else "header" if header else "text"))
-        if header:
-            first = text.find("\n", text.find("\n", end) + 1) + 1
-            rows = re.compile(r"(?:[ \t]*\|[^\n]*(?:\n|\Z))+").match(text, first) if first else None
-            if rows and rows[0].count("\n") <= 8 and len(rows[0]) <= _TABLE_CHARACTERS:
-                parts.append((first, first + len(rows[0].rstrip()), "table"))
-    return sorted(parts, key=lambda part: (part[0], -part[1]))
-
-
-def _announces(text: str) -> bool:
-    first = text.split("\n", 1)[0].rstrip("* ")
-    if first.startswith("|"):
-        return False
-    return first.endswith(":") or bool(re.fullmatch(r"\W*\d*\W*(\w+\W*){1,2}", first))
-
-
-def _is_title(text: str) -> bool:
-    """A heading, or a short line of words without an end of its own."""
-    line = text.rstrip("* ")
-    if line.startswith("#"):
-        return "\n" not in line
-    return len(line) < 70 and line[:1].isalnum() and line.count(" ") > 1 and not re.search(r"[^\w\s’'-]$|[:=(|`]|\n", line)
 
 
 def _coverage(weights: Mapping[str, float], held: Mapping[str, float]) -> float:
@@ -310,19 +206,6 @@ def _overlap(one: Quote, other: Quote) -> bool:
 
 def _same_words(one: Quote, other: Quote) -> bool:
     return one.text.split() == other.text.split()
-
-
-def plain(text: str) -> str:
-    """A quote as a sentence to read: without Markdown's marks, a table's row as `Weight: 18.5 kg`, on one line."""
-    lines = []
-    rows = _MARKUP.sub("", text).splitlines()
-    for number, line in enumerate(rows):
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else [line]
-        header = len(cells) > 1 and number + 2 < len(rows) and _RULED.match(rows[number + 1])
-        if header or all(not cell.strip(" -:=") for cell in cells):
-            continue
-        lines.append(": ".join(cells[:2]) + "".join(f", {cell}" for cell in cells[2:]) if len(cells) > 1 else line)
-    return " ".join(" ".join(lines).split())
 
 
 def keeps_to(sentence: str, quotes: Sequence[str], question: str, *, words: Callable[[str], Sequence[str]]) -> bool:

@@ -10,10 +10,11 @@ import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.citations import marks
-from chains.grounding import Quote, candidates, keeps_to, plain
+from chains.grounding import keeps_to
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
+from chains.quotes import Quote, candidates, plain
 from chains.spec import ChainDeps
 from core.errors import PlatformError
 from retrievers.base import Passage

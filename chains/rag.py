@@ -12,10 +12,11 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from chains.citations import Citation, Verifier, citations
 from chains.conversations import SessionField
-from chains.grounding import Evidence, Quote, gather
+from chains.grounding import Evidence, gather
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
 from chains.phrasing import PROMPTS, from_quotes, from_sources, standalone
+from chains.quotes import Quote
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from chains.wordwise import vectors_of_words

@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chains.grounding import candidates, gather, keeps_to, plain
+from chains.grounding import gather, keeps_to
+from chains.quotes import candidates, plain
 from retrievers.base import Chunk, Passage
 
 
@@ -141,6 +142,31 @@ def test_what_is_announced_may_stand_in_the_next_passage():
     texts = ("Two models come with it:", "| alias | model |\n|---|---|\n| `default` | small |")
     found = evidence("Which models come with it?", *texts, cosines={"small": 0.7})
     assert found.quotes[0].text == "\n\n".join(texts)
+
+
+ROWS = "name: Ada | city: London | pay: 5200\nname: Grace | city: York | pay: 6100\nname: Alan | city: Bath | pay: 4800"
+RECORDS = "name: Ada\ncity: London\n\nname: Grace\ncity: York"
+
+
+def test_a_row_of_a_table_and_a_record_are_quoted_by_themselves():
+    assert [quote.text for quote in candidates(chunk(ROWS, start=3))] == ROWS.split("\n")
+    assert [quote.text for quote in candidates(chunk(RECORDS))] == RECORDS.split("\n\n")
+    announced = candidates(chunk(f"The staff:\n\n{ROWS}"))
+    assert [quote.text for quote in announced] == ROWS.split("\n")
+    assert plain(ROWS.split("\n")[0]) == "name: Ada, city: London, pay: 5200"
+    assert plain(RECORDS.split("\n\n")[0]) == "name: Ada, city: London"
+
+
+def test_a_long_record_is_quoted_by_its_lines_which_know_whose_they_are():
+    text = "name: Ada\n" + "\n".join(f"field.{number}: value {number} of the record" for number in range(20))
+    found = candidates(chunk(f"name: Grace\nfield.3: other\n\n{text}"))
+    assert ("field.3: value 3 of the record", "name: Ada") in [(quote.text, quote.columns) for quote in found]
+    assert all(len(quote.text) < 60 for quote in found)
+
+
+def test_bars_in_a_sentence_make_no_row():
+    text = "Pipe it as in cat file | sort, and you\nget what was sorted. Then go on."
+    assert [quote.text for quote in candidates(chunk(text))] == [text[:59], "Then go on."]
 
 
 def test_nothing_found_is_no_evidence():

@@ -1,13 +1,15 @@
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from core.database import Database, migrate
 from core.errors import InvalidRequest, NotFound
+from core.principals import SYSTEM
 from core.settings import Settings
 from core.tables import Document
 from providers.models import Models
-from tests.chains.asking import LEAVE, Desk, Place, desk
+from tests.chains.asking import LEAVE, Desk, Place, add, desk
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,21 @@ async def test_a_table_is_not_put_into_a_small_models_words(settings, kept):
         answer = await it.ask("What is the weight of the pump?")
         assert it.model.prompts == []
         assert "Property" not in answer["output"]
+
+
+async def test_of_a_table_in_a_file_one_row_is_cited(settings, kept):
+    async with desk(settings, kept, small=True) as it:
+        people = (("Ada Lovelace", "London", 5200), ("Grace Hopper", "New York", 6100), ("Alan Turing", "Manchester", 4800))
+        rows = "\n".join(f"{name},{city},{pay}" for name, city, pay in people)
+        records = json.dumps([{"product": f"{name} drone", "warranty_months": pay // 100} for name, _, pay in people])
+        company = await it.library.collections.get(SYSTEM, "company")
+        it.documents["staff.csv"] = await add(it.library, company, "staff.csv", f"name,city,salary\n{rows}\n")
+        it.documents["drones.json"] = await add(it.library, company, "drones.json", records)
+        pay = await it.ask("What is the salary of Grace Hopper?")
+        assert (await verified(it, pay))[0] == "name: Grace Hopper | city: New York | salary: 6100"
+        assert "6100" in pay["output"]
+        warranty = await it.ask("How many months of warranty has the Alan Turing drone?")
+        assert (await verified(it, warranty))[0] == "product: Alan Turing drone\nwarranty_months: 48"
 
 
 async def test_a_large_models_marks_become_citations(settings, kept):
