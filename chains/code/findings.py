@@ -1,15 +1,15 @@
-"""What a review finds: read from a model's lines, and seen by the parser in Python code. What the parser says is certain."""
+"""What a review finds: read from a model's lines, and seen in the code itself, which is certain."""
 
-import ast
 import re
-import warnings
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from chains.code.foreign import grammar_faults
+from chains.code.static import Severity, python_faults
 from chains.code.syntax import problems
-
-Severity = Literal["error", "warning", "info"]
 
 _SEVERITY = "error|bug|critical|high|warning|medium|info|note|low|style|suggestion"
 _LINE = re.compile(
@@ -22,6 +22,14 @@ _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(("info", "note", "low", "style", "suggestion"), "info"),
 }
 MAX_FINDINGS = 50
+_COUNTED = {"error": "error", "warning": "warning", "info": "remark"}
+#: What a small model likes to claim of any line, and what the line must have for it.
+_CLAIMS = (
+    (re.compile(r"\bzero\b|\bdivi", re.I), r"[/%]|divmod"),
+    (re.compile(r"\b(index|bounds?|subscript)\b", re.I), r"\[|range|\bat\b|\bget\b"),
+    (re.compile(r"\bimport", re.I), r"import|include|require|using|use"),
+    (re.compile(r"\bdefault (value|argument)", re.I), r"="),
+)
 
 
 class Finding(BaseModel):
@@ -58,48 +66,53 @@ def from_text(text: str, lines: int) -> tuple[list[Finding], str]:
 
 
 def from_parser(code: str, language: str) -> tuple[list[Finding], bool | None]:
-    """What the parser sees, and whether the code parses (None: no parser knows the language)."""
+    """What can be seen without a model, and whether the code parses (None: no parser knows the language). Run it off the
+    event loop."""
     wrong = problems(code, language)
     found = [Finding(line=one.line, severity="error", message=f"Syntax: {one.message}", source="parser") for one in wrong or ()]
-    if language == "python" and wrong == []:
-        found += _python_findings(code)
+    if wrong == []:
+        faults = python_faults(code) if language == "python" else grammar_faults(code, language)
+        found += [Finding(line=line, severity=severity, message=message, source="parser") for line, severity, message in faults]
     return found, None if wrong is None else not wrong
 
 
-def _python_findings(code: str) -> list[Finding]:
-    found: list[Finding] = []
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always")
-        tree = ast.parse(code)
-        try:
-            compile(tree, "<review>", "exec")
-        except (SyntaxError, ValueError, RecursionError) as error:
-            found.append(_finding(getattr(error, "lineno", 1) or 1, "error", str(getattr(error, "msg", error))))
-    found += [_finding(one.lineno or 1, "warning", str(one.message)) for one in warned]
-    for node in ast.walk(tree):
-        found += _about(node)
-    return sorted(found, key=lambda one: one.line)[:MAX_FINDINGS]
+def without_echoes(findings: Sequence[Finding], code: str) -> list[Finding]:
+    """The findings that say something: not those that give a line of the code back."""
+    lines = {_bare(line) for line in code.splitlines()} - {""}
+    return [one for one in findings if not any(_echoes(_bare(one.message), line) for line in lines)]
 
 
-def _about(node: ast.AST) -> list[Finding]:
-    match node:
-        case ast.FunctionDef(args=arguments) | ast.AsyncFunctionDef(args=arguments):
-            shared = [
-                one for one in [*arguments.defaults, *arguments.kw_defaults] if isinstance(one, ast.List | ast.Dict | ast.Set)
-            ]
-            return [_finding(one.lineno, "warning", "A mutable default value is shared by all calls.") for one in shared]
-        case ast.ExceptHandler(type=None):
-            return [_finding(node.lineno, "warning", "A bare `except:` catches everything, also an interrupt.")]
-        case ast.Compare(ops=[ast.Eq() | ast.NotEq()], comparators=[ast.Constant(value=None)]):
-            return [_finding(node.lineno, "info", "Compare with None by `is` or `is not`.")]
-        case ast.Call(func=ast.Name(id=("eval" | "exec") as name)):
-            return [_finding(node.lineno, "warning", f"`{name}` runs whatever text it is given.")]
-        case ast.BinOp(op=ast.Div() | ast.FloorDiv() | ast.Mod(), right=ast.Constant(value=0)):
-            return [_finding(node.lineno, "error", "This divides by zero.")]
-        case ast.BinOp(op=ast.Div() | ast.FloorDiv() | ast.Mod(), right=ast.Call(func=ast.Name(id="len"), args=[counted])):
-            return [_finding(node.lineno, "warning", f"This divides by zero when `{ast.unparse(counted)[:80]}` is empty.")]
-    return []
+def plausible(findings: Sequence[Finding], code: str) -> list[Finding]:
+    """Of a small model's findings those that can be: they name what the code has, what they claim has something to stand on
+    in their line, and the same is not said of line after line."""
+    lines = code.splitlines()
+    times = Counter(one.message.lower() for one in findings)
+    kept = []
+    for one in findings:
+        named = {name for span in re.findall(r"`([^`]+)`", one.message) for name in re.findall(r"[A-Za-z_]\w+", span)}
+        stands = all(re.search(sign, lines[one.line - 1]) for claim, sign in _CLAIMS if claim.search(one.message))
+        if times[one.message.lower()] == 1 and stands and all(re.search(rf"\b{name}\b", code) for name in named):
+            kept.append(one)
+    return kept
 
 
-def _finding(line: int, severity: Severity, message: str) -> Finding:
-    return Finding(line=line, severity=severity, message=message, source="parser")
+def summary(findings: Sequence[Finding]) -> str:
+    """How many findings of each severity there are, in words."""
+    counts = Counter[str](one.severity for one in findings)
+    said = [f"{counts[name]} {word}{'s' * (counts[name] > 1)}" for name, word in _COUNTED.items() if counts[name]]
+    return f"Found: {', '.join(said)}." if said else "Nothing was found."
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\s`'\"]|^\d+\s*:", "", text).rstrip(".:;").lower()
+
+
+def _echoes(message: str, line: str) -> bool:
+    """The message is the line, a piece of it, or the line with little beside it."""
+    if len(message) < 4:
+        return True
+    return (
+        message == line
+        or (len(line) >= 6 and line in message and len(line) >= 0.7 * len(message))
+        or (len(message) >= 6 and message in line and not message.isalpha())
+    )

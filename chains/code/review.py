@@ -6,7 +6,7 @@ from functools import partial
 
 from pydantic import BaseModel
 
-from chains.code.findings import Review, from_parser, from_text
+from chains.code.findings import Review, from_parser, from_text, plausible, summary, without_echoes
 from chains.code.inputs import CodeInput
 from chains.code.writing import draft_form, language_of, messages, stream_text
 from chains.forms import Accounted
@@ -32,7 +32,8 @@ class ReviewAnswer(ReviewOutput, Accounted):
 
 
 async def review(deps: ChainDeps, asked: ReviewInput) -> AsyncIterator[Delta]:
-    """Review code: the parser's findings first, then the model's on other lines."""
+    """Review code: what can be seen in it, and the model's findings on other lines. A small model's are held against the code,
+    and its words, which are rarely about it, are replaced by a count."""
     language = await language_of(asked.code, asked.language)
     certain, valid = await asyncio.to_thread(from_parser, asked.code, language)
     lines = asked.code.splitlines()
@@ -45,9 +46,15 @@ async def review(deps: ChainDeps, asked: ReviewInput) -> AsyncIterator[Delta]:
     async for piece in stream_text(deps, asked, messages(PROMPT, values)):
         text += piece
         yield Delta(text=piece)
-    opinions, words = from_text(text, len(lines))
+    said, words = from_text(text, len(lines))
+    opinions = without_echoes(said, asked.code)
+    small = deps.models.facts(asked.model).small
+    if small:
+        opinions = plausible(opinions, asked.code)
     taken = {finding.line for finding in certain}
     findings = sorted([*certain, *(one for one in opinions if one.line not in taken)], key=lambda one: one.line)
+    if small:
+        words = summary(findings)
     yield Delta(final={"output": Review(language=language, findings=findings, summary=words, valid=valid)})
 
 

@@ -109,6 +109,21 @@ async def test_a_review_puts_the_parsers_facts_beside_the_models_opinion(setting
     assert "1: def f(a=[]):" in model.prompts[0][-1].text
 
 
+async def test_a_review_gives_no_line_of_the_code_back(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append("1: def f(a):\n2: warning: the name says nothing\nIt is short.")
+    review = (await root("code/review", settings, model).ainvoke({"code": "def f(a):\n    return a"}))["output"]
+    assert [(one["line"], one["message"]) for one in review["findings"]] == [(2, "the name says nothing")]
+    assert review["summary"] == "It is short."
+
+
+async def test_a_small_models_review_is_held_against_the_code(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append("2: error: b may be zero\n2: info: the name says nothing\nThe weather is fine.")
+    small = root("code/review", settings, model, ModelFacts(small=True))
+    review = (await small.ainvoke({"code": "import os\ndef f(a): return a"}))["output"]
+    assert [(one["line"], one["source"]) for one in review["findings"]] == [(1, "parser"), (2, "model")]
+    assert review["summary"] == "Found: 1 warning, 1 remark."
+
+
 async def test_the_models_words_stream_as_a_draft(settings: Settings) -> None:
     chunks = [chunk async for chunk in root("code/generate", settings, ScriptedChat(GOOD)).astream({"instruction": "add"})]
     assert "".join(chunk.get("draft", "") for chunk in chunks) == GOOD

@@ -1,6 +1,6 @@
 import pytest
 
-from chains.code.findings import from_parser, from_text
+from chains.code.findings import from_parser, from_text, plausible, summary, without_echoes
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,28 @@ def test_decent_code_has_no_certain_fault() -> None:
 def test_other_languages_are_judged_by_their_grammar() -> None:
     assert from_parser("fn add( -> {", "rust")[1] is False
     assert from_parser("whatever", "brainfuck") == ([], None)
+
+
+CODE = "def ratio(a, b):\n    total = a / b\n    return total"
+
+
+def test_a_line_given_back_is_no_finding() -> None:
+    said, _ = from_text("1: def ratio(a, b):\n2: error: `total = a / b`\n3: warning: return total\n2: b may be zero here", 3)
+    assert [one.message for one in without_echoes(said, CODE)] == ["b may be zero here"]
+
+
+def test_of_a_small_models_findings_those_are_kept_that_can_be() -> None:
+    said, _ = from_text(
+        "1: error: it divides by zero\n2: error: b may be zero\n"
+        "3: warning: `nowhere` is not closed\n3: info: the index is out of bounds",
+        3,
+    )
+    assert [(one.line, one.message) for one in plausible(said, CODE)] == [(2, "b may be zero")]
+    repeated, _ = from_text("1: warning: a name would help\n2: warning: a name would help", 3)
+    assert plausible(repeated, CODE) == []
+
+
+def test_a_summary_counts_in_words() -> None:
+    findings, _ = from_parser("import os\nimport re\nx = 1 / 0", "python")
+    assert summary(findings) == "Found: 1 error, 2 warnings."
+    assert summary([]) == "Nothing was found."
