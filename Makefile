@@ -11,7 +11,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link worker migrate ingest test lint fmt types openapi lock bench bench-gateway prove screenshots clean
+.PHONY: help setup run sign-in-link worker migrate ingest test lint fmt types openapi lock bench bench-gateway bench-pii prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench: $(READY) ## measure start, memory, first token, ingestion and search on t
 
 bench-gateway: $(READY) ## measure requests beside LiteLLM and Portkey, put below PEERS=… (.bench/peers); needs wrk
 	@$(BIN)/python -m infra.bench.gateway --peers "$(PEERS)" $(ARGS)
+
+bench-pii: $(READY) ## measure how well and how fast personal data is found: make bench-pii DATA=labelled.json
+	@OMP_NUM_THREADS=1 $(BIN)/python -m infra.bench.pii $(DATA)
 
 prove: $(READY) ## run the promises of docs/promises.md at their full counts, resumable (ARGS=--list names them)
 	@$(BIN)/python -m infra.bench.prove $(ARGS)

@@ -124,7 +124,7 @@ class Conflict(PlatformError):
 
 
 class TooLarge(PlatformError):
-    """Narrower codes: `body_too_large`, `batch_too_large`."""
+    """Narrower codes: `body_too_large`, `batch_too_large`, `text_too_large`."""
 
     code, status = "too_large", 413
 
@@ -136,7 +136,7 @@ class UnsupportedMediaType(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Narrower codes: `queue_full` (the local model's bounded queue)."""
+    """Narrower codes: `queue_full` (a bounded queue: the local model's, the search for personal data)."""
 
     code, status, retryable = "rate_limited", 429, True
 

@@ -1,0 +1,131 @@
+import pytest
+
+from core.redaction import credentials, dates, identifiers, phones
+
+
+def kinds(text: str) -> list[tuple[str, str]]:
+    return [(one.type.value, text[one.start : one.end]) for one in identifiers.find(text)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("CREDIT_CARD", "4111 1111 1111 1111"),
+        ("CREDIT_CARD", "378282246310005"),
+        ("CREDIT_CARD", "5500-0000-0000-0004"),
+        ("IBAN_CODE", "GB82WEST12345698765432"),
+        ("IBAN_CODE", "FR14 2004 1010 0505 0001 3M02 606"),
+        ("US_SSN", "536-22-8731"),
+        ("EMAIL_ADDRESS", "o'neil+news@mail.example.co.uk"),
+        ("IP_ADDRESS", "203.0.113.77"),
+        ("IP_ADDRESS", "2001:db8:85a3::8a2e:370:7334"),
+        ("MAC_ADDRESS", "3c:52:82:ab:00:ff"),
+        ("CRYPTO", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"),
+        ("CRYPTO", "0x52908400098527886E0F7030069857D2E4169EE7"),
+        ("NATIONAL_ID", "12345678Z"),  # Spain
+        ("NATIONAL_ID", "RSSMRA85T10A562S"),  # Italy
+        ("NATIONAL_ID", "131052-308T"),  # Finland
+        ("NATIONAL_ID", "390.533.447-05"),  # Brazil
+        ("NATIONAL_ID", "756.9217.0769.85"),  # Switzerland
+        ("NATIONAL_ID", "11010519491231002X"),  # China
+        ("NATIONAL_ID", "QQ 12 34 56 C".replace("QQ", "AB")),  # United Kingdom
+        ("URL", "https://example.org/a?b=c#d"),
+    ],
+)
+def test_an_identifier_is_found_by_its_form_and_checksum(kind: str, value: str) -> None:
+    assert (kind, value) in kinds(f"It says {value} there.")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("my driver's license number is U62928788557186", "US_DRIVER_LICENSE", "U62928788557186"),
+        ("Passport no. C01X00T47", "PASSPORT", "C01X00T47"),
+        ("her SSN is 536228731", "US_SSN", "536228731"),
+        ("NHS number 943 476 5919", "UK_NHS", "943 476 5919"),
+        ("PESEL: 44051401359", "NATIONAL_ID", "44051401359"),
+        ("BSN 111222333", "NATIONAL_ID", "111222333"),
+        ("my card 4111 1111 1111 1112 is lost", "CREDIT_CARD", "4111 1111 1111 1112"),
+        ("account number 000123456789", "US_BANK_NUMBER", "000123456789"),
+    ],
+)
+def test_a_number_that_only_its_name_tells_is_found_behind_it(text: str, kind: str, value: str) -> None:
+    assert (kind, value) in kinds(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111 1111 1111 1112 apples",
+        "order 44051401359",
+        "version 1.2.3.4.5",
+        "10:20:30 and 1::",
+        "12345678A",
+        "0000000000000000",
+        "notes.md, run.sh, a.b.c and e.g. this",
+    ],
+)
+def test_what_only_looks_like_one_is_none(text: str) -> None:
+    assert kinds(text) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "gh" + "p_" + "a1B2" * 9,
+        "sk-" + "proj-" + "Ab12" * 12,
+        "AK" + "IAIOSFODNN7EXAMPLE",
+        "AI" + "za" + "Ab1" * 11 + "xy",
+        "xo" + "xb-123456789012-abcdefABCDEF",
+        "sk_" + "live_" + "4eC39HqLyjWDarjtT1zdp7dc",
+        "gk_" + "Ab12" * 8,
+        "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+        "-----BEGIN " + "PRIVATE KEY-----\nMIIB\nVgIB\n-----END " + "PRIVATE KEY-----",
+    ],
+)
+def test_keys_of_the_common_vendors_are_found_whole(value: str) -> None:
+    text = f"use {value} here"
+    assert [(one.type.value, text[one.start : one.end]) for one in credentials.find(text)] == [("SECRET", value)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("password: hunter2!x", "hunter2!x"),
+        ('{"api_key": "9f8e7d6c5b4a"}', "9f8e7d6c5b4a"),
+        ("postgres://app:s3cr3tpw@db/x", "s3cr3tpw"),
+    ],
+)
+def test_a_secret_is_found_by_its_name(text: str, value: str) -> None:
+    assert [text[one.start : one.end] for one in credentials.find(text)] == [value]
+
+
+def test_a_word_behind_password_is_none() -> None:
+    assert list(credentials.find("The password is required, and the token is missing.")) == []
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+49 30 901820", "(415) 555-0142", "02.27.96.63.08", "0431 35 06 90", "001-771-975-4619x123", "73 448 266", "785 8949"],
+)
+def test_telephone_numbers_are_found_as_people_write_them(number: str) -> None:
+    for text in (f"Call {number} now", f"Tel: {number}", f"{number} office\n", f"Office,{number}-Fax"):
+        found = [text[one.start : one.end] for one in phones.find(text)]
+        assert found == [number], text
+
+
+@pytest.mark.parametrize(
+    "text", ["in 1990-1995", "on 12/03/2024", "pages 112 1143", "3.14159265", "1,000,000", "order 123-45678"]
+)
+def test_numbers_that_are_none_are_no_telephone_numbers(text: str) -> None:
+    assert list(phones.find(text)) == []
+
+
+@pytest.mark.parametrize("date", ["1974-01-13 16:28:25", "10/15/1986", "13.3.1956", "4 July 1986", "Oct 3rd, 2001", "Sunday"])
+def test_dates_that_say_a_day_are_found(date: str) -> None:
+    text = f"It was {date}, they say"
+    assert [text[one.start : one.end] for one in dates.find(text)] == [date]
+
+
+def test_dates_that_say_none_are_left() -> None:
+    assert list(dates.find("this morning, next year, in 3 weeks, and/or, 1/2 cup, may I?")) == []
