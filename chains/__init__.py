@@ -15,5 +15,6 @@ CHAINS = PluginTable(
         "code/translate": "chains.code.translate:SPEC",
         "rag": "chains.rag:SPEC",
         "multimodal": "chains.multimodal:SPEC",
+        "pii": "chains.pii:SPEC",
     },
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel
 
 from core.principals import Scope
+from core.redaction.analyser import Analyser
 
 if TYPE_CHECKING:
     from chains.conversations import Conversations
@@ -24,6 +25,7 @@ class ChainDeps:
     models: "Models"
     library: "Library"
     conversations: "Conversations"
+    analyser: Analyser = field(default_factory=Analyser)
 
 
 @dataclass(frozen=True, slots=True)

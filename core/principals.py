@@ -16,6 +16,7 @@ class Scope(StrEnum):
     RAG_READ = "rag:read"
     RAG_WRITE = "rag:write"
     JOBS_READ = "jobs:read"
+    PII_READ = "pii:read"
     MODELS_READ = "models:read"
     KEYS_MANAGE = "keys:manage"
     CACHE_MANAGE = "cache:manage"
@@ -39,6 +40,7 @@ _INVOKE = {
     Scope.BATCHES_RUN,
     Scope.RAG_READ,
     Scope.JOBS_READ,
+    Scope.PII_READ,
     Scope.MODELS_READ,
     Scope.HEALTH_READ,
 }

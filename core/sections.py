@@ -159,6 +159,12 @@ class RequestLimits(Section):
     image_pixels: int = Field(50_000_000, gt=0, description="width times height of one image")
 
 
+class PrivacySettings(Section):
+    """The search for personal data."""
+
+    max_characters: int = Field(100_000, ge=1, description="characters that one request has searched for personal data")
+
+
 class ConversationSettings(Section):
     """How kept conversations come back into a prompt."""
 

@@ -29,6 +29,7 @@ from core.sections import (
     LocalSettings,
     LogSettings,
     ModelAlias,
+    PrivacySettings,
     ProbeSettings,
     RAGSettings,
     RequestLimits,
@@ -55,6 +56,7 @@ __all__ = [
     "LocalSettings",
     "LogSettings",
     "ModelAlias",
+    "PrivacySettings",
     "ProbeSettings",
     "ProviderSettings",
     "RAGSettings",
@@ -137,6 +139,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     local: LocalSettings = LocalSettings()
     limits: RequestLimits = RequestLimits()
+    privacy: PrivacySettings = PrivacySettings()
     conversations: ConversationSettings = ConversationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     chains: ChainSettings = ChainSettings()

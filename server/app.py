@@ -49,7 +49,13 @@ def _serve_chains(app: FastAPI, state: State) -> None:
     from server.langserve_routes import register
     from server.openai_door.routes import open_door
 
-    deps = ChainDeps(settings=state.settings, models=state.models, library=state.library, conversations=state.conversations)
+    deps = ChainDeps(
+        settings=state.settings,
+        models=state.models,
+        library=state.library,
+        conversations=state.conversations,
+        analyser=state.analyser,
+    )
     specs = {name: CHAINS.load(name) for name in CHAINS}
     served = {name: (spec, spec.build(deps)) for name, spec in specs.items()}
     open_door(app, served["chat"][1], served["completion"][1], state.models)

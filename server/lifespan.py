@@ -72,6 +72,7 @@ async def running(
             resources = await asyncio.to_thread(_open_stores, settings, models)
             stack.push_async_callback(asyncio.to_thread, resources.close)
         state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, resources)
+        stack.push_async_callback(asyncio.to_thread, state.analyser.close)
         if beside is not None:
             run_beside = await asyncio.to_thread(load_target, beside)
             await stack.enter_async_context(run_beside(settings, redis_url, state.library))

@@ -45,6 +45,7 @@ _TAGS = {
     "Collections": "What is searched and asked together",
     "Documents": "Files, texts and addresses, brought in by a job",
     "Search": "Passages, without an answer",
+    "Personal data": "Found in texts, taken out, put back",
     "Jobs": "Work in the background, and its progress",
     "Sessions": "Kept conversations",
     "Operations": "Health and models",

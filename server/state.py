@@ -1,12 +1,13 @@
 """What the running server holds: built in `server.lifespan`, reached by routes through `get_state`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
 from core.database import Database
 from core.queue import Queue
+from core.redaction.analyser import Analyser
 from core.settings import Settings
 from server.access.access import Access
 from server.readiness import Readiness
@@ -30,6 +31,7 @@ class State:
     models: "Models"
     library: "Library"
     conversations: "Conversations"
+    analyser: Analyser = field(default_factory=Analyser)
 
 
 def get_state(request: Request) -> State:

@@ -14,4 +14,5 @@ ROUTERS = (
     "jobs",
     "batches",
     "sessions",
+    "pii",
 )
