@@ -52,6 +52,8 @@ class _Token:
     text: str
     start: int
     end: int
+    #: In small letters, without the full stop of an abbreviation.
+    low: str
     #: The whole text is in small letters, so that they say nothing.
     small: bool
 
@@ -60,10 +62,6 @@ class _Token:
         """Whether it means a street."""
         low = self.low
         return low in _STREET or ((self.small or self.capital or self.caseless) and len(low) > 6 and low.endswith(_ENDINGS))
-
-    @property
-    def low(self) -> str:
-        return self.text.lower().rstrip(".")
 
     @property
     def capital(self) -> bool:
@@ -78,7 +76,10 @@ class _Token:
 def find(text: str) -> Iterator[Entity]:
     """The addresses of a text."""
     small = text.islower()
-    tokens = [_Token(match.lastgroup or "", match[0], *match.span(), small) for match in _TOKEN.finditer(text)]
+    tokens = [
+        _Token(match.lastgroup or "", match[0], *match.span(), match[0].lower().rstrip("."), small)
+        for match in _TOKEN.finditer(text)
+    ]
     at = 0
     while at < len(tokens):
         core = _core(text, tokens, at)

@@ -9,6 +9,7 @@ import pytest
 from core.errors import RateLimited
 from core.redaction.analyser import PIECE, Analyser
 from core.redaction.entities import Entity, PIIType, without_overlaps
+from core.redaction.places import find as find_places
 from infra.bench.pii import scored
 
 LABELLED = json.loads((Path(__file__).parent / "labelled.json").read_text(encoding="utf-8"))
@@ -81,6 +82,20 @@ def test_a_value_across_the_cut_of_a_long_text_is_found_whole(analyser: Analyser
     for shift in range(0, 30, 5):
         text = "x" * (PIECE - 40 + shift) + f" {iban} " + "and so on. " * 50
         assert ("IBAN_CODE", iban) in seen(analyser, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("Visit Portugal, São Tomé and Príncipe or the U.S. soon", ["Portugal", "São Tomé and Príncipe", "U.S."]),
+        ("Tell us: turkey with rice, or chad?", []),
+        ("democratic republic of the congo", ["democratic republic of the congo"]),
+        ("Guinea-Bissau and Niger.", ["Guinea-Bissau", "Niger"]),
+    ],
+)
+def test_countries_are_found_by_name_and_words_that_only_sound_like_one_are_not(text: str, places: list[str]) -> None:
+    found = [text[one.start : one.end] for one in find_places(text) if one.score > 0.5]
+    assert found == places
 
 
 def test_a_long_run_without_a_blank_hides_nothing_around_it(analyser: Analyser) -> None:
