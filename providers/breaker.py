@@ -46,6 +46,7 @@ class Breaker:
         "failures",
         "lease",
         "leased_at",
+        "left_alone_since",
         "opened_at",
         "probe_at",
         "shared",
@@ -59,6 +60,8 @@ class Breaker:
         self.failures = 0
         self.opened_at: float | None = None
         self.probe_at = 0.0
+        #: When it was opened, or called last since then.
+        self.left_alone_since = 0.0
         #: Whether the right to probe has to be asked for, and what is to be told to the other processes.
         self.shared = False
         self.lease = Lease.NONE
@@ -87,9 +90,14 @@ class Breaker:
             self.lease = Lease.WANTED
             return False
         self.lease = Lease.NONE
-        self._probing_since = now
+        self._probing_since = self.left_alone_since = now
         self.probe_at = now + self.pause()
         return True
+
+    def try_in_need(self, now: float) -> None:
+        """A caller calls it although it is open, for want of another: the next one in need takes another, if there is one."""
+        self.left_alone_since = now
+        self.probe_at = max(self.probe_at, now + self.pause())
 
     def succeeded(self, started: float, now: float) -> None:
         """A call that was begun at `started` gave a whole answer."""
@@ -130,7 +138,7 @@ class Breaker:
     def open(self, now: float, probe_in_s: float) -> None:
         """Open it, or, where it is open, say when the next probe may be."""
         if self.opened_at is None:
-            self.opened_at = now
+            self.opened_at = self.left_alone_since = now
             self._probing_since = None
         self.probe_at = now + probe_in_s
 

@@ -160,7 +160,7 @@ class Candidates:
         return None
 
     def _of_the_open(self, now: float) -> Served | None:
-        """Where nothing was called yet: the one of those with open breakers whose turn to be probed comes first."""
+        """Where nothing was called yet: the one of those with open breakers that was left alone for longest."""
         if self._attempts:
             return None
         closed_up = [
@@ -171,8 +171,8 @@ class Candidates:
         if not closed_up:
             return None
         self._last = True
-        served = min(closed_up, key=lambda each: each.standing.breaker.probe_at)
-        served.standing.breaker.probe_at = now + served.standing.breaker.pause()  # the next request tries another one
+        served = min(closed_up, key=lambda each: each.standing.breaker.left_alone_since)
+        served.standing.breaker.try_in_need(now)
         return self._taken(served, now)
 
     async def _waited_for(self, now: float) -> Served | None:

@@ -225,5 +225,4 @@ async def test_with_all_breakers_open_a_request_makes_one_call(models: Models, f
     for _ in range(4):
         with pytest.raises(PlatformError):
             await models.chat().ainvoke("Hello")
-    assert sum(len(fake.asked) for fake in fakes) == 4
-    assert sum(bool(fake.asked) for fake in fakes) >= 2, "not always the same one"
+    assert all(len(fake.asked) == 1 for fake in fakes), "the one left alone for longest, so each in its turn"
