@@ -27,7 +27,8 @@ from chains.forms import AnswerForm, DictForm, accounting
 from chains.spec import Delta
 from core import bridge
 from core.context import RequestContext, current, serving
-from core.errors import Internal, InvalidRequest, PlatformError
+from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
+from providers.models import DEFAULT
 
 log = structlog.get_logger()
 
@@ -229,7 +230,10 @@ class OpaqueRoot(Runnable[Any, Any]):
 
     async def _steps(self, value: Any, run: RequestContext) -> AsyncGenerator[Delta, None]:
         """Step through the capability's own code, unobserved, and see that it ends with a final delta."""
-        deltas = cast("AsyncGenerator[Delta, None]", self._answer(self.parse(value)))
+        asked = self.parse(value)
+        if isinstance(named := getattr(asked, "model", DEFAULT), str | None):
+            admit_to_model(named or DEFAULT)
+        deltas = cast("AsyncGenerator[Delta, None]", self._answer(asked))
         if self._home is None or not self._home.is_running():
             self._home = bridge.running_loop()
         outer, inside = current(), _Inside(run)
@@ -256,6 +260,16 @@ class OpaqueRoot(Runnable[Any, Any]):
             outer.add(run)
         if not finished:
             raise Internal("The answer ended before it was complete.", context={"capability": self.name})
+
+
+def admit_to_model(alias: str) -> None:
+    """Let the request's principal use what it names. Steps inside a capability have the operator's own aliases.
+
+    Raises:
+        Forbidden: `model_not_allowed`: the key is for other models.
+    """
+    if not current().principal.may_use_model(alias):
+        raise Forbidden("This key is not for this model.", code="model_not_allowed", param="model")
 
 
 class _Observer:

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import jobs
 from core.batches import lock_batch
 from core.database import Database, utc_now
-from core.principals import Principal, Role, Scope
+from core.principals import Principal
 from core.tables import Batch, BatchRow, BatchState, JobState, RowState, StoredFile
 
 _OPEN = tuple(state.value for state in BatchState if not state.finished)
@@ -55,9 +55,7 @@ class BatchLease:
     @property
     def principal(self) -> Principal:
         """Whom the work is done for, with the rights that they had when they made the batch."""
-        batch = self.batch
-        scopes = frozenset(Scope(scope) for scope in batch.scopes if scope in set(Scope))
-        return Principal(batch.owner, batch.tenant, batch.owner, Role(batch.role), scopes)
+        return Principal.from_job(self.batch.principal)
 
 
 class BatchWork:

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import jobs
 from core.database import Database, utc_now
 from core.errors import InvalidRequest, NotFound
-from core.principals import Principal, Role
+from core.principals import Principal, Scope
 from core.stored_files import may_see
 from core.tables import Batch, BatchRow, BatchState, StoredFile
 
@@ -20,7 +20,7 @@ WINDOW = timedelta(hours=24)
 
 
 class Batches:
-    """What callers do with batches. Another's batch is not found; administrators reach those of their tenant."""
+    """What callers do with batches. Another's batch is not found; who may manage batches reaches those of their tenant."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,8 +34,7 @@ class Batches:
             batch = Batch(
                 tenant=principal.tenant,
                 owner=principal.id,
-                role=principal.role.value,
-                scopes=sorted(scope.value for scope in principal.scopes),
+                principal=principal.to_job(),
                 endpoint=endpoint,
                 job_id=job.id,
                 input_file_id=input_file.id,
@@ -68,7 +67,7 @@ class Batches:
             InvalidRequest: `invalid_cursor`: there is no batch `after`.
         """
         query = select(Batch).where(Batch.tenant == principal.tenant)
-        if principal.role is not Role.ADMIN:
+        if not principal.may(Scope.BATCHES_MANAGE):
             query = query.where(Batch.owner == principal.id)
         if after is not None:
             try:

@@ -70,6 +70,11 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
             cursor.execute(f"PRAGMA {pragma}")
 
 
+def _suspend_foreign_keys(connection: Any, _record: Any) -> None:
+    """For migrations: SQLite changes a table by making it anew; dropping the old one would delete what refers to its rows."""
+    connection.execute("PRAGMA foreign_keys=OFF")
+
+
 class Database:
     """An engine and its sessions. Build one per event loop and close it on that loop."""
 
@@ -122,6 +127,7 @@ def migrate(settings: Settings) -> None:
     try:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _set_pragmas)
+            event.listen(engine, "connect", _suspend_foreign_keys)
             with FileLock(settings.path("migrate.lock")), engine.connect() as connection:
                 _upgrade(connection)
         else:

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import zlib
 from pathlib import Path
 
 from filelock import FileLock
@@ -12,12 +13,33 @@ from core.settings import Settings
 
 KEY_PREFIX = "gk_"
 _SECRET_BYTES = 32
+#: Of the random part, in base64, and of CRC-32 in base 36: 36 ** 7 > 2 ** 32.
+_BODY_CHARACTERS, _CHECKSUM_CHARACTERS = 43, 7
 _HINT_CHARACTERS = 7
 
 
 def new_key() -> str:
-    """A new key: 256 random bits after a prefix that secret scanners can look for."""
-    return KEY_PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    """A new key: a prefix that secret scanners can look for, 256 random bits, and a checksum that tells a mistyped key, or what
+    only looks like one, without asking anybody."""
+    body = secrets.token_urlsafe(_SECRET_BYTES)
+    return KEY_PREFIX + body + _checksum(body)
+
+
+def is_well_formed(key: str) -> bool:
+    """False for what has the form of a key that was made here, and not its checksum."""
+    body = key.removeprefix(KEY_PREFIX)
+    if body == key or len(body) != _BODY_CHARACTERS + _CHECKSUM_CHARACTERS:
+        return True
+    return body[_BODY_CHARACTERS:] == _checksum(body[:_BODY_CHARACTERS])
+
+
+def _checksum(body: str) -> str:
+    """CRC-32 in base 36."""
+    number, digits = zlib.crc32(body.encode("utf-8", "surrogatepass")), []
+    for _ in range(_CHECKSUM_CHARACTERS):
+        number, digit = divmod(number, 36)
+        digits.append("0123456789abcdefghijklmnopqrstuvwxyz"[digit])
+    return "".join(reversed(digits))
 
 
 def new_token() -> str:

@@ -1,7 +1,12 @@
 """Who a request acts for, and what they may do."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+
+Network = IPv4Network | IPv6Network
 
 
 class Scope(StrEnum):
@@ -13,61 +18,105 @@ class Scope(StrEnum):
     MULTIMODAL_INVOKE = "multimodal:invoke"
     EMBEDDINGS_INVOKE = "embeddings:invoke"
     BATCHES_RUN = "batches:run"
+    BATCHES_MANAGE = "batches:manage"
     RAG_READ = "rag:read"
     RAG_WRITE = "rag:write"
+    RAG_MANAGE = "rag:manage"
     JOBS_READ = "jobs:read"
     PII_READ = "pii:read"
     MODELS_READ = "models:read"
+    MODELS_DEPLOY = "models:deploy"
+    USAGE_READ = "usage:read"
     KEYS_MANAGE = "keys:manage"
+    USERS_MANAGE = "users:manage"
+    POLICIES_MANAGE = "policies:manage"
+    PRIVACY_MANAGE = "privacy:manage"
+    AUDIT_READ = "audit:read"
     CACHE_MANAGE = "cache:manage"
     HEALTH_READ = "health:read"
+    TENANTS_MANAGE = "tenants:manage"
+    PROVIDERS_MANAGE = "providers:manage"
 
 
 class Role(StrEnum):
-    """Named sets of scopes."""
+    """The built-in roles: named sets of scopes. A tenant may have more of its own (`core.tables.CustomRole`)."""
 
     ADMIN = "admin"
     DEVELOPER = "developer"
+    ANALYST = "analyst"
     USER = "user"
 
 
-_INVOKE = {
+_READ = {Scope.RAG_READ, Scope.JOBS_READ, Scope.MODELS_READ, Scope.HEALTH_READ}
+_INVOKE = _READ | {
     Scope.CHAT_INVOKE,
     Scope.COMPLETION_INVOKE,
     Scope.CODE_INVOKE,
     Scope.MULTIMODAL_INVOKE,
     Scope.EMBEDDINGS_INVOKE,
     Scope.BATCHES_RUN,
-    Scope.RAG_READ,
-    Scope.JOBS_READ,
     Scope.PII_READ,
-    Scope.MODELS_READ,
-    Scope.HEALTH_READ,
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE}),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ}),
+    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ}),
     Role.USER: frozenset(_INVOKE),
 }
 
 DEFAULT_TENANT = "default"
-#: Fields of a principal that say who they are and nothing of what they may do.
-_WHO = frozenset({"id", "name", "from_cookie"})
+#: Rights over what all tenants share. Only principals of the default tenant, the operator's own, can hold them.
+PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})
+#: Fields of a principal that say who they are and from where, and nothing of what they may see and do.
+_WHO = frozenset({"id", "name", "key_id", "from_cookie", "networks"})
+
+
+def held_in(tenant: str, scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """Those of `scopes` that a principal of `tenant` can hold."""
+    return scopes if tenant == DEFAULT_TENANT else scopes - PLATFORM_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller that has been authenticated. `id` is the key's identifier, never the key."""
+    """A caller that has been authenticated, or whom a job works for.
+
+    `id` is the user's or service account's identifier, or the key's where a key stands for itself; what a principal makes
+    belongs to it. `role` is a built-in or custom role's name. `models`, `collections` and `networks` narrow what a key may be
+    used for; None is no limit. `key_id` names the key that was shown, never the key.
+    """
 
     id: str
     tenant: str
     name: str
-    role: Role
+    role: str
     scopes: frozenset[Scope]
     from_cookie: bool = False
+    key_id: str | None = None
+    teams: frozenset[str] = field(default=frozenset())
+    models: frozenset[str] | None = None
+    collections: frozenset[str] | None = None
+    networks: tuple[Network, ...] | None = None
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
+
+    def may_use_model(self, alias: str) -> bool:
+        """Whether the key is for this alias of a model."""
+        return self.models is None or alias in self.models
+
+    def may_use_collection(self, name: str) -> bool:
+        """Whether the key is for the collection of this name; what its owner shares is asked elsewhere."""
+        return self.collections is None or name in self.collections
+
+    def may_come_from(self, address: str | None) -> bool:
+        """Whether the key may be used from this address; None, an unknown one, only where there is no limit."""
+        if self.networks is None:
+            return True
+        try:
+            place = ip_address(address or "")
+        except ValueError:
+            return False
+        return any(place in network for network in self.networks)
 
     @property
     def rights(self) -> str:
@@ -75,8 +124,38 @@ class Principal:
 
         Whatever a principal comes to hold counts, unless it is listed here as saying who they are.
         """
-        held = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _WHO}
+        held = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _WHO}
         return repr({name: sorted(value) if isinstance(value, frozenset) else value for name, value in held.items()})
+
+    def to_job(self) -> dict[str, Any]:
+        """What a job keeps, to be worked on with these rights: see `from_job`."""
+        return {
+            "id": self.id,
+            "tenant": self.tenant,
+            "name": self.name,
+            "role": self.role,
+            "scopes": sorted(self.scopes),
+            "key_id": self.key_id,
+            "teams": sorted(self.teams),
+            "models": None if self.models is None else sorted(self.models),
+            "collections": None if self.collections is None else sorted(self.collections),
+        }
+
+    @classmethod
+    def from_job(cls, kept: Mapping[str, Any]) -> "Principal":
+        """The principal that a job was made by. A scope that no longer exists is dropped."""
+        models, collections = kept.get("models"), kept.get("collections")
+        return cls(
+            kept["id"],
+            kept["tenant"],
+            kept["name"],
+            kept["role"],
+            frozenset(Scope(scope) for scope in kept["scopes"] if scope in set(Scope)),
+            key_id=kept.get("key_id"),
+            teams=frozenset(kept.get("teams", ())),
+            models=None if models is None else frozenset(models),
+            collections=None if collections is None else frozenset(collections),
+        )
 
 
 #: Acts for the platform itself, for example when it indexes its own handbook.

@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
-from core.principals import Principal, Role
+from core.principals import Principal, Scope
 from core.tables import Batch, BatchState, StoredFile
 
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
@@ -54,7 +54,7 @@ class StoredFiles:
             InvalidRequest: `invalid_cursor`: there is no file `after`.
         """
         query = select(StoredFile).where(StoredFile.tenant == principal.tenant)
-        if principal.role is not Role.ADMIN:
+        if not principal.may(Scope.BATCHES_MANAGE):
             query = query.where(StoredFile.owner == principal.id)
         if purpose is not None:
             query = query.where(StoredFile.purpose == purpose)
@@ -86,8 +86,8 @@ class StoredFiles:
 
 
 def may_see(principal: Principal, row: StoredFile | Batch) -> bool:
-    """Whether it is theirs, or they administer its tenant."""
-    return row.tenant == principal.tenant and (row.owner == principal.id or principal.role is Role.ADMIN)
+    """Whether it is theirs, or they manage those of its tenant."""
+    return row.tenant == principal.tenant and (row.owner == principal.id or principal.may(Scope.BATCHES_MANAGE))
 
 
 async def _in_use(session: AsyncSession, file_id: str) -> bool:

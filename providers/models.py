@@ -12,6 +12,7 @@ from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
+from core.context import current
 from core.errors import NotFound, PlatformError
 from core.redis_clients import RedisClients
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
@@ -194,9 +195,10 @@ class Models:
         ]
 
     def catalogue(self) -> Iterator[tuple[ModelAlias, Route]]:
-        """Each alias as it is configured, with its deployments in the same order."""
+        """Each alias that the request's principal may use, as it is configured, with its deployments in the same order."""
         for alias in self._aliases.values():
-            yield alias, self._route(alias)
+            if current().principal.may_use_model(alias.alias):
+                yield alias, self._route(alias)
 
     async def close(self) -> None:
         """Stop what the providers run, and close their connections."""

@@ -44,8 +44,7 @@ class Authentication:
         public = is_public(scope["path"])
         try:
             context.principal = await self._principal(HTTPConnection(scope))
-            if context.principal.from_cookie:
-                refuse_foreign_origin(scope["method"], Headers(scope=scope))
+            refuse_place(context.principal, scope)
         except Exception as error:  # noqa: BLE001 - answered here in the error shape, whatever it is
             if not public:
                 refusal = as_platform_error(error)
@@ -83,6 +82,18 @@ def credential(headers: Headers) -> str | None:
             raise Unauthenticated("The Authorization header must read `Bearer KEY`.", code="invalid_key")
         return key.strip()
     return headers.get("x-api-key")
+
+
+def refuse_place(principal: Principal, scope: ASGIScope) -> None:
+    """Refuse a good credential that comes from where it may not.
+
+    Raises:
+        Forbidden: `network_not_allowed`; `foreign_origin`.
+    """
+    if not principal.may_come_from((scope.get("client") or (None,))[0]):
+        raise Forbidden("This key may not be used from this address.", code="network_not_allowed")
+    if principal.from_cookie:
+        refuse_foreign_origin(scope["method"], Headers(scope=scope))
 
 
 def refuse_foreign_origin(method: str, headers: Headers) -> None:

@@ -54,6 +54,7 @@ async def running(
             stack.push_async_callback(database.close)
             access = await Access.open(settings, database)
             await welcome_administrator(settings, access, greet)
+            _in_background(stack, access.watch())
         with readiness.starting("broker"):
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
@@ -85,7 +86,7 @@ def unstarted(settings: Settings) -> State:
 
     missing: Any = None
     database, hasher = Database(settings), Hasher(b"")
-    access = Access(Keys(database, hasher), BrowserSessions(database, hasher, timedelta()))
+    access = Access(Keys(database, hasher), BrowserSessions(database, hasher, timedelta()), database)
     redis_url = settings.redis_url or "redis://127.0.0.1:1"
     resources = Resources(store=missing, lexical=missing, files=missing, models=_models(settings))
     return _assemble(settings, Readiness(), database, redis_url, Queue(redis_url), access, resources)

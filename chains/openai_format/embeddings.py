@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from chains.openai_format.requests import EmbeddingsRequest
+from chains.root import admit_to_model
 from core.context import current
 from core.errors import InvalidRequest, UnsupportedFeature
 from providers.models import EMBEDDINGS, Models
@@ -26,11 +27,13 @@ async def embeddings(models: Models, asked: EmbeddingsRequest) -> bytes:
 
     Raises:
         NotFound: `model_not_found`.
+        Forbidden: `model_not_allowed`.
         InvalidRequest: tokens that are no text.
         UnsupportedFeature: `dimensions` that the model's vectors cannot be shortened to.
     """
     alias = asked.model or EMBEDDINGS
     model = models.embeddings(alias)
+    admit_to_model(alias)
     texts = asked.texts()
     if texts is None:
         texts = await asyncio.to_thread(_decoded, asked.tokens())

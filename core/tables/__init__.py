@@ -5,10 +5,12 @@ from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFil
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.documents import Collection, Document, DocumentState
 from core.tables.idempotency import IdempotencyRecord
+from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.jobs import Job, JobEvent, JobState
 
 __all__ = [
     "APIKey",
+    "AccessEpoch",
     "Batch",
     "BatchRow",
     "BatchState",
@@ -16,6 +18,7 @@ __all__ = [
     "Collection",
     "Conversation",
     "ConversationMessage",
+    "CustomRole",
     "Document",
     "DocumentState",
     "IdempotencyRecord",
@@ -25,4 +28,9 @@ __all__ = [
     "RowState",
     "SignInToken",
     "StoredFile",
+    "Team",
+    "TeamMember",
+    "Tenant",
+    "User",
+    "UserKind",
 ]

@@ -58,8 +58,8 @@ class StoredFile(SQLModel, table=True):
 class Batch(SQLModel, table=True):
     """Requests that are answered in the background. `endpoint` is the path that each would be sent to by itself.
 
-    `role` and `scopes` are its owner's when it was made: it is worked on with these rights. A worker that has it holds
-    `lease` until `leased_until`.
+    `principal` is its owner when it was made (`Principal.to_job`): it is worked on with these rights. A worker that has it
+    holds `lease` until `leased_until`.
     """
 
     __tablename__ = "batches"
@@ -67,8 +67,7 @@ class Batch(SQLModel, table=True):
     id: str = identifier("batch")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64, index=True)
     owner: str = Field(max_length=64, index=True, description="the principal's id")
-    role: str = Field(max_length=32)
-    scopes: list[Any] = json_list()
+    principal: dict[str, Any] = json_object()
     endpoint: str = Field(max_length=64)
     state: str = Field(default=BatchState.VALIDATING.value, max_length=16, index=True)
     job_id: str = Field(foreign_key="jobs.id", max_length=64, index=True)

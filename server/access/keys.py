@@ -1,24 +1,40 @@
-"""Keys: made, listed, revoked, and found again by what a caller shows."""
+"""Keys: made, listed, rotated, revoked, and found again by what a caller shows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, func, or_, select, update
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database, utc_now
-from core.errors import Conflict, NotFound
-from core.keys import Hasher, key_hint, new_key
-from core.principals import DEFAULT_TENANT, Principal, Role
-from core.tables import APIKey
+from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from core.keys import Hasher, is_well_formed, key_hint, new_key
+from core.principals import DEFAULT_TENANT, Network, Principal, Role, Scope
+from core.tables import APIKey, User
+from server.access.credentials import principal_of_key, scopes_of, valid_now
+from server.access.epoch import raise_epoch
 
 #: The key of the first start, or the one that `GENAI_ADMIN_KEY` sets.
 ADMINISTRATOR_ID = "key_administrator"
 _PURPOSE = "key"
 #: A key's last use is written down at most this often.
 _USE_RESOLUTION = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRights:
+    """What a key may do. `scopes` narrows the role; None in any of the limits is no limit. `user_id`: whom it acts for."""
+
+    role: str = Role.USER
+    scopes: frozenset[Scope] | None = None
+    models: frozenset[str] | None = None
+    collections: frozenset[str] | None = None
+    networks: tuple[Network, ...] | None = None
+    user_id: str | None = None
+    expires_at: datetime | None = None
 
 
 class Keys:
@@ -28,31 +44,70 @@ class Keys:
         self._database = database
         self._hasher = hasher
 
-    async def create(
-        self, principal: Principal, name: str, role: Role, *, expires_at: datetime | None = None
-    ) -> tuple[APIKey, str]:
-        """A new key of the principal's tenant: its row, and the key itself, which cannot be had again."""
+    async def create(self, principal: Principal, name: str, rights: KeyRights) -> tuple[APIKey, str]:
+        """A new key of the principal's tenant: its row, and the key itself, which cannot be had again.
+
+        Raises:
+            Forbidden: `more_than_own`: the key would have a right that its maker has not.
+            InvalidRequest: `unknown_role`; `user_not_found`.
+        """
         key = new_key()
         row = APIKey(
             tenant=principal.tenant,
             name=name,
-            role=role.value,
+            role=str(rights.role),
             digest=self._hasher.digest(_PURPOSE, key),
             hint=key_hint(key),
-            expires_at=expires_at,
+            expires_at=rights.expires_at,
+            user_id=rights.user_id,
+            scopes=_listed(rights.scopes),
+            models=_listed(rights.models),
+            collections=_listed(rights.collections),
+            networks=None if rights.networks is None else [str(network) for network in rights.networks],
         )
         async with self._database.transaction() as session:
+            await _check(session, principal, rights)
             session.add(row)
         return row, key
 
-    async def find(self, key: str) -> APIKey | None:
-        """The row of a key that is valid now; None otherwise. Notes the use."""
+    async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[APIKey, str]:
+        """A new key in place of one, with the same rights and its end in time: the old one lives on for `overlap`.
+
+        Raises:
+            NotFound: `key_not_found`.
+            Conflict: `key_not_active`: it is revoked, expired or replaced already.
+            Forbidden: `more_than_own`.
+        """
+        key = new_key()
+        async with self._database.transaction() as session:
+            old = await _get(session, principal.tenant, key_id, lock=True)
+            now = utc_now()
+            if old.revoked_at is not None or old.replaced_by is not None or (old.expires_at and old.expires_at <= now):
+                raise Conflict("Only a key that is in use can be rotated.", code="key_not_active")
+            await _check(session, principal, _rights_of(old))
+            row = APIKey(
+                **old.model_dump(include={"tenant", "name", "role", "user_id", "scopes", "models", "collections", "networks"}),
+                digest=self._hasher.digest(_PURPOSE, key),
+                hint=key_hint(key),
+                expires_at=old.expires_at,
+            )
+            session.add(row)
+            old.replaced_by = row.id
+            old.expires_at = now + overlap
+            await raise_epoch(session)
+        return row, key
+
+    async def find(self, key: str) -> tuple[Principal, datetime | None] | None:
+        """Whom a key stands for and until when; None where it is not valid now. Notes the use."""
+        if not is_well_formed(key):
+            return None
         async with self._database.session() as session:
-            statement = select(APIKey).where(APIKey.digest == self._hasher.digest(_PURPOSE, key), *valid_now())
-            row = (await session.exec(statement)).first()
-        if row is not None:
-            await self.note_use(row)
-        return row
+            found = await principal_of_key(session, col(APIKey.digest) == self._hasher.digest(_PURPOSE, key))
+        if found is None:
+            return None
+        principal, row = found
+        await self.note_use(row)
+        return principal, row.expires_at
 
     async def note_use(self, row: APIKey) -> None:
         """Write down that the key is in use, unless that was done just before."""
@@ -83,7 +138,7 @@ class Keys:
             Conflict: `last_administrator`, it is the last key that may manage keys.
         """
         async with self._database.transaction() as session:
-            row = await _get(session, tenant, key_id)
+            row = await _get(session, tenant, key_id, lock=True)
             if row.revoked_at is not None:
                 return
             if row.role == Role.ADMIN:
@@ -94,6 +149,7 @@ class Keys:
                     raise Conflict("This is the last administrator's key. Make another one first.", code="last_administrator")
             row.revoked_at = utc_now()
             session.add(row)
+            await raise_epoch(session)
 
     async def ensure_administrator(self, configured: str | None) -> str | None:
         """Make sure that the administrator's key is there, and is the configured one where one is configured.
@@ -111,6 +167,7 @@ class Keys:
                     if configured and row.digest != digest:
                         row.digest, row.hint, row.revoked_at = digest, key_hint(key), None
                         session.add(row)
+                        await raise_epoch(session)
                     return None
                 session.add(
                     APIKey(
@@ -127,16 +184,53 @@ class Keys:
         return key
 
 
-def valid_now() -> tuple[ColumnElement[bool], ...]:
-    """The conditions of a key that is neither revoked nor expired."""
-    return (
-        col(APIKey.revoked_at).is_(None),
-        or_(col(APIKey.expires_at).is_(None), col(APIKey.expires_at) > utc_now()),
-    )
-
-
-async def _get(session: AsyncSession, tenant: str, key_id: str) -> APIKey:
-    row = await session.get(APIKey, key_id)
+async def _get(session: AsyncSession, tenant: str, key_id: str, *, lock: bool = False) -> APIKey:
+    row = await session.get(APIKey, key_id, with_for_update=lock)
     if row is None or row.tenant != tenant:
         raise NotFound("There is no key of that identifier.", code="key_not_found")
     return row
+
+
+async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> None:
+    """Refuse a key that could do more than its maker."""
+    held = await scopes_of(session, maker.tenant, rights.role)
+    if not held:
+        raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
+    if rights.user_id is not None:
+        user = await session.get(User, rights.user_id)
+        if user is None or user.tenant != maker.tenant:
+            raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
+        held &= await scopes_of(session, user.tenant, user.role)
+    more = (held if rights.scopes is None else held & rights.scopes) - maker.scopes
+    limits = ((rights.models, maker.models, "models"), (rights.collections, maker.collections, "collections"))
+    wider = [name for given, own, name in limits if own is not None and (given is None or not given <= own)]
+    if not _within(rights.networks, maker.networks):
+        wider.append("networks")
+    if more or wider:
+        what = ", ".join([*sorted(more), *wider])
+        raise Forbidden(f"A key may not do more than its maker: {what}.", code="more_than_own")
+
+
+def _within(given: tuple[Network, ...] | None, own: tuple[Network, ...] | None) -> bool:
+    if own is None:
+        return True
+    return given is not None and all(any(_is_part(one, other) for other in own) for one in given)
+
+
+def _is_part(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type] # of one version
+
+
+def _rights_of(row: APIKey) -> KeyRights:
+    return KeyRights(
+        role=row.role,
+        scopes=None if row.scopes is None else frozenset(Scope(scope) for scope in row.scopes if scope in set(Scope)),
+        models=None if row.models is None else frozenset(row.models),
+        collections=None if row.collections is None else frozenset(row.collections),
+        networks=None if row.networks is None else tuple(ip_network(network) for network in row.networks),
+        user_id=row.user_id,
+    )
+
+
+def _listed(names: frozenset[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)

@@ -1,20 +1,23 @@
 """Browser sessions, and the one-time links that open them."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, update
 
 from core.database import Database, utc_now
 from core.keys import Hasher, new_token
+from core.principals import Principal
 from core.tables import APIKey, BrowserSession, SignInToken
-from server.access.keys import valid_now
+from server.access.credentials import principal_of_key, principal_of_user
+from server.access.epoch import raise_epoch
 
 _COOKIE, _LINK = "session", "sign-in"
 LINK_LIFETIME = timedelta(hours=24)
 
 
 class BrowserSessions:
-    """A cookie stands for a key; it ends after some hours, or with the key."""
+    """A cookie stands for a key or a user; it ends after some hours, or with either."""
 
     def __init__(self, database: Database, hasher: Hasher, lifetime: timedelta) -> None:
         self._database = database
@@ -49,31 +52,34 @@ class BrowserSessions:
         async with self._database.transaction() as session:
             return (await session.exec(statement)).scalars().first()
 
-    async def open(self, key_id: str) -> str:
-        """A new session's cookie. Expired sessions are cleared away."""
+    async def open(self, *, key_id: str | None = None, user_id: str | None = None) -> str:
+        """A new session's cookie, for a key or for a user who has signed in. Expired sessions are cleared away."""
         cookie = new_token()
         async with self._database.transaction() as session:
             await session.exec(delete(BrowserSession).where(col(BrowserSession.expires_at) < utc_now()))
             digest = self._hasher.digest(_COOKIE, cookie)
-            session.add(BrowserSession(digest=digest, key_id=key_id, expires_at=utc_now() + self.lifetime))
+            expires_at = utc_now() + self.lifetime
+            session.add(BrowserSession(digest=digest, key_id=key_id, user_id=user_id, expires_at=expires_at))
         return cookie
 
-    async def find(self, cookie: str) -> APIKey | None:
-        """The row of the key behind a cookie, as long as both are valid."""
-        statement = (
-            select(APIKey)
-            .join(BrowserSession, col(BrowserSession.key_id) == col(APIKey.id))
-            .where(
-                BrowserSession.digest == self._hasher.digest(_COOKIE, cookie),
-                BrowserSession.expires_at > utc_now(),
-                *valid_now(),
-            )
-        )
+    async def find(self, cookie: str) -> tuple[Principal, datetime] | None:
+        """Whom a cookie stands for and until when, as long as it is valid, and the key or user behind it."""
+        digest = self._hasher.digest(_COOKIE, cookie)
         async with self._database.session() as session:
-            return (await session.exec(statement)).first()
+            row = await session.get(BrowserSession, digest)
+            if row is None or row.expires_at <= utc_now():
+                return None
+            if row.user_id is not None:
+                principal, ends = await principal_of_user(session, row.user_id), row.expires_at
+            else:
+                found = await principal_of_key(session, col(APIKey.id) == row.key_id)
+                principal, key = found or (None, None)
+                ends = min(row.expires_at, key.expires_at or row.expires_at) if key is not None else row.expires_at
+        return None if principal is None else (replace(principal, from_cookie=True), ends)
 
     async def close(self, cookie: str) -> None:
         """End a session; no error when it has ended already."""
         async with self._database.transaction() as session:
             digest = self._hasher.digest(_COOKIE, cookie)
             await session.exec(delete(BrowserSession).where(col(BrowserSession.digest) == digest))
+            await raise_epoch(session)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from core.context import current
 from providers.models import Models
 
 #: Aliases have no date of their own; clients ask for one. The first of January 2026.
@@ -10,8 +11,9 @@ _OWNER = "genai-platform"
 
 
 def listed(models: Models) -> list[dict[str, Any]]:
-    """Every alias that a request can name."""
+    """Every alias that the request's principal can name."""
     return [
         {"id": state["alias"], "object": "model", "created": _CREATED, "owned_by": _OWNER, "kind": state["kind"]}
         for state in models.states()
+        if current().principal.may_use_model(state["alias"])
     ]

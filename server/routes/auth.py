@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
 from core.errors import Forbidden
-from core.principals import Principal, Role
+from core.principals import Principal
 from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, refuse_foreign_origin
 from server.pages import render
 from server.state import CurrentState, State
@@ -21,8 +21,10 @@ class Me(BaseModel):
     id: str
     name: str
     tenant: str
-    role: Role
+    role: str
     scopes: list[str]
+    key_id: str | None = Field(description="the key that was shown; null for a person who signed in")
+    teams: list[str]
 
 
 class SignInLink(BaseModel):
@@ -40,13 +42,21 @@ async def me(principal: Annotated[Principal, current_principal]) -> Me:
         tenant=principal.tenant,
         role=principal.role,
         scopes=sorted(scope.value for scope in principal.scopes),
+        key_id=principal.key_id,
+        teams=sorted(principal.teams),
     )
 
 
 @router.post("/api/v1/auth/sign-in-links", status_code=201)
 async def make_sign_in_link(state: CurrentState, principal: Annotated[Principal, current_principal]) -> SignInLink:
-    """Make a one-time link that signs a browser in with this key."""
-    token = await state.access.sessions.make_link_token(principal.id)
+    """Make a one-time link that signs a browser in with this key.
+
+    Raises:
+        Forbidden: `key_needed`: no key was shown; who is signed in by other means has no use for a link.
+    """
+    if principal.key_id is None:
+        raise Forbidden("Only a key can make a sign-in link.", code="key_needed")
+    token = await state.access.sessions.make_link_token(principal.key_id)
     return SignInLink(url=f"{state.settings.base_url}{SIGN_IN_PATH}?token={token}")
 
 
@@ -73,9 +83,9 @@ async def sign_in(request: Request, state: CurrentState) -> Response:
     form = await request.form(max_files=0, max_fields=4)
     key, target = str(form.get("key", "")).strip(), str(form.get("next", ""))
     principal = await state.access.by_key(key) if key else None
-    if principal is None:
+    if principal is None or principal.key_id is None:
         return _form(request, target, "This key is not valid.")
-    return await _signed_in(state, principal.id, target)
+    return await _signed_in(state, principal.key_id, target)
 
 
 @router.post("/signout", include_in_schema=False)
@@ -90,7 +100,7 @@ async def sign_out(request: Request, state: CurrentState) -> Response:
 
 
 async def _signed_in(state: State, key_id: str, target: str | None) -> Response:
-    cookie = await state.access.sessions.open(key_id)
+    cookie = await state.access.sessions.open(key_id=key_id)
     response = RedirectResponse(local_path(target), 303)
     response.set_cookie(
         COOKIE,

@@ -1,16 +1,17 @@
 """Keys of the API."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from starlette.responses import Response
 
 from core.database import utc_now
 from core.errors import InvalidRequest
 from core.principals import Principal, Role, Scope
 from core.tables import APIKey
+from server.access.keys import KeyRights
 from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState
@@ -20,14 +21,29 @@ router = APIRouter(prefix="/api/v1/keys", tags=["Access"])
 Manager = Annotated[Principal, requires(Scope.KEYS_MANAGE)]
 
 
-class NewKey(BaseModel):
-    """A key to make."""
+Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=128)]], Field(min_length=1, max_length=200)]
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "reporting", "role": "user"}]})
+
+class NewKey(BaseModel):
+    """A key to make. It can do no more than its maker, and where it has a user, than that user."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "reporting", "role": "user", "scopes": ["chat:invoke"], "models": ["default"]}],
+        },
+    )
 
     name: str = Field(min_length=1, max_length=200)
-    role: Role = Role.USER
+    role: str = Field(Role.USER.value, description="a built-in role, or one of the tenant's own")
     expires_at: AwareDatetime | None = Field(None, description="null: never")
+    user_id: str | None = Field(None, max_length=64, description="the user or service account that it acts for; null: itself")
+    scopes: list[Scope] | None = Field(None, min_length=1, description="these of the role's scopes alone; null: all of them")
+    models: Names | None = Field(None, description="the aliases of models that it is for; null: all")
+    collections: Names | None = Field(None, description="the collections that it is for; null: all that its owner may see")
+    networks: list[IPvAnyNetwork] | None = Field(
+        None, min_length=1, max_length=100, description="the networks that it may be used from, as 10.1.0.0/16; null: all"
+    )
 
 
 class KeyInfo(BaseModel):
@@ -35,12 +51,18 @@ class KeyInfo(BaseModel):
 
     id: str
     name: str
-    role: Role
+    role: str
     hint: str = Field(description="the first characters of the key")
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    user_id: str | None
+    scopes: list[str] | None
+    models: list[str] | None
+    collections: list[str] | None
+    networks: list[str] | None
+    replaced_by: str | None = Field(description="the key that a rotation put in its place")
 
     @classmethod
     def of(cls, row: APIKey) -> "KeyInfo":
@@ -51,6 +73,14 @@ class MadeKey(KeyInfo):
     """A key at the one moment when it is shown."""
 
     key: str
+
+
+class Rotation(BaseModel):
+    """How a key is replaced."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_s": 3600}]})
+
+    overlap_s: int = Field(86_400, ge=0, le=30 * 86_400, description="seconds that the old key goes on working")
 
 
 class KeyPage(BaseModel):
@@ -65,7 +95,16 @@ async def create_key(new: NewKey, state: CurrentState, principal: Manager) -> Ma
     """Make a key. The answer shows it this once."""
     if new.expires_at is not None and new.expires_at <= utc_now():
         raise InvalidRequest("The key would have expired already.", param="expires_at")
-    row, key = await state.access.keys.create(principal, new.name, new.role, expires_at=new.expires_at)
+    rights = KeyRights(
+        role=new.role,
+        scopes=None if new.scopes is None else frozenset(new.scopes),
+        models=None if new.models is None else frozenset(new.models),
+        collections=None if new.collections is None else frozenset(new.collections),
+        networks=None if new.networks is None else tuple(new.networks),
+        user_id=new.user_id,
+        expires_at=new.expires_at,
+    )
+    row, key = await state.access.keys.create(principal, new.name, rights)
     return MadeKey(**KeyInfo.of(row).model_dump(), key=key)
 
 
@@ -80,6 +119,15 @@ async def list_keys(state: CurrentState, principal: Manager, paging: Paging) -> 
 async def get_key(key_id: str, state: CurrentState, principal: Manager) -> KeyInfo:
     """Show a key."""
     return KeyInfo.of(await state.access.keys.get(principal.tenant, key_id))
+
+
+@router.post("/{key_id}/rotate", status_code=201)
+async def rotate_key(key_id: str, state: CurrentState, principal: Manager, how: Rotation | None = None) -> MadeKey:
+    """Put a new key in the place of one: the same rights, shown this once. The old one goes on for a while."""
+    overlap = timedelta(seconds=(how or Rotation()).overlap_s)
+    row, key = await state.access.keys.rotate(principal, key_id, overlap=overlap)
+    state.access.forget()
+    return MadeKey(**KeyInfo.of(row).model_dump(), key=key)
 
 
 @router.delete("/{key_id}", status_code=204)

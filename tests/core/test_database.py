@@ -1,17 +1,22 @@
 """The database on SQLite and PostgreSQL: migrations, times, transactions."""
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import StatementError
 from sqlmodel import SQLModel, func, select
 
-from core.database import Database, migrate
+from core.database import MIGRATIONS, Database, migrate, sync_url
+from core.principals import Principal, Scope
 from core.settings import Settings
 from core.tables import Job
 
@@ -73,3 +78,33 @@ async def test_the_migrations_make_what_the_tables_say(database: Database) -> No
 
     async with database.engine.connect() as connection:
         assert await connection.run_sync(differences) == []
+
+
+def test_what_refers_to_a_table_survives_that_the_table_is_changed(settings: Settings) -> None:
+    engine = create_engine(sync_url(settings))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        at = "2026-01-01 00:00:00"
+        for statement in (
+            f"INSERT INTO api_keys VALUES ('key_1', 'default', 'x', 'admin', 'd', '', '{at}', NULL, NULL, NULL)",
+            f"INSERT INTO browser_sessions VALUES ('s', 'key_1', '{at}', '{at}')",
+            "INSERT INTO jobs (id, tenant, owner, kind, state, done, total, failed, skipped, errors, arguments, created_at)"
+            f" VALUES ('job_1', 'default', 'key_1', 'batch', 'queued', 0, 0, 0, 0, '[]', '{{}}', '{at}')",
+            "INSERT INTO batches (id, tenant, owner, role, scopes, endpoint, state, job_id, input_file_id, total, answered,"
+            " failed, labels, errors, created_at, expires_at)"
+            " VALUES ('batch_1', 'default', 'key_1', 'user', '[\"chat:invoke\"]',"
+            f" '/v1/chat/completions', 'in_progress', 'job_1', 'file_1', 1, 0, 0, '{{}}', '[]', '{at}', '{at}')",
+            "INSERT INTO batch_rows VALUES ('batch_1', 1, 'a', 0, 10, 'pending', 0, NULL)",
+        ):
+            connection.execute(text(statement))
+    engine.dispose()
+    migrate(settings)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM browser_sessions")).scalar() == 1
+        assert connection.execute(text("SELECT count(*) FROM batch_rows")).scalar() == 1
+        kept = json.loads(str(connection.execute(text("SELECT principal FROM batches")).scalar()))
+        assert Principal.from_job(kept).scopes == {Scope.CHAT_INVOKE}
+    engine.dispose()

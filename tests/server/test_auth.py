@@ -11,6 +11,7 @@ from sqlmodel import col, select, update
 from core.database import Database, utc_now
 from core.principals import SYSTEM, Principal, Role, Scope
 from core.tables import APIKey, BrowserSession, SignInToken
+from server.access.keys import KeyRights
 from server.auth import COOKIE, local_path, requires
 from tests.server.conftest import ON_SQLITE, Guarded
 
@@ -52,7 +53,7 @@ async def test_a_bad_credential_is_401(guarded: Guarded, headers: dict[str, str]
 
 
 async def test_a_key_without_the_scope_is_403(guarded: Guarded) -> None:
-    _, key = await guarded.access.keys.create(SYSTEM, "reader", Role.USER)
+    _, key = await guarded.access.keys.create(SYSTEM, "reader", KeyRights(Role.USER))
     refused = await guarded.client.get("/api/v1/keys", headers={"x-api-key": key})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "forbidden")
 
@@ -66,7 +67,7 @@ async def test_a_dependency_gives_the_principal(guarded: Guarded) -> None:
 
 
 async def test_an_expired_key_is_401(guarded: Guarded) -> None:
-    _, key = await guarded.access.keys.create(SYSTEM, "old", Role.USER, expires_at=utc_now() - timedelta(seconds=1))
+    _, key = await guarded.access.keys.create(SYSTEM, "old", KeyRights(Role.USER, expires_at=utc_now() - timedelta(seconds=1)))
     assert (await guarded.client.get("/api/v1/auth/me", headers={"x-api-key": key})).status_code == 401
 
 

@@ -14,6 +14,7 @@ from core.database import Database, utc_now
 from core.errors import NotFound, ProviderFailed, RateLimited
 from core.principals import SYSTEM, Role
 from core.tables import IdempotencyRecord
+from server.access.keys import KeyRights
 from tests.server.conftest import ON_SQLITE, Guarded
 
 
@@ -126,7 +127,7 @@ async def test_a_caller_who_hangs_up_does_not_block_the_key(work: Work, database
 
 
 async def test_another_key_holder_s_answer_is_not_given(work: Work) -> None:
-    _, other = await work.guarded.access.keys.create(SYSTEM, "other", Role.ADMIN)
+    _, other = await work.guarded.access.keys.create(SYSTEM, "other", KeyRights(Role.ADMIN))
     await work("k")
     theirs = await work.guarded.client.post("/api/v1/work", json={"a": 1}, headers={"x-api-key": other, "idempotency-key": "k"})
     assert theirs.json()["number"] == 2

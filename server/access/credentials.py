@@ -1,0 +1,85 @@
+"""From a stored credential to the principal that it stands for: a key or a user, as both stand in the database now."""
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from sqlalchemy import ColumnElement
+from sqlmodel import and_, col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import utc_now
+from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
+from core.tables import APIKey, CustomRole, TeamMember, Tenant, User
+
+
+def valid_now() -> tuple[ColumnElement[bool], ...]:
+    """The conditions of a key that is neither revoked nor expired."""
+    return (
+        col(APIKey.revoked_at).is_(None),
+        or_(col(APIKey.expires_at).is_(None), col(APIKey.expires_at) > utc_now()),
+    )
+
+
+async def principal_of_key(session: AsyncSession, condition: ColumnElement[bool]) -> tuple[Principal, APIKey] | None:
+    """Whom the key that fits `condition` stands for; None where it, its user or its tenant is not valid now."""
+    query = (
+        select(APIKey, User)
+        .outerjoin(User, col(User.id) == col(APIKey.user_id))
+        .outerjoin(Tenant, col(Tenant.id) == col(APIKey.tenant))
+        .where(condition, *valid_now(), col(User.disabled_at).is_(None), col(Tenant.disabled_at).is_(None))
+    )
+    found = (await session.exec(query)).first()
+    if found is None:
+        return None
+    key, user = found
+    scopes = await scopes_of(session, key.tenant, key.role)
+    if key.scopes is not None:
+        scopes &= {Scope(scope) for scope in key.scopes if scope in set(Scope)}
+    if user is not None:
+        scopes &= await scopes_of(session, user.tenant, user.role)
+    principal = Principal(
+        user.id if user is not None else key.id,
+        key.tenant,
+        user.name if user is not None else key.name,
+        key.role,
+        scopes,
+        key_id=key.id,
+        teams=await teams_of(session, user.id) if user is not None else frozenset(),
+        models=_limit(key.models),
+        collections=_limit(key.collections),
+        networks=None if key.networks is None else tuple(ip_network(network) for network in key.networks),
+    )
+    return principal, key
+
+
+async def principal_of_user(session: AsyncSession, user_id: str) -> Principal | None:
+    """Whom a user who has signed in stands for; None where they or their tenant are not valid now."""
+    query = (
+        select(User)
+        .join(Tenant, and_(col(Tenant.id) == col(User.tenant), col(Tenant.disabled_at).is_(None)))
+        .where(User.id == user_id, col(User.disabled_at).is_(None))
+    )
+    user = (await session.exec(query)).first()
+    if user is None:
+        return None
+    scopes = await scopes_of(session, user.tenant, user.role)
+    return Principal(user.id, user.tenant, user.name, user.role, scopes, teams=await teams_of(session, user.id))
+
+
+async def scopes_of(session: AsyncSession, tenant: str, role: str) -> frozenset[Scope]:
+    """The scopes of a role, built in or the tenant's own; none where there is no such role any more."""
+    if role in set(Role):
+        return held_in(tenant, ROLE_SCOPES[Role(role)])
+    custom = await session.get(CustomRole, (tenant, role))
+    if custom is None:
+        return frozenset()
+    return held_in(tenant, frozenset(Scope(scope) for scope in custom.scopes if scope in set(Scope)))
+
+
+async def teams_of(session: AsyncSession, user_id: str) -> frozenset[str]:
+    """The identifiers of the teams that a user belongs to."""
+    return frozenset((await session.exec(select(TeamMember.team_id).where(TeamMember.user_id == user_id))).all())
+
+
+def _limit(names: Sequence[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
