@@ -86,6 +86,7 @@ class ChromaStore:
             for chunk_id, text, metadata, distance in zip(
                 found["ids"][0], found["documents"][0], found["metadatas"][0], found["distances"][0], strict=True
             )
+            if metadata is not None  # it was deleted between Chroma's finding and reading it
         ]
 
     def get(self, collection_id: str, chunk_ids: Sequence[str]) -> list[Chunk]:

@@ -66,7 +66,7 @@ def configured(settings: Settings, provider: OpenAIFake) -> Callable[..., Settin
             "data_dir": settings.data_dir,
             "models": [{"alias": alias, "deployments": deployments, "cache": cache} for alias, cache in aliases.items()],
             "providers": {"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
-            "timeouts": {"connect": 2, "first_token": 2, "between_tokens": 2, "total": 20},
+            "timeouts": {"connect": 2, "first_token": 15, "between_tokens": 15, "total": 60},
             "retries": {"attempts": 1},
         }
         return Settings.load(**given | changes)
