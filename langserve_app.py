@@ -8,6 +8,7 @@ from core.files import check_files_url
 from core.settings import Settings, SettingsError, describe
 from core.telemetry import configure_logging
 from providers import PROVIDERS
+from providers.local_weights import check_own_file
 from retrievers import STORES
 from server.boot import serve, show_sign_in_link
 
@@ -44,6 +45,7 @@ def check_names(settings: Settings) -> None:
     for name in settings.providers:
         PROVIDERS.require(name.partition(":")[0], f"providers.{name!r} in the TOML file")
     check_files_url(settings.files_url)
+    check_own_file(settings.local.chat_model)
     settings.path("genai.db")
 
 

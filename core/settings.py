@@ -4,14 +4,17 @@ This is the only module that reads environment variables. `__` goes down a level
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.sections import (
     MODEL_KINDS,
@@ -133,7 +136,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, description="hashes stored keys, 32 characters or more; empty: a file in the data directory"
     )
-    session_hours: float = Field(12, gt=0, description="how long a browser stays signed in")
+    session_hours: float = Field(12, gt=0, le=8760, description="how long a browser stays signed in")
     handbook: bool = Field(True, description="keep a collection with the platform's own documentation")
 
     log: LogSettings = LogSettings()
@@ -160,6 +163,21 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 32:
             raise ValueError("it must have 32 characters or more")
+        return value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]+", value.get_secret_value()):
+            raise ValueError("it must be visible ASCII characters without spaces: a header carries it")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("it must be an address such as https://genai.example.com")
         return value
 
     @field_validator("database_url")
@@ -217,8 +235,9 @@ class Settings(BaseSettings):
                 for problem in error.errors()
             ]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
-        except ValueError as error:  # pydantic-settings: a JSON value in a variable that does not parse
-            raise SettingsError(f"A setting cannot be read: {error}") from None
+        except PydanticSettingsError as error:  # a level as JSON in a variable: `GENAI_LOCAL={"slots": 4}`
+            name = found[1].upper() if (found := re.search(r'field "(\w+)"', str(error))) else ""
+            raise SettingsError(f"These settings cannot be used:\n  GENAI_{name}: it is not JSON") from None
 
     @property
     def aliases(self) -> tuple[ModelAlias, ...]:
@@ -332,6 +351,6 @@ def _refuse_unknown_variables(cls: type[Settings]) -> None:
         if not variable.startswith("GENAI_") or variable in cls.NOT_FIELDS or variable.startswith(open_ended):
             continue
         if variable not in known and variable not in sections:
-            near = get_close_matches(variable, known, n=1)
+            near = get_close_matches(variable, known, n=1, cutoff=0.8)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingsError(f"There is no setting {variable}{hint} (`.venv/bin/genai serve --help` lists them)")

@@ -13,13 +13,13 @@ from langchain_core.language_models import BaseChatModel
 from core.errors import Unavailable, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
 from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
-from providers.gguf import Header, NotGGUF, read_header
+from providers.gguf import Header, read_header
 from providers.lazy_chat import LazyChatModel
 from providers.local_chat import LlamaServer
 from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
 from providers.local_found import FoundServer, found_server
 from providers.local_tokens import tokenizer_of
-from providers.local_weights import BUNDLED, Weights, bundled_chat, embedding_model, own_file
+from providers.local_weights import BUNDLED, Weights, bundled_chat, check_own_file, embedding_model, own_file
 from providers.tokens import Counter, estimate
 
 #: Below some three thousand million weights a model follows only the simplest instructions.
@@ -44,15 +44,11 @@ class LocalProvider:
         """Raises SettingsError where `model` names nothing that can be served."""
         if model == embedding_model().name or model == BUNDLED or found_server(model) is not None:
             return
-        weights = own_file(model)
-        if weights is None:
+        if own_file(model) is None:
             raise SettingsError(
                 f"GENAI_LOCAL__CHAT_MODEL: {model!r} is none of bundled, PATH.gguf, ollama[/MODEL], vllm[/MODEL], http://HOST/v1#MODEL"
             )
-        try:
-            read_header(weights.path)
-        except (OSError, NotGGUF) as error:
-            raise SettingsError(f"GENAI_LOCAL__CHAT_MODEL: {weights.path} cannot be used: {error}") from None
+        check_own_file(model)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         if (found := self._found_server(model)) is not None:

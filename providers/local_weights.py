@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import Unavailable
+from core.settings import SettingsError
+from providers.gguf import NotGGUF, read_header
 
 BUNDLED = "bundled"
 
@@ -52,6 +54,24 @@ def own_file(setting: str) -> Weights | None:
         return None
     path = Path(setting).expanduser()
     return Weights(path.stem, path) if path.suffix == ".gguf" else None
+
+
+def check_own_file(setting: str) -> None:
+    """Refuse a setting that names a GGUF file which cannot be used. Imports nothing heavy.
+
+    Raises:
+        SettingsError
+    """
+    weights = own_file(setting)
+    if weights is None:
+        return
+    try:
+        read_header(weights.path)
+    except (OSError, NotGGUF) as error:
+        raise SettingsError(
+            f"These settings cannot be used:\n  GENAI_LOCAL__CHAT_MODEL (local.chat_model in the TOML file): {weights.path} "
+            f"cannot be used: {error}"
+        ) from None
 
 
 def _packaged(package: str, file: str) -> Path:

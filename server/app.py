@@ -2,8 +2,7 @@
 
 from importlib import import_module
 
-from fastapi import FastAPI, Request
-from starlette.responses import Response
+from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from server import error_responses
@@ -16,7 +15,6 @@ from server.openapi import describe_api
 from server.pages import STATIC
 from server.routes import ROUTERS
 from server.state import State
-from server.streams import CallerGone, GoneResponse
 
 
 def create_app(state: State) -> FastAPI:
@@ -24,7 +22,6 @@ def create_app(state: State) -> FastAPI:
     app = FastAPI(title="GenAI Platform", openapi_url=None, docs_url=None, redoc_url=None, separate_input_output_schemas=False)
     app.state.platform = state
     error_responses.install(app)
-    app.add_exception_handler(CallerGone, _say_nothing)
     _serve_chains(app, state)  # first: a request is held against each route before its own
     for name in ROUTERS:
         app.include_router(import_module(f"server.routes.{name}").router)
@@ -37,10 +34,6 @@ def create_app(state: State) -> FastAPI:
     app.add_middleware(Authentication, access=state.access)
     app.add_middleware(Edge)
     return app
-
-
-async def _say_nothing(_request: Request, _error: Exception) -> Response:
-    return GoneResponse()
 
 
 def _serve_chains(app: FastAPI, state: State) -> None:

@@ -88,6 +88,8 @@ class Boot:
                 self._app = None
         except PlatformError as error:
             self._fail(error.message, code=error.code, **error.context)
+        except SettingsError as error:
+            self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - the boundary: a start that fails ends the process, with its reason
             self._fail(f"{type(error).__name__}: {error}", exc_info=True)
 

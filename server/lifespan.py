@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from core import alerts
 from core.child import close_children
@@ -18,12 +19,13 @@ from core.keys import Hasher
 from core.plugins import load_target
 from core.queue import Queue
 from core.redis_clients import RedisClients
-from core.settings import Settings
+from core.settings import Settings, SettingsError
 from server.access.access import Access
 from server.access.administrator import Greet, welcome_administrator
 from server.access.keys import Keys
 from server.access.sessions import BrowserSessions
 from server.readiness import Readiness
+from server.sole_server import sole_server
 from server.state import State
 
 if TYPE_CHECKING:
@@ -49,9 +51,10 @@ async def running(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, close_children)
         with readiness.starting("database"):
-            await asyncio.to_thread(migrate, settings)
+            await asyncio.to_thread(_migrated, settings)
             database = Database(settings)
             stack.push_async_callback(database.close)
+            await stack.enter_async_context(sole_server(settings, database))
             access = await Access.open(settings, database)
             await welcome_administrator(settings, access, greet)
             _in_background(stack, access.watch())
@@ -90,6 +93,21 @@ def unstarted(settings: Settings) -> State:
     redis_url = settings.redis_url or "redis://127.0.0.1:1"
     resources = Resources(store=missing, lexical=missing, files=missing, models=_models(settings))
     return _assemble(settings, Readiness(), database, redis_url, Queue(redis_url), access, resources)
+
+
+def _migrated(settings: Settings) -> None:
+    """Bring the database to the newest schema.
+
+    Raises:
+        SettingsError: there is no answer from where `GENAI_DATABASE_URL` points.
+    """
+    try:
+        migrate(settings)
+    except OperationalError as error:
+        if settings.database_url is None:
+            raise
+        reason = str(error.orig).strip().splitlines()[0]
+        raise SettingsError(f"GENAI_DATABASE_URL: the database does not answer: {reason}") from error
 
 
 async def _embedded_broker(settings: Settings, stack: AsyncExitStack) -> str:

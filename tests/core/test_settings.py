@@ -25,6 +25,11 @@ def test_a_variable_wins_over_the_file_and_an_argument_over_both(tmp_path: Path,
         ("GENAI_PORT", "70000", "less than or equal to 65535"),
         ("GENAI_LOCAL__SLOTS", "0", "greater than or equal to 1"),
         ("GENAI_ADMIN_KEY", "short", "32 characters"),
+        ("GENAI_ADMIN_KEY", "kein schlüssel, den ein Kopf tragen kann", "visible ASCII"),
+        ("GENAI_PUBLIC_URL", "nonsense", "https://"),
+        ("GENAI_PUBLIC_URL", "ftp://files.example.com", "https://"),
+        ("GENAI_SESSION_HOURS", "inf", "less than or equal to 8760"),
+        ("GENAI_LOCAL", "{bad", "not JSON"),
         ("GENAI_DATABASE_URL", "mysql://x", "postgresql://"),
         ("GENAI_REDIS_URL", "localhost", "redis://"),
         ("GENAI_LOG__LEVEL", "loud", "'debug'"),
@@ -45,6 +50,13 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(monkeypatch: pytes
     monkeypatch.setenv("GENAI_DATADIR", "/x")
     with pytest.raises(SettingsError, match=r"GENAI_DATADIR.*GENAI_DATA_DIR"):
         Settings.load()
+
+
+def test_a_name_that_is_like_no_setting_is_refused_without_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAI_FOO", "x")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert "did you mean" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from core.database import Database
+from core.errors import Conflict
+from core.settings import Settings
+from server.sole_server import sole_server
+
 ROOT = Path(__file__).parents[2]
 KEY = "an-administrator-key-for-the-boot-tests"
 Start = Callable[..., "Process"]
@@ -151,7 +156,29 @@ def test_a_database_that_does_not_answer_ends_the_start_with_its_reason(start: S
     _, said = server.process.communicate(timeout=90)
     assert server.process.returncode == 1
     assert "could not start" in said
+    assert "GENAI_DATABASE_URL" in said
     assert "secret-word" not in said
+
+
+def test_a_model_file_that_is_not_there_is_refused_before_anything_is_started(start: Start) -> None:
+    server = start(GENAI_LOCAL__CHAT_MODEL="/nowhere/model.gguf")
+    printed, said = server.process.communicate(timeout=90)
+    assert (server.process.returncode, printed) == (2, "")
+    assert "GENAI_LOCAL__CHAT_MODEL" in said
+
+
+async def test_a_second_server_is_refused_a_database_whose_vectors_are_the_first_one_s(
+    database: Database, settings: Settings
+) -> None:
+    if database.is_sqlite:
+        async with sole_server(settings, database), sole_server(settings, database):
+            return  # it lies in the data directory, which is locked itself
+    async with sole_server(settings, database):
+        with pytest.raises(Conflict, match="embedded store"):
+            async with sole_server(settings, database):
+                pass
+    async with sole_server(settings, database):
+        pass
 
 
 @pytest.fixture(scope="module")
