@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, func, select, update
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database, utc_now
@@ -138,15 +138,14 @@ class Keys:
             Conflict: `last_administrator`, it is the last key that may manage keys.
         """
         async with self._database.transaction() as session:
+            # locked in one order, so that two administrators who revoke each other's do not both see one left
+            administrators = select(APIKey.id).where(APIKey.tenant == tenant, APIKey.role == Role.ADMIN.value, *valid_now())
+            left = (await session.exec(administrators.order_by(APIKey.id).with_for_update())).all()
             row = await _get(session, tenant, key_id, lock=True)
             if row.revoked_at is not None:
                 return
-            if row.role == Role.ADMIN:
-                others = select(func.count()).where(
-                    APIKey.tenant == tenant, APIKey.role == Role.ADMIN.value, APIKey.id != key_id, *valid_now()
-                )
-                if (await session.exec(others)).one() == 0:
-                    raise Conflict("This is the last administrator's key. Make another one first.", code="last_administrator")
+            if list(left) == [key_id]:
+                raise Conflict("This is the last administrator's key. Make another one first.", code="last_administrator")
             row.revoked_at = utc_now()
             session.add(row)
             await raise_epoch(session)

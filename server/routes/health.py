@@ -17,18 +17,21 @@ router = APIRouter(prefix="/api/v1/health", tags=["Operations"])
 _PATIENCE_S = 2.0
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> dict[str, str]:
     """Whether the process answers."""
     return {"status": "live"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(state: CurrentState) -> Response:
     """Whether requests can be served, and what is still loading."""
     return JSONResponse(state.readiness.body(), 200 if state.readiness.ready else 503)
 
 
+@router.head("", include_in_schema=False)
 @router.get("")
 async def health(state: CurrentState, principal: Annotated[Principal, current_principal]) -> dict[str, Any]:
     """The status; with a key, also of database, broker, store and models.

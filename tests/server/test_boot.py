@@ -197,6 +197,9 @@ def test_with_a_key_health_tells_how_each_part_stands(served: tuple[Path, httpx.
     assert (health["database"], health["broker"], health["store"]) == ({"status": "ready"},) * 3
     assert {model["alias"] for model in health["models"]} == {"default", "embeddings"}
     assert served[1].get("/api/v1/health").json() == {"status": "ready"}
+    for path in ("/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"):  # what monitors ask by
+        asked = served[1].head(path)
+        assert (asked.status_code, asked.content) == (200, b"")
 
 
 def test_the_front_page_shows_every_capability_with_its_playground(served: tuple[Path, httpx.Client]) -> None:

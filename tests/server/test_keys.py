@@ -62,7 +62,6 @@ async def test_a_list_is_paged_without_gaps_or_repetitions(guarded: Guarded) -> 
         {"name": "x", "scopes": []},
         {"name": "x", "networks": ["10.1.2.3/8"]},
         {"name": "x", "models": [""]},
-        {"name": "x", "user_id": "usr_nobody", "role": ""},
         {"name": "x", "expires_at": "2001-01-01T00:00:00Z"},
         {"name": "x", "expires_at": "2101-01-01T00:00:00"},
         {"name": 1},
@@ -83,6 +82,14 @@ async def test_the_last_administrator_cannot_be_revoked(guarded: Guarded) -> Non
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "last_administrator")
     await guarded.client.post("/api/v1/keys", json={"name": "second", "role": "admin"}, headers=guarded.headers)
     assert (await guarded.client.delete(f"/api/v1/keys/{ADMINISTRATOR_ID}", headers=guarded.headers)).status_code == 204
+
+
+async def test_two_administrators_cannot_revoke_each_other(guarded: Guarded) -> None:
+    second, _ = await guarded.access.keys.create(SYSTEM, "second", KeyRights(Role.ADMIN))
+    revoked = await asyncio.gather(
+        *(guarded.access.keys.revoke(SYSTEM.tenant, key_id) for key_id in (ADMINISTRATOR_ID, second.id)), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in revoked) == ["Conflict", "NoneType"]
 
 
 async def test_another_tenant_s_key_is_not_there(guarded: Guarded) -> None:
