@@ -28,7 +28,8 @@ async def raise_epoch(session: AsyncSession) -> None:
 async def watch(database: Database, forget: Callable[[], None]) -> None:
     """Call `forget` whenever a right was taken away, by any process, until cancelled.
 
-    While the database does not answer, `forget` is called at each look: what cannot be asked is not believed.
+    While the database does not answer nothing can be taken away there, so what is known stays believed until it is too old;
+    once it answers again, everybody is asked for anew.
     """
     known, away = None, False
     while True:
@@ -39,7 +40,6 @@ async def watch(database: Database, forget: Callable[[], None]) -> None:
             if not away:
                 log.warning("access.database_away", error=type(error).__name__)
             away = True
-            forget()
         else:
             if away:
                 log.info("access.database_back")

@@ -129,6 +129,17 @@ def test_a_key_is_made_used_and_revoked(genai: Terminal) -> None:
     assert genai("jobs", "list", key=key).returncode == 1
 
 
+def test_a_key_is_narrowed_and_rotated(genai: Terminal) -> None:
+    made = genai("keys", "create", "narrow", "--scope", "jobs:read", "--scope", "models:read", "--model", "other")
+    assert made.returncode == 0, made.stderr
+    old, identifier = made.stdout.strip(), made.stderr.partition(":")[0]
+    new = genai("keys", "rotate", identifier, "--overlap", "0").stdout.strip()
+    assert genai("jobs", "list", key=old).returncode == 1
+    assert genai("jobs", "list", key=new).returncode == 0
+    assert "default" not in genai("models", key=new).stdout
+    assert "chat:invoke" in genai("chat", "Hello", key=new).stderr
+
+
 def test_a_sign_in_link_can_be_had(genai: Terminal) -> None:
     link = genai("keys", "link").stdout.strip()
     assert httpx.get(link, trust_env=False).status_code == 303

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from chains.root import admit_to_model
+from core.context import RequestContext, serving
 from core.database import Database, utc_now
-from core.errors import InvalidRequest
+from core.errors import Forbidden, InvalidRequest
 from core.keys import is_well_formed, new_key
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
@@ -246,3 +248,13 @@ async def test_a_role_of_a_tenant_s_own_holds_what_it_lists_and_nothing_of_the_p
         (await session.get_one(Tenant, "acme")).disabled_at = utc_now()
     guarded.access.forget()
     assert await guarded.access.by_key(key) is None
+
+
+async def test_a_key_for_one_model_is_refused_another_and_does_not_see_it(guarded: Guarded) -> None:
+    _, key = await guarded.access.keys.create(SYSTEM, "x", KeyRights("developer", models=frozenset({"fast"})))
+    principal = await guarded.access.by_key(key)
+    assert principal is not None
+    with serving(RequestContext(request_id="r", principal=principal)):
+        admit_to_model("fast")
+        with pytest.raises(Forbidden, match="not for this model"):
+            admit_to_model("default")
