@@ -118,7 +118,7 @@ def _divisions(node: ast.AST) -> Iterator[Fault]:
         case ast.BinOp(op=ast.Div() | ast.FloorDiv() | ast.Mod(), right=ast.Constant(value=0)):
             yield node.lineno, "error", "This divides by zero."
         case ast.BinOp(op=ast.Div() | ast.FloorDiv() | ast.Mod(), right=ast.Call(func=ast.Name(id="len"), args=[counted])):
-            yield node.lineno, "warning", f"This divides by zero when `{ast.unparse(counted)[:80]}` is empty."
+            yield node.lineno, "warning", f"This divides by zero when `{_source(counted)}` is empty."
 
 
 def _in_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Fault]:
@@ -171,14 +171,14 @@ def _in_loop(loop: ast.For, looped: ast.expr, body: Sequence[ast.stmt]) -> Itera
             func=ast.Name(id="range"),
             args=[*_, ast.BinOp(left=ast.Call(func=ast.Name(id="len"), args=[counted]), op=ast.Add())],
         ):
-            yield loop.lineno, "error", f"This counts beyond the end of `{ast.unparse(counted)[:80]}`."
+            yield loop.lineno, "error", f"This counts beyond the end of `{_source(counted)}`."
         case ast.Call(func=ast.Name(id="range"), args=[*_, ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=name)])]):
             for node in inside:
                 match node:
                     case ast.Subscript(value=ast.Name(id=of), slice=ast.BinOp(left=ast.Name(id=index), op=ast.Add())) if (
                         of == name and _is(loop.target, index)
                     ):
-                        yield node.lineno, "error", f"`{ast.unparse(node)[:80]}` is beyond the end in the last round."
+                        yield node.lineno, "error", f"`{_source(node)}` is beyond the end in the last round."
 
 
 def _unreachable(block: Sequence[object]) -> Iterator[Fault]:
@@ -191,10 +191,18 @@ def _unreachable(block: Sequence[object]) -> Iterator[Fault]:
 def _leaves(body: Iterable[ast.stmt]) -> bool:
     nodes = [node for statement in body for node in ast.walk(statement)]
     return any(
-        isinstance(node, ast.Break | ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Await) for node in nodes
-    ) or any(
-        isinstance(node, ast.Call) and ast.unparse(node.func) in ("exit", "quit", "sys.exit", "os._exit") for node in nodes
+        isinstance(node, ast.Break | ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Await) or _exits(node)
+        for node in nodes
     )
+
+
+def _exits(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=("exit" | "quit"))):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr=name)):
+            return (module, name) in (("sys", "exit"), ("os", "_exit"))
+    return False
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:
@@ -205,6 +213,14 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
         yield inner
         if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
             todo.extend(ast.iter_child_nodes(inner))
+
+
+def _source(node: ast.AST) -> str:
+    """The code of a node, its beginning where it is long. Code may be nested deeper than `ast.unparse` can follow."""
+    try:
+        return ast.unparse(node)[:80]
+    except RecursionError:
+        return "…"
 
 
 def _is(node: object, name: str) -> bool:

@@ -77,6 +77,24 @@ def test_decent_code_of_other_languages_is_left_alone(language: str, code: str) 
     assert grammar_faults(code, language) == []
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("while True:\n  x" + ".a" * 900 + "()\n", "never ends"),
+        ("y = 1 / len(" + "a." * 900 + "b)\n", "divides by zero"),
+        ("for i in range(len(x" + ".a" * 900 + ") + 1):\n  pass\n", "beyond the end"),
+        ("for i in range(len(x)):\n  x[i + (1" + " + 1" * 900 + ")]\n", "beyond the end"),
+    ],
+)
+def test_code_that_is_nested_deep_is_searched_too(code: str, said: str) -> None:
+    assert any(said in message for _, _, message in python_faults(code))
+
+
+@pytest.mark.parametrize("call", ["exit()", "quit(1)", "sys.exit(1)", "os._exit(0)"])
+def test_a_loop_that_ends_the_process_ends(call: str) -> None:
+    assert not any("never ends" in message for _, _, message in python_faults(f"while True:\n    {call}\n"))
+
+
 def test_hostile_code_is_bounded() -> None:
     assert len(python_faults("import os\n" * 500)) <= 50
     assert len(grammar_faults("var a;\n" * 500, "javascript")) <= 50
