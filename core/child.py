@@ -26,11 +26,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, Literal, get_args
 
 from core.child_main import HEADER, RETIRED
 from core.settings import child_environment
+
+Lane = Literal["files", "code"]
 
 MAX_ANSWER_BYTES = 256 * 2**20
 
@@ -71,18 +73,21 @@ class ChildFailed(ChildError):
         self.code = code
 
 
-async def run_in_child(function: str, *args: Any, timeout_s: float, memory_bytes: int | None = None) -> Any:
+async def run_in_child(
+    function: str, *args: Any, timeout_s: float, memory_bytes: int | None = None, lane: Lane = "files"
+) -> Any:
     """Call `function` ("module:callable") with picklable arguments in a child and give its result (plain values, dataclasses).
 
     `timeout_s` counts from when a child takes the work, not while it waits for one. `memory_bytes` bounds the growth of the
     child's address space during the call, modules that it imports first included; None sets no bound. Not enforced on macOS.
-    Cancelling kills the child.
+    Each lane has children of its own, so that short work for a caller who waits is not queued behind long files. Cancelling
+    kills the child.
 
     Raises:
         ChildTimedOut, ChildKilled, ChildFailed
     """
     call = _Call(function, args, timeout_s, memory_bytes)
-    future = _workers().submit(call)
+    future = _workers(lane).submit(call)
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
@@ -94,7 +99,7 @@ def run_in_child_blocking(function: str, *args: Any, timeout_s: float, memory_by
     """`run_in_child` for a thread that may wait."""
     call = _Call(function, args, timeout_s, memory_bytes)
     try:
-        return _workers().submit(call).result()
+        return _workers("files").submit(call).result()
     except BaseException:
         call.cancel()
         raise
@@ -102,7 +107,8 @@ def run_in_child_blocking(function: str, *args: Any, timeout_s: float, memory_by
 
 def close_children() -> None:
     """Kill the warm children and whatever they work on. The next `run_in_child` starts new ones."""
-    _workers().close()
+    for lane in get_args(Lane):
+        _workers(lane).close()
 
 
 class ServingChild:
@@ -297,7 +303,7 @@ class _Call:
 
 
 class _Workers:
-    """Warm children, as many as cores and never more than four. A child leaves by itself when it has been idle."""
+    """Warm children of one lane, as many as cores and never more than four. A child leaves by itself when it has been idle."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(min(4, max(2, os.cpu_count() or 1)), thread_name_prefix="child")
@@ -383,8 +389,8 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"a child may not send {module}.{name}")
 
 
-@lru_cache(maxsize=1)
-def _workers() -> _Workers:
+@cache
+def _workers(_lane: Lane) -> _Workers:
     return _Workers()
 
 

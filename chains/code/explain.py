@@ -1,13 +1,13 @@
 """`code/explain`: code in, what it does out."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
 from pydantic import BaseModel, Field
 
+from chains.code import parsing
 from chains.code.inputs import CodeInput
-from chains.code.outline import Definition, outline
+from chains.code.outline import Definition
 from chains.code.writing import draft_form, language_of, messages, stream_text
 from chains.forms import Accounted
 from chains.root import OpaqueRoot, opaque
@@ -47,7 +47,7 @@ async def explain(deps: ChainDeps, asked: ExplainInput) -> AsyncIterator[Delta]:
     async for piece in stream_text(deps, asked, messages(PROMPT, values)):
         text += piece
         yield Delta(text=piece)
-    defined = await asyncio.to_thread(outline, asked.code, language)
+    defined = await parsing.outline(asked.code, language)
     yield Delta(final={"output": Explanation(language=language, outline=defined, explanation=text.strip())})
 
 

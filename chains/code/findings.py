@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from chains.code.foreign import grammar_faults
-from chains.code.static import Severity, python_faults
-from chains.code.syntax import problems
+from chains.code import parsing
+from chains.code.static import Severity
 
 _SEVERITY = "error|bug|critical|high|warning|medium|info|note|low|style|suggestion"
 _LINE = re.compile(
@@ -22,6 +21,8 @@ _SEVERITIES: dict[str, Severity] = {
     **dict.fromkeys(("info", "note", "low", "style", "suggestion"), "info"),
 }
 MAX_FINDINGS = 50
+#: Characters of a line that may be a finding: the pattern takes seconds on one that is very long.
+_LONGEST_LINE = 1000
 _COUNTED = {"error": "error", "warning": "warning", "info": "remark"}
 #: What a small model likes to claim of any line, and what the line must have for it.
 _CLAIMS = (
@@ -47,7 +48,7 @@ class Review(BaseModel):
     language: str
     findings: list[Finding]
     summary: str
-    valid: bool | None = Field(description="whether the code parses; null where no parser knows the language")
+    valid: bool | None = Field(description="whether the code parses; null where no parser can tell")
 
 
 def from_text(text: str, lines: int) -> tuple[list[Finding], str]:
@@ -55,7 +56,7 @@ def from_text(text: str, lines: int) -> tuple[list[Finding], str]:
     found: dict[tuple[int, str], Finding] = {}
     rest: list[str] = []
     for written in text.splitlines():
-        match = _LINE.match(written)
+        match = _LINE.match(written) if len(written) <= _LONGEST_LINE else None
         if match and 1 <= int(match[1]) <= lines and len(found) < MAX_FINDINGS:
             message = match[5].strip().strip("*").strip()
             severity = _SEVERITIES.get((match[2] or match[3] or match[4] or "").lower(), "warning")
@@ -65,21 +66,23 @@ def from_text(text: str, lines: int) -> tuple[list[Finding], str]:
     return list(found.values()), "\n".join(rest)
 
 
-def from_parser(code: str, language: str) -> tuple[list[Finding], bool | None]:
-    """What can be seen without a model, and whether the code parses (None: no parser knows the language). Run it off the
-    event loop."""
-    wrong = problems(code, language)
-    found = [Finding(line=one.line, severity="error", message=f"Syntax: {one.message}", source="parser") for one in wrong or ()]
-    if wrong == []:
-        faults = python_faults(code) if language == "python" else grammar_faults(code, language)
-        found += [Finding(line=line, severity=severity, message=message, source="parser") for line, severity, message in faults]
-    return found, None if wrong is None else not wrong
+async def from_parser(code: str, language: str) -> tuple[list[Finding], bool | None]:
+    """What can be seen without a model, and whether the code parses (None: no parser knows the language, or it came to no
+    end, which a finding then says)."""
+    judged = await parsing.syntax(code, language)
+    severity: Severity = "info" if judged.valid is None else "error"
+    seen = [(one.line, severity, f"Syntax: {one.message}") for one in judged.problems]
+    if judged.valid:
+        seen = await parsing.faults(code, language)
+    found = [Finding(line=line, severity=severity, message=message, source="parser") for line, severity, message in seen]
+    return found, judged.valid
 
 
 def without_echoes(findings: Sequence[Finding], code: str) -> list[Finding]:
     """The findings that say something: not those that give a line of the code back."""
     lines = {_bare(line) for line in code.splitlines()} - {""}
-    return [one for one in findings if not any(_echoes(_bare(one.message), line) for line in lines)]
+    said = [(one, _bare(one.message)) for one in findings]
+    return [one for one, message in said if not any(_echoes(message, line) for line in lines)]
 
 
 def plausible(findings: Sequence[Finding], code: str) -> list[Finding]:

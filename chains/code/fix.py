@@ -1,10 +1,9 @@
 """`code/fix`: code with a fault in, code without it out."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
-from chains.code import syntax
+from chains.code import parsing
 from chains.code.inputs import CodeInput
 from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
 from chains.root import OpaqueRoot, opaque
@@ -21,9 +20,9 @@ class FixInput(CodeInput):
 async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
     """Repair code. What the parser finds wrong is told to the model beside the caller's own words."""
     language = await language_of(asked.code, asked.language)
-    found = await asyncio.to_thread(syntax.problems, asked.code, language)
+    judged = await parsing.syntax(asked.code, language)
     faults = [asked.instruction] if asked.instruction else []
-    faults += [f"Line {problem.line}: {problem.message}." for problem in found or ()]
+    faults += [f"Line {problem.line}: {problem.message}." for problem in judged.problems if judged.valid is False]
     values = {"language": language, "code": asked.code, "faults": " ".join(faults) or "It does not work as it should."}
     async for delta in write(deps, asked, Task(PROMPT, values, language)):
         yield delta

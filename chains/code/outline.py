@@ -1,8 +1,7 @@
 """What a piece of code defines, as its grammar sees it: certain, whatever a model then says about it."""
 
 import re
-
-from pydantic import BaseModel
+from dataclasses import dataclass
 
 from chains.code.languages import known
 
@@ -14,7 +13,8 @@ _DEFINES = re.compile(
 )
 
 
-class Definition(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Definition:
     """A function, class or the like. `line` counts from 1; `signature` is its first line as it is written."""
 
     line: int
@@ -24,7 +24,7 @@ class Definition(BaseModel):
 def outline(code: str, language: str) -> list[Definition]:
     """The definitions in the order of the text, at most a hundred; empty where no grammar knows the language.
 
-    Run it off the event loop.
+    As `syntax.problems`, it is run by `chains.code.parsing`.
     """
     if language not in known():
         return []

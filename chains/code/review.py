@@ -1,6 +1,5 @@
 """`code/review`: code in, findings with line, severity and message out."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -35,7 +34,7 @@ async def review(deps: ChainDeps, asked: ReviewInput) -> AsyncIterator[Delta]:
     """Review code: what can be seen in it, and the model's findings on other lines. A small model's are held against the code,
     and its words, which are rarely about it, are replaced by a count."""
     language = await language_of(asked.code, asked.language)
-    certain, valid = await asyncio.to_thread(from_parser, asked.code, language)
+    certain, valid = await from_parser(asked.code, language)
     lines = asked.code.splitlines()
     values = {
         "language": language,

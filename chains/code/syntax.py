@@ -2,13 +2,13 @@
 
 import ast
 import warnings
-
-from pydantic import BaseModel
+from dataclasses import dataclass
 
 MAX_PROBLEMS = 10
 
 
-class Problem(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Problem:
     """A place where code does not parse. `line` counts from 1."""
 
     line: int
@@ -18,7 +18,7 @@ class Problem(BaseModel):
 def problems(code: str, language: str) -> list[Problem] | None:
     """Where the code does not parse, at most ten places; empty when it does. None where no parser knows the language.
 
-    Takes milliseconds up to a second for large code: run it off the event loop.
+    Grammars may crash or never come back: where the code is a caller's, this is run by `chains.code.parsing`.
     """
     if not code.strip():
         return [Problem(line=1, message="there is no code")]

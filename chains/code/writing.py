@@ -1,6 +1,5 @@
 """Capabilities that write code: ask, find the code in the answer, parse it, and have it repaired once."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -8,7 +7,7 @@ from typing import Any, cast
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field
 
-from chains.code import answers, languages, syntax
+from chains.code import languages, parsing, syntax
 from chains.forms import Accounted, DictForm
 from chains.parameters import ModelChoice, bind
 from chains.prompting import prompt
@@ -26,7 +25,7 @@ class CodeResult(BaseModel):
     code: str
     language: str
     explanation: str
-    valid: bool | None = Field(description="whether the code parses; null where no parser knows the language")
+    valid: bool | None = Field(description="whether the code parses; null where no parser can tell")
     problems: list[syntax.Problem] = Field(default_factory=list, description="where it does not parse")
 
 
@@ -76,29 +75,31 @@ async def write(deps: ChainDeps, asked: ModelChoice, task: Task) -> AsyncIterato
     async for piece in stream_text(deps, asked, messages(task.prompt, task.values)):
         text += piece
         yield Delta(text=piece)
-    result = await asyncio.to_thread(_read, text, task.language)
+    result = await _read(text, task.language)
     if result.valid is False:
         first = result.problems[0]
         values = {"language": result.language, "code": result.code, "line": str(first.line), "problem": first.message}
         repaired = "".join([piece async for piece in stream_text(deps, asked, messages(REPAIR_PROMPT, values))])
-        second = await asyncio.to_thread(_read, repaired, result.language)
+        second = await _read(repaired, result.language)
         if second.valid and second.code:
             result = second.model_copy(update={"explanation": result.explanation or second.explanation})
     yield Delta(final={"output": result})
 
 
-def _read(text: str, language: str) -> CodeResult:
-    written = answers.read(text, language)
-    found = syntax.problems(written.code, language)
-    if found and written.language and written.language != language and syntax.problems(written.code, written.language) == []:
-        # it parses as what the model says that it is: an honest answer in another language than asked
-        language, found = written.language, []
+async def _read(text: str, language: str) -> CodeResult:
+    written = await parsing.answer(text, language)
+    judged = await parsing.syntax(written.code, language)
+    if judged.valid is False and written.language and written.language != language:
+        other = await parsing.syntax(written.code, written.language)
+        if other.valid:
+            # it parses as what the model says that it is: an honest answer in another language than asked
+            language, judged = written.language, other
     return CodeResult(
         code=written.code,
         language=language,
         explanation=written.words,
-        valid=None if found is None else not found,
-        problems=found or [],
+        valid=judged.valid,
+        problems=list(judged.problems),
     )
 
 
@@ -106,4 +107,4 @@ async def language_of(code: str, named: str | None) -> str:
     """The language that a caller named, or the one that the code shows; `text` when nothing tells."""
     if named:
         return languages.canonical(named)
-    return (await asyncio.to_thread(languages.detect, code)) or "text"
+    return (await parsing.detect(code)) or "text"

@@ -25,6 +25,10 @@ def test_a_line_that_the_code_does_not_have_is_no_finding() -> None:
     assert rest == "All in all it is fine."
 
 
+def test_a_line_too_long_to_be_a_finding_is_words() -> None:
+    assert from_text("1" * 5000 + ": error: it is long", 5)[0] == []
+
+
 def test_the_same_finding_counts_once() -> None:
     findings, _ = from_text("1: error: the same\n" * 100, 3)
     assert len(findings) == 1
@@ -44,18 +48,18 @@ def test_the_same_finding_counts_once() -> None:
         ("def f(:\n    pass", 1, "Syntax"),
     ],
 )
-def test_the_parser_sees_certain_faults(code: str, line: int, said: str) -> None:
-    findings, _ = from_parser(code, "python")
+async def test_the_parser_sees_certain_faults(code: str, line: int, said: str) -> None:
+    findings, _ = await from_parser(code, "python")
     assert any(one.line == line and said.lower() in one.message.lower() and one.source == "parser" for one in findings)
 
 
-def test_decent_code_has_no_certain_fault() -> None:
-    assert from_parser("def add(a, b):\n    return a + b\n", "python") == ([], True)
+async def test_decent_code_has_no_certain_fault() -> None:
+    assert await from_parser("def add(a, b):\n    return a + b\n", "python") == ([], True)
 
 
-def test_other_languages_are_judged_by_their_grammar() -> None:
-    assert from_parser("fn add( -> {", "rust")[1] is False
-    assert from_parser("whatever", "brainfuck") == ([], None)
+async def test_other_languages_are_judged_by_their_grammar() -> None:
+    assert (await from_parser("fn add( -> {", "rust"))[1] is False
+    assert await from_parser("whatever", "brainfuck") == ([], None)
 
 
 CODE = "def ratio(a, b):\n    total = a / b\n    return total"
@@ -77,7 +81,7 @@ def test_of_a_small_models_findings_those_are_kept_that_can_be() -> None:
     assert plausible(repeated, CODE) == []
 
 
-def test_a_summary_counts_in_words() -> None:
-    findings, _ = from_parser("import os\nimport re\nx = 1 / 0", "python")
+async def test_a_summary_counts_in_words() -> None:
+    findings, _ = await from_parser("import os\nimport re\nx = 1 / 0", "python")
     assert summary(findings) == "Found: 1 error, 2 warnings."
     assert summary([]) == "Nothing was found."

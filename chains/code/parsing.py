@@ -1,0 +1,105 @@
+"""Reading a caller's code: in a child process that is killed when a parser takes too long or too much memory, or crashes.
+
+Parsers are native code that holds the interpreter's lock, and some of their grammars never come back from a few characters.
+What can not be found out in time is said openly: it never fails the request.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from chains.code.answers import Written
+from chains.code.languages import known
+from chains.code.outline import Definition
+from chains.code.static import Fault
+from chains.code.syntax import Problem
+from core.child import ChildError, ChildKilled, ChildTimedOut, run_in_child
+
+log = structlog.get_logger()
+
+#: Seconds that one reading of code may take, and that it may wait for its turn besides. Most take milliseconds.
+LONGEST_S = 5.0
+WAIT_S = 10.0
+#: How far it may grow the child's memory.
+MEMORY_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """Whether code parses, and where it does not. `valid` is None where nobody can tell: no parser knows the language, or it
+    came to no end, which `problems` then says."""
+
+    valid: bool | None
+    problems: Sequence[Problem] = field(default_factory=list)
+
+
+class _UnreadError(Exception):
+    """The child gave nothing; the message says why, in words for the caller."""
+
+
+async def syntax(code: str, language: str) -> Syntax:
+    """Whether the code parses. May be repeated."""
+    if code.strip() and language != "python" and language not in known():
+        return Syntax(None)
+    try:
+        found: list[Problem] | None = await _read("chains.code.syntax:problems", code, language)
+    except _UnreadError as unread:
+        return Syntax(None, [Problem(1, str(unread))])
+    return Syntax(None if found is None else not found, found or [])
+
+
+async def faults(code: str, language: str) -> list[Fault]:
+    """What is wrong in code that parses, as far as it can be seen; one remark where it cannot."""
+    place = "chains.code.static:python_faults" if language == "python" else "chains.code.foreign:grammar_faults"
+    try:
+        found: list[Fault] = await _read(place, code, *([] if language == "python" else [language]))
+    except _UnreadError as unread:
+        return [(1, "info", f"The code was not searched for faults: {unread}.")]
+    return found
+
+
+async def outline(code: str, language: str) -> list[Definition]:
+    """What the code defines; empty where that cannot be found out."""
+    try:
+        found: list[Definition] = await _read("chains.code.outline:outline", code, language)
+    except _UnreadError:
+        return []
+    return found
+
+
+async def detect(code: str) -> str | None:
+    """The language that code seems to be written in; None when nothing tells, or not in time."""
+    try:
+        found: str | None = await _read("chains.code.languages:detect", code)
+    except _UnreadError:
+        return None
+    return found
+
+
+async def answer(text: str, language: str) -> Written:
+    """The code in a model's answer; all of the answer where it cannot be told apart from the words in time."""
+    try:
+        written: Written = await _read("chains.code.answers:read", text, language)
+    except _UnreadError:
+        return Written(text.strip(), None, "")
+    return written
+
+
+async def _read(function: str, *args: Any) -> Any:
+    try:
+        async with asyncio.timeout(LONGEST_S + WAIT_S):
+            return await run_in_child(function, *args, timeout_s=LONGEST_S, memory_bytes=MEMORY_BYTES, lane="code")
+    except (ChildError, TimeoutError) as error:
+        log.warning("code.unread", function=function, error=type(error).__name__, language=args[1] if len(args) > 1 else None)
+        raise _UnreadError(_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ChildTimedOut):
+        return "it takes too long to parse"
+    if isinstance(error, ChildKilled) and error.reason == "memory":
+        return "it takes too much memory to parse"
+    return "too much other code is being parsed" if isinstance(error, TimeoutError) else "its parser fails on it"
