@@ -37,7 +37,7 @@ _LEANT_LEAST: tuple[CacheUse, ...] = ("miss", "bypass", "semantic", "hit")
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """A model call that gave no answer. `reason` is a kind of `providers.failures`."""
+    """A model call that gave no whole answer. `reason` is a kind of `providers.failures`."""
 
     provider: str
     model: str
@@ -81,7 +81,7 @@ class RequestContext:
         self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
 
     def failed(self, *, provider: str, model: str, reason: str, seconds: float) -> None:
-        """Record one model call that gave no answer: nobody pays for it."""
+        """Record one model call that gave no answer. What of it had come is recorded by `called`; without, nobody pays."""
         self.failures.append(FailedCall(provider, model, reason, seconds))
         self.provider_s += seconds
 

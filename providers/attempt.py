@@ -250,6 +250,8 @@ class Attempt:
             except Exception:
                 if not collector.ended:
                     raise
+            finally:
+                self._pieces.append(collector.text)
         if not collector.ended:
             raise StreamCut
         return collector.result()
@@ -314,18 +316,11 @@ class Attempt:
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
         if not isinstance(error, Exception):  # the caller has left
-            if self.ended:
-                self._succeeded()
-            elif started:
-                self._record()
-                standing.abandoned(started)
+            self._left(started)
             return
         if isinstance(error, DeadlineExceeded):
-            silent = not self.told and time.monotonic() - started > self.served.timeouts.first_token / 2
-            if started and silent:
-                standing.failed(started, Kind.TIMEOUT)
-            elif started:
-                standing.abandoned(started, Kind.TIMEOUT)
+            if started:
+                self._out_of_time(started)
             return
         try:
             self.failure = failure = understand(error)
@@ -339,17 +334,38 @@ class Attempt:
             standing.abandoned(started, failure.kind)
         elif failure.kind is Kind.RATE:
             standing.limited(started, failure.retry_after_s)
-            self._took(0)
+            if not self.told:
+                self._took(0)
         else:
             standing.failed(started, failure.kind)
+        if self.told:  # what a provider has sent it counts, whole or not
+            self._record(seconds=0)  # `_gave_up` tells them
+        self._gave_up(failure.kind)
+
+    def _left(self, started: float) -> None:
+        if self.ended:
+            self._succeeded()
+        elif started:
+            self._record()
+            self.served.standing.abandoned(started)
+
+    def _out_of_time(self, started: float) -> None:
+        if not self.told and time.monotonic() - started > self.served.timeouts.first_token / 2:
+            self.served.standing.failed(started, Kind.TIMEOUT)
+            self._gave_up(Kind.TIMEOUT)
+        else:
+            self._record()
+            self.served.standing.abandoned(started, Kind.TIMEOUT)
+
+    def _gave_up(self, kind: Kind) -> None:
         self._request.failed(
             provider=self.served.provider_name,
             model=self.served.name,
-            reason=failure.kind.value,
-            seconds=time.monotonic() - started,
+            reason=kind.value,
+            seconds=time.monotonic() - self._started,
         )
 
-    def _record(self) -> Any:
+    def _record(self, *, seconds: float | None = None) -> Any:
         served = self.served
         usage = usage_of(
             self._usage, self._messages, self.text, lambda counted: served.provider.count_tokens(served.model, counted)
@@ -361,7 +377,7 @@ class Attempt:
             model=name,
             usage=usage,
             cost_usd=cost_of(served.provider_name, name, usage, self._usage, price=served.price),
-            seconds=time.monotonic() - self._started,
+            seconds=time.monotonic() - self._started if seconds is None else seconds,
         )
         return usage
 

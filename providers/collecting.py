@@ -108,6 +108,11 @@ class Collector:
         return bool(self._texts or self._calls or self._refusals or self._more)
 
     @property
+    def text(self) -> str:
+        """What has come of the answer, as far as it is text."""
+        return "".join(self._texts)
+
+    @property
     def ended(self) -> bool:
         return self._finish is not None
 

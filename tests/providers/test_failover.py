@@ -241,6 +241,34 @@ async def test_records_usage_price_and_model(models: Models, request_context: Re
     assert request_context.cost_usd == Decimal("0.0000048"), "12 at 0.15 $ and 5 at 0.60 $ a million"
 
 
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_an_answer_that_the_deadline_cuts_is_paid_for_as_far_as_it_came(
+    configured: Settings, first: OpenAIFake, request_context: RequestContext, streamed: bool
+) -> None:
+    timeouts = {"connect": 2, "first_token": 5, "between_tokens": 5, "total": 0.5}
+    models = Models(Settings.load(**configured.model_dump() | {"timeouts": timeouts}))
+    first.then(Fault.STALLED)
+    with pytest.raises(DeadlineExceeded):
+        await (collect(models.chat("alone")) if streamed else models.chat("alone").ainvoke("Hello"))
+    assert (request_context.provider, request_context.model) == ("openai", MODEL)
+    assert request_context.usage.input_tokens > 0
+    assert request_context.usage.output_tokens > 0
+    assert request_context.usage.estimated
+    await models.close()
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+@pytest.mark.parametrize("fault", AFTER_THE_FIRST_TOKEN)
+async def test_an_answer_that_breaks_off_is_paid_for_as_far_as_it_came(
+    models: Models, first: OpenAIFake, request_context: RequestContext, streamed: bool, fault: Fault
+) -> None:
+    first.always(fault)
+    with pytest.raises(PlatformError):
+        await (collect(models.chat("alone")) if streamed else models.chat("alone").ainvoke("Hello"))
+    assert request_context.usage.output_tokens > 0
+    assert request_context.failures
+
+
 async def test_an_unknown_price_is_told_as_unknown(models: Models, request_context: RequestContext) -> None:
     await models.chat("blind").ainvoke("Hello")
     assert request_context.cost_usd is None
