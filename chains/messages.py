@@ -169,8 +169,16 @@ Message = Annotated[
 
 
 def _as_list(value: object) -> object:
-    """What a prompt template hands on is a list of messages, too."""
-    return value.to_messages() if isinstance(value, PromptValue) else value
+    """What a prompt template hands on is a list of messages, too; over the wire it comes as its fields."""
+    if isinstance(value, PromptValue):
+        return value.to_messages()
+    if not isinstance(value, Mapping):
+        return value
+    if "messages" in value and value.keys() <= {"messages", "type"}:
+        return value["messages"]
+    if value.get("type") == "StringPromptValue":
+        return [{"role": "user", "content": value.get("text")}]
+    return value
 
 
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), BeforeValidator(_as_list)]

@@ -53,6 +53,26 @@ def test_a_prompt_templates_value_is_a_list_of_messages() -> None:
     assert [message.content for message in to_langchain(PARSER.validate_python(value))] == ["s", "h"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"messages": [{"type": "human", "content": "h"}]},
+        {"type": "ChatPromptValueConcrete", "messages": [{"type": "human", "content": "h"}]},
+        {"type": "StringPromptValue", "text": "h"},
+    ],
+)
+def test_a_prompt_templates_value_comes_over_the_wire_as_its_fields(value: dict[str, Any]) -> None:
+    assert to_langchain(PARSER.validate_python(value)) == [HumanMessage("h")]
+
+
+@pytest.mark.parametrize(
+    "value", [{"messages": {"messages": []}}, {"messages": "hi"}, {"type": "StringPromptValue"}, {"messages": [], "more": 1}]
+)
+def test_what_only_looks_like_a_prompts_value_is_refused(value: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        PARSER.validate_python(value)
+
+
 def test_tool_calls_are_taken_in_openais_shape() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
     [message] = parsed({"role": "assistant", "content": None, "tool_calls": [call]})

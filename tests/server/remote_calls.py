@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import HumanMessage
+from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 from langserve import RemoteRunnable
 from langserve.serialization import WellKnownLCSerializer
 
@@ -106,6 +107,10 @@ async def main(base: str, inputs: dict[str, Any]) -> dict[str, Any]:
         "busy_stream": await collect(chat.astream(say("busy"))),
         "cut_stream": await collect(chat.astream(say("cut here"))),
         "cut_events": (await collect(chat.astream_events(say("cut here"), version="v2")))[1],
+        "prompted": [
+            told(await ({"messages": template} | chat).ainvoke({"x": "hi"}))
+            for template in (ChatPromptTemplate.from_messages([("user", "Say {x}")]), PromptTemplate.from_template("Say {x}"))
+        ],
         "wrong": await caught(chat.ainvoke({"messages": [["human", "hi"]]})),
         "batch": [told(one) for one in await asyncio.to_thread(tolerant.batch, mixed, return_exceptions=True)],
         "batch_as_it_is": [told(one) for one in await asyncio.to_thread(chat.batch, mixed, return_exceptions=True)],

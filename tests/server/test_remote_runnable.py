@@ -98,6 +98,10 @@ def test_chat_gives_a_message_with_its_usage(got: Any) -> None:
     assert got["ways"]["chat"]["stream"]["usage_metadata"]["total_tokens"] == 6
 
 
+def test_a_prompt_template_can_be_piped_into_chat(got: Any) -> None:
+    assert [answer["content"] for answer in got["prompted"]] == ["You said: Say hi"] * 2
+
+
 def test_a_refusal_keeps_its_status_and_code_streamed_or_not(got: Any) -> None:
     assert got["busy"] == {"status": 429, "code": "queue_full"}
     assert got["busy_stream"] == [[], {"status": 429}]
