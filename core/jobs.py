@@ -90,7 +90,7 @@ async def count(
     `skipped` how many parts had nothing to do.
 
     The job ends with its last part: as failed where every part has failed, else as succeeded. A job that has ended stays
-    as it is.
+    as it is. One that waits begins with the first part that ends by itself.
     """
     job = await lock_job(session, job_id)
     if job is None or JobState(job.state).finished:
@@ -101,7 +101,7 @@ async def count(
         job.failed += 1
         if len(job.errors) < MOST_ERRORS:
             job.errors = [*job.errors, dict(error)]
-    if job.state == JobState.QUEUED:
+    if job.state == JobState.QUEUED and part is not None:
         job.state = JobState.RUNNING
         job.started_at = utc_now()
     if pending > 0:

@@ -24,9 +24,11 @@ RETRY_DELAYS_S = (1.0, 5.0, 30.0)
 
 
 async def ingest_document(context: JobContext, document_id: str, revision: int) -> None:
-    """Bring the revision of the document in, if that is still to be done. May be repeated, and run at once by many."""
+    """Bring in the document whose turn it is. The message says which one it was sent for: there are as many messages as
+    documents that wait, and which comes first is not the broker's to say. May be repeated, and run at once by many."""
+    log.debug("document.called", document_id=document_id, revision=revision)
     leases = context.library.documents.leases
-    lease = await leases.take(document_id, revision)
+    lease = await leases.take_next()
     if lease is None:
         return
     document = lease.document
@@ -36,7 +38,7 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
             async with kept_alive(lambda: leases.renew(lease), lease_s=context.settings.jobs.lease_s):
                 await _try(context, lease)
         except LeaseLost:
-            log.info("document.left", revision=revision)
+            log.info("document.left", revision=lease.document.revision)
         finally:
             await asyncio.shield(let_go(context, lease))
 

@@ -6,6 +6,7 @@ is parked after some tries. A holder whose lease was lost can change nothing any
 Locks are taken in one order everywhere: documents by name, then jobs by id.
 """
 
+import asyncio
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from core import jobs
 from core.database import Database, utc_now
 from core.tables import Document, DocumentState
 from retrievers.indexing import IndexedDocument
+from retrievers.turns import Turns, may_begin
 
 PENDING = (DocumentState.QUEUED.value, DocumentState.PROCESSING.value)
+#: How often another worker may be quicker before this one leaves it to them.
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,19 @@ class Leases:
         self._database = database
         self._lease_s = lease_s
         self._max_attempts = max_attempts
+        self._turns, self._choosing = Turns(), asyncio.Lock()
+
+    async def take_next(self) -> Lease | None:
+        """A lease on the document whose turn it is (see `turns`); None where none waits."""
+        async with self._choosing:
+            for _ in range(_TRIES):
+                async with self._database.session() as session:
+                    chosen = await self._turns.first(session)
+                if chosen is None:
+                    return None
+                if (lease := await self.take(*chosen)) is not None:
+                    return lease
+        return None
 
     async def take(self, document_id: str, revision: int) -> Lease | None:
         """A lease, its try counted; None where there is nothing to do: another holder works on it, or the revision is done
@@ -201,10 +218,7 @@ class Leases:
         async with self._database.session() as session:
             rows = await session.exec(
                 select(Document.id, Document.revision)
-                .where(
-                    col(Document.state) == DocumentState.QUEUED,
-                    or_(col(Document.leased_until).is_(None), col(Document.leased_until) < utc_now()),
-                )
+                .where(*may_begin())
                 .order_by(col(Document.attempts), col(Document.updated_at))
                 .limit(limit)
             )

@@ -1,6 +1,7 @@
 """Documents brought in by a real worker: outcomes, replacement, cancellation, retries."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -89,7 +90,7 @@ async def test_unchanged_documents_are_counted_as_done_at_once(desk: Desk) -> No
     assert await desk.documents() == before
     assert await desk.messages() == 0
     mixed, _ = await desk.add(note("a.md"), note("b.md", "Something else."), note("c.md"))
-    assert (mixed.done, mixed.total, mixed.skipped) == (1, 3, 1)
+    assert (mixed.state, mixed.done, mixed.total, mixed.skipped) == ("queued", 1, 3, 1)
     with desk.worker():
         assert (await desk.finished(mixed.id)).skipped == 1
 
@@ -191,6 +192,27 @@ async def test_deleting_what_waits_ends_its_job(desk: Desk) -> None:
     with desk.worker():
         await eventually(lambda: nothing_waits(desk))
     assert await desk.documents() == {}
+
+
+async def test_jobs_take_turns(desk: Desk) -> None:
+    large, _ = await desk.add(*(note(f"large-{number}.md") for number in range(4)))
+    first = await desk.library.documents.leases.take_next()
+    small, _ = await desk.add(note("small-0.md"), note("small-1.md"))
+    later = [await desk.library.documents.leases.take_next() for _ in range(5)]
+    order = [lease.document.job_id for lease in (first, *later) if lease is not None]
+    assert order == [large.id, small.id, large.id, small.id, large.id, large.id]
+    assert await desk.library.documents.leases.take_next() is None
+
+
+async def test_tenants_take_turns_before_their_jobs_do(desk: Desk) -> None:
+    stranger = replace(SYSTEM, tenant="stranger")
+    for name in ("a", "b", "c"):
+        await desk.add(note(f"{name}.md"))
+    theirs = await desk.library.collections.ensure(stranger, "papers")
+    await desk.library.documents.add(stranger, theirs, [note("d.md"), note("e.md")])
+    leases = [await desk.library.documents.leases.take_next() for _ in range(5)]
+    tenants = [lease.document.tenant for lease in leases if lease is not None]
+    assert tenants == [SYSTEM.tenant, "stranger"] * 2 + [SYSTEM.tenant]
 
 
 async def test_deleting_what_is_worked_on_leaves_nothing_behind(desk: Desk) -> None:

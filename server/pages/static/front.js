@@ -206,6 +206,10 @@ async function add(files) {
     const path = `/api/v1/rag/collections/${encodeURIComponent(collection.value)}/documents`;
     const { job_id } = await (await api(path, { method: "POST", body: form })).json();
     const job = await finished(job_id, (current) => {
+      if (current.state === "queued") {
+        line.textContent = "Waiting: other documents are being read.";
+        return;
+      }
       bar.max = current.progress.total || 1;
       bar.value = current.progress.done;
       line.textContent = `Reading: ${current.progress.done} of ${current.progress.total}`;
