@@ -29,6 +29,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "progress": {"done": job.done, "total": job.total},
         "failed": job.failed,
         "skipped": job.skipped,
+        "removed": job.removed,
         "errors": job.errors,
         "arguments": job.arguments,
         "created_at": _written(job.created_at),
@@ -62,7 +63,7 @@ async def lock_job(session: AsyncSession, job_id: str) -> Job | None:
 async def tell(session: AsyncSession, job: Job, event: str, data: Mapping[str, Any] | None = None) -> None:
     """Append an event. The job's row is locked or new, so that numbers have no gap and no double."""
     last = (await session.exec(select(func.max(JobEvent.number)).where(JobEvent.job_id == job.id))).one()
-    counts = {"done": job.done, "total": job.total, "failed": job.failed, "skipped": job.skipped}
+    counts = {"done": job.done, "total": job.total, "failed": job.failed, "skipped": job.skipped, "removed": job.removed}
     body = {"state": job.state} | counts | dict(data or {})
     session.add(JobEvent(job_id=job.id, number=(last or 0) + 1, event=event, data=body))
     await session.flush()
@@ -85,18 +86,20 @@ async def count(
     part: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
     skipped: int = 0,
+    removed: int = 0,
 ) -> None:
     """A part has ended and `pending` are left. `part` says which; `error` (`document`, `code`, `message`) why it failed;
-    `skipped` how many parts had nothing to do.
+    `skipped` how many parts had nothing to do, `removed` how many were deleted before their turn.
 
-    The job ends with its last part: as failed where every part has failed, else as succeeded. A job that has ended stays
-    as it is. One that waits begins with the first part that ends by itself.
+    The job ends with its last part: as cancelled where all were removed, as failed where none was done otherwise, else as
+    succeeded. A job that has ended stays as it is. One that waits begins with the first part that ends by itself.
     """
     job = await lock_job(session, job_id)
     if job is None or JobState(job.state).finished:
         return
     job.done = max(job.done, job.total - pending)
     job.skipped += skipped
+    job.removed += removed
     if error is not None:
         job.failed += 1
         if len(job.errors) < MOST_ERRORS:
@@ -109,7 +112,13 @@ async def count(
         return
     if part:
         await tell(session, job, "progress", {"document": dict(part)})
-    await end(session, job, JobState.FAILED if job.total and job.failed >= job.total else JobState.SUCCEEDED)
+    await end(session, job, _outcome(job))
+
+
+def _outcome(job: Job) -> JobState:
+    if job.removed and job.removed >= job.total:
+        return JobState.CANCELLED
+    return JobState.FAILED if job.failed and job.failed + job.removed >= job.total else JobState.SUCCEEDED
 
 
 async def advance(session: AsyncSession, job_id: str, *, done: int, errors: Sequence[Mapping[str, Any]] = ()) -> None:

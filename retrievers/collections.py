@@ -137,18 +137,18 @@ class Collections:
             await session.exec(
                 select(Document.id).where(Document.collection_id == collection.id).order_by(Document.name).with_for_update()
             )
-            jobs = await session.exec(
-                select(Document.job_id)
+            rows = await session.exec(
+                select(Document.job_id, func.count())
                 .where(Document.collection_id == collection.id, col(Document.state).in_(PENDING))
-                .distinct()
+                .group_by(col(Document.job_id))
             )
-            job_ids = jobs.all()
+            waited = {job_id: documents for job_id, documents in rows.all()}  # noqa: C416 - rows, not pairs
             await session.exec(
                 update(Document)
                 .where(col(Document.collection_id) == collection.id)
                 .values(state=DocumentState.DELETING, indexed_revision=0)
             )
-            await count_parts(session, job_ids)
+            await count_parts(session, waited)
         await self.purge(collection.id)
 
     async def purge(self, collection_id: str) -> bool:

@@ -161,10 +161,11 @@ class Documents:
             document = await lock_document(session, document_id)
             if document is None or document.state == DocumentState.DELETING:
                 return
+            waited = document.state in PENDING
             document.state = DocumentState.DELETING
             document.name = f"\x01{document.id}"  # no caller's name has a control character
             document.indexed_revision = 0
-            await count_parts(session, [document.job_id])
+            await count_parts(session, {document.job_id: int(waited)})
         await self.purge(document)
 
     async def purge(self, document: Document, *, lease: str | None = None) -> bool:

@@ -206,7 +206,7 @@ async def accept(
     waiting = sum(document.job_id == job.id and document.state in PENDING for document in accepted.documents)
     if waiting < len(arrivals):
         await jobs.count(session, job.id, pending=waiting, skipped=skipped)
-    await count_parts(session, replaced_jobs)
+    await count_parts(session, dict.fromkeys(replaced_jobs, 0))
     return accepted
 
 

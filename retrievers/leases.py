@@ -8,7 +8,7 @@ Locks are taken in one order everywhere: documents by name, then jobs by id.
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -242,10 +242,11 @@ async def lock_document(session: AsyncSession, document_id: str) -> Document | N
     return found.first()
 
 
-async def count_parts(session: AsyncSession, job_ids: Iterable[str | None]) -> None:
-    """Documents have left these jobs otherwise than by their end (replaced, deleted): count what is left of each."""
-    for job_id in sorted({job_id for job_id in job_ids if job_id}):
-        await jobs.count(session, job_id, pending=await pending(session, job_id))
+async def count_parts(session: AsyncSession, left: Mapping[str | None, int]) -> None:
+    """Documents have left these jobs otherwise than by their end: count what remains of each. `left` says how many of a
+    job's were deleted; those that were replaced are another job's now."""
+    for job_id, removed in sorted((job_id, removed) for job_id, removed in left.items() if job_id):
+        await jobs.count(session, job_id, pending=await pending(session, job_id), removed=removed)
 
 
 async def pending(session: AsyncSession, job_id: str) -> int:

@@ -26,7 +26,8 @@ class JobState(StrEnum):
 
 
 class Job(SQLModel, table=True):
-    """`errors` holds `{document, code, message}` for each part that failed. A job whose every part failed has failed."""
+    """`errors` holds `{document, code, message}` for each part that failed. A job whose every part failed has failed, one
+    whose every part was deleted first is cancelled."""
 
     __tablename__ = "jobs"
 
@@ -41,6 +42,9 @@ class Job(SQLModel, table=True):
     failed: int = Field(default=0, description="of those that are done")
     skipped: int = Field(
         default=0, description="of those that are done: what is unchanged", sa_column_kwargs={"server_default": "0"}
+    )
+    removed: int = Field(
+        default=0, description="of those that are done: what was deleted first", sa_column_kwargs={"server_default": "0"}
     )
     errors: list[dict[str, Any]] = json_list()
     created_at: datetime = created_now()

@@ -61,10 +61,12 @@ def ingest(
         notes.print(f"  {error['code']} {error['document']}: {error['message']}", markup=False)
     failed = [error for error in errors if error["code"] not in NOT_READABLE]
     stopped = [final for final in finals if final["state"] == "cancelled"]
-    skipped = sum(final.get("skipped", 0) for final in finals)
+    ready = sum(final["progress"]["done"] - final["failed"] - final["removed"] for final in finals)
+    skipped, removed = (sum(final[count] for final in finals) for count in ("skipped", "removed"))
     unchanged = f", {skipped} of them unchanged" if skipped else ""
+    deleted = f", {removed} deleted meanwhile" if removed else ""
     notes.print(
-        f"{len(sources) - len(errors)} documents in {collection}{unchanged}, "
+        f"{ready} documents in {collection}{unchanged}{deleted}, "
         f"{len(errors) - len(failed)} not readable, {len(failed)} failed."
     )
     if errors or stopped:

@@ -57,7 +57,8 @@ def _tell(job: dict[str, Any]) -> None:
     console = Console(highlight=False)
     identifier, kind, state, done, skipped, _, created = _row(job)
     unchanged = f", {skipped} of them unchanged," if skipped != "0" else ""
-    console.print(f"{identifier} {kind} {state} {done}{unchanged} {created}")
+    deleted = f", {job['removed']} deleted before their turn," if job.get("removed") else ""
+    console.print(f"{identifier} {kind} {state} {done}{unchanged}{deleted} {created}")
     for error in job["errors"]:
         console.print(f"  [red]{error['code']}[/red] {error['document']}: ", end="")
         console.print(error["message"], markup=False)

@@ -48,7 +48,7 @@ class JobError(BaseModel):
 
 
 class JobInfo(BaseModel):
-    """A job. It has failed where all of its parts have."""
+    """A job. It has failed where all of its parts have, and is cancelled where all were deleted first."""
 
     id: str
     kind: str
@@ -56,6 +56,7 @@ class JobInfo(BaseModel):
     progress: JobProgress
     failed: int = Field(description="parts that failed; `errors` holds the first 1,000")
     skipped: int = Field(description="parts that had nothing to do: unchanged documents")
+    removed: int = Field(description="parts that were deleted before their turn")
     errors: list[JobError]
     arguments: dict[str, Any]
     created_at: datetime

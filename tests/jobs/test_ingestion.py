@@ -185,13 +185,40 @@ async def test_a_deleted_document_is_gone_and_its_name_is_free(desk: Desk) -> No
     assert again.id != row.id
 
 
-async def test_deleting_what_waits_ends_its_job(desk: Desk) -> None:
+async def test_deleting_all_that_waits_cancels_its_job(desk: Desk) -> None:
     job, (document,) = await desk.add(note("a.md"))
     await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
-    assert (await desk.job(job.id)).state == "succeeded"
+    job = await desk.job(job.id)
+    assert (job.state, job.total, job.removed) == ("cancelled", 1, 1)
     with desk.worker():
         await eventually(lambda: nothing_waits(desk))
     assert await desk.documents() == {}
+
+
+async def test_what_was_deleted_before_its_turn_is_no_success(desk: Desk) -> None:
+    job, documents = await desk.add(note("a.md"), NewDocument("noise.bin", bytes(range(256)) * 8), note("c.md"), note("d.md"))
+    for document in documents[2:]:
+        await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
+    assert ((await desk.job(job.id)).state, (await desk.job(job.id)).removed) == ("queued", 2)
+    await desk.library.documents.delete(SYSTEM, await desk.collection(), documents[0].id)
+    with desk.worker():
+        job = await desk.finished(job.id)
+    assert (job.state, job.failed, job.removed) == ("failed", 1, 3)
+
+
+async def test_a_collection_deleted_under_its_job_takes_what_was_left_of_it(desk: Desk) -> None:
+    whole, _ = await desk.add(note("a.md"), note("b.md"))
+    begun, _ = await desk.add(note("c.md"), note("d.md"), collection="others")
+    await ingest_document(desk.context, "", 1)  # of the first job
+    await ingest_document(desk.context, "", 1)  # of the second
+    await desk.library.collections.delete(SYSTEM, "others")
+    job = await desk.job(begun.id)
+    assert (job.state, job.done, job.removed) == ("succeeded", 2, 1)
+    assert (await desk.job(whole.id)).state == "running"
+    untouched, _ = await desk.add(note("e.md"), note("f.md"), collection="third")
+    await desk.library.collections.delete(SYSTEM, "third")
+    job = await desk.job(untouched.id)
+    assert (job.state, job.removed) == ("cancelled", 2)
 
 
 async def test_jobs_take_turns(desk: Desk) -> None:

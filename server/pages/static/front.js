@@ -215,9 +215,11 @@ async function add(files) {
       line.textContent = `Reading: ${current.progress.done} of ${current.progress.total}`;
     });
     for (const error of job.errors) problems.append(element("li", `${error.document}: ${error.message}`));
-    const read = job.progress.total - job.errors.length;
+    const read = job.progress.done - job.failed - job.removed;
     bar.value = bar.max;
-    line.textContent = `Ready: ${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”${job.skipped ? `, ${job.skipped} unchanged` : ""}.`;
+    const notes = [job.skipped && `${job.skipped} unchanged`, job.removed && `${job.removed} deleted meanwhile`].filter(Boolean);
+    const what = `${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”`;
+    line.textContent = `${[`${job.state === "cancelled" ? "Cancelled" : "Ready"}: ${what}`, ...notes].join(", ")}.`;
     await Promise.all([listCollections(collection.value), refresh()]);
   } catch (error) {
     bar.value = 0;
