@@ -41,9 +41,9 @@ worker: $(READY) ## start a worker process beside the server (needs a store that
 migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well)
 	@$(BIN)/python -c "from core.database import migrate; from core.settings import Settings; migrate(Settings.load())"
 
-ingest: $(READY) ## bring a folder into a collection of the running server: make ingest DIR=… COLLECTION=…
+ingest: $(READY) ## bring a folder into a collection of the running server: make ingest DIR=… COLLECTION=… (PRUNE=1 deletes what is gone from the folder)
 	@test -n "$(DIR)" && test -n "$(COLLECTION)" || { echo "usage: make ingest DIR=folder COLLECTION=name"; exit 2; }
-	@$(BIN)/genai ingest "$(DIR)" --collection "$(COLLECTION)"
+	@$(BIN)/genai ingest "$(DIR)" --collection "$(COLLECTION)" $(if $(PRUNE),--prune)
 
 test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true

@@ -53,8 +53,15 @@ class Platform:
     def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
         return self._call("POST", path, json=body, headers=_idempotent(idempotency_key))
 
-    def upload(self, path: str, files: list[tuple[str, tuple[str, bytes]]], *, idempotency_key: str | None = None) -> Any:
-        return self._call("POST", path, files=files, headers=_idempotent(idempotency_key))
+    def upload(
+        self,
+        path: str,
+        files: list[tuple[str, tuple[str, bytes]]],
+        fields: Mapping[str, str],
+        *,
+        idempotency_key: str | None = None,
+    ) -> Any:
+        return self._call("POST", path, files=files, data=fields, headers=_idempotent(idempotency_key))
 
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)

@@ -1,10 +1,12 @@
 """`genai ingest`: files and folders into a collection, resumable, with a progress bar."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -18,27 +20,34 @@ BYTES_PER_UPLOAD = 16 * 2**20
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "venv", "site-packages"}
 #: What the platform answers for a file that holds nothing it can read; counted apart from what failed otherwise.
 NOT_READABLE = {"unsupported_file_type", "empty_file", "no_text_found"}
+#: The metadata that says which folder a document came from, so that what is gone from there can be told.
+FOLDER = "folder"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, and the name that its document gets: its path below the folder that was named."""
+    """A file, and the name that its document gets: its path below the folder that was named. `folder` is that folder's mark,
+    None for a file that was named itself."""
 
     path: Path
     name: str
     size: int
+    folder: str | None = None
 
 
 def ingest(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders.")],
     collection: Annotated[str, typer.Option("--collection", "-c", help="Where they go; made when it is not there.")],
+    prune: Annotated[bool, typer.Option("--prune", help="Delete documents whose file is no longer in its folder.")] = False,
 ) -> None:
     """Bring files into a collection.
 
     May be repeated: what has not changed is skipped, so an interrupted run is taken up by running it again.
     Hidden files and folders are left out. A file that the platform cannot read is told by name and reason and does not stop
     the others; the exit code is then 1.
+    Documents whose file is no longer in the folder that they came from stay, and are counted, unless --prune deletes them.
+    What was brought in otherwise is left alone.
     """
     sources = list(find(paths))
     notes = Console(stderr=True, highlight=False)
@@ -69,6 +78,8 @@ def ingest(
         f"{ready} documents in {collection}{unchanged}{deleted}, "
         f"{len(errors) - len(failed)} not readable, {len(failed)} failed."
     )
+    if gone := _gone(platform, collection, sources):
+        notes.print(_tidied(platform, collection, gone) if prune else _left(gone), markup=False)
     if errors or stopped:
         raise typer.Exit(1)
 
@@ -81,7 +92,16 @@ def find(paths: list[Path]) -> Iterator[Source]:
             if path.resolve() in seen:
                 continue
             seen.add(path.resolve())
-            yield Source(path, path.name if root.is_file() else path.relative_to(root).as_posix(), path.stat().st_size)
+            if root.is_file():
+                yield Source(path, path.name, path.stat().st_size)
+            else:
+                yield Source(path, path.relative_to(root).as_posix(), path.stat().st_size, mark(root))
+
+
+def mark(folder: Path) -> str:
+    """What a folder is known by: its name, and a digest of where it is, which tells nobody where."""
+    place = folder.resolve()
+    return f"{place.name or 'root'}-{hashlib.sha256(os.fsencode(place)).hexdigest()[:12]}"
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -94,11 +114,12 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def batches(sources: list[Source]) -> Iterator[list[Source]]:
-    """Uploads of at most 50 files and, unless one file is larger, 16 MiB."""
+    """Uploads of at most 50 files and, unless one file is larger, 16 MiB, each from one folder."""
     batch: list[Source] = []
     size = 0
     for source in sources:
-        if batch and (len(batch) == FILES_PER_UPLOAD or size + source.size > BYTES_PER_UPLOAD):
+        full = len(batch) == FILES_PER_UPLOAD or size + source.size > BYTES_PER_UPLOAD
+        if batch and (full or batch[0].folder != source.folder):
             yield batch
             batch, size = [], 0
         batch.append(source)
@@ -121,19 +142,49 @@ def _upload(platform: Platform, collection: str, sources: list[Source]) -> list[
         task = progress.add_task("uploading", total=len(sources))
         for batch in batches(sources):
             files = [("files", (source.name, source.path.read_bytes())) for source in batch]
-            jobs.append(_send(platform, collection, files))
+            metadata = {FOLDER: batch[0].folder} if batch[0].folder else {}
+            jobs.append(_send(platform, collection, files, metadata))
             progress.advance(task, len(batch))
     return jobs
 
 
-def _send(platform: Platform, collection: str, files: list[tuple[str, tuple[str, bytes]]]) -> str:
+def _send(platform: Platform, collection: str, files: list[tuple[str, tuple[str, bytes]]], metadata: dict[str, str]) -> str:
     """One upload; a broken connection is tried again under the same idempotency key, so that it happens once."""
     key = uuid4().hex
     path = f"/api/v1/rag/collections/{collection}/documents"
     for last_try in (False, False, True):
         try:
-            return str(platform.upload(path, files, idempotency_key=key)["job_id"])
+            return str(platform.upload(path, files, {"metadata": json.dumps(metadata)}, idempotency_key=key)["job_id"])
         except CallFailed as failure:
             if last_try or failure.code != "unreachable":
                 raise
     raise AssertionError("unreachable")
+
+
+def _gone(platform: Platform, collection: str, sources: list[Source]) -> list[dict[str, Any]]:
+    """The documents that came from the same folders, and whose files are not there any more."""
+    there = {(source.folder, source.name) for source in sources}
+    folders = {source.folder for source in sources} - {None}
+    if not folders:
+        return []
+    rows = platform.pages(f"/api/v1/rag/collections/{collection}/documents", limit=200)
+    marked = ((row, row["metadata"].get(FOLDER)) for row in rows)
+    return [row for row, folder in marked if folder in folders and (folder, row["name"]) not in there]
+
+
+def _left(gone: list[dict[str, Any]]) -> str:
+    return f"{_counted(gone)} no longer in the folder, and still answered from; --prune deletes such documents."
+
+
+def _tidied(platform: Platform, collection: str, gone: list[dict[str, Any]]) -> str:
+    for row in gone:
+        try:
+            platform.delete(f"/api/v1/rag/collections/{collection}/documents/{row['id']}")
+        except CallFailed as failure:
+            if failure.status != 404:  # another was quicker
+                raise
+    return f"{_counted(gone)} no longer in the folder, and deleted: {', '.join(row['name'] for row in gone)}"
+
+
+def _counted(gone: list[dict[str, Any]]) -> str:
+    return "1 document is" if len(gone) == 1 else f"{len(gone)} documents are"

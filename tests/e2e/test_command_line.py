@@ -108,6 +108,31 @@ def test_a_folder_comes_in_its_questions_are_answered_and_a_second_run_changes_n
     assert "[1] probe.txt" in asked.stdout
 
 
+def test_what_is_gone_from_its_folder_is_told_and_pruned_when_asked_for(
+    genai: Terminal, platform: Running, client: httpx.Client, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("kept.txt", "gone.txt"):
+        (folder / name).write_text(f"The word of {name} is zebra.")
+    collection = f"cli-{uuid.uuid4().hex[:8]}"
+    platform.ingest(client, collection, {"by-another-way.txt": b"The word of the other way is heron."})
+    assert genai("ingest", str(folder), "-c", collection).returncode == 0
+
+    def names() -> set[str]:
+        return {row["name"] for row in client.get(f"/api/v1/rag/collections/{collection}/documents").json()["results"]}
+
+    (folder / "gone.txt").unlink()
+    told = genai("ingest", str(folder), "-c", collection)
+    assert "1 document is no longer in the folder" in told.stderr
+    assert names() == {"kept.txt", "gone.txt", "by-another-way.txt"}
+    pruned = genai("ingest", str(folder), "-c", collection, "--prune")
+    assert pruned.returncode == 0
+    assert "1 document is no longer in the folder, and deleted: gone.txt" in pruned.stderr
+    assert names() == {"kept.txt", "by-another-way.txt"}
+    assert "no longer" not in genai("ingest", str(folder), "-c", collection).stderr
+
+
 def test_jobs_are_listed_shown_and_watched(genai: Terminal, platform: Running, client: httpx.Client) -> None:
     job = platform.ingest(client, f"cli-{uuid.uuid4().hex[:8]}", samples.many(2, words=20))
     assert job["id"] in genai("jobs", "list", columns=60).stdout  # a script gets all of it, whatever the terminal's width
