@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     only_link = options.pop("sign_in_link")
     try:
         settings = Settings.load(**{name: value for name, value in options.items() if value is not None})
-        check_names(settings)
+        if not only_link:
+            check_names(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

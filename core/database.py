@@ -12,7 +12,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from filelock import FileLock
-from sqlalchemy import DateTime, Dialect, create_engine, event, text
+from sqlalchemy import DateTime, Dialect, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -57,6 +57,25 @@ def sync_url(settings: Settings) -> str:
     if url.get_backend_name() in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
     return url.render_as_string(hide_password=False)
+
+
+def is_made(settings: Settings) -> bool:
+    """Whether there is a database with a platform's tables in it. Makes nothing, neither file nor directory.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: a server does not answer.
+    """
+    if settings.database_url is None:
+        url = make_url(f"sqlite:///{settings.data_dir.expanduser() / 'genai.db'}")
+    else:
+        url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return False
+    engine = create_engine(sync_url(settings), poolclass=NullPool)
+    try:
+        return inspect(engine).has_table("alembic_version")
+    finally:
+        engine.dispose()
 
 
 def async_url(settings: Settings) -> str:

@@ -77,6 +77,11 @@ def load_secret(settings: Settings) -> bytes:
         return path.read_bytes()
 
 
+def has_secret(settings: Settings) -> bool:
+    """Whether the installation's secret is there, so that `load_secret` makes none."""
+    return settings.secret_key is not None or (settings.data_dir.expanduser() / "secret.key").is_file()
+
+
 def _write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all."""
     partial = path.with_suffix(".new")

@@ -231,14 +231,15 @@ def _greet(key: str | None, link: str) -> None:
 
 
 def show_sign_in_link(settings: Settings) -> int:
-    """Print a new sign-in link for the administrator of this data directory's (or database's) platform."""
+    """Print a new sign-in link for the administrator of this data directory's (or database's) platform. 1 where there is
+    none; nothing is made then."""
+    from server.access.administrator import NoAdministrator, new_sign_in_link
 
-    async def make() -> str:
-        from server.access.administrator import new_sign_in_link
-
-        return await new_sign_in_link(settings)
-
-    say(asyncio.run(make()))
+    try:
+        say(asyncio.run(new_sign_in_link(settings)))
+    except NoAdministrator as nobody:
+        sys.stderr.write(f"{nobody}\n")
+        return 1
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from core.database import Database
+from core.database import Database, migrate
 from core.errors import Conflict
 from core.settings import Settings
 from server.sole_server import sole_server
@@ -270,10 +270,34 @@ def test_a_server_that_was_killed_leaves_its_data_to_the_next(start: Start) -> N
     assert start().address
 
 
+def link_of(data: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GENAI_")} | settings
+    command = [sys.executable, str(ROOT / "langserve_app.py"), "--sign-in-link", "--data-dir", str(data)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=environment)
+
+
+def test_no_sign_in_link_is_made_where_there_is_no_platform(tmp_path: Path) -> None:
+    missed = link_of(tmp_path / "elsewhere")
+    assert (missed.returncode, missed.stdout) == (1, "")
+    assert str(tmp_path / "elsewhere") in missed.stderr
+    assert "GENAI_DATA_DIR" in missed.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_no_sign_in_link_is_made_under_another_secret_or_for_nobody(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/genai.db"
+    migrate(Settings.load(data_dir=tmp_path))
+    elsewhere = link_of(tmp_path / "elsewhere", GENAI_DATABASE_URL=database)
+    assert elsewhere.returncode == 1
+    assert "secret" in elsewhere.stderr
+    assert not (tmp_path / "elsewhere" / "secret.key").exists()
+    nobody = link_of(tmp_path, GENAI_SECRET_KEY="s" * 32)
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "no administrator" in nobody.stderr
+
+
 def test_a_new_sign_in_link_can_be_had_beside_the_running_server(served: tuple[Path, httpx.Client]) -> None:
     data, client = served
-    command = [sys.executable, str(ROOT / "langserve_app.py"), "--sign-in-link", "--data-dir", str(data)]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
-    token = made.stdout.strip().rpartition("token=")[2]
+    token = link_of(data).stdout.strip().rpartition("token=")[2]
     assert client.get("/signin", params={"token": token}).status_code == 303
     assert "Sign out" in client.get("/").text
