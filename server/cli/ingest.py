@@ -79,7 +79,7 @@ def ingest(
         f"{len(errors) - len(failed)} not readable, {len(failed)} failed."
     )
     if gone := _gone(platform, collection, sources):
-        notes.print(_tidied(platform, collection, gone) if prune else _left(gone), markup=False)
+        notes.print(_tidied(platform, collection, gone) if prune else _left(gone), markup=False, soft_wrap=True)
     if errors or stopped:
         raise typer.Exit(1)
 
@@ -167,7 +167,12 @@ def _gone(platform: Platform, collection: str, sources: list[Source]) -> list[di
     folders = {source.folder for source in sources} - {None}
     if not folders:
         return []
-    rows = platform.pages(f"/api/v1/rag/collections/{collection}/documents", limit=200)
+    try:
+        rows = list(platform.pages(f"/api/v1/rag/collections/{collection}/documents", limit=200))
+    except CallFailed as failure:
+        if failure.status != 404:  # the whole collection was deleted meanwhile
+            raise
+        return []
     marked = ((row, row["metadata"].get(FOLDER)) for row in rows)
     return [row for row, folder in marked if folder in folders and (folder, row["name"]) not in there]
 
