@@ -89,6 +89,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_arguments_told",
         "_chat",
         "_deadline",
         "_first_token_s",
@@ -128,6 +129,7 @@ class Attempt:
         self._loop = asyncio.get_running_loop()
         self._watch = Watch()
         self._pieces: list[str] = []
+        self._arguments_told: list[str] = []
         self._usage: Any = None
         self._started = self._last = 0.0
         self._first_token_s: float | None = None
@@ -252,6 +254,7 @@ class Attempt:
                     raise
             finally:
                 self._pieces.append(collector.text)
+                self._arguments_told.append(collector.arguments)
         if not collector.ended:
             raise StreamCut
         return collector.result()
@@ -298,6 +301,7 @@ class Attempt:
             message.response_metadata["provider"] = self.served.provider_name
         if text:
             self._pieces.append(text)
+        self._arguments_told += [call["args"] or "" for call in message.tool_call_chunks]
         if not self.told and (message.content or message.tool_call_chunks or message.additional_kwargs):
             self._tells()
         if message.tool_call_chunks or (message.content and not text):
@@ -367,9 +371,8 @@ class Attempt:
 
     def _record(self, *, seconds: float | None = None) -> Any:
         served = self.served
-        usage = usage_of(
-            self._usage, self._messages, self.text, lambda counted: served.provider.count_tokens(served.model, counted)
-        )
+        said = self.text + "".join(self._arguments_told)
+        usage = usage_of(self._usage, self._messages, said, lambda counted: served.provider.count_tokens(served.model, counted))
         self._took(usage.total_tokens)
         name = served.name
         self._request.called(

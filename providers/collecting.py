@@ -113,6 +113,11 @@ class Collector:
         return "".join(self._texts)
 
     @property
+    def arguments(self) -> str:
+        """What has come of its calls' arguments."""
+        return "".join(call["function"]["arguments"] for call in self._calls.values())
+
+    @property
     def ended(self) -> bool:
         return self._finish is not None
 

@@ -177,6 +177,16 @@ async def test_a_stream_of_tool_calls_is_never_taken_up(models: Models, fakes: F
     assert not fakes[1].asked
 
 
+@pytest.mark.parametrize("call", [streamed, invoked], ids=["stream", "invoke"])
+async def test_tool_calls_that_break_off_are_paid_for_as_far_as_they_came(
+    models: Models, fakes: Fakes, request_context: RequestContext, call: Any
+) -> None:
+    reply = Reply(text="", calls=[("weather", {"city": "Oslo"}), ("weather", {"city": "Rome"})])
+    fakes[0].always(Break(Fault.CUT, 2, reply))
+    await call(models.chat("alone"))
+    assert request_context.usage.output_tokens > 0
+
+
 async def test_failed_calls_are_recorded_and_not_paid_for(
     models: Models, fakes: Fakes, request_context: RequestContext
 ) -> None:
