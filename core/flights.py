@@ -22,6 +22,7 @@ class Flight(Generic[T]):
     def __init__(self, request: RequestContext) -> None:
         self.context = RequestContext(request_id=request.request_id, principal=request.principal, openai=request.openai)
         self.finished = False
+        self._given_up = False
         self._charged = RequestContext(request_id=request.request_id, principal=request.principal)
         self._pieces: list[T] = []
         self._error: BaseException | None = None
@@ -46,7 +47,7 @@ class Flight(Generic[T]):
     @property
     def joinable(self) -> bool:
         """Whether one more reader will get the whole: it did not fail, and was not given up by its last reader."""
-        return self._error is None and (self.finished or bool(self._readers))
+        return self._error is None and not self._given_up and (self.finished or bool(self._readers))
 
     def start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Begin. The work calls `emit` and, where it has more to do once the pieces are whole, `finish`."""
@@ -89,10 +90,12 @@ class Flight(Generic[T]):
             if reader not in self._payers and took.provider is not None and took.model is not None:
                 request.called(provider=took.provider, model=took.model, usage=took.usage, cost_usd=Decimal(0), seconds=0)
         finally:
-            if len(self._readers) == 1 and not self.finished:
-                await self._abandon()
-            self._charge(request, reader)
-            self._readers.remove(reader)
+            try:
+                if len(self._readers) == 1 and not self.finished:
+                    await self._abandon()
+            finally:
+                self._charge(request, reader)
+                self._readers.remove(reader)
 
     async def _more(self, until: float) -> None:
         try:
@@ -128,6 +131,7 @@ class Flight(Generic[T]):
         self._news = asyncio.Event()
 
     async def _abandon(self) -> None:
+        self._given_up = True  # before the work is told: while it ends, nobody may join it any more
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

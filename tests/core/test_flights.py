@@ -103,6 +103,30 @@ async def test_the_last_who_leaves_ends_the_work_and_pays_for_what_was_done() ->
     assert second.cost_usd == 1
 
 
+async def test_work_that_was_given_up_is_joined_by_nobody_while_it_ends() -> None:
+    may_end, ending = asyncio.Event(), asyncio.Event()
+    flight: Flight[str] = Flight(request())
+
+    async def slow_to_end() -> None:
+        try:
+            flight.emit("a")
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await may_end.wait()
+
+    flight.start(slow_to_end())
+    reading = flight.read(request(), soon())
+    assert await anext(reading) == "a"
+    assert flight.joinable
+    leaving = asyncio.create_task(reading.aclose())
+    await ending.wait()
+    assert not flight.joinable
+    may_end.set()
+    await leaving
+    assert not flight.joinable
+
+
 async def test_a_failure_reaches_every_reader_after_what_came_before_it() -> None:
     work = Work()
     readers = [asyncio.create_task(all_of(work.read(request()))) for _ in range(3)]

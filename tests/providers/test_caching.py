@@ -398,6 +398,22 @@ async def test_the_last_who_hangs_up_ends_the_call_and_nothing_is_kept(
     assert (await ask())[1].cache == "miss"
 
 
+async def test_whoever_comes_while_a_call_is_being_given_up_has_one_of_their_own(
+    ask: Any, models: Models, someone: Principal, provider: OpenAIFake
+) -> None:
+    for number in range(10):
+        provider.then(Reply(between_s=0.1))
+        said = f"Hello {number}"
+        with context.serving(RequestContext(request_id="r", principal=someone)):
+            leaving = models.chat().astream(said, **SAME)
+            await anext(leaving)
+        left = asyncio.create_task(leaving.aclose())  # type: ignore[attr-defined]  # a generator, declared an iterator
+        for _ in range(number % 5):
+            await asyncio.sleep(0)
+        assert (await ask(said))[0] == WHOLE
+        await left
+
+
 async def test_where_another_process_died_at_the_work_the_next_takes_it_over(
     ask: Any, start: Any, provider: OpenAIFake, server: str
 ) -> None:
