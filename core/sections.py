@@ -93,8 +93,10 @@ class AnswerCache(Section):
     """Which of an alias's answers are given again. Nothing is kept where neither `exact` nor `semantic` is on."""
 
     exact: bool = Field(False, description="give the answer of the same request again")
-    semantic: bool = Field(False, description="and that of a request whose last message means the same")
-    threshold: float = Field(0.95, ge=0.5, le=1, description="cosine similarity from which two messages mean the same")
+    semantic: bool = Field(False, description="and that of a request whose last message asks for the same in other manners")
+    threshold: float = Field(
+        0.95, ge=0.5, le=1, description="cosine similarity from which two messages are compared word by word"
+    )
     ttl_s: float = Field(3600, ge=1, le=30 * 24 * 3600, description="seconds that an answer is given again")
     requests: Literal["deterministic", "all"] = Field(
         "deterministic", description="deterministic: those with temperature 0 or a seed, and those that ask for it · all"

@@ -20,8 +20,9 @@ from core.context import CacheUse, RequestContext
 from core.errors import DeadlineExceeded
 from core.flights import Flight
 from core.settings import AnswerCache
-from providers.likeness import KEY_BYTES, Likeness, comparable, likest, record, says_the_same
+from providers.likeness import KEY_BYTES, Likeness, comparable, likest, record
 from providers.replay import Kept, compact, read, worth_keeping
+from providers.wording import says_the_same
 
 Chunks = AsyncGenerator[ChatGenerationChunk]
 

@@ -1,12 +1,8 @@
-"""Whether two messages mean the same: vectors of the bundled embedding model, and the words that vectors are blind to."""
+"""Which messages may mean the same: those whose vectors by the bundled embedding model are alike. `wording` decides."""
 
 import asyncio
-import re
 import struct
-import tomllib
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,10 +16,6 @@ KEY_BYTES = 16
 _HEAD = struct.Struct(f"<{KEY_BYTES}sd")
 #: How many of the likest are looked at, where the likest has gone or says something else.
 CANDIDATES = 3
-
-# all-MiniLM-L6-v2 puts "Is it safe to take it?" and "Is it not safe to take it?" at 0.99, "before Monday" and "after Monday" at
-# 0.98, "Did Anna pay Bob?" and "Did Bob pay Anna?" at 0.98, "error E1001" and "error E1002" at 0.97 (measured, November 2026).
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|[<>=+*/%$€£¥#^|&~@≠≤≥]")
 
 
 class Embeds(Protocol):
@@ -79,32 +71,3 @@ def likest(records: bytes, vector: bytes, threshold: float, now: float) -> list[
     scores[table["expires"] <= now] = -1
     best = np.argsort(-scores, kind="stable")[:CANDIDATES]
     return [table["key"][index].tobytes() for index in best if scores[index] >= threshold]
-
-
-def says_the_same(one: str, other: str) -> bool:
-    """Whether nothing speaks against it that vectors do not see: numbers, negations, opposites, and who does what to whom."""
-    first, second = _words(one), _words(other)
-    deciding, filling = _catalogue()
-    if _turns(first, deciding) != _turns(second, deciding):
-        return False
-    common = (set(first) & set(second)) - filling
-    return [word for word in first if word in common] == [word for word in second if word in common]
-
-
-def _words(text: str) -> list[str]:
-    words = []
-    for word in _WORD.findall(text.casefold().replace("’", "'")):
-        stem, negated, _ = word.partition("n't")
-        words += [stem, "not"] if negated else [word.removesuffix("'s")]
-    return words
-
-
-def _turns(words: list[str], deciding: frozenset[str]) -> list[str]:
-    return [word for word in words if word in deciding or not word.isalpha()]
-
-
-@lru_cache(maxsize=1)
-def _catalogue() -> tuple[frozenset[str], frozenset[str]]:
-    """Words that turn a meaning, and words that carry none."""
-    read = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    return frozenset((read["negations"] + read["opposites"]).split()), frozenset(read["filling"].split())
