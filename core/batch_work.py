@@ -124,6 +124,8 @@ class BatchWork:
     async def accept(self, lease: BatchLease, rows: Sequence[NewRow]) -> None:
         """The input is good: put its rows down, then begin. What a worker before this one put down is replaced."""
         async with self._database.transaction() as session:
+            if await _held(session, lease) is None:
+                return
             await session.exec(delete(BatchRow).where(col(BatchRow.batch_id) == lease.batch.id))
         for first in range(0, len(rows), _INSERTED_AT_ONCE):
             values = [
