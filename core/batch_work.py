@@ -91,12 +91,15 @@ class BatchWork:
             )
         return renewed.rowcount == 1
 
-    async def release(self, lease: BatchLease) -> Batch | None:
-        """Give the lease back; the row as it is now, None when another worker has it."""
+    async def release(self, lease: BatchLease, *, rest: bool = False) -> Batch | None:
+        """Give the lease back; the row as it is now, None when another worker has it. With `rest` nobody takes the batch for as
+        long as a lease lasts: what failed would fail again at once."""
         async with self._database.transaction() as session:
             batch = await _held(session, lease)
             if batch is not None:
                 batch.lease, batch.leased_until = None, None
+                if rest:
+                    batch.leased_until = utc_now() + timedelta(seconds=self._lease_s)
         return batch
 
     async def current(self, lease: BatchLease) -> Batch | None:
@@ -154,8 +157,8 @@ class BatchWork:
                 job.total = len(rows)
                 await jobs.tell(session, job, "progress")
 
-    async def claim(self, lease: BatchLease, *, after: int, limit: int) -> list[BatchRow]:
-        """The next rows to answer, their try counted."""
+    async def pending(self, lease: BatchLease, *, begun: bool, after: int, limit: int) -> list[BatchRow]:
+        """The next rows to answer: those that a worker had begun when it died, or those that none has."""
         async with self._database.transaction() as session:
             if await _held(session, lease) is None:
                 return []
@@ -165,17 +168,27 @@ class BatchWork:
                     BatchRow.batch_id == lease.batch.id,
                     col(BatchRow.number) > after,
                     BatchRow.state == RowState.PENDING.value,
+                    col(BatchRow.attempts) > 0 if begun else col(BatchRow.attempts) == 0,
                 )
                 .order_by(col(BatchRow.number))
                 .limit(limit)
             )
-            rows = list((await session.exec(query)).all())
-            for row in rows:
-                row.attempts += 1
-        return rows
+            return list((await session.exec(query)).all())
+
+    async def begin(self, lease: BatchLease, rows: Sequence[BatchRow]) -> bool:
+        """Count a try of rows whose work starts now. False when the lease was lost; then nothing has changed."""
+        async with self._database.transaction() as session:
+            if await _held(session, lease) is None:
+                return False
+            await session.exec(
+                update(BatchRow)
+                .where(col(BatchRow.batch_id) == lease.batch.id, col(BatchRow.number).in_([row.number for row in rows]))
+                .values(attempts=col(BatchRow.attempts) + 1)
+            )
+        return True
 
     async def give_back(self, lease: BatchLease, rows: Sequence[BatchRow]) -> None:
-        """Rows that were claimed and are not answered, because the worker stops: their try does not count."""
+        """Rows that were begun and are not answered, because the worker stops: their try does not count."""
         async with self._database.transaction() as session:
             if await _held(session, lease) is not None:
                 await session.exec(

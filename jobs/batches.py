@@ -4,9 +4,10 @@ import asyncio
 import random
 import secrets
 from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 import structlog
@@ -31,7 +32,9 @@ log = structlog.get_logger()
 TRIES = 6
 #: Seconds between them: doubled each time, at random, and never less than the provider asks for.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-_CLAIMED_AT_ONCE = 64
+_READ_AT_ONCE = 64
+
+T = TypeVar("T")
 
 
 async def run_batch(context: JobContext, batch_id: str) -> None:
@@ -41,12 +44,16 @@ async def run_batch(context: JobContext, batch_id: str) -> None:
     if lease is None:
         return
     with structlog.contextvars.bound_contextvars(job_id=lease.batch.job_id, batch_id=batch_id):
+        crashed = False
         try:
             await _go_on(context, work, lease)
         except LeaseLost:
             log.info("batch.left")
+        except Exception:
+            crashed = True
+            raise
         finally:
-            await asyncio.shield(_let_go(context, work, lease))
+            await asyncio.shield(_let_go(context, work, lease, crashed=crashed))
 
 
 RUN = JobSpec(queue=QUEUE, run=run_batch)
@@ -88,30 +95,33 @@ async def _accepted(context: JobContext, work: BatchWork, lease: BatchLease, pat
     return True
 
 
-async def _let_go(context: JobContext, work: BatchWork, lease: BatchLease) -> None:
+async def _let_go(context: JobContext, work: BatchWork, lease: BatchLease, *, crashed: bool) -> None:
+    """Leave the batch, if it has not ended, to the next worker; after a failure to the sweeper, in a while."""
     try:
-        batch = await work.release(lease)
+        batch = await work.release(lease, rest=crashed)
     except Exception:  # the sweeper finds it when the lease is over
         log.warning("batch.not_released", exc_info=True)
         return
-    if batch is not None and not BatchState(batch.state).finished:
+    if batch is not None and not BatchState(batch.state).finished and not crashed:
         await context.queue.send(RUN_BATCH, batch.id, queue=QUEUE)
 
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of one batch that are left, answered some at once."""
+    """The rows of one batch that are left, answered some at once. Those that a worker had begun when it died come first, one by
+    one: if one of them ends its worker each time, the others are not blamed for it."""
 
     context: JobContext
     work: BatchWork
     lease: BatchLease
     path: Path
     _answer: Answer = field(init=False)
-    _claimed: deque[BatchRow] = field(default_factory=deque)
+    _next_ones: deque[BatchRow] = field(default_factory=deque)
     _after: int = 0
     _in_hand: dict[int, BatchRow] = field(default_factory=dict)
-    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _ended: "_Ended" = field(init=False)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _begun: "_Together[BatchRow]" = field(init=False)
+    _ended: "_Together[RowResult]" = field(init=False)
 
     async def answer_all(self) -> None:
         """Until no row is left, or the time of the batch is over."""
@@ -123,63 +133,82 @@ class _Rows:
             conversations=Conversations(self.context.database),
         )
         self._answer = await asyncio.to_thread(answering, self.lease.batch.endpoint, deps)
-        self._ended = _Ended(self.work, self.lease)
+        self._begun = _Together(lambda rows: self.work.begin(self.lease, rows))
+        self._ended = _Together(lambda results: self.work.record(self.lease, results))
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self.context.settings.batches.concurrency):
-                    group.create_task(self._answer_some())
+            for begun, at_once in ((True, 1), (False, self.context.settings.batches.concurrency)):
+                self._after = 0
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(at_once):
+                        group.create_task(self._answer_some(begun=begun))
         except* LeaseLost:
             raise LeaseLost from None
         finally:
-            await asyncio.shield(self._ended.settled())
-            left = [*self._claimed, *self._in_hand.values()]
-            if left:
-                await asyncio.shield(self.work.give_back(self.lease, left))
+            await asyncio.shield(self._settle())
 
-    async def _answer_some(self) -> None:
-        while (row := await self._next()) is not None:
-            self._in_hand[row.number] = row
-            result = await self._answered(row)
-            if not await self._ended.record(result):
+    async def _settle(self) -> None:
+        await self._begun.settled()
+        await self._ended.settled()
+        if self._in_hand:
+            await self.work.give_back(self.lease, list(self._in_hand.values()))
+
+    async def _answer_some(self, *, begun: bool) -> None:
+        while (row := await self._next(begun=begun)) is not None:
+            if row.attempts < self.context.settings.jobs.max_attempts:
+                result = await self._begin_and_answer(row)
+            else:
+                error = Internal("The worker was ended each time that it worked on this request.", code="interrupted")
+                result = self._failed(row, error)
+            if not await self._ended.write(result):
                 raise LeaseLost
-            del self._in_hand[row.number]
+            self._in_hand.pop(row.number, None)
 
-    async def _next(self) -> BatchRow | None:
+    async def _begin_and_answer(self, row: BatchRow) -> RowResult:
+        self._in_hand[row.number] = row
+        try:
+            begun = await self._begun.write(row)
+        except Exception:
+            del self._in_hand[row.number]
+            raise
+        if not begun:
+            raise LeaseLost
+        return await self._answered(row)
+
+    async def _next(self, *, begun: bool) -> BatchRow | None:
         if utc_now() >= self.lease.batch.expires_at:
             return None
-        async with self._claiming:
-            if not self._claimed:
-                rows = await self.work.claim(self.lease, after=self._after, limit=_CLAIMED_AT_ONCE)
-                self._claimed.extend(rows)
+        async with self._reading:
+            if not self._next_ones:
+                rows = await self.work.pending(self.lease, begun=begun, after=self._after, limit=_READ_AT_ONCE)
+                self._next_ones.extend(rows)
                 self._after = rows[-1].number if rows else self._after
-            return self._claimed.popleft() if self._claimed else None
+            return self._next_ones.popleft() if self._next_ones else None
 
     async def _answered(self, row: BatchRow) -> RowResult:
         """The row's answer, or why it has none."""
-        endpoint = self.lease.batch.endpoint
         request = RequestContext(
-            request_id=f"{self.lease.batch.id}-{row.number}",
+            request_id=self._request_id(row),
             principal=self.lease.principal,
-            openai=endpoint.startswith("/v1/"),
+            openai=self.lease.batch.endpoint.startswith("/v1/"),
         )
-        if row.attempts > self.context.settings.jobs.max_attempts:
-            error: PlatformError = Internal(
-                "The worker was ended each time that it worked on this request.", code="interrupted"
-            )
-        else:
-            try:
-                body = await asyncio.to_thread(read_row, self.path, row.position, row.length)
-                with serving(request):
-                    answer = await self._patiently(body)
-            except PlatformError as refusal:
-                error = refusal
-            except Exception:  # the boundary of a row: the others of the batch go on
-                log.exception("batch.row_crashed", row=row.number)
-                error = Internal("The request could not be answered; the log says why.")
-            else:
-                return RowResult(row.number, row.custom_id, _line(row.custom_id, request.request_id, 200, answer))
-        status, told = error_of(endpoint, error, request.request_id)
-        line = _line(row.custom_id, request.request_id, status, told)
+        try:
+            body = await asyncio.to_thread(read_row, self.path, row.position, row.length)
+            with serving(request):
+                answer = await self._patiently(body)
+        except PlatformError as refusal:
+            return self._failed(row, refusal)
+        except Exception:  # the boundary of a row: the others of the batch go on
+            log.exception("batch.row_crashed", row=row.number)
+            return self._failed(row, Internal("The request could not be answered; the log says why."))
+        return RowResult(row.number, row.custom_id, _line(row.custom_id, request.request_id, 200, answer))
+
+    def _request_id(self, row: BatchRow) -> str:
+        return f"{self.lease.batch.id}-{row.number}"
+
+    def _failed(self, row: BatchRow, error: PlatformError) -> RowResult:
+        request_id = self._request_id(row)
+        status, told = error_of(self.lease.batch.endpoint, error, request_id)
+        line = _line(row.custom_id, request_id, status, told)
         return RowResult(row.number, row.custom_id, line, {"code": error.code, "message": error.message})
 
     async def _patiently(self, body: Any) -> Any:
@@ -198,19 +227,18 @@ class _Rows:
         raise AssertionError("the last try returns or raises")
 
 
-class _Ended:
-    """Puts down how rows ended, those that end together in one transaction."""
+class _Together(Generic[T]):
+    """Puts things down in the database, those that come together in one transaction: what `put` does with them."""
 
-    def __init__(self, work: BatchWork, lease: BatchLease) -> None:
-        self._work = work
-        self._lease = lease
-        self._waiting: list[tuple[RowResult, asyncio.Future[bool]]] = []
+    def __init__(self, put: Callable[[Sequence[T]], Awaitable[bool]]) -> None:
+        self._put = put
+        self._waiting: list[tuple[T, asyncio.Future[bool]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def record(self, result: RowResult) -> bool:
+    async def write(self, one: T) -> bool:
         """True once it is put down; False when the lease was lost."""
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((result, written))
+        self._waiting.append((one, written))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         return await written
@@ -224,7 +252,7 @@ class _Ended:
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
-                kept = await self._work.record(self._lease, [result for result, _ in group])
+                kept = await self._put([one for one, _ in group])
             except Exception as error:  # noqa: BLE001 - handed to those who wait for it
                 for _, written in group:
                     if not written.done():

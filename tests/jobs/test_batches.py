@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.batch_work import BatchWork, RowResult
+from core.batch_work import BatchWork, NewRow, RowResult
 from core.batches import QUEUE, RUN_BATCH, Batches
 from core.database import Database, utc_now
 from core.jobs import Jobs
@@ -229,6 +229,10 @@ async def test_a_holder_whose_lease_is_lost_changes_nothing(place: Desk) -> None
     assert not await work.record(slow, [RowResult(1, "row-0", b"{}")])
     assert not await work.renew(slow)
     assert (await shown(place, batch)).answered == 0
+    await work.accept(quick, [NewRow(1, "row-0", 0, 1)])
+    await work.accept(slow, [NewRow(7, "row-7", 0, 1)])
+    assert [row.number for row in await work.pending(quick, begun=False, after=0, limit=9)] == [1]
+    assert not await work.begin(slow, [BatchRow(batch_id=batch.id, number=1, custom_id="row-0", position=0, length=1)])
 
 
 @ON_SQLITE
@@ -250,6 +254,54 @@ async def test_a_request_that_ends_its_worker_each_time_fails_alone(place: Desk)
     assert (batch.answered, batch.failed) == (1, 1)
     (error,) = await lines(place, batch.error_file_id)
     assert error["response"]["body"]["error"]["code"] == "interrupted"
+
+
+async def death_of_a_worker_at_work(place: Desk, provider: OpenAIFake, batch: Batch, *, at: int) -> None:
+    """A worker begins on the batch and is gone without a word once `at` requests have reached the provider."""
+    provider.clear()
+    provider.always(Fault.SILENT)
+    working = asyncio.create_task(run_batch(place.context, batch.id))
+
+    async def sent() -> bool:
+        return len(asked(provider)) == at
+
+    await eventually(sent)
+    await BatchWork(place.database, lease_s=2).waiting(all_of_them=True)  # what it still does counts for nothing
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+@ON_SQLITE
+async def test_when_workers_die_only_what_they_worked_on_each_time_is_blamed(place: Desk, provider: OpenAIFake) -> None:
+    batch = await begin(place, requests(8), send=False)
+    await death_of_a_worker_at_work(place, provider, batch, at=place.settings.batches.concurrency)
+    for _ in range(place.settings.jobs.max_attempts - 1):
+        await death_of_a_worker_at_work(place, provider, batch, at=1)
+        assert asked(provider) == ["question 0"]
+    provider.clear()
+    provider.always(Reply())
+    await run_batch(place.context, batch.id)
+    batch = await shown(place, batch)
+    assert (batch.state, batch.answered, batch.failed) == (BatchState.COMPLETED, 7, 1)
+    (error,) = await lines(place, batch.error_file_id)
+    assert (error["custom_id"], error["response"]["body"]["error"]["code"]) == ("row-0", "interrupted")
+
+
+@ON_SQLITE
+async def test_a_batch_that_cannot_be_worked_on_rests_before_it_is_taken_up_again(
+    place: Desk, provider: OpenAIFake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = await begin(place, requests(1), send=False)
+    with monkeypatch.context() as broken:
+        broken.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+        with pytest.raises(FileNotFoundError):
+            await run_batch(place.context, batch.id)
+    assert await place.queue.waiting(QUEUE) == 0
+    work = BatchWork(place.database, lease_s=2)
+    assert await work.take(batch.id) is None
+    assert await work.waiting() == []
+    with place.worker():  # the sweeper sends it when it has rested
+        assert (await ended(place, batch)).state == BatchState.COMPLETED
 
 
 @ON_SQLITE
