@@ -11,11 +11,13 @@ from typing import Any
 import orjson
 
 from core.batch_work import NewRow
+from core.json_bodies import check_json, most_values
 
 MOST_ERRORS = 100
 LONGEST_ID = 512
 #: A request's bytes, as much as a request with pictures may have by itself.
 LONGEST_LINE = 24 * 2**20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = frozenset({"custom_id", "method", "url", "body"})
 
 
@@ -44,20 +46,27 @@ def read_input(path: Path, endpoint: str, *, most: int) -> tuple[list[NewRow], l
     return rows, errors
 
 
-def read_row(path: Path, position: int, length: int) -> Any:
-    """The body of one request. Blocking, short."""
+def read_row(path: Path, position: int, length: int, endpoint: str, *, most_depth: int) -> Any:
+    """The body of one request, within the bounds that it would have by itself. Blocking, short.
+
+    Raises:
+        MalformedJSON, TooLarge, InvalidRequest: see `core.json_bodies.check_json`.
+    """
     with path.open("rb") as file:
         file.seek(position)
-        return orjson.loads(file.read(length))["body"]
+        line = file.read(length)
+    check_json(line, most_depth, most_values(endpoint), around=1)
+    return orjson.loads(line)["body"]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Lines that are not blank, with their number from 1 and their position in bytes."""
+    """Lines that are not blank, without a byte order mark, with their number from 1 and their position in bytes."""
     position = 0
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
-            if line.strip():
-                yield number, position, line
+            bare = line.removeprefix(_BYTE_ORDER_MARK)
+            if bare.strip():
+                yield number, position + len(line) - len(bare), bare
             if len(line) > LONGEST_LINE:
                 return
             position += len(line)
@@ -68,7 +77,7 @@ def _look_at(line: bytes, endpoint: str, known: set[str], number: int) -> tuple[
     if len(line) > LONGEST_LINE:
         return _error("line_too_long", f"A line has at most {LONGEST_LINE} bytes.", number), ""
     try:
-        asked = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        asked = orjson.loads(line)
     except orjson.JSONDecodeError:
         return _error("invalid_json_line", "This line is not parseable as valid JSON.", number), ""
     if not isinstance(asked, dict):

@@ -192,7 +192,8 @@ class _Rows:
             openai=self.lease.batch.endpoint.startswith("/v1/"),
         )
         try:
-            body = await asyncio.to_thread(read_row, self.path, row.position, row.length)
+            endpoint, depth = self.lease.batch.endpoint, self.context.settings.limits.json_depth
+            body = await asyncio.to_thread(read_row, self.path, row.position, row.length, endpoint, most_depth=depth)
             with serving(request):
                 answer = await self._patiently(body)
         except PlatformError as refusal:

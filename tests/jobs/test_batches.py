@@ -68,7 +68,10 @@ def requests(count: int, endpoint: str = CHAT) -> list[dict[str, Any]]:
 
 
 async def begin(desk: Desk, rows: list[Any], endpoint: str = CHAT, *, send: bool = True) -> Batch:
-    content = b"\n".join(json.dumps(row).encode() for row in rows)
+    return await begin_with(desk, b"\n".join(json.dumps(row).encode() for row in rows), endpoint, send=send)
+
+
+async def begin_with(desk: Desk, content: bytes, endpoint: str = CHAT, *, send: bool = True) -> Batch:
     stored = StoredFiles(desk.database, desk.resources.files)
     file = await stored.add(SYSTEM, content, name="in.jsonl", purpose=BATCH, size=len(content))
     batch = await Batches(desk.database).create(SYSTEM, endpoint=endpoint, input_file=file)
@@ -136,6 +139,40 @@ async def test_our_own_endpoints_are_answered_in_their_own_shape(place: Desk) ->
     assert answer["response"]["body"]["output"] == Reply().text
     (error,) = await lines(place, batch.error_file_id)
     assert error["response"]["body"]["error"]["code"] == "invalid_request"
+
+
+@ON_SQLITE
+async def test_a_file_may_begin_with_a_byte_order_mark(place: Desk, provider: OpenAIFake) -> None:
+    content = b"\xef\xbb\xbf" + b"\n".join(json.dumps(row).encode() for row in requests(2))
+    with place.worker():
+        batch = await ended(place, await begin_with(place, content))
+    assert (batch.state, batch.answered, batch.failed) == (BatchState.COMPLETED, 2, 0)
+
+
+def deep(levels: int) -> Any:
+    value: Any = "here"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("endpoint", [CHAT, "/api/v1/chat"])
+async def test_a_request_in_a_file_is_held_to_the_bounds_of_one_by_itself(
+    place: Desk, provider: OpenAIFake, endpoint: str
+) -> None:
+    rows = requests(5, endpoint)
+    rows[1]["body"]["metadata"] = deep(900)
+    rows[2]["body"]["metadata"] = deep(200)
+    rows[3]["body"]["messages"][0]["content"] = "nothing\0here"
+    rows[4]["body"]["seed"] = 2**63
+    with place.worker():
+        batch = await ended(place, await begin(place, rows, endpoint))
+    errors = await lines(place, batch.error_file_id)
+    told = [(error["response"]["body"]["error"]["code"], error["response"]["status_code"]) for error in errors]
+    unfit = 400 if endpoint == CHAT else 422
+    assert told == [("json_too_deep", 400), ("json_too_deep", 400), ("invalid_text", unfit), ("number_too_large", unfit)]
+    assert asked(provider) == ["question 0"]
 
 
 @ON_SQLITE

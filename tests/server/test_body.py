@@ -1,17 +1,13 @@
 """Bodies that are too large, too deep or too odd are refused before anything reads them."""
 
-import json
-import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI, Request
 from starlette.middleware import Middleware
 
-from core.errors import PlatformError
 from core.settings import RequestLimits
-from server.body import BodyGuard, check_json
+from server.body import BodyGuard
 
 LIMITS = RequestLimits(body_bytes=1000, upload_bytes=5000, inline_bytes=2000)
 Make = Callable[..., tuple[FastAPI, object]]
@@ -30,72 +26,6 @@ def guarded(behind_edge: Make):  # type: ignore[no-untyped-def]
     for path in ("/", "/api/v1/multimodal", "/api/v1/rag/collections/a/documents"):
         app.post(path)(echo)
     return client
-
-
-def nested(depth: int) -> bytes:
-    return b"[" * depth + b"]" * depth
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        (b"{", 400, "malformed_json"),
-        (b"{'a': 1}", 400, "malformed_json"),
-        (b'{"a": NaN}', 400, "malformed_json"),
-        (b'"\\ud800"', 400, "malformed_json"),
-        (b'"\xff"', 400, "malformed_json"),
-        (b"1e999", 400, "malformed_json"),
-        (nested(60_000), 400, "json_too_deep"),
-        (b'{"a":' * 60_000 + b"1" + b"}" * 60_000, 400, "json_too_deep"),
-        (b"[" * 60_000, 400, "json_too_deep"),
-        (b'"' + b"[" * 60_000, 400, "json_too_deep"),
-        (b"[" + b"[]," * 60_000 + b"[]]", 413, "json_too_large"),
-        (b"[" + b"1," * 60_000 + b"1]", 413, "json_too_large"),
-        (b"1" * 4000, 400, "malformed_json"),
-        (b"[18446744073709551616]", 422, "number_too_large"),
-        (b"[-9223372036854775809]", 422, "number_too_large"),
-        (b'"a\\u0000b"', 422, "invalid_text"),
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_odd_json_is_refused(body: bytes, status: int, code: str) -> None:
-    with pytest.raises(PlatformError) as refused:
-        check_json(body, 64)
-    assert (refused.value.status, refused.value.code) == (status, code)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        {"messages": [{"role": "user", "content": '[[[[{{{{ , , , \\ " ' * 5000}]},
-        {"a": 2**63 - 1, "b": -(2**63) + 1, "c": 1.5e300},
-        {"digits in a text": "123456789012345678901234567890"},
-        {"an escaped backslash": "\\u0000"},
-        json.loads(nested(64)),
-        ["ünïcödé 漢字 🎉"],
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_unusual_but_sound_json_passes(value: object) -> None:
-    check_json(json.dumps(value).encode(), 64)
-    check_json(json.dumps(value, ensure_ascii=False).encode(), 64)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(lambda: b'"' + b"\\\\" * 2_000_000, id="escapes without end"),
-        pytest.param(lambda: b'"' + b"[," * 2_000_000, id="brackets in an open string"),
-        pytest.param(lambda: b'["' + b"[,{" * 2_000_000 + b'"]', id="brackets in a string"),
-        pytest.param(lambda: b'{"a' * 1_000_000, id="strings that open and open"),
-    ],
-)
-def test_a_hostile_body_is_walked_through_in_linear_time(make: Callable[[], bytes]) -> None:
-    body = make()
-    started = time.perf_counter()
-    with suppress(PlatformError):
-        check_json(body, 64)
-    assert time.perf_counter() - started < 5  # it takes 0.1 s; a walk that is not linear takes hours
 
 
 async def test_a_body_is_handed_on_unchanged(guarded) -> None:  # type: ignore[no-untyped-def]
