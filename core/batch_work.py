@@ -6,7 +6,8 @@ that are left. Locks are taken in one order everywhere: the batch, then its job.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from sqlmodel import col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import jobs
-from core.batches import lock_batch
+from core.batches import lock_batch, results
 from core.database import Database, utc_now
 from core.principals import Principal
 from core.tables import Batch, BatchRow, BatchState, JobState, RowState, StoredFile
@@ -229,16 +230,22 @@ class BatchWork:
                 batch.state, batch.finalizing_at = BatchState.FINALIZING, utc_now()
         return batch
 
-    async def lines(self, batch_id: str, state: RowState, *, after: int, limit: int) -> list[tuple[int, str, bytes | None]]:
-        """Rows in a state, in order: (number, custom_id, line)."""
+    async def lines(self, batch_id: str, state: RowState) -> AsyncGenerator[list[bytes]]:
+        """Lines of the rows in a state that has them, in order, some MiB at a time."""
+        async with aclosing(results(self._database, batch_id, BatchRow.state == state.value)) as groups:
+            async for group in groups:
+                yield group
+
+    async def unanswered(self, batch_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """Rows that have not ended, in order: (number, custom_id)."""
         query = (
-            select(BatchRow.number, BatchRow.custom_id, BatchRow.result)
-            .where(BatchRow.batch_id == batch_id, col(BatchRow.number) > after, BatchRow.state == state.value)
+            select(BatchRow.number, BatchRow.custom_id)
+            .where(BatchRow.batch_id == batch_id, col(BatchRow.number) > after, BatchRow.state == RowState.PENDING.value)
             .order_by(col(BatchRow.number))
             .limit(limit)
         )
         async with self._database.session() as session:
-            return [(number, custom_id, result) for number, custom_id, result in await session.exec(query)]
+            return [(number, custom_id) for number, custom_id in await session.exec(query)]
 
     async def close(
         self, lease: BatchLease, state: BatchState, *, output: StoredFile | None, errors: StoredFile | None

@@ -1,8 +1,10 @@
 """Batches as callers see them: made, read and cancelled. `core.batch_work` has the workers' side."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 
+from sqlalchemy import ColumnElement, func
 from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +19,8 @@ from core.tables import Batch, BatchRow, BatchState, StoredFile
 RUN_BATCH, QUEUE = "run_batch", "batches"
 JOB_KIND = "batch"
 WINDOW = timedelta(hours=24)
+#: What is read of the results at once: rows whose sizes are looked up, and bytes of those that are fetched together.
+_GROUP_ROWS, _GROUP_BYTES = 500, 4 * 2**20
 
 
 class Batches:
@@ -95,16 +99,41 @@ class Batches:
                 batch.cancelling_at = utc_now()
         return batch
 
-    async def results(self, batch_id: str, *, after: int, limit: int) -> list[tuple[int, bytes]]:
-        """Lines of rows that have ended, of a batch whose files are not written yet: (number, line), in order."""
-        query = (
-            select(BatchRow.number, BatchRow.result)
-            .where(BatchRow.batch_id == batch_id, col(BatchRow.number) > after, col(BatchRow.result).is_not(None))
-            .order_by(col(BatchRow.number))
-            .limit(limit)
-        )
-        async with self._database.session() as session:
-            return [(number, result) for number, result in await session.exec(query) if result is not None]
+    async def results(self, batch_id: str) -> AsyncGenerator[list[bytes]]:
+        """Lines of the rows that have ended, of a batch whose files are not written yet, in order, some MiB at a time."""
+        async with aclosing(results(self._database, batch_id)) as groups:
+            async for group in groups:
+                yield group
+
+
+async def results(database: Database, batch_id: str, *conditions: ColumnElement[bool] | bool) -> AsyncGenerator[list[bytes]]:
+    """Lines of a batch's rows in order, as many at a time as have `_GROUP_BYTES` together, or one that has more."""
+    chosen = (col(BatchRow.batch_id) == batch_id, col(BatchRow.result).is_not(None), *conditions)
+    after = 0
+    while True:
+        sized = select(BatchRow.number, func.length(BatchRow.result)).where(*chosen, col(BatchRow.number) > after)
+        async with database.session() as session:
+            sizes = list(await session.exec(sized.order_by(col(BatchRow.number)).limit(_GROUP_ROWS)))
+        for first, last in _groups(sizes):
+            lines = select(BatchRow.result).where(*chosen, col(BatchRow.number).between(first, last))
+            async with database.session() as session:
+                group = [line for line in await session.exec(lines.order_by(col(BatchRow.number))) if line is not None]
+            yield group
+        if len(sizes) < _GROUP_ROWS:
+            return
+        after = sizes[-1][0]
+
+
+def _groups(sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The first and the last row of each group; `sizes`: (number, bytes) of each row."""
+    start, size = 0, 0
+    for index, (_, more) in enumerate(sizes):
+        if index > start and size + more > _GROUP_BYTES:
+            yield sizes[start][0], sizes[index - 1][0]
+            start, size = index, 0
+        size += more
+    if sizes:
+        yield sizes[start][0], sizes[-1][0]
 
 
 async def lock_batch(session: AsyncSession, batch_id: str) -> Batch | None:

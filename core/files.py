@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from core.errors import NotFound, Unavailable
 from core.settings import Settings, SettingsError
@@ -84,6 +84,18 @@ class Files:
             yield await self._run(lambda: self._storage.fetch(checked(key), scratch))
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def open(self, key: str) -> BinaryIO:
+        """The content to be read bit by bit, as it is now, whatever becomes of the key. The caller closes it.
+
+        Raises:
+            NotFound: nothing is stored under the key (`file_not_found`).
+        """
+        return await self._run(lambda: self._open(checked(key)))
+
+    def _open(self, key: str) -> BinaryIO:
+        with tempfile.TemporaryDirectory(prefix="genai-file-") as scratch:
+            return self._storage.fetch(key, Path(scratch)).open("rb")
 
     async def exists(self, key: str) -> bool:
         """Whether something is stored under the key."""

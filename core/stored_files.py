@@ -1,6 +1,7 @@
 """Files that callers upload to be worked on, and files that work writes for them. Each belongs to who brought it in."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -41,9 +42,9 @@ class StoredFiles:
             raise NotFound("There is no such file.", code="file_not_found")
         return row
 
-    async def content(self, principal: Principal, file_id: str) -> bytes:
-        """Raises NotFound (`file_not_found`)."""
-        return await self._files.get((await self.get(principal, file_id)).key)
+    async def open(self, principal: Principal, file_id: str) -> BinaryIO:
+        """The content, to be read bit by bit; the caller closes it. Raises NotFound (`file_not_found`)."""
+        return await self._files.open((await self.get(principal, file_id)).key)
 
     async def page(
         self, principal: Principal, *, limit: int, after: str | None = None, purpose: str | None = None

@@ -1,8 +1,11 @@
 """What a batch leaves behind: a file of answers and a file of errors, each with a line a row in the order of the input."""
 
+import asyncio
 import secrets
+import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import orjson
@@ -14,6 +17,9 @@ from core.stored_files import BATCH_OUTPUT
 from core.tables import Batch, BatchState, RowState, StoredFile
 
 _READ_AT_ONCE = 500
+
+#: Lines, some at a time.
+Groups = AsyncGenerator[list[bytes]]
 _NOT_DONE = {
     BatchState.CANCELLED: ("batch_cancelled", "This request was not answered, because the batch was cancelled."),
     BatchState.FAILED: ("file_not_found", "This request was not answered, because the input file is gone."),
@@ -24,9 +30,12 @@ _NOT_DONE = {
 async def write_files(work: BatchWork, files: Files, lease: BatchLease, batch: Batch) -> None:
     """Write the files, then close the batch. May be repeated: what an interrupted time left in the store is nobody's."""
     state = _outcome(batch)
-    with tempfile.TemporaryDirectory(prefix="genai-batch-") as place:
-        output = await _store(files, batch, "output", Path(place), _lines(work, batch, RowState.ANSWERED))
-        errors = await _store(files, batch, "errors", Path(place), _errors(work, batch, state))
+    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-batch-"))
+    try:
+        output = await _store(files, batch, "output", place, work.lines(batch.id, RowState.ANSWERED))
+        errors = await _store(files, batch, "errors", place, _errors(work, batch, state))
+    finally:
+        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
     if not await work.close(lease, state, output=output, errors=errors):
         for file in (output, errors):
             if file is not None:
@@ -43,12 +52,12 @@ def _outcome(batch: Batch) -> BatchState:
     return BatchState.EXPIRED if utc_now() >= batch.expires_at else BatchState.FAILED
 
 
-async def _store(files: Files, batch: Batch, what: str, place: Path, lines: AsyncIterator[bytes]) -> StoredFile | None:
+async def _store(files: Files, batch: Batch, what: str, place: Path, lines: Groups) -> StoredFile | None:
     """A stored file with the lines; None where there is none."""
     path, size = place / what, 0
-    with path.open("wb") as target:
-        async for line in lines:
-            size += target.write(line + b"\n")
+    async with aclosing(lines) as groups:
+        async for group in groups:
+            size += await asyncio.to_thread(_append, path, group)
     if size == 0:
         return None
     name = f"{batch.id}_{what}.jsonl"
@@ -57,26 +66,31 @@ async def _store(files: Files, batch: Batch, what: str, place: Path, lines: Asyn
     return row
 
 
-async def _lines(work: BatchWork, batch: Batch, state: RowState) -> AsyncIterator[bytes]:
-    after = 0
-    while rows := await work.lines(batch.id, state, after=after, limit=_READ_AT_ONCE):
-        for _, custom_id, line in rows:
-            yield line if line is not None else custom_id.encode()
-        after = rows[-1][0]
+def _append(path: Path, lines: Sequence[bytes]) -> int:
+    """Blocking. The bytes that were written."""
+    with path.open("ab") as target:
+        return sum(target.write(line) + target.write(b"\n") for line in lines)
 
 
-async def _errors(work: BatchWork, batch: Batch, state: BatchState) -> AsyncIterator[bytes]:
-    async for line in _lines(work, batch, RowState.FAILED):
-        yield line
+async def _errors(work: BatchWork, batch: Batch, state: BatchState) -> Groups:
+    async with aclosing(work.lines(batch.id, RowState.FAILED)) as groups:
+        async for group in groups:
+            yield group
     if state not in _NOT_DONE:
         return
     code, message = _NOT_DONE[state]
-    async for custom_id in _lines(work, batch, RowState.PENDING):
-        yield orjson.dumps(
-            {
-                "id": f"batch_req_{secrets.token_hex(8)}",
-                "custom_id": custom_id.decode(),
-                "response": None,
-                "error": {"code": code, "message": message},
-            }
-        )
+    after = 0
+    while rows := await work.unanswered(batch.id, after=after, limit=_READ_AT_ONCE):
+        yield [_not_answered(custom_id, code, message) for _, custom_id in rows]
+        after = rows[-1][0]
+
+
+def _not_answered(custom_id: str, code: str, message: str) -> bytes:
+    return orjson.dumps(
+        {
+            "id": f"batch_req_{secrets.token_hex(8)}",
+            "custom_id": custom_id,
+            "response": None,
+            "error": {"code": code, "message": message},
+        }
+    )

@@ -19,6 +19,7 @@ from core.principals import Principal, Scope
 from core.stored_files import BATCH, StoredFiles
 from core.tables import StoredFile
 from server.auth import requires
+from server.file_streams import FileStream
 from server.state import CurrentState, State
 from server.uploads import read_form
 
@@ -120,8 +121,7 @@ async def show_file(file_id: str, state: CurrentState, principal: Runner) -> Fil
 )
 async def file_content(file_id: str, state: CurrentState, principal: Runner) -> Response:
     """Read a file."""
-    content = await files_of(state).content(principal, file_id)
-    return Response(content, media_type="application/jsonl", headers={"x-content-type-options": "nosniff"})
+    return FileStream([await files_of(state).open(principal, file_id)], media_type="application/jsonl")
 
 
 @router.delete("/{file_id}", response_model=DeletedFile)

@@ -1,8 +1,9 @@
 """Batches in the platform's own form: requests given inline, results read while they come."""
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, aclosing
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import orjson
 from fastapi import APIRouter, Path
@@ -15,6 +16,7 @@ from core.stored_files import BATCH, StoredFiles
 from core.tables import Batch, BatchState
 from server.auth import requires
 from server.batches import Labels, begin, cancel, check_endpoint
+from server.file_streams import FileStream
 from server.pagination import Paging, page
 from server.state import CurrentState, State
 
@@ -22,7 +24,6 @@ router = APIRouter(prefix="/api/v1/batches", tags=["Batches"])
 
 Runner = Annotated[Principal, requires(Scope.BATCHES_RUN)]
 BatchID = Annotated[str, Path(description="the batch's id", examples=["batch_9fKx2LmQ"])]
-_READ_AT_ONCE = 200
 
 
 class BatchRequest(BaseModel):
@@ -166,21 +167,25 @@ async def batch_results(batch_id: BatchID, state: CurrentState, principal: Runne
     """The results so far: while the batch runs those that have ended, in the order of its requests; afterwards all, answers
     before errors."""
     batch = await Batches(state.database).get(principal, batch_id)
-    lines = _written(state, principal, batch) if BatchState(batch.state).finished else _so_far(state, batch)
-    return StreamingResponse(lines, media_type="application/jsonl", headers={"x-content-type-options": "nosniff"})
+    if BatchState(batch.state).finished:
+        return FileStream(await _written(state, principal, batch), media_type="application/jsonl")
+    headers = {"x-content-type-options": "nosniff"}
+    return StreamingResponse(_so_far(state, batch), media_type="application/jsonl", headers=headers)
 
 
 async def _so_far(state: State, batch: Batch) -> AsyncIterator[bytes]:
-    after = 0
-    while rows := await Batches(state.database).results(batch.id, after=after, limit=_READ_AT_ONCE):
-        after = rows[-1][0]
-        yield b"".join(line + b"\n" for _, line in rows)
+    async with aclosing(Batches(state.database).results(batch.id)) as groups:
+        async for group in groups:
+            yield b"".join(line + b"\n" for line in group)
 
 
-async def _written(state: State, principal: Principal, batch: Batch) -> AsyncIterator[bytes]:
-    for file_id in (batch.output_file_id, batch.error_file_id):
-        if file_id is not None:
-            yield await _files(state).content(principal, file_id)
+async def _written(state: State, principal: Principal, batch: Batch) -> list[BinaryIO]:
+    """The batch's files, opened."""
+    ids = [file_id for file_id in (batch.output_file_id, batch.error_file_id) if file_id is not None]
+    with ExitStack() as opened:
+        files = [opened.enter_context(await _files(state).open(principal, file_id)) for file_id in ids]
+        opened.pop_all()  # the answer closes them
+    return files
 
 
 def _files(state: State) -> StoredFiles:

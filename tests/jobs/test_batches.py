@@ -25,6 +25,7 @@ from tests.fakes.openai import OpenAIFake
 from tests.fakes.wire import Fault, Reply
 
 CHAT = "/v1/chat/completions"
+MIB = 2**20
 DEPLOYMENT = Deployment(provider="openai_compatible:fake", model="gpt-4o-mini")
 #: For what the kind of database makes no difference to.
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -95,8 +96,8 @@ async def ended(desk: Desk, batch: Batch) -> Batch:
 
 async def lines(desk: Desk, file_id: str | None) -> list[dict[str, Any]]:
     assert file_id is not None
-    content = await StoredFiles(desk.database, desk.resources.files).content(SYSTEM, file_id)
-    return [json.loads(line) for line in content.splitlines()]
+    with await StoredFiles(desk.database, desk.resources.files).open(SYSTEM, file_id) as content:
+        return [json.loads(line) for line in content]
 
 
 def asked(provider: OpenAIFake) -> list[str]:
@@ -241,6 +242,24 @@ async def test_a_worker_that_stops_leaves_the_rest_to_the_next_without_asking_tw
     assert (batch.state, batch.answered) == (BatchState.COMPLETED, 8)
     assert not set(asked(provider)) & set(first[:3])
     assert len(await lines(place, batch.output_file_id)) == 8
+
+
+@pytest.mark.parametrize(
+    ("sizes", "groups"), [([3 * MIB, 3 * MIB, 5 * MIB, 1, 1], [1, 1, 1, 2]), ([9] * 1001, [500, 500, 1]), ([], [])], ids=str
+)
+async def test_results_are_read_in_pieces_that_fit_into_memory_whatever_they_weigh(
+    place: Desk, sizes: list[int], groups: list[int]
+) -> None:
+    batch = await begin(place, requests(1), send=False)
+    async with place.database.transaction() as session:
+        for number, size in enumerate([*sizes, None]):
+            result = None if size is None else b"%d" % number + b"x" * size
+            session.add(
+                BatchRow(batch_id=batch.id, number=number + 1, custom_id=str(number), position=0, length=1, result=result)
+            )
+    read = [group async for group in Batches(place.database).results(batch.id)]
+    assert [len(group) for group in read] == groups
+    assert [int(line.rstrip(b"x")) for group in read for line in group] == list(range(len(sizes)))
 
 
 @ON_SQLITE
