@@ -161,7 +161,9 @@ async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
     if whole is None:
         return
     if asked.session_id is not None:
-        said = Assistant(content=whole.text, tool_calls=[_call(call) for call in whole.tool_calls])
+        said = Assistant(
+            content=whole.text, tool_calls=[_call(call) for call in (*whole.tool_calls, *whole.invalid_tool_calls)]
+        )
         await deps.conversations.append(current().principal, asked.session_id, [*asked.messages, said], capability="chat")
     yield Delta(final=whole)
 

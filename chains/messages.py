@@ -59,25 +59,44 @@ Content = str | Annotated[list[TextPart | ImagePart], Field(min_length=1)]
 
 
 class ToolCall(_Part):
-    """A call that the model asked for; taken in LangChain's shape (`args`) and in OpenAI's (`function.arguments`)."""
+    """A call that the model asked for; taken in LangChain's shape (`args`) and in OpenAI's (`function.arguments`).
+
+    `arguments` is what the model wrote, where that is known. Cut off, it is no JSON: `args` then holds it under `INVALID_JSON`,
+    for the models that take objects alone.
+    """
 
     id: str | None = None
     name: str = Field(min_length=1, max_length=128)
     args: dict[str, Any] = Field(default_factory=dict)
+    arguments: str | None = Field(None, description="the arguments as the model wrote them")
 
     @model_validator(mode="before")
     @classmethod
     def _from_openai(cls, value: object) -> object:
-        if not isinstance(value, Mapping) or not isinstance(value.get("function"), Mapping):
+        if not isinstance(value, Mapping):
             return value
-        function = value["function"]
+        function = value.get("function")
+        if not isinstance(function, Mapping):
+            return dict(value) | _written(value["args"]) if isinstance(value.get("args"), str) else value
         arguments = function.get("arguments", {})
-        if isinstance(arguments, str):
-            try:
-                arguments = json.loads(arguments or "{}")
-            except (ValueError, RecursionError):
-                raise ValueError("the arguments of a tool call must be JSON") from None
-        return {"id": value.get("id"), "name": function.get("name"), "args": arguments}
+        given = _written(arguments) if isinstance(arguments, str) else {"args": arguments}
+        return {"id": value.get("id"), "name": function.get("name"), **given}
+
+    def to_openai(self) -> dict[str, Any]:
+        """In OpenAI's shape, the arguments as the model wrote them."""
+        arguments = json.dumps(self.args, ensure_ascii=False) if self.arguments is None else self.arguments
+        return {"type": "function", "id": self.id, "function": {"name": self.name, "arguments": arguments}}
+
+
+def _written(arguments: str) -> dict[str, Any]:
+    """The fields of a call whose arguments are written so."""
+    if not arguments.strip():
+        return {"args": {}}
+    try:
+        args = json.loads(arguments)
+    except (ValueError, RecursionError):
+        args = None
+    return {"args": args if isinstance(args, dict) else {"INVALID_JSON": arguments}, "arguments": arguments}
 
 
 class _Message(BaseModel):
@@ -99,6 +118,7 @@ class System(_Message):
 
     role: Literal["system"] = "system"
     content: Content
+    name: str | None = Field(None, max_length=128)
 
 
 class User(_Message):
@@ -115,6 +135,15 @@ class Assistant(_Message):
     role: Literal["assistant"] = "assistant"
     content: Content = ""
     tool_calls: list[ToolCall] = Field(default_factory=list, max_length=MAX_TOOL_CALLS)
+    name: str | None = Field(None, max_length=128)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_invalid_calls(cls, value: object) -> object:
+        """LangChain keeps calls whose arguments are no JSON apart."""
+        if isinstance(value, Mapping) and isinstance(invalid := value.get("invalid_tool_calls"), list) and invalid:
+            return {**value, "tool_calls": [*(value.get("tool_calls") or ()), *invalid]}
+        return value
 
     @field_validator("content", mode="before")
     @classmethod
@@ -192,12 +221,14 @@ def to_langchain(messages: Sequence[_Message]) -> list[BaseMessage]:
 def _one_to_langchain(message: _Message) -> BaseMessage:
     match message:
         case System():
-            return SystemMessage(_content(message.content))
+            return SystemMessage(_content(message.content), name=message.name)
         case User():
             return HumanMessage(_content(message.content), name=message.name)
         case Assistant():
             calls = [{"name": call.name, "args": call.args, "id": call.id} for call in message.tool_calls]
-            return AIMessage(_content(message.content), tool_calls=calls)
+            written = any(call.arguments is not None for call in message.tool_calls)
+            more = {"tool_calls": [call.to_openai() for call in message.tool_calls]} if written else {}
+            return AIMessage(_content(message.content), tool_calls=calls, name=message.name, additional_kwargs=more)
         case Tool():
             return ToolMessage(_content(message.content), tool_call_id=message.tool_call_id)
     raise TypeError(type(message).__name__)

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
 from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
-from providers.openai_transport import DirectTransport
+from providers.openai_transport import AsWritten, DirectTransport
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
 
@@ -83,7 +83,7 @@ class AzureTranslation(NeutralChatModel):
         return result
 
 
-class AzureChat(AzureTranslation, AzureChatOpenAI):
+class AzureChat(AzureTranslation, AsWritten, AzureChatOpenAI):
     """Azure over the SDK's transport."""
 
 

@@ -19,7 +19,7 @@ import httpx2
 import openai
 import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI, _handle_openai_api_error, _handle_openai_bad_request
@@ -46,7 +46,21 @@ FRAME_END_S = 0.05
 _REQUEST = httpx2.Request("POST", "https://provider/chat/completions")  # the SDK's errors want one; nobody reads it
 
 
-class DirectTransport(BaseChatOpenAI):
+class AsWritten(BaseChatOpenAI):
+    """Sends earlier tool calls on as the model wrote them, where a message has that: put together again from parsed arguments
+    they would be another prompt, which no provider's cache knows, and cut ones would be lost."""
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if isinstance(input_, list) and "messages" in payload:
+            for message, sent in zip(input_, payload["messages"], strict=False):
+                calls = message.additional_kwargs.get("tool_calls") if isinstance(message, AIMessage) else None
+                if calls and sent.get("tool_calls"):
+                    sent["tool_calls"] = calls
+        return payload
+
+
+class DirectTransport(AsWritten):
     """A mixin: it stands before `ChatOpenAI` or `AzureChatOpenAI` among the bases.
 
     `path` of the wire takes chat completions; with `n` above 1 a streamed chunk names its choice in `generation_info`.
@@ -190,7 +204,7 @@ class DirectTransport(BaseChatOpenAI):
         return client._make_status_error_from_response(answer)  # noqa: SLF001 - the SDK has no public way
 
 
-class SDKTransport(NeutralChatModel, BaseChatOpenAI):
+class SDKTransport(NeutralChatModel, AsWritten):
     """A mixin as `DirectTransport` is, over the SDK's own connections. A stream's end is known by its finish reason."""
 
     def translated(self, error: Exception) -> Exception:

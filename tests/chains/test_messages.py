@@ -79,6 +79,23 @@ def test_tool_calls_are_taken_in_openais_shape() -> None:
     assert message.tool_calls == [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}]
 
 
+@pytest.mark.parametrize("arguments", ['{"x": ', "[1]", '{ "a":1 }', "{}"])
+def test_the_arguments_of_a_call_stay_as_the_model_wrote_them(arguments: str) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    [said] = PARSER.validate_python([{"role": "assistant", "content": None, "tool_calls": [call]}])
+    [message] = to_langchain([said])
+    assert message.additional_kwargs["tool_calls"] == [call]
+    [kept] = PARSER.validate_python([said.model_dump()])
+    assert kept == said, "in a conversation that is kept, too"
+
+
+def test_cut_arguments_reach_models_that_take_objects_alone_in_one() -> None:
+    cut = {"id": "1", "name": "f", "args": '{"x": ', "error": None, "type": "invalid_tool_call"}
+    for said in ({"tool_calls": [cut]}, {"invalid_tool_calls": [cut]}):
+        [message] = parsed({"type": "ai", "content": "", **said})
+        assert [call["args"] for call in message.tool_calls] == [{"INVALID_JSON": '{"x": '}]  # type: ignore[attr-defined]
+
+
 def test_images_stand_beside_text() -> None:
     url = "data:image/png;base64,aGk="
     parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": url}}]
@@ -104,7 +121,7 @@ def test_images_stand_beside_text() -> None:
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ftp://example.org/image.png"}}]},
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]},
         {"role": "tool", "content": "x"},
-        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]},
+        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": 7}}]},
         {"lc": 1, "type": "constructor", "id": ["langchain", "schema"], "kwargs": {}},
     ],
 )

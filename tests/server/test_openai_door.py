@@ -103,6 +103,17 @@ async def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(door: Do
     assert last["error"]["code"] == "stream_interrupted"
 
 
+async def test_earlier_tool_calls_reach_the_provider_as_the_model_wrote_them(door: Door) -> None:
+    calls = [
+        {"id": str(number), "type": "function", "function": {"name": "look", "arguments": arguments}}
+        for number, arguments in enumerate(['{"x": ', '{ "x":1,  "y": "\u00e9" }'])
+    ]
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "3"} for call in calls]
+    said = [*HELLO["messages"], {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    assert (await door.post("chat/completions", {"messages": said})).status_code == 200
+    assert door.provider.sent[-1].body["messages"] == said
+
+
 async def test_a_refusal_before_the_first_token_of_a_stream_is_a_plain_answer(door: Door) -> None:
     door.provider.always(Fault.TOO_LONG)
     status, error = await door.refused("chat/completions", HELLO | {"stream": True})
