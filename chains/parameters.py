@@ -7,6 +7,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 MAX_SEED = 2**63 - 1
 MAX_STOPS = 16
@@ -18,6 +19,11 @@ class Strict(BaseModel):
     """An input of ours: unknown names and values of another type are errors, not guesses."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+
+def misplaced(param: str, message: str) -> PydanticCustomError:
+    """What a validator of a whole request raises where one field of it, `param`, does not go with the others."""
+    return PydanticCustomError("misplaced", message, {"param": param})
 
 
 class ModelChoice(Strict):
@@ -65,7 +71,7 @@ class Details(Strict):
     @model_validator(mode="after")
     def _of_logprobs(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:
-            raise ValueError("top_logprobs asks for logprobs to be true")
+            raise misplaced("top_logprobs", "'top_logprobs' asks for 'logprobs' to be true")
         return self
 
 

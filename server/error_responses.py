@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from chains.openai_format.errors import body_of, error_body, status_of
+from chains.openai_format.errors import body_of, error_body, status_of, unfit
 from core.context import current
 from core.errors import Internal, PlatformError, Unavailable
 
@@ -100,6 +100,8 @@ def _sentence(status: int, detail: str) -> str:
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
+    if current().openai and (unfit_body := _unfit_body(error)) is not None:
+        return error_response(unfit_body)
     problems = [_problem(item) for item in error.errors()[:_SHOWN_PROBLEMS]]
     first = problems[0] if problems else {"param": None, "message": "The request is not valid."}
     message = f"{first['param']}: {first['message']}" if first["param"] else str(first["message"])
@@ -107,6 +109,16 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
     if len(problems) > 1:
         more["problems"] = problems
     return _shaped(422, "invalid_request", message, **more)
+
+
+def _unfit_body(error: RequestValidationError) -> PlatformError | None:
+    """A JSON body's problems as OpenAI tells them; None where something else does not fit."""
+    problems = [
+        {"type": item["type"], "msg": item["msg"], "ctx": item.get("ctx"), "loc": item["loc"][1:]}
+        for item in error.errors()
+        if isinstance(item, Mapping) and item["loc"][:1] == ("body",) and item["type"] != "json_invalid"
+    ]
+    return unfit(problems, error.body) if problems else None
 
 
 def _problem(item: Any) -> dict[str, Any]:

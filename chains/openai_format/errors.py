@@ -41,26 +41,45 @@ def body_of(error: PlatformError) -> dict[str, Any]:
 def unfit(problems: Sequence[Mapping[str, Any]], sent: Any) -> InvalidRequest:
     """Pydantic's problems with a request as one error: of the first field, the deepest problem. What was sent is not told."""
     first = problems[0]["loc"][:1]
-    problem = max((each for each in problems if each["loc"][:1] == first), key=lambda each: len(each["loc"]))
-    kind, place = problem["type"], _path(problem["loc"], sent)
+    places = [(each, _path(each, sent)) for each in problems if each["loc"][:1] == first]
+    depth = max(len(path) for _, path in places)
+    deepest = [(each, path) for each, path in places if len(path) == depth]
+    # of a union's members that do not fit, the one of the type that was sent tells what is wrong
+    fitting = [(each, path) for each, path in deepest if not each["type"].endswith("_type")]
+    problem, path = (fitting or deepest)[0]
+    kind, place = problem["type"], _written(path)
     if kind == "extra_forbidden":
         return InvalidRequest(f"Unrecognized request argument supplied: {place}", code="unknown_parameter", param=place)
+    if kind == "misplaced":
+        return InvalidRequest(problem["msg"], code="invalid_value", param=problem["ctx"]["param"])
+    if kind == "unsupported":
+        return InvalidRequest(problem["msg"], code="unsupported_parameter", param=place)
     if kind == "none_required":
         return InvalidRequest(f"'{place}' is not supported here.", code="unsupported_parameter", param=place)
     if kind == "missing":
         message = f"Missing required parameter: '{place}'."
         return InvalidRequest(message, code="missing_required_parameter", param=place)
-    reason = problem["msg"].removeprefix("Value error, ")
+    wrong = [problem] if fitting else [each for each, _ in deepest]
+    reason = ", or: ".join(dict.fromkeys(each["msg"].removeprefix("Value error, ") for each in wrong))
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
     return InvalidRequest(f"Invalid '{place}': {reason}" if place else reason, code=code, param=place or None)
 
 
-def _path(location: Sequence[int | str], sent: Any) -> str:
-    """`messages[0].content`, as OpenAI writes it; the names of unions' members, which pydantic puts between, are left out."""
-    path = ""
+def _path(problem: Mapping[str, Any], sent: Any) -> list[int | str]:
+    """Where a problem is; the names of unions' members, which pydantic puts between, are left out."""
+    path: list[int | str] = []
+    location, missing = problem["loc"], problem["type"] == "missing"
     for index, part in enumerate(location):
-        if isinstance(sent, Mapping) and isinstance(part, str) and (part in sent or index == len(location) - 1):
-            sent, path = sent.get(part), f"{path}.{part}" if path else part
+        last = missing and index == len(location) - 1
+        if isinstance(sent, Mapping) and isinstance(part, str) and (part in sent or last):
+            sent = sent.get(part)
+            path.append(part)
         elif isinstance(sent, list) and isinstance(part, int) and part < len(sent):
-            sent, path = sent[part], f"{path}[{part}]"
-    return path[:300]
+            sent = sent[part]
+            path.append(part)
+    return path
+
+
+def _written(path: Sequence[int | str]) -> str:
+    """`messages[0].content`, as OpenAI writes it."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")[:300]

@@ -13,7 +13,8 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 from chains.chat import ChatRequest
 from chains.completion import DEFAULT_MAX_TOKENS, CompletionInput
 from chains.openai_format.errors import unfit
-from chains.parameters import MAX_STOPS, StopText, Strict
+from chains.openai_format.messages import SentMessages
+from chains.parameters import MAX_SEED, MAX_STOPS, StopText, Strict, misplaced
 from core.errors import InvalidRequest, MalformedJSON
 
 #: Answers to one request. Each is a call of its own.
@@ -50,7 +51,7 @@ class Streamed(Strict):
     @model_validator(mode="after")
     def _of_a_stream(self) -> Self:
         if self.stream_options is not None and not self.stream:
-            raise ValueError("'stream_options' is only allowed when 'stream' is true")
+            raise misplaced("stream_options", "'stream_options' is only allowed when 'stream' is true")
         return self
 
     @property
@@ -62,6 +63,10 @@ class Streamed(Strict):
 class ChatCompletionRequest(ChatRequest, Streamed, _Labels):
     """The body of `POST /v1/chat/completions`. Beside OpenAI's fields it takes `session_id`, as `POST /api/v1/chat` does."""
 
+    messages: SentMessages = Field(  # type: ignore[assignment]  # they become what the chains have
+        description="the conversation so far; with a session_id, what is new in it"
+    )
+    seed: int | None = Field(None, ge=-MAX_SEED, le=MAX_SEED, description="the same seed tends to give the same answer")
     stop: Stops = Field(None, description="texts that end the answer; they are not a part of it")
     n: int | None = Field(None, ge=1, le=MAX_CHOICES, description="answers to give; each is a call of its own")
     max_completion_tokens: int | None = Field(None, ge=1, le=1_000_000, description="the same as `max_tokens`")
@@ -85,16 +90,38 @@ class ChatCompletionRequest(ChatRequest, Streamed, _Labels):
     def _one_limit(self) -> Self:
         if self.max_completion_tokens is not None:
             if self.max_tokens is not None:
-                raise ValueError("'max_tokens' and 'max_completion_tokens' cannot be set at the same time")
+                message = "'max_tokens' and 'max_completion_tokens' cannot be set at the same time"
+                raise misplaced("max_completion_tokens", message)
             self.max_tokens = self.max_completion_tokens
+        return self
+
+    @model_validator(mode="after")
+    def _of_tools(self) -> Self:
+        for name in ("tool_choice", "parallel_tool_calls"):
+            if getattr(self, name) is not None and not self.tools:
+                raise misplaced(name, f"'{name}' is only allowed when 'tools' are given")
+        return self
+
+    @model_validator(mode="after")
+    def _one_conversation(self) -> Self:
+        if self.session_id is not None and (self.n or 1) > 1:
+            raise misplaced(
+                "n", "a conversation that is kept goes on with one answer: 'n' above 1 does not go with 'session_id'"
+            )
         return self
 
     def choices(self) -> list["ChatCompletionRequest"]:
         """One request an answer. A seed counts on, or all answers would be the same."""
         if self.n is None or self.n == 1:
             return [self]
-        seed = self.seed
-        return [self if seed is None else self.model_copy(update={"seed": seed + index}) for index in range(self.n)]
+        return [
+            self if self.seed is None else self.model_copy(update={"seed": _next(self.seed, index)}) for index in range(self.n)
+        ]
+
+
+def _next(seed: int, index: int) -> int:
+    """The seed of an answer: they count on, after the largest from 0."""
+    return (seed + index) % (MAX_SEED + 1) if seed >= 0 else seed + index
 
 
 Token = Annotated[int, Field(ge=0, lt=200_000)]
@@ -117,7 +144,7 @@ class CompletionRequest(Streamed, _Labels):
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
-    seed: int | None = Field(None, ge=0, le=2**63 - 1 - MAX_CHOICES)
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
     stop: Stops = None
     n: int | None = Field(None, ge=1, le=MAX_CHOICES, description="continuations of each prompt")
     best_of: Literal[1] | None = Field(None, description="none is left out")
@@ -140,7 +167,7 @@ class CompletionRequest(Streamed, _Labels):
         if self.suffix:
             values["suffix"] = self.suffix
         return [
-            CompletionInput(prompt=prompt, **values | ({} if self.seed is None else {"seed": self.seed + index}))
+            CompletionInput(prompt=prompt, **values | ({} if self.seed is None else {"seed": _next(self.seed, index)}))
             for prompt in self.prompts
             for index in range(self.n or 1)
         ]
@@ -187,7 +214,7 @@ class RequestReader(Generic[Model]):
         try:
             request = self._adapter.validate_json(body)
         except ValidationError as error:
-            problems = error.errors(include_url=False, include_context=False, include_input=False)
+            problems = error.errors(include_url=False, include_input=False)
             if problems[0]["type"] == "json_invalid":
                 raise MalformedJSON("The body is not valid JSON.") from None
             raise unfit(problems, orjson.loads(body)) from None

@@ -120,6 +120,14 @@ async def test_a_refusal_before_the_first_token_of_a_stream_is_a_plain_answer(do
     assert (status, error["type"], error["code"]) == (400, "invalid_request_error", "context_length_exceeded")
 
 
+def said(*messages: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": list(messages)}
+
+
+def part(one: dict[str, Any]) -> dict[str, Any]:
+    return said({"role": "user", "content": [one]})
+
+
 @pytest.mark.parametrize(
     ("change", "code", "param"),
     [
@@ -138,9 +146,33 @@ async def test_a_refusal_before_the_first_token_of_a_stream_is_a_plain_answer(do
         ({"temperature": "warm"}, "invalid_type", "temperature"),
         ({"temperature": 3}, "invalid_value", "temperature"),
         ({"n": 17}, "invalid_value", "n"),
-        ({"top_logprobs": 2}, "invalid_value", None),
-        ({"max_tokens": 1, "max_completion_tokens": 1}, "invalid_value", None),
-        ({"stream_options": {"include_usage": True}}, "invalid_value", None),
+        ({"top_logprobs": 2}, "invalid_value", "top_logprobs"),
+        ({"max_tokens": 1, "max_completion_tokens": 1}, "invalid_value", "max_completion_tokens"),
+        ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
+        ({"tool_choice": "auto"}, "invalid_value", "tool_choice"),
+        ({"parallel_tool_calls": False}, "invalid_value", "parallel_tool_calls"),
+        ({"n": 2, "session_id": "s1"}, "invalid_value", "n"),
+        ({"stop": {"a": 1}}, "invalid_type", "stop"),
+        ({"stop": ["x"] * 20}, "invalid_value", "stop"),
+        ({"stop": ["x", 1]}, "invalid_type", "stop[1]"),
+        (said({"role": "user", "content": []}), "invalid_value", "messages[0].content"),
+        (said({"role": "user", "content": {"a": 1}}), "invalid_type", "messages[0].content"),
+        (said({"role": "user", "content": "x", "cache_control": {}}), "unknown_parameter", "messages[0].cache_control"),
+        (said({"type": "human", "content": "x"}), "invalid_value", "messages[0]"),
+        (said({"role": "function", "name": "f", "content": "x"}), "unsupported_parameter", "messages[0]"),
+        (said({"role": "tool", "tool_call_id": "1"}), "missing_required_parameter", "messages[0].content"),
+        (said({"role": "assistant", "function_call": {"name": "f"}}), "unsupported_parameter", "messages[0].function_call"),
+        (said({"role": "assistant", "audio": {"id": "1"}}), "unsupported_parameter", "messages[0].audio"),
+        (
+            said({"role": "assistant", "tool_calls": [{"id": "1"}]}),
+            "missing_required_parameter",
+            "messages[0].tool_calls[0].function",
+        ),
+        (part({"type": "input_audio", "input_audio": {}}), "unsupported_parameter", "messages[0].content[0].input_audio"),
+        (part({"type": "file", "file": {}}), "unsupported_parameter", "messages[0].content[0].file"),
+        (part({"type": "text", "text": "x", "more": 1}), "unknown_parameter", "messages[0].content[0].more"),
+        (part({"type": "text"}), "missing_required_parameter", "messages[0].content[0].text"),
+        (part({"type": "refusal", "refusal": "No."}), "invalid_value", "messages[0].content[0]"),
         ({"audio": {"voice": "alloy"}}, "unsupported_parameter", "audio"),
         ({"functions": []}, "unsupported_parameter", "functions"),
         ({"store": True}, "invalid_value", "store"),
@@ -163,6 +195,7 @@ async def test_a_body_that_does_not_fit_is_a_400_that_names_the_field(
         ("completions", {"prompt": "x", "logprobs": 1}, "logprobs"),
         ("completions", {"prompt": "x", "best_of": 3}, "best_of"),
         ("embeddings", {"input": []}, "input"),
+        ("embeddings", {"input": {"a": 1}}, "input"),
         ("embeddings", {"input": [""]}, "input[0]"),
         ("embeddings", {"input": "x", "encoding_format": "hex"}, "encoding_format"),
         ("embeddings", {"input": "x", "stream": True}, "stream"),
@@ -173,11 +206,57 @@ async def test_the_other_bodies_are_checked_as_strictly(door: Door, path: str, b
     assert (status, error["param"]) == (400, param)
 
 
+async def test_what_does_not_fit_is_told_of_the_type_that_was_sent(door: Door) -> None:
+    for change, reason in [
+        ({"stop": ["x"] * 20}, "at most 16 items"),
+        (said({"role": "user", "content": []}), "at least 1 item"),
+        ({"stop": 7}, "valid string, or: Input should be a valid array"),
+    ]:
+        assert reason in (await door.refused("chat/completions", HELLO | change))[1]["message"]
+    assert "at least 1 item" in (await door.refused("embeddings", {"input": []}))[1]["message"]
+
+
+async def test_what_openai_answered_may_be_sent_back_to_it(door: Door) -> None:
+    nothing = {"refusal": None, "annotations": [], "audio": None, "function_call": None}
+    answers = [
+        {"role": "assistant", "content": "Hi.", "name": "bot", "tool_calls": None} | nothing,
+        {"role": "assistant", "content": None, "refusal": "I will not."},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}, {"type": "text", "text": "Sorry."}]},
+    ]
+    messages = [{"role": "developer", "content": "Be brief.", "name": "us"}, *answers, {"role": "user", "content": "Why?"}]
+    assert (await door.post("chat/completions", HELLO | {"messages": messages})).status_code == 200
+    system, first, second, third, _ = door.provider.last.body["messages"]
+    assert system == {"role": "system", "content": "Be brief.", "name": "us"}
+    assert first == {"role": "assistant", "content": "Hi.", "name": "bot"}
+    assert second["content"] == "I will not."
+    assert [each["text"] for each in third["content"]] == ["No.", "Sorry."]
+
+
+async def test_seeds_count_on_within_64_bits(door: Door) -> None:
+    for seed, sent in ((-5, {-5, -4}), (2**63 - 1, {2**63 - 1, 0})):
+        assert (await door.post("chat/completions", HELLO | {"n": 2, "seed": seed})).status_code == 200
+        assert {request.body["seed"] for request in door.provider.sent[-2:]} == sent
+
+
 async def test_a_field_without_effect_is_taken_and_not_sent_on(door: Door) -> None:
     labels = {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "prompt_cache_key": "k", "stop": []}
     answer = await door.post("chat/completions", HELLO | labels)
     assert answer.status_code == 200
     assert not labels.keys() & door.provider.last.body.keys()
+
+
+@ON_SQLITE
+async def test_a_batch_that_does_not_fit_is_refused_as_other_requests_are(guarded_door: Door) -> None:
+    made = {"input_file_id": "file_1", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    for body, code, param in [
+        ({"endpoint": "/v1/chat/completions", "completion_window": "24h"}, "missing_required_parameter", "input_file_id"),
+        (made | {"output_expires_after": 1}, "unknown_parameter", "output_expires_after"),
+        (made | {"completion_window": "1h"}, "invalid_value", "completion_window"),
+        (made | {"endpoint": 7}, "invalid_type", "endpoint"),
+        (made | {"metadata": {"a": {}}}, "invalid_type", "metadata.a"),
+    ]:
+        status, error = await guarded_door.refused("batches", body)
+        assert (status, error["code"], error["param"]) == (400, code, param)
 
 
 @ON_SQLITE
