@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
+from itertools import takewhile
 from typing import Annotated, Any, Literal, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, SystemMessage
@@ -176,14 +177,15 @@ async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts) 
         kept = [message for message in kept if not isinstance(message, System)]
     budget = min(deps.settings.conversations.history_tokens, (facts.context_tokens or 1 << 30) // 2)
     count = partial(deps.models.count_tokens, alias=asked.model)
-    return [*await asyncio.to_thread(trimmed, kept, budget_tokens=budget, count=count), *asked.messages]
+    lead = list(takewhile(lambda message: isinstance(message, System), asked.messages))
+    before = await asyncio.to_thread(trimmed, kept, budget_tokens=budget, count=count)
+    return [*lead, *before, *asked.messages[len(lead) :]]
 
 
 def _prompt(messages: Sequence[Any], facts: ModelFacts) -> list[Any]:
-    """System messages first, where templates want them. A small model with none gets a few plain words."""
-    ordered = sorted(messages, key=lambda message: not isinstance(message, System))
-    lead = facts.small and not isinstance(ordered[0], System)
-    return [*([SystemMessage(prompt(PROMPT).substitute())] if lead else []), *to_langchain(ordered)]
+    """A small model without a system message gets a few plain words."""
+    lead = facts.small and not any(isinstance(message, System) for message in messages)
+    return [*([SystemMessage(prompt(PROMPT).substitute())] if lead else []), *to_langchain(messages)]
 
 
 def _call(call: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context
@@ -124,7 +124,7 @@ class Attempt:
         self._chat = chat
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
-        self._messages, self._parameters = messages, parameters
+        self._messages, self._parameters = messages if served.facts.system_anywhere else _system_first(messages), parameters
         self._request = context.current()
         self._loop = asyncio.get_running_loop()
         self._watch = Watch()
@@ -387,6 +387,13 @@ class Attempt:
     def _took(self, tokens: int) -> None:
         if self.served.standing.capacity is not None:
             self.served.standing.capacity.correct(tokens - self._reserved_tokens, time.monotonic())
+
+
+def _system_first(messages: list[BaseMessage]) -> list[BaseMessage]:
+    system = [isinstance(message, SystemMessage) for message in messages]
+    if system == sorted(system, reverse=True):
+        return messages
+    return sorted(messages, key=lambda message: not isinstance(message, SystemMessage))
 
 
 def _refused() -> ContentRefused:

@@ -34,6 +34,8 @@ class ModelFacts:
     `small` marks a model that follows only the simplest instructions: chains then use short prompts with an example, quote
     rather than reason, and check more.
 
+    `system_anywhere`: system messages may stand between the others; elsewhere templates want them first.
+
     `parameters` are those of `OPENAI_PARAMETERS` that it takes.
     """
 
@@ -44,6 +46,7 @@ class ModelFacts:
     fill_in_the_middle: bool = False
     prefill: bool = False
     small: bool = False
+    system_anywhere: bool = False
     parameters: frozenset[str] = frozenset()
 
 

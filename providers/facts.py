@@ -18,6 +18,8 @@ _PARAMETERS = {
     "bedrock": frozenset({"top_p"}),
     "vertex": frozenset({"top_p", "presence_penalty", "frequency_penalty"}),
 }
+#: OpenAI's models read them where they stand; langchain-aws gathers them, langchain-google-vertexai wants them at the start.
+_SYSTEM_ANYWHERE = frozenset({"openai", "azure"})
 
 
 @lru_cache(maxsize=1024)
@@ -29,7 +31,8 @@ def facts_of(provider: str, model: str) -> ModelFacts:
     name = model.lower()
     known: dict[str, Any] = next((facts for pattern, facts in _families() if pattern.search(name)), {})
     window = _priced_window(provider, name)
-    return ModelFacts(**known | ({"context_tokens": window} if window else {}), parameters=_PARAMETERS[provider])
+    said = known | ({"context_tokens": window} if window else {})
+    return ModelFacts(**said, system_anywhere=provider in _SYSTEM_ANYWHERE, parameters=_PARAMETERS[provider])
 
 
 def _priced_window(provider: str, model: str) -> int | None:

@@ -82,7 +82,7 @@ def test_only_models_that_continue_an_answer_say_so() -> None:
 
 
 def test_nothing_is_claimed_of_an_unknown_model() -> None:
-    assert facts_of("azure", "our-own-deployment") == ModelFacts(parameters=OPENAI_PARAMETERS)
+    assert facts_of("azure", "our-own-deployment") == ModelFacts(system_anywhere=True, parameters=OPENAI_PARAMETERS)
 
 
 def test_claude_on_vertex_claims_no_response_format_since_its_class_has_none() -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
@@ -231,6 +232,15 @@ async def test_one_deadline_bounds_all(configured: Settings, first: OpenAIFake, 
     assert asyncio.get_running_loop().time() - started < 2
     assert not second.sent
     await models.close()
+
+
+async def test_system_messages_stay_where_they_stand_but_for_providers_that_want_them_first(
+    models: Models, first: OpenAIFake, second: OpenAIFake
+) -> None:
+    said = [SystemMessage("a"), HumanMessage("b"), SystemMessage("c"), HumanMessage("d")]
+    for alias, provider, order in (("default", first, "abcd"), ("blind", second, "acbd")):
+        await models.chat(alias).ainvoke(said)
+        assert "".join(message["content"] for message in provider.sent[-1].body["messages"]) == order
 
 
 async def test_records_usage_price_and_model(models: Models, request_context: RequestContext) -> None:
