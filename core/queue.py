@@ -5,19 +5,22 @@ the transaction that they belong to has been committed.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import dramatiq
 import structlog
 from dramatiq.brokers.redis import RedisBroker
-from redis import Redis, RedisError
+from redis import ConnectionError, Redis, RedisError  # noqa: A004 - redis names it so
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 log = structlog.get_logger()
 
 NAMESPACE = "genai"
+#: Seconds that a caller waits for the broker at most, and that it is left alone after it did not answer.
+SEND_S, AWAY_S = 1.0, 1.0
 #: The queue that documents to be read wait in.
 INGESTION = "ingestion"
 
@@ -29,11 +32,22 @@ def redis_client(url: str) -> "Redis":
     )
 
 
+def _sending_client(url: str) -> "Redis":
+    """A client for callers who wait: a server that does not answer is given up after `SEND_S`, a connection that it has closed
+    is opened anew once."""
+    again = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+    return Redis.from_url(url, socket_timeout=SEND_S, socket_connect_timeout=SEND_S, retry=again)
+
+
 class Queue:
-    """Enqueues by name; neither the actors nor their modules are imported."""
+    """Enqueues by name; neither the actors nor their modules are imported.
+
+    A broker that does not answer is left alone for `AWAY_S`: who sends meanwhile does not wait. The sweeper sends again.
+    """
 
     def __init__(self, redis_url: str) -> None:
-        self._client = redis_client(redis_url)
+        self._client = _sending_client(redis_url)
+        self._away_until = 0.0
         self._broker = RedisBroker(client=self._client, namespace=NAMESPACE, middleware=[])  # type: ignore[no-untyped-call]
 
     async def send(self, actor: str, *args: Any, queue: str = "default", delay_ms: int | None = None) -> bool:
@@ -44,9 +58,12 @@ class Queue:
         self, actor: str, calls: Sequence[tuple[Any, ...]], *, queue: str = "default", delay_ms: int | None = None
     ) -> bool:
         """Enqueue one call for each tuple of arguments, in order. False when the broker did not take all of them."""
+        if time.monotonic() < self._away_until:
+            return False
         try:
             await asyncio.to_thread(self._enqueue, actor, calls, queue, delay_ms)
         except (RedisError, dramatiq.errors.BrokerError) as error:
+            self._away_until = time.monotonic() + AWAY_S
             log.warning("queue.unreachable", actor=actor, error=type(error).__name__)
             return False
         return True
