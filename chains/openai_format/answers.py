@@ -82,11 +82,6 @@ class ToolCalls:
                 deltas.append({"index": index, "function": {"arguments": "{}"}})
         return deltas
 
-    def whole(self) -> list[dict[str, Any]]:
-        """All of them, as a message carries them."""
-        self.rest()
-        return self._calls
-
 
 def calls_of(flat: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The tool calls of a flat answer, as a message carries them."""

@@ -86,7 +86,8 @@ def _answering(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         admit(request_context(request), scope)
-        asked = read(await request.body())
+        given = await request.body()
+        asked = read(given) if len(given) < _LARGE_BYTES else await asyncio.to_thread(read, given)
         if asked.stream:
             return EventStream(events(asked), error_event)
         return _json(await until_hung_up(request, whole(asked)))
