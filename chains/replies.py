@@ -39,6 +39,7 @@ _FINISHES = {
     "prohibited_content": "content_filter",
     "spii": "content_filter",
 }
+_OF_A_TOKEN = frozenset({"token", "logprob", "bytes"})
 _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
@@ -80,7 +81,21 @@ async def _whole(model: BaseChatModel, prompt: list[BaseMessage], stop: list[str
     generation = result.generations[0]
     message = cast("AIMessage", generation.message)
     metadata = message.response_metadata | (generation.generation_info or {})
-    return _final(message, metadata, (metadata.get("logprobs") or {}).get("content"))
+    return _final(message, metadata, _as_openai_tells((metadata.get("logprobs") or {}).get("content") or ()))
+
+
+def _as_openai_tells(logprobs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each token's, without what a server adds of its own (llama.cpp: the token's number)."""
+    return [
+        {
+            **{name: value for name, value in each.items() if name in _OF_A_TOKEN},
+            "top_logprobs": [
+                {name: value for name, value in other.items() if name in _OF_A_TOKEN}
+                for other in each.get("top_logprobs") or ()
+            ],
+        }
+        for each in logprobs
+    ]
 
 
 def _told(piece: AIMessageChunk, info: dict[str, Any] | None) -> dict[str, Any]:
@@ -90,7 +105,7 @@ def _told(piece: AIMessageChunk, info: dict[str, Any] | None) -> dict[str, Any]:
         data["tool_call_chunks"] = piece.tool_call_chunks
     logprobs = (info or {}).get("logprobs") or piece.response_metadata.get("logprobs")
     if logprobs and logprobs.get("content"):
-        data["logprobs"] = logprobs["content"]
+        data["logprobs"] = _as_openai_tells(logprobs["content"])
     if piece.usage_metadata:
         data["usage_metadata"] = piece.usage_metadata
     return data

@@ -213,7 +213,7 @@ def _told() -> dict[str, Any]:
         "model": request.model,
         "provider": request.provider,
         "attempts": request.attempts,
-        "cache": request.cache,
+        "cache": request.cache or "bypass",
         "cost_usd": None if request.cost_usd is None else float(request.cost_usd),
         "overhead_ms": round(request.overhead_s * 1000, 1),
     }

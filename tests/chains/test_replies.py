@@ -58,6 +58,15 @@ async def test_log_probabilities_are_told_with_their_piece_and_together_at_the_e
     assert [each["token"] for each in whole.response_metadata["logprobs"]["content"]] == ["a", "b"]
 
 
+async def test_log_probabilities_carry_what_openais_do_and_nothing_of_a_servers_own() -> None:
+    other = {"token": "b", "logprob": -2.0, "bytes": [98]}
+    told = {"content": [{"id": 7, "token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": [other | {"id": 8}]}]}
+    (delta, *_), whole = await reply(chunk("a", {"logprobs": told}))
+    expected = [{"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": [other]}]
+    assert delta.data["logprobs"] == expected
+    assert whole.response_metadata["logprobs"]["content"] == expected
+
+
 @pytest.mark.parametrize(
     ("metadata", "calls", "finish"),
     [

@@ -77,7 +77,7 @@ async def test_a_stream_that_tells_its_usage_tells_what_headers_cannot(door: Doo
     assert done == "[DONE]"
     assert all(chunk["usage"] is None for chunk in chunks)
     assert (last["choices"], last["usage"]["total_tokens"]) == ([], 17)
-    assert (last["genai"]["model"], last["genai"]["attempts"]) == ("gpt-4o-mini", 1)
+    assert (last["genai"]["model"], last["genai"]["attempts"], last["genai"]["cache"]) == ("gpt-4o-mini", 1, "bypass")
 
 
 async def test_tool_calls_come_in_pieces_with_name_and_number_first(door: Door) -> None:
