@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlmodel import and_, col, or_, select
+from sqlalchemy import literal, tuple_
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.database import Database
+from core.database import Database, UTCDateTime
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal, Scope
@@ -47,9 +48,15 @@ class StoredFiles:
         return await self._files.open((await self.get(principal, file_id)).key)
 
     async def page(
-        self, principal: Principal, *, limit: int, after: str | None = None, purpose: str | None = None
+        self,
+        principal: Principal,
+        *,
+        limit: int,
+        after: str | None = None,
+        purpose: str | None = None,
+        oldest_first: bool = False,
     ) -> tuple[list[StoredFile], bool]:
-        """The newest first, those after the file `after`; and whether there are more.
+        """The newest first, or the oldest, those after the file `after`; and whether there are more.
 
         Raises:
             InvalidRequest: `invalid_cursor`: there is no file `after`.
@@ -64,10 +71,12 @@ class StoredFiles:
                 last = await self.get(principal, after)
             except NotFound:
                 raise InvalidRequest("The list has no such file.", code="invalid_cursor", param="after") from None
-            same_moment = and_(col(StoredFile.created_at) == last.created_at, col(StoredFile.id) < last.id)
-            query = query.where(or_(col(StoredFile.created_at) < last.created_at, same_moment))
+            place = tuple_(col(StoredFile.created_at), col(StoredFile.id))
+            here = tuple_(literal(last.created_at, UTCDateTime), literal(last.id))
+            query = query.where(place > here if oldest_first else place < here)
+        order = [col(StoredFile.created_at), col(StoredFile.id)]
+        ordered = query.order_by(*(order if oldest_first else [column.desc() for column in order]))
         async with self._database.session() as session:
-            ordered = query.order_by(col(StoredFile.created_at).desc(), col(StoredFile.id).desc())
             rows = (await session.exec(ordered.limit(limit + 1))).all()
         return list(rows[:limit]), len(rows) > limit
 

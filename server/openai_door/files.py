@@ -96,9 +96,10 @@ async def list_files(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     after: Annotated[str | None, Query(max_length=64, description="the last id of the page before")] = None,
     purpose: Annotated[Literal["batch", "batch_output"] | None, Query()] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="desc: the newest first")] = "desc",
 ) -> dict[str, Any]:
     """List files, the newest first."""
-    rows, more = await files_of(state).page(principal, limit=limit, after=after, purpose=purpose)
+    rows, more = await files_of(state).page(principal, limit=limit, after=after, purpose=purpose, oldest_first=order == "asc")
     ids = [row.id for row in rows]
     return {
         "data": [FileInfo.of(row) for row in rows],
@@ -153,6 +154,13 @@ async def _received(request: Request, state: State) -> AsyncIterator[_Upload]:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidRequest("'file' is needed: the file itself.", code="missing_required_parameter", param="file")
+        for name in form:
+            if name.startswith("expires_after"):
+                text = "'expires_after' is not supported here: a file stays until it is deleted."
+                raise InvalidRequest(text, code="unsupported_feature", param="expires_after")
+            if name not in ("file", "purpose"):
+                field = name[:100]
+                raise InvalidRequest(f"Unrecognized request argument supplied: {field}", code="unknown_parameter", param=field)
         purpose = form.get("purpose")
         if purpose != BATCH:
             text = f"'purpose' must be {BATCH!r}; files for other purposes are not kept here."

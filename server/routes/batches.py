@@ -7,7 +7,7 @@ from typing import Annotated, Any, BinaryIO
 
 import orjson
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from starlette.responses import Response, StreamingResponse
 
 from core.batches import Batches
@@ -60,6 +60,16 @@ class NewBatch(BaseModel):
         if (self.requests is None) == (self.input_file_id is None):
             raise ValueError("give either requests or input_file_id")
         return self
+
+    @field_validator("requests", mode="after")
+    @classmethod
+    def _known_apart(cls, requests: list[BatchRequest] | None) -> list[BatchRequest] | None:
+        known: set[str] = set()
+        for number, one in enumerate(requests or ()):
+            if one.custom_id in known:
+                raise ValueError(f"each request needs a custom_id of its own; that of number {number} came before")
+            known.add(one.custom_id)
+        return requests
 
 
 class BatchProgress(BaseModel):

@@ -11,6 +11,7 @@ from redis import Redis
 from core.queue import SEND_S, Queue
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
+from tests.desks import eventually
 
 
 @pytest.fixture
@@ -45,6 +46,8 @@ async def test_a_broker_that_is_frozen_holds_nobody_up_and_is_used_again(queue: 
                 assert not await queue.send("work", 2, queue="here")
     finally:
         frozen.resume()
-    async with asyncio.timeout(60):
-        while not await queue.send("work", 3, queue="here"):
-            await asyncio.sleep(0.05)
+
+    async def taken() -> bool:
+        return await queue.send("work", 3, queue="here")
+
+    await eventually(taken)

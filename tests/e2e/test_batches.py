@@ -84,6 +84,13 @@ def test_a_batch_of_openais_client_goes_on_after_a_kill_with_what_is_left(mortal
         assert batch.metadata == {"for": "a test"}
         assert client.batches.list().data[0].id == batch.id
         assert {each.purpose for each in client.files.list()} == {"batch", "batch_output"}
+        assert [each.id for each in client.files.list(order="asc")] == [each.id for each in client.files.list()][::-1]
+        with pytest.raises(openai.BadRequestError, match="expires_after"):
+            client.files.create(
+                file=("in.jsonl", b"{}"), purpose="batch", expires_after={"anchor": "created_at", "seconds": 3600}
+            )
+        twice = {"endpoint": "/api/v1/chat", "requests": [{"custom_id": "a", "body": {}}] * 2}
+        assert plain.post("/api/v1/batches", json=twice).status_code == 422
         assert client.files.delete(file.id).deleted
         with pytest.raises(openai.NotFoundError):
             client.files.retrieve(file.id)
