@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert
@@ -19,7 +20,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import jobs
 from core.batches import lock_batch, results
 from core.database import Database, utc_now
+from core.files import Files
 from core.principals import Principal
+from core.stored_files import claim, put_unclaimed
 from core.tables import Batch, BatchRow, BatchState, JobState, RowState, StoredFile
 
 _OPEN = tuple(state.value for state in BatchState if not state.finished)
@@ -247,6 +250,10 @@ class BatchWork:
         async with self._database.session() as session:
             return [(number, custom_id) for number, custom_id in await session.exec(query)]
 
+    async def put_file(self, files: Files, file: StoredFile, content: Path) -> None:
+        """Store the bytes of a file that `close` is to name."""
+        await put_unclaimed(self._database, files, file, content)
+
     async def close(
         self, lease: BatchLease, state: BatchState, *, output: StoredFile | None, errors: StoredFile | None
     ) -> bool:
@@ -255,7 +262,9 @@ class BatchWork:
             batch = await _held(session, lease)
             if batch is None:
                 return False
-            session.add_all(file for file in (output, errors) if file is not None)
+            for file in (output, errors):
+                if file is not None:
+                    await claim(session, file)
             batch.output_file_id = None if output is None else output.id
             batch.error_file_id = None if errors is None else errors.id
             batch.state, batch.ended_at = state, utc_now()

@@ -1,19 +1,22 @@
 """Files that callers upload to be worked on, and files that work writes for them. Each belongs to who brought it in."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import literal, tuple_
-from sqlmodel import col, select
+from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.database import Database, UTCDateTime
+from core.database import Database, UTCDateTime, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal, Scope
-from core.tables import Batch, BatchState, StoredFile
+from core.tables import Batch, BatchState, StoredFile, UnclaimedFile
 
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
+#: No upload and no writing of a batch's files takes so long.
+UNCLAIMED_FOR = timedelta(days=1)
 _UNFINISHED = [state.value for state in BatchState if not state.finished]
 
 
@@ -27,12 +30,9 @@ class StoredFiles:
     async def add(self, principal: Principal, content: bytes | Path, *, name: str, purpose: str, size: int) -> StoredFile:
         """Store a file. The bytes are stored first: a row never points at nothing."""
         row = StoredFile(tenant=principal.tenant, owner=principal.id, purpose=purpose, name=name[:512], size=size)
-        if isinstance(content, Path):
-            await self._files.put_file(row.key, content)
-        else:
-            await self._files.put(row.key, content)
+        await put_unclaimed(self._database, self._files, row, content)
         async with self._database.transaction() as session:
-            session.add(row)
+            await claim(session, row)
         return row
 
     async def get(self, principal: Principal, file_id: str) -> StoredFile:
@@ -92,7 +92,48 @@ class StoredFiles:
             if await _in_use(session, file_id):
                 raise Conflict("A batch that has not ended reads this file.", code="file_in_use")
             await session.delete(row)
-        await self._files.delete(row.key)
+            session.add(UnclaimedFile(key=row.key))
+        await _drop(self._database, self._files, row.key)
+
+
+async def put_unclaimed(database: Database, files: Files, row: StoredFile, content: bytes | Path) -> None:
+    """Store the bytes of a row that is to come. Where it never does, `drop_unclaimed` finds them."""
+    async with database.transaction() as session:
+        session.add(UnclaimedFile(key=row.key))
+    if isinstance(content, Path):
+        await files.put_file(row.key, content)
+    else:
+        await files.put(row.key, content)
+
+
+async def claim(session: AsyncSession, row: StoredFile) -> None:
+    """Put down, in the transaction of `session`, the row whose bytes `put_unclaimed` stored.
+
+    Raises:
+        Conflict: `file_expired`: they have been dropped, since they were not claimed for `UNCLAIMED_FOR`.
+    """
+    claimed = await session.exec(delete(UnclaimedFile).where(col(UnclaimedFile.key) == row.key))
+    if claimed.rowcount == 0:
+        raise Conflict("The file took too long to be stored.", code="file_expired")
+    session.add(row)
+
+
+async def drop_unclaimed(database: Database, files: Files) -> int:
+    """Delete the bytes that no row has come to point at, or that were not deleted with theirs, since a process died. How many.
+
+    May be repeated, and run at once by many."""
+    async with database.session() as session:
+        old = col(UnclaimedFile.created_at) < utc_now() - UNCLAIMED_FOR
+        keys = list(await session.exec(select(UnclaimedFile.key).where(old)))
+    for key in keys:
+        await _drop(database, files, key)
+    return len(keys)
+
+
+async def _drop(database: Database, files: Files, key: str) -> None:
+    await files.delete(key)
+    async with database.transaction() as session:
+        await session.exec(delete(UnclaimedFile).where(col(UnclaimedFile.key) == key))
 
 
 def may_see(principal: Principal, row: StoredFile | Batch) -> bool:

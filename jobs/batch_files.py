@@ -28,12 +28,12 @@ _NOT_DONE = {
 
 
 async def write_files(work: BatchWork, files: Files, lease: BatchLease, batch: Batch) -> None:
-    """Write the files, then close the batch. May be repeated: what an interrupted time left in the store is nobody's."""
+    """Write the files, then close the batch. May be repeated: what an interrupted time left behind is dropped in a day."""
     state = _outcome(batch)
     place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-batch-"))
     try:
-        output = await _store(files, batch, "output", place, work.lines(batch.id, RowState.ANSWERED))
-        errors = await _store(files, batch, "errors", place, _errors(work, batch, state))
+        output = await _store(work, files, batch, "output", place, work.lines(batch.id, RowState.ANSWERED))
+        errors = await _store(work, files, batch, "errors", place, _errors(work, batch, state))
     finally:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
     if not await work.close(lease, state, output=output, errors=errors):
@@ -52,7 +52,7 @@ def _outcome(batch: Batch) -> BatchState:
     return BatchState.EXPIRED if utc_now() >= batch.expires_at else BatchState.FAILED
 
 
-async def _store(files: Files, batch: Batch, what: str, place: Path, lines: Groups) -> StoredFile | None:
+async def _store(work: BatchWork, files: Files, batch: Batch, what: str, place: Path, lines: Groups) -> StoredFile | None:
     """A stored file with the lines; None where there is none."""
     path, size = place / what, 0
     async with aclosing(lines) as groups:
@@ -62,7 +62,7 @@ async def _store(files: Files, batch: Batch, what: str, place: Path, lines: Grou
         return None
     name = f"{batch.id}_{what}.jsonl"
     row = StoredFile(tenant=batch.tenant, owner=batch.owner, purpose=BATCH_OUTPUT, name=name, size=size)
-    await files.put_file(row.key, path)
+    await work.put_file(files, row, path)
     return row
 
 

@@ -13,6 +13,7 @@ from core.batches import QUEUE as BATCHES
 from core.batches import RUN_BATCH
 from core.database import utc_now
 from core.queue import INGESTION
+from core.stored_files import drop_unclaimed
 from core.tables import Document, Job, JobEvent, JobState
 from jobs.base import JobContext
 from retrievers.documents import INGEST
@@ -64,6 +65,7 @@ class Sweeper:
             log.info("sweeper.leases_expired", documents=expired)
         if self._passes % _EVENTS_EVERY == 0:
             await self._forget_events()
+            await drop_unclaimed(self._context.database, self._context.library.resources.files)
         self._passes += 1
         await self._send_lost()
         await self._send_batches()

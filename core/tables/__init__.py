@@ -1,7 +1,7 @@
 """All tables, imported here so that the migrations see every one. One file an aggregate."""
 
 from core.tables.access import APIKey, BrowserSession, SignInToken
-from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile
+from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.documents import Collection, Document, DocumentState
 from core.tables.idempotency import IdempotencyRecord
@@ -31,6 +31,7 @@ __all__ = [
     "Team",
     "TeamMember",
     "Tenant",
+    "UnclaimedFile",
     "User",
     "UserKind",
 ]

@@ -55,6 +55,15 @@ class StoredFile(SQLModel, table=True):
         return f"files/{self.id}"
 
 
+class UnclaimedFile(SQLModel, table=True):
+    """A key of the file store that is about to be written, or to be deleted: no `StoredFile` points at it yet, or any more."""
+
+    __tablename__ = "unclaimed_files"
+
+    key: str = Field(primary_key=True, max_length=128)
+    created_at: datetime = created_now()
+
+
 class Batch(SQLModel, table=True):
     """Requests that are answered in the background. `endpoint` is the path that each would be sent to by itself.
 

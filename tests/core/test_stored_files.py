@@ -1,18 +1,65 @@
-"""Files of callers: listed in both orders, from one on."""
+"""Files of callers: listed in both orders, and never left behind for ever."""
+
+from datetime import timedelta
 
 import pytest
+from sqlmodel import update
 
-from core.database import Database
-from core.errors import InvalidRequest
+from core.database import Database, utc_now
+from core.errors import Conflict, InvalidRequest, Unavailable
 from core.files import Files
 from core.principals import SYSTEM
 from core.settings import Settings
-from core.stored_files import BATCH, StoredFiles
+from core.stored_files import BATCH, UNCLAIMED_FOR, StoredFiles, claim, drop_unclaimed, put_unclaimed
+from core.tables import StoredFile, UnclaimedFile
 
 
 @pytest.fixture
-def stored(database: Database, settings: Settings) -> StoredFiles:
-    return StoredFiles(database, Files(settings))
+def files(settings: Settings) -> Files:
+    return Files(settings)
+
+
+@pytest.fixture
+def stored(database: Database, files: Files) -> StoredFiles:
+    return StoredFiles(database, files)
+
+
+async def a_day_later(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.exec(update(UnclaimedFile).values(created_at=utc_now() - UNCLAIMED_FOR - timedelta(seconds=1)))
+
+
+async def test_bytes_that_no_row_came_to_point_at_are_dropped_after_a_day(
+    stored: StoredFiles, database: Database, files: Files
+) -> None:
+    kept = await stored.add(SYSTEM, b"x", name="a", purpose=BATCH, size=1)
+    lost = StoredFile(owner=SYSTEM.id, purpose=BATCH, name="b", size=1)
+    await put_unclaimed(database, files, lost, b"y")  # and there the process dies
+    assert await drop_unclaimed(database, files) == 0
+    await a_day_later(database)
+    assert await drop_unclaimed(database, files) == 1
+    assert [await files.exists(row.key) for row in (kept, lost)] == [True, False]
+    assert await drop_unclaimed(database, files) == 0
+    with pytest.raises(Conflict):
+        async with database.transaction() as session:
+            await claim(session, lost)
+
+
+async def test_bytes_of_a_row_that_is_gone_are_dropped_though_the_process_died_between(
+    stored: StoredFiles, database: Database, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await stored.add(SYSTEM, b"x", name="a", purpose=BATCH, size=1)
+
+    async def dies(_: Files, key: str) -> None:
+        raise Unavailable(f"{key} cannot be deleted.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Files, "delete", dies)
+        with pytest.raises(Unavailable):
+            await stored.delete(SYSTEM, row.id)
+    await a_day_later(database)
+    assert await drop_unclaimed(database, files) == 1
+    assert not await files.exists(row.key)
 
 
 async def test_files_are_listed_in_both_orders_page_by_page(stored: StoredFiles) -> None:
