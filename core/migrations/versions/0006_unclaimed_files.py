@@ -1,7 +1,7 @@
 """files whose bytes no row points at yet
 
-Revision ID: 0012
-Revises: 0004
+Revision ID: 0006
+Revises: 0005
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 
 import core.database
 
-revision = "0012"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
