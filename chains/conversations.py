@@ -59,7 +59,7 @@ class Conversations:
 
     async def history(self, principal: Principal, session_id: str, *, newest: int = 200) -> list[Any]:
         """The session's messages, oldest first, at most the `newest` ones and every system message; empty for a new session."""
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             conversation = await _find(session, principal, session_id)
             if conversation is None:
                 return []
@@ -71,7 +71,7 @@ class Conversations:
 
     async def append(self, principal: Principal, session_id: str, messages: Sequence[Any], *, capability: str = "chat") -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             conversation = await _find_or_make(session, principal, session_id, capability)
             conversation.updated_at = utc_now()
             counted = await session.exec(
@@ -107,7 +107,7 @@ class Conversations:
             )
             query = query.where(later)
         query = query.order_by(col(Conversation.created_at).desc(), col(Conversation.id).desc()).limit(limit + 1)
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             rows = list(await session.exec(query))
         more = f"{rows[limit - 1].created_at.isoformat()}|{rows[limit - 1].id}" if len(rows) > limit else None
         return [_info(row) for row in rows[:limit]], more
@@ -120,7 +120,7 @@ class Conversations:
         Raises:
             NotFound: `session_not_found`.
         """
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             conversation = await _find(session, principal, session_id)
             if conversation is None:
                 raise _missing(session_id)
@@ -139,7 +139,7 @@ class Conversations:
         Raises:
             NotFound: `session_not_found`.
         """
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             conversation = await _find(session, principal, session_id, lock=True)
             if conversation is None:
                 raise _missing(session_id)

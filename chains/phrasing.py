@@ -123,7 +123,11 @@ async def from_sources(
     messages: list[BaseMessage] = [
         SystemMessage(prompt("rag.txt").substitute(nothing=_NOTHING)),
         *to_langchain(history[-_TURNS:]),
-        HumanMessage(prompt("rag_question.txt").substitute(sources=sources, question=question)),
+        # marked, so that a cache compares it word for word: what means nearly the same may be of another's documents
+        HumanMessage(
+            prompt("rag_question.txt").substitute(sources=sources, question=question),
+            additional_kwargs={"sources": len(passages)},
+        ),
     ]
     text, sent = "", 0
     async for chunk in deps.models.chat(asked.model).bind(**_sampling(asked, _ANSWER_TOKENS)).astream(messages):

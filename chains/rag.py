@@ -24,7 +24,7 @@ from core.context import current
 from core.errors import PlatformError
 from core.principals import Scope
 from core.tables import Collection
-from retrievers.base import Passage
+from retrievers.base import Passage, Shelf
 
 log = structlog.get_logger()
 
@@ -93,9 +93,9 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
             elif piece.answered:
                 used = await verifier.verified(piece.quotes) or quotes
                 answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
-    pending = await deps.library.collections.pending(collection.id)
+    pending = await deps.library.collections.pending(collection)
     if answer is None:
-        warnings = [] if passages else await deps.library.searcher.unknown_attributes(collection.id, asked.filter)
+        warnings = [] if passages else await deps.library.searcher.unknown_attributes(Shelf.of(collection), asked.filter)
         text = _nothing(asked, found=bool(passages), pending=pending, warnings=warnings)
         answer = RAGAnswer(output=text, citations=[], answered=False, warnings=warnings)
         yield Delta(text=answer.output)
@@ -112,14 +112,14 @@ async def _find(
 ) -> tuple[list[Passage], Evidence, bool]:
     """What was found, what of it answers, and whether that was judged by words alone."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
-    found = await deps.library.searcher.find(collection.id, question, limit=limit, filter=asked.filter)
+    found = await deps.library.searcher.find(Shelf.of(collection), question, limit=limit, filter=asked.filter)
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
     by_words = found.degraded
 
     def pick(words_of: str) -> Evidence:
         lexical = resources.lexical
-        weights = lexical.weights(collection.id, words_of)
+        weights = lexical.weights(Shelf.of(collection), words_of)
 
         def embed(texts: Any) -> NDArray[np.float32]:
             if by_words:

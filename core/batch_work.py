@@ -21,7 +21,8 @@ from core import jobs
 from core.batches import lock_batch, results
 from core.database import Database, utc_now
 from core.files import Files
-from core.principals import Principal
+from core.principals import Principal, Scope
+from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
 from core.stored_files import claim, put_unclaimed
 from core.tables import Batch, BatchRow, BatchState, JobState, RowState, StoredFile
 
@@ -49,17 +50,14 @@ class RowResult:
     error: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchLease:
-    """The right to work on `batch`, a row detached from any session."""
+    """The right to work on `batch`, a row detached from any session, for `principal`: its owner, with what they still have of
+    the rights that they had when they made it."""
 
     id: str
     batch: Batch
-
-    @property
-    def principal(self) -> Principal:
-        """Whom the work is done for, with the rights that they had when they made the batch."""
-        return Principal.from_job(self.batch.principal)
+    principal: Principal
 
 
 class BatchWork:
@@ -71,19 +69,25 @@ class BatchWork:
 
     async def take(self, batch_id: str) -> BatchLease | None:
         """A lease; None where the batch has ended or another worker has it."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             batch = await lock_batch(session, batch_id)
             now = utc_now()
             if batch is None or batch.state not in _OPEN or (batch.leased_until is not None and batch.leased_until > now):
                 return None
-            lease = BatchLease(secrets.token_hex(8), batch)
+            lease = BatchLease(secrets.token_hex(8), batch, Principal.from_job(batch.principal))
             batch.lease, batch.leased_until = lease.id, now + timedelta(seconds=self._lease_s)
             await jobs.begin(session, batch.job_id)
         return lease
 
-    async def renew(self, lease: BatchLease) -> bool:
-        """A sign of life. False when the lease is lost, or the batch is to be cancelled."""
-        async with self._database.transaction() as session:
+    async def renew(self, lease: BatchLease, needs: Scope) -> bool:
+        """A sign of life. False when the lease is lost, or the batch is to be cancelled: by request, or since whom it is
+        worked on for may not have it done any more, for which they need the scope."""
+        async with self._database.transaction(lease.batch.tenant) as session:
+            principal = await principal_now(session, lease.principal)
+            if principal is not None:
+                lease.principal = principal
+            if (principal is None or not principal.may(needs)) and await _stop(session, lease):
+                return False
             renewed = await session.exec(
                 update(Batch)
                 .where(
@@ -98,7 +102,7 @@ class BatchWork:
     async def release(self, lease: BatchLease, *, rest: bool = False) -> Batch | None:
         """Give the lease back; the row as it is now, None when another worker has it. With `rest` nobody takes the batch for as
         long as a lease lasts: what failed would fail again at once."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             batch = await _held(session, lease)
             if batch is not None:
                 batch.lease, batch.leased_until = None, None
@@ -108,13 +112,13 @@ class BatchWork:
 
     async def current(self, lease: BatchLease) -> Batch | None:
         """The row as it is now, None when another worker has it."""
-        async with self._database.session() as session:
+        async with self._database.session(lease.batch.tenant) as session:
             batch = await session.get(Batch, lease.batch.id)
         return batch if batch is not None and batch.lease == lease.id else None
 
     async def refuse(self, lease: BatchLease, errors: Sequence[Mapping[str, Any]]) -> None:
         """The input cannot be worked on: the batch has failed. `errors`: `code`, `message`, `line` and `param` each."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             batch = await _held(session, lease)
             if batch is None or batch.state != BatchState.VALIDATING:
                 return
@@ -130,7 +134,7 @@ class BatchWork:
 
     async def accept(self, lease: BatchLease, rows: Sequence[NewRow]) -> None:
         """The input is good: put its rows down, then begin. What a worker before this one put down is replaced."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             if await _held(session, lease) is None:
                 return
             await session.exec(delete(BatchRow).where(col(BatchRow.batch_id) == lease.batch.id))
@@ -147,11 +151,11 @@ class BatchWork:
                 }
                 for row in rows[first : first + _INSERTED_AT_ONCE]
             ]
-            async with self._database.transaction() as session:
+            async with self._database.transaction(lease.batch.tenant) as session:
                 if await _held(session, lease) is None:
                     return
                 await session.exec(insert(BatchRow), params=values)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             batch = await _held(session, lease)
             if batch is None or batch.state != BatchState.VALIDATING:
                 return
@@ -163,7 +167,7 @@ class BatchWork:
 
     async def pending(self, lease: BatchLease, *, begun: bool, after: int, limit: int) -> list[BatchRow]:
         """The next rows to answer: those that a worker had begun when it died, or those that none has."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             if await _held(session, lease) is None:
                 return []
             query = (
@@ -181,7 +185,7 @@ class BatchWork:
 
     async def begin(self, lease: BatchLease, rows: Sequence[BatchRow]) -> bool:
         """Count a try of rows whose work starts now. False when the lease was lost; then nothing has changed."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             if await _held(session, lease) is None:
                 return False
             await session.exec(
@@ -193,7 +197,7 @@ class BatchWork:
 
     async def give_back(self, lease: BatchLease, rows: Sequence[BatchRow]) -> None:
         """Rows that were begun and are not answered, because the worker stops: their try does not count."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             if await _held(session, lease) is not None:
                 await session.exec(
                     update(BatchRow)
@@ -208,7 +212,7 @@ class BatchWork:
     async def record(self, lease: BatchLease, results: Sequence[RowResult]) -> bool:
         """These rows have ended. False when the lease was lost; then nothing has changed."""
         failed = [result for result in results if result.error is not None]
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             batch = await _held(session, lease)
             if batch is None:
                 return False
@@ -227,27 +231,27 @@ class BatchWork:
 
     async def finalize(self, lease: BatchLease) -> Batch | None:
         """No row is left to answer, or none is to be: the files are written now. The row, None when the lease was lost."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             batch = await _held(session, lease)
             if batch is not None and batch.state == BatchState.IN_PROGRESS:
                 batch.state, batch.finalizing_at = BatchState.FINALIZING, utc_now()
         return batch
 
-    async def lines(self, batch_id: str, state: RowState) -> AsyncGenerator[list[bytes]]:
+    async def lines(self, batch: Batch, state: RowState) -> AsyncGenerator[list[bytes]]:
         """Lines of the rows in a state that has them, in order, some MiB at a time."""
-        async with aclosing(results(self._database, batch_id, BatchRow.state == state.value)) as groups:
+        async with aclosing(results(self._database, batch, BatchRow.state == state.value)) as groups:
             async for group in groups:
                 yield group
 
-    async def unanswered(self, batch_id: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+    async def unanswered(self, batch: Batch, *, after: int, limit: int) -> list[tuple[int, str]]:
         """Rows that have not ended, in order: (number, custom_id)."""
         query = (
             select(BatchRow.number, BatchRow.custom_id)
-            .where(BatchRow.batch_id == batch_id, col(BatchRow.number) > after, BatchRow.state == RowState.PENDING.value)
+            .where(BatchRow.batch_id == batch.id, col(BatchRow.number) > after, BatchRow.state == RowState.PENDING.value)
             .order_by(col(BatchRow.number))
             .limit(limit)
         )
-        async with self._database.session() as session:
+        async with self._database.session(batch.tenant) as session:
             return [(number, custom_id) for number, custom_id in await session.exec(query)]
 
     async def put_file(self, files: Files, file: StoredFile, content: Path) -> None:
@@ -258,7 +262,7 @@ class BatchWork:
         self, lease: BatchLease, state: BatchState, *, output: StoredFile | None, errors: StoredFile | None
     ) -> bool:
         """The batch has ended; its files are in the file store. False when the lease was lost; then nothing has changed."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.batch.tenant) as session:
             batch = await _held(session, lease)
             if batch is None:
                 return False
@@ -281,11 +285,21 @@ class BatchWork:
         """Batches that no living worker has. `all_of_them` where no other worker can be alive: their leases end."""
         now = utc_now()
         free = or_(col(Batch.leased_until).is_(None), col(Batch.leased_until) < now)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             if all_of_them:
                 await session.exec(update(Batch).where(col(Batch.lease).is_not(None)).values(lease=None, leased_until=None))
             rows = await session.exec(select(Batch.id).where(col(Batch.state).in_(_OPEN), free).order_by(col(Batch.created_at)))
             return list(rows.all())
+
+
+async def _stop(session: AsyncSession, lease: BatchLease) -> bool:
+    """End the batch where there is something left to end."""
+    batch = await _held(session, lease)
+    if batch is None or batch.state not in (BatchState.VALIDATING, BatchState.IN_PROGRESS):
+        return False
+    batch.state, batch.cancelling_at = BatchState.CANCELLING, utc_now()
+    batch.errors = [{"code": REVOKED, "message": REVOKED_MESSAGE, "line": 0}]
+    return True
 
 
 async def _held(session: AsyncSession, lease: BatchLease) -> Batch | None:

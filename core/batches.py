@@ -17,7 +17,7 @@ from core.tables import Batch, BatchRow, BatchState, StoredFile
 
 #: What workers are called by.
 RUN_BATCH, QUEUE = "run_batch", "batches"
-JOB_KIND = "batch"
+JOB_KIND = jobs.BATCH
 WINDOW = timedelta(hours=24)
 #: What is read of the results at once: rows whose sizes are looked up, and bytes of those that are fetched together.
 _GROUP_ROWS, _GROUP_BYTES = 500, 4 * 2**20
@@ -33,7 +33,7 @@ class Batches:
         self, principal: Principal, *, endpoint: str, input_file: StoredFile, labels: Mapping[str, str] | None = None
     ) -> Batch:
         """A new batch with its job. The caller sends `RUN_BATCH` after this; a message that is lost, the sweeper sends."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             job = await jobs.open_job(session, principal, JOB_KIND, total=0, arguments={"endpoint": endpoint})
             batch = Batch(
                 tenant=principal.tenant,
@@ -52,7 +52,7 @@ class Batches:
 
     async def get(self, principal: Principal, batch_id: str) -> Batch:
         """Raises NotFound (`batch_not_found`)."""
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             batch = await session.get(Batch, batch_id)
         if batch is None or not may_see(principal, batch):
             raise NotFound("There is no such batch.", code="batch_not_found")
@@ -60,7 +60,7 @@ class Batches:
 
     async def of_job(self, principal: Principal, job_id: str) -> Batch:
         """The batch that a job works on. Raises NotFound (`batch_not_found`)."""
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             batch = (await session.exec(select(Batch).where(Batch.job_id == job_id))).first()
         return await self.get(principal, batch.id if batch is not None else "")
 
@@ -80,7 +80,7 @@ class Batches:
                 raise InvalidRequest("The list has no such batch.", code="invalid_cursor", param="after") from None
             same_moment = and_(col(Batch.created_at) == last.created_at, col(Batch.id) < last.id)
             query = query.where(or_(col(Batch.created_at) < last.created_at, same_moment))
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             ordered = query.order_by(col(Batch.created_at).desc(), col(Batch.id).desc())
             rows = (await session.exec(ordered.limit(limit + 1))).all()
         return list(rows[:limit]), len(rows) > limit
@@ -91,7 +91,7 @@ class Batches:
         The caller sends `RUN_BATCH` after this, for a batch that no worker has.
         """
         await self.get(principal, batch_id)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             batch = await lock_batch(session, batch_id)
             assert batch is not None  # noqa: S101 - batches are never deleted
             if batch.state in (BatchState.VALIDATING, BatchState.IN_PROGRESS):
@@ -99,24 +99,24 @@ class Batches:
                 batch.cancelling_at = utc_now()
         return batch
 
-    async def results(self, batch_id: str) -> AsyncGenerator[list[bytes]]:
+    async def results(self, batch: Batch) -> AsyncGenerator[list[bytes]]:
         """Lines of the rows that have ended, of a batch whose files are not written yet, in order, some MiB at a time."""
-        async with aclosing(results(self._database, batch_id)) as groups:
+        async with aclosing(results(self._database, batch)) as groups:
             async for group in groups:
                 yield group
 
 
-async def results(database: Database, batch_id: str, *conditions: ColumnElement[bool] | bool) -> AsyncGenerator[list[bytes]]:
+async def results(database: Database, batch: Batch, *conditions: ColumnElement[bool] | bool) -> AsyncGenerator[list[bytes]]:
     """Lines of a batch's rows in order, as many at a time as have `_GROUP_BYTES` together, or one that has more."""
-    chosen = (col(BatchRow.batch_id) == batch_id, col(BatchRow.result).is_not(None), *conditions)
+    chosen = (col(BatchRow.batch_id) == batch.id, col(BatchRow.result).is_not(None), *conditions)
     after = 0
     while True:
         sized = select(BatchRow.number, func.length(BatchRow.result)).where(*chosen, col(BatchRow.number) > after)
-        async with database.session() as session:
+        async with database.session(batch.tenant) as session:
             sizes = list(await session.exec(sized.order_by(col(BatchRow.number)).limit(_GROUP_ROWS)))
         for first, last in _groups(sizes):
             lines = select(BatchRow.result).where(*chosen, col(BatchRow.number).between(first, last))
-            async with database.session() as session:
+            async with database.session(batch.tenant) as session:
                 group = [line for line in await session.exec(lines.order_by(col(BatchRow.number))) if line is not None]
             yield group
         if len(sizes) < _GROUP_ROWS:

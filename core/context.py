@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from core.principals import SYSTEM, Principal
+from core.principals import ANONYMOUS, SYSTEM, Principal
 
 
 @dataclass(slots=True)
@@ -114,6 +114,12 @@ _current: ContextVar[RequestContext | None] = ContextVar("genai_request", defaul
 def current() -> RequestContext:
     """The context of this request; outside of one, a new context of the platform itself."""
     return _current.get() or RequestContext(request_id="-", principal=SYSTEM)
+
+
+def tenant() -> str | None:
+    """The tenant of this request's principal; None outside of a request, and before its caller is known."""
+    context = _current.get()
+    return None if context is None or context.principal is ANONYMOUS else context.principal.tenant
 
 
 class serving:  # noqa: N801 - used as the function that it would otherwise be

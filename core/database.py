@@ -19,7 +19,9 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import context, row_security
 from core.settings import Settings
+from core.tenancy import ALL, TenantMissing, TenantSession
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x67656E61  # pg_advisory_lock's number: "gena"
@@ -95,7 +97,14 @@ def _suspend_foreign_keys(connection: Any, _record: Any) -> None:
 
 
 class Database:
-    """An engine and its sessions. Build one per event loop and close it on that loop."""
+    """An engine and its sessions. Build one per event loop and close it on that loop.
+
+    A session sees and writes the rows of one tenant (`core.tenancy`): of `tenant` where it is given, else of the current
+    request's principal. What works for all of them says `all_tenants`: access lookups, workers' sweeps.
+
+    Raises (where a session is opened):
+        TenantMissing: none is given, and no authenticated principal's request is being served.
+    """
 
     def __init__(self, settings: Settings) -> None:
         url = async_url(settings)
@@ -104,22 +113,22 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_pragmas)
-        self._sessions = async_sessionmaker(self.engine, class_=AsyncSession, expire_on_commit=False)
+        self._sessions = async_sessionmaker(self.engine, class_=TenantSession, expire_on_commit=False)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
+    async def session(self, tenant: str | None = None, *, all_tenants: bool = False) -> AsyncIterator[AsyncSession]:
         """A session that is rolled back at the end unless the block commits. For reading."""
-        async with self._sessions() as session:
+        async with self._sessions(info={"tenant": _whose(tenant, all_tenants)}) as session:
             yield session
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, tenant: str | None = None, *, all_tenants: bool = False) -> AsyncIterator[AsyncSession]:
         """A session in a transaction: committed at the end of the block, rolled back when it raises.
 
         On SQLite the write lock is taken at the start (`BEGIN IMMEDIATE`), so that two writers wait for each other
         rather than fail half-way. Keep calls to models and stores out of the block.
         """
-        async with self._sessions() as session:
+        async with self._sessions(info={"tenant": _whose(tenant, all_tenants)}) as session:
             if self.is_sqlite:
                 # the driver begins lazily, before the first write: begin now, as a writer
                 await (await session.connection()).exec_driver_sql("BEGIN IMMEDIATE")
@@ -139,6 +148,15 @@ class Database:
         await self.engine.dispose()
 
 
+def _whose(tenant: str | None, all_tenants: bool) -> str:
+    if all_tenants:
+        return ALL
+    tenant = tenant or context.tenant()
+    if not tenant or tenant == ALL:
+        raise TenantMissing("whose rows? Give the session a tenant, or say all_tenants")
+    return tenant
+
+
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema. May be called by several processes at once: one migrates, the others wait."""
     url = sync_url(settings)
@@ -152,9 +170,12 @@ def migrate(settings: Settings) -> None:
         else:
             with engine.connect() as connection:
                 connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
+                row_security.see_all(connection)
                 connection.commit()
                 try:
                     _upgrade(connection)
+                    row_security.hold(connection)
+                    connection.commit()
                 finally:
                     connection.rollback()
                     connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _MIGRATION_LOCK})

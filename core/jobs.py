@@ -4,6 +4,7 @@ The functions work inside the caller's transaction, so that a part's end, the jo
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database, utc_now
 from core.errors import InvalidRequest, NotFound
-from core.principals import Principal
+from core.principals import SYSTEM, Principal, Scope
 from core.tables import Job, JobEvent, JobState
 
+INGESTION, BATCH = "ingestion", "batch"
+#: Who sees others' jobs of a kind as well. Of another kind, its owner alone sees it.
+_MANAGING = {INGESTION: Scope.RAG_MANAGE, BATCH: Scope.BATCHES_MANAGE}
 #: `errors` keeps the first ones; `failed` counts all.
 MOST_ERRORS = 1000
 
@@ -47,7 +51,14 @@ async def open_job(
     session: AsyncSession, principal: Principal, kind: str, *, total: int, arguments: Mapping[str, Any] | None = None
 ) -> Job:
     """A new job of `total` parts, with its first event."""
-    job = Job(tenant=principal.tenant, owner=principal.id, kind=kind, total=total, arguments=dict(arguments or {}))
+    job = Job(
+        tenant=principal.tenant,
+        owner=principal.id,
+        principal=principal.to_job(),
+        kind=kind,
+        total=total,
+        arguments=dict(arguments or {}),
+    )
     session.add(job)
     await session.flush()
     await tell(session, job, "progress")
@@ -145,17 +156,34 @@ async def end(session: AsyncSession, job: Job, state: JobState) -> None:
     await tell(session, job, "done", {"job": job_view(job)})
 
 
+def job_principal(job: Job) -> Principal:
+    """Whom the job is worked on for. One of before jobs kept it is worked on as the platform's own."""
+    return Principal.from_job(job.principal) if job.principal else replace(SYSTEM, tenant=job.tenant)
+
+
+def seen_by(principal: Principal) -> ColumnElement[bool]:
+    """The condition of a job of their tenant that the principal may see: their own, and others' of what they manage; with a
+    key for some collections, of these alone."""
+    managed = [kind for kind, scope in _MANAGING.items() if principal.may(scope)]
+    condition = or_(col(Job.owner) == principal.id, col(Job.kind).in_(managed))
+    if principal.collections is not None:
+        into = col(Job.arguments)["collection"].as_string()
+        condition = and_(condition, or_(col(Job.kind) != INGESTION, into.in_(principal.collections)))
+    return condition
+
+
 class Jobs:
-    """Reading jobs. Another tenant's job is not found."""
+    """Reading jobs. What a principal may not see is not found."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, principal: Principal, job_id: str) -> Job:
         """Raises NotFound (`job_not_found`)."""
-        async with self._database.session() as session:
-            job = await session.get(Job, job_id)
-        if job is None or job.tenant != principal.tenant:
+        query = select(Job).where(Job.id == job_id, Job.tenant == principal.tenant, seen_by(principal))
+        async with self._database.session(principal.tenant) as session:
+            job = (await session.exec(query)).first()
+        if job is None:
             raise NotFound("There is no such job.", code="job_not_found")
         return job
 
@@ -163,12 +191,12 @@ class Jobs:
         self, principal: Principal, *, limit: int, after: str | None = None, state: JobState | None = None
     ) -> tuple[list[Job], str | None]:
         """The newest first, and the position that the next page starts after."""
-        query = select(Job).where(Job.tenant == principal.tenant)
+        query = select(Job).where(Job.tenant == principal.tenant, seen_by(principal))
         if state is not None:
             query = query.where(Job.state == state.value)
         if after is not None:
             query = query.where(await self._older_than(principal, after))
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             rows = (await session.exec(query.order_by(col(Job.created_at).desc(), col(Job.id).desc()).limit(limit + 1))).all()
         found = list(rows[:limit])
         return found, found[-1].id if len(rows) > limit else None
@@ -181,12 +209,12 @@ class Jobs:
         same_moment = and_(col(Job.created_at) == last.created_at, col(Job.id) < last.id)
         return or_(col(Job.created_at) < last.created_at, same_moment)
 
-    async def events(self, job_id: str, after: int) -> list[JobEvent]:
-        """The events with a number above `after`, in order, at most 500 of them."""
-        async with self._database.session() as session:
+    async def events(self, job: Job, after: int) -> list[JobEvent]:
+        """The events of a job with a number above `after`, in order, at most 500 of them."""
+        async with self._database.session(job.tenant) as session:
             rows = await session.exec(
                 select(JobEvent)
-                .where(JobEvent.job_id == job_id, col(JobEvent.number) > after)
+                .where(JobEvent.job_id == job.id, col(JobEvent.number) > after)
                 .order_by(col(JobEvent.number))
                 .limit(500)
             )

@@ -31,13 +31,13 @@ class StoredFiles:
         """Store a file. The bytes are stored first: a row never points at nothing."""
         row = StoredFile(tenant=principal.tenant, owner=principal.id, purpose=purpose, name=name[:512], size=size)
         await put_unclaimed(self._database, self._files, row, content)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             await claim(session, row)
         return row
 
     async def get(self, principal: Principal, file_id: str) -> StoredFile:
         """Raises NotFound (`file_not_found`)."""
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             row = await session.get(StoredFile, file_id)
         if row is None or not may_see(principal, row):
             raise NotFound("There is no such file.", code="file_not_found")
@@ -76,7 +76,7 @@ class StoredFiles:
             query = query.where(place > here if oldest_first else place < here)
         order = [col(StoredFile.created_at), col(StoredFile.id)]
         ordered = query.order_by(*(order if oldest_first else [column.desc() for column in order]))
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             rows = (await session.exec(ordered.limit(limit + 1))).all()
         return list(rows[:limit]), len(rows) > limit
 
@@ -88,7 +88,7 @@ class StoredFiles:
             Conflict: `file_in_use`: a batch that has not ended reads it.
         """
         row = await self.get(principal, file_id)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             if await _in_use(session, file_id):
                 raise Conflict("A batch that has not ended reads this file.", code="file_in_use")
             await session.delete(row)
@@ -98,7 +98,7 @@ class StoredFiles:
 
 async def put_unclaimed(database: Database, files: Files, row: StoredFile, content: bytes | Path) -> None:
     """Store the bytes of a row that is to come. Where it never does, `drop_unclaimed` finds them."""
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(UnclaimedFile(key=row.key))
     if isinstance(content, Path):
         await files.put_file(row.key, content)
@@ -122,7 +122,7 @@ async def drop_unclaimed(database: Database, files: Files) -> int:
     """Delete the bytes that no row has come to point at, or that were not deleted with theirs, since a process died. How many.
 
     May be repeated, and run at once by many."""
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         old = col(UnclaimedFile.created_at) < utc_now() - UNCLAIMED_FOR
         keys = list(await session.exec(select(UnclaimedFile.key).where(old)))
     for key in keys:
@@ -132,7 +132,7 @@ async def drop_unclaimed(database: Database, files: Files) -> int:
 
 async def _drop(database: Database, files: Files, key: str) -> None:
     await files.delete(key)
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(delete(UnclaimedFile).where(col(UnclaimedFile.key) == key))
 
 

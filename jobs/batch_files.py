@@ -13,6 +13,7 @@ import orjson
 from core.batch_work import BatchLease, BatchWork
 from core.database import utc_now
 from core.files import Files
+from core.rights import REVOKED, REVOKED_MESSAGE
 from core.stored_files import BATCH_OUTPUT
 from core.tables import Batch, BatchState, RowState, StoredFile
 
@@ -32,7 +33,7 @@ async def write_files(work: BatchWork, files: Files, lease: BatchLease, batch: B
     state = _outcome(batch)
     place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-batch-"))
     try:
-        output = await _store(work, files, batch, "output", place, work.lines(batch.id, RowState.ANSWERED))
+        output = await _store(work, files, batch, "output", place, work.lines(batch, RowState.ANSWERED))
         errors = await _store(work, files, batch, "errors", place, _errors(work, batch, state))
     finally:
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
@@ -46,10 +47,14 @@ async def write_files(work: BatchWork, files: Files, lease: BatchLease, batch: B
 
 def _outcome(batch: Batch) -> BatchState:
     if batch.state == BatchState.CANCELLING:
-        return BatchState.CANCELLED
+        return BatchState.FAILED if _was_revoked(batch) else BatchState.CANCELLED
     if batch.answered + batch.failed >= batch.total:
         return BatchState.COMPLETED
     return BatchState.EXPIRED if utc_now() >= batch.expires_at else BatchState.FAILED
+
+
+def _was_revoked(batch: Batch) -> bool:
+    return any(error.get("code") == REVOKED for error in batch.errors)
 
 
 async def _store(work: BatchWork, files: Files, batch: Batch, what: str, place: Path, lines: Groups) -> StoredFile | None:
@@ -73,14 +78,14 @@ def _append(path: Path, lines: Sequence[bytes]) -> int:
 
 
 async def _errors(work: BatchWork, batch: Batch, state: BatchState) -> Groups:
-    async with aclosing(work.lines(batch.id, RowState.FAILED)) as groups:
+    async with aclosing(work.lines(batch, RowState.FAILED)) as groups:
         async for group in groups:
             yield group
     if state not in _NOT_DONE:
         return
-    code, message = _NOT_DONE[state]
+    code, message = (REVOKED, REVOKED_MESSAGE) if _was_revoked(batch) else _NOT_DONE[state]
     after = 0
-    while rows := await work.unanswered(batch.id, after=after, limit=_READ_AT_ONCE):
+    while rows := await work.unanswered(batch, after=after, limit=_READ_AT_ONCE):
         yield [_not_answered(custom_id, code, message) for _, custom_id in rows]
         after = rows[-1][0]
 

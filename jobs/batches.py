@@ -13,13 +13,14 @@ import orjson
 import structlog
 
 from chains.conversations import Conversations
-from chains.endpoints import Answer, answering, error_of
+from chains.endpoints import Answer, answering, error_of, scope_of
 from chains.spec import ChainDeps
 from core.batch_work import BatchLease, BatchWork, RowResult
 from core.batches import QUEUE, RUN_BATCH
 from core.context import RequestContext, serving
 from core.database import utc_now
 from core.errors import Internal, NotFound, PlatformError
+from core.principals import Scope
 from core.tables import BatchRow, BatchState
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
@@ -62,9 +63,11 @@ RUN = JobSpec(queue=QUEUE, run=run_batch)
 async def _go_on(context: JobContext, work: BatchWork, lease: BatchLease) -> None:
     files = context.library.resources.files
     if lease.batch.state != BatchState.CANCELLING:
+        needs = await asyncio.to_thread(scope_of, lease.batch.endpoint)
         try:
+            await _wanted(work, lease, needs)
             async with (
-                kept_alive(lambda: work.renew(lease), lease_s=context.settings.jobs.lease_s),
+                kept_alive(lambda: work.renew(lease, needs), lease_s=context.settings.jobs.lease_s),
                 files.local(f"files/{lease.batch.input_file_id}") as path,
             ):
                 if lease.batch.state == BatchState.VALIDATING and not await _accepted(context, work, lease, path):
@@ -82,6 +85,12 @@ async def _go_on(context: JobContext, work: BatchWork, lease: BatchLease) -> Non
     if batch is not None:
         await write_files(work, files, lease, batch)
         log.info("batch.ended", state=batch.state, answered=batch.answered, failed=batch.failed)
+
+
+async def _wanted(work: BatchWork, lease: BatchLease, needs: Scope) -> None:
+    """Raises LeaseLost: the batch is not to be worked on by us."""
+    if not await work.renew(lease, needs):
+        raise LeaseLost
 
 
 async def _accepted(context: JobContext, work: BatchWork, lease: BatchLease, path: Path) -> bool:

@@ -7,16 +7,19 @@ from pathlib import Path
 import structlog
 
 from core.principals import SYSTEM
-from core.tables import Collection, Document, DocumentState
+from core.tables import Collection, Document, DocumentState, ShareAccess, ShareKind
 from retrievers.documents import NewDocument
 from retrievers.leases import PENDING
 from retrievers.library import Library
+from retrievers.sharing import Share
 
 log = structlog.get_logger()
 
 NAME = "handbook"
 #: Marks what was put there from here: what people add to the collection is left alone.
 ORIGIN = {"origin": "handbook"}
+#: The operator's own tenant reads it. Other tenants do not: what people add to it would be theirs to see.
+FOR_ALL = Share(ShareKind.TENANT, "", ShareAccess.READ)
 _ROOT = Path(__file__).parents[1]
 _PATTERNS = ("README.md", "CHANGELOG.md", "docs/**/*.md")
 
@@ -27,7 +30,9 @@ async def keep_handbook(library: Library, root: Path = _ROOT) -> None:
     files = await asyncio.to_thread(_read, root)
     if not files:
         return
-    collection = await library.collections.ensure(SYSTEM, NAME, description="The documentation of this platform")
+    collection = await library.collections.ensure(
+        SYSTEM, NAME, description="The documentation of this platform", shares=[FOR_ALL]
+    )
     present = {document.name: document for document in await _all(library, collection)}
     pipeline = library.indexer.pipeline_fingerprint()
     changed = [

@@ -8,9 +8,11 @@ import structlog
 
 from core.context import RequestContext, serving
 from core.errors import PlatformError
+from core.jobs import job_principal
 from core.principals import SYSTEM
 from core.queue import INGESTION
-from core.tables import Document, DocumentState
+from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
+from core.tables import Document, DocumentState, Job
 from core.tables.columns import new_id
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
@@ -32,11 +34,19 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
     if lease is None:
         return
     document = lease.document
-    request = RequestContext(request_id=document.job_id or "-", principal=replace(SYSTEM, tenant=document.tenant))
+    async with context.database.session(document.tenant) as session:
+        job = await session.get(Job, document.job_id) if document.job_id else None
+        kept = job_principal(job) if job is not None else replace(SYSTEM, tenant=document.tenant)
+        principal = await principal_now(session, kept)
+    request = RequestContext(request_id=document.job_id or "-", principal=principal or kept)
     with structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id), serving(request):
         try:
             async with kept_alive(lambda: leases.renew(lease), lease_s=context.settings.jobs.lease_s):
-                await _try(context, lease)
+                if principal is None:
+                    log.info("document.failed", code=REVOKED)
+                    await leases.fail(lease, REVOKED, REVOKED_MESSAGE)
+                else:
+                    await _try(context, lease)
         except LeaseLost:
             log.info("document.left", revision=lease.document.revision)
         finally:

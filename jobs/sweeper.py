@@ -98,8 +98,8 @@ class Sweeper:
 
     async def _clean_up(self) -> None:
         library = self._context.library
-        for collection_id in await library.collections.deleted():
-            await library.collections.purge(collection_id)
+        for shelf in await library.collections.deleted():
+            await library.collections.purge(shelf)
         for document in await library.documents.leases.abandoned(AT_ONCE):
             await library.documents.tidy(document)
             await library.documents.leases.drop(document)
@@ -107,16 +107,16 @@ class Sweeper:
     async def _close_jobs(self) -> None:
         """Jobs that nothing is left of, and that nobody has closed."""
         pending = select(Document.id).where(Document.job_id == Job.id, col(Document.state).in_(PENDING)).exists()
-        async with self._context.database.session() as session:
+        async with self._context.database.session(all_tenants=True) as session:
             found = await session.exec(
                 select(Job.id).where(Job.kind == "ingestion", col(Job.state).in_((JobState.QUEUED, JobState.RUNNING)), ~pending)
             )
             open_jobs = found.all()
         for job_id in open_jobs:
-            async with self._context.database.transaction() as session:
+            async with self._context.database.transaction(all_tenants=True) as session:
                 await jobs.count(session, job_id, pending=0)
 
     async def _forget_events(self) -> None:
         old = select(Job.id).where(col(Job.finished_at) < utc_now() - EVENTS_KEPT)
-        async with self._context.database.transaction() as session:
+        async with self._context.database.transaction(all_tenants=True) as session:
             await session.exec(delete(JobEvent).where(col(JobEvent.job_id).in_(old)))

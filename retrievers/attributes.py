@@ -8,6 +8,7 @@ from sqlmodel import col, select
 
 from core.database import Database
 from core.tables import Document, DocumentState
+from retrievers.base import Shelf
 from retrievers.filters import RESERVED
 from retrievers.lexical import LexicalIndex
 
@@ -17,7 +18,7 @@ _MOST_SUGGESTED = 20
 
 
 async def unknown_attributes(
-    database: Database, lexical: LexicalIndex, collection_id: str, filter: Mapping[str, Any] | None
+    database: Database, lexical: LexicalIndex, shelf: Shelf, filter: Mapping[str, Any] | None
 ) -> list[str]:
     """A sentence for each name of the filter that no document of the collection has, with the names that they do have.
 
@@ -25,13 +26,13 @@ async def unknown_attributes(
     the same, and a misspelt one should not do so silently.
     """
     asked = [name for name in filter or () if name not in RESERVED]
-    missing = [name for name in asked if not await asyncio.to_thread(lexical.has_attribute, collection_id, name)]
+    missing = [name for name in asked if not await asyncio.to_thread(lexical.has_attribute, shelf, name)]
     if not missing:
         return []
-    async with database.session() as session:
+    async with database.session(shelf.tenant) as session:
         rows = await session.exec(
             select(Document.attributes)
-            .where(Document.collection_id == collection_id, Document.state != DocumentState.DELETING.value)
+            .where(Document.collection_id == shelf.collection_id, Document.state != DocumentState.DELETING.value)
             .order_by(col(Document.created_at).desc())
             .limit(_LOOKED_AT)
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.settings import Settings
+from core.tables import Collection, Document
 
 #: (n, dimension) float32, each row L2-normalised.
 Vectors = NDArray[np.float32]
@@ -75,8 +76,22 @@ class Passage:
     similarity: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where a collection's chunks stand: whose they are, and in which collection. Made of a row of the database, never of what
+    a caller says. A store finds nothing on a shelf that another tenant has filled, whatever its filter."""
+
+    tenant: str
+    collection_id: str
+
+    @classmethod
+    def of(cls, row: Collection | Document) -> "Shelf":
+        """The shelf of a collection, or of a document of one."""
+        return cls(row.tenant, row.id if isinstance(row, Collection) else row.collection_id)
+
+
 class VectorStore(Protocol):
-    """Vectors with their chunks, by collection id. Thread-safe. All calls block: run them off the event loop.
+    """Vectors with their chunks, by shelf. Thread-safe. All calls block: run them off the event loop.
 
     `filter` maps attribute names to exact values, all of which must hold; None holds for all (see `retrievers.filters`).
     """
@@ -86,31 +101,36 @@ class VectorStore(Protocol):
 
     def __init__(self, settings: Settings) -> None: ...
 
-    def upsert(self, collection_id: str, chunks: Sequence[Chunk], vectors: Vectors) -> None:
-        """Insert or replace by chunk id; may be repeated."""
+    def upsert(self, shelf: Shelf, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        """Insert or replace by chunk id; may be repeated.
+
+        Raises:
+            ValueError: the shelf is another tenant's.
+        """
         ...
 
     def search(
-        self, collection_id: str, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
     ) -> list[tuple[Chunk, float]]:
-        """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
+        """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection and on another's
+        shelf."""
         ...
 
-    def get(self, collection_id: str, chunk_ids: Sequence[str]) -> list[Chunk]:
+    def get(self, shelf: Shelf, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
         ...
 
-    def similarities(self, collection_id: str, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
+    def similarities(self, shelf: Shelf, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
         """The cosine similarity of the named chunks to `vector`; those that are not there are left out."""
         ...
 
-    def delete_document(self, collection_id: str, document_id: str, *, keep_revision: int | None = None) -> None:
+    def delete_document(self, shelf: Shelf, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
         ...
 
-    def delete_collection(self, collection_id: str) -> None: ...
+    def delete_collection(self, shelf: Shelf) -> None: ...
 
-    def count(self, collection_id: str, document_id: str | None = None) -> int:
+    def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""
         ...
 

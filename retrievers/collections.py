@@ -1,18 +1,20 @@
-"""Collections: named sets of documents that are searched together. Each belongs to a tenant."""
+"""Collections: named sets of documents that are searched together. Each belongs to a tenant, and in it to its owner."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, func, select, update
 
 from core.database import Database, utc_now
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal
 from core.tables import Collection, Document, DocumentState
+from retrievers.base import Shelf
 from retrievers.leases import PENDING, count_parts
+from retrievers.sharing import Level, Share, level_of, replace_shares, shares_of, visible_to
 
 if TYPE_CHECKING:
     from retrievers.indexing import Indexer
@@ -28,11 +30,15 @@ class Collections:
         self._indexer = indexer
         self._files = files
 
-    async def create(self, principal: Principal, name: str, *, description: str = "") -> Collection:
-        """A new, empty collection.
+    async def create(
+        self, principal: Principal, name: str, *, description: str = "", shares: Sequence[Share] = ()
+    ) -> Collection:
+        """A new, empty collection. It is the principal's alone but for its `shares`.
 
         Raises:
-            InvalidRequest: the name has other characters than `a-z 0-9 _ -`, or more than 63 (`invalid_name`).
+            InvalidRequest: the name has other characters than `a-z 0-9 _ -`, or more than 63 (`invalid_name`); what
+                `retrievers.sharing.replace_shares` refuses.
+            Forbidden: the principal's key is for other collections (`collection_not_allowed`).
             Conflict: the tenant has one of that name (`already_exists`).
         """
         if not re.fullmatch(NAME_PATTERN, name):
@@ -41,54 +47,94 @@ class Collections:
                 code="invalid_name",
                 param="name",
             )
-        collection = Collection(tenant=principal.tenant, name=name, description=description)
+        if not principal.may_use_collection(name):
+            raise Forbidden("This key is for other collections.", code="collection_not_allowed", param="name")
+        collection = Collection(tenant=principal.tenant, owner=principal.id, name=name, description=description)
         try:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(principal.tenant) as session:
                 session.add(collection)
+                await session.flush()
+                await replace_shares(session, collection, shares)
         except IntegrityError:
             raise Conflict(f"There is a collection named {name!r} already.", code="already_exists", param="name") from None
         return collection
 
-    async def ensure(self, principal: Principal, name: str, *, description: str = "") -> Collection:
+    async def ensure(
+        self, principal: Principal, name: str, *, description: str = "", shares: Sequence[Share] = ()
+    ) -> Collection:
         """The collection of that name, made now where there is none."""
         try:
             return await self.get(principal, name)
         except NotFound:
             try:
-                return await self.create(principal, name, description=description)
+                return await self.create(principal, name, description=description, shares=shares)
             except Conflict:  # another was quicker
                 return await self.get(principal, name)
 
-    async def get(self, principal: Principal, name: str) -> Collection:
-        """Raises NotFound (`collection_not_found`), for another tenant's too."""
-        async with self._database.session() as session:
+    async def get(self, principal: Principal, name: str, level: Level = Level.READ) -> Collection:
+        """The collection, for somebody who needs that level of rights.
+
+        Raises:
+            NotFound: `collection_not_found`, for what they may not see too.
+            Forbidden: `collection_read_only`; `collection_not_yours`: they see it, and may not do that.
+        """
+        async with self._database.session(principal.tenant) as session:
             found = await session.exec(
                 select(Collection).where(
-                    Collection.tenant == principal.tenant, Collection.name == name, col(Collection.deleted_at).is_(None)
+                    Collection.tenant == principal.tenant,
+                    Collection.name == name,
+                    col(Collection.deleted_at).is_(None),
+                    visible_to(principal),
                 )
             )
             collection = found.first()
-        if collection is None:
-            raise NotFound("There is no such collection.", code="collection_not_found")
+            if collection is None:
+                raise NotFound("There is no such collection.", code="collection_not_found")
+            if level > Level.READ:
+                _refuse(await level_of(session, principal, collection), level)
         return collection
 
+    async def levels(self, principal: Principal, collections: Sequence[Collection]) -> list[Level]:
+        """What the principal may do with each."""
+        async with self._database.session(principal.tenant) as session:
+            return [await level_of(session, principal, collection) for collection in collections]
+
+    async def shares(self, principal: Principal, name: str) -> list[Share]:
+        """Whom it is shared with. Raises as `get` for who may not manage it."""
+        collection = await self.get(principal, name, Level.MANAGE)
+        async with self._database.session(principal.tenant) as session:
+            return await shares_of(session, collection)
+
+    async def share(self, principal: Principal, name: str, shares: Sequence[Share]) -> list[Share]:
+        """Share it with these and nobody else. Raises as `get` for who may not manage it, and as `replace_shares`."""
+        collection = await self.get(principal, name, Level.MANAGE)
+        async with self._database.transaction(principal.tenant) as session:
+            row = await session.get(Collection, collection.id, with_for_update=True)
+            if row is None or row.deleted_at is not None:
+                raise NotFound("There is no such collection.", code="collection_not_found")
+            await replace_shares(session, row, shares)
+            row.updated_at = utc_now()
+            return await shares_of(session, row)
+
     async def page(self, principal: Principal, *, limit: int, after: str | None = None) -> tuple[list[Collection], str | None]:
-        """Collections by name, and the position that the next page starts after."""
-        query = select(Collection).where(Collection.tenant == principal.tenant, col(Collection.deleted_at).is_(None))
+        """The collections that the principal may read, by name, and the position that the next page starts after."""
+        query = select(Collection).where(
+            Collection.tenant == principal.tenant, col(Collection.deleted_at).is_(None), visible_to(principal)
+        )
         if after is not None:
             query = query.where(Collection.name > after)
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             rows = (await session.exec(query.order_by(Collection.name).limit(limit + 1))).all()
         found = list(rows[:limit])
         return found, found[-1].name if len(rows) > limit else None
 
-    async def counts(self, collection_ids: list[str]) -> Mapping[str, dict[str, int]]:
+    async def counts(self, tenant: str, collection_ids: list[str]) -> Mapping[str, dict[str, int]]:
         """Documents by state, and chunks, of each collection: `{id: {"queued": 0, …, "total": 3, "chunks": 40}}`."""
         states = (DocumentState.QUEUED, DocumentState.PROCESSING, DocumentState.READY, DocumentState.FAILED)
         counts = {
             collection_id: {state.value: 0 for state in states} | {"total": 0, "chunks": 0} for collection_id in collection_ids
         }
-        async with self._database.session() as session:
+        async with self._database.session(tenant) as session:
             rows = await session.exec(
                 select(Document.collection_id, Document.state, func.count(), func.sum(Document.chunks))
                 .where(col(Document.collection_id).in_(collection_ids), Document.state != DocumentState.DELETING)
@@ -100,18 +146,18 @@ class Collections:
                 counts[collection_id]["chunks"] += chunks or 0
         return counts
 
-    async def pending(self, collection_id: str) -> int:
+    async def pending(self, collection: Collection) -> int:
         """How many documents of a collection are still to be read: a search does not find them, or not as they are now."""
-        async with self._database.session() as session:
+        async with self._database.session(collection.tenant) as session:
             found = await session.exec(
-                select(func.count()).where(Document.collection_id == collection_id, col(Document.state).in_(PENDING))
+                select(func.count()).where(Document.collection_id == collection.id, col(Document.state).in_(PENDING))
             )
             return found.one()
 
     async def update(self, principal: Principal, name: str, **changes: Any) -> Collection:
-        """Change the description. Raises NotFound (`collection_not_found`)."""
-        collection = await self.get(principal, name)
-        async with self._database.transaction() as session:
+        """Change the description. Raises as `get` for who may not write."""
+        collection = await self.get(principal, name, Level.WRITE)
+        async with self._database.transaction(principal.tenant) as session:
             row = await session.get(Collection, collection.id, with_for_update=True)
             if row is None or row.deleted_at is not None:
                 raise NotFound("There is no such collection.", code="collection_not_found")
@@ -124,11 +170,10 @@ class Collections:
         """Delete the collection with all that it holds: rows, chunks, files. It is out of sight at once; what a worker still
         holds is cleaned up when it lets go.
 
-        Raises:
-            NotFound: `collection_not_found`.
+        Raises as `get` for who may not manage it.
         """
-        collection = await self.get(principal, name)
-        async with self._database.transaction() as session:
+        collection = await self.get(principal, name, Level.MANAGE)
+        async with self._database.transaction(principal.tenant) as session:
             row = await session.get(Collection, collection.id, with_for_update=True)
             if row is None or row.deleted_at is not None:
                 return
@@ -149,14 +194,15 @@ class Collections:
                 .values(state=DocumentState.DELETING, indexed_revision=0)
             )
             await count_parts(session, waited)
-        await self.purge(collection.id)
+        await self.purge(Shelf.of(collection))
 
-    async def purge(self, collection_id: str) -> bool:
+    async def purge(self, shelf: Shelf) -> bool:
         """Clean up after a deleted collection; may be repeated. False while a worker still holds one of its documents: the
         rows stay until then."""
-        await self._indexer.forget_collection(collection_id)
+        collection_id = shelf.collection_id
+        await self._indexer.forget_collection(shelf)
         await self._files.delete_prefix(collection_id)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(shelf.tenant) as session:
             held = await session.exec(
                 select(Document.id).where(
                     Document.collection_id == collection_id,
@@ -170,8 +216,16 @@ class Collections:
             await session.exec(delete(Collection).where(col(Collection.id) == collection_id))
         return True
 
-    async def deleted(self) -> list[str]:
-        """Identifiers of collections that are still to be purged."""
-        async with self._database.session() as session:
-            rows = await session.exec(select(Collection.id).where(col(Collection.deleted_at).is_not(None)))
-            return list(rows.all())
+    async def deleted(self) -> list[Shelf]:
+        """The collections of all tenants that are still to be purged."""
+        async with self._database.session(all_tenants=True) as session:
+            rows = await session.exec(select(Collection).where(col(Collection.deleted_at).is_not(None)))
+            return [Shelf.of(row) for row in rows.all()]
+
+
+def _refuse(held: Level, needed: Level) -> None:
+    if held >= needed:
+        return
+    if needed == Level.WRITE:
+        raise Forbidden("This collection is shared with you for reading.", code="collection_read_only")
+    raise Forbidden("Only the collection's owner may do that, or who manages collections.", code="collection_not_yours")

@@ -61,14 +61,14 @@ class Documents:
         intake.check(items)
         names = [item.name for item in items]
         for tries_left in reversed(range(_TRIES)):
-            async with self._database.session() as session:
+            async with self._database.session(collection.tenant) as session:
                 known = await session.exec(
                     select(Document).where(Document.collection_id == collection.id, col(Document.name).in_(names))
                 )
                 rows = {document.name: document for document in known.all()}
             arrivals = await intake.store_originals(self._files, collection, items, rows)
             try:
-                async with self._database.transaction() as session:
+                async with self._database.transaction(collection.tenant) as session:
                     accepted = await intake.accept(
                         session,
                         principal,
@@ -94,7 +94,7 @@ class Documents:
 
     async def get(self, principal: Principal, collection: Collection, document_id: str) -> Document:
         """Raises NotFound (`document_not_found`)."""
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             document = await session.get(Document, document_id)
         if (
             document is None
@@ -123,7 +123,7 @@ class Documents:
             query = query.where(Document.name == name)
         if after is not None:
             query = query.where(Document.name > after)
-        async with self._database.session() as session:
+        async with self._database.session(collection.tenant) as session:
             rows = (await session.exec(query.order_by(Document.name).limit(limit + 1))).all()
         found = list(rows[:limit])
         return found, found[-1].name if len(rows) > limit else None
@@ -157,7 +157,7 @@ class Documents:
             NotFound: `document_not_found`.
         """
         await self.get(principal, collection, document_id)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             document = await lock_document(session, document_id)
             if document is None or document.state == DocumentState.DELETING:
                 return
@@ -171,11 +171,11 @@ class Documents:
     async def purge(self, document: Document, *, lease: str | None = None) -> bool:
         """Clean up after a deleted document; may be repeated. False while another worker holds it: the row stays until then,
         and goes when the worker cleans up with its own `lease`."""
-        await self._indexer.forget(document.collection_id, document.id)
+        await self._indexer.forget(document)
         await self._files.delete_prefix(f"{document.collection_id}/{document.id}")
         if document.file_key:
             await self._files.delete(document.file_key)
-        async with self._database.transaction() as session:
+        async with self._database.transaction(document.tenant) as session:
             row = await lock_document(session, document.id)
             if row is None:
                 return True
@@ -198,7 +198,7 @@ class Documents:
         Raises:
             Conflict: the job has ended already (`job_finished`).
         """
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             waiting = select(Document.id).where(Document.job_id == job.id, col(Document.state).in_(PENDING))
             await session.exec(waiting.order_by(Document.name).with_for_update())
             row = await jobs.lock_job(session, job.id)

@@ -14,7 +14,7 @@ from core.settings import Settings
 from core.tables import Document
 from core.threads import run_to_end
 from retrievers import lexical, splitting
-from retrievers.base import Chunk, LoadedDocument
+from retrievers.base import Chunk, LoadedDocument, Shelf
 
 if TYPE_CHECKING:
     from retrievers.library import Resources
@@ -76,18 +76,18 @@ class Indexer:
         from retrievers.parsing import parse
 
         resources = self._resources
-        collection_id, document_id, revision = document.collection_id, document.id, document.revision
+        shelf, document_id, revision = Shelf.of(document), document.id, document.revision
         async with resources.files.local(document.file_key) as original:
             loaded = await parse(original, document.name, settings=self._settings)
-        text_key = f"{collection_id}/{document_id}/{revision}/text"
+        text_key = f"{shelf.collection_id}/{document_id}/{revision}/text"
         await resources.files.put(text_key, loaded.text.encode())
         chunks = await asyncio.to_thread(self._split, document, loaded)
         # what an interrupted try has left, and with the same revision in the stores all of it
         kept = document.indexed_revision if document.indexed_revision not in (0, revision) else None
-        await self._forget(collection_id, document_id, kept)
+        await self._forget(shelf, document_id, kept)
         for first in range(0, len(chunks), _STORED_AT_ONCE):
-            await self._store(collection_id, chunks[first : first + _STORED_AT_ONCE])
-        await run_to_end(resources.lexical.upsert, collection_id, chunks)
+            await self._store(shelf, chunks[first : first + _STORED_AT_ONCE])
+        await run_to_end(resources.lexical.upsert, shelf, chunks)
         log.info(
             "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=len(loaded.text)
         )
@@ -101,21 +101,21 @@ class Indexer:
 
     async def retire(self, document: Document) -> None:
         """Delete the chunks of all revisions but the row's `indexed_revision` (all of them where it is 0). May be repeated."""
-        await self._forget(document.collection_id, document.id, document.indexed_revision or None)
+        await self._forget(Shelf.of(document), document.id, document.indexed_revision or None)
 
-    async def forget(self, collection_id: str, document_id: str) -> None:
+    async def forget(self, document: Document) -> None:
         """Delete all chunks of a document from the stores. May be repeated."""
-        await self._forget(collection_id, document_id, None)
+        await self._forget(Shelf.of(document), document.id, None)
 
-    async def forget_collection(self, collection_id: str) -> None:
+    async def forget_collection(self, shelf: Shelf) -> None:
         """Delete all chunks of a collection from the stores. May be repeated."""
-        await run_to_end(self._resources.store.delete_collection, collection_id)
-        await run_to_end(self._resources.lexical.delete_collection, collection_id)
+        await run_to_end(self._resources.store.delete_collection, shelf)
+        await run_to_end(self._resources.lexical.delete_collection, shelf)
 
-    async def _forget(self, collection_id: str, document_id: str, keep_revision: int | None) -> None:
+    async def _forget(self, shelf: Shelf, document_id: str, keep_revision: int | None) -> None:
         store, words = self._resources.store, self._resources.lexical
-        await run_to_end(store.delete_document, collection_id, document_id, keep_revision=keep_revision)
-        await run_to_end(words.delete_document, collection_id, document_id, keep_revision=keep_revision)
+        await run_to_end(store.delete_document, shelf, document_id, keep_revision=keep_revision)
+        await run_to_end(words.delete_document, shelf, document_id, keep_revision=keep_revision)
 
     def _split(self, document: Document, loaded: LoadedDocument) -> list[Chunk]:
         return splitting.split(
@@ -128,7 +128,7 @@ class Indexer:
             overlap=self._settings.retrieval.chunk_overlap_tokens,
         )
 
-    async def _store(self, collection_id: str, chunks: Sequence[Chunk]) -> None:
+    async def _store(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
         """Embed and upsert; what the store has not taken is given to it once more."""
         store, embeddings = self._resources.store, self._resources.models.embeddings()
         vectors: list[list[float]] = []
@@ -137,14 +137,14 @@ class Indexer:
             vectors += await asyncio.to_thread(embeddings.embed_documents, texts)
         matrix = np.asarray(vectors, dtype=np.float32)
         ids = [chunk.id for chunk in chunks]
-        await run_to_end(store.upsert, collection_id, chunks, matrix)
+        await run_to_end(store.upsert, shelf, chunks, matrix)
         for _ in range(2):
-            stored = {chunk.id for chunk in await asyncio.to_thread(store.get, collection_id, ids)}
+            stored = {chunk.id for chunk in await asyncio.to_thread(store.get, shelf, ids)}
             lost = [number for number, chunk_id in enumerate(ids) if chunk_id not in stored]
             if not lost:
                 return
-            log.warning("store.lost_chunks", collection_id=collection_id, chunks=len(lost))
-            await run_to_end(store.upsert, collection_id, [chunks[number] for number in lost], matrix[lost])
+            log.warning("store.lost_chunks", collection_id=shelf.collection_id, chunks=len(lost))
+            await run_to_end(store.upsert, shelf, [chunks[number] for number in lost], matrix[lost])
         raise Unavailable("The vector store does not keep what it is given.", code="store_unavailable")
 
 

@@ -181,7 +181,7 @@ async def accept(
         .with_for_update()
     )
     present = {document.name: document for document in rows.all()}
-    job = await jobs.open_job(session, principal, "ingestion", total=len(arrivals), arguments=arguments)
+    job = await jobs.open_job(session, principal, jobs.INGESTION, total=len(arrivals), arguments=arguments)
     accepted = Accepted(job, [], [], [])
     replaced_jobs: set[str | None] = set()
     skipped = 0

@@ -51,7 +51,7 @@ class Leases:
         """A lease on the document whose turn it is (see `turns`); None where none waits."""
         async with self._choosing:
             for _ in range(_TRIES):
-                async with self._database.session() as session:
+                async with self._database.session(all_tenants=True) as session:
                     chosen = await self._turns.first(session)
                 if chosen is None:
                     return None
@@ -62,7 +62,7 @@ class Leases:
     async def take(self, document_id: str, revision: int) -> Lease | None:
         """A lease, its try counted; None where there is nothing to do: another holder works on it, or the revision is done
         or replaced."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             document = await lock_document(session, document_id)
             now = utc_now()
             if (
@@ -83,7 +83,7 @@ class Leases:
 
     async def renew(self, lease: Lease) -> bool:
         """A sign of life. False when the work is of no use any more: lease lost, document replaced, cancelled or deleted."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             renewed = await session.exec(
                 update(Document)
                 .where(
@@ -99,7 +99,7 @@ class Leases:
     async def finish(self, lease: Lease, indexed: IndexedDocument, pipeline: str) -> Document | None:
         """The stores hold the revision: the document is ready, in the transaction that counts it. The lease stays until
         what it replaces has been cleaned up. None when lease or revision were lost meanwhile; then nothing has changed."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             document = await self._held(session, lease)
             if document is None:
                 return None
@@ -115,7 +115,7 @@ class Leases:
 
     async def finish_unchanged(self, lease: Lease) -> bool:
         """What was fetched is what the stores hold already. False as with `finish`."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             document = await self._held(session, lease)
             if document is not None:
                 await _ready(session, document, skipped=1)
@@ -123,7 +123,7 @@ class Leases:
 
     async def fetched(self, lease: Lease, *, file_key: str, content_hash: str, size: int) -> bool:
         """The content of a URL has been stored. False as with `finish`."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             document = await self._held(session, lease)
             if document is not None:
                 document.file_key, document.content_hash, document.size = file_key, content_hash, size
@@ -133,7 +133,7 @@ class Leases:
 
     async def fail(self, lease: Lease, code: str, message: str) -> bool:
         """The document cannot be read, and trying again would not help. What was there before it stays searchable."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             document = await self._held(session, lease)
             if document is not None:
                 await _fail(session, document, code, message)
@@ -142,7 +142,7 @@ class Leases:
     async def retry(self, lease: Lease, code: str, message: str, *, delay_s: float) -> bool:
         """This try has failed; the next may begin after `delay_s`. Fails for good where it was the last one. True when a
         message has to be sent for the next."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             document = await self._held(session, lease)
             if document is None:
                 return False
@@ -156,14 +156,14 @@ class Leases:
 
     async def current(self, lease: Lease) -> Document | None:
         """The row as it is now, None when it is gone or another holder has it."""
-        async with self._database.session() as session:
+        async with self._database.session(lease.document.tenant) as session:
             document = await session.get(Document, lease.document.id)
         return document if document is not None and document.lease == lease.id else None
 
     async def release(self, lease: Lease) -> Document | None:
         """Give the lease back, when all is cleaned up. A try that has come to no end, because the worker stops, does not
         count. The row as it is now; None when it is gone or another holder has it."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(lease.document.tenant) as session:
             document = await lock_document(session, lease.document.id)
             if document is None or document.lease != lease.id:
                 return None
@@ -180,7 +180,7 @@ class Leases:
         over = [col(Document.state) == DocumentState.PROCESSING]
         if not all_of_them:
             over.append(or_(col(Document.leased_until).is_(None), col(Document.leased_until) < now))
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             expired = await session.exec(
                 update(Document).where(*over).values(state=DocumentState.QUEUED, lease=None, leased_until=None)
             )
@@ -190,7 +190,7 @@ class Leases:
 
     async def abandoned(self, limit: int) -> list[Document]:
         """Documents whose holder died between the end of its work and its cleaning up, and deleted ones that are left over."""
-        async with self._database.session() as session:
+        async with self._database.session(all_tenants=True) as session:
             rows = await session.exec(
                 select(Document)
                 .where(
@@ -206,7 +206,7 @@ class Leases:
 
     async def drop(self, document: Document) -> None:
         """Forget the lease of a dead holder, whose document is cleaned up. One that was taken since stays."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(document.tenant) as session:
             await session.exec(
                 update(Document)
                 .where(col(Document.id) == document.id, col(Document.lease) == document.lease)
@@ -215,7 +215,7 @@ class Leases:
 
     async def queued(self, limit: int) -> list[tuple[str, int]]:
         """Documents that wait for a worker, as (id, revision), the least tried first, then the oldest."""
-        async with self._database.session() as session:
+        async with self._database.session(all_tenants=True) as session:
             rows = await session.exec(
                 select(Document.id, Document.revision)
                 .where(*may_begin())

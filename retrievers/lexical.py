@@ -1,5 +1,7 @@
 """BM25 over chunks, on tantivy: one index for each collection, so that a collection's word statistics are its own.
 
+An index is one tenant's and says whose: on another tenant's shelf nothing is found.
+
 The indexes live below `lexical/` in the data directory. A change is found by the next search after the call that made it.
 """
 
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.settings import Settings
 from retrievers import filters
-from retrievers.base import Chunk
+from retrievers.base import Chunk, Shelf
 
 if TYPE_CHECKING:
     import tantivy
@@ -36,6 +38,8 @@ _ASKING = re.findall(
     "you your",
 )
 _COLLECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+#: The file in an index's directory that says whose it is.
+_WHOSE = "tenant"
 #: Scripts written without blanks between words: each character is indexed as a word.
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
 
@@ -55,15 +59,15 @@ class LexicalIndex:
 
         self._tantivy = tantivy
         self._directory = settings.path("lexical", f"v{VERSION}")
-        self._opened: dict[str, _Opened] = {}
+        self._opened: dict[Shelf, _Opened] = {}
         self._lock = threading.Lock()
         self._analyzer = self._new_analyzer()
 
-    def upsert(self, collection_id: str, chunks: Sequence[Chunk]) -> None:
+    def upsert(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
         """Insert or replace by chunk id; may be repeated."""
         if not chunks:
             return
-        with self._writer(collection_id, create=True) as writer:
+        with self._writer(shelf, create=True) as writer:
             if writer is None:
                 return
             for chunk in chunks:
@@ -78,11 +82,9 @@ class LexicalIndex:
                     document.add_text("filter", term)
                 writer.add_document(document)
 
-    def search(
-        self, collection_id: str, query: str, limit: int, filter: Mapping[str, Any] | None = None
-    ) -> list[tuple[str, float]]:
+    def search(self, shelf: Shelf, query: str, limit: int, filter: Mapping[str, Any] | None = None) -> list[tuple[str, float]]:
         """The ids of the chunks that share words with the query, with their BM25 score, best first."""
-        opened = self._open(collection_id)
+        opened = self._open(shelf)
         parsed = self._query(opened, query) if opened and limit > 0 else None
         if opened is None or parsed is None:
             return []
@@ -95,22 +97,22 @@ class LexicalIndex:
         hits = searcher.search(tantivy.Query.boolean_query(clauses), limit, count=False).hits
         return [(str(searcher.doc(address).get_first("id")), float(score)) for score, address in hits]
 
-    def has_attribute(self, collection_id: str, name: str) -> bool:
+    def has_attribute(self, shelf: Shelf, name: str) -> bool:
         """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
-        opened = self._open(collection_id)
+        opened = self._open(shelf)
         if opened is None or len(name) > _MOST_NAME_CHARACTERS:
             return False
         pattern = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", f"{name}=") + "(.|\n)*"
         parsed = self._tantivy.Query.regex_query(opened.index.schema, "filter", pattern)
         return bool(opened.index.searcher().search(parsed, 1, count=False).hits)
 
-    def weights(self, collection_id: str, text: str) -> dict[str, float]:
+    def weights(self, shelf: Shelf, text: str) -> dict[str, float]:
         """The words of a text as they are indexed, each with how much it tells in this collection (inverse document
         frequency as BM25 has it, in nats). Words in no chunk weigh most."""
         import math
 
         words = dict.fromkeys(self.words(text))
-        opened = self._open(collection_id)
+        opened = self._open(shelf)
         if opened is None:
             return dict.fromkeys(words, 0.0)
         searcher = opened.index.searcher()
@@ -126,16 +128,16 @@ class LexicalIndex:
         """The words of a text as they are indexed: lower case, stemmed, without stop words."""
         return list(self._analyzer.analyze(_spaced(text)))
 
-    def delete_document(self, collection_id: str, document_id: str, *, keep_revision: int | None = None) -> None:
+    def delete_document(self, shelf: Shelf, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
         tantivy = self._tantivy
-        with self._writer(collection_id, create=False) as writer:
+        with self._writer(shelf, create=False) as writer:
             if writer is None:
                 return
             if keep_revision is None:
                 writer.delete_documents_by_term("document_id", document_id)
                 return
-            schema = self._opened[collection_id].index.schema
+            schema = self._opened[shelf].index.schema
             kept = _revision_term(document_id, keep_revision)
             writer.delete_documents_by_query(
                 tantivy.Query.boolean_query(
@@ -146,19 +148,19 @@ class LexicalIndex:
                 )
             )
 
-    def delete_collection(self, collection_id: str) -> None:
+    def delete_collection(self, shelf: Shelf) -> None:
         """Delete all its chunks. No error where there is no such collection."""
+        opened = self._open(shelf)
+        if opened is None:
+            return
         with self._lock:
-            opened = self._opened.pop(collection_id, None)
-        if opened:
-            with opened.writing:
-                shutil.rmtree(self._path(collection_id), ignore_errors=True)
-        else:
-            shutil.rmtree(self._path(collection_id), ignore_errors=True)
+            self._opened.pop(shelf, None)
+        with opened.writing:
+            shutil.rmtree(self._path(shelf), ignore_errors=True)
 
-    def count(self, collection_id: str, document_id: str | None = None) -> int:
+    def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""
-        opened = self._open(collection_id)
+        opened = self._open(shelf)
         if opened is None:
             return 0
         searcher = opened.index.searcher()
@@ -173,9 +175,9 @@ class LexicalIndex:
             self._opened.clear()
 
     @contextmanager
-    def _writer(self, collection_id: str, *, create: bool) -> "Iterator[tantivy.IndexWriter | None]":
+    def _writer(self, shelf: Shelf, *, create: bool) -> "Iterator[tantivy.IndexWriter | None]":
         """A writer whose changes are committed at the end of the block, dropped when it raises; None without an index."""
-        opened = self._open(collection_id, create=create)
+        opened = self._open(shelf, create=create)
         if opened is None:
             yield None
             return
@@ -189,25 +191,29 @@ class LexicalIndex:
                 writer.wait_merging_threads()
             opened.index.reload()
 
-    def _open(self, collection_id: str, *, create: bool = False) -> _Opened | None:
+    def _open(self, shelf: Shelf, *, create: bool = False) -> _Opened | None:
         with self._lock:
-            if collection_id in self._opened:
-                return self._opened[collection_id]
-            path = self._path(collection_id)
+            if shelf in self._opened:
+                return self._opened[shelf]
+            path = self._path(shelf)
             if not create and not path.is_dir():
                 return None
             path.mkdir(parents=True, exist_ok=True)
+            if not _is_theirs(path / _WHOSE, shelf.tenant):
+                if create:
+                    raise ValueError("the shelf is another tenant's")
+                return None
             index = self._tantivy.Index(self._schema(), path=str(path))
             index.register_tokenizer("words", self._new_analyzer())
             index.config_reader("manual")
             index.reload()
-            self._opened[collection_id] = _Opened(index)
-            return self._opened[collection_id]
+            self._opened[shelf] = _Opened(index)
+            return self._opened[shelf]
 
-    def _path(self, collection_id: str) -> Path:
-        if not _COLLECTION_ID.fullmatch(collection_id):
+    def _path(self, shelf: Shelf) -> Path:
+        if not _COLLECTION_ID.fullmatch(shelf.collection_id):
             raise ValueError("no collection id")
-        return self._directory / collection_id
+        return self._directory / shelf.collection_id
 
     def _schema(self) -> "tantivy.Schema":
         builder = self._tantivy.SchemaBuilder()
@@ -242,6 +248,18 @@ class LexicalIndex:
                 term = tantivy.Query.term_query(opened.index.schema, name, word, "freq")
                 clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(term, float(times))))
         return tantivy.Query.boolean_query(clauses) if clauses else None
+
+
+def _is_theirs(note: Path, tenant: str) -> bool:
+    """Whether an index is the tenant's. One of a version that did not note it is theirs whose collection has that identifier,
+    the first to come."""
+    try:
+        return note.read_text(encoding="utf-8") == tenant
+    except FileNotFoundError:
+        whole = note.with_suffix(".new")
+        whole.write_text(tenant, encoding="utf-8")
+        whole.replace(note)
+        return True
 
 
 def _spaced(text: str) -> str:

@@ -9,7 +9,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from core.errors import UnsupportedFeature
-from retrievers.base import Passage
+from retrievers.base import Passage, Shelf
 from retrievers.search import Mode, Searcher
 
 
@@ -23,7 +23,7 @@ class CollectionRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     searcher: Searcher
-    collection_id: str
+    shelf: Shelf
     limit: int = 5
     mode: Mode = "hybrid"
     filter: Mapping[str, Any] | None = None
@@ -32,7 +32,7 @@ class CollectionRetriever(BaseRetriever):
         raise UnsupportedFeature("This retriever is asynchronous: use `ainvoke`.")
 
     async def _aget_relevant_documents(self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun) -> list[Document]:
-        found = await self.searcher.search(self.collection_id, query, limit=self.limit, mode=self.mode, filter=self.filter)
+        found = await self.searcher.search(self.shelf, query, limit=self.limit, mode=self.mode, filter=self.filter)
         return [_document(passage) for passage in found]
 
 

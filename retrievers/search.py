@@ -15,7 +15,7 @@ from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
 from retrievers import filters
 from retrievers.attributes import unknown_attributes
-from retrievers.base import Chunk, Passage
+from retrievers.base import Chunk, Passage, Shelf
 from retrievers.fusion import fuse
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Searcher:
 
     async def search(
         self,
-        collection_id: str,
+        shelf: Shelf,
         query: str,
         *,
         limit: int,
@@ -56,11 +56,11 @@ class Searcher:
         filter: Mapping[str, Any] | None = None,
     ) -> list[Passage]:
         """The passages of `find`, for whom it makes no difference how they were found."""
-        return (await self.find(collection_id, query, limit=limit, mode=mode, filter=filter)).passages
+        return (await self.find(shelf, query, limit=limit, mode=mode, filter=filter)).passages
 
     async def find(
         self,
-        collection_id: str,
+        shelf: Shelf,
         query: str,
         *,
         limit: int,
@@ -89,67 +89,65 @@ class Searcher:
         lexical: dict[str, float] = {}
         degraded = False
         if mode == "lexical":
-            lexical = await asyncio.to_thread(self._lexical, collection_id, text, depth, checked)
+            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, checked)
             ranked = list(lexical.items())
         elif mode == "dense":
             vector = await asyncio.to_thread(self._vector, text)
-            chunks, similarities = await asyncio.to_thread(self._dense, collection_id, vector, depth, checked, None)
+            chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, checked, None)
             ranked = list(similarities.items())
         else:
-            lexical = await asyncio.to_thread(self._lexical, collection_id, text, depth, checked)
+            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, checked)
             try:
                 vector = await asyncio.to_thread(self._vector, text)
             except PlatformError as error:
                 degraded = True
-                log.warning("search.degraded", collection_id=collection_id, reason=error.code)
+                log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
             else:
-                chunks, similarities = await asyncio.to_thread(self._dense, collection_id, vector, depth, checked, lexical)
+                chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, checked, lexical)
             ranked = fuse(similarities, lexical)
         missing = [chunk_id for chunk_id, _ in ranked if chunk_id not in chunks]
         if missing:
-            found = await asyncio.to_thread(self._resources.store.get, collection_id, missing)
+            found = await asyncio.to_thread(self._resources.store.get, shelf, missing)
             chunks.update({chunk.id: chunk for chunk in found})
         passages = [
             Passage(chunks[chunk_id], score, similarities.get(chunk_id)) for chunk_id, score in ranked if chunk_id in chunks
         ]
-        return Findings((await self._current(collection_id, passages))[:limit], degraded)
+        return Findings((await self._current(shelf, passages))[:limit], degraded)
 
-    async def unknown_attributes(self, collection_id: str, filter: Mapping[str, Any] | None) -> list[str]:
+    async def unknown_attributes(self, shelf: Shelf, filter: Mapping[str, Any] | None) -> list[str]:
         """What to tell about a filter that has found nothing; see `retrievers.attributes`."""
-        return await unknown_attributes(self._database, self._resources.lexical, collection_id, filter)
+        return await unknown_attributes(self._database, self._resources.lexical, shelf, filter)
 
-    def _lexical(
-        self, collection_id: str, text: str, depth: int, filter: Mapping[str, filters.Scalar] | None
-    ) -> dict[str, float]:
-        return dict(self._resources.lexical.search(collection_id, text, depth, filter))
+    def _lexical(self, shelf: Shelf, text: str, depth: int, filter: Mapping[str, filters.Scalar] | None) -> dict[str, float]:
+        return dict(self._resources.lexical.search(shelf, text, depth, filter))
 
     def _vector(self, text: str) -> NDArray[np.float32]:
         return np.asarray(self._resources.models.embeddings().embed_query(text), dtype=np.float32)
 
     def _dense(
         self,
-        collection_id: str,
+        shelf: Shelf,
         vector: NDArray[np.float32],
         depth: int,
         filter: Mapping[str, filters.Scalar] | None,
         also: Mapping[str, float] | None,
     ) -> tuple[dict[str, Chunk], dict[str, float]]:
         """The nearest chunks, and the similarity of those in `also` that are not among them."""
-        found = self._resources.store.search(collection_id, vector, depth, filter)
+        found = self._resources.store.search(shelf, vector, depth, filter)
         similarities = {chunk.id: similarity for chunk, similarity in found}
         others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]
-        similarities |= self._resources.store.similarities(collection_id, vector, others)
+        similarities |= self._resources.store.similarities(shelf, vector, others)
         return {chunk.id: chunk for chunk, _ in found}, similarities
 
-    async def _current(self, collection_id: str, passages: list[Passage]) -> list[Passage]:
+    async def _current(self, shelf: Shelf, passages: list[Passage]) -> list[Passage]:
         """Those whose document is still there in the revision that the chunk is of."""
         if not passages:
             return []
         ids = sorted({passage.chunk.document_id for passage in passages})
-        async with self._database.session() as session:
+        async with self._database.session(shelf.tenant) as session:
             rows = await session.exec(
                 select(Document.id, Document.indexed_revision).where(
-                    Document.collection_id == collection_id,
+                    Document.collection_id == shelf.collection_id,
                     Document.state != DocumentState.DELETING.value,
                     col(Document.id).in_(ids),
                 )

@@ -15,7 +15,7 @@ from core.errors import Forbidden, Unauthenticated
 from core.principals import Principal, Scope
 from server.access.access import Access
 from server.error_responses import as_platform_error, error_response
-from server.gate import admit
+from server.gate import admit, declares
 
 COOKIE = "genai_session"
 SIGN_IN_PATH = "/signin"
@@ -144,13 +144,13 @@ def request_context(request: Request) -> RequestContext:
     return context
 
 
-def requires(scope: Scope) -> Any:
-    """A dependency that lets in principals who have `scope` and gives them: `Annotated[Principal, requires(Scope.…)]`."""
+def requires(*scopes: Scope) -> Any:
+    """A dependency that lets in principals who have one of the scopes and gives them: `Annotated[Principal, requires(…)]`."""
 
     async def check(request: Request) -> Principal:
-        return admit(request_context(request), scope)
+        return admit(request_context(request), *scopes)
 
-    return Depends(check)
+    return Depends(declares(check, *scopes))
 
 
 async def _anybody(request: Request) -> Principal:
@@ -158,4 +158,4 @@ async def _anybody(request: Request) -> Principal:
 
 
 #: A dependency that gives the principal, whatever their scopes; `ANONYMOUS` on public addresses.
-current_principal: Any = Depends(_anybody)
+current_principal: Any = Depends(declares(_anybody))

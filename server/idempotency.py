@@ -18,9 +18,10 @@ from sqlmodel import col, delete
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.context import RequestContext
+from core.context import RequestContext, current
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, PlatformError
+from core.principals import ANONYMOUS
 from core.tables import IdempotencyRecord
 from server.error_responses import error_response
 
@@ -51,7 +52,8 @@ class Idempotency:
             return
         headers = Headers(scope=scope)
         key = headers.get("idempotency-key")
-        if key is None:
+        # who is nobody yet could be anybody, and signs in: no answer is kept of that
+        if key is None or scope["state"]["context"].principal is ANONYMOUS:
             await self._app(scope, receive, send)
             return
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
@@ -84,7 +86,10 @@ class Idempotency:
         try:
             async with self._database.transaction() as session:
                 await session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.expires_at) < now))
-                session.add(IdempotencyRecord(id=identifier, fingerprint=fingerprint, expires_at=now + self._hold))
+                whose = current().principal.tenant
+                session.add(
+                    IdempotencyRecord(id=identifier, tenant=whose, fingerprint=fingerprint, expires_at=now + self._hold)
+                )
         except IntegrityError:
             pass
         else:
@@ -152,7 +157,8 @@ class _Recorder:
 
 def _identify(scope: Scope, key: str) -> str:
     context: RequestContext = scope["state"]["context"]
-    parts = (context.principal.tenant, context.principal.id, scope["method"], scope["path"], key)
+    principal = context.principal  # with its rights: a key that may do less gets no answer that another of the same user got
+    parts = (principal.tenant, principal.id, principal.rights, scope["method"], scope["path"], key)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

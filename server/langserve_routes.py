@@ -28,7 +28,7 @@ from chains.spec import ChainSpec
 from core.errors import Forbidden, InvalidRequest, MalformedJSON, NotFound, PlatformError, TooLarge
 from core.settings import RequestLimits, Settings
 from server.auth import request_context
-from server.gate import admit
+from server.gate import guarded
 from server.playground import form_schema, from_form, page, patches
 from server.rest import add_rest_route
 from server.streams import CallerGone, EventStream, GoneResponse, event, until_hung_up
@@ -69,12 +69,17 @@ class _Capability(APIHandler):
 
     def add_to(self, app: FastAPI, path: str) -> None:
         """Add the routes below `path`."""
-        for name in ("invoke", "batch", "stream", "stream_events", "stream_log"):
-            app.add_route(f"{path}/{name}", getattr(self, f"answer_{name}"), methods=["POST"], include_in_schema=False)
-        app.add_route(f"{path}/input_schema", self.show_input_schema, methods=["GET"], include_in_schema=False)
-        app.add_route(f"{path}/output_schema", self.show_output_schema, methods=["GET"], include_in_schema=False)
-        app.add_route(f"{path}/playground", self.lead_to_playground, methods=["GET"], include_in_schema=False)
-        app.add_route(f"{path}/playground/{{file:path}}", self.show_playground, methods=["GET"], include_in_schema=False)
+        posts = {name: getattr(self, f"answer_{name}") for name in ("invoke", "batch", "stream", "stream_events", "stream_log")}
+        gets = {
+            "input_schema": self.show_input_schema,
+            "output_schema": self.show_output_schema,
+            "playground": self.lead_to_playground,
+            "playground/{file:path}": self.show_playground,
+        }
+        for method, endpoints in (("POST", posts), ("GET", gets)):
+            for name, endpoint in endpoints.items():
+                behind = guarded(endpoint, self._spec.scope)
+                app.add_route(f"{path}/{name}", behind, methods=[method], include_in_schema=False)
         self._document(app, path)
 
     async def answer_invoke(self, request: Request) -> Response:
@@ -142,12 +147,10 @@ class _Capability(APIHandler):
 
     async def show_input_schema(self, request: Request) -> Response:
         """The JSON schema of the input."""
-        admit(request_context(request), self._spec.scope)
         return self._json(self._input_schema)
 
     async def show_output_schema(self, request: Request) -> Response:
         """The JSON schema of the output."""
-        admit(request_context(request), self._spec.scope)
         return self._json(self._output_schema)
 
     async def lead_to_playground(self, request: Request) -> Response:
@@ -156,7 +159,6 @@ class _Capability(APIHandler):
 
     async def show_playground(self, request: Request) -> Response:
         """The page, or one of its parts."""
-        admit(request_context(request), self._spec.scope)
         name = request.path_params["file"] or "index.html"
         if name not in self._files:
             raise NotFound("There is nothing at this address.")
@@ -177,8 +179,7 @@ class _Capability(APIHandler):
         return response
 
     async def _body(self, request: Request) -> dict[str, Any]:
-        """The request's JSON object, after the gate. `config` and `kwargs` are checked and otherwise of no effect."""
-        admit(request_context(request), self._spec.scope)
+        """The request's JSON object. `config` and `kwargs` are checked and otherwise of no effect."""
         try:
             body = await request.json()
         except (ValueError, RecursionError):

@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 
 from server.auth import COOKIE, is_public
 from server.edge import OPENAI_PREFIX
+from server.gate import guarded
 from server.openapi_changes import breaking_changes
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -139,8 +140,8 @@ def describe_api(app: FastAPI) -> None:
         )
         return HTMLResponse(bytes(swagger.body).replace(b"</head>", _HEAD, 1).replace(b"<body>", _WAY_BACK, 1))
 
-    app.add_route(DOCUMENT_PATH, document, include_in_schema=False)
-    app.add_route(DOCS_PATH, page, include_in_schema=False)
+    app.add_route(DOCUMENT_PATH, guarded(document), include_in_schema=False)
+    app.add_route(DOCS_PATH, guarded(page), include_in_schema=False)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from chains.spec import ChainSpec
 from core.context import RequestContext
 from core.errors import Internal, InvalidRequest, MalformedJSON, PlatformError
 from server.auth import request_context
-from server.gate import admit
+from server.gate import guarded
 from server.streams import EventStream, event, until_hung_up
 
 #: Fields of the answer that the closing `usage` event repeats, beside what streams have no headers left to carry.
@@ -49,14 +49,13 @@ def add_rest_route(app: FastAPI, path: str, spec: ChainSpec, root: OpaqueRoot) -
 
     async def answer(request: Request) -> Response:
         context = request_context(request)
-        admit(context, spec.scope)
         streamed, value = await _read(request, root)
         if streamed:
             return EventStream(_events(root, value, context), lambda error: _error_event(error, context.request_id))
         flat = await until_hung_up(request, _whole(root, value))
         return Response(orjson.dumps(flat | {"request_id": context.request_id}), media_type="application/json")
 
-    app.add_route(path, answer, methods=["POST"], include_in_schema=False)
+    app.add_route(path, guarded(answer, spec.scope), methods=["POST"], include_in_schema=False)
     _document(app, path, spec)
 
 

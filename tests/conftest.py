@@ -51,8 +51,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], S
         if kind not in made:
             url = {}
             if kind == "postgresql":
-                server.psql("CREATE DATABASE migrated;")
-                url = {"database_url": server.get_uri(database="migrated")}
+                url = {"database_url": infra.postgresql.database_of_platform(server, "migrated")}
             made[kind] = Settings.load(data_dir=tmp_path_factory.mktemp(f"migrated-{kind}"), **url)
             migrate(made[kind])
         return made[kind]
@@ -69,8 +68,8 @@ async def database(
         server = request.getfixturevalue("postgresql")
         migrated("postgresql", server)
         name = f"test_{uuid.uuid4().hex}"
-        server.psql(f"CREATE DATABASE {name} TEMPLATE migrated;")
-        settings = Settings.load(data_dir=settings.data_dir, database_url=server.get_uri(database=name))
+        url = infra.postgresql.database_of_platform(server, name, template="migrated")
+        settings = Settings.load(data_dir=settings.data_dir, database_url=url)
     else:
         shutil.copy(migrated("sqlite", None).path("genai.db"), settings.path("genai.db"))
     opened = Database(settings)

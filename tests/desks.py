@@ -20,6 +20,7 @@ from core.valkey import EmbeddedValkey
 from jobs.base import JobContext
 from jobs.worker import EmbeddedWorker
 from providers.models import Models
+from retrievers.base import Shelf
 from retrievers.documents import NewDocument
 from retrievers.library import Library, Resources, open_resources
 
@@ -78,15 +79,16 @@ class Desk:
 
     async def found(self, query: str, collection: str = "papers") -> list[str]:
         """The documents that a search gives."""
-        passages = await self.library.searcher.search((await self.collection(collection)).id, query, limit=10)
+        shelf = Shelf.of(await self.collection(collection))
+        passages = await self.library.searcher.search(shelf, query, limit=10)
         return [passage.chunk.document for passage in passages]
 
     async def messages(self) -> int:
         return await self.queue.waiting(INGESTION)
 
     async def stored_chunks(self, document: Document | None = None, collection: str = "papers") -> int:
-        collection_id = (await self.collection(collection)).id
-        return self.resources.store.count(collection_id, document.id if document else None)
+        shelf = Shelf.of(await self.collection(collection))
+        return self.resources.store.count(shelf, document.id if document else None)
 
 
 def note(name: str, text: str = "", **attributes: str | int) -> NewDocument:

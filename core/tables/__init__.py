@@ -3,7 +3,7 @@
 from core.tables.access import APIKey, BrowserSession, SignInToken
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.conversations import Conversation, ConversationMessage
-from core.tables.documents import Collection, Document, DocumentState
+from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.jobs import Job, JobEvent, JobState
@@ -16,6 +16,7 @@ __all__ = [
     "BatchState",
     "BrowserSession",
     "Collection",
+    "CollectionShare",
     "Conversation",
     "ConversationMessage",
     "CustomRole",
@@ -26,6 +27,8 @@ __all__ = [
     "JobEvent",
     "JobState",
     "RowState",
+    "ShareAccess",
+    "ShareKind",
     "SignInToken",
     "StoredFile",
     "Team",

@@ -24,7 +24,8 @@ class DocumentState(StrEnum):
 class Collection(SQLModel, table=True):
     """A named set of documents that are searched together. `settings` overrides retrieval defaults.
 
-    One that is being deleted (`deleted_at`) has given its name away; the row goes once its content is gone.
+    It is its owner's (a principal's id; None: nobody's, of before there were owners) and whose it is shared with. One that is
+    being deleted (`deleted_at`) has given its name away; the row goes once its content is gone.
     """
 
     __tablename__ = "collections"
@@ -32,12 +33,41 @@ class Collection(SQLModel, table=True):
 
     id: str = identifier("col")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
+    owner: str | None = Field(default=None, max_length=64)
     name: str = Field(max_length=64)
     description: str = Field(default="", max_length=2000)
     settings: dict[str, Any] = json_object()
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
     deleted_at: datetime | None = moment()
+
+
+class ShareKind(StrEnum):
+    """Whom a collection is shared with: a principal by its id, a team by its, a role by its name, or the whole tenant."""
+
+    USER = "user"
+    TEAM = "team"
+    ROLE = "role"
+    TENANT = "tenant"
+
+
+class ShareAccess(StrEnum):
+    """What a share lets do; who may write may read."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class CollectionShare(SQLModel, table=True):
+    """That a collection is shared. `subject` says with which user, team or role; it is empty for the tenant."""
+
+    __tablename__ = "collection_shares"
+
+    collection_id: str = Field(primary_key=True, foreign_key="collections.id", ondelete="CASCADE", max_length=64)
+    kind: str = Field(primary_key=True, max_length=16)
+    subject: str = Field(default="", primary_key=True, max_length=64)
+    access: str = Field(default=ShareAccess.READ.value, max_length=16)
+    created_at: datetime = created_now()
 
 
 class Document(SQLModel, table=True):

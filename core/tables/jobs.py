@@ -26,14 +26,16 @@ class JobState(StrEnum):
 
 
 class Job(SQLModel, table=True):
-    """`errors` holds `{document, code, message}` for each part that failed. A job whose every part failed has failed, one
-    whose every part was deleted first is cancelled."""
+    """`principal` is its owner when it was made (`Principal.to_job`): it is worked on with these rights. `errors` holds
+    `{document, code, message}` for each part that failed. A job whose every part failed has failed, one whose every part was
+    deleted first is cancelled."""
 
     __tablename__ = "jobs"
 
     id: str = identifier("job")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64, index=True)
-    owner: str = Field(max_length=64, description="the principal's id")
+    owner: str = Field(max_length=64, index=True, description="the principal's id")
+    principal: dict[str, Any] = json_object()
     kind: str = Field(max_length=32)
     state: str = Field(default=JobState.QUEUED.value, max_length=16, index=True)
     arguments: dict[str, Any] = json_object()

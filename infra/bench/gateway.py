@@ -25,7 +25,7 @@ from rich.table import Table
 from infra.bench.load import Round, Target, compare, has_wrk, median
 from infra.bench.mock_provider import LISTENING
 from infra.bench.peers import PEERS, Missing
-from infra.postgresql import postgresql
+from infra.postgresql import database_of_platform, postgresql
 from infra.running import ROOT, Running, running
 
 CONVERSATION = {"model": "mock", "messages": [{"role": "user", "content": "Say hello"}]}
@@ -131,13 +131,12 @@ def full_profile(directory: Path, provider: str) -> Iterator[Running]:
     """A ready platform before the mock provider, its database on PostgreSQL."""
     directory.mkdir(parents=True, exist_ok=True)
     with postgresql(waits_for_disk=True) as server:
-        server.psql("CREATE DATABASE genai;")
         configuration = directory / "genai.toml"
         configuration.write_text("".join(_ALIAS.format(model=model, provider=provider) for model in MODELS))
         with running(
             directory / "platform",
             GENAI_CONFIG=str(configuration),
-            GENAI_DATABASE_URL=server.get_uri(database="genai"),
+            GENAI_DATABASE_URL=database_of_platform(server, "genai"),
             GENAI_HANDBOOK="false",
             GENAI_LOCAL__WARM="false",
         ) as platform:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from infra.bench import faults as failover
 from infra.bench import gateway, promises, request_mix
-from infra.postgresql import postgresql
+from infra.postgresql import database_of_platform, postgresql
 from infra.running import ROOT, Running, running
 
 RECORD = ROOT / ".prove.json"
@@ -92,8 +92,7 @@ def crash(place: Path, counts: Counts) -> Figures:
 def crash_postgresql(place: Path, counts: Counts) -> Figures:
     """The same, with the database on PostgreSQL."""
     with postgresql() as server:
-        server.psql("CREATE DATABASE crash;")
-        url = server.get_uri(database="crash")
+        url = database_of_platform(server, "crash")
         with running(place, GENAI_HANDBOOK="false", GENAI_DATABASE_URL=url) as platform:
             return promises.killed_ingestion(platform, files=counts.files, kills=counts.kills)
 

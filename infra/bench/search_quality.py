@@ -21,13 +21,13 @@ import numpy as np
 
 from core.settings import Settings
 from providers.models import Models
-from retrievers.base import Chunk, LoadedDocument
+from retrievers.base import Chunk, LoadedDocument, Shelf
 from retrievers.fusion import fuse
 from retrievers.indexing import embedded_text
 from retrievers.library import Resources, open_resources
 from retrievers.splitting import split
 
-_COLLECTION = "col_bench"
+_SHELF = Shelf("default", "col_bench")
 _DEPTH = 100
 
 
@@ -58,8 +58,8 @@ def _index(settings: Settings, resources: Resources, rows: list[dict[str, str]])
             overlap=settings.retrieval.chunk_overlap_tokens,
         )
     vectors = resources.models.embeddings().embed_documents([embedded_text(chunk) for chunk in chunks])
-    resources.store.upsert(_COLLECTION, chunks, np.asarray(vectors, dtype=np.float32))
-    resources.lexical.upsert(_COLLECTION, chunks)
+    resources.store.upsert(_SHELF, chunks, np.asarray(vectors, dtype=np.float32))
+    resources.lexical.upsert(_SHELF, chunks)
     return chunks
 
 
@@ -73,10 +73,10 @@ def _ask(resources: Resources, documents: dict[str, str], directory: Path) -> No
     for query in _lines(directory / "queries.jsonl"):
         started = time.perf_counter()
         vector = np.asarray(resources.models.embeddings().embed_query(query["text"]), dtype=np.float32)
-        dense = {chunk.id: similarity for chunk, similarity in resources.store.search(_COLLECTION, vector, _DEPTH)}
-        lexical = dict(resources.lexical.search(_COLLECTION, query["text"], _DEPTH))
+        dense = {chunk.id: similarity for chunk, similarity in resources.store.search(_SHELF, vector, _DEPTH)}
+        lexical = dict(resources.lexical.search(_SHELF, query["text"], _DEPTH))
         others = [chunk_id for chunk_id in lexical if chunk_id not in dense]
-        fused = fuse(dense | resources.store.similarities(_COLLECTION, vector, others), lexical)
+        fused = fuse(dense | resources.store.similarities(_SHELF, vector, others), lexical)
         times.append(time.perf_counter() - started)
         for name, ids in (("dense", list(dense)), ("lexical", list(lexical)), ("hybrid", [chunk_id for chunk_id, _ in fused])):
             ranked = list(dict.fromkeys(documents[chunk_id] for chunk_id in ids))

@@ -8,8 +8,9 @@ from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
-from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
-from core.tables import APIKey, CustomRole, TeamMember, Tenant, User
+from core.principals import Principal, Scope
+from core.rights import scopes_of, teams_of
+from core.tables import APIKey, Tenant, User
 
 
 def valid_now() -> tuple[ColumnElement[bool], ...]:
@@ -64,21 +65,6 @@ async def principal_of_user(session: AsyncSession, user_id: str) -> Principal | 
         return None
     scopes = await scopes_of(session, user.tenant, user.role)
     return Principal(user.id, user.tenant, user.name, user.role, scopes, teams=await teams_of(session, user.id))
-
-
-async def scopes_of(session: AsyncSession, tenant: str, role: str) -> frozenset[Scope]:
-    """The scopes of a role, built in or the tenant's own; none where there is no such role any more."""
-    if role in set(Role):
-        return held_in(tenant, ROLE_SCOPES[Role(role)])
-    custom = await session.get(CustomRole, (tenant, role))
-    if custom is None:
-        return frozenset()
-    return held_in(tenant, frozenset(Scope(scope) for scope in custom.scopes if scope in set(Scope)))
-
-
-async def teams_of(session: AsyncSession, user_id: str) -> frozenset[str]:
-    """The identifiers of the teams that a user belongs to."""
-    return frozenset((await session.exec(select(TeamMember.team_id).where(TeamMember.user_id == user_id))).all())
 
 
 def _limit(names: Sequence[str] | None) -> frozenset[str] | None:

@@ -34,7 +34,7 @@ async def watch(database: Database, forget: Callable[[], None]) -> None:
     known, away = None, False
     while True:
         try:
-            async with database.session() as session, asyncio.timeout(2):
+            async with database.session(all_tenants=True) as session, asyncio.timeout(2):
                 value = (await session.exec(select(AccessEpoch.value).where(AccessEpoch.id == 1))).first()
         except (SQLAlchemyError, TimeoutError, OSError) as error:
             if not away:

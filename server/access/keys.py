@@ -13,8 +13,9 @@ from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.keys import Hasher, is_well_formed, key_hint, new_key
 from core.principals import DEFAULT_TENANT, Network, Principal, Role, Scope
+from core.rights import scopes_of
 from core.tables import APIKey, User
-from server.access.credentials import principal_of_key, scopes_of, valid_now
+from server.access.credentials import principal_of_key, valid_now
 from server.access.epoch import raise_epoch
 
 #: The key of the first start, or the one that `GENAI_ADMIN_KEY` sets.
@@ -65,7 +66,7 @@ class Keys:
             collections=_listed(rights.collections),
             networks=None if rights.networks is None else [str(network) for network in rights.networks],
         )
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             await _check(session, principal, rights)
             session.add(row)
         return row, key
@@ -79,7 +80,7 @@ class Keys:
             Forbidden: `more_than_own`.
         """
         key = new_key()
-        async with self._database.transaction() as session:
+        async with self._database.transaction(principal.tenant) as session:
             old = await _get(session, principal.tenant, key_id, lock=True)
             now = utc_now()
             if old.revoked_at is not None or old.replaced_by is not None or (old.expires_at and old.expires_at <= now):
@@ -101,7 +102,7 @@ class Keys:
         """Whom a key stands for and until when; None where it is not valid now. Notes the use."""
         if not is_well_formed(key):
             return None
-        async with self._database.session() as session:
+        async with self._database.session(all_tenants=True) as session:
             found = await principal_of_key(session, col(APIKey.digest) == self._hasher.digest(_PURPOSE, key))
         if found is None:
             return None
@@ -113,7 +114,7 @@ class Keys:
         """Write down that the key is in use, unless that was done just before."""
         now = utc_now()
         if row.last_used_at is None or now - row.last_used_at > _USE_RESOLUTION:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(row.tenant) as session:
                 await session.exec(update(APIKey).where(col(APIKey.id) == row.id).values(last_used_at=now))
 
     async def list(self, tenant: str, limit: int, after: str | None) -> tuple[Sequence[APIKey], str | None]:
@@ -121,13 +122,13 @@ class Keys:
         statement = select(APIKey).where(APIKey.tenant == tenant).order_by(APIKey.id).limit(limit + 1)
         if after is not None:
             statement = statement.where(APIKey.id > after)
-        async with self._database.session() as session:
+        async with self._database.session(tenant) as session:
             rows = (await session.exec(statement)).all()
         return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
     async def get(self, tenant: str, key_id: str) -> APIKey:
         """Raises NotFound (`key_not_found`), for another tenant's key as well."""
-        async with self._database.session() as session:
+        async with self._database.session(tenant) as session:
             return await _get(session, tenant, key_id)
 
     async def revoke(self, tenant: str, key_id: str) -> None:
@@ -137,7 +138,7 @@ class Keys:
             NotFound: `key_not_found`.
             Conflict: `last_administrator`, it is the last key that may manage keys.
         """
-        async with self._database.transaction() as session:
+        async with self._database.transaction(tenant) as session:
             # locked in one order, so that two administrators who revoke each other's do not both see one left
             administrators = select(APIKey.id).where(APIKey.tenant == tenant, APIKey.role == Role.ADMIN.value, *valid_now())
             left = (await session.exec(administrators.order_by(APIKey.id).with_for_update())).all()
@@ -160,7 +161,7 @@ class Keys:
         key = configured or new_key()
         digest = self._hasher.digest(_PURPOSE, key)
         try:
-            async with self._database.transaction() as session:
+            async with self._database.transaction(DEFAULT_TENANT) as session:
                 row = await session.get(APIKey, ADMINISTRATOR_ID)
                 if row is not None:
                     if configured and row.digest != digest:

@@ -27,7 +27,7 @@ class BrowserSessions:
     async def make_link_token(self, key_id: str) -> str:
         """A token that opens one session for the key within a day. The row of an expired one is cleared away."""
         token = new_token()
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             await session.exec(delete(SignInToken).where(col(SignInToken.expires_at) < utc_now()))
             digest = self._hasher.digest(_LINK, token)
             session.add(SignInToken(digest=digest, key_id=key_id, expires_at=utc_now() + LINK_LIFETIME))
@@ -49,13 +49,13 @@ class BrowserSessions:
             .values(used_at=now)
             .returning(col(SignInToken.key_id))
         )
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             return (await session.exec(statement)).scalars().first()
 
     async def open(self, *, key_id: str | None = None, user_id: str | None = None) -> str:
         """A new session's cookie, for a key or for a user who has signed in. Expired sessions are cleared away."""
         cookie = new_token()
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             await session.exec(delete(BrowserSession).where(col(BrowserSession.expires_at) < utc_now()))
             digest = self._hasher.digest(_COOKIE, cookie)
             expires_at = utc_now() + self.lifetime
@@ -65,7 +65,7 @@ class BrowserSessions:
     async def find(self, cookie: str) -> tuple[Principal, datetime] | None:
         """Whom a cookie stands for and until when, as long as it is valid, and the key or user behind it."""
         digest = self._hasher.digest(_COOKIE, cookie)
-        async with self._database.session() as session:
+        async with self._database.session(all_tenants=True) as session:
             row = await session.get(BrowserSession, digest)
             if row is None or row.expires_at <= utc_now():
                 return None
@@ -79,7 +79,7 @@ class BrowserSessions:
 
     async def close(self, cookie: str) -> None:
         """End a session; no error when it has ended already."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(all_tenants=True) as session:
             digest = self._hasher.digest(_COOKIE, cookie)
             await session.exec(delete(BrowserSession).where(col(BrowserSession.digest) == digest))
             await raise_epoch(session)

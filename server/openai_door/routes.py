@@ -17,8 +17,7 @@ from chains.root import OpaqueRoot
 from core.errors import NotFound
 from core.principals import Scope
 from providers.models import Models
-from server.auth import request_context
-from server.gate import admit
+from server.gate import guarded
 from server.openai_door import batches, files
 from server.openai_door.documented import document
 from server.openai_door.models import listed
@@ -34,15 +33,12 @@ Body = TypeVar("Body", bound=Streamed)
 
 def open_door(app: FastAPI, chat: OpaqueRoot, text: OpaqueRoot, models: Models) -> None:
     """Serve `/v1` on the runnables of chat and completion, and on the embedding models."""
-    add = app.add_route
     answer_chat = _answering(
-        Scope.CHAT_INVOKE,
         RequestReader(ChatCompletionRequest),
         lambda asked: chat_completion(chat, asked),
         lambda asked: chat_completion_events(chat, asked),
     )
     answer_completion = _answering(
-        Scope.COMPLETION_INVOKE,
         RequestReader(CompletionRequest),
         lambda asked: completion(text, asked),
         lambda asked: completion_events(text, asked),
@@ -50,42 +46,40 @@ def open_door(app: FastAPI, chat: OpaqueRoot, text: OpaqueRoot, models: Models) 
     read_embeddings = RequestReader(EmbeddingsRequest)
 
     async def answer_embeddings(request: Request) -> Response:
-        admit(request_context(request), Scope.EMBEDDINGS_INVOKE)
         given = await request.body()
         asked = read_embeddings(given) if len(given) < _LARGE_BYTES else await asyncio.to_thread(read_embeddings, given)
         body = await until_hung_up(request, embeddings(models, asked))
         return Response(body, media_type="application/json")
 
     async def list_models(request: Request) -> Response:
-        admit(request_context(request), Scope.MODELS_READ)
         return _json({"object": "list", "data": listed(models)})
 
     async def show_model(request: Request) -> Response:
-        admit(request_context(request), Scope.MODELS_READ)
         name = request.path_params["model"]
         for model in listed(models):
             if model["id"] == name:
                 return _json(model)
         raise NotFound(f"The model {name[:128]!r} does not exist.", code="model_not_found", param="model")
 
-    add(f"{PREFIX}/chat/completions", answer_chat, methods=["POST"], include_in_schema=False)
-    add(f"{PREFIX}/completions", answer_completion, methods=["POST"], include_in_schema=False)
-    add(f"{PREFIX}/embeddings", answer_embeddings, methods=["POST"], include_in_schema=False)
-    add(f"{PREFIX}/models", list_models, methods=["GET"], include_in_schema=False)
-    add(f"{PREFIX}/models/{{model:path}}", show_model, methods=["GET"], include_in_schema=False)
+    for path, endpoint, scope, method in (
+        ("chat/completions", answer_chat, Scope.CHAT_INVOKE, "POST"),
+        ("completions", answer_completion, Scope.COMPLETION_INVOKE, "POST"),
+        ("embeddings", answer_embeddings, Scope.EMBEDDINGS_INVOKE, "POST"),
+        ("models", list_models, Scope.MODELS_READ, "GET"),
+        ("models/{model:path}", show_model, Scope.MODELS_READ, "GET"),
+    ):
+        app.add_route(f"{PREFIX}/{path}", guarded(endpoint, scope), methods=[method], include_in_schema=False)
     document(app, PREFIX)
     app.include_router(files.router)
     app.include_router(batches.router)
 
 
 def _answering(
-    scope: Scope,
     read: RequestReader[Body],
     whole: Callable[[Body], Awaitable[dict[str, Any]]],
     events: Callable[[Body], AsyncGenerator[bytes, None]],
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        admit(request_context(request), scope)
         given = await request.body()
         asked = read(given) if len(given) < _LARGE_BYTES else await asyncio.to_thread(read, given)
         if asked.stream:

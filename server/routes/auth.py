@@ -89,7 +89,7 @@ async def sign_in(request: Request, state: CurrentState) -> Response:
 
 
 @router.post("/signout", include_in_schema=False)
-async def sign_out(request: Request, state: CurrentState) -> Response:
+async def sign_out(request: Request, state: CurrentState, _principal: Annotated[Principal, current_principal]) -> Response:
     """End the browser session."""
     if cookie := request.cookies.get(COOKIE):
         await state.access.sessions.close(cookie)

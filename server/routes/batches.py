@@ -184,7 +184,7 @@ async def batch_results(batch_id: BatchID, state: CurrentState, principal: Runne
 
 
 async def _so_far(state: State, batch: Batch) -> AsyncIterator[bytes]:
-    async with aclosing(Batches(state.database).results(batch.id)) as groups:
+    async with aclosing(Batches(state.database).results(batch)) as groups:
         async for group in groups:
             yield b"".join(line + b"\n" for line in group)
 

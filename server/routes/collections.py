@@ -1,15 +1,16 @@
 """Collections: named sets of documents that are searched together."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from core.principals import Principal, Scope
-from core.tables import Collection
+from core.tables import Collection, ShareAccess, ShareKind
 from retrievers.collections import NAME_PATTERN
+from retrievers.sharing import MOST_SHARES, Level, Share
 from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState, State
@@ -18,7 +19,16 @@ router = APIRouter(prefix="/api/v1/rag/collections", tags=["Collections"])
 
 Reader = Annotated[Principal, requires(Scope.RAG_READ)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]
+#: Whose right over the collection itself decides.
+Owner = Annotated[Principal, requires(Scope.RAG_WRITE, Scope.RAG_MANAGE)]
 CollectionName = Annotated[str, Path(description="the collection's name", examples=["handbook"])]
+
+
+_ACCESS: dict[Level, Literal["read", "write", "manage"]] = {
+    Level.READ: "read",
+    Level.WRITE: "write",
+    Level.MANAGE: "manage",
+}
 
 
 class CollectionSettings(BaseModel):
@@ -27,8 +37,37 @@ class CollectionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ShareInfo(BaseModel):
+    """With whom a collection is shared, and for what."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={"examples": [{"with": "role", "id": "user", "access": "read"}]},
+    )
+
+    kind: ShareKind = Field(alias="with", description="user: a user, or a key that stands for itself")
+    id: str = Field("", max_length=64, description="of the user, key or team; the name of the role; empty for the tenant")
+    access: ShareAccess = Field(ShareAccess.READ, description="write: add and delete documents; who may write may read")
+
+    def to_share(self) -> Share:
+        return Share(self.kind, self.id, self.access)
+
+
+class Shares(BaseModel):
+    """Whom a collection is shared with, beside its owner and who manages collections."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shares: list[ShareInfo] = Field(max_length=MOST_SHARES)
+
+    @classmethod
+    def of(cls, shares: list[Share]) -> "Shares":
+        return cls(shares=[ShareInfo(kind=one.kind, id=one.subject, access=one.access) for one in shares])
+
+
 class NewCollection(BaseModel):
-    """A collection to make."""
+    """A collection to make. It is its maker's alone until it is shared."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"name": "contracts", "description": "Signed contracts since 2019"}]}
@@ -37,6 +76,7 @@ class NewCollection(BaseModel):
     name: str = Field(pattern=NAME_PATTERN, description="unique; `a-z 0-9 _ -`")
     description: str = Field("", max_length=2000)
     settings: CollectionSettings = CollectionSettings()
+    shares: list[ShareInfo] = Field(default_factory=list, max_length=MOST_SHARES, description="whom it is shared with")
 
 
 class CollectionChanges(BaseModel):
@@ -65,6 +105,8 @@ class CollectionInfo(BaseModel):
     description: str
     documents: DocumentCounts
     chunks: int = Field(description="passages that can be found")
+    owner: str | None = Field(description="the principal's id; null: of before collections had owners")
+    access: Literal["read", "write", "manage"] = Field(description="what you may do; manage: share and delete it as well")
     created_at: datetime
     updated_at: datetime
 
@@ -79,22 +121,24 @@ class CollectionPage(BaseModel):
 @router.post("", status_code=201)
 async def create_collection(new: NewCollection, state: CurrentState, principal: Writer, response: Response) -> CollectionInfo:
     """Make a collection."""
-    collection = await state.library.collections.create(principal, new.name, description=new.description)
+    collection = await state.library.collections.create(
+        principal, new.name, description=new.description, shares=[one.to_share() for one in new.shares]
+    )
     response.headers["location"] = f"{router.prefix}/{collection.name}"
-    return (await _described(state, [collection]))[0]
+    return (await _described(state, principal, [collection]))[0]
 
 
 @router.get("", response_model=CollectionPage)
 async def list_collections(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, object]:
-    """List collections by name."""
+    """List the collections that you may read, by name."""
     rows, following = await state.library.collections.page(principal, limit=paging.limit, after=paging.after)
-    return page(await _described(state, rows), following)
+    return page(await _described(state, principal, rows), following)
 
 
 @router.get("/{name}")
 async def get_collection(name: CollectionName, state: CurrentState, principal: Reader) -> CollectionInfo:
     """Show a collection, with its documents counted by state."""
-    return (await _described(state, [await state.library.collections.get(principal, name)]))[0]
+    return (await _described(state, principal, [await state.library.collections.get(principal, name)]))[0]
 
 
 @router.patch("/{name}")
@@ -103,18 +147,32 @@ async def change_collection(
 ) -> CollectionInfo:
     """Change a collection's description."""
     collection = await state.library.collections.update(principal, name, description=changes.description)
-    return (await _described(state, [collection]))[0]
+    return (await _described(state, principal, [collection]))[0]
 
 
 @router.delete("/{name}", status_code=204)
-async def delete_collection(name: CollectionName, state: CurrentState, principal: Writer) -> Response:
-    """Delete a collection with all of its documents."""
+async def delete_collection(name: CollectionName, state: CurrentState, principal: Owner) -> Response:
+    """Delete a collection with all of its documents. Its owner may, and who manages collections."""
     await state.library.collections.delete(principal, name)
     return Response(status_code=204)
 
 
-async def _described(state: State, rows: list[Collection]) -> list[CollectionInfo]:
-    counts = await state.library.collections.counts([row.id for row in rows])
+@router.get("/{name}/shares")
+async def get_shares(name: CollectionName, state: CurrentState, principal: Owner) -> Shares:
+    """Whom a collection is shared with. Its owner sees it, and who manages collections."""
+    return Shares.of(await state.library.collections.shares(principal, name))
+
+
+@router.put("/{name}/shares")
+async def put_shares(name: CollectionName, shares: Shares, state: CurrentState, principal: Owner) -> Shares:
+    """Share a collection with users, teams, roles or the whole tenant, to read or to write; with nobody else than is named."""
+    given = [one.to_share() for one in shares.shares]
+    return Shares.of(await state.library.collections.share(principal, name, given))
+
+
+async def _described(state: State, principal: Principal, rows: list[Collection]) -> list[CollectionInfo]:
+    counts = await state.library.collections.counts(principal.tenant, [row.id for row in rows])
+    levels = await state.library.collections.levels(principal, rows)
     return [
         CollectionInfo(
             id=row.id,
@@ -122,8 +180,10 @@ async def _described(state: State, rows: list[Collection]) -> list[CollectionInf
             description=row.description,
             documents=DocumentCounts.model_validate(counts[row.id]),
             chunks=counts[row.id]["chunks"],
+            owner=row.owner,
+            access=_ACCESS[level],
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
-        for row in rows
+        for row, level in zip(rows, levels, strict=True)
     ]

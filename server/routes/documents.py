@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from core.principals import Principal, Scope
 from core.tables import Document, DocumentState
+from retrievers.sharing import Level
 from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState
@@ -124,7 +125,7 @@ async def add_documents(name: CollectionName, request: Request, state: CurrentSt
     The answer names the job that does it. A document is known by its name: other content under the name replaces it, the
     same content is skipped. A name may come once in a request.
     """
-    collection = await state.library.collections.get(principal, name)
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
     async with received(request, state.settings.limits) as items:
         job, documents = await state.library.documents.add(principal, collection, items)
     accepted = Accepted(job_id=job.id, documents=[AcceptedDocument(id=row.id, name=row.name) for row in documents])
@@ -176,6 +177,6 @@ async def get_original(name: CollectionName, document_id: DocumentID, state: Cur
 @router.delete("/{document_id}", status_code=204)
 async def delete_document(name: CollectionName, document_id: DocumentID, state: CurrentState, principal: Writer) -> Response:
     """Delete a document: its passages, its text and the original."""
-    collection = await state.library.collections.get(principal, name)
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
     await state.library.documents.delete(principal, collection, document_id)
     return Response(status_code=204)

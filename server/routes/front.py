@@ -7,8 +7,10 @@ from fastapi import APIRouter, Request
 from sqlmodel import col, func, select
 from starlette.responses import FileResponse, Response
 
+from core.jobs import seen_by
 from core.principals import Principal, Scope
 from core.tables import Collection, Document, DocumentState, Job
+from retrievers.sharing import visible_to
 from server.auth import current_principal
 from server.openapi import platform_version
 from server.pages import STATIC, render
@@ -60,13 +62,13 @@ async def _counts(state: State, principal: Principal) -> dict[str, Any]:
     collections = (
         select(Collection.name, Collection.description, ready)
         .join(Document, col(Document.collection_id) == col(Collection.id), isouter=True)
-        .where(Collection.tenant == principal.tenant)
+        .where(Collection.tenant == principal.tenant, col(Collection.deleted_at).is_(None), visible_to(principal))
         .group_by(col(Collection.id), col(Collection.name), col(Collection.description))
         .order_by(Collection.name)
         .limit(_SHOWN_COLLECTIONS)
     )
-    jobs = select(Job.state, func.count()).where(Job.tenant == principal.tenant).group_by(Job.state)
-    async with state.database.session() as session:
+    jobs = select(Job.state, func.count()).where(Job.tenant == principal.tenant, seen_by(principal)).group_by(Job.state)
+    async with state.database.session(principal.tenant) as session:
         rows = (await session.exec(collections)).all()
         counted = dict((await session.exec(jobs)).all())
     return {

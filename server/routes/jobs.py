@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from core.batches import JOB_KIND, Batches
 from core.errors import Conflict, PlatformError
-from core.jobs import Jobs, job_view
+from core.jobs import INGESTION, Jobs, job_view
 from core.principals import Principal, Scope
 from core.tables import JobState
 from server.auth import requires
@@ -97,7 +97,7 @@ async def cancel_job(job_id: JobID, state: CurrentState, principal: Writer) -> d
         batch = await Batches(state.database).of_job(principal, job_id)
         await cancel(state, principal, batch.id)
         return job_view(await Jobs(state.database).get(principal, job_id))
-    if job.kind != "ingestion":
+    if job.kind != INGESTION:
         raise Conflict("A job of this kind cannot be cancelled.", code="not_cancellable")
     return job_view(await state.library.documents.cancel(principal, job))
 
@@ -118,7 +118,7 @@ async def job_events(
     jobs = Jobs(state.database)
     job = await jobs.get(principal, job_id)
     after = int(last_event_id) if last_event_id and re.fullmatch("[0-9]{1,9}", last_event_id) else 0
-    if JobState(job.state).finished and not await jobs.events(job_id, after):
+    if JobState(job.state).finished and not await jobs.events(job, after):
         return Response(status_code=204)  # tells an EventSource not to come again
     return EventStream(_told(jobs, principal, job_id, after), _as_event)
 
@@ -126,8 +126,9 @@ async def job_events(
 async def _told(jobs: Jobs, principal: Principal, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
     yield b": the events of a job follow\n\n"  # the answer begins now, however long the next event takes
     while True:
-        finished = JobState((await jobs.get(principal, job_id)).state).finished
-        told = await jobs.events(job_id, after)
+        job = await jobs.get(principal, job_id)
+        finished = JobState(job.state).finished
+        told = await jobs.events(job, after)
         for row in told:
             after = row.number
             yield event(row.event, row.data, number=row.number)

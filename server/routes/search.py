@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.principals import Principal, Scope
-from retrievers.base import Passage
+from retrievers.base import Passage, Shelf
 from server.auth import requires
 from server.routes.collections import CollectionName
 from server.state import CurrentState
@@ -75,9 +75,9 @@ async def search(name: CollectionName, request: SearchRequest, state: CurrentSta
     """Find passages."""
     collection = await state.library.collections.get(principal, name)
     found = await state.library.searcher.find(
-        collection.id, request.query, limit=request.limit, mode=request.mode, filter=request.filter
+        Shelf.of(collection), request.query, limit=request.limit, mode=request.mode, filter=request.filter
     )
     passages = found.passages
-    warnings = [] if passages else await state.library.searcher.unknown_attributes(collection.id, request.filter)
+    warnings = [] if passages else await state.library.searcher.unknown_attributes(Shelf.of(collection), request.filter)
     results = [FoundPassage.of(passage) for passage in passages]
     return SearchResults(results=results, degraded=found.degraded, warnings=warnings)

@@ -77,7 +77,7 @@ async def desk(settings: Settings, place: Place, *answers: str, small: bool) -> 
     library = Library.build(settings, database, resources, Queue(f"unix://{settings.path('no.socket')}"))
     collection = Collection(name="company")
     empty = Collection(name="empty")
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(collection)
         session.add(empty)
     documents = {}
@@ -100,6 +100,6 @@ async def add(library: Library, collection: Collection, name: str, text: str, **
     await library.resources.files.put(document.file_key, data)
     indexed = await library.indexer.index(document)
     document.text_key, document.chunks, document.indexed_revision, document.state = indexed.text_key, indexed.chunks, 1, "ready"
-    async with library.database.transaction() as session:
+    async with library.database.transaction(all_tenants=True) as session:
         session.add(document)
     return document

@@ -172,7 +172,7 @@ async def test_documents_that_are_still_being_read_are_told_of(settings, kept):
     async with desk(settings, kept, small=True) as it:
         assert (await it.ask("How long is sick pay continued?"))["indexing"] is False
         collection = it.documents["leave.md"].collection_id
-        async with kept.database.transaction() as session:
+        async with kept.database.transaction(all_tenants=True) as session:
             session.add(Document(collection_id=collection, name="travel.md", content_hash="0" * 64, state="queued"))
         answer = await it.ask("How much may a hotel cost?")
         assert (answer["answered"], answer["indexing"], answer["citations"]) == (False, True, [])

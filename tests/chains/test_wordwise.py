@@ -10,6 +10,7 @@ from core.database import Database, migrate
 from core.errors import PlatformError
 from core.settings import Settings
 from providers.models import Models
+from retrievers.base import Shelf
 from tests.chains.asking import Place, desk
 from tests.fakes.openai import OpenAIFake
 from tests.fakes.wire import Fault
@@ -84,16 +85,16 @@ async def test_an_embedding_model_that_goes_between_search_and_judgement_degrade
     async with desk(settings, place, small=True) as it:
         embedder.sent.clear()
         embedder.then(*[Fault.UNAVAILABLE] * 0)
-        found = await it.library.searcher.find(it.documents["leave.md"].collection_id, "annual leave", limit=3)
+        found = await it.library.searcher.find(Shelf.of(it.documents["leave.md"]), "annual leave", limit=3)
         assert not found.degraded
         embedder.always(Fault.UNAVAILABLE)
-        found = await it.library.searcher.find(it.documents["leave.md"].collection_id, "annual leave", limit=3)
+        found = await it.library.searcher.find(Shelf.of(it.documents["leave.md"]), "annual leave", limit=3)
         assert found.degraded
         assert found.passages[0].chunk.document == "leave.md"
         assert found.passages[0].score == 1.0, "on the scale of a hybrid search"
         with pytest.raises(PlatformError):
-            await it.library.searcher.find(it.documents["leave.md"].collection_id, "leave", limit=3, mode="dense")
-        lexical = await it.library.searcher.find(it.documents["leave.md"].collection_id, "leave", limit=3, mode="lexical")
+            await it.library.searcher.find(Shelf.of(it.documents["leave.md"]), "leave", limit=3, mode="dense")
+        lexical = await it.library.searcher.find(Shelf.of(it.documents["leave.md"]), "leave", limit=3, mode="lexical")
         assert not lexical.degraded, "asked for by words"
 
 

@@ -10,10 +10,10 @@ import pytest
 from core.errors import Conflict
 from core.settings import Settings
 from retrievers import STORES
-from retrievers.base import Chunk, VectorStore
+from retrievers.base import Chunk, Shelf, VectorStore
 
-COLLECTION = "col_contract"
-OTHER = "col_other"
+COLLECTION = Shelf("acme", "col_contract")
+OTHER = Shelf("acme", "col_other")
 AXES = np.eye(8, dtype=np.float32)
 
 

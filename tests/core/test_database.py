@@ -23,9 +23,9 @@ from core.tables import Job
 
 async def test_times_come_back_aware_and_in_utc(database: Database) -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(Job(id="job_1", owner="o", kind="k", started_at=moment))
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         job = await session.get_one(Job, "job_1")
     assert job.started_at == moment
     assert job.started_at.tzinfo is not None
@@ -34,35 +34,35 @@ async def test_times_come_back_aware_and_in_utc(database: Database) -> None:
 
 async def test_a_naive_time_is_refused(database: Database) -> None:
     with pytest.raises((ValueError, StatementError), match="without a time zone"):
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             session.add(Job(owner="o", kind="k", started_at=datetime(2026, 1, 1)))  # noqa: DTZ001 - the point of the test
 
 
 async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
     async def write_and_fail() -> None:
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             session.add(Job(owner="o", kind="k"))
             await session.flush()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         await write_and_fail()
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         assert (await session.exec(select(func.count()).select_from(Job))).one() == 0
 
 
 async def test_concurrent_writers_wait_for_each_other(database: Database) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(Job(id="job_1", owner="o", kind="k"))
 
     async def count_up() -> None:
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             job = (await session.exec(select(Job).where(Job.id == "job_1").with_for_update())).one()
             job.done += 1
             session.add(job)
 
     await asyncio.gather(*(count_up() for _ in range(20)))
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         assert (await session.get_one(Job, "job_1")).done == 20
 
 

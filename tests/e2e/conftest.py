@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+import infra.postgresql
 from infra.running import ROOT, Running, running
 
 BACKENDS = ("sqlite", "postgresql")
@@ -29,8 +30,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     settings = {"GENAI_LOCAL__THREADS": "1"}  # two that spin for each other fall far behind on a busy machine
     if request.param == "postgresql":
         server = request.getfixturevalue("postgresql")
-        server.psql("CREATE DATABASE e2e;")
-        settings["GENAI_DATABASE_URL"] = server.get_uri(database="e2e")
+        settings["GENAI_DATABASE_URL"] = infra.postgresql.database_of_platform(server, "e2e")
     with running(tmp_path_factory.mktemp(f"platform-{request.param}"), **settings) as started:
         with started.client() as client:  # the handbook comes in: what memory is measured later is not its
             for job in client.get("/api/v1/jobs").raise_for_status().json()["results"]:

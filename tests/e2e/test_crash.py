@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import infra.postgresql
 from infra import samples
 from infra.bench.promises import DOCUMENTS, exactly_once, killed_ingestion
 from infra.running import Running
@@ -17,8 +18,7 @@ def mortal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     if request.param == "postgresql":
         server = request.getfixturevalue("postgresql")
         name = f"crash_{abs(hash(request.node.nodeid)):x}"
-        server.psql(f"CREATE DATABASE {name};")
-        settings["GENAI_DATABASE_URL"] = server.get_uri(database=name)
+        settings["GENAI_DATABASE_URL"] = infra.postgresql.database_of_platform(server, name)
     platform = Running(tmp_path / "platform", **settings)
     yield platform.start()
     if platform.process is not None:

@@ -13,7 +13,7 @@ from core.batch_work import BatchWork, NewRow, RowResult
 from core.batches import QUEUE, RUN_BATCH, Batches
 from core.database import Database, utc_now
 from core.jobs import Jobs
-from core.principals import SYSTEM
+from core.principals import SYSTEM, Scope
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.stored_files import BATCH, StoredFiles
 from core.tables import Batch, BatchRow, BatchState, JobState
@@ -283,7 +283,7 @@ async def test_a_holder_whose_lease_is_lost_changes_nothing(place: Desk) -> None
     assert slow is not None
     assert quick is not None
     assert not await work.record(slow, [RowResult(1, "row-0", b"{}")])
-    assert not await work.renew(slow)
+    assert not await work.renew(slow, Scope.CHAT_INVOKE)
     assert (await shown(place, batch)).answered == 0
     await work.accept(quick, [NewRow(1, "row-0", 0, 1)])
     await work.accept(slow, [NewRow(7, "row-7", 0, 1)])
@@ -300,7 +300,7 @@ async def test_a_request_that_ends_its_worker_each_time_fails_alone(place: Desk)
     async with place.resources.files.local(f"files/{batch.input_file_id}") as path:
         rows, _ = read_input(path, CHAT, most=10)
     await work.accept(lease, rows)
-    async with place.database.transaction() as session:
+    async with place.database.transaction(all_tenants=True) as session:
         poison = await session.get(BatchRow, (batch.id, 1))
         assert poison is not None
         poison.attempts = place.settings.jobs.max_attempts
@@ -363,7 +363,7 @@ async def test_a_batch_that_cannot_be_worked_on_rests_before_it_is_taken_up_agai
 @ON_SQLITE
 async def test_what_is_not_answered_in_time_is_left_out_by_name(place: Desk, provider: OpenAIFake) -> None:
     batch = await begin(place, requests(3), send=False)
-    async with place.database.transaction() as session:
+    async with place.database.transaction(all_tenants=True) as session:
         row = await session.get(Batch, batch.id)
         assert row is not None
         row.expires_at = utc_now() - timedelta(seconds=1)

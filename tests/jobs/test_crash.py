@@ -11,6 +11,7 @@ from core.jobs import Jobs
 from core.principals import SYSTEM
 from core.tables import DocumentState, JobState
 from core.valkey import EmbeddedValkey
+from retrievers.base import Shelf
 from tests.desks import Desk, eventually, note, opened
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ async def test_after_kills_every_document_is_there_exactly_once(desk: Desk) -> N
         for number in range(FILES):
             for mode in ("lexical", "dense"):
                 found = await alive.library.searcher.search(
-                    rows["0.md"].collection_id,
+                    Shelf.of(rows["0.md"]),
                     f"marker{number}",
                     limit=FILES,
                     mode=mode,  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from core.queue import Queue
 from core.tables import Document, DocumentState
 from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
+from retrievers.base import Shelf
 from retrievers.documents import NewDocument
 from retrievers.indexing import IndexedDocument
 from retrievers.leases import Lease
@@ -68,7 +69,7 @@ async def test_events_are_numbered_without_a_gap_and_end_with_the_whole_job(desk
     with desk.worker():
         job, _ = await desk.add(*(note(f"{number}.md") for number in range(6)))
         await desk.finished(job.id)
-    events = await Jobs(desk.database).events(job.id, 0)
+    events = await Jobs(desk.database).events(job, 0)
     assert [event.number for event in events] == list(range(1, len(events) + 1))
     done = [event.data["done"] for event in events]
     assert done == sorted(done)
@@ -77,7 +78,7 @@ async def test_events_are_numbered_without_a_gap_and_end_with_the_whole_job(desk
     }
     assert (events[-1].event, events[-1].data["job"]["state"]) == ("done", "succeeded")
     assert [event.event for event in events].count("done") == 1
-    assert [event.number for event in await Jobs(desk.database).events(job.id, 4)] == list(range(5, len(events) + 1))
+    assert [event.number for event in await Jobs(desk.database).events(job, 4)] == list(range(5, len(events) + 1))
 
 
 async def test_unchanged_documents_are_counted_as_done_at_once(desk: Desk) -> None:
@@ -107,7 +108,7 @@ async def test_changed_content_replaces_the_old_everywhere(desk: Desk) -> None:
     assert await desk.stored_chunks(now) == now.chunks == 1
     for mode in ("dense", "lexical", "hybrid"):
         passages = await desk.library.searcher.search(
-            now.collection_id,
+            Shelf.of(now),
             "lighthouse keeper Marit",
             limit=10,
             mode=mode,  # type: ignore[arg-type]
@@ -122,8 +123,8 @@ async def test_other_metadata_counts_as_a_change(desk: Desk) -> None:
         await desk.finished((await desk.add(note("a.md", year=2023)))[0].id)
         await desk.finished((await desk.add(note("a.md", year=2024)))[0].id)
     collection = await desk.collection()
-    assert await desk.library.searcher.search(collection.id, "zebra", limit=5, filter={"year": 2023}) == []
-    assert len(await desk.library.searcher.search(collection.id, "zebra", limit=5, filter={"year": 2024})) == 1
+    assert await desk.library.searcher.search(Shelf.of(collection), "zebra", limit=5, filter={"year": 2023}) == []
+    assert len(await desk.library.searcher.search(Shelf.of(collection), "zebra", limit=5, filter={"year": 2024})) == 1
 
 
 async def test_what_was_there_stays_searchable_when_its_new_content_cannot_be_read(desk: Desk) -> None:
@@ -248,8 +249,8 @@ async def test_deleting_what_is_worked_on_leaves_nothing_behind(desk: Desk) -> N
     await desk.library.documents.delete(SYSTEM, await desk.collection(), document.id)
     assert await desk.library.documents.leases.finish(lease, indexed, "pipeline") is None
     await let_go(desk.context, lease)
-    assert desk.resources.store.count(document.collection_id) == 0
-    async with desk.database.session() as session:
+    assert desk.resources.store.count(Shelf.of(document)) == 0
+    async with desk.database.session(all_tenants=True) as session:
         assert await session.get(Document, document.id) is None
 
 
@@ -264,7 +265,7 @@ async def test_a_collection_goes_with_all_that_it_holds(desk: Desk) -> None:
     assert job.state == "succeeded"
     with pytest.raises(NotFound):
         await desk.library.collections.get(SYSTEM, "papers")
-    assert desk.resources.store.count(collection.id) == 0
+    assert desk.resources.store.count(Shelf.of(collection)) == 0
     assert not await desk.resources.files.exists(rows["a.md"].file_key)
     assert (await desk.collection()).id != collection.id
 
@@ -296,7 +297,7 @@ async def test_cancelling_what_is_worked_on_leaves_nothing_of_it(desk: Desk) -> 
     await let_go(desk.context, lease)
     row = (await desk.documents())["a.md"]
     assert (row.state, row.error_code, row.lease) == ("failed", "cancelled", None)
-    assert desk.resources.store.count(row.collection_id) == 0
+    assert desk.resources.store.count(Shelf.of(row)) == 0
 
 
 async def test_new_content_wins_against_the_work_on_the_old(desk: Desk) -> None:
@@ -432,4 +433,4 @@ async def nothing_waits(desk: Desk) -> bool:
 
 
 async def all_purged(desk: Desk, collection_id: str) -> bool:
-    return collection_id not in await desk.library.collections.deleted()
+    return collection_id not in {shelf.collection_id for shelf in await desk.library.collections.deleted()}

@@ -3,10 +3,11 @@ import threading
 import pytest
 
 from core.settings import Settings
-from retrievers.base import Chunk
+from retrievers.base import Chunk, Shelf
 from retrievers.lexical import LexicalIndex
 
-ONE = "col_one"
+ONE = Shelf("acme", "col_one")
+TWO = Shelf("acme", "col_two")
 
 
 def chunk(number: int, text: str, document: str = "doc_a", revision: int = 1, context: str = "", **attributes) -> Chunk:
@@ -30,7 +31,7 @@ def index(settings: Settings) -> LexicalIndex:
 
 
 def found(index: LexicalIndex, query: str, **options) -> list[str]:
-    return [chunk_id for chunk_id, _ in index.search(options.pop("collection", ONE), query, 10, **options)]
+    return [chunk_id for chunk_id, _ in index.search(options.pop("shelf", ONE), query, 10, **options)]
 
 
 def test_words_are_found_in_every_form_and_case(index: LexicalIndex):
@@ -96,18 +97,18 @@ def test_deleting_leaves_the_kept_revision_and_other_documents(index: LexicalInd
     assert sorted(found(index, "word")) == ["chk_doc_a_2_1", "chk_doc_b_1_1"]
     index.delete_document(ONE, "doc_a")
     index.delete_document(ONE, "doc_a")
-    index.delete_document("col_unknown", "doc_a")
+    index.delete_document(Shelf("acme", "col_unknown"), "doc_a")
     assert (index.count(ONE, "doc_a"), index.count(ONE, "doc_b")) == (0, 1)
 
 
 def test_collections_have_their_own_words(index: LexicalIndex):
     index.upsert(ONE, [chunk(1, "apple")])
-    index.upsert("col_two", [chunk(n, "apple pear") for n in range(5)])
+    index.upsert(TWO, [chunk(n, "apple pear") for n in range(5)])
     assert found(index, "pear") == []
-    assert index.weights(ONE, "pear")["pear"] > index.weights("col_two", "pear")["pear"]
-    index.delete_collection("col_two")
-    index.delete_collection("col_two")
-    assert found(index, "apple", collection="col_two") == []
+    assert index.weights(ONE, "pear")["pear"] > index.weights(TWO, "pear")["pear"]
+    index.delete_collection(TWO)
+    index.delete_collection(TWO)
+    assert found(index, "apple", shelf=TWO) == []
     assert found(index, "apple") == ["chk_doc_a_1_1"]
 
 
@@ -150,4 +151,4 @@ def test_writers_wait_for_each_other_while_searches_go_on(index: LexicalIndex):
 
 def test_a_collection_id_cannot_leave_the_directory(index: LexicalIndex):
     with pytest.raises(ValueError, match="collection"):
-        index.upsert("../x", [chunk(1, "word")])
+        index.upsert(Shelf("acme", "../x"), [chunk(1, "word")])

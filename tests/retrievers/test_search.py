@@ -12,6 +12,7 @@ from core.queue import Queue
 from core.settings import Settings
 from core.tables import Collection, Document, DocumentState
 from providers.models import Models
+from retrievers.base import Shelf
 from retrievers.library import Library, open_resources
 from retrievers.retriever import CollectionRetriever
 
@@ -38,19 +39,18 @@ async def library(settings: Settings, models: Models) -> AsyncIterator[Library]:
     await database.close()
 
 
-async def collection_of(library: Library, texts: dict[str, str], name: str = "one") -> tuple[str, dict[str, Document]]:
+async def collection_of(library: Library, texts: dict[str, str], name: str = "one") -> tuple[Shelf, dict[str, Document]]:
     collection = Collection(name=name)
-    async with library.database.transaction() as session:
+    async with library.database.transaction(all_tenants=True) as session:
         session.add(collection)
-    return collection.id, {title: await write(library, collection.id, title, text) for title, text in texts.items()}
+    shelf = Shelf.of(collection)
+    return shelf, {title: await write(library, shelf, title, text) for title, text in texts.items()}
 
 
-async def write(
-    library: Library, collection_id: str, name: str, text: str, *, ready: bool = True, **attributes: Any
-) -> Document:
+async def write(library: Library, shelf: Shelf, name: str, text: str, *, ready: bool = True, **attributes: Any) -> Document:
     data = text.encode()
     document = Document(
-        collection_id=collection_id, name=name, content_hash=hashlib.sha256(data).hexdigest(), attributes=attributes
+        collection_id=shelf.collection_id, name=name, content_hash=hashlib.sha256(data).hexdigest(), attributes=attributes
     )
     return await rewrite(library, document, text, ready=ready)
 
@@ -62,28 +62,28 @@ async def rewrite(library: Library, document: Document, text: str, *, ready: boo
     if ready:
         document.text_key, document.indexed_revision = indexed.text_key, document.revision
         document.state = DocumentState.READY.value
-    async with library.database.transaction() as session:
+    async with library.database.transaction(all_tenants=True) as session:
         session.add(document)
     return document
 
 
-async def names(library: Library, collection_id: str, query: str, **options: Any) -> list[str]:
-    found = await library.searcher.search(collection_id, query, **{"limit": 5} | options)
+async def names(library: Library, shelf: Shelf, query: str, **options: Any) -> list[str]:
+    found = await library.searcher.search(shelf, query, **{"limit": 5} | options)
     return [passage.chunk.document for passage in found]
 
 
 async def test_each_mode_finds_what_it_is_for(library: Library):
-    collection_id, _ = await collection_of(library, TEXTS)
-    assert (await names(library, collection_id, "how to make a loaf", mode="dense"))[0] == "bread.md"
-    assert await names(library, collection_id, "X17-B", mode="lexical") == ["code-x17.md"]
+    shelf, _ = await collection_of(library, TEXTS)
+    assert (await names(library, shelf, "how to make a loaf", mode="dense"))[0] == "bread.md"
+    assert await names(library, shelf, "X17-B", mode="lexical") == ["code-x17.md"]
     for query, expected in (("guarantee of the water machine", "pump.md"), ("X17-B", "code-x17.md")):
-        assert (await names(library, collection_id, query))[0] == expected
-    assert len(await names(library, collection_id, "anything", limit=2)) == 2
+        assert (await names(library, shelf, query))[0] == expected
+    assert len(await names(library, shelf, "anything", limit=2)) == 2
 
 
 async def test_scores_fall_and_quotes_are_in_the_stored_text(library: Library):
-    collection_id, documents = await collection_of(library, TEXTS)
-    found = await library.searcher.search(collection_id, "baking bread", limit=3)
+    shelf, documents = await collection_of(library, TEXTS)
+    found = await library.searcher.search(shelf, "baking bread", limit=3)
     assert [passage.score for passage in found] == sorted((passage.score for passage in found), reverse=True)
     for passage in found:
         text = (await library.resources.files.get(documents[passage.chunk.document].text_key)).decode()
@@ -92,50 +92,50 @@ async def test_scores_fall_and_quotes_are_in_the_stored_text(library: Library):
 
 
 async def test_a_new_revision_replaces_the_old_once_the_row_says_so(library: Library):
-    collection_id, documents = await collection_of(library, {"a.md": "The gate opens at nine."})
+    shelf, documents = await collection_of(library, {"a.md": "The gate opens at nine."})
     document = documents["a.md"]
     document.revision = 2
     await rewrite(library, document, "The gate opens at ten.", ready=False)
 
     async def texts() -> list[str]:
-        return [passage.chunk.text for passage in await library.searcher.search(collection_id, "gate opens", limit=5)]
+        return [passage.chunk.text for passage in await library.searcher.search(shelf, "gate opens", limit=5)]
 
     assert await texts() == ["The gate opens at nine."]
     await rewrite(library, document, "The gate opens at ten.")
     assert await texts() == ["The gate opens at ten."]
     await library.indexer.retire(document)
-    assert library.resources.store.count(collection_id) == library.resources.lexical.count(collection_id) == 1
+    assert library.resources.store.count(shelf) == library.resources.lexical.count(shelf) == 1
     assert await texts() == ["The gate opens at ten."]
 
 
 async def test_indexing_again_leaves_every_chunk_once(library: Library):
-    collection_id, documents = await collection_of(library, {"a.md": "One text.\n\nIt is short."})
+    shelf, documents = await collection_of(library, {"a.md": "One text.\n\nIt is short."})
     for _ in range(2):
         await rewrite(library, documents["a.md"], "One text.\n\nIt is short.")
-    assert library.resources.store.count(collection_id) == library.resources.lexical.count(collection_id) == 1
+    assert library.resources.store.count(shelf) == library.resources.lexical.count(shelf) == 1
 
 
 async def test_documents_that_are_gone_or_going_are_not_found(library: Library):
-    collection_id, documents = await collection_of(library, TEXTS)
-    async with library.database.transaction() as session:
+    shelf, documents = await collection_of(library, TEXTS)
+    async with library.database.transaction(all_tenants=True) as session:
         await session.delete(await session.merge(documents["pump.md"]))
         documents["bread.md"].state = DocumentState.DELETING.value
         session.add(documents["bread.md"])
     for mode in ("hybrid", "dense", "lexical"):
-        assert set(await names(library, collection_id, "pump bread error water", mode=mode)) == {"code-x17.md"}
-    await library.indexer.forget(collection_id, documents["pump.md"].id)
-    assert library.resources.store.count(collection_id) == 2
-    await library.indexer.forget_collection(collection_id)
-    assert await names(library, collection_id, "bread") == []
+        assert set(await names(library, shelf, "pump bread error water", mode=mode)) == {"code-x17.md"}
+    await library.indexer.forget(documents["pump.md"])
+    assert library.resources.store.count(shelf) == 2
+    await library.indexer.forget_collection(shelf)
+    assert await names(library, shelf, "bread") == []
 
 
 async def test_a_filter_holds_in_every_mode(library: Library):
-    collection_id, _ = await collection_of(library, {})
-    await write(library, collection_id, "en.md", "The water pump", lang="en", year=2024)
-    await write(library, collection_id, "de.md", "Die Wasser pump", lang="de", year=2024)
+    shelf, _ = await collection_of(library, {})
+    await write(library, shelf, "en.md", "The water pump", lang="en", year=2024)
+    await write(library, shelf, "de.md", "Die Wasser pump", lang="de", year=2024)
     for mode in ("hybrid", "dense", "lexical"):
-        assert await names(library, collection_id, "water pump", mode=mode, filter={"lang": "de"}) == ["de.md"]
-        assert len(await names(library, collection_id, "water pump", mode=mode, filter={"year": 2024})) == 2
+        assert await names(library, shelf, "water pump", mode=mode, filter={"lang": "de"}) == ["de.md"]
+        assert len(await names(library, shelf, "water pump", mode=mode, filter={"year": 2024})) == 2
 
 
 async def test_collections_are_apart(library: Library):
@@ -143,7 +143,7 @@ async def test_collections_are_apart(library: Library):
     two, _ = await collection_of(library, {"b.md": "shared words"}, name="two")
     assert await names(library, one, "shared words") == ["a.md"]
     assert await names(library, two, "shared words") == ["b.md"]
-    assert await names(library, "col_unknown", "shared words") == []
+    assert await names(library, Shelf("default", "col_unknown"), "shared words") == []
 
 
 @pytest.mark.parametrize(
@@ -163,17 +163,17 @@ async def test_what_is_no_search_is_refused(library: Library, wrong: dict[str, A
 
 
 async def test_odd_queries_are_searched_for_all_the_same(library: Library):
-    collection_id, _ = await collection_of(library, {"a.md": "some text"})
+    shelf, _ = await collection_of(library, {"a.md": "some text"})
     for query in ("\x00", "?!", "a" * 50_000, "\u202e\u0301🙂", "AND OR NOT (", "' ; drop table"):
-        assert await names(library, collection_id, query) == ["a.md"]
+        assert await names(library, shelf, query) == ["a.md"]
 
 
 async def test_a_file_that_cannot_be_read_leaves_nothing_behind(library: Library):
-    collection_id, _ = await collection_of(library, {})
+    shelf, _ = await collection_of(library, {})
     with pytest.raises(UnreadableFile) as refused:
-        await write(library, collection_id, "a.pdf", "%PDF-1.7 broken")
+        await write(library, shelf, "a.pdf", "%PDF-1.7 broken")
     assert refused.value.code in ("corrupt_file", "no_text_found")
-    assert library.resources.store.count(collection_id) == 0
+    assert library.resources.store.count(shelf) == 0
 
 
 async def test_the_fingerprint_follows_what_makes_chunks(library: Library, settings: Settings):
@@ -185,8 +185,8 @@ async def test_the_fingerprint_follows_what_makes_chunks(library: Library, setti
 
 
 async def test_it_is_a_retriever_for_langchain(library: Library):
-    collection_id, _ = await collection_of(library, TEXTS)
-    retriever = CollectionRetriever(searcher=library.searcher, collection_id=collection_id, limit=1)
+    shelf, _ = await collection_of(library, TEXTS)
+    retriever = CollectionRetriever(searcher=library.searcher, shelf=shelf, limit=1)
     (document,) = await retriever.ainvoke("baking bread")
     assert document.metadata["document"] == "bread.md"
     assert "Sourdough" in document.page_content

@@ -75,7 +75,7 @@ async def test_neither_keys_nor_cookies_nor_links_are_stored_as_they_are(guarded
     link = await _link(guarded)
     signed_in = await guarded.client.get(link)
     secrets = {guarded.key, link.rpartition("=")[2], signed_in.cookies[COOKIE]}
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         rows = [
             *await session.exec(select(APIKey)),
             *await session.exec(select(BrowserSession)),
@@ -115,7 +115,7 @@ async def test_of_two_browsers_with_one_link_one_gets_in(guarded: Guarded) -> No
 
 async def test_an_expired_link_opens_nothing(guarded: Guarded, database: Database) -> None:
     link = await _link(guarded)
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(SignInToken).values(expires_at=utc_now() - timedelta(seconds=1)))
     assert (await guarded.client.get(link)).status_code == 401
 
@@ -182,6 +182,6 @@ async def test_a_session_ends_with_its_key(guarded: Guarded) -> None:
 
 async def test_a_session_ends_after_its_hours(guarded: Guarded, database: Database) -> None:
     await guarded.client.post("/signin", data={"key": guarded.key})
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(BrowserSession).where(col(BrowserSession.digest) != "").values(expires_at=utc_now()))
     assert (await guarded.client.get("/api/v1/auth/me")).status_code == 401

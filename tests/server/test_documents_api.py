@@ -233,6 +233,8 @@ async def test_what_is_another_tenants_is_not_found(desk: Desk, client: httpx.As
 
 async def test_who_may_read_may_not_write(desk: Desk, client: httpx.AsyncClient) -> None:
     job, (document,) = await desk.add(note("a.md"))
+    everybody = {"shares": [{"with": "tenant", "access": "read"}]}
+    assert (await client.put(f"{PAPERS}/shares", json=everybody)).status_code == 200
     async with serving(desk, READER) as reader:
         assert (await reader.get(f"{PAPERS}/documents/{document.id}")).status_code == 200
         for method, path in (

@@ -212,7 +212,7 @@ async def test_what_one_process_takes_away_another_refuses_within_a_second(
 
 
 async def test_a_key_does_what_its_user_may_and_ends_with_the_user(guarded: Guarded, database: Database) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(User(id="usr_1", tenant=SYSTEM.tenant, name="Ada", role="user"))
         session.add(Team(id="team_1", tenant=SYSTEM.tenant, name="Analysts"))
         await session.flush()
@@ -224,7 +224,7 @@ async def test_a_key_does_what_its_user_may_and_ends_with_the_user(guarded: Guar
     assert principal is not None
     assert (principal.id, principal.name, principal.teams) == ("usr_1", "Ada", {"team_1"})
     assert principal.scopes == ROLE_SCOPES[Role.USER]
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         (await session.get_one(User, "usr_1")).disabled_at = utc_now()
     guarded.access.forget()
     assert await guarded.access.by_key(made.json()["key"]) is None
@@ -233,7 +233,7 @@ async def test_a_key_does_what_its_user_may_and_ends_with_the_user(guarded: Guar
 async def test_a_role_of_a_tenant_s_own_holds_what_it_lists_and_nothing_of_the_platform(
     guarded: Guarded, database: Database
 ) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(Tenant(id="acme", name="Acme"))
         await session.flush()
         session.add(CustomRole(tenant="acme", name="auditor", scopes=["audit:read", "tenants:manage", "gone:away"]))
@@ -244,7 +244,7 @@ async def test_a_role_of_a_tenant_s_own_holds_what_it_lists_and_nothing_of_the_p
     assert principal.scopes == {Scope.AUDIT_READ}
     with pytest.raises(InvalidRequest, match="no such role"):
         await guarded.access.keys.create(SYSTEM, "x", KeyRights("auditor"))
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         (await session.get_one(Tenant, "acme")).disabled_at = utc_now()
     guarded.access.forget()
     assert await guarded.access.by_key(key) is None

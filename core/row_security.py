@@ -1,0 +1,61 @@
+"""Row-level security in PostgreSQL: what `core.tenancy` asks for is held by the database as well.
+
+Each transaction says whose rows it may touch (`set_config('genai.tenant', …, true)`); one that says nothing sees none. The
+policies are forced, so that they hold for the tables' owner too. A superuser, or a role with BYPASSRLS, passes them by.
+"""
+
+import structlog
+from sqlalchemy import Connection, Table, text
+from sqlmodel import SQLModel
+
+from core.tenancy import ALL, SETTING, SHARED, THROUGH, own_column
+
+log = structlog.get_logger()
+
+_POLICY = "of_the_tenant"
+_NOW = f"current_setting('{SETTING}', true)"
+_HELD = text(
+    "SELECT c.relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE p.polname = :policy "
+    "AND c.relrowsecurity AND c.relforcerowsecurity AND c.relnamespace = current_schema()::regnamespace"
+)
+_PASSES_BY = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+
+
+def see_all(connection: Connection) -> None:
+    """Let the connection reach the rows of all tenants, until it is closed. For migrations."""
+    connection.execute(text(f"SET {SETTING} = '{ALL}'"))
+
+
+def hold(connection: Connection) -> None:
+    """Put the policy on every table that belongs to tenants and has none yet. May be repeated; not committed."""
+    import core.tables  # noqa: F401 - registers every table, and imports the column types of core.database
+
+    held = set(connection.execute(_HELD, {"policy": _POLICY}).scalars())
+    for table in SQLModel.metadata.sorted_tables:
+        if table.name not in SHARED and table.name not in held:
+            condition = f"({_NOW} = '{ALL}' OR {condition_of(table)})"
+            for statement in (
+                f"DROP POLICY IF EXISTS {_POLICY} ON {table.name}",
+                f"CREATE POLICY {_POLICY} ON {table.name} USING {condition} WITH CHECK {condition}",
+                f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+            ):
+                connection.execute(text(statement))
+    if connection.execute(_PASSES_BY).scalar():
+        log.warning("database.role_passes_row_security", hint="connect as a role that is no superuser: docs/operations.md")
+
+
+def condition_of(table: Table) -> str:
+    """The SQL condition of a row being the current tenant's.
+
+    Raises:
+        ValueError: it is not known whose the table's rows are.
+    """
+    column = own_column(table)
+    if column is not None:
+        return f"{column} = {_NOW}"
+    if table.name not in THROUGH:
+        raise ValueError(f"whose are the rows of {table.name}? Give it a column `tenant`, or list it in core.tenancy")
+    return " OR ".join(
+        f"EXISTS (SELECT 1 FROM {parent} WHERE {parent}.id = {table.name}.{own} AND {parent}.tenant = {_NOW})"  # noqa: S608 - names of ours
+        for own, parent in THROUGH[table.name]
+    )

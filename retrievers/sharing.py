@@ -1,0 +1,113 @@
+"""Who may see a collection of their tenant, and who may change it: its owner, whom it is shared with, who manages all.
+
+What somebody may not see is not there for them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from sqlalchemy import ColumnElement
+from sqlmodel import and_, col, delete, or_, select, true
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import InvalidRequest
+from core.principals import Principal, Role, Scope
+from core.tables import APIKey, Collection, CollectionShare, CustomRole, ShareAccess, ShareKind, Team, User
+
+MOST_SHARES = 200
+
+
+class Level(IntEnum):
+    """How far somebody's rights over a collection go; each holds those before it."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    MANAGE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """With whom (`subject`: a principal's or team's id, a role's name; empty for the tenant), and for what."""
+
+    kind: ShareKind
+    subject: str
+    access: ShareAccess
+
+
+def visible_to(principal: Principal) -> ColumnElement[bool]:
+    """The condition of a collection of their tenant that the principal may at least read."""
+    seen: ColumnElement[bool] = true()
+    if not principal.may(Scope.RAG_MANAGE):
+        shared = select(CollectionShare.collection_id).where(CollectionShare.collection_id == Collection.id, _with(principal))
+        seen = or_(col(Collection.owner) == principal.id, shared.exists())
+    if principal.collections is not None:
+        seen = and_(seen, col(Collection.name).in_(principal.collections))
+    return seen
+
+
+async def level_of(session: AsyncSession, principal: Principal, collection: Collection) -> Level:
+    """What the principal may do with a collection of their tenant."""
+    if collection.tenant != principal.tenant or not principal.may_use_collection(collection.name):
+        return Level.NONE
+    if principal.may(Scope.RAG_MANAGE) or collection.owner == principal.id:
+        return Level.MANAGE
+    query = select(CollectionShare.access).where(CollectionShare.collection_id == collection.id, _with(principal))
+    held = (await session.exec(query)).all()
+    if ShareAccess.WRITE in held:
+        return Level.WRITE
+    return Level.READ if held else Level.NONE
+
+
+async def shares_of(session: AsyncSession, collection: Collection) -> list[Share]:
+    """Whom it is shared with, the whole tenant first."""
+    query = select(CollectionShare).where(CollectionShare.collection_id == collection.id)
+    rows = (await session.exec(query.order_by(CollectionShare.subject, CollectionShare.kind))).all()
+    return [Share(ShareKind(row.kind), row.subject, ShareAccess(row.access)) for row in rows]
+
+
+async def replace_shares(session: AsyncSession, collection: Collection, shares: Sequence[Share]) -> None:
+    """Share with these and nobody else.
+
+    Raises:
+        InvalidRequest: `unknown_subject`, the tenant has no such user, team or role; `too_many_shares`.
+    """
+    if len(shares) > MOST_SHARES:
+        raise InvalidRequest(f"A collection has at most {MOST_SHARES} shares.", code="too_many_shares", param="shares")
+    for number, share in enumerate(shares):
+        if not await _exists(session, collection.tenant, share):
+            raise InvalidRequest(f"There is no such {share.kind}.", code="unknown_subject", param=f"shares.{number}.id")
+    await session.exec(delete(CollectionShare).where(col(CollectionShare.collection_id) == collection.id))
+    await session.flush()
+    for share in {(share.kind, share.subject): share for share in shares}.values():
+        session.add(
+            CollectionShare(
+                collection_id=collection.id, kind=share.kind.value, subject=share.subject, access=share.access.value
+            )
+        )
+    await session.flush()
+
+
+def _with(principal: Principal) -> ColumnElement[bool]:
+    """The condition of a share that the principal is meant by."""
+    kind, subject = col(CollectionShare.kind), col(CollectionShare.subject)
+    return or_(
+        kind == ShareKind.TENANT.value,
+        and_(kind == ShareKind.ROLE.value, subject == principal.role),
+        and_(kind == ShareKind.USER.value, subject == principal.id),
+        and_(kind == ShareKind.TEAM.value, subject.in_(principal.teams)),
+    )
+
+
+async def _exists(session: AsyncSession, tenant: str, share: Share) -> bool:
+    """Whether the tenant has whom the share names. A key without a user stands for itself."""
+    if share.kind == ShareKind.TENANT:
+        return share.subject == ""
+    if share.kind == ShareKind.ROLE:
+        return share.subject in set(Role) or await session.get(CustomRole, (tenant, share.subject)) is not None
+    if share.kind == ShareKind.TEAM:
+        team = await session.get(Team, share.subject)
+        return team is not None and team.tenant == tenant
+    user, key = await session.get(User, share.subject), await session.get(APIKey, share.subject)
+    return any(found is not None and found.tenant == tenant for found in (user, key))
