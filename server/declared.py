@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Mount, Route
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import Mount, Route
 
 from core.principals import Scope
 from server.auth import is_public
+from server.exact_paths import ExactPaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,6 @@ class Declared:
 
     method: str
     path: str
-    route: BaseRoute
     scopes: frozenset[Scope] | None
     public: bool
 
@@ -28,23 +28,29 @@ def declared_routes(app: FastAPI) -> Iterator[Declared]:
     """Every route that can be reached, LangServe's and mounted ones included, in the order in which they are asked. Of several
     on one address the first answers; those after it describe it in the OpenAPI document."""
     seen: set[tuple[str, str]] = set()
-    for route in app.routes:
-        if isinstance(route, Mount):
-            yield Declared("GET", f"{route.path}/", route, None, is_public(f"{route.path}/"))
-        elif isinstance(route, Route):
-            scopes = _scopes(route)
-            for method in sorted((route.methods or {"GET"}) - {"HEAD"}):
-                if (method, route.path_format) not in seen:
-                    seen.add((method, route.path_format))
-                    yield Declared(method, route.path_format, route, scopes, is_public(route.path_format))
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, ExactPaths):  # finds routes that are walked here themselves
+            continue
+        if isinstance(route, Route):
+            path, methods, scopes = context.path_format or "", context.methods or {"GET"}, _scopes(context)
+        else:  # a mount, or a kind of route that nobody has thought of here
+            path = f"{route.path}/" if isinstance(route, Mount) else repr(route)
+            methods, scopes = {"GET"}, None
+        for method in sorted(methods - {"HEAD"}):
+            if (method, path) not in seen:
+                seen.add((method, path))
+                yield Declared(method, path, scopes, is_public(path))
 
 
-def _scopes(route: Route) -> frozenset[Scope] | None:
-    marked = getattr(route.endpoint, "scopes", None)
-    if marked is None and isinstance(route, APIRoute):
-        found = [scopes for scopes in _of_dependencies(route.dependant) if scopes is not None]
-        marked = max(found, key=len) if found else None
-    return None if marked is None else frozenset(marked)
+def _scopes(context: RouteContext) -> frozenset[Scope] | None:
+    """What the endpoint asks for, or the dependencies of it: of several, the one that asks for something."""
+    marked: list[tuple[Scope, ...] | None] = [getattr(context.endpoint, "scopes", None)]
+    dependant: Dependant | None = getattr(context, "dependant", None) if hasattr(context.original_route, "dependant") else None
+    if dependant is not None:
+        marked += _of_dependencies(dependant)
+    found = [scopes for scopes in marked if scopes is not None]
+    return frozenset(max(found, key=lambda scopes: len(scopes))) if found else None
 
 
 def _of_dependencies(dependant: Dependant) -> Iterator[tuple[Scope, ...] | None]:

@@ -170,3 +170,57 @@ def test_searches_while_writing_are_never_wrong(store: VectorStore):
 
 def test_it_answers_a_ping(store: VectorStore):
     store.ping()
+
+
+def test_a_shelf_of_another_tenant_is_not_read_filled_or_cleared(store: VectorStore):
+    """Even where somebody else's collection has the same identifier, and whatever the filter says."""
+    foreign = Shelf("globex", COLLECTION.collection_id)
+    store.upsert(COLLECTION, [chunk(1, tenant="globex")], AXES[:1])
+    with pytest.raises(ValueError, match="another tenant"):
+        store.upsert(foreign, [chunk(1)], AXES[:1])
+    for filter in (None, {"tenant": "acme"}, {"tenant": "globex"}, {"document_id": "doc_a"}):
+        assert store.search(foreign, AXES[0], 9, filter) == []
+    assert store.get(foreign, ["chk_doc_a_1_1"]) == []
+    assert store.similarities(foreign, AXES[0], ["chk_doc_a_1_1"]) == {}
+    assert store.count(foreign) == store.count(foreign, "doc_a") == 0
+    store.delete_document(foreign, "doc_a")
+    store.delete_collection(foreign)
+    assert [found for found, _ in store.search(COLLECTION, AXES[0], 9, {"tenant": "globex"})] == [chunk(1, tenant="globex")]
+    assert store.search(COLLECTION, AXES[0], 9, {"tenant": "acme"}) == []
+
+
+def test_whose_a_shelf_is_survives_a_restart(settings: Settings):
+    for name in STORES:
+        first: Any = STORES.load(name)(settings)
+        first.upsert(COLLECTION, [chunk(1)], AXES[:1])
+        first.close()
+        second: Any = STORES.load(name)(settings)
+        assert second.count(Shelf("globex", COLLECTION.collection_id)) == 0
+        assert second.count(COLLECTION) == 1
+        second.close()
+
+
+def test_a_collection_of_before_chunks_said_whose_they_are_goes_on_as_its_tenants(settings: Settings):
+    import chromadb
+    from chromadb.config import Settings as ChromaSettings
+
+    place = settings.path("chroma")
+    old: Any = chromadb.PersistentClient(path=place, settings=ChromaSettings(anonymized_telemetry=False))
+    metadata = {
+        "document_id": "doc_a",
+        "document": "a.md",
+        "revision": 1,
+        "start": 0,
+        "end": 4,
+        "context": "",
+        "attributes": "{}",
+    }
+    made = old.create_collection(COLLECTION.collection_id, embedding_function=None, configuration={"hnsw": {"space": "cosine"}})
+    made.upsert(ids=["chk_1"], embeddings=AXES[:1], documents=["text"], metadatas=[metadata])
+    old.close()
+    store: Any = STORES.load("chroma")(settings)
+    assert [found.id for found, _ in store.search(COLLECTION, AXES[0], 3)] == ["chk_1"]
+    store.upsert(COLLECTION, [chunk(2)], AXES[1:2])
+    assert store.count(COLLECTION) == 2
+    assert store.search(Shelf("globex", COLLECTION.collection_id), AXES[0], 3) == []
+    store.close()

@@ -152,3 +152,30 @@ def test_writers_wait_for_each_other_while_searches_go_on(index: LexicalIndex):
 def test_a_collection_id_cannot_leave_the_directory(index: LexicalIndex):
     with pytest.raises(ValueError, match="collection"):
         index.upsert(Shelf("acme", "../x"), [chunk(1, "word")])
+
+
+def test_another_tenants_index_is_not_read_filled_or_cleared(index: LexicalIndex, settings: Settings):
+    index.upsert(ONE, [chunk(1, "apple pear", tenant="globex")])
+    for looking in (index, LexicalIndex(settings)):
+        foreign = Shelf("globex", ONE.collection_id)
+        for filter in (None, {"tenant": "globex"}, {"tenant": "acme"}):
+            assert looking.search(foreign, "apple", 9, filter) == []
+        assert looking.count(foreign) == 0
+        assert not looking.has_attribute(foreign, "tenant")
+        assert looking.weights(foreign, "apple") == {"appl": 0.0}
+        looking.delete_document(foreign, "doc_a")
+        looking.delete_collection(foreign)
+        with pytest.raises(ValueError, match="another tenant"):
+            looking.upsert(foreign, [chunk(2, "apple")])
+        assert looking.count(ONE) == 1
+    assert len(index.search(ONE, "apple", 9, {"tenant": "globex"})) == 1
+    assert index.search(ONE, "apple", 9, {"tenant": "acme"}) == []
+
+
+def test_an_index_of_before_it_noted_whose_it_is_goes_on(index: LexicalIndex, settings: Settings):
+    index.upsert(ONE, [chunk(1, "apple")])
+    index.close()
+    (note,) = settings.path("lexical").rglob("tenant")
+    note.unlink()
+    assert index.count(ONE) == 1
+    assert index.count(Shelf("globex", ONE.collection_id)) == 0

@@ -1,0 +1,93 @@
+"""What somebody may still do: what a key, a user and a tenant are now decides, not what they were when the work began."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.database import Database, utc_now
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
+from core.rights import principal_now
+from core.tables import APIKey, CustomRole, Team, TeamMember, Tenant, User
+
+KEPT = Principal("usr_1", "acme", "Ada", "user", ROLE_SCOPES[Role.USER], key_id="key_1")
+LONG_AGO = utc_now() - timedelta(days=1)
+
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+async def now(database: Database, kept: Principal = KEPT, **changes: dict[str, Any]) -> Principal | None:
+    """Whom `kept` is, where tenant, user and key differ by `changes` from good ones."""
+    async with database.transaction(all_tenants=True) as session:
+        session.add(Tenant(**{"id": "acme", "name": "Acme"} | changes.get("tenant", {})))
+        await session.flush()
+        session.add(User(**{"id": "usr_1", "tenant": "acme", "name": "Ada"} | changes.get("user", {})))
+        session.add(CustomRole(tenant="acme", name="asker", scopes=["chat:invoke"]))
+        await session.flush()
+        key = {"id": "key_1", "tenant": "acme", "name": "k", "digest": "1", "user_id": "usr_1"}
+        session.add(APIKey(**key | changes.get("key", {})))
+        session.add(APIKey(**key | {"id": "key_2", "digest": "2"} | changes.get("other", {})))
+    async with database.session(all_tenants=True) as session:
+        return await principal_now(session, kept)
+
+
+async def test_nothing_is_lost_where_nothing_has_changed(database: Database) -> None:
+    assert await now(database) == KEPT
+
+
+ENDED: list[dict[str, Any]] = [
+    {"key": {"revoked_at": LONG_AGO}},
+    {"key": {"expires_at": LONG_AGO}},
+    {"key": {"expires_at": LONG_AGO, "replaced_by": "key_2"}, "other": {"revoked_at": LONG_AGO}},
+    {"user": {"disabled_at": LONG_AGO}},
+    {"tenant": {"disabled_at": LONG_AGO}},
+]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("changes", ENDED, ids=str)
+async def test_nobody_is_left_once_it_was_taken_away(database: Database, changes: dict[str, Any]) -> None:
+    assert await now(database, **changes) is None
+
+
+async def test_a_rotated_key_goes_on_as_the_one_in_its_place(database: Database) -> None:
+    assert await now(database, key={"expires_at": LONG_AGO, "replaced_by": "key_2"}) == KEPT
+
+
+@pytest.mark.parametrize(
+    "changes", [{"key": {"role": "asker"}}, {"user": {"role": "asker"}}, {"key": {"scopes": ["chat:invoke"]}}]
+)
+async def test_of_the_kept_rights_those_are_left_that_are_held_now(database: Database, changes: dict[str, Any]) -> None:
+    found = await now(database, **changes)
+    assert found is not None
+    assert found.scopes == {Scope.CHAT_INVOKE}
+
+
+async def test_no_right_is_won_meanwhile(database: Database) -> None:
+    found = await now(database, key={"role": "admin"}, user={"role": "admin"})
+    assert found is not None
+    assert found.scopes == KEPT.scopes
+
+
+async def test_teams_are_those_of_now(database: Database) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        session.add(Tenant(id="other", name="x"))
+        await session.flush()
+        session.add(User(id="usr_2", tenant="other", name="x"))
+        session.add(Team(id="team_1", tenant="other", name="x"))
+        await session.flush()
+        session.add(TeamMember(team_id="team_1", user_id="usr_2"))
+    member = Principal("usr_2", "other", "x", "user", KEPT.scopes)
+    async with database.session(all_tenants=True) as session:
+        assert await principal_now(session, member) == replace(member, teams=frozenset({"team_1"}))
+
+
+async def test_who_signed_in_without_a_key_and_a_key_that_was_kept_by_its_id_alone_are_found(database: Database) -> None:
+    assert await now(database, replace(KEPT, key_id=None)) == replace(KEPT, key_id=None)
+    alone = replace(KEPT, id="key_2", key_id=None)
+    async with database.session(all_tenants=True) as session:
+        assert await principal_now(session, alone) == alone
+        assert await principal_now(session, replace(KEPT, id="usr_gone", key_id=None)) is None
+        assert await principal_now(session, SYSTEM) is SYSTEM

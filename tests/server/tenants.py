@@ -1,0 +1,215 @@
+"""The whole application over two tenants: `acme`, and `globex`, in which there is one of everything, with canaries in it."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy import inspect
+from sqlmodel import select
+
+from chains.conversations import Conversations
+from chains.messages import Assistant
+from chains.messages import User as Said
+from core import jobs
+from core.database import Database, utc_now
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
+from core.settings import Settings
+from core.stored_files import BATCH, StoredFiles
+from core.tables import (
+    Batch,
+    BatchRow,
+    CollectionShare,
+    CustomRole,
+    Document,
+    Job,
+    JobState,
+    RowState,
+    Team,
+    TeamMember,
+    Tenant,
+    User,
+)
+from core.tenancy import THROUGH, own_column
+from providers.models import Models
+from retrievers.base import Shelf
+from server.access.access import Access
+from server.access.keys import KeyRights
+from server.app import create_app
+from server.readiness import Readiness
+from server.state import State
+from tests.desks import Desk, opened
+from tests.fakes.openai import MODEL, OpenAIFake
+
+OURS, THEIRS = "acme", "globex"
+#: In every text of theirs that is not an identifier; nobody else writes it.
+CANARY = "zqcanary4711"
+#: Names that callers choose, the same for both.
+COLLECTION, SESSION = "vault", "talk"
+
+#: Rows by table and primary key.
+Rows = dict[tuple[str, Any], dict[str, Any]]
+
+
+@dataclass
+class Tenants:
+    """`keys` by who holds them; `ids` are theirs, by the name of a parameter or field that takes one."""
+
+    app: FastAPI
+    desk: Desk
+    client: httpx.AsyncClient
+    keys: dict[str, str]
+    ids: dict[str, str]
+
+    def headers(self, who: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.keys[who]}"} if who in self.keys else {}
+
+    async def rows_of_theirs(self) -> Rows:
+        """Everything that the database holds of theirs, but for when a key was last used."""
+        everything: dict[str, list[dict[str, Any]]] = {}
+        async with self.desk.database.session(all_tenants=True) as session:
+            for mapper in inspect(Job).registry.mappers:
+                found = (await session.exec(select(mapper.class_))).all()
+                everything[mapper.local_table.name] = [row.model_dump(exclude={"last_used_at"}) for row in found]
+        kept: Rows = {}
+        for mapper in inspect(Job).registry.mappers:
+            table = mapper.local_table
+            column = own_column(table)
+            for row in everything[table.name]:
+                parents = {(parent, row[own]) for own, parent in THROUGH.get(table.name, ())}
+                if row[column] == THEIRS if column else any((parent, (of,)) in kept for parent, of in parents):
+                    kept[table.name, tuple(row[key.name] for key in table.primary_key)] = row
+        return kept
+
+    async def stored_of_theirs(self) -> tuple[int, list[bytes]]:
+        """Their chunks in the vector store, and their files."""
+        async with self.desk.database.session(THEIRS) as session:
+            document = await session.get_one(Document, self.ids["document_id"])
+        keys = (document.file_key, document.text_key, f"files/{self.ids['file_id']}")
+        contents = [await self.desk.resources.files.get(key) for key in keys]
+        return self.desk.resources.store.count(Shelf.of(document)), contents
+
+
+@asynccontextmanager
+async def two_tenants(settings: Settings, database: Database) -> AsyncIterator[Tenants]:
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+    with OpenAIFake() as provider:
+        configured = Settings.load(
+            data_dir=Path(settings.data_dir),
+            database_url=url,
+            models=[{"alias": "default", "deployments": [{"provider": "openai", "model": MODEL}]}],
+            providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
+        )
+        models = Models(configured)
+        async with opened(configured, database, models) as desk:
+            access = await Access.open(configured, database)
+            keys, ids = await _filled(desk, access)
+            readiness = Readiness()
+            for part in ("application", "database", "broker", "store", "models"):
+                readiness.done(part)
+            state = State(
+                settings=configured,
+                readiness=readiness,
+                database=database,
+                redis_url=desk.redis_url,
+                queue=desk.queue,
+                access=access,
+                models=models,
+                library=desk.library,
+                conversations=Conversations(database),
+            )
+            app = create_app(state)
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                yield Tenants(app, desk, client, keys, ids)
+            state.analyser.close()
+        await models.close()
+
+
+async def _filled(desk: Desk, access: Access) -> tuple[dict[str, str], dict[str, str]]:
+    """Makes tenants, keys, and one of everything for the owner among them."""
+    async with desk.database.transaction(all_tenants=True) as session:
+        for tenant in (OURS, THEIRS):
+            name = CANARY if tenant == THEIRS else tenant
+            session.add(Tenant(id=tenant, name=name, policies={"note": name}))
+        await session.flush()
+        session.add(User(id="usr_theirs", tenant=THEIRS, name=CANARY, email=f"{CANARY}@example.test"))
+        session.add(Team(id="team_theirs", tenant=THEIRS, name=CANARY))
+        session.add(CustomRole(tenant=THEIRS, name="theirs", description=CANARY, scopes=["chat:invoke"]))
+        await session.flush()
+        session.add(TeamMember(team_id="team_theirs", user_id="usr_theirs"))
+    makers = {tenant: replace(SYSTEM, id="maker", tenant=tenant) for tenant in (OURS, THEIRS)}
+    keys, ids = {}, {}
+    holders: dict[str, tuple[str, KeyRights]] = {
+        "owner": (THEIRS, KeyRights(Role.ADMIN)),
+        "peer": (THEIRS, KeyRights(Role.DEVELOPER)),
+        "reader": (THEIRS, KeyRights(Role.DEVELOPER)),
+        "expired": (THEIRS, KeyRights(Role.ADMIN, expires_at=utc_now() - timedelta(seconds=1))),
+        "revoked": (THEIRS, KeyRights(Role.ADMIN)),
+        "other tenant": (OURS, KeyRights(Role.ADMIN)),
+    }
+    for who, (tenant, rights) in holders.items():
+        row, keys[who] = await access.keys.create(
+            makers[tenant], who if who in ("peer", "reader", "other tenant") else CANARY, rights
+        )
+        ids[who] = row.id
+    await access.keys.revoke(THEIRS, ids["revoked"])
+    owner = Principal(ids["owner"], THEIRS, CANARY, Role.ADMIN, ROLE_SCOPES[Role.ADMIN], key_id=ids["owner"])
+    return keys, await _things(desk, owner, ids["reader"])
+
+
+async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
+    collection = await desk.library.collections.create(owner, COLLECTION, description=CANARY)
+    document = Document(
+        tenant=THEIRS, collection_id=collection.id, name=f"{CANARY}.md", content_hash="0" * 64, attributes={"topic": CANARY}
+    )
+    document.file_key = f"{collection.id}/{document.id}/original"
+    await desk.resources.files.put(document.file_key, f"The combination of the vault is {CANARY}.".encode())
+    indexed = await desk.library.indexer.index(document)
+    document.text_key, document.chunks, document.indexed_revision, document.state = indexed.text_key, indexed.chunks, 1, "ready"
+    chats = Conversations(desk.database)
+    await chats.append(owner, SESSION, [Said(content=f"I am {CANARY}"), Assistant(content=f"Hello {CANARY}")])
+    content = json.dumps({"custom_id": "1", "body": {"prompt": CANARY}}).encode()
+    files = StoredFiles(desk.database, desk.resources.files)
+    file = await files.add(owner, content, name=f"{CANARY}.jsonl", purpose=BATCH, size=len(content))
+    async with desk.database.transaction(THEIRS) as session:
+        session.add(CollectionShare(collection_id=collection.id, kind="user", subject=reader, access="read"))
+        job = await jobs.open_job(session, owner, "ingestion", total=1, arguments={"collection": COLLECTION, "note": CANARY})
+        document.job_id = job.id
+        await jobs.tell(session, job, "progress", {"document": {"name": CANARY}})
+        await jobs.end(session, job, JobState.SUCCEEDED)
+        of_batch = await jobs.open_job(session, owner, "batch", total=1, arguments={"note": CANARY})
+        batch = Batch(
+            tenant=THEIRS,
+            owner=owner.id,
+            principal=owner.to_job(),
+            endpoint="/api/v1/chat",
+            state="in_progress",
+            job_id=of_batch.id,
+            input_file_id=file.id,
+            labels={"note": CANARY},
+            total=1,
+            expires_at=utc_now() + timedelta(days=1),
+        )
+        session.add_all([document, batch])
+        await session.flush()
+        row = {"batch_id": batch.id, "number": 1, "custom_id": CANARY, "position": 0, "length": 1}
+        session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": CANARY}).encode()))
+    return {
+        "collection": COLLECTION,
+        "document_id": document.id,
+        "session_id": SESSION,
+        "job_id": job.id,
+        "batch_id": batch.id,
+        "file_id": file.id,
+        "key_id": owner.id,
+        "user_id": "usr_theirs",
+        "team_id": "team_theirs",
+        "tenant": THEIRS,
+        "role": "theirs",
+    }

@@ -1,0 +1,234 @@
+"""No byte of another's, and no write: every route of the application, for everybody who has no right, with every id swapped.
+
+The matrix is generated from the application's routes, so that a new route joins by itself. It is held against what the owner
+sees, so that it cannot pass by asking for nothing.
+"""
+
+import itertools
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from server.declared import Declared, declared_routes
+from tests.server.tenants import CANARY, COLLECTION, SESSION, Tenants, two_tenants
+
+#: Names of path parameters and body fields that take an identifier, and whose it is.
+ALIASES = {
+    "name": "collection",
+    "input_file_id": "file_id",
+    "id": "user_id",
+    "subject": "user_id",
+    "tenant_id": "tenant",
+    "document": "document_id",
+}
+#: Path parameters that name nobody's thing.
+PLAIN = {"model": "default", "file": "index.html"}
+#: What the owner of everything sees the canary in, at least.
+SHOWN_TO_THE_OWNER = {
+    "/api/v1/rag/collections",
+    "/api/v1/rag/collections/{name}",
+    "/api/v1/rag/collections/{name}/documents",
+    "/api/v1/rag/collections/{name}/documents/{document_id}",
+    "/api/v1/rag/collections/{name}/documents/{document_id}/text",
+    "/api/v1/rag/collections/{name}/documents/{document_id}/original",
+    "/api/v1/rag/collections/{name}/search",
+    "/api/v1/rag",
+    "/api/v1/rag/invoke",
+    "/api/v1/jobs",
+    "/api/v1/jobs/{job_id}",
+    "/api/v1/jobs/{job_id}/events",
+    "/api/v1/sessions/{session_id}",
+    "/api/v1/batches",
+    "/api/v1/batches/{batch_id}",
+    "/api/v1/batches/{batch_id}/results",
+    "/api/v1/keys",
+    "/api/v1/keys/{key_id}",
+    "/v1/files",
+    "/v1/files/{file_id}",
+    "/v1/files/{file_id}/content",
+    "/v1/batches",
+    "/v1/batches/{batch_id}",
+}
+
+
+@pytest.fixture
+async def tenants(settings: Settings, database: Database) -> AsyncIterator[Tenants]:
+    async with two_tenants(settings, database) as ready:
+        yield ready
+
+
+def paths(path: str, ids: dict[str, str]) -> Iterator[str]:
+    """The path with their identifiers in it. A parameter of an unknown name gets each of them in turn."""
+    names = re.findall(r"{([^}]+)}", path)
+    choices = []
+    for name in names:
+        known = PLAIN.get(name) or ids.get(ALIASES.get(name, name))
+        choices.append([known] if known else sorted(set(ids.values())))
+    for values in itertools.product(*choices):
+        filled = path
+        for name, value in zip(names, values, strict=True):
+            filled = filled.replace(f"{{{name}}}", value)
+        yield filled
+
+
+class Bodies:
+    """Bodies made from the OpenAPI document, with their identifiers wherever a field takes one, nested ones included."""
+
+    def __init__(self, document: dict[str, Any], ids: dict[str, str]) -> None:
+        self._document, self._ids = document, ids
+
+    def of(self, route: Declared) -> Any:
+        operation = self._document["paths"].get(route.path, {}).get(route.method.lower(), {})
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        return self._value(content["schema"], content.get("example"), depth=0) if "schema" in content else {}
+
+    def cursors(self, route: Declared) -> list[dict[str, str]]:
+        """Query strings that begin a list after something of theirs."""
+        operation = self._document["paths"].get(route.path, {}).get(route.method.lower(), {})
+        names = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"} & {"after", "cursor", "name"}
+        return [{name: value} for name in sorted(names) for value in sorted(set(self._ids.values()))]
+
+    def _value(self, schema: dict[str, Any], example: Any = None, *, name: str = "", depth: int) -> Any:
+        if "$ref" in schema:
+            schema = self._document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        for choice in ("anyOf", "oneOf", "allOf"):
+            if choice in schema:
+                some = [one for one in schema[choice] if one.get("type") != "null"]
+                return self._value(some[0], example, name=name, depth=depth)
+        example = next(iter(schema.get("examples", ())), schema.get("example", example)) if example is None else example
+        if schema.get("type") == "object" or "properties" in schema:
+            return self._object(schema, example if isinstance(example, dict) else {}, name, depth)
+        if schema.get("type") == "array":
+            given = example[0] if isinstance(example, list) and example else None
+            return [self._value(schema.get("items", {}), given, name=name.removesuffix("s"), depth=depth + 1)]
+        return self._plain(schema, example, name)
+
+    def _object(self, schema: dict[str, Any], example: dict[str, Any], name: str, depth: int) -> Any:
+        if name == "filter":
+            return {"document_id": self._ids["document_id"]}
+        wanted = {*schema.get("required", ()), *example}
+        fields = schema.get("properties", {})
+        wanted |= {field for field in fields if self._id_of(field) is not None and depth < 4}
+        return {
+            field: self._value(fields.get(field, {}), example.get(field), name=field, depth=depth + 1)
+            for field in wanted
+            if field not in ("images", "documents") or name == ""
+        } | {field: value for field, value in example.items() if field not in fields}
+
+    def _id_of(self, name: str) -> str | None:
+        return self._ids.get(ALIASES.get(name, name)) if name not in ("id", "name", "role") else None
+
+    def _plain(self, schema: dict[str, Any], example: Any, name: str) -> Any:
+        if schema.get("enum") or "const" in schema:
+            return example or schema.get("const") or schema["enum"][0]
+        if (identifier := self._id_of(name)) is not None:
+            return identifier
+        if name == "id":
+            return self._ids["user_id"]
+        if name in ("question", "query"):
+            return f"What is the combination of the {COLLECTION}?"
+        if example is not None:
+            return example
+        by_type = {"integer": schema.get("minimum", 1), "number": 1, "boolean": False, "array": []}
+        return by_type.get(schema.get("type", ""), schema.get("default") or f"the combination of the {COLLECTION}")
+
+
+async def asked(tenants: Tenants, who: str, route: Declared, path: str, **options: Any) -> httpx.Response:
+    return await tenants.client.request(route.method, path, headers=tenants.headers(who), **options)
+
+
+def shown(answer: httpx.Response) -> bool:
+    return CANARY in answer.text.lower() or CANARY in str(answer.headers).lower()
+
+
+async def matrix(tenants: Tenants, who: str) -> AsyncIterator[tuple[Declared, httpx.Response]]:
+    """Every route, as `who`, with their identifiers."""
+    bodies = Bodies(tenants.app.openapi(), tenants.ids)
+    for route in declared_routes(tenants.app):
+        if route.path.startswith("/static/"):
+            continue
+        takes_body = route.method in ("POST", "PUT", "PATCH")
+        for path in paths(route.path, tenants.ids):
+            options: dict[str, Any] = {"json": bodies.of(route)} if takes_body else {}
+            yield route, await asked(tenants, who, route, path, **options)
+            if who == "other tenant":
+                for query in bodies.cursors(route):
+                    yield route, await asked(tenants, who, route, path, params=query)
+
+
+async def test_the_owner_sees_what_the_matrix_looks_for(tenants: Tenants) -> None:
+    """Were the bodies or the identifiers wrong, nobody would see anything, and the matrix would hold nothing."""
+    seen, failed = set(), {}
+    bodies = Bodies(tenants.app.openapi(), tenants.ids)
+    for route in declared_routes(tenants.app):
+        asks = route.method == "POST" and re.search(r"/(search|rag|rag/invoke)$", route.path)
+        if route.method != "GET" and not asks:
+            continue
+        for path in paths(route.path, tenants.ids):
+            options = {"json": bodies.of(route)} if asks else {}
+            answer = await asked(tenants, "owner", route, path, **options)
+            if shown(answer):
+                seen.add(route.path)
+            elif route.path in SHOWN_TO_THE_OWNER:
+                failed[route.path] = (answer.status_code, options, answer.text[:300])
+    assert SHOWN_TO_THE_OWNER - seen == set(), failed
+
+
+async def test_no_route_shows_or_changes_what_is_anothers(tenants: Tenants) -> None:
+    before, stored = await tenants.rows_of_theirs(), await tenants.stored_of_theirs()
+    statuses: dict[str, set[int]] = {}
+    for who in ("other tenant", "anonymous", "expired", "revoked", "peer"):
+        async for route, answer in matrix(tenants, who):
+            where = f"{who}: {answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:500]}"
+            assert not shown(answer), where
+            assert answer.status_code < 500, where
+            statuses.setdefault(who, set()).add(answer.status_code)
+            if who in ("anonymous", "expired", "revoked") and not route.public:
+                assert answer.status_code == 401, where
+        after = await tenants.rows_of_theirs()
+        assert {key: after.get(key) for key in before} == before, who
+        if who != "peer":  # who may make things of their own in the tenant
+            assert after == before, who
+        assert await tenants.stored_of_theirs() == stored, who
+    assert {200, 404} <= statuses["other tenant"]
+    assert {200, 403, 404} <= statuses["peer"]
+
+
+async def test_whom_it_is_shared_with_for_reading_changes_nothing(tenants: Tenants) -> None:
+    before, stored, seen = await tenants.rows_of_theirs(), await tenants.stored_of_theirs(), set()
+    async for route, answer in matrix(tenants, "reader"):
+        if shown(answer):
+            seen.add(route.path)
+    after = await tenants.rows_of_theirs()
+    assert {key: after.get(key) for key in before} == before
+    assert await tenants.stored_of_theirs() == stored
+    assert "/api/v1/rag/collections/{name}/search" in seen
+    others = ("/jobs", "/sessions", "/batches", "/files", "/keys")
+    assert [path for path in seen if any(part in path for part in others)] == []
+
+
+async def test_a_kept_answer_is_given_to_nobody_else(tenants: Tenants) -> None:
+    """With the same `Idempotency-Key` and body: to no other tenant, and to no other principal."""
+    path, body = f"/api/v1/rag/collections/{COLLECTION}/search", {"query": "combination of the vault"}
+    first = await tenants.client.post(path, json=body, headers=tenants.headers("owner") | {"idempotency-key": "same"})
+    assert shown(first)
+    for who in ("other tenant", "peer", "anonymous", "revoked"):
+        answer = await tenants.client.post(path, json=body, headers=tenants.headers(who) | {"idempotency-key": "same"})
+        assert answer.status_code in (401, 404), who
+        assert not shown(answer)
+        assert "idempotent-replayed" not in answer.headers
+    again = await tenants.client.post(path, json=body, headers=tenants.headers("owner") | {"idempotency-key": "same"})
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_session_of_the_same_name_is_ones_own(tenants: Tenants) -> None:
+    body = {"messages": [{"role": "user", "content": "Hello"}], "session_id": SESSION}
+    for who in ("other tenant", "peer"):
+        assert (await tenants.client.post("/api/v1/chat", json=body, headers=tenants.headers(who))).status_code == 200
+        kept = await tenants.client.get(f"/api/v1/sessions/{SESSION}", headers=tenants.headers(who))
+        assert kept.json()["messages"][0]["content"] == "Hello"
