@@ -49,8 +49,8 @@ def _scopes(context: RouteContext) -> frozenset[Scope] | None:
     dependant: Dependant | None = getattr(context, "dependant", None) if hasattr(context.original_route, "dependant") else None
     if dependant is not None:
         marked += _of_dependencies(dependant)
-    found = [scopes for scopes in marked if scopes is not None]
-    return frozenset(max(found, key=lambda scopes: len(scopes))) if found else None
+    found = [frozenset(scopes) for scopes in marked if scopes is not None]
+    return max(found, key=len) if found else None
 
 
 def _of_dependencies(dependant: Dependant) -> Iterator[tuple[Scope, ...] | None]:

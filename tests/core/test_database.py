@@ -98,6 +98,8 @@ def test_what_refers_to_a_table_survives_that_the_table_is_changed(settings: Set
             " VALUES ('batch_1', 'default', 'key_1', 'user', '[\"chat:invoke\"]',"
             f" '/v1/chat/completions', 'in_progress', 'job_1', 'file_1', 1, 0, 0, '{{}}', '[]', '{at}', '{at}')",
             "INSERT INTO batch_rows VALUES ('batch_1', 1, 'a', 0, 10, 'pending', 0, NULL)",
+            "INSERT INTO collections (id, tenant, name, description, settings, created_at, updated_at)"
+            f" VALUES ('col_1', 'default', 'papers', '', '{{}}', '{at}', '{at}')",
         ):
             connection.execute(text(statement))
     engine.dispose()
@@ -107,4 +109,6 @@ def test_what_refers_to_a_table_survives_that_the_table_is_changed(settings: Set
         assert connection.execute(text("SELECT count(*) FROM batch_rows")).scalar() == 1
         kept = json.loads(str(connection.execute(text("SELECT principal FROM batches")).scalar()))
         assert Principal.from_job(kept).scopes == {Scope.CHAT_INVOKE}
+        shared = connection.execute(text("SELECT collection_id, kind, subject, access FROM collection_shares")).all()
+        assert shared == [("col_1", "tenant", "", "write")]  # as it was: everybody of the tenant could
     engine.dispose()

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import update
 
 from core.batch_work import BatchWork, NewRow, RowResult
 from core.batches import QUEUE, RUN_BATCH, Batches
 from core.database import Database, utc_now
 from core.jobs import Jobs
-from core.principals import SYSTEM, Scope
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.stored_files import BATCH, StoredFiles
-from core.tables import Batch, BatchRow, BatchState, JobState
+from core.tables import APIKey, Batch, BatchRow, BatchState, JobState, Tenant, User
 from jobs.batch_input import read_input
 from jobs.batches import run_batch
 from providers.models import Models
@@ -68,14 +69,19 @@ def requests(count: int, endpoint: str = CHAT) -> list[dict[str, Any]]:
     ]
 
 
-async def begin(desk: Desk, rows: list[Any], endpoint: str = CHAT, *, send: bool = True) -> Batch:
-    return await begin_with(desk, b"\n".join(json.dumps(row).encode() for row in rows), endpoint, send=send)
+async def begin(
+    desk: Desk, rows: list[Any], endpoint: str = CHAT, *, send: bool = True, principal: Principal = SYSTEM
+) -> Batch:
+    content = b"\n".join(json.dumps(row).encode() for row in rows)
+    return await begin_with(desk, content, endpoint, send=send, principal=principal)
 
 
-async def begin_with(desk: Desk, content: bytes, endpoint: str = CHAT, *, send: bool = True) -> Batch:
+async def begin_with(
+    desk: Desk, content: bytes, endpoint: str = CHAT, *, send: bool = True, principal: Principal = SYSTEM
+) -> Batch:
     stored = StoredFiles(desk.database, desk.resources.files)
-    file = await stored.add(SYSTEM, content, name="in.jsonl", purpose=BATCH, size=len(content))
-    batch = await Batches(desk.database).create(SYSTEM, endpoint=endpoint, input_file=file)
+    file = await stored.add(principal, content, name="in.jsonl", purpose=BATCH, size=len(content))
+    batch = await Batches(desk.database).create(principal, endpoint=endpoint, input_file=file)
     if send:
         await desk.queue.send(RUN_BATCH, batch.id, queue=QUEUE)
     return batch
@@ -405,3 +411,63 @@ def test_a_file_has_at_least_one_request_and_not_too_many(tmp_path: Path) -> Non
     assert [error["code"] for error in read_input(path, CHAT, most=10)[1]] == ["empty_file"]
     path.write_bytes(b"\n".join(json.dumps(GOOD | {"custom_id": str(number)}).encode() for number in range(3)))
     assert [error["code"] for error in read_input(path, CHAT, most=2)[1]] == ["too_many_requests"]
+
+
+async def _key_of_its_own(place: Desk) -> Principal:
+    """A key of the default tenant, acting for a user, and whom it stands for."""
+    async with place.database.transaction(SYSTEM.tenant) as session:
+        session.add(User(id="usr_1", tenant=SYSTEM.tenant, name="Ada"))
+        await session.flush()
+        session.add(APIKey(id="key_1", tenant=SYSTEM.tenant, name="k", digest="1", user_id="usr_1"))
+    return Principal("usr_1", SYSTEM.tenant, "Ada", Role.USER, ROLE_SCOPES[Role.USER], key_id="key_1")
+
+
+ENDINGS: dict[str, Any] = {
+    "the key is revoked": lambda now: update(APIKey).values(revoked_at=now),
+    "the user is disabled": lambda now: update(User).values(disabled_at=now),
+    "the tenant is disabled": lambda now: update(Tenant).values(disabled_at=now),
+    "the role is narrowed": lambda now: update(User).values(role="analyst"),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_batch_stops_once_nobody_may_have_it_done_any_more(place: Desk, provider: OpenAIFake, ending: str) -> None:
+    provider.then(Reply(), Reply()).always(Fault.SILENT)
+    batch = await begin(place, requests(6), principal=await _key_of_its_own(place))
+
+    async def two_are_done() -> bool:
+        return (await shown(place, batch)).answered == 2
+
+    with place.worker():
+        await eventually(two_are_done)
+        async with place.database.transaction(all_tenants=True) as session:
+            await session.exec(ENDINGS[ending](utc_now()))
+        batch = await ended(place, batch)
+    assert (batch.state, [error["code"] for error in batch.errors]) == (BatchState.FAILED, ["access_revoked"])
+    assert len(await lines(place, batch.output_file_id)) == 2
+    errors = await lines(place, batch.error_file_id)
+    assert [row["custom_id"] for row in errors] == [f"row-{number}" for number in range(2, 6)]
+    assert {row["error"]["code"] for row in errors} == {"access_revoked"}
+    assert (await Jobs(place.database).get(SYSTEM, batch.job_id)).state == JobState.FAILED
+
+
+@ON_SQLITE
+async def test_a_batch_of_a_revoked_key_is_not_begun(place: Desk, provider: OpenAIFake) -> None:
+    batch = await begin(place, requests(2), send=False, principal=await _key_of_its_own(place))
+    async with place.database.transaction(all_tenants=True) as session:
+        await session.exec(update(APIKey).values(revoked_at=utc_now()))
+    await run_batch(place.context, batch.id)
+    batch = await shown(place, batch)
+    assert (batch.state, batch.errors[0]["code"]) == (BatchState.FAILED, "access_revoked")
+    assert not asked(provider)
+
+
+@ON_SQLITE
+async def test_a_batch_that_is_being_finished_is_finished_all_the_same(place: Desk, provider: OpenAIFake) -> None:
+    """Its answers are made: there is nothing left to keep from anybody, and files that are never written help nobody."""
+    batch = await begin(place, requests(1), send=False, principal=await _key_of_its_own(place))
+    async with place.database.transaction(all_tenants=True) as session:
+        await session.exec(update(APIKey).values(revoked_at=utc_now()))
+        await session.exec(update(Batch).values(state=BatchState.FINALIZING))
+    await run_batch(place.context, batch.id)
+    assert BatchState((await shown(place, batch)).state).finished

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from core.database import utc_now
 from core.errors import Conflict, NotFound
 from core.jobs import Jobs
-from core.principals import SYSTEM
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.queue import Queue
-from core.tables import Document, DocumentState
+from core.tables import Document, DocumentState, User
 from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
 from retrievers.base import Shelf
@@ -434,3 +435,20 @@ async def nothing_waits(desk: Desk) -> bool:
 
 async def all_purged(desk: Desk, collection_id: str) -> bool:
     return collection_id not in {shelf.collection_id for shelf in await desk.library.collections.deleted()}
+
+
+async def test_what_somebody_brought_in_who_may_not_any_more_is_not_read(desk: Desk) -> None:
+    """Of two users one is disabled before a worker comes to their document."""
+    async with desk.database.transaction(SYSTEM.tenant) as session:
+        session.add_all([User(id=f"usr_{name}", tenant=SYSTEM.tenant, name=name, role="developer") for name in ("ada", "ben")])
+    collection, jobs = await desk.collection(), {}
+    for name in ("ada", "ben"):
+        principal = Principal(f"usr_{name}", SYSTEM.tenant, name, "developer", ROLE_SCOPES[Role.DEVELOPER])
+        jobs[name], _ = await desk.library.documents.add(principal, collection, [note(f"{name}.md")])
+    async with desk.database.transaction(SYSTEM.tenant) as session:
+        (await session.get_one(User, "usr_ben")).disabled_at = utc_now()
+    with desk.worker():
+        ended = {name: await desk.finished(job.id) for name, job in jobs.items()}
+    assert {name: job.state for name, job in ended.items()} == {"ada": "succeeded", "ben": "failed"}
+    assert [error["code"] for error in ended["ben"].errors] == ["access_revoked"]
+    assert await desk.found("zebra") == ["ada.md"]

@@ -15,6 +15,7 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from server.declared import Declared, declared_routes
+from tests.server.conftest import ON_SQLITE
 from tests.server.tenants import CANARY, COLLECTION, SESSION, Tenants, two_tenants
 
 #: Names of path parameters and body fields that take an identifier, and whose it is.
@@ -212,6 +213,7 @@ async def test_whom_it_is_shared_with_for_reading_changes_nothing(tenants: Tenan
     assert [path for path in seen if any(part in path for part in others)] == []
 
 
+@ON_SQLITE
 async def test_a_kept_answer_is_given_to_nobody_else(tenants: Tenants) -> None:
     """With the same `Idempotency-Key` and body: to no other tenant, and to no other principal."""
     path, body = f"/api/v1/rag/collections/{COLLECTION}/search", {"query": "combination of the vault"}
@@ -226,6 +228,7 @@ async def test_a_kept_answer_is_given_to_nobody_else(tenants: Tenants) -> None:
     assert again.headers["idempotent-replayed"] == "true"
 
 
+@ON_SQLITE
 async def test_a_session_of_the_same_name_is_ones_own(tenants: Tenants) -> None:
     body = {"messages": [{"role": "user", "content": "Hello"}], "session_id": SESSION}
     for who in ("other tenant", "peer"):
