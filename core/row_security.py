@@ -15,8 +15,9 @@ log = structlog.get_logger()
 _POLICY = "of_the_tenant"
 _NOW = f"current_setting('{SETTING}', true)"
 _HELD = text(
-    "SELECT c.relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid WHERE p.polname = :policy "
-    "AND c.relrowsecurity AND c.relforcerowsecurity AND c.relnamespace = current_schema()::regnamespace"
+    "SELECT c.relname, obj_description(p.oid, 'pg_policy') AS written FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid "
+    "WHERE p.polname = :policy AND c.relrowsecurity AND c.relforcerowsecurity "
+    "AND c.relnamespace = current_schema()::regnamespace"
 )
 _PASSES_BY = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
@@ -27,16 +28,20 @@ def see_all(connection: Connection) -> None:
 
 
 def hold(connection: Connection) -> None:
-    """Put the policy on every table that belongs to tenants and has none yet. May be repeated; not committed."""
+    """Put the policy on every table that belongs to tenants and has none, or another one. May be repeated; not committed."""
     import core.tables  # noqa: F401 - registers every table, and imports the column types of core.database
 
-    held = set(connection.execute(_HELD, {"policy": _POLICY}).scalars())
+    held = {row.relname: row.written for row in connection.execute(_HELD, {"policy": _POLICY})}
     for table in SQLModel.metadata.sorted_tables:
-        if table.name not in SHARED and table.name not in held:
-            condition = f"({_NOW} = '{ALL}' OR {condition_of(table)})"
+        if table.name in SHARED:
+            continue
+        condition = f"({_NOW} = '{ALL}' OR {condition_of(table)})"
+        if held.get(table.name) != condition:
+            written = condition.replace("'", "''")
             for statement in (
                 f"DROP POLICY IF EXISTS {_POLICY} ON {table.name}",
                 f"CREATE POLICY {_POLICY} ON {table.name} USING {condition} WITH CHECK {condition}",
+                f"COMMENT ON POLICY {_POLICY} ON {table.name} IS '{written}'",
                 f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
             ):
                 connection.execute(text(statement))

@@ -14,7 +14,8 @@ class APIKey(SQLModel, table=True):
 
     It acts for its user (`user_id`), with no more than that user's rights; without one it stands for itself.
     `scopes`, `models`, `collections` and `networks` narrow it further; None is no limit. A key that was rotated names the one
-    that took its place, and lives on until it expires.
+    that took its place, and lives on until it expires. The one in its place stands for the first of them (`stands_for`), so
+    that what that one made is still its own.
     """
 
     __tablename__ = "api_keys"
@@ -35,6 +36,7 @@ class APIKey(SQLModel, table=True):
     collections: list[Any] | None = json_list_or_none()
     networks: list[Any] | None = json_list_or_none()
     replaced_by: str | None = Field(default=None, max_length=64)
+    stands_for: str | None = Field(default=None, max_length=64)
 
 
 class BrowserSession(SQLModel, table=True):

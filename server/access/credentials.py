@@ -39,7 +39,7 @@ async def principal_of_key(session: AsyncSession, condition: ColumnElement[bool]
     if user is not None:
         scopes &= await scopes_of(session, user.tenant, user.role)
     principal = Principal(
-        user.id if user is not None else key.id,
+        user.id if user is not None else key.stands_for or key.id,
         key.tenant,
         user.name if user is not None else key.name,
         key.role,

@@ -91,6 +91,7 @@ class Keys:
                 digest=self._hasher.digest(_PURPOSE, key),
                 hint=key_hint(key),
                 expires_at=old.expires_at,
+                stands_for=old.stands_for or old.id,
             )
             session.add(row)
             old.replaced_by = row.id

@@ -86,9 +86,13 @@ def test_every_table_of_tenants_has_the_policy_and_a_new_one_gets_it(connection:
     assert held == {table.name for table in SQLModel.metadata.sorted_tables} - SHARED
     connection.execute(text("DROP POLICY of_the_tenant ON jobs"))
     connection.execute(text("ALTER TABLE job_events NO FORCE ROW LEVEL SECURITY"))
+    connection.execute(text("DROP POLICY of_the_tenant ON documents"))
+    connection.execute(text("CREATE POLICY of_the_tenant ON documents USING (true)"))
     row_security.hold(connection)
     connection.commit()
     assert seen(connection, "here") == (["here"], ["job_here"])
+    written = connection.execute(text("SELECT qual FROM pg_policies WHERE tablename = 'documents'")).scalar()
+    assert "genai.tenant" in str(written)
 
 
 def test_a_role_that_passes_it_by_is_told_of(postgresql: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

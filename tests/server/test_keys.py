@@ -172,7 +172,7 @@ async def test_a_rotated_key_lives_on_for_the_overlap_beside_the_new_one(guarded
     new = (await guarded.client.post(path, json={"overlap_s": 60}, headers=guarded.headers)).json()
     for key in (made["key"], new["key"]):
         me = (await guarded.client.get("/api/v1/auth/me", headers={"x-api-key": key})).json()
-        assert me["scopes"] == ["rag:read"]
+        assert (me["id"], me["scopes"]) == (made["id"], ["rag:read"])  # what the first made is still its own
     again = await guarded.client.post(path, headers=guarded.headers)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "key_not_active")
     shown = (await guarded.client.get(f"/api/v1/keys/{made['id']}", headers=guarded.headers)).json()

@@ -1,4 +1,4 @@
-"""who owns a collection and shares it, whom a job works for, whose a kept answer is
+"""who owns a collection and shares it, whom a job works for, whose a kept answer is, whom a rotated key stands for
 
 Revision ID: 0007
 Revises: 0006
@@ -39,6 +39,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_jobs_owner"), ["owner"], unique=False)
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.alter_column("principal", server_default=None)
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("stands_for", sa.String(64), nullable=True))
     with op.batch_alter_table("idempotency_records", schema=None) as batch_op:
         batch_op.add_column(sa.Column("tenant", sa.String(64), nullable=False, server_default=DEFAULT_TENANT))
         batch_op.create_index(batch_op.f("ix_idempotency_records_tenant"), ["tenant"], unique=False)
