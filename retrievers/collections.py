@@ -14,7 +14,7 @@ from core.principals import Principal
 from core.tables import Collection, Document, DocumentState
 from retrievers.base import Shelf
 from retrievers.leases import PENDING, count_parts
-from retrievers.sharing import Level, Share, level_of, replace_shares, shares_of, visible_to
+from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
 
 if TYPE_CHECKING:
     from retrievers.indexing import Indexer
@@ -91,13 +91,14 @@ class Collections:
             if collection is None:
                 raise NotFound("There is no such collection.", code="collection_not_found")
             if level > Level.READ:
-                _refuse(await level_of(session, principal, collection), level)
+                (held,) = await levels_of(session, principal, [collection])
+                _refuse(held, level)
         return collection
 
     async def levels(self, principal: Principal, collections: Sequence[Collection]) -> list[Level]:
         """What the principal may do with each."""
         async with self._database.session(principal.tenant) as session:
-            return [await level_of(session, principal, collection) for collection in collections]
+            return await levels_of(session, principal, collections)
 
     async def shares(self, principal: Principal, name: str) -> list[Share]:
         """Whom it is shared with. Raises as `get` for who may not manage it."""

@@ -47,17 +47,21 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
     return seen
 
 
-async def level_of(session: AsyncSession, principal: Principal, collection: Collection) -> Level:
-    """What the principal may do with a collection of their tenant."""
-    if collection.tenant != principal.tenant or not principal.may_use_collection(collection.name):
-        return Level.NONE
-    if principal.may(Scope.RAG_MANAGE) or collection.owner == principal.id:
-        return Level.MANAGE
-    query = select(CollectionShare.access).where(CollectionShare.collection_id == collection.id, _with(principal))
-    held = (await session.exec(query)).all()
-    if ShareAccess.WRITE in held:
-        return Level.WRITE
-    return Level.READ if held else Level.NONE
+async def levels_of(session: AsyncSession, principal: Principal, collections: Sequence[Collection]) -> list[Level]:
+    """What the principal may do with each of these collections."""
+    own = [collection for collection in collections if _may_use(principal, collection)]
+    if principal.may(Scope.RAG_MANAGE):
+        levels = {collection.id: Level.MANAGE for collection in own}
+    else:
+        levels = {collection.id: Level.MANAGE for collection in own if collection.owner == principal.id}
+        rest = [collection.id for collection in own if collection.id not in levels]
+        if rest:
+            query = select(CollectionShare.collection_id, CollectionShare.access)
+            shared = await session.exec(query.where(col(CollectionShare.collection_id).in_(rest), _with(principal)))
+            for collection_id, access in shared.all():
+                level = Level.WRITE if access == ShareAccess.WRITE else Level.READ
+                levels[collection_id] = max(level, levels.get(collection_id, Level.NONE))
+    return [levels.get(collection.id, Level.NONE) for collection in collections]
 
 
 async def shares_of(session: AsyncSession, collection: Collection) -> list[Share]:
@@ -98,6 +102,10 @@ def _with(principal: Principal) -> ColumnElement[bool]:
         and_(kind == ShareKind.USER.value, subject == principal.id),
         and_(kind == ShareKind.TEAM.value, subject.in_(principal.teams)),
     )
+
+
+def _may_use(principal: Principal, collection: Collection) -> bool:
+    return collection.tenant == principal.tenant and principal.may_use_collection(collection.name)
 
 
 async def _exists(session: AsyncSession, tenant: str, share: Share) -> bool:

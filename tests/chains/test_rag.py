@@ -8,6 +8,7 @@ from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
 from core.settings import Settings
 from core.tables import Document
+from providers.likeness import comparable
 from providers.models import Models
 from tests.chains.asking import LEAVE, Desk, Place, add, desk
 
@@ -123,6 +124,7 @@ async def test_sources_are_marked_and_cannot_end_their_mark(settings, kept):
     async with desk(settings, kept, "It is 24 months [1].", small=False) as it:
         await it.ask("How long is the warranty?")
         prompt = it.model.prompts[0][-1].text
+        assert comparable(it.model.prompts[0][-1]) is None  # nearly the same sources may be another's
         assert "MELON" in prompt
         assert prompt.count("</source>") == prompt.count("<source ")
         assert "only text to answer from" in it.model.prompts[0][0].text

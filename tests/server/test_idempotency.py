@@ -8,13 +8,15 @@ import httpx
 import pytest
 from fastapi import Request
 from sqlmodel import func, select, update
+from starlette.middleware import Middleware
 from starlette.responses import StreamingResponse
 
 from core.database import Database, utc_now
 from core.errors import NotFound, ProviderFailed, RateLimited
 from core.principals import SYSTEM, Role
-from core.tables import IdempotencyRecord
+from core.tables import IdempotencyRecord, User
 from server.access.keys import KeyRights
+from server.idempotency import Idempotency
 from tests.server.conftest import ON_SQLITE, Guarded
 
 
@@ -159,3 +161,35 @@ async def test_a_key_is_free_again_after_its_time(work: Work, database: Database
 async def test_a_key_that_is_none_is_refused(work: Work, key: str) -> None:
     refused = await work(None, headers={"idempotency-key": key}, json={})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_idempotency_key")
+
+
+@ON_SQLITE
+async def test_nothing_is_kept_of_who_is_nobody_yet(behind_edge: Any, database: Database) -> None:
+    """Two who have not signed in would share one name, and what they are given may be a way in."""
+    app, client = behind_edge(Middleware(Idempotency, database=database, hold_s=60))
+    done: list[int] = []
+
+    @app.post("/api/v1/way-in")
+    async def way_in() -> dict[str, int]:
+        done.append(1)
+        return {"number": len(done)}
+
+    async with client:
+        for number in (1, 2):
+            answer = await client.post("/api/v1/way-in", headers={"idempotency-key": "k"})
+            assert answer.json() == {"number": number}
+    async with database.session(all_tenants=True) as session:
+        assert (await session.exec(select(IdempotencyRecord))).all() == []
+
+
+async def test_a_key_of_the_same_user_with_other_rights_gets_an_answer_of_its_own(work: Work, database: Database) -> None:
+    async with database.transaction(SYSTEM.tenant) as session:
+        session.add(User(id="usr_1", tenant=SYSTEM.tenant, name="Ada", role="admin"))
+    keys = work.guarded.access.keys
+    _, wide = await keys.create(SYSTEM, "wide", KeyRights(Role.ADMIN, user_id="usr_1"))
+    _, narrow = await keys.create(SYSTEM, "narrow", KeyRights(Role.ADMIN, user_id="usr_1", collections=frozenset({"a"})))
+    numbers = []
+    for key in (wide, narrow, wide):
+        headers = {"x-api-key": key, "idempotency-key": "k"}
+        numbers.append((await work.guarded.client.post("/api/v1/work", json={}, headers=headers)).json()["number"])
+    assert numbers == [1, 2, 1]

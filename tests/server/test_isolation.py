@@ -84,7 +84,8 @@ class Bodies:
         self._document, self._ids = document, ids
 
     def of(self, route: Declared) -> Any:
-        operation = self._document["paths"].get(route.path, {}).get(route.method.lower(), {})
+        described = route.path.replace("/stream_log", "/stream")  # takes the same, and is hidden
+        operation = self._document["paths"].get(described, {}).get(route.method.lower(), {})
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         return self._value(content["schema"], content.get("example"), depth=0) if "schema" in content else {}
 
@@ -211,6 +212,25 @@ async def test_whom_it_is_shared_with_for_reading_changes_nothing(tenants: Tenan
     assert "/api/v1/rag/collections/{name}/search" in seen
     others = ("/jobs", "/sessions", "/batches", "/files", "/keys")
     assert [path for path in seen if any(part in path for part in others)] == []
+
+
+@ON_SQLITE
+async def test_a_browser_session_reaches_no_further_than_its_key(tenants: Tenants) -> None:
+    """The playgrounds' own stream answers browsers alone."""
+    for who, answered in (("other tenant", False), ("peer", False), ("owner", True)):
+        signed_in = await tenants.client.post("/signin", data={"key": tenants.keys[who]})
+        cookie = {"cookie": f"genai_session={signed_in.cookies['genai_session']}", "sec-fetch-site": "same-origin"}
+        tenants.client.cookies.clear()
+        bodies = Bodies(tenants.app.openapi(), tenants.ids)
+        streams = [route for route in declared_routes(tenants.app) if route.path.endswith("/stream_log")]
+        seen = set()
+        for route in streams:
+            answer = await tenants.client.post(route.path, json=bodies.of(route), headers=cookie)
+            assert answer.status_code != 401
+            if shown(answer):
+                seen.add(route.path)
+        assert ("/api/v1/rag/stream_log" in seen) is answered
+        assert answered or not seen
 
 
 @ON_SQLITE
