@@ -66,16 +66,11 @@ def _narrow(state: ORMExecuteState) -> None:
     tenant = state.session.info["tenant"]
     if tenant == ALL:
         return
-    tables = set()
-    for element in visitors.iterate(cast("ExternallyTraversible", state.statement)):
-        if isinstance(element, TextClause) and not state.is_orm_statement:
-            raise OtherTenant("plain SQL in a tenant's session")
-        if isinstance(element, Table) and element.name not in SHARED:
-            tables.add(element.name)
+    tables, mapped = _tables_of(state)
+    if past := tables - mapped:
+        raise OtherTenant(f"a statement past the mapped classes in a tenant's session: {', '.join(sorted(past))}")
     if not tables:
         return
-    if not state.is_orm_statement:
-        raise OtherTenant(f"a statement past the mapped classes in a tenant's session: {', '.join(sorted(tables))}")
     if state.is_insert:
         (name,) = tables
         _check_inserted(state, name, tenant)
@@ -103,6 +98,22 @@ def _check_written(session: Session, _context: UOWTransaction, _instances: objec
 def _tell_database(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if connection.dialect.name == "postgresql" and not transaction.nested:
         connection.execute(_SET, {"name": SETTING, "tenant": session.info["tenant"]})
+
+
+def _tables_of(state: ORMExecuteState) -> tuple[set[str], set[str]]:
+    """The tables of tenants that a statement speaks of, and those of them that it names by their mapped classes: loader
+    criteria reach these alone."""
+    tables: set[str] = set()
+    mapped: set[str] = set()
+    for element in visitors.iterate(cast("ExternallyTraversible", state.statement)):
+        if isinstance(element, TextClause) and not state.is_orm_statement:
+            raise OtherTenant("plain SQL in a tenant's session")
+        if isinstance(element, Table):
+            tables.add(element.name)
+        entity = getattr(element, "_annotations", {}).get("parententity")  # no public way to ask
+        if entity is not None:
+            mapped.add(entity.mapper.local_table.name)
+    return tables - SHARED, mapped
 
 
 _SET = text("SELECT set_config(:name, :tenant, true)")

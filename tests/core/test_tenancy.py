@@ -133,6 +133,16 @@ async def _past_the_mapping(session: AsyncSession) -> None:
     await session.exec(SQLModel.metadata.tables["documents"].select())
 
 
+async def _beside_the_mapping(session: AsyncSession) -> None:
+    table = SQLModel.metadata.tables["documents"]
+    await session.exec(select(Collection.id).join(table, table.c.collection_id != Collection.id))
+
+
+async def _below_the_mapping(session: AsyncSession) -> None:
+    table = SQLModel.metadata.tables["documents"]
+    await session.exec(select(Collection.id).where(select(table.c.id).where(table.c.id == f"doc_{THERE}").exists()))
+
+
 async def test_what_leaves_the_tenant_is_refused_and_nothing_is_written(full: Database) -> None:
     for write in (
         _foreign_row,
@@ -144,6 +154,8 @@ async def test_what_leaves_the_tenant_is_refused_and_nothing_is_written(full: Da
         _moved_away_at_once,
         _plain_sql,
         _past_the_mapping,
+        _beside_the_mapping,
+        _below_the_mapping,
     ):
         with pytest.raises(OtherTenant):
             async with full.transaction(HERE) as session:
