@@ -11,7 +11,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link worker migrate ingest test lint fmt types openapi lock bench bench-gateway bench-pii prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate ingest test lint fmt types openapi lock bench bench-gateway bench-pii prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ run: $(READY) ## start the platform and print its address
 
 sign-in-link: $(READY) ## print a new one-time link that signs a browser in as administrator
 	@$(BIN)/python langserve_app.py --sign-in-link
+
+rotate-encryption: $(READY) ## make new keys and seal with them what is stored, also while the platform serves
+	@exec $(BIN)/python langserve_app.py --rotate-encryption
 
 worker: $(READY) ## start a worker process beside the server (needs a store that can be shared)
 	@exec $(BIN)/python -m jobs.worker

@@ -19,7 +19,7 @@ BESIDE = "jobs.beside:beside"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line and the settings, then serve until asked to stop. Returns the exit code."""
     options = vars(_parser().parse_args(arguments))
-    only_link = options.pop("sign_in_link")
+    only_link, only_rotate = options.pop("sign_in_link"), options.pop("rotate_encryption")
     try:
         settings = Settings.load(**{name: value for name, value in options.items() if value is not None})
         if not only_link:
@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logging(settings.log)
+    if only_rotate:
+        from server.rotation import rotate_encryption
+
+        return rotate_encryption(settings)
     return show_sign_in_link(settings) if only_link else serve(settings, beside=BESIDE)
 
 
@@ -69,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", help="where everything is kept (GENAI_DATA_DIR)")
     parser.add_argument(
         "--sign-in-link", action="store_true", help="print a new one-time sign-in link for the administrator and exit"
+    )
+    parser.add_argument(
+        "--rotate-encryption",
+        action="store_true",
+        help="make new keys and seal with them what is stored, also while the platform serves, and exit",
     )
     return parser
 

@@ -16,6 +16,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chains.messages import Message, System, User
 from core.database import Database, utc_now
+from core.encryption.envelope import Place
+from core.encryption.keyring import Sealer
 from core.errors import InvalidRequest, NotFound
 from core.principals import Principal
 from core.tables.conversations import Conversation, ConversationMessage
@@ -67,10 +69,12 @@ class Conversations:
             last = await session.exec(mine.order_by(col(ConversationMessage.position).desc()).limit(newest))
             rows = {row.position: row for row in last}
             rows |= {row.position: row for row in await session.exec(mine.where(ConversationMessage.role == "system"))}
-            return [_MESSAGE.validate_python(rows[position].payload) for position in sorted(rows)]
+        return [await self._message(principal, rows[position]) for position in sorted(rows)]
 
     async def append(self, principal: Principal, session_id: str, messages: Sequence[Any], *, capability: str = "chat") -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages."""
+        sealer = await self._database.keyring.sealer(principal.tenant)
+        rows = [_sealed(sealer, message) for message in messages]
         async with self._database.transaction(principal.tenant) as session:
             conversation = await _find_or_make(session, principal, session_id, capability)
             conversation.updated_at = utc_now()
@@ -79,15 +83,9 @@ class Conversations:
             )
             last = counted.one()
             first = 0 if last is None else last + 1
-            session.add_all(
-                ConversationMessage(
-                    conversation_id=conversation.id,
-                    position=position,
-                    role=message.role,
-                    payload=message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role},
-                )
-                for position, message in enumerate(messages, start=first)
-            )
+            for position, row in enumerate(rows, start=first):
+                row.conversation_id, row.position = conversation.id, position
+            session.add_all(rows)
 
     async def page(
         self, principal: Principal, *, limit: int = 50, after: str | None = None
@@ -130,7 +128,7 @@ class Conversations:
                     raise _bad_cursor()
                 query = query.where(col(ConversationMessage.position) > int(after))
             rows = list(await session.exec(query.order_by(col(ConversationMessage.position)).limit(limit + 1)))
-        kept = [KeptMessage(row.position, row.created_at, _MESSAGE.validate_python(row.payload)) for row in rows[:limit]]
+        kept = [KeptMessage(row.position, row.created_at, await self._message(principal, row)) for row in rows[:limit]]
         return _info(conversation), kept, str(rows[limit - 1].position) if len(rows) > limit else None
 
     async def delete(self, principal: Principal, session_id: str) -> None:
@@ -145,6 +143,19 @@ class Conversations:
                 raise _missing(session_id)
             await session.exec(delete(ConversationMessage).where(col(ConversationMessage.conversation_id) == conversation.id))
             await session.delete(conversation)
+
+    async def _message(self, principal: Principal, row: ConversationMessage) -> Any:
+        """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
+        place = Place(principal.tenant, ConversationMessage.__tablename__, "payload", row.id)
+        return _MESSAGE.validate_python(await self._database.keyring.open_json(place, row.payload))
+
+
+def _sealed(sealer: Sealer, message: Any) -> ConversationMessage:
+    """A row for the message, which belongs to no conversation yet."""
+    row = ConversationMessage(conversation_id="", position=0, role=message.role)
+    payload = message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
+    row.payload = sealer.seal_json(ConversationMessage.__tablename__, "payload", row.id, payload)
+    return row
 
 
 async def _find(session: AsyncSession, principal: Principal, session_id: str, *, lock: bool = False) -> Conversation | None:

@@ -18,7 +18,7 @@ from sqlmodel import col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import jobs
-from core.batches import lock_batch, results
+from core.batches import lock_batch, result_place, results
 from core.database import Database, utc_now
 from core.files import Files
 from core.principals import Principal, Scope
@@ -212,16 +212,18 @@ class BatchWork:
     async def record(self, lease: BatchLease, results: Sequence[RowResult]) -> bool:
         """These rows have ended. False when the lease was lost; then nothing has changed."""
         failed = [result for result in results if result.error is not None]
-        async with self._database.transaction(lease.batch.tenant) as session:
+        keyring, tenant = self._database.keyring, lease.batch.tenant
+        lines = [await keyring.seal(result_place(tenant, lease.batch.id, result.number), result.line) for result in results]
+        async with self._database.transaction(tenant) as session:
             batch = await _held(session, lease)
             if batch is None:
                 return False
-            for result in results:
+            for result, line in zip(results, lines, strict=True):
                 state = RowState.ANSWERED if result.error is None else RowState.FAILED
                 await session.exec(
                     update(BatchRow)
                     .where(col(BatchRow.batch_id) == batch.id, col(BatchRow.number) == result.number)
-                    .values(state=state.value, result=result.line)
+                    .values(state=state.value, result=line)
                 )
             batch.answered += len(results) - len(failed)
             batch.failed += len(failed)

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import jobs
 from core.database import Database, utc_now
+from core.encryption.envelope import Place
 from core.errors import InvalidRequest, NotFound
 from core.principals import Principal, Scope
 from core.stored_files import may_see
@@ -107,7 +108,11 @@ class Batches:
 
 
 async def results(database: Database, batch: Batch, *conditions: ColumnElement[bool] | bool) -> AsyncGenerator[list[bytes]]:
-    """Lines of a batch's rows in order, as many at a time as have `_GROUP_BYTES` together, or one that has more."""
+    """Lines of a batch's rows in order, as many at a time as have `_GROUP_BYTES` together, or one that has more.
+
+    Raises:
+        DecryptionFailed: a row's line is not what was stored there.
+    """
     chosen = (col(BatchRow.batch_id) == batch.id, col(BatchRow.result).is_not(None), *conditions)
     after = 0
     while True:
@@ -115,10 +120,10 @@ async def results(database: Database, batch: Batch, *conditions: ColumnElement[b
         async with database.session(batch.tenant) as session:
             sizes = list(await session.exec(sized.order_by(col(BatchRow.number)).limit(_GROUP_ROWS)))
         for first, last in _groups(sizes):
-            lines = select(BatchRow.result).where(*chosen, col(BatchRow.number).between(first, last))
+            lines = select(BatchRow.number, BatchRow.result).where(*chosen, col(BatchRow.number).between(first, last))
             async with database.session(batch.tenant) as session:
-                group = [line for line in await session.exec(lines.order_by(col(BatchRow.number))) if line is not None]
-            yield group
+                rows = [(number, line) for number, line in await session.exec(lines.order_by(col(BatchRow.number))) if line]
+            yield [await database.keyring.open(result_place(batch.tenant, batch.id, number), line) for number, line in rows]
         if len(sizes) < _GROUP_ROWS:
             return
         after = sizes[-1][0]
@@ -134,6 +139,11 @@ def _groups(sizes: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         size += more
     if sizes:
         yield sizes[start][0], sizes[-1][0]
+
+
+def result_place(tenant: str, batch_id: str, number: int) -> Place:
+    """Where a row's result is, for its seal."""
+    return Place(tenant, BatchRow.__tablename__, "result", f"{batch_id}/{number}")
 
 
 async def lock_batch(session: AsyncSession, batch_id: str) -> Batch | None:

@@ -5,6 +5,8 @@ server is left alone for a second, so that only one call in a while waits for an
 
 Entries belong to a tenant, whose keys begin with a prefix of its own. A tenant's entries take `tenant_bytes` at most: what
 would expire first goes first. An entry whose making began before its tenant's entries were dropped is not kept.
+
+Entries are sealed for their tenant and name. One that cannot be opened is as good as none, and told in the log.
 """
 
 import hashlib
@@ -12,14 +14,16 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.errors import Unavailable
+from core.encryption.envelope import Place
+from core.encryption.keyring import Keyring
+from core.errors import DecryptionFailed, Unavailable
 from core.redis_clients import RedisClients
 
 log = structlog.get_logger()
@@ -111,9 +115,12 @@ NOTHING: Final = Look()
 
 
 class Cache:
-    """One for a process. Safe on any of its event loops."""
+    """One for a process. Safe on any of its event loops. Without a keyring entries are kept as they are."""
 
-    def __init__(self, clients: RedisClients, *, tenant_bytes: int, rest_s: float = REST_S) -> None:
+    def __init__(
+        self, clients: RedisClients, *, tenant_bytes: int, rest_s: float = REST_S, keyring: Keyring | None = None
+    ) -> None:
+        self._keyring = keyring
         self._clients = clients
         self._tenant_bytes = tenant_bytes
         self._rest_s = rest_s
@@ -129,20 +136,36 @@ class Cache:
                 return NOTHING
             entry, epoch, holder = await _run(ask, _LOOK, keys, [token, CLAIM_MS])
             claimed = bool(token) and holder == token.encode()
-            return Look(entry, epoch or b"", claimed, holder is not None and holder != _FREE and not claimed)
+            found = Look(entry, epoch or b"", claimed, holder is not None and holder != _FREE and not claimed)
+            return found if entry is None else replace(found, entry=await self._opened(tenant, name, entry))
         return NOTHING
 
     async def get(self, tenant: str, name: str) -> bytes | None:
         """The entry of that name, or None."""
         return (await self.look(tenant, name)).entry
 
+    async def records(self, tenant: str, name: str) -> bytes | None:
+        """What was appended under that name, or None."""
+        async with self._asking() as ask:
+            if ask is not None:
+                found: Any = await ask.get(_key(tenant, name))
+                return None if found is None else bytes(found)
+        return None
+
     async def put(self, tenant: str, name: str, value: bytes, *, ttl_s: float, epoch: bytes | None) -> bool:
         """Keep an entry. False: it was not kept, because the server is away or the tenant's entries were dropped since
-        `epoch` was looked up."""
+        `epoch` was looked up, or it cannot be sealed."""
+        if self._keyring is not None:
+            try:
+                value = await self._keyring.seal(_place(tenant, name), value)
+            except Unavailable as error:
+                log.warning("cache.not_sealed", code=error.code)
+                return False
         return await self._keep(tenant, name, value, ttl_s, epoch, 0)
 
     async def append(self, tenant: str, name: str, value: bytes, *, ttl_s: float, epoch: bytes | None, records: int) -> bool:
-        """Put `value`, always of the same length, at the end of an entry; past `records` of them the older half goes."""
+        """Put `value`, always of the same length, at the end of what `records` gives; past `records` of them the older half
+        goes. They are not sealed: they must hold no text."""
         return await self._keep(tenant, name, value, ttl_s, epoch, records * len(value))
 
     async def renew(self, tenant: str, name: str, token: str) -> None:
@@ -180,6 +203,15 @@ class Cache:
             raise Unavailable("The cache cannot be reached.", code="cache_unavailable") from error
         return entries
 
+    async def _opened(self, tenant: str, name: str, entry: bytes) -> bytes | None:
+        if self._keyring is None:
+            return entry
+        try:
+            return await self._keyring.open(_place(tenant, name), entry)
+        except (DecryptionFailed, Unavailable) as error:
+            log.warning("cache.unreadable", code=error.code, **error.context)
+            return None
+
     async def _keep(self, tenant: str, name: str, value: bytes, ttl_s: float, epoch: bytes | None, longest: int) -> bool:
         if epoch is None:
             return False
@@ -208,6 +240,10 @@ class Cache:
             if self._away:
                 self._away = False
                 log.info("cache.back")
+
+
+def _place(tenant: str, name: str) -> Place:
+    return Place(tenant, "cache", "entry", name)
 
 
 def _key(tenant: str, name: str) -> str:

@@ -6,8 +6,9 @@ Engines belong to one event loop: the server builds a `Database` in its lifespan
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
@@ -22,6 +23,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import context, row_security
 from core.settings import Settings
 from core.tenancy import ALL, TenantMissing, TenantSession
+
+if TYPE_CHECKING:
+    from core.encryption.keyring import Keyring
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x67656E61  # pg_advisory_lock's number: "gena"
@@ -102,11 +106,15 @@ class Database:
     A session sees and writes the rows of one tenant (`core.tenancy`): of `tenant` where it is given, else of the current
     request's principal. What works for all of them says `all_tenants`: access lookups, workers' sweeps.
 
+    `keyring` opens the columns that are sealed; the databases of a process share one.
+
     Raises (where a session is opened):
         TenantMissing: none is given, and no authenticated principal's request is being served.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keyring: "Keyring | None" = None) -> None:
+        self._settings = settings
+        self._keyring = keyring
         url = async_url(settings)
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
@@ -139,6 +147,11 @@ class Database:
                 await session.rollback()
                 raise
 
+    @cached_property
+    def keyring(self) -> "Keyring":
+        """The one that was given, else one of its own."""
+        return self._keyring or keyring_of(self._settings)
+
     async def ping(self) -> None:
         """Raises whatever the driver raises when the database does not answer."""
         async with self.engine.connect() as connection:
@@ -155,6 +168,13 @@ def _whose(tenant: str | None, all_tenants: bool) -> str:
     if not tenant or tenant == ALL:
         raise TenantMissing("whose rows? Give the session a tenant, or say all_tenants")
     return tenant
+
+
+def keyring_of(settings: Settings) -> "Keyring":
+    """A keyring on the database of the settings. Cheap: nothing is read before it is needed."""
+    from core.encryption.keyring import Keyring  # it stands on tables, which stand on this module's column types
+
+    return Keyring(settings, sync_url(settings))
 
 
 def migrate(settings: Settings) -> None:

@@ -15,6 +15,7 @@ PlatformError
 ├── RateLimited                   429  rate_limited (and narrower codes)
 ├── ContentRefused                422  content_refused
 ├── Internal                      500  internal_error
+├── DecryptionFailed              500  decryption_failed
 ├── ProviderFailed                502  provider_failed
 ├── Unavailable                   503  unavailable (and narrower codes)
 └── DeadlineExceeded              504  deadline_exceeded
@@ -147,6 +148,13 @@ class Internal(PlatformError):
     code, status = "internal_error", 500
 
 
+class DecryptionFailed(PlatformError):
+    """What is stored was changed, was moved from the place it was sealed for, or its key is missing. Never taken for
+    nothing."""
+
+    code, status = "decryption_failed", 500
+
+
 class ProviderFailed(PlatformError):
     """Every deployment of the alias failed; the last reason is in `context`."""
 
@@ -154,7 +162,7 @@ class ProviderFailed(PlatformError):
 
 
 class Unavailable(PlatformError):
-    """Narrower codes: `starting`, `queue_unavailable`, `store_unavailable`."""
+    """Narrower codes: `starting`, `queue_unavailable`, `store_unavailable`, `keys_unavailable`."""
 
     code, status, retryable = "unavailable", 503, True
 

@@ -2,10 +2,13 @@
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
+#: Characters of a secret that an operator makes up.
+SHORTEST_SECRET = 32
 MODEL_KINDS = Literal["chat", "embeddings"]
 
 
@@ -252,6 +255,38 @@ class CacheSettings(Section):
 
     answer_bytes: int = Field(256 * 2**10, gt=0, description="one answer in the response cache at most, in bytes")
     tenant_bytes: int = Field(64 * 2**20, gt=0, description="all answers of one tenant in the response cache, in bytes")
+
+
+class EncryptionSettings(Section):
+    """How what is stored is encrypted: where the key comes from that wraps the keys of the tenants."""
+
+    source: str | None = Field(
+        None,
+        description="file, setting, aws_kms, google_kms, azure_key_vault, vault_transit or off; empty: file, or setting",
+    )
+    key: SecretStr | None = Field(None, description="the key itself, 32 characters or more")
+    key_file: Path | None = Field(
+        None, description="file with the key; empty: encryption.key in the data directory, made at first"
+    )
+    key_id: str | None = Field(
+        None, description="the key of a key service: ARN or alias, resource name, https://VAULT/keys/NAME, or transit's name"
+    )
+    address: str | None = Field(None, description="address of the key service, where it is not the cloud's own")
+    previous_keys: tuple[SecretStr, ...] = Field(
+        (), description='former keys, which still unwrap, as JSON: ["setting:THE-KEY", "aws_kms:THE-ARN"]'
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError("it must have 32 characters or more")
+        return value
+
+    @property
+    def chosen(self) -> str:
+        """The source, by its name in `KEY_SOURCES`, or `off`."""
+        return self.source or ("setting" if self.key is not None else "file")
 
 
 class LogSettings(Section):

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.sections import (
     MODEL_KINDS,
+    SHORTEST_SECRET,
     AlertSettings,
     AnswerCache,
     BatchSettings,
@@ -27,6 +28,7 @@ from core.sections import (
     ConversationSettings,
     Deployment,
     DeploymentPrice,
+    EncryptionSettings,
     FetchSettings,
     JobSettings,
     LocalSettings,
@@ -43,7 +45,6 @@ from core.sections import (
 )
 
 __all__ = [
-    "CREDENTIAL_REFERENCE",
     "MODEL_KINDS",
     "AlertSettings",
     "AnswerCache",
@@ -54,6 +55,7 @@ __all__ = [
     "ConversationSettings",
     "Deployment",
     "DeploymentPrice",
+    "EncryptionSettings",
     "FetchSettings",
     "JobSettings",
     "LocalSettings",
@@ -76,7 +78,7 @@ __all__ = [
     "usual_variable",
 ]
 
-CREDENTIAL_REFERENCE = "env:"
+_URLS_WITH_PASSWORDS = ("database_url", "redis_url")
 
 
 class SettingsError(Exception):
@@ -86,7 +88,7 @@ class SettingsError(Exception):
 class ProviderSettings(Section):
     """Where a provider is and what it is called with. Only an operator sets this; a caller never can.
 
-    `api_key` and the other secrets may be `env:NAME`, which reads that variable. None means the cloud's usual variables.
+    None means the cloud's usual variables.
     """
 
     base_url: str | None = None
@@ -104,16 +106,6 @@ class ProviderSettings(Section):
         "direct", description="OpenAI's protocol: over the platform's own connections, or by the SDK's own transport"
     )
     extra_headers: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("api_key", "access_key_id", "secret_access_key", "session_token", mode="before")
-    @classmethod
-    def _dereference(cls, value: object) -> object:
-        if isinstance(value, str) and value.startswith(CREDENTIAL_REFERENCE):
-            name = value.removeprefix(CREDENTIAL_REFERENCE)
-            if not os.environ.get(name):
-                raise ValueError(f"the variable {name} that it refers to is not set")
-            return os.environ[name]
-        return value
 
 
 class Settings(BaseSettings):
@@ -140,6 +132,7 @@ class Settings(BaseSettings):
     handbook: bool = Field(True, description="keep a collection with the platform's own documentation")
 
     log: LogSettings = LogSettings()
+    encryption: EncryptionSettings = EncryptionSettings()
     local: LocalSettings = LocalSettings()
     limits: RequestLimits = RequestLimits()
     privacy: PrivacySettings = PrivacySettings()
@@ -161,7 +154,7 @@ class Settings(BaseSettings):
     @field_validator("admin_key", "secret_key")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 32:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError("it must have 32 characters or more")
         return value
 
@@ -194,6 +187,11 @@ class Settings(BaseSettings):
             raise ValueError("it must begin with redis://, rediss:// or unix://")
         return value or None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_secrets(cls, given: Any) -> Any:
+        return with_secrets(cls, given) if isinstance(given, Mapping) else given
+
     @model_validator(mode="after")
     def _aliases_once(self) -> "Settings":
         names = [model.alias for model in self.models]
@@ -223,8 +221,11 @@ class Settings(BaseSettings):
     def load(cls, **overrides: Any) -> "Settings":
         """Read all sources. `overrides` win over all of them.
 
+        A secret, `database_url` and `redis_url` may be a reference, such as `env:NAME` or `vault:PATH#field`, which is
+        resolved now: see `core.secret_managers`.
+
         Raises:
-            SettingsError: a value is wrong, a name is unknown, or the TOML file cannot be read.
+            SettingsError: a value is wrong, a name is unknown, a secret cannot be had, or the TOML file cannot be read.
         """
         _refuse_unknown_variables(cls)
         try:
@@ -333,6 +334,54 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
             default = "" if field.default is None else str(field.default)
             choices = get_args(field.annotation) if "Literal" in repr(field.annotation) else ()
             yield variable, default, field.description or " · ".join(map(str, choices))
+
+
+def with_secrets(section: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given for a section, its references to secrets resolved.
+
+    Raises:
+        SettingsError: they cannot be had; the message names the settings.
+    """
+    found = dict(_references(section, given, ()))
+    if not found:
+        return dict(given)
+    from core.secret_managers.references import SecretMissing, resolve
+
+    resolved = resolve(found.values())
+    missing = [
+        f"  {_setting_name(place)}: {why}"
+        for place, reference in found.items()
+        if isinstance(why := resolved[reference], SecretMissing)
+    ]
+    if missing:
+        raise SettingsError("These settings cannot be used:\n" + "\n".join(missing))
+    complete: dict[str, Any] = dict(given)
+    for place, reference in found.items():
+        level = complete
+        for name in place[:-1]:
+            level[name] = dict(level[name])
+            level = level[name]
+        level[place[-1]] = resolved[reference]
+    return complete
+
+
+def _references(
+    section: type[BaseModel], given: Mapping[str, Any], above: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(place, reference) of each secret that is only referred to."""
+    from core.secret_managers import is_reference
+
+    for name, field in section.model_fields.items():
+        value, kind = given.get(name), field.annotation
+        if isinstance(value, Mapping):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _references(kind, value, (*above, name))
+            elif get_origin(kind) is dict and issubclass(inner := get_args(kind)[1], BaseModel):
+                for key, below in value.items():
+                    if isinstance(below, Mapping):
+                        yield from _references(inner, below, (*above, name, key))
+        elif (SecretStr in (kind, *get_args(kind)) or name in _URLS_WITH_PASSWORDS) and is_reference(value):
+            yield (*above, name), str(value)
 
 
 def _setting_name(location: tuple[int | str, ...]) -> str:

@@ -45,7 +45,8 @@ class StoredFiles:
 
     async def open(self, principal: Principal, file_id: str) -> BinaryIO:
         """The content, to be read bit by bit; the caller closes it. Raises NotFound (`file_not_found`)."""
-        return await self._files.open((await self.get(principal, file_id)).key)
+        row = await self.get(principal, file_id)
+        return await self._files.open(row.key, tenant=row.tenant)
 
     async def page(
         self,
@@ -101,9 +102,9 @@ async def put_unclaimed(database: Database, files: Files, row: StoredFile, conte
     async with database.transaction(all_tenants=True) as session:
         session.add(UnclaimedFile(key=row.key))
     if isinstance(content, Path):
-        await files.put_file(row.key, content)
+        await files.put_file(row.key, content, tenant=row.tenant)
     else:
-        await files.put(row.key, content)
+        await files.put(row.key, content, tenant=row.tenant)
 
 
 async def claim(session: AsyncSession, row: StoredFile) -> None:

@@ -33,7 +33,7 @@ THROUGH: Mapping[str, tuple[tuple[str, str], ...]] = {
     "team_members": (("team_id", "teams"),),
 }
 #: Tables that hold nothing of any tenant.
-SHARED = frozenset({"access_epoch"})
+SHARED = frozenset({"access_epoch", "key_rotations", "unclaimed_files"})
 
 
 class TenantMissing(RuntimeError):

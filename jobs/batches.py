@@ -68,7 +68,7 @@ async def _go_on(context: JobContext, work: BatchWork, lease: BatchLease) -> Non
             await _wanted(work, lease, needs)
             async with (
                 kept_alive(lambda: work.renew(lease, needs), lease_s=context.settings.jobs.lease_s),
-                files.local(f"files/{lease.batch.input_file_id}") as path,
+                files.local(f"files/{lease.batch.input_file_id}", tenant=lease.batch.tenant) as path,
             ):
                 if lease.batch.state == BatchState.VALIDATING and not await _accepted(context, work, lease, path):
                     return

@@ -99,7 +99,7 @@ async def _fetch(context: JobContext, lease: Lease, pipeline: str) -> bool:
         await leases.finish_unchanged(lease)
         return False
     key, replaced = f"{document.collection_id}/{document.id}/{new_id('original')()}", document.file_key
-    await files.put(key, content)
+    await files.put(key, content, tenant=document.tenant)
     if not await leases.fetched(lease, file_key=key, content_hash=digest, size=len(content)):
         await files.delete(key)
         raise LeaseLost

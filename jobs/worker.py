@@ -15,7 +15,7 @@ import structlog
 
 from core import alerts
 from core.batches import QUEUE as BATCHES
-from core.database import Database, migrate
+from core.database import Database, keyring_of, migrate
 from core.errors import PlatformError
 from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
@@ -111,7 +111,7 @@ class EmbeddedWorker:
             self._running.discard(task)
 
     async def _open(self) -> JobContext:
-        database = Database(self._settings)
+        database = Database(self._settings, self._resources.keyring)
         queue = Queue(self._redis_url)
         library = Library.build(self._settings, database, self._resources, queue)
         context = JobContext(self._settings, database, queue, library)
@@ -177,12 +177,14 @@ def _work_until_told(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     migrate(settings)
+    keyring = keyring_of(settings)
+    keyring.check()
     valkey = None if settings.redis_url else EmbeddedValkey(settings)
     models = Models(settings)
-    resources = open_resources(settings, models)
+    resources = open_resources(settings, models, keyring)
     redis_url = settings.redis_url or (valkey.start() if valkey else "")
     clients = RedisClients(redis_url)
-    models.connect(clients)
+    models.connect(clients, keyring)
     alerts.connect(clients, settings.alerts.window_s)
     worker = EmbeddedWorker(settings, redis_url, resources)
     try:

@@ -179,7 +179,7 @@ class Search:
         self._vector = await self._keeping.likeness.vector(self._asked.text)
         if self._vector is None:
             return None
-        records = await self._store.get(self._asked.tenant, self._asked.space)
+        records = await self._store.records(self._asked.tenant, self._asked.space)
         if records is None:
             return None
         for key in await asyncio.to_thread(likest, records, self._vector, self._settings.threshold, time.time()):

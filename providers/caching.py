@@ -15,6 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from core.cache import Cache
 from core.context import current
+from core.encryption.keyring import Keyring
 from core.errors import DeadlineExceeded, PlatformError
 from core.per_loop import PerLoop
 from core.redis_clients import RedisClients
@@ -37,9 +38,9 @@ class ResponseCache:
         self.most_bytes = settings.cache.answer_bytes
         self._searches: PerLoop[dict[Hashable, Search]] = PerLoop()
 
-    def connect(self, clients: RedisClients) -> None:
-        """Begin to keep answers."""
-        self.store = Cache(clients, tenant_bytes=self._settings.cache.tenant_bytes)
+    def connect(self, clients: RedisClients, keyring: Keyring | None = None) -> None:
+        """Begin to keep answers, sealed with the keyring."""
+        self.store = Cache(clients, tenant_bytes=self._settings.cache.tenant_bytes, keyring=keyring)
 
     def of(self, alias: ModelAlias) -> "AliasCache | None":
         """The cache of an alias's answers; None where it keeps none."""

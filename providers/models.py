@@ -13,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
 from core.context import current
+from core.encryption.keyring import Keyring
 from core.errors import NotFound, PlatformError
 from core.redis_clients import RedisClients
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
@@ -66,11 +67,11 @@ class Models:
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
-    def connect(self, clients: RedisClients) -> None:
-        """Share breakers, rate limits and kept answers with the other processes that are connected to this server. Without it
-        everything goes on."""
+    def connect(self, clients: RedisClients, keyring: Keyring | None = None) -> None:
+        """Share breakers, rate limits and kept answers, which the keyring seals, with the other processes that are connected to
+        this server. Without it everything goes on."""
         self._sharing.connect(clients)
-        self.answers.connect(clients)
+        self.answers.connect(clients, keyring)
 
     def chat(self, alias: str | None = None) -> BaseChatModel:
         """The chat model behind an alias; None is `default`.

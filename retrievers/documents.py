@@ -137,7 +137,7 @@ class Documents:
         document = await self.get(principal, collection, document_id)
         if not document.text_key or not document.indexed_revision:
             raise NotFound("The document has no text yet.", code="text_not_found")
-        return (await self._files.get(document.text_key)).decode()
+        return (await self._files.get(document.text_key, tenant=document.tenant)).decode()
 
     async def original(self, principal: Principal, collection: Collection, document_id: str) -> tuple[Document, bytes]:
         """The file as it was given, or fetched.
@@ -148,7 +148,7 @@ class Documents:
         document = await self.get(principal, collection, document_id)
         if not document.file_key:
             raise NotFound("The document has not been fetched yet.", code="file_not_found")
-        return document, await self._files.get(document.file_key)
+        return document, await self._files.get(document.file_key, tenant=document.tenant)
 
     async def delete(self, principal: Principal, collection: Collection, document_id: str) -> None:
         """Delete the row, its chunks and its files. It is out of sight at once; its name is free again.

@@ -77,10 +77,10 @@ class Indexer:
 
         resources = self._resources
         shelf, document_id, revision = Shelf.of(document), document.id, document.revision
-        async with resources.files.local(document.file_key) as original:
+        async with resources.files.local(document.file_key, tenant=document.tenant) as original:
             loaded = await parse(original, document.name, settings=self._settings)
         text_key = f"{shelf.collection_id}/{document_id}/{revision}/text"
-        await resources.files.put(text_key, loaded.text.encode())
+        await resources.files.put(text_key, loaded.text.encode(), tenant=document.tenant)
         chunks = await asyncio.to_thread(self._split, document, loaded)
         # what an interrupted try has left, and with the same revision in the stores all of it
         kept = document.indexed_revision if document.indexed_revision not in (0, revision) else None

@@ -129,7 +129,10 @@ async def store_originals(
             if arrival.known.content_hash == arrival.content_hash and arrival.known.file_key:
                 continue
         key = f"{collection.id}/{arrival.document_id}/{new_id('original')()}"
-        await (files.put_file(key, item.data) if isinstance(item.data, Path) else files.put(key, item.data))
+        if isinstance(item.data, Path):
+            await files.put_file(key, item.data, tenant=collection.tenant)
+        else:
+            await files.put(key, item.data, tenant=collection.tenant)
         arrival.file_key = key
     return arrivals
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from core.database import keyring_of
 from core.files import Files
 from core.settings import Settings
 from retrievers import STORES
@@ -11,6 +12,7 @@ from retrievers.lexical import LexicalIndex
 
 if TYPE_CHECKING:
     from core.database import Database
+    from core.encryption.keyring import Keyring
     from core.queue import Queue
     from providers.models import Models
     from retrievers.collections import Collections
@@ -27,6 +29,7 @@ class Resources:
     lexical: LexicalIndex
     files: Files
     models: "Models"
+    keyring: "Keyring"
 
     def close(self) -> None:
         """Close the stores, not the models, which are the opener's. May be called again."""
@@ -34,16 +37,18 @@ class Resources:
         self.store.close()
 
 
-def open_resources(settings: Settings, models: "Models") -> Resources:
-    """Open the stores. Blocks for a second or more: the store's SDK is loaded.
+def open_resources(settings: Settings, models: "Models", keyring: "Keyring | None" = None) -> Resources:
+    """Open the stores; without a keyring with one of their own. Blocks for a second or more: the store's SDK is loaded.
 
     Raises:
         Conflict: `store_not_shareable`: another process has the embedded store open.
         Unavailable: a store does not answer.
     """
+    keyring = keyring or keyring_of(settings)
     store: Any = STORES.load(settings.retrieval.store)(settings)
     try:
-        return Resources(store=store, lexical=LexicalIndex(settings), files=Files(settings), models=models)
+        files = Files(settings, keyring)
+        return Resources(store=store, lexical=LexicalIndex(settings), files=files, models=models, keyring=keyring)
     except BaseException:
         store.close()
         raise

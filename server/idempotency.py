@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.context import RequestContext, current
 from core.database import Database, utc_now
+from core.encryption.envelope import Place
 from core.errors import Conflict, InvalidRequest, PlatformError
 from core.principals import ANONYMOUS
 from core.tables import IdempotencyRecord
@@ -70,10 +71,15 @@ class Idempotency:
             except PlatformError as error:
                 await error_response(error)(scope, receive, send)
                 return
-            if record is not None:
-                await _send_again(record, send)
-            else:
+            if record is None:
                 await self._answer_and_keep(identifier, scope, _replay(body, receive), send)
+                return
+            try:
+                kept = await self._database.keyring.open(_place(scope, identifier), record.body or b"")
+            except PlatformError as error:
+                await error_response(error)(scope, receive, send)
+                return
+            await _send_again(record, kept, send)
 
     async def _claim(self, identifier: str, fingerprint: str) -> IdempotencyRecord | None:
         """Take the key for this request: None. Or the kept answer of the first one.
@@ -109,19 +115,24 @@ class Idempotency:
         kept = False
         try:
             await self._app(scope, receive, recorder.send)
-            kept = not scope["state"].get("failed") and await self._keep(identifier, recorder)
+            kept = not scope["state"].get("failed") and await self._keep(_place(scope, identifier), recorder)
         finally:
             if not kept:
                 await asyncio.shield(self._forget(identifier))
 
-    async def _keep(self, identifier: str, recorder: "_Recorder") -> bool:
+    async def _keep(self, place: Place, recorder: "_Recorder") -> bool:
         if not recorder.complete or recorder.status >= 500 or recorder.status in _FORGOTTEN:
             return False
+        try:
+            body = await self._database.keyring.seal(place, bytes(recorder.body))
+        except PlatformError as error:
+            log.warning("idempotency.not_kept", code=error.code, **error.context)
+            return False
         async with self._database.transaction() as session:
-            record = await session.get(IdempotencyRecord, identifier)
+            record = await session.get(IdempotencyRecord, place.row)
             if record is None:
                 return False
-            record.status, record.headers, record.body = recorder.status, recorder.headers, bytes(recorder.body)
+            record.status, record.headers, record.body = recorder.status, recorder.headers, body
             record.expires_at = utc_now() + _KEPT_FOR
             session.add(record)
         return True
@@ -160,6 +171,11 @@ def _identify(scope: Scope, key: str) -> str:
     principal = context.principal  # with its rights: a key that may do less gets no answer that another of the same user got
     parts = (principal.tenant, principal.id, principal.rights, scope["method"], scope["path"], key)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _place(scope: Scope, identifier: str) -> Place:
+    context: RequestContext = scope["state"]["context"]
+    return Place(context.principal.tenant, IdempotencyRecord.__tablename__, "body", identifier)
 
 
 async def _read(receive: Receive, body: IO[bytes], headers: Headers) -> str | None:
@@ -215,10 +231,10 @@ async def _chunks(body: IO[bytes]) -> AsyncIterator[Message]:
         chunk = following
 
 
-async def _send_again(record: IdempotencyRecord, send: Send) -> None:
+async def _send_again(record: IdempotencyRecord, body: bytes, send: Send) -> None:
     headers = {**record.headers, "idempotent-replayed": "true"}
     if not str(headers.get("content-type", "")).startswith("text/event-stream"):
-        headers["content-length"] = str(len(record.body or b""))
+        headers["content-length"] = str(len(body))
     raw = [(name.encode("latin-1"), str(value).encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": record.status, "headers": raw})
-    await send({"type": "http.response.body", "body": record.body or b""})
+    await send({"type": "http.response.body", "body": body})

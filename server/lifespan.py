@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from core import alerts
 from core.child import close_children
-from core.database import Database, migrate
+from core.database import Database, keyring_of, migrate
 from core.keys import Hasher
 from core.plugins import load_target
 from core.queue import Queue
@@ -29,6 +29,7 @@ from server.sole_server import sole_server
 from server.state import State
 
 if TYPE_CHECKING:
+    from core.encryption.keyring import Keyring
     from providers.models import Models
     from retrievers.library import Resources
 
@@ -52,7 +53,9 @@ async def running(
         stack.push_async_callback(asyncio.to_thread, close_children)
         with readiness.starting("database"):
             await asyncio.to_thread(_migrated, settings)
-            database = Database(settings)
+            keyring = keyring_of(settings)
+            await asyncio.to_thread(keyring.check)
+            database = Database(settings, keyring)
             stack.push_async_callback(database.close)
             await stack.enter_async_context(sole_server(settings, database))
             access = await Access.open(settings, database)
@@ -66,14 +69,14 @@ async def running(
         stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
         stack.push_async_callback(models.close)
-        models.connect(clients)
+        models.connect(clients, keyring)
         alerts.connect(clients, settings.alerts.window_s)
         stack.callback(alerts.connect, None)
         _in_background(stack, models.prober.run())
         # the chat model loads in a process of its own, while this one imports the stores
         _in_background(stack, _warm(settings, models, readiness))
         with readiness.starting("store"):
-            resources = await asyncio.to_thread(_open_stores, settings, models)
+            resources = await asyncio.to_thread(_open_stores, settings, models, keyring)
             stack.push_async_callback(asyncio.to_thread, resources.close)
         state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, resources)
         stack.push_async_callback(asyncio.to_thread, state.analyser.close)
@@ -91,7 +94,7 @@ def unstarted(settings: Settings) -> State:
     database, hasher = Database(settings), Hasher(b"")
     access = Access(Keys(database, hasher), BrowserSessions(database, hasher, timedelta()), database)
     redis_url = settings.redis_url or "redis://127.0.0.1:1"
-    resources = Resources(store=missing, lexical=missing, files=missing, models=_models(settings))
+    resources = Resources(store=missing, lexical=missing, files=missing, models=_models(settings), keyring=database.keyring)
     return _assemble(settings, Readiness(), database, redis_url, Queue(redis_url), access, resources)
 
 
@@ -124,10 +127,10 @@ def _models(settings: Settings) -> "Models":
     return Models(settings)
 
 
-def _open_stores(settings: Settings, models: "Models") -> "Resources":
+def _open_stores(settings: Settings, models: "Models", keyring: "Keyring") -> "Resources":
     from retrievers.library import open_resources
 
-    return open_resources(settings, models)
+    return open_resources(settings, models, keyring)
 
 
 def _assemble(

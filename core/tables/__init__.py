@@ -4,9 +4,11 @@ from core.tables.access import APIKey, BrowserSession, SignInToken
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
+from core.tables.encryption import KeyRotation, WrappedKey
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.jobs import Job, JobEvent, JobState
+from core.tables.provider_credentials import ProviderCredential
 
 __all__ = [
     "APIKey",
@@ -26,6 +28,8 @@ __all__ = [
     "Job",
     "JobEvent",
     "JobState",
+    "KeyRotation",
+    "ProviderCredential",
     "RowState",
     "ShareAccess",
     "ShareKind",
@@ -37,4 +41,5 @@ __all__ = [
     "UnclaimedFile",
     "User",
     "UserKind",
+    "WrappedKey",
 ]

@@ -73,7 +73,7 @@ async def desk(settings: Settings, place: Place, *answers: str, small: bool) -> 
     """A RAG capability over a collection `company`; the chat model gives `answers` in turn."""
     database, real, model = place.database, place.models, ScriptedChat(*answers)
     models: Any = Scripted(model, ModelFacts(context_tokens=4096, small=small), real)
-    resources = open_resources(settings, models)
+    resources = open_resources(settings, models, database.keyring)
     library = Library.build(settings, database, resources, Queue(f"unix://{settings.path('no.socket')}"))
     collection = Collection(name="company")
     empty = Collection(name="empty")
@@ -97,7 +97,7 @@ async def add(library: Library, collection: Collection, name: str, text: str, **
         collection_id=collection.id, name=name, content_hash=hashlib.sha256(data).hexdigest(), attributes=attributes
     )
     document.file_key = f"{collection.id}/{document.id}/1/original"
-    await library.resources.files.put(document.file_key, data)
+    await library.resources.files.put(document.file_key, data, tenant=document.tenant)
     indexed = await library.indexer.index(document)
     document.text_key, document.chunks, document.indexed_revision, document.state = indexed.text_key, indexed.chunks, 1, "ready"
     async with library.database.transaction(all_tenants=True) as session:

@@ -32,7 +32,7 @@ async def verified(desk: Desk, answer: dict) -> list[str]:
     quotes = []
     for citation in answer["citations"]:
         document = desk.documents[citation["document"]]
-        text = (await desk.library.resources.files.get(document.text_key)).decode()
+        text = (await desk.library.resources.files.get(document.text_key, tenant=document.tenant)).decode()
         assert citation["document_id"] == document.id
         assert text[citation["start"] : citation["end"]] == citation["quote"] != ""
         quotes.append(citation["quote"])
@@ -148,7 +148,7 @@ async def test_a_mark_of_no_source_cites_what_was_found_instead(settings, kept):
 async def test_a_quote_that_the_stored_text_no_longer_holds_is_not_cited(settings, kept):
     async with desk(settings, kept, small=True) as it:
         document = it.documents["leave.md"]
-        await it.library.resources.files.put(document.text_key, LEAVE.replace("28", "29").encode())
+        await it.library.resources.files.put(document.text_key, LEAVE.replace("28", "29").encode(), tenant=document.tenant)
         answer = await it.ask("How many days of annual leave do I have?")
         assert all("28" not in quote for quote in await verified(it, answer))
         assert "28" not in answer["output"]

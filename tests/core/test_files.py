@@ -1,31 +1,40 @@
 import asyncio
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.database import keyring_of
 from core.errors import NotFound
 from core.files import _UNFINISHED, Files
 from core.settings import Settings, SettingsError
 
 
 @pytest.fixture(params=["directory", "object store"])
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    url = None if request.param == "directory" else f"memory://bucket-{tmp_path.name}"
-    return Files(Settings.load(data_dir=tmp_path / "data", files_url=url))
+def files(request: pytest.FixtureRequest, settings: Settings, migrated: Callable[[str, Any], Settings]) -> Files:
+    url = None if request.param == "directory" else f"memory://bucket-{settings.data_dir.parent.name}"
+    shutil.copy(migrated("sqlite", None).path("genai.db"), settings.path("genai.db"))
+    return opened(settings.model_copy(update={"files_url": url}))
+
+
+def opened(settings: Settings) -> Files:
+    return Files(settings, keyring_of(settings))
 
 
 async def test_what_was_put_comes_back_and_a_second_put_replaces_it(files: Files) -> None:
-    await files.put("col_a/doc_b/1/text", b"first")
-    await files.put("col_a/doc_b/1/text", b"second")
-    assert await files.get("col_a/doc_b/1/text") == b"second"
+    await files.put("col_a/doc_b/1/text", b"first", tenant="here")
+    await files.put("col_a/doc_b/1/text", b"second", tenant="here")
+    assert await files.get("col_a/doc_b/1/text", tenant="here") == b"second"
 
 
 async def test_a_file_can_be_put_and_read_as_a_local_file(files: Files, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x" * 3_000_000)
-    await files.put_file("col_a/doc_b/1/original", source)
-    async with files.local("col_a/doc_b/1/original") as path:
+    await files.put_file("col_a/doc_b/1/original", source, tenant="here")
+    async with files.local("col_a/doc_b/1/original", tenant="here") as path:
         assert path.read_bytes() == source.read_bytes()
     assert source.exists()
     assert await files.exists("col_a/doc_b/1/original")
@@ -43,16 +52,16 @@ async def test_what_was_opened_can_be_read_to_its_end_though_it_is_deleted(files
 
 async def test_what_is_missing_is_not_found(files: Files) -> None:
     with pytest.raises(NotFound) as caught:
-        await files.get("col_a/nothing")
+        await files.get("col_a/nothing", tenant="here")
     assert caught.value.code == "file_not_found"
     with pytest.raises(NotFound):
-        async with files.local("col_a/nothing"):
+        async with files.local("col_a/nothing", tenant="here"):
             pass
     assert not await files.exists("col_a/nothing")
 
 
 async def test_deleting_may_be_repeated(files: Files) -> None:
-    await files.put("a/b", b"1")
+    await files.put("a/b", b"1", tenant="here")
     await files.delete("a/b")
     await files.delete("a/b")
     assert not await files.exists("a/b")
@@ -60,7 +69,7 @@ async def test_deleting_may_be_repeated(files: Files) -> None:
 
 async def test_deleting_a_prefix_leaves_its_neighbours(files: Files) -> None:
     for key in ("col_1/doc_1/text", "col_1/doc_2/text", "col_10/doc_1/text"):
-        await files.put(key, b"1")
+        await files.put(key, b"1", tenant="here")
     await files.delete_prefix("col_1")
     await files.delete_prefix("col_1")
     assert [await files.exists(key) for key in ("col_1/doc_1/text", "col_1/doc_2/text", "col_10/doc_1/text")] == [
@@ -75,36 +84,38 @@ async def test_deleting_a_prefix_leaves_its_neighbours(files: Files) -> None:
 )
 async def test_a_key_that_is_not_one_of_ours_is_refused(files: Files, key: str) -> None:
     with pytest.raises(ValueError, match="not a key"):
-        await files.put(key, b"1")
+        await files.put(key, b"1", tenant="here")
     with pytest.raises(ValueError, match="not a key"):
         await files.delete_prefix(key)
 
 
 async def test_readers_never_see_half_a_write(files: Files) -> None:
     contents = [bytes([number]) * 500_000 for number in range(8)]
-    await files.put("a/b", contents[0])
+    await files.put("a/b", contents[0], tenant="here")
 
     async def read() -> None:
         for _ in range(20):
-            assert await files.get("a/b") in contents
+            assert await files.get("a/b", tenant="here") in contents
 
-    await asyncio.gather(read(), *(files.put("a/b", content) for content in contents))
+    await asyncio.gather(read(), *(files.put("a/b", content, tenant="here") for content in contents))
 
 
 async def test_writes_survive_the_deletion_of_their_directory(files: Files) -> None:
-    await asyncio.gather(*(call for n in range(50) for call in (files.put(f"a/b/{n}", b"1"), files.delete_prefix("a/b"))))
+    await asyncio.gather(
+        *(call for n in range(50) for call in (files.put(f"a/b/{n}", b"1", tenant="here"), files.delete_prefix("a/b")))
+    )
 
 
 def test_leftovers_of_killed_writers_are_swept_and_fresh_ones_stay(settings: Settings) -> None:
-    Files(settings)
+    opened(settings)
     directory = settings.path("files") / _UNFINISHED
     for name in ("old", "fresh"):
         (directory / name).write_bytes(b"")
     os.utime(directory / "old", (0, 0))
-    Files(settings)
+    opened(settings)
     assert [path.name for path in directory.iterdir()] == ["fresh"]
 
 
 def test_a_store_that_cannot_be_used_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="GENAI_FILES_URL"):
-        Files(Settings.load(data_dir=tmp_path, files_url="nonsense://bucket"))
+        opened(Settings.load(data_dir=tmp_path, files_url="nonsense://bucket"))

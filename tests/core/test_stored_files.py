@@ -25,7 +25,7 @@ def stored(database: Database, files: Files) -> StoredFiles:
 
 
 async def a_day_later(database: Database) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(UnclaimedFile).values(created_at=utc_now() - UNCLAIMED_FOR - timedelta(seconds=1)))
 
 
@@ -41,7 +41,7 @@ async def test_bytes_that_no_row_came_to_point_at_are_dropped_after_a_day(
     assert [await files.exists(row.key) for row in (kept, lost)] == [True, False]
     assert await drop_unclaimed(database, files) == 0
     with pytest.raises(Conflict):
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             await claim(session, lost)
 
 

@@ -257,7 +257,7 @@ async def test_results_are_read_in_pieces_that_fit_into_memory_whatever_they_wei
     place: Desk, sizes: list[int], groups: list[int]
 ) -> None:
     batch = await begin(place, requests(1), send=False)
-    async with place.database.transaction() as session:
+    async with place.database.transaction(all_tenants=True) as session:
         for number, size in enumerate([*sizes, None]):
             result = None if size is None else b"%d" % number + b"x" * size
             session.add(
@@ -303,7 +303,7 @@ async def test_a_request_that_ends_its_worker_each_time_fails_alone(place: Desk)
     work = BatchWork(place.database, lease_s=30)
     lease = await work.take(batch.id)
     assert lease is not None
-    async with place.resources.files.local(f"files/{batch.input_file_id}") as path:
+    async with place.resources.files.local(f"files/{batch.input_file_id}", tenant=batch.tenant) as path:
         rows, _ = read_input(path, CHAT, most=10)
     await work.accept(lease, rows)
     async with place.database.transaction(all_tenants=True) as session:

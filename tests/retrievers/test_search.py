@@ -57,7 +57,7 @@ async def write(library: Library, shelf: Shelf, name: str, text: str, *, ready: 
 
 async def rewrite(library: Library, document: Document, text: str, *, ready: bool = True) -> Document:
     document.file_key = f"{document.collection_id}/{document.id}/{document.revision}/original"
-    await library.resources.files.put(document.file_key, text.encode())
+    await library.resources.files.put(document.file_key, text.encode(), tenant=document.tenant)
     indexed = await library.indexer.index(document)
     if ready:
         document.text_key, document.indexed_revision = indexed.text_key, document.revision
@@ -86,7 +86,8 @@ async def test_scores_fall_and_quotes_are_in_the_stored_text(library: Library):
     found = await library.searcher.search(shelf, "baking bread", limit=3)
     assert [passage.score for passage in found] == sorted((passage.score for passage in found), reverse=True)
     for passage in found:
-        text = (await library.resources.files.get(documents[passage.chunk.document].text_key)).decode()
+        found = documents[passage.chunk.document]
+        text = (await library.resources.files.get(found.text_key, tenant=found.tenant)).decode()
         assert text[passage.chunk.start : passage.chunk.end] == passage.chunk.text
         assert passage.similarity is not None
 

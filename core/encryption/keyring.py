@@ -1,0 +1,204 @@
+"""The data keys of the tenants: made, unwrapped and remembered, and what is sealed and opened with them.
+
+One for a process, for all of its threads and event loops. A key is unwrapped once a process. Which key seals is asked anew
+every ten seconds, so that a process learns of a rotation that another has made; until then it seals with the one before,
+which opens too.
+"""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.encryption.data_keys import DataKeys, StoredKey
+from core.encryption.envelope import (
+    KEY_ID_BYTES,
+    DataKey,
+    Place,
+    key_id_of,
+    not_opened,
+    opened,
+    opened_json,
+    plain,
+    seal,
+    seal_json,
+    sealed_in_json,
+)
+from core.encryption.key_encryption import KeyEncryption
+from core.errors import Unavailable
+from core.settings import Settings
+
+#: Seconds for which a process believes that a key is still the one that seals.
+CURRENT_S: Final = 10.0
+#: Bytes above which a value is sealed and opened off the event loop: 0.2 ms.
+OFF_LOOP_BYTES: Final = 256 * 2**10
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer:
+    """Seals what belongs to one tenant, without asking anybody: to be had before a transaction, and used within it.
+
+    `key` is None where encryption is off: values stay as they are.
+    """
+
+    tenant: str
+    key: DataKey | None
+
+    def seal(self, table: str, column: str, row: str, data: bytes) -> bytes:
+        return seal(self.key, Place(self.tenant, table, column, row), data)
+
+    def seal_json(self, table: str, column: str, row: str, value: Any) -> Any:
+        return seal_json(self.key, Place(self.tenant, table, column, row), value)
+
+
+class Keyring:
+    """Cheap to build: nothing is read before it is needed. The methods that are not asynchronous block.
+
+    Raises (all of them):
+        Unavailable: `keys_unavailable`: neither memory nor the source of the key has the key that is needed.
+    """
+
+    def __init__(self, settings: Settings, url: str) -> None:
+        self._stored = DataKeys(url)
+        self._wrapping = KeyEncryption(settings)
+        self._known: dict[bytes, DataKey] = {}
+        self._current: dict[str, tuple[float, DataKey]] = {}
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Refuse a start with which something that is stored could not be opened, or nothing be sealed.
+
+        Raises:
+            SettingsError: a key is missing, unknown or unusable; the message names the setting.
+        """
+        self._wrapping.check(self._stored.wrapped_by())
+        for stored in self._stored.one_of_each_source():
+            self._unwrap(stored)
+
+    def current(self, tenant: str) -> DataKey | None:
+        """The key that seals for the tenant, made now where there is none; None where encryption is off."""
+        if self._wrapping.off:
+            return None
+        known = self._current.get(tenant)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        with self._lock, _asking():
+            known = self._current.get(tenant)
+            if known is not None and known[0] > time.monotonic():
+                return known[1]
+            stored = self._stored.current(tenant)
+            key = self._make(tenant) if stored is None else self._unwrap(stored)
+            self._current[tenant] = (time.monotonic() + CURRENT_S, key)
+            return key
+
+    def find(self, key_id: bytes) -> DataKey:
+        """The key of this id. Raises DecryptionFailed: there is none."""
+        if (known := self._known.get(key_id)) is not None:
+            return known
+        with self._lock, _asking():
+            stored = self._stored.get(key_id)
+            if stored is None:
+                raise not_opened("its data key is gone")
+            return self._unwrap(stored)
+
+    async def sealer(self, tenant: str) -> Sealer:
+        """Seals for the tenant. To be had before a transaction is opened: making a tenant's first key writes."""
+        known = self._current.get(tenant)
+        if self._wrapping.off:
+            return Sealer(tenant, None)
+        fresh = known is not None and known[0] > time.monotonic()
+        return Sealer(tenant, known[1] if known and fresh else await asyncio.to_thread(self.current, tenant))
+
+    async def seal(self, place: Place, data: bytes) -> bytes:
+        """The data, sealed for its place; not within a transaction."""
+        key = (await self.sealer(place.tenant)).key
+        if len(data) > OFF_LOOP_BYTES:
+            return await asyncio.to_thread(seal, key, place, data)
+        return seal(key, place, data)
+
+    async def open(self, place: Place, data: bytes) -> bytes:
+        """The data of what is stored there; what was never sealed comes as it is.
+
+        Raises:
+            DecryptionFailed: it was changed, or belongs to another place.
+        """
+        key_id = key_id_of(data)
+        if key_id is None:
+            return plain(data)
+        key = await self._having(key_id)
+        if len(data) > OFF_LOOP_BYTES:
+            return await asyncio.to_thread(opened, key, place, data)
+        return opened(key, place, data)
+
+    async def open_json(self, place: Place, value: Any) -> Any:
+        """The value of a JSON column; what was never sealed comes as it is. Raises DecryptionFailed as `open` does."""
+        data = sealed_in_json(value)
+        if data is None:
+            return value
+        key_id = key_id_of(data)
+        return opened_json(await self._having(key_id or b""), place, data)
+
+    def rotate(self) -> None:
+        """A new key-encryption key, where the platform makes it itself; every data key wrapped with the newest one; and a new
+        data key for every tenant that has one. What is stored stays as it is, and can be read. May be repeated. Nothing where
+        encryption is off."""
+        if self._wrapping.off:
+            return
+        with _asking():
+            self._wrapping.rotate()
+        self.rewrap()
+        for tenant in self._stored.tenants():
+            with self._lock, _asking():
+                key = self._make(tenant)
+                self._stored.retire(tenant, but=key.id)
+                self._current[tenant] = (time.monotonic() + CURRENT_S, key)
+
+    def rewrap(self) -> None:
+        """Have every data key wrapped with the newest key-encryption key. May be repeated. Nothing where encryption is off."""
+        if self._wrapping.off:
+            return
+        with _asking():
+            for stored in self._stored.all():
+                secret = self._wrapping.unwrap(stored)
+                wrapped, name = self._wrapping.wrap(stored.id, stored.tenant, secret)
+                self._stored.replace(stored.id, wrapped, name)
+
+    def seals_with(self, key_id: bytes | None, tenant: str) -> bool:
+        """Whether a value with this key id is sealed as it would be now."""
+        key = self.current(tenant)
+        return key_id == (key.id if key is not None else None)
+
+    async def _having(self, key_id: bytes) -> DataKey:
+        known = self._known.get(key_id)
+        return known if known is not None else await asyncio.to_thread(self.find, key_id)
+
+    def _make(self, tenant: str) -> DataKey:
+        key = DataKey(secrets.token_bytes(KEY_ID_BYTES), tenant, secrets.token_bytes(_SECRET_BYTES))
+        wrapped, name = self._wrapping.wrap(key.id, tenant, key.secret)
+        self._stored.add(StoredKey(key.id, tenant, wrapped, name))
+        self._known[key.id] = key
+        return key
+
+    def _unwrap(self, stored: StoredKey) -> DataKey:
+        known = self._known.get(stored.id)
+        if known is None:
+            known = self._known[stored.id] = DataKey(stored.id, stored.tenant, self._wrapping.unwrap(stored))
+        return known
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """The database that does not answer, in our own words."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise Unavailable(
+            "The keys of what is stored cannot be had.", code="keys_unavailable", context={"error": type(error).__name__}
+        ) from error

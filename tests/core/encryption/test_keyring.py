@@ -1,0 +1,172 @@
+"""Data keys: made once, wrapped by whatever holds the key-encryption key, found by every process, never silently missing."""
+
+import asyncio
+import stat
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from core.database import Database, keyring_of, sync_url
+from core.encryption.envelope import Place, key_id_of
+from core.encryption.keyring import Keyring
+from core.encryption.local_keys import KEY_FILE
+from core.errors import DecryptionFailed, Unavailable
+from core.settings import Settings, SettingsError
+
+PLACE = Place("acme", "messages", "payload", "msg_1")
+KEYS = ["a" * 40, "b" * 40]
+
+
+@pytest.fixture
+def configured(database: Database, settings: Settings) -> Callable[..., Settings]:
+    """Settings of the migrated database, with other settings of encryption."""
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+
+    def load(**encryption: Any) -> Settings:
+        return Settings.load(data_dir=settings.data_dir, database_url=url, encryption=encryption)
+
+    return load
+
+
+def rows(settings: Settings) -> list[Any]:
+    engine = create_engine(sync_url(settings))
+    with engine.connect() as connection:
+        found = list(connection.execute(text("SELECT * FROM data_keys ORDER BY created_at")).mappings())
+    engine.dispose()
+    return found
+
+
+def started(settings: Settings) -> Keyring:
+    """A keyring as a process that starts with these settings has it."""
+    keyring = keyring_of(settings)
+    keyring.check()
+    return keyring
+
+
+async def test_the_first_start_makes_a_key_file_for_its_owner_alone(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    await started(settings).seal(PLACE, b"secret")
+    assert stat.S_IMODE(settings.path(KEY_FILE).stat().st_mode) == 0o600
+
+
+async def test_another_process_opens_what_was_sealed_and_another_place_does_not(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    sealed = await started(settings).seal(PLACE, b"secret")
+    other = started(settings)
+    assert await other.open(PLACE, sealed) == b"secret"
+    for place in (Place("acme", "messages", "payload", "msg_2"), Place("evil", "messages", "payload", "msg_1")):
+        with pytest.raises(DecryptionFailed) as caught:
+            await other.open(place, sealed)
+        assert (caught.value.code, caught.value.status) == ("decryption_failed", 500)
+
+
+async def test_a_tenant_has_one_key_however_many_ask_at_once(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    keyring = started(settings)
+    await asyncio.gather(*(keyring.seal(PLACE, b"x") for _ in range(8)), keyring.seal(Place("b", "t", "c", "r"), b"x"))
+    assert sorted(row["tenant"] for row in rows(settings)) == ["acme", "b"]
+
+
+async def test_the_database_holds_no_key_in_the_clear(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    keyring = started(settings)
+    key = await asyncio.to_thread(keyring.current, "acme")
+    assert key is not None
+    assert all(key.secret not in bytes(row["wrapped"]) for row in rows(settings))
+
+
+async def test_a_start_without_the_key_file_is_refused_and_makes_no_new_one(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    await started(settings).seal(PLACE, b"secret")
+    settings.path(KEY_FILE).unlink()
+    with pytest.raises(SettingsError, match="GENAI_ENCRYPTION__KEY_FILE"):
+        started(settings)
+    assert not settings.path(KEY_FILE).exists()
+
+
+async def test_a_start_with_another_key_is_refused_until_the_former_one_is_named(configured: Callable[..., Settings]) -> None:
+    sealed = await started(configured(key=KEYS[0])).seal(PLACE, b"secret")
+    with pytest.raises(SettingsError, match="GENAI_ENCRYPTION__PREVIOUS_KEYS") as caught:
+        started(configured(key=KEYS[1]))
+    assert KEYS[0] not in str(caught.value)
+    both = started(configured(key=KEYS[1], previous_keys=[f"setting:{KEYS[0]}"]))
+    assert await both.open(PLACE, sealed) == b"secret"
+    both.rewrap()
+    assert await started(configured(key=KEYS[1])).open(PLACE, sealed) == b"secret"
+
+
+async def test_the_key_moves_from_the_file_to_a_setting(configured: Callable[..., Settings]) -> None:
+    sealed = await started(configured()).seal(PLACE, b"secret")
+    settings = configured(key=KEYS[0])
+    started(settings).rewrap()
+    settings.path(KEY_FILE).unlink()
+    assert await started(settings).open(PLACE, sealed) == b"secret"
+
+
+async def test_after_a_rotation_new_keys_seal_and_old_values_are_opened_also_by_a_process_that_knew_neither(
+    configured: Callable[..., Settings],
+) -> None:
+    settings = configured()
+    serving, rotating = started(settings), started(settings)
+    before = await serving.seal(PLACE, b"before")
+    rotating.rotate()
+    after = await rotating.seal(PLACE, b"after")
+    assert key_id_of(before) != key_id_of(after)
+    assert len(settings.path(KEY_FILE).read_text().split()) == 2
+    for keyring in (serving, rotating, started(settings)):
+        assert [await keyring.open(PLACE, value) for value in (before, after)] == [b"before", b"after"]
+    assert len({row["wrapped_by"] for row in rows(settings)}) == 1
+
+
+async def test_a_wrapped_key_that_was_given_to_another_tenant_is_refused(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    sealed = await started(settings).seal(PLACE, b"secret")
+    engine = create_engine(sync_url(settings))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE data_keys SET tenant = 'evil'"))
+    engine.dispose()
+    with pytest.raises(DecryptionFailed):
+        await keyring_of(settings).open(Place("evil", "messages", "payload", "msg_1"), sealed)
+
+
+async def test_a_value_whose_data_key_is_gone_is_refused(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    sealed = await started(settings).seal(PLACE, b"secret")
+    engine = create_engine(sync_url(settings))
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM data_keys"))
+    engine.dispose()
+    with pytest.raises(DecryptionFailed):
+        await keyring_of(settings).open(PLACE, sealed)
+
+
+async def test_switched_off_nothing_is_sealed_and_what_was_is_opened(configured: Callable[..., Settings]) -> None:
+    sealed = await started(configured()).seal(PLACE, b"secret")
+    off = started(configured(source="off"))
+    assert await off.seal(PLACE, b"plain") == b"plain"
+    assert await off.open(PLACE, sealed) == b"secret"
+    assert await off.open(PLACE, b"plain") == b"plain"
+
+
+async def test_a_database_that_is_away_is_told_as_that(configured: Callable[..., Settings], settings: Settings) -> None:
+    sealed = await started(configured()).seal(PLACE, b"secret")
+    away = Settings.load(data_dir=settings.data_dir, database_url="postgresql://u:p@127.0.0.1:1/none")
+    with pytest.raises(Unavailable) as caught:
+        await keyring_of(away).open(PLACE, sealed)
+    assert caught.value.code == "keys_unavailable"
+
+
+@pytest.mark.parametrize("content", ["", "not base64!", "c2hvcnQ=\n"])
+def test_a_key_file_that_holds_no_key_is_refused_without_showing_it(content: str, configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    settings.path(KEY_FILE).write_text(content)
+    with pytest.raises(SettingsError, match=r"encryption\.key") as caught:
+        started(settings)
+    assert not content.strip() or content.strip() not in str(caught.value)
+
+
+def test_an_unknown_source_is_named_with_the_known_ones(configured: Callable[..., Settings]) -> None:
+    with pytest.raises(SettingsError, match=r"GENAI_ENCRYPTION__SOURCE.*vault_transit"):
+        started(configured(source="keychain"))
