@@ -1,7 +1,7 @@
 """The data keys of the tenants: made, unwrapped and remembered, and what is sealed and opened with them.
 
 One for a process, for all of its threads and event loops. A key is unwrapped once a process. Which key seals is asked anew
-every ten seconds, so that a process learns of a rotation that another has made; until then it seals with the one before,
+every three seconds, so that a process learns of a rotation that another has made; until then it seals with the one before,
 which opens too.
 """
 
@@ -35,7 +35,7 @@ from core.errors import Unavailable
 from core.settings import Settings
 
 #: Seconds for which a process believes that a key is still the one that seals.
-CURRENT_S: Final = 10.0
+CURRENT_S: Final = 3.0
 #: Bytes above which a value is sealed and opened off the event loop: 0.2 ms.
 OFF_LOOP_BYTES: Final = 256 * 2**10
 _SECRET_BYTES: Final = 32

@@ -82,7 +82,7 @@ class Rotation:
         """(the last row that was looked at, how many were sealed anew) for some rows at a time."""
         while True:
             async with self._database.session(all_tenants=True) as session:
-                rows = (await session.execute(column.page(after, _ROWS_AT_ONCE))).all()
+                rows = (await (await session.connection()).execute(column.page(after, _ROWS_AT_ONCE))).all()
             if not rows:
                 return
             stale = []
@@ -114,8 +114,9 @@ class Rotation:
     async def _reseal(self, column: SealedColumn, rows: Sequence[tuple[Sequence[Any], str]]) -> None:
         sealers = {tenant: await self._keyring.sealer(tenant) for tenant in {tenant for _, tenant in rows}}
         async with self._database.transaction(all_tenants=True) as session:
+            connection = await session.connection()
             for key, tenant in rows:
-                value = (await session.execute(column.read(key))).scalar()
+                value = (await connection.execute(column.read(key))).scalar()
                 if value is None:
                     continue
                 place = column.place(tenant, key)
@@ -124,7 +125,7 @@ class Rotation:
                     sealed = sealers[tenant].seal_json(*where, await self._keyring.open_json(place, value))
                 else:
                     sealed = sealers[tenant].seal(*where, await self._keyring.open(place, bytes(value)))
-                await session.execute(column.write(key, sealed))
+                await connection.execute(column.write(key, sealed))
 
     async def _stored(
         self, model: type[SQLModel], columns: Sequence[str], after: Sequence[Any] | None

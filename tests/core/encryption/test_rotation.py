@@ -1,0 +1,218 @@
+"""Rotation while others read and write: everything is sealed anew, nothing fails, and what was cut short goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+
+from chains.conversations import Conversations
+from chains.messages import User
+from core.database import Database, utc_now
+from core.encryption import rotation
+from core.encryption.envelope import Place, key_id_of, sealed_in_json
+from core.encryption.rotation import Rotation
+from core.encryption.sealed_columns import SEALED_COLUMNS
+from core.errors import DecryptionFailed
+from core.files import Files
+from core.principals import SYSTEM
+from core.provider_credentials import ProviderCredentials
+from core.settings import Settings
+from core.stored_files import BATCH, StoredFiles
+from core.tables import (
+    Batch,
+    BatchRow,
+    Collection,
+    ConversationMessage,
+    Document,
+    IdempotencyRecord,
+    Job,
+    KeyRotation,
+    StoredFile,
+)
+
+TENANT = SYSTEM.tenant
+
+
+@pytest.fixture
+async def again(database: Database, settings: Settings) -> AsyncIterator[Database]:
+    """The same database as another process has it."""
+    opened = Database(database._settings)
+    yield opened
+    await opened.close()
+
+
+async def store_something_everywhere(database: Database, files: Files) -> None:
+    keyring = database.keyring
+    await Conversations(database).append(SYSTEM, "s", [User(content=f"message {number}") for number in range(5)])
+    await ProviderCredentials(database).add(SYSTEM, provider="openai", name="ours", secrets={"api_key": "sk-1"})
+    await StoredFiles(database, files).add(SYSTEM, b"requests", name="in.jsonl", purpose=BATCH, size=8)
+    document = Document(
+        collection_id="col_1", name="d", content_hash="", file_key="col_1/d/original", text_key="col_1/d/1/text"
+    )
+    await files.put(document.file_key, b"the original", tenant=TENANT)
+    await files.put(document.text_key, b"the text", tenant=TENANT)
+    place = Place(TENANT, "idempotency_records", "body", "idem")
+    record = IdempotencyRecord(id="idem", fingerprint="", expires_at=utc_now(), body=await keyring.seal(place, b"answer"))
+    result = await keyring.seal(Place(TENANT, "batch_rows", "result", "batch_1/1"), b"line")
+    async with database.transaction() as session:
+        session.add(Collection(id="col_1", name="c"))
+        session.add(Job(id="job_1", owner="o", kind="batch"))
+        await session.flush()
+        session.add_all([document, record])
+        session.add(Batch(id="batch_1", owner="o", endpoint="/", job_id="job_1", input_file_id="f", expires_at=utc_now()))
+        await session.flush()
+        session.add(BatchRow(batch_id="batch_1", number=1, custom_id="a", position=0, length=1, result=result))
+        session.add(BatchRow(batch_id="batch_1", number=2, custom_id="b", position=0, length=1))
+
+
+async def key_ids(database: Database) -> set[bytes | None]:
+    """What each stored value was sealed with."""
+    found: set[bytes | None] = set()
+    async with database.session() as session:
+        for column in SEALED_COLUMNS:
+            for row in (await (await session.connection()).execute(column.page(None, 1000))).all():
+                value = row[-1]
+                if value is not None:
+                    data = sealed_in_json(value) if column.json else bytes(value)
+                    found.add(None if data is None else key_id_of(data))
+    return found
+
+
+async def read_everything(database: Database, files: Files) -> list[Any]:
+    credentials = ProviderCredentials(database)
+    async with database.session() as session:
+        upload = (await session.exec(select(StoredFile))).one()
+        record = (await session.exec(select(IdempotencyRecord))).one()
+        row = (await session.exec(select(BatchRow).where(BatchRow.number == 1))).one()
+    keyring = database.keyring
+    return [
+        [message.text() for message in await Conversations(database).history(SYSTEM, "s")],
+        await credentials.secrets_of((await credentials.all(SYSTEM))[0]),
+        await files.get(upload.key, tenant=TENANT),
+        await files.get("col_1/d/original", tenant=TENANT),
+        await files.get("col_1/d/1/text", tenant=TENANT),
+        await keyring.open(Place(TENANT, "idempotency_records", "body", "idem"), record.body or b""),
+        await keyring.open(Place(TENANT, "batch_rows", "result", "batch_1/1"), row.result or b""),
+    ]
+
+
+EVERYTHING = [
+    [f"message {number}" for number in range(5)],
+    {"api_key": "sk-1"},
+    b"requests",
+    b"the original",
+    b"the text",
+    b"answer",
+    b"line",
+]
+
+
+async def test_everything_that_is_stored_is_sealed_anew_and_reads_as_before(
+    database: Database, again: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "_ROWS_AT_ONCE", 2)
+    files = Files(database._settings, database.keyring)
+    await store_something_everywhere(database, files)
+    before = await key_ids(database)
+    done = await Rotation(database, files, settle_s=0).run()
+    assert done.resealed == 5 + 1 + 1 + 1 + 3
+    assert len(before) == len(await key_ids(database)) == 1
+    assert not before & await key_ids(database)
+    assert await read_everything(database, files) == EVERYTHING
+    assert await read_everything(again, Files(again._settings, again.keyring)) == EVERYTHING
+
+
+async def test_what_was_stored_before_encryption_was_on_is_read_and_then_sealed(database: Database, settings: Settings) -> None:
+    plain = Settings.load(**database._settings.model_dump(include={"data_dir", "database_url"}), encryption={"source": "off"})
+    off = Database(plain)
+    await store_something_everywhere(off, Files(plain, off.keyring))
+    assert await key_ids(off) == {None}
+    files = Files(database._settings, database.keyring)
+    assert await read_everything(database, files) == EVERYTHING
+    await Rotation(database, files, settle_s=0).run()
+    sealed = await key_ids(database) - {None}  # an answer that is kept for a day stays as it is for that day
+    assert len(sealed) == 1
+    assert await read_everything(database, files) == EVERYTHING
+    off = Database(plain)
+    await Rotation(off, Files(plain, off.keyring), settle_s=0).run()
+    assert await key_ids(off) == {None}
+    assert await read_everything(off, Files(plain, off.keyring)) == EVERYTHING
+    await off.close()
+
+
+async def test_a_rotation_that_was_cut_short_goes_on_with_the_same_keys(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files(database._settings, database.keyring)
+    await store_something_everywhere(database, files)
+    path = database._settings.path("files", "col_1", "d", "original")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DecryptionFailed):
+        await Rotation(database, files, settle_s=0).run()
+    halfway = await key_ids(database)
+    path.write_bytes(content)
+    await Rotation(database, files, settle_s=0).run()
+    assert await key_ids(database) == halfway
+    assert await read_everything(database, files) == EVERYTHING
+    async with database.session() as session:
+        state = (await session.exec(select(KeyRotation))).one()
+    assert state.finished_at is not None
+
+
+async def test_no_read_and_no_write_fails_while_keys_are_rotated_by_another_process(
+    database: Database, again: Database
+) -> None:
+    files = Files(database._settings, database.keyring)
+    conversations, done = Conversations(database), asyncio.Event()
+    await files.put("col_1/d/original", b"x" * 100_000, tenant=TENANT)
+
+    async def use(number: int) -> int:
+        said = 0
+        while not done.is_set() or said < 2:
+            await conversations.append(SYSTEM, f"s{number}", [User(content=f"{said}")])
+            said += 1
+            history = await conversations.history(SYSTEM, f"s{number}", newest=1000)
+            assert [message.text() for message in history] == [str(place) for place in range(said)]
+            await files.put(f"col_1/d/{number}", str(said).encode(), tenant=TENANT)
+            assert await files.get(f"col_1/d/{number}", tenant=TENANT) == str(said).encode()
+            assert await files.get("col_1/d/original", tenant=TENANT) == b"x" * 100_000
+        return said
+
+    async def rotate() -> None:
+        try:
+            for _ in range(2):
+                await Rotation(again, Files(again._settings, again.keyring), settle_s=0).run()
+        finally:
+            done.set()
+
+    said, _ = await asyncio.gather(asyncio.gather(*(use(number) for number in range(3))), rotate())
+    assert all(said)
+
+
+async def test_messages_that_were_swapped_in_the_database_are_refused(database: Database) -> None:
+    conversations = Conversations(database)
+    await conversations.append(SYSTEM, "one", [User(content="mine")])
+    await conversations.append(SYSTEM, "two", [User(content="yours")])
+    async with database.transaction() as session:
+        first, second = (await session.exec(select(ConversationMessage))).all()
+        first.payload, second.payload = second.payload, first.payload
+    for name in ("one", "two"):
+        with pytest.raises(DecryptionFailed):
+            await conversations.history(SYSTEM, name)
+        with pytest.raises(DecryptionFailed):
+            await conversations.read(SYSTEM, name)
+
+
+async def test_a_conversation_that_was_given_to_another_tenant_is_refused(database: Database) -> None:
+    from dataclasses import replace
+
+    conversations, other = Conversations(database), replace(SYSTEM, tenant="evil")
+    await conversations.append(SYSTEM, "one", [User(content="mine")])
+    async with database.transaction() as session:
+        await (await session.connection()).execute(text("UPDATE conversations SET tenant = 'evil'"))
+    with pytest.raises(DecryptionFailed):
+        await conversations.history(other, "one")
