@@ -205,7 +205,7 @@ def check_files_url(url: str | None) -> None:
 
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in {*known_implementations, *registry}:
-        raise SettingsError(f"GENAI_FILES_URL: {url!r} is no address of a file store: s3://…, gs://…, az://… or file://…")
+        raise SettingsError("GENAI_FILES_URL is no address of a file store: s3://…, gs://…, az://… or file://…")
     package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
     if find_spec(package) is None:
         raise SettingsError(

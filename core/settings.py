@@ -79,6 +79,8 @@ __all__ = [
 ]
 
 _URLS_WITH_PASSWORDS = ("database_url", "redis_url")
+#: What drivers say of such a URL shows what they took for its host or port: a piece of the password.
+_NO_ADDRESS = "it is no address; in a password, characters such as @ / : # are written as %40 %2F %3A %23"
 
 
 class SettingsError(Exception):
@@ -178,6 +180,16 @@ class Settings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value and not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite:///")):
             raise ValueError("it must begin with postgresql:// or sqlite:///")
+        if value:
+            from sqlalchemy.engine import make_url  # heavy, and needed anyway where there is a URL
+            from sqlalchemy.exc import ArgumentError
+
+            try:
+                host = make_url(value).host
+            except (ValueError, ArgumentError):
+                host = "@"
+            if host and "@" in host:
+                raise ValueError(_NO_ADDRESS)
         return value or None
 
     @field_validator("redis_url")
@@ -185,6 +197,13 @@ class Settings(BaseSettings):
     def _known_broker(cls, value: str | None) -> str | None:
         if value and not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("it must begin with redis://, rediss:// or unix://")
+        try:
+            parts = urlsplit(value or "")
+            parts.port  # noqa: B018 - raises where it is none
+        except ValueError:
+            raise ValueError(_NO_ADDRESS) from None
+        if parts.netloc.count("@") > 1:
+            raise ValueError(_NO_ADDRESS)
         return value or None
 
     @model_validator(mode="before")
