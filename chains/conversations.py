@@ -17,7 +17,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from chains.messages import Message, System, User
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
-from core.encryption.keyring import Sealer
 from core.errors import InvalidRequest, NotFound
 from core.principals import Principal
 from core.tables.conversations import Conversation, ConversationMessage
@@ -73,8 +72,7 @@ class Conversations:
 
     async def append(self, principal: Principal, session_id: str, messages: Sequence[Any], *, capability: str = "chat") -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages."""
-        sealer = await self._database.keyring.sealer(principal.tenant)
-        rows = [_sealed(sealer, message) for message in messages]
+        rows = [await self._row(principal, message) for message in messages]
         async with self._database.transaction(principal.tenant) as session:
             conversation = await _find_or_make(session, principal, session_id, capability)
             conversation.updated_at = utc_now()
@@ -144,18 +142,20 @@ class Conversations:
             await session.exec(delete(ConversationMessage).where(col(ConversationMessage.conversation_id) == conversation.id))
             await session.delete(conversation)
 
+    async def _row(self, principal: Principal, message: Any) -> ConversationMessage:
+        """A row for the message, sealed, which belongs to no conversation yet."""
+        row = ConversationMessage(conversation_id="", position=0, role=message.role)
+        payload = message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
+        row.payload = await self._database.keyring.seal_json(_place(principal, row), payload)
+        return row
+
     async def _message(self, principal: Principal, row: ConversationMessage) -> Any:
         """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
-        place = Place(principal.tenant, ConversationMessage.__tablename__, "payload", row.id)
-        return _MESSAGE.validate_python(await self._database.keyring.open_json(place, row.payload))
+        return _MESSAGE.validate_python(await self._database.keyring.open_json(_place(principal, row), row.payload))
 
 
-def _sealed(sealer: Sealer, message: Any) -> ConversationMessage:
-    """A row for the message, which belongs to no conversation yet."""
-    row = ConversationMessage(conversation_id="", position=0, role=message.role)
-    payload = message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
-    row.payload = sealer.seal_json(ConversationMessage.__tablename__, "payload", row.id, payload)
-    return row
+def _place(principal: Principal, row: ConversationMessage) -> Place:
+    return Place(principal.tenant, ConversationMessage.__tablename__, "payload", row.id)
 
 
 async def _find(session: AsyncSession, principal: Principal, session_id: str, *, lock: bool = False) -> Conversation | None:

@@ -113,7 +113,7 @@ class Forbidden(PlatformError):
 
 class NotFound(PlatformError):
     """Narrower codes: `collection_not_found`, `document_not_found`, `job_not_found`, `model_not_found`,
-    `session_not_found`, `key_not_found`."""
+    `session_not_found`, `key_not_found`, `credential_not_found`."""
 
     code, status = "not_found", 404
 

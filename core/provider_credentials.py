@@ -102,8 +102,7 @@ class ProviderCredentials:
         unknown = [name for name in secrets if name not in SECRET_NAMES]
         if not secrets or unknown or not all(0 < len(value) <= _LONGEST_SECRET for value in secrets.values()):
             raise InvalidRequest(f"A credential has one or more of {', '.join(SECRET_NAMES)}.", code="invalid_credential")
-        sealer, place = await self._database.keyring.sealer(row.tenant), _place(row)
-        row.secrets = sealer.seal_json(place.table, place.column, place.row, dict(secrets))
+        row.secrets = await self._database.keyring.seal_json(_place(row), dict(secrets))
         row.hint = key_hint(next(secrets[name] for name in SECRET_NAMES if name in secrets))
 
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -75,10 +75,10 @@ __all__ = [
     "child_environment",
     "describe",
     "platform_address",
+    "setting_name",
     "usual_variable",
 ]
 
-_URLS_WITH_PASSWORDS = ("database_url", "redis_url")
 #: What drivers say of such a URL shows what they took for its host or port: a piece of the password.
 _NO_ADDRESS = "it is no address; in a password, characters such as @ / : # are written as %40 %2F %3A %23"
 
@@ -209,6 +209,8 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _with_secrets(cls, given: Any) -> Any:
+        from core.secret_managers.fields import with_secrets
+
         return with_secrets(cls, given) if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
@@ -251,7 +253,7 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             lines = [
-                f"  {_setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+                f"  {setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors()
             ]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
@@ -355,55 +357,7 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
             yield variable, default, field.description or " · ".join(map(str, choices))
 
 
-def with_secrets(section: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What is given for a section, its references to secrets resolved.
-
-    Raises:
-        SettingsError: they cannot be had; the message names the settings.
-    """
-    found = dict(_references(section, given, ()))
-    if not found:
-        return dict(given)
-    from core.secret_managers.references import SecretMissing, resolve
-
-    resolved = resolve(found.values())
-    missing = [
-        f"  {_setting_name(place)}: {why}"
-        for place, reference in found.items()
-        if isinstance(why := resolved[reference], SecretMissing)
-    ]
-    if missing:
-        raise SettingsError("These settings cannot be used:\n" + "\n".join(missing))
-    complete: dict[str, Any] = dict(given)
-    for place, reference in found.items():
-        level = complete
-        for name in place[:-1]:
-            level[name] = dict(level[name])
-            level = level[name]
-        level[place[-1]] = resolved[reference]
-    return complete
-
-
-def _references(
-    section: type[BaseModel], given: Mapping[str, Any], above: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(place, reference) of each secret that is only referred to."""
-    from core.secret_managers import is_reference
-
-    for name, field in section.model_fields.items():
-        value, kind = given.get(name), field.annotation
-        if isinstance(value, Mapping):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _references(kind, value, (*above, name))
-            elif get_origin(kind) is dict and issubclass(inner := get_args(kind)[1], BaseModel):
-                for key, below in value.items():
-                    if isinstance(below, Mapping):
-                        yield from _references(inner, below, (*above, name, key))
-        elif (SecretStr in (kind, *get_args(kind)) or name in _URLS_WITH_PASSWORDS) and is_reference(value):
-            yield (*above, name), str(value)
-
-
-def _setting_name(location: tuple[int | str, ...]) -> str:
+def setting_name(location: tuple[int | str, ...]) -> str:
     """`("local", "slots")` → `GENAI_LOCAL__SLOTS (local.slots in the TOML file)`."""
     if not location:
         return "settings"

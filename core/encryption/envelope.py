@@ -109,7 +109,12 @@ def seal_json(key: DataKey | None, place: Place, value: Any) -> Any:
     """A JSON value, sealed into one that a JSON column takes."""
     if key is None:
         return value
-    return {_JSON_FIELD: base64.b64encode(seal(key, place, orjson.dumps(value))).decode()}
+    return in_json(seal(key, place, orjson.dumps(value)))
+
+
+def in_json(sealed: bytes) -> dict[str, str]:
+    """A sealed value as a JSON column takes it."""
+    return {_JSON_FIELD: base64.b64encode(sealed).decode()}
 
 
 def sealed_in_json(value: Any) -> bytes | None:
@@ -127,11 +132,6 @@ def sealed_in_json(value: Any) -> bytes | None:
     if key_id_of(data) is None:
         raise not_opened("not sealed")
     return data
-
-
-def opened_json(key: DataKey, place: Place, data: bytes) -> Any:
-    """The value of what `sealed_in_json` gave. Raises DecryptionFailed as `opened` does."""
-    return orjson.loads(opened(key, place, data))
 
 
 def not_opened(why: str) -> DecryptionFailed:

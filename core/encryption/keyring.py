@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.encryption.data_keys import DataKeys, StoredKey
@@ -21,10 +22,10 @@ from core.encryption.envelope import (
     KEY_ID_BYTES,
     DataKey,
     Place,
+    in_json,
     key_id_of,
     not_opened,
     opened,
-    opened_json,
     plain,
     seal,
     seal_json,
@@ -123,6 +124,12 @@ class Keyring:
             return await asyncio.to_thread(seal, key, place, data)
         return seal(key, place, data)
 
+    async def seal_json(self, place: Place, value: Any) -> Any:
+        """A JSON value, sealed into one that a JSON column takes; not within a transaction."""
+        if self._wrapping.off:
+            return value
+        return in_json(await self.seal(place, orjson.dumps(value)))
+
     async def open(self, place: Place, data: bytes) -> bytes:
         """The data of what is stored there; what was never sealed comes as it is.
 
@@ -142,8 +149,7 @@ class Keyring:
         data = sealed_in_json(value)
         if data is None:
             return value
-        key_id = key_id_of(data)
-        return opened_json(await self._having(key_id or b""), place, data)
+        return orjson.loads(await self.open(place, data))
 
     def rotate(self) -> None:
         """A new key-encryption key, where the platform makes it itself; every data key wrapped with the newest one; and a new

@@ -13,9 +13,12 @@ from pydantic import BaseModel
 
 from chains import CHAINS
 from chains.spec import ChainSpec
+from core.encryption import KEY_SOURCES
+from core.encryption.sources import KeySource
 from core.errors import NotFound
 from core.plugins import PluginTable
 from core.principals import Scope
+from core.secret_managers import SECRET_MANAGERS
 from core.settings import ProviderSettings, Settings
 from jobs import JOBS
 from jobs.base import JobSpec
@@ -26,6 +29,7 @@ from retrievers.base import VectorStore
 
 ROOT = Path(__file__).parents[2]
 TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS, "jobs": JOBS}
+TABLES |= {"key_sources": KEY_SOURCES, "secret_managers": SECRET_MANAGERS}
 ROWS = [pytest.param(table, name, id=f"{kind}-{name}") for kind, table in TABLES.items() for name in table]
 
 
@@ -50,8 +54,9 @@ def test_an_unknown_name_is_refused_with_the_names_that_are_known(kind: str) -> 
 
 def test_reading_the_tables_imports_no_plugin() -> None:
     probe = """
-import sys, chains, jobs, providers, retrievers
+import sys, chains, jobs, providers, retrievers, core.encryption, core.secret_managers
 tables = (chains.CHAINS, jobs.JOBS, providers.PROVIDERS, retrievers.STORES, retrievers.LOADERS)
+tables += (core.encryption.KEY_SOURCES, core.secret_managers.SECRET_MANAGERS)
 modules = {target.partition(":")[0] for table in tables for target in table.values()}
 print(*sorted(modules & set(sys.modules)))
 """
@@ -84,6 +89,18 @@ def test_a_store_keeps_the_interface(name: str) -> None:
     wanted = members(VectorStore) - {"shareable"}
     assert {member for member in wanted if not callable(getattr(kind, member, None))} == set()
     assert kind.shareable is (name not in ONE_PROCESS)
+
+
+@pytest.mark.parametrize("name", KEY_SOURCES)
+def test_a_source_of_keys_keeps_the_interface(name: str) -> None:
+    kind = KEY_SOURCES.load(name)
+    assert isinstance(kind.name, property)
+    assert {member for member in members(KeySource) - {"name"} if not callable(getattr(kind, member, None))} == set()
+
+
+@pytest.mark.parametrize("scheme", SECRET_MANAGERS)
+def test_a_manager_of_secrets_is_a_function_of_what_follows_its_scheme(scheme: str) -> None:
+    assert len(inspect.signature(SECRET_MANAGERS.load(scheme)).parameters) == 1
 
 
 @pytest.mark.parametrize("media_type", LOADERS)
