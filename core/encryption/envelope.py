@@ -11,6 +11,7 @@ Where the value is a JSON column it is `{"sealed": base64}`.
 import base64
 import binascii
 import hmac
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,12 +110,28 @@ def seal_json(key: DataKey | None, place: Place, value: Any) -> Any:
     """A JSON value, sealed into one that a JSON column takes."""
     if key is None:
         return value
-    return in_json(seal(key, place, orjson.dumps(value)))
+    return in_json(seal(key, place, dumped(value)))
 
 
 def in_json(sealed: bytes) -> dict[str, str]:
     """A sealed value as a JSON column takes it."""
     return {_JSON_FIELD: base64.b64encode(sealed).decode()}
+
+
+def dumped(value: Any) -> bytes:
+    """JSON, also of what orjson refuses: a model may say half of a surrogate pair, or a number beyond 64 bits."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()
+
+
+def loaded(data: bytes) -> Any:
+    """The value of what `dumped` gave."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
 
 
 def sealed_in_json(value: Any) -> bytes | None:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.encryption.data_keys import DataKeys, StoredKey
@@ -22,8 +21,10 @@ from core.encryption.envelope import (
     KEY_ID_BYTES,
     DataKey,
     Place,
+    dumped,
     in_json,
     key_id_of,
+    loaded,
     not_opened,
     opened,
     plain,
@@ -128,7 +129,7 @@ class Keyring:
         """A JSON value, sealed into one that a JSON column takes; not within a transaction."""
         if self._wrapping.off:
             return value
-        return in_json(await self.seal(place, orjson.dumps(value)))
+        return in_json(await self.seal(place, dumped(value)))
 
     async def open(self, place: Place, data: bytes) -> bytes:
         """The data of what is stored there; what was never sealed comes as it is.
@@ -149,7 +150,7 @@ class Keyring:
         data = sealed_in_json(value)
         if data is None:
             return value
-        return orjson.loads(await self.open(place, data))
+        return loaded(await self.open(place, data))
 
     def rotate(self) -> None:
         """A new key-encryption key, where the platform makes it itself; every data key wrapped with the newest one; and a new

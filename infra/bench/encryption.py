@@ -65,6 +65,7 @@ async def value_us(directory: Path) -> float:
 
 
 def say(line: str) -> None:
+    """Print a line of the result."""
     sys.stdout.write(line + "\n")
 
 

@@ -1,6 +1,7 @@
 """Data keys: made once, wrapped by whatever holds the key-encryption key, found by every process, never silently missing."""
 
 import asyncio
+import json
 import stat
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,11 @@ from core.encryption.keyring import Keyring
 from core.encryption.local_keys import KEY_FILE
 from core.errors import DecryptionFailed, Unavailable
 from core.settings import Settings, SettingsError
+from tests.core.encryption.test_key_services import SERVICES, Service
+from tests.core.key_services import services
+from tests.fakes.key_services import KeyServices
+
+__all__ = ["services"]
 
 PLACE = Place("acme", "messages", "payload", "msg_1")
 KEYS = ["a" * 40, "b" * 40]
@@ -142,6 +148,13 @@ async def test_a_value_whose_data_key_is_gone_is_refused(configured: Callable[..
         await keyring_of(settings).open(PLACE, sealed)
 
 
+@pytest.mark.parametrize("value", [{"text": "half \ud800"}, {"n": 2**70}, {"text": "x" * 300_000}, [], "", {"sealed": "no"}])
+async def test_any_json_value_comes_back(value: Any, configured: Callable[..., Settings]) -> None:
+    keyring = started(configured())
+    stored = await keyring.seal_json(PLACE, value)
+    assert await keyring.open_json(PLACE, json.loads(json.dumps(stored))) == value
+
+
 async def test_switched_off_nothing_is_sealed_and_what_was_is_opened(configured: Callable[..., Settings]) -> None:
     sealed = await started(configured()).seal(PLACE, b"secret")
     off = started(configured(source="off"))
@@ -170,3 +183,25 @@ def test_a_key_file_that_holds_no_key_is_refused_without_showing_it(content: str
 def test_an_unknown_source_is_named_with_the_known_ones(configured: Callable[..., Settings]) -> None:
     with pytest.raises(SettingsError, match=r"GENAI_ENCRYPTION__SOURCE.*vault_transit"):
         started(configured(source="keychain"))
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.source)
+async def test_the_key_moves_into_a_key_service_and_out_of_it(
+    service: Service, services: KeyServices, configured: Callable[..., Settings]
+) -> None:
+    key_id = service.key_id.replace("URL", services.url)
+    sealed = await started(configured()).seal(PLACE, b"secret")
+    inside = configured(source=service.source, key_id=key_id)
+    moved = started(inside)
+    moved.rewrap()
+    inside.path(KEY_FILE).unlink()
+    assert await started(inside).open(PLACE, sealed) == b"secret"
+    asked = len(services.asked)
+    assert [await moved.open(PLACE, sealed) for _ in range(20)] == [b"secret"] * 20
+    assert len(services.asked) == asked, "a key is unwrapped once a process"
+    with pytest.raises(SettingsError, match=r"PREVIOUS_KEYS"):
+        started(configured(key=KEYS[0]))
+    outside = configured(key=KEYS[0], previous_keys=[f"{service.source}:{key_id}"])
+    started(outside).rewrap()
+    assert await started(configured(key=KEYS[0])).open(PLACE, sealed) == b"secret"
