@@ -1,9 +1,10 @@
 """The byte cache on a real Valkey: what is kept, how long and how much, who makes what is missing, and life without it."""
 
 import asyncio
+import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import psutil
@@ -11,7 +12,8 @@ import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
-from core.cache import NOTHING, Cache, Look
+from core.cache import NOTHING, Cache, Look, _key
+from core.database import keyring_of
 from core.errors import Unavailable
 from core.redis_clients import RedisClients
 from core.settings import Settings
@@ -222,3 +224,25 @@ async def test_a_frozen_server_costs_one_wait_and_is_used_again_when_it_answers(
 async def test_a_lookup_says_nothing_of_an_epoch_only_where_the_server_was_not_asked(cache: Cache, tenant: str) -> None:
     assert await cache.look(tenant, "a") == Look(None, b"", False, False)
     assert NOTHING.epoch is None
+
+
+async def test_a_sealed_entry_is_read_under_its_name_by_its_tenant_alone_and_else_is_as_good_as_none(
+    clients: RedisClients, tenant: str, settings: Settings, migrated: Callable[[str, Any], Settings]
+) -> None:
+    shutil.copy(migrated("sqlite", None).path("genai.db"), settings.path("genai.db"))
+    cache = Cache(clients, tenant_bytes=10_000, keyring=keyring_of(settings))
+    assert await keep(cache, tenant, "a", b"secret")
+    assert await keep(cache, tenant, "b", b"other")
+    assert await cache.get(tenant, "a") == b"secret"
+    raw = clients.get()
+    stored = await raw.get(_key(tenant, "a"))
+    assert stored is not None
+    assert b"secret" not in bytes(stored)
+    await raw.set(_key(tenant, "b"), stored)
+    await raw.set(_key("another", "a"), stored)
+    with capture_logs() as logs:
+        assert await cache.get(tenant, "b") is None
+        assert await cache.get("another", "a") is None
+    assert [(line["event"], line["code"]) for line in logs] == [("cache.unreadable", "decryption_failed")] * 2
+    assert await keep(cache, tenant, "b", b"anew")
+    assert await cache.get(tenant, "b") == b"anew"

@@ -193,3 +193,19 @@ async def test_a_key_of_the_same_user_with_other_rights_gets_an_answer_of_its_ow
         headers = {"x-api-key": key, "idempotency-key": "k"}
         numbers.append((await work.guarded.client.post("/api/v1/work", json={}, headers=headers)).json()["number"])
     assert numbers == [1, 2, 1]
+
+
+@ON_SQLITE
+async def test_a_kept_answer_lies_sealed_and_one_that_was_swapped_for_another_is_refused(
+    work: Work, database: Database
+) -> None:
+    await work("first")
+    await work("second")
+    async with database.transaction(all_tenants=True) as session:
+        one, two = (await session.exec(select(IdempotencyRecord))).all()
+        assert b"number" not in (one.body or b"") + (two.body or b"")
+        one.body, two.body = two.body, one.body
+    for key in ("first", "second"):
+        answer = await work(key)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (500, "decryption_failed")
+    assert work.done == 2
