@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from filelock import FileLock
@@ -19,6 +20,8 @@ from filelock import FileLock
 from core.encryption.envelope import not_opened
 from core.encryption.sources import keys_unavailable, needed
 from core.settings import Settings, SettingsError
+
+log = structlog.get_logger()
 
 PREFIX = "local:"
 KEY_FILE = "encryption.key"
@@ -73,10 +76,16 @@ class KeyFile(LocalKeys):
     """The file's first line wraps; those below are former keys, which unwrap what they have wrapped."""
 
     def rotate(self) -> None:
-        """Put a new key above the others. Other processes find it when they meet a key that it has wrapped."""
+        """Put a new key above the others. Other processes find it when they meet a key that it has wrapped.
+
+        A file that cannot be written, such as a mounted secret, is its owner's to change: its first line is used.
+        """
         path = key_file(self._settings)
-        with FileLock(path.with_suffix(".lock")):
-            _write(path, [secrets.token_bytes(_KEY_BYTES), *read_key_file(path)])
+        try:
+            with FileLock(path.with_suffix(".lock")):
+                _write(path, [secrets.token_bytes(_KEY_BYTES), *read_key_file(path)])
+        except OSError as error:
+            log.warning("encryption.key_file_kept", error=error.strerror)
         self._keys = self._read()
 
     def _own(self) -> list[bytes]:

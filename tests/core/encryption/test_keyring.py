@@ -1,6 +1,7 @@
 """Data keys: made once, wrapped by whatever holds the key-encryption key, found by every process, never silently missing."""
 
 import asyncio
+import base64
 import json
 import stat
 from collections.abc import Callable
@@ -124,6 +125,20 @@ async def test_after_a_rotation_new_keys_seal_and_old_values_are_opened_also_by_
     for keyring in (serving, rotating, started(settings)):
         assert [await keyring.open(PLACE, value) for value in (before, after)] == [b"before", b"after"]
     assert len({row["wrapped_by"] for row in rows(settings)}) == 1
+
+
+async def test_a_key_file_that_cannot_be_written_rotates_to_its_first_line(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    sealed = await started(settings).seal(PLACE, b"secret")
+    file = settings.path(KEY_FILE)
+    file.write_text(f"{base64.b64encode(bytes(32)).decode()}\n{file.read_text()}")
+    settings.path("encryption.new").mkdir()  # where a file to take its place would be written
+    keyring = started(settings)
+    before = file.read_text()
+    keyring.rotate()
+    assert file.read_text() == before
+    file.write_text(before.split()[0])
+    assert await started(settings).open(PLACE, sealed) == b"secret"
 
 
 async def test_a_wrapped_key_that_was_given_to_another_tenant_is_refused(configured: Callable[..., Settings]) -> None:
