@@ -68,7 +68,7 @@ DEFAULT_TENANT = "default"
 #: Rights over what all tenants share. Only principals of the default tenant, the operator's own, can hold them.
 PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})
 #: Fields of a principal that say who they are and from where, and nothing of what they may see and do.
-_WHO = frozenset({"id", "name", "key_id", "from_cookie", "networks"})
+_WHO = frozenset({"id", "name", "key_id", "from_cookie", "from_token", "networks"})
 
 
 def held_in(tenant: str, scopes: frozenset[Scope]) -> frozenset[Scope]:
@@ -82,7 +82,8 @@ class Principal:
 
     `id` is the user's or service account's identifier, or the key's where a key stands for itself; what a principal makes
     belongs to it. `role` is a built-in or custom role's name. `models`, `collections` and `networks` narrow what a key may be
-    used for; None is no limit. `key_id` names the key that was shown, never the key.
+    used for; None is no limit. `key_id` names the key that was shown, never the key; with `from_token` it was not shown itself,
+    but a token that was made from it.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Principal:
     models: frozenset[str] | None = None
     collections: frozenset[str] | None = None
     networks: tuple[Network, ...] | None = None
+    from_token: bool = False
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

@@ -4,12 +4,14 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
 MODEL_KINDS = Literal["chat", "embeddings"]
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Section(BaseModel):
@@ -294,3 +296,67 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty in a terminal, JSON elsewhere")
+
+
+class TokenSettings(Section):
+    """Access and refresh tokens, and the keys that sign them."""
+
+    access_s: int = Field(600, ge=30, le=3600, description="seconds that an access token is good for")
+    refresh_s: int = Field(30 * 86_400, ge=60, description="seconds after which the tokens of one sign-in end for good")
+    audience: str = Field("genai", min_length=1, max_length=255, description="whom access tokens are for, in their claim `aud`")
+    key_days: float = Field(90, gt=0, description="days after which another key signs access tokens")
+
+
+class OIDCProvider(Section):
+    """An identity provider that people sign in with, found by its issuer's discovery document."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    label: str = Field("", max_length=100, description="what the button says; empty: the name")
+    issuer: str = Field(description="its address, as its discovery document gives it")
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr | None = Field(None, description="may be env:NAME; empty: a public client, by PKCE alone")
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    tenant: str = Field("default", description="the tenant that its people belong to")
+    groups_claim: str = Field("groups", description="the claim that lists a person's groups")
+    roles: dict[str, str] = Field(
+        default_factory=dict, description="group = role; the first that fits counts, at each sign-in; empty: roles are set here"
+    )
+    default_role: str | None = Field(None, description="the role of who is in none of these groups; empty: they are refused")
+    email_domains: tuple[str, ...] = Field((), description="only people with a verified address in one of these; empty: all")
+    verified_email: bool = Field(True, description="take an e-mail address only where the provider says that it is verified")
+    link_by_email: bool = Field(False, description="take over the tenant's account that has the same verified address")
+
+    @field_validator("issuer")
+    @classmethod
+    def _protected(cls, value: str) -> str:
+        address = urlsplit(value)
+        if address.scheme != "https" and not (address.scheme == "http" and address.hostname in _LOOPBACK):
+            raise ValueError("it must begin with https://")
+        return value.removesuffix("/.well-known/openid-configuration")
+
+    @model_validator(mode="after")
+    def _somebody_gets_in(self) -> "OIDCProvider":
+        if not self.roles and not self.default_role:
+            raise ValueError("give default_role, or roles for groups: otherwise nobody may sign in")
+        if "openid" not in self.scopes:
+            raise ValueError("scopes must hold openid")
+        return self
+
+
+class SignInSettings(Section):
+    """How people sign in, beside keys and links."""
+
+    passwords: bool = Field(True, description="people who have a password may sign in with it")
+    password_characters: int = Field(12, ge=8, le=128, description="characters that a new password has at least")
+    attempts: int = Field(5, ge=1, description="failed attempts after which an account has to wait, longer each time")
+    address_attempts: int = Field(50, ge=1, description="the same for all attempts from one network address")
+    first_wait_s: float = Field(30, gt=0, description="seconds of the first wait; doubled with each further failure")
+    longest_wait_s: float = Field(900, gt=0, description="seconds of the longest wait")
+    oidc: tuple[OIDCProvider, ...] = ()
+
+    @model_validator(mode="after")
+    def _providers_once(self) -> "SignInSettings":
+        names = [provider.name for provider in self.oidc]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"oidc: the name {twice[0]!r} is given twice")
+        return self

@@ -34,6 +34,7 @@ from core.sections import (
     LocalSettings,
     LogSettings,
     ModelAlias,
+    OIDCProvider,
     PrivacySettings,
     ProbeSettings,
     RAGSettings,
@@ -41,7 +42,9 @@ from core.sections import (
     RetrievalSettings,
     RetrySettings,
     Section,
+    SignInSettings,
     Timeouts,
+    TokenSettings,
 )
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "LocalSettings",
     "LogSettings",
     "ModelAlias",
+    "OIDCProvider",
     "PrivacySettings",
     "ProbeSettings",
     "ProviderSettings",
@@ -71,7 +75,9 @@ __all__ = [
     "Section",
     "Settings",
     "SettingsError",
+    "SignInSettings",
     "Timeouts",
+    "TokenSettings",
     "child_environment",
     "describe",
     "platform_address",
@@ -135,6 +141,8 @@ class Settings(BaseSettings):
 
     log: LogSettings = LogSettings()
     encryption: EncryptionSettings = EncryptionSettings()
+    sign_in: SignInSettings = SignInSettings()
+    tokens: TokenSettings = TokenSettings()
     local: LocalSettings = LocalSettings()
     limits: RequestLimits = RequestLimits()
     privacy: PrivacySettings = PrivacySettings()
@@ -351,7 +359,7 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
         variable = prefix + name.upper()
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield from describe(field.annotation, variable + "__")
-        elif name not in ("providers", "models"):
+        elif name not in ("providers", "models", "oidc"):
             default = "" if field.default is None else str(field.default)
             choices = get_args(field.annotation) if "Literal" in repr(field.annotation) else ()
             yield variable, default, field.description or " · ".join(map(str, choices))
@@ -367,7 +375,7 @@ def setting_name(location: tuple[int | str, ...]) -> str:
 
 def _refuse_unknown_variables(cls: type[Settings]) -> None:
     known: Mapping[str, str] = {variable: default for variable, default, _ in describe(cls)}
-    open_ended = ("GENAI_PROVIDERS", "GENAI_MODELS")
+    open_ended = ("GENAI_PROVIDERS", "GENAI_MODELS", "GENAI_SIGN_IN__OIDC")
     sections = {f"GENAI_{name.upper()}" for name in cls.model_fields}
     for variable in os.environ:
         if not variable.startswith("GENAI_") or variable in cls.NOT_FIELDS or variable.startswith(open_ended):

@@ -9,6 +9,7 @@ from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.provider_credentials import ProviderCredential
+from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
 
 __all__ = [
     "APIKey",
@@ -30,14 +31,19 @@ __all__ = [
     "JobState",
     "KeyRotation",
     "ProviderCredential",
+    "RefreshToken",
     "RowState",
     "ShareAccess",
     "ShareKind",
+    "SignInAttempts",
     "SignInToken",
+    "SigningKey",
+    "SigningKeyState",
     "StoredFile",
     "Team",
     "TeamMember",
     "Tenant",
+    "TokenFamily",
     "UnclaimedFile",
     "User",
     "UserKind",
