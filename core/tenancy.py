@@ -29,11 +29,12 @@ THROUGH: Mapping[str, tuple[tuple[str, str], ...]] = {
     "collection_shares": (("collection_id", "collections"),),
     "conversation_messages": (("conversation_id", "conversations"),),
     "job_events": (("job_id", "jobs"),),
+    "refresh_tokens": (("family_id", "token_families"),),
     "sign_in_tokens": (("key_id", "api_keys"),),
     "team_members": (("team_id", "teams"),),
 }
 #: Tables that hold nothing of any tenant.
-SHARED = frozenset({"access_epoch", "key_rotations", "unclaimed_files"})
+SHARED = frozenset({"access_epoch", "key_rotations", "sign_in_attempts", "signing_keys", "unclaimed_files"})
 
 
 class TenantMissing(RuntimeError):

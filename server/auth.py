@@ -14,14 +14,19 @@ from core.context import RequestContext
 from core.errors import Forbidden, Unauthenticated
 from core.principals import Principal, Scope
 from server.access.access import Access
+from server.access.tokens import is_access_token
 from server.error_responses import as_platform_error, error_response
 from server.gate import admit, declares
 
 COOKIE = "genai_session"
 SIGN_IN_PATH = "/signin"
 HEALTH_PATHS = ("/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready")
-_PUBLIC_PATHS = frozenset({SIGN_IN_PATH, "/favicon.ico", "/robots.txt", *HEALTH_PATHS})
-_PUBLIC_PREFIXES = ("/static/",)
+#: Where programs get tokens and learn how to check them: each asks for a credential in its body, or for none.
+TOKEN_PATH, REVOKE_PATH, JWKS_PATH = "/api/v1/auth/token", "/api/v1/auth/revoke", "/.well-known/jwks.json"
+METADATA_PATH = "/.well-known/oauth-authorization-server"
+_TOKEN_PATHS = (TOKEN_PATH, REVOKE_PATH, JWKS_PATH, METADATA_PATH)
+_PUBLIC_PATHS = frozenset({SIGN_IN_PATH, "/favicon.ico", "/robots.txt", *_TOKEN_PATHS, *HEALTH_PATHS})
+_PUBLIC_PREFIXES = ("/static/", f"{SIGN_IN_PATH}/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -56,11 +61,14 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _principal(self, connection: HTTPConnection) -> Principal:
-        key = credential(connection.headers)
-        if key is not None:
-            principal = await self._access.by_key(key)
+        shown = credential(connection.headers)
+        if shown is not None:
+            if is_access_token(shown):
+                principal, what, code = await self._access.by_token(shown), "access token", "invalid_token"
+            else:
+                principal, what, code = await self._access.by_key(shown), "key", "invalid_key"
             if principal is None:
-                raise Unauthenticated("The key is not valid, has expired or was revoked.", code="invalid_key")
+                raise Unauthenticated(f"The {what} is not valid, has expired or was revoked.", code=code)
             return principal
         if cookie := connection.cookies.get(COOKIE):
             principal = await self._access.by_cookie(cookie)
@@ -70,7 +78,7 @@ class Authentication:
 
 
 def credential(headers: Headers) -> str | None:
-    """The key that the headers carry; None without one.
+    """The key or access token that the headers carry; None without one.
 
     Raises:
         Unauthenticated: there is an `Authorization` header, but not of the kind `Bearer KEY`.

@@ -29,6 +29,8 @@ from server.error_responses import error_response
 log = structlog.get_logger()
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+#: Answers with tokens, which are kept nowhere.
+NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke")
 _KEPT_FOR = timedelta(hours=24)
 _KEPT_BYTES = 8 * 2**20
 _IN_MEMORY = 1 * 2**20
@@ -48,7 +50,12 @@ class Idempotency:
         self._hold = timedelta(seconds=hold_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(("/api/", "/v1/")):
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "POST"
+            or not scope["path"].startswith(("/api/", "/v1/"))
+            or scope["path"].startswith(NEVER_KEPT)
+        ):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

@@ -6,7 +6,6 @@ What is heavy is imported where it is used, in threads: this module is loaded wh
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,15 +14,12 @@ from sqlalchemy.exc import OperationalError
 from core import alerts
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
-from core.keys import Hasher
 from core.plugins import load_target
 from core.queue import Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from server.access.access import Access
 from server.access.administrator import Greet, welcome_administrator
-from server.access.keys import Keys
-from server.access.sessions import BrowserSessions
 from server.readiness import Readiness
 from server.sole_server import sole_server
 from server.state import State
@@ -91,8 +87,8 @@ def unstarted(settings: Settings) -> State:
     from retrievers.library import Resources
 
     missing: Any = None
-    database, hasher = Database(settings), Hasher(b"")
-    access = Access(Keys(database, hasher), BrowserSessions(database, hasher, timedelta()), database)
+    database = Database(settings)
+    access = Access(settings, database, b"")
     redis_url = settings.redis_url or "redis://127.0.0.1:1"
     resources = Resources(store=missing, lexical=missing, files=missing, models=_models(settings), keyring=database.keyring)
     return _assemble(settings, Readiness(), database, redis_url, Queue(redis_url), access, resources)

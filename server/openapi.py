@@ -24,6 +24,7 @@ from starlette.staticfiles import StaticFiles
 from server.auth import COOKIE, is_public
 from server.edge import OPENAI_PREFIX
 from server.gate import guarded
+from server.idempotency import NEVER_KEPT
 from server.openapi_changes import breaking_changes
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -181,7 +182,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         operation["responses"]["200"]["content"] = _EVENTS
     if is_public(path):
         operation["security"] = []
-    if method == "post":
+    if method == "post" and not path.startswith(NEVER_KEPT):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
 
 

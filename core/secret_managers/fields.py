@@ -32,17 +32,17 @@ def with_secrets(section: type[BaseModel], given: Mapping[str, Any]) -> dict[str
         raise SettingsError("These settings cannot be used:\n" + "\n".join(missing))
     complete: dict[str, Any] = dict(given)
     for place, reference in found.items():
-        level = complete
+        level: Any = complete
         for name in place[:-1]:
-            level[name] = dict(level[name])
+            level[name] = list(level[name]) if isinstance(level[name], list | tuple) else dict(level[name])
             level = level[name]
         level[place[-1]] = resolved[reference]
     return complete
 
 
 def _references(
-    section: type[BaseModel], given: Mapping[str, Any], above: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], str]]:
+    section: type[BaseModel], given: Mapping[str, Any], above: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """(place, reference) of each secret that is only referred to."""
     for name, field in section.model_fields.items():
         value, kind = given.get(name), field.annotation
@@ -53,5 +53,10 @@ def _references(
                 for key, below in value.items():
                     if isinstance(below, Mapping):
                         yield from _references(inner, below, (*above, name, key))
+        elif isinstance(value, list | tuple) and get_origin(kind) is tuple:
+            inner = get_args(kind)[0]
+            for number, below in enumerate(value):
+                if isinstance(below, Mapping) and issubclass(inner, BaseModel):
+                    yield from _references(inner, below, (*above, name, number))
         elif (SecretStr in (kind, *get_args(kind)) or name in _URLS_WITH_PASSWORDS) and is_reference(value):
             yield (*above, name), str(value)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from core.database import Database, utc_now
@@ -10,7 +11,12 @@ from core.principals import Principal
 from core.settings import Settings
 from server.access import epoch
 from server.access.keys import Keys
+from server.access.oidc import IdentityProvider
+from server.access.passwords import Passwords
+from server.access.sealing import Sealer
 from server.access.sessions import BrowserSessions
+from server.access.signing import SigningKeys
+from server.access.tokens import Tokens
 
 #: Seconds that a credential is trusted without asking the database again. A right that is taken away ends sooner: at once in
 #: this process (`forget`), within a second in others (`watch`).
@@ -19,36 +25,53 @@ CACHE_S = 60.0
 UNWATCHED_CACHE_S = 5.0
 _CACHE_ENTRIES = 10_000
 
+#: From a credential to whom it stands for and until when (None: without end); None where it is not valid now.
+Finder = Callable[[str], Awaitable[tuple[Principal, datetime | None] | None]]
+
 
 class Access:
     """Finds principals, remembering them for a while."""
 
-    def __init__(self, keys: Keys, sessions: BrowserSessions, database: Database) -> None:
-        self.keys = keys
-        self.sessions = sessions
+    def __init__(self, settings: Settings, database: Database, secret: bytes) -> None:
+        hasher = Hasher(secret)
+        self.keys = Keys(database, hasher)
+        self.sessions = BrowserSessions(database, hasher, timedelta(hours=settings.session_hours))
+        self.passwords = Passwords(database, hasher, settings.sign_in)
+        signing = SigningKeys(database, Sealer(secret, "signing keys"), settings.tokens)
+        self.tokens = Tokens(database, hasher, signing, settings.tokens, settings.base_url)
+        self.sign_ins = Sealer(secret, "sign-ins")
+        self.providers = {each.name: IdentityProvider(each) for each in settings.sign_in.oidc}
         self._database = database
         self._cache_s = UNWATCHED_CACHE_S
-        self._known: dict[tuple[bool, str], tuple[float, Principal]] = {}
+        self._finders: dict[str, Finder] = {
+            "key": self.keys.find,
+            "cookie": self.sessions.find,
+            "token": self.tokens.find,
+        }
+        self._known: dict[tuple[str, str], tuple[float, Principal]] = {}
         self._forgotten = 0
 
     @classmethod
     async def open(cls, settings: Settings, database: Database) -> "Access":
-        hasher = Hasher(await asyncio.to_thread(load_secret, settings))
-        sessions = BrowserSessions(database, hasher, timedelta(hours=settings.session_hours))
-        return cls(Keys(database, hasher), sessions, database)
+        return cls(settings, database, await asyncio.to_thread(load_secret, settings))
 
     async def by_key(self, key: str) -> Principal | None:
         """The principal of a key that is valid now, else None."""
-        return await self._find(key, from_cookie=False)
+        return await self._find("key", key)
 
     async def by_cookie(self, cookie: str) -> Principal | None:
         """The principal of a browser session that is valid now, else None."""
-        return await self._find(cookie, from_cookie=True)
+        return await self._find("cookie", cookie)
+
+    async def by_token(self, token: str) -> Principal | None:
+        """The principal of an access token that is valid now, else None."""
+        return await self._find("token", token)
 
     def forget(self) -> None:
         """Ask the database anew for everybody: a key was revoked, a session closed, a role changed."""
         self._forgotten += 1
         self._known.clear()
+        self.tokens.keys.forget()
 
     async def watch(self) -> None:
         """Forget whenever any process takes a right away, until cancelled."""
@@ -59,14 +82,14 @@ class Access:
             self._cache_s = UNWATCHED_CACHE_S
             self.forget()
 
-    async def _find(self, credential: str, *, from_cookie: bool) -> Principal | None:
-        slot, now = (from_cookie, credential), time.monotonic()
+    async def _find(self, kind: str, credential: str) -> Principal | None:
+        slot, now = (kind, credential), time.monotonic()
         known = self._known.get(slot)
         if known is not None and known[0] > now:
             return known[1]
         self._known.pop(slot, None)
         forgotten = self._forgotten
-        found = await (self.sessions.find(credential) if from_cookie else self.keys.find(credential))
+        found = await self._finders[kind](credential)
         if found is None:
             return None
         principal, expires_at = found

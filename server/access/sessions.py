@@ -77,6 +77,10 @@ class BrowserSessions:
                 ends = min(row.expires_at, key.expires_at or row.expires_at) if key is not None else row.expires_at
         return None if principal is None else (replace(principal, from_cookie=True), ends)
 
+    def digest(self, cookie: str) -> str:
+        """What a session is stored under."""
+        return self._hasher.digest(_COOKIE, cookie)
+
     async def close(self, cookie: str) -> None:
         """End a session; no error when it has ended already."""
         async with self._database.transaction(all_tenants=True) as session:

@@ -5,6 +5,8 @@ ROUTERS = (
     "front",
     "health",
     "auth",
+    "sign_in",
+    "tokens",
     "keys",
     "models",
     "cache",

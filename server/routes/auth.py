@@ -1,15 +1,16 @@
-"""Signing in and out in the browser, and who one is."""
+"""Who one is, one's own password, and what one has open."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
-from starlette.responses import RedirectResponse, Response
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from starlette.responses import Response
 
 from core.errors import Forbidden
 from core.principals import Principal
-from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, refuse_foreign_origin
-from server.pages import render
+from server.access.own_sessions import end_own_session, own_sessions
+from server.auth import COOKIE, SIGN_IN_PATH, current_principal
 from server.state import CurrentState, State
 
 router = APIRouter(tags=["Access"])
@@ -54,65 +55,67 @@ async def make_sign_in_link(state: CurrentState, principal: Annotated[Principal,
     Raises:
         Forbidden: `key_needed`: no key was shown; who is signed in by other means has no use for a link.
     """
-    if principal.key_id is None:
+    if principal.key_id is None or principal.from_token:
         raise Forbidden("Only a key can make a sign-in link.", code="key_needed")
     token = await state.access.sessions.make_link_token(principal.key_id)
     return SignInLink(url=f"{state.settings.base_url}{SIGN_IN_PATH}?token={token}")
 
 
-@router.get(SIGN_IN_PATH, include_in_schema=False)
-async def sign_in_page(
-    request: Request, state: CurrentState, token: str | None = None, target: Annotated[str | None, Query(alias="next")] = None
+class Session(BaseModel):
+    """A browser that is signed in, or a program that holds tokens."""
+
+    id: str
+    kind: Literal["browser", "token"]
+    created_at: datetime
+    expires_at: datetime
+    current: bool = Field(description="whether it is the one that asks")
+
+
+class SessionList(BaseModel):
+    """Your own sessions, newest first."""
+
+    results: list[Session]
+
+
+class NewPassword(BaseModel):
+    """A password in the place of one's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    old_password: SecretStr = Field(max_length=1024)
+    new_password: SecretStr = Field(max_length=1024, description="GENAI_SIGN_IN__PASSWORD_CHARACTERS or more; 12 as it comes")
+
+
+@router.post("/api/v1/auth/password", status_code=204)
+async def change_password(
+    new: NewPassword, request: Request, state: CurrentState, principal: Annotated[Principal, current_principal]
 ) -> Response:
-    """The sign-in form; with a link's token, the way in."""
-    if token is None:
-        return _form(request, target)
-    key_id = await state.access.sessions.redeem(token)
-    if key_id is None:
-        return _form(request, target, "This link has been used or has expired. Sign in with a key.")
-    return await _signed_in(state, key_id, target)
+    """Change your own password. Your other browser sessions and all your tokens end."""
+    address = request.client.host if request.client else None
+    old, chosen = new.old_password.get_secret_value(), new.new_password.get_secret_value()
+    await state.access.passwords.change(principal, old, chosen, address, keep=_own_session(request, state))
+    state.access.forget()
+    return Response(status_code=204)
 
 
-@router.post(SIGN_IN_PATH, include_in_schema=False)
-async def sign_in(request: Request, state: CurrentState) -> Response:
-    """Open a browser session with a key."""
-    try:
-        refuse_foreign_origin(request.method, request.headers)
-    except Forbidden as error:
-        return _form(request, None, error.message, status=403)
-    form = await request.form(max_files=0, max_fields=4)
-    key, target = str(form.get("key", "")).strip(), str(form.get("next", ""))
-    principal = await state.access.by_key(key) if key else None
-    if principal is None or principal.key_id is None:
-        return _form(request, target, "This key is not valid.")
-    return await _signed_in(state, principal.key_id, target)
+@router.get("/api/v1/auth/sessions")
+async def list_own_sessions(
+    request: Request, state: CurrentState, principal: Annotated[Principal, current_principal]
+) -> SessionList:
+    """List your browser sessions and the programs that hold tokens of yours; of a key, those that were made with it."""
+    found = await own_sessions(state.database, principal, _own_session(request, state))
+    return SessionList(results=[Session.model_validate(each, from_attributes=True) for each in found])
 
 
-@router.post("/signout", include_in_schema=False)
-async def sign_out(request: Request, state: CurrentState, _principal: Annotated[Principal, current_principal]) -> Response:
-    """End the browser session."""
-    if cookie := request.cookies.get(COOKIE):
-        await state.access.sessions.close(cookie)
-        state.access.forget()
-    response = RedirectResponse(SIGN_IN_PATH, 303)
-    response.delete_cookie(COOKIE)
-    return response
+@router.delete("/api/v1/auth/sessions/{session_id}", status_code=204)
+async def end_session(session_id: str, state: CurrentState, principal: Annotated[Principal, current_principal]) -> Response:
+    """End one of your sessions, within a second everywhere."""
+    await end_own_session(state.database, principal, session_id)
+    state.access.forget()
+    return Response(status_code=204)
 
 
-async def _signed_in(state: State, key_id: str, target: str | None) -> Response:
-    cookie = await state.access.sessions.open(key_id=key_id)
-    response = RedirectResponse(local_path(target), 303)
-    response.set_cookie(
-        COOKIE,
-        cookie,
-        max_age=int(state.access.sessions.lifetime.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=state.settings.base_url.startswith("https://"),
-    )
-    return response
-
-
-def _form(request: Request, target: str | None, problem: str | None = None, *, status: int | None = None) -> Response:
-    code = status or (401 if problem else 200)
-    return render(request, "signin.html", {"next": local_path(target), "problem": problem}, status=code)
+def _own_session(request: Request, state: State) -> str | None:
+    """What the session that asks is stored under."""
+    cookie = request.cookies.get(COOKIE)
+    return state.access.sessions.digest(cookie) if cookie else None

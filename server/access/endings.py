@@ -1,0 +1,20 @@
+"""How everything that a user has open ends at once: browser sessions and tokens."""
+
+from sqlmodel import col, delete, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import utc_now
+from core.tables import BrowserSession, TokenFamily
+from server.access.epoch import raise_epoch
+
+
+async def end_sign_ins(session: AsyncSession, user_id: str, *, keep: str | None = None) -> None:
+    """End a user's browser sessions and tokens, in every process once the transaction is committed. `keep` is the digest of a
+    session that stays. Keys that act for the user stay."""
+    chosen = [col(BrowserSession.user_id) == user_id]
+    if keep is not None:
+        chosen.append(col(BrowserSession.digest) != keep)
+    await session.exec(delete(BrowserSession).where(*chosen))
+    families = update(TokenFamily).where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))
+    await session.exec(families.values(revoked_at=utc_now()))
+    await raise_epoch(session)

@@ -1,0 +1,142 @@
+"""Who comes from an identity provider: found again or made a user, and given the role that their groups have."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.errors import Forbidden
+from core.rights import scopes_of
+from core.settings import OIDCProvider
+from core.tables import Tenant, User, UserKind
+from server.access.endings import end_sign_ins
+from server.access.epoch import raise_epoch
+
+log = structlog.get_logger()
+
+_MAX_NAME, _MAX_EMAIL = 200, 320
+
+
+async def admit_person(database: Database, provider: OIDCProvider, claims: Mapping[str, Any]) -> str:
+    """The identifier of the user whom an identity provider's verified `claims` stand for, made now where they are new.
+
+    Groups are looked at each time: a role that went with a group goes with it, and who may sign in no longer has nothing open
+    any more.
+
+    Raises:
+        Forbidden: `sign_in_refused`.
+    """
+    try:
+        return await _admit(database, provider, claims)
+    except IntegrityError:  # somebody was quicker: find what they made
+        return await _admit(database, provider, claims)
+
+
+async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str, Any]) -> str:
+    email, role, refusal = _email(provider, claims), _role(provider, claims), None
+    async with database.transaction(all_tenants=True) as session:
+        user = await _find(session, claims)
+        tenant = await session.get(Tenant, provider.tenant)
+        if tenant is None or tenant.disabled_at is not None:
+            refusal = "The organisation is not open to sign-ins."
+        elif user is not None and (user.tenant != tenant.id or user.disabled_at is not None):
+            refusal = "This account is closed."
+        elif not _domain_fits(provider, email):
+            refusal = "People with this e-mail address may not sign in here."
+        elif role is None or not await scopes_of(session, tenant.id, role):
+            refusal = "None of your groups may sign in here."
+        else:
+            other = await _with_email(session, tenant.id, email) if user is None else None
+            if other is not None and _may_take_over(provider, claims, other):
+                user = other
+            if other is not None and user is None:
+                refusal = "There is an account with this e-mail address already. Ask an administrator."
+            else:
+                user = await _keep(session, provider, claims, user, email, role)
+        if refusal is not None and user is not None:
+            await end_sign_ins(session, user.id)
+    if refusal is not None or user is None:
+        log.warning("sign_in.refused", provider=provider.name, reason=refusal)
+        raise Forbidden(refusal or "You may not sign in here.", code="sign_in_refused")
+    return user.id
+
+
+async def _find(session: AsyncSession, claims: Mapping[str, Any]) -> User | None:
+    chosen = select(User).where(User.issuer == claims["iss"], User.subject == claims["sub"])
+    return (await session.exec(chosen)).first()
+
+
+async def _with_email(session: AsyncSession, tenant: str, email: str | None) -> User | None:
+    if email is None:
+        return None
+    return (await session.exec(select(User).where(User.tenant == tenant, User.email == email))).first()
+
+
+def _may_take_over(provider: OIDCProvider, claims: Mapping[str, Any], other: User) -> bool:
+    """Whether the account with the person's address is theirs: made by another process just now, or to be taken over because
+    it belongs to no identity provider yet and the address is surely the person's."""
+    if (other.issuer, other.subject) == (claims["iss"], claims["sub"]):
+        return True
+    sure = provider.link_by_email and claims.get("email_verified") is True
+    return sure and other.kind == UserKind.PERSON and other.issuer is None and other.disabled_at is None
+
+
+async def _keep(
+    session: AsyncSession,
+    provider: OIDCProvider,
+    claims: Mapping[str, Any],
+    user: User | None,
+    email: str | None,
+    role: str,
+) -> User:
+    """Write down what is known of the person now. Without roles for groups, a role that was set here stays."""
+    if user is None:
+        user = User(tenant=provider.tenant, name=_name(claims, email), email=email, role=role)
+        log.info("sign_in.user_made", user=user.id, provider=provider.name)
+    elif provider.roles and user.role != role:
+        user.role = role
+        await raise_epoch(session)
+    user.issuer, user.subject, user.name = claims["iss"], claims["sub"], _name(claims, email)
+    session.add(user)
+    await session.flush()
+    return user
+
+
+def _email(provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
+    email, verified = claims.get("email"), claims.get("email_verified")
+    if not isinstance(email, str) or not 0 < len(email) <= _MAX_EMAIL or "@" not in email:
+        return None
+    if verified is False or (provider.verified_email and verified is not True):
+        return None
+    return email.strip().lower()
+
+
+def _domain_fits(provider: OIDCProvider, email: str | None) -> bool:
+    domain = (email or "").rpartition("@")[2]
+    return not provider.email_domains or domain in {each.lower().lstrip("@") for each in provider.email_domains}
+
+
+def _role(provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
+    groups = _groups(claims, provider.groups_claim)
+    return next((role for group, role in provider.roles.items() if group in groups), provider.default_role)
+
+
+def _groups(claims: Mapping[str, Any], path: str) -> set[str]:
+    """The groups under a claim, or under a path of claims as `realm_access.roles`."""
+    found: Any = claims.get(path)
+    if found is None and "." in path:
+        found = claims
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+    if isinstance(found, str):
+        return {found}
+    return {each for each in found if isinstance(each, str)} if isinstance(found, list) else set()
+
+
+def _name(claims: Mapping[str, Any], email: str | None) -> str:
+    given = (claims.get("name"), claims.get("preferred_username"), email, claims["sub"])
+    return next(name for name in given if isinstance(name, str) and name.strip())[:_MAX_NAME]

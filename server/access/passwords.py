@@ -1,0 +1,176 @@
+"""Passwords of local users: set, verified, changed. Whether an account exists cannot be told from an answer or its time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.errors import Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unauthenticated
+from core.keys import Hasher, new_token
+from core.principals import Principal
+from core.settings import SignInSettings
+from core.tables import Tenant, User, UserKind
+from server.access.endings import end_sign_ins
+from server.access.throttle import Throttle
+
+#: Argon2id with 46 MiB, one pass and one thread (OWASP's Password Storage Cheat Sheet, 2025): who guesses pays as much as with
+#: pwdlib's defaults, while the cores of a gateway are not all taken by people who sign in.
+_MEMORY_KIB, _PASSES, _THREADS = 47_104, 1, 1
+_AT_ONCE, _WAITING = 2, 64
+_MAX_CHARACTERS = 1024
+_FEWEST_DIFFERENT = 5
+_REFUSED = "E-mail address or password are not right."
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    id: str
+    digest: str
+
+
+class Passwords:
+    """Argon2id digests in `users.password_digest`."""
+
+    def __init__(self, database: Database, hasher: Hasher, settings: SignInSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._throttle = Throttle(database, hasher, settings)
+        self._argon2 = PasswordHash((Argon2Hasher(time_cost=_PASSES, memory_cost=_MEMORY_KIB, parallelism=_THREADS),))
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._nobodys_digest: str | None = None
+
+    async def digest(self, password: str, *, email: str | None = None) -> str:
+        """What to store of a new password.
+
+        Raises:
+            InvalidRequest: `weak_password`: too short, too long, hardly any different characters, or the e-mail address.
+        """
+        shortest = self._settings.password_characters
+        if not shortest <= len(password) <= _MAX_CHARACTERS:
+            message = f"A password has {shortest} to {_MAX_CHARACTERS} characters."
+            raise InvalidRequest(message, code="weak_password", param="password")
+        if len(set(password)) < _FEWEST_DIFFERENT or password.casefold() == (email or "").casefold():
+            raise InvalidRequest("This password is too easily guessed.", code="weak_password", param="password")
+        return await self._hash(password)
+
+    async def set(self, tenant: str, user_id: str, password: str) -> None:
+        """Give a person of the tenant a password. Their browser sessions and tokens end.
+
+        Raises:
+            NotFound: `user_not_found`.
+            Conflict: `not_a_person`: a service account has keys alone.
+            InvalidRequest: `weak_password`.
+        """
+        async with self._database.session(tenant) as session:
+            user = await session.get(User, user_id)
+        if user is None or user.tenant != tenant:
+            raise NotFound("There is no such user.", code="user_not_found")
+        if user.kind != UserKind.PERSON:
+            raise Conflict("Only a person can have a password.", code="not_a_person")
+        digest = await self.digest(password, email=user.email)
+        async with self._database.transaction(tenant) as session:
+            await _store(session, user_id, digest)
+
+    async def change(self, principal: Principal, old: str, new: str, address: str | None, *, keep: str | None = None) -> None:
+        """Put a new password in the place of the principal's own. Every other session and token of theirs ends; `keep` is the
+        digest of the session that stays.
+
+        Raises:
+            Conflict: `no_password`: whoever asks has none here.
+            Forbidden: `wrong_password`: the old one is not right.
+            RateLimited: `too_many_attempts`.
+            InvalidRequest: `weak_password`.
+        """
+        async with self._database.session(principal.tenant) as session:
+            user = await session.get(User, principal.id)
+        if user is None or user.password_digest is None:
+            raise Conflict("You do not sign in with a password here.", code="no_password")
+        account = _account_name(user.email or user.id)
+        await self._throttle.begin(account, address)
+        if not await self._matches(old, user.password_digest):
+            raise Forbidden("The old password is not right.", code="wrong_password")
+        await self._throttle.succeeded(account, address)
+        digest = await self.digest(new, email=user.email)
+        async with self._database.transaction(principal.tenant) as session:
+            await _store(session, user.id, digest, keep=keep)
+
+    async def sign_in(self, email: str, password: str, address: str | None, *, tenant: str | None = None) -> str:
+        """The identifier of the user who signs in. `tenant` says whose account is meant where several have the address.
+
+        Raises:
+            Unauthenticated: `sign_in_failed`: no such account, none that may sign in, or another password.
+            RateLimited: `too_many_attempts`, `queue_full`.
+        """
+        account_name = _account_name(email)
+        await self._throttle.begin(account_name, address)
+        account = await self._find(account_name, tenant)
+        nobodys = await self._nobodys()
+        if not await self._matches(password, account.digest if account else nobodys) or account is None:
+            raise Unauthenticated(_REFUSED, code="sign_in_failed")
+        await self._throttle.succeeded(account_name, address)
+        return account.id
+
+    async def _find(self, email: str, tenant: str | None) -> _Account | None:
+        """The one account that is meant and may sign in."""
+        chosen = (
+            select(User.id, User.password_digest)
+            .join(Tenant, col(Tenant.id) == col(User.tenant))
+            .where(
+                User.email == email,
+                User.kind == UserKind.PERSON.value,
+                col(User.password_digest).is_not(None),
+                col(User.disabled_at).is_(None),
+                col(Tenant.disabled_at).is_(None),
+            )
+            .limit(2)
+        )
+        if tenant:
+            chosen = chosen.where(User.tenant == tenant)
+        async with self._database.session(all_tenants=True) as session:
+            found = (await session.exec(chosen)).all()
+        if len(found) != 1:
+            return None
+        user_id, digest = found[0]
+        return _Account(user_id, digest or "")
+
+    async def _nobodys(self) -> str:
+        """A digest that no password has: an account that is not there costs as much time as one that is."""
+        if self._nobodys_digest is None:
+            self._nobodys_digest = await self._hash(new_token())
+        return self._nobodys_digest
+
+    async def _matches(self, password: str, digest: str) -> bool:
+        shown = password[: _MAX_CHARACTERS + 1].encode("utf-8", "surrogatepass")
+        return await self._in_turn(lambda: self._argon2.verify(shown, digest))
+
+    async def _hash(self, password: str) -> str:
+        return await self._in_turn(lambda: self._argon2.hash(password.encode("utf-8", "surrogatepass")))
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        if self._waiting >= _WAITING:
+            raise RateLimited("Too many people are signing in at once.", code="queue_full", retry_after_s=2)
+        self._waiting += 1
+        try:
+            async with self._slots:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
+
+
+async def _store(session: AsyncSession, user_id: str, digest: str, *, keep: str | None = None) -> None:
+    await session.exec(update(User).where(col(User.id) == user_id).values(password_digest=digest))
+    await end_sign_ins(session, user_id, keep=keep)
+
+
+def _account_name(email: str) -> str:
+    """As e-mail addresses are stored."""
+    return email.strip().lower()[:320]

@@ -1,0 +1,234 @@
+"""Tokens: short-lived access tokens (JWT, RFC 9068) and the refresh tokens that follow each other in a family (RFC 9700)."""
+
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from sqlmodel import col, delete, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database, utc_now
+from core.keys import Hasher, new_token
+from core.principals import Principal, Scope
+from core.settings import TokenSettings
+from core.tables import APIKey, RefreshToken, TokenFamily
+from server.access.credentials import principal_of_key, principal_of_user
+from server.access.epoch import raise_epoch
+from server.access.signing import ALGORITHM, SigningKeys
+
+log = structlog.get_logger()
+
+TYPE = "at+jwt"
+REFRESH_PREFIX = "gr_"
+_PURPOSE = "refresh token"
+#: The longest that we issue has some 1,300 characters; what is longer is not ours.
+_MAX_CHARACTERS = 4096
+_HEADER = {"alg", "typ", "kid"}
+#: Seconds that the clocks of two machines may differ by.
+_LEEWAY_S = 10
+_REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM])
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a caller is given. `refresh_token` is None where the family cannot be refreshed."""
+
+    access_token: str
+    expires_in: int
+    scopes: frozenset[Scope]
+    refresh_token: str | None = None
+
+
+class TokenRefused(Exception):
+    """A refusal as OAuth has them (RFC 6749, 5.2): `error` is one of its codes."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+
+
+def is_access_token(credential: str) -> bool:
+    """Whether a credential has the form of a signed token, so that it is no key."""
+    return credential.startswith("ey") and credential.count(".") == 2
+
+
+class Tokens:
+    """Access tokens say who and at most what; what they may do is looked up, and dies with the family, key or user."""
+
+    def __init__(self, database: Database, hasher: Hasher, keys: SigningKeys, settings: TokenSettings, issuer: str) -> None:
+        self._database = database
+        self._hasher = hasher
+        self.keys = keys
+        self._settings = settings
+        self.issuer = issuer
+
+    async def issue(self, principal: Principal, scopes: frozenset[Scope] | None, *, refreshable: bool) -> Issued:
+        """Open a family for a principal, with no more than `scopes`; None is whatever the principal may at any time."""
+        now = utc_now()
+        lifetime = self._settings.refresh_s if refreshable else self._settings.access_s
+        family = TokenFamily(
+            tenant=principal.tenant,
+            user_id=principal.id if principal.key_id is None else None,
+            key_id=principal.key_id,
+            scopes=None if scopes is None else sorted(scopes),
+            expires_at=now + timedelta(seconds=lifetime),
+        )
+        refresh = _new_refresh_token() if refreshable else None
+        async with self._database.transaction(all_tenants=True) as session:
+            await session.exec(delete(TokenFamily).where(col(TokenFamily.expires_at) < now))
+            session.add(family)
+            await session.flush()
+            if refresh is not None:
+                session.add(RefreshToken(digest=self._digest(refresh), family_id=family.id))
+        held = principal.scopes if scopes is None else principal.scopes & scopes
+        access, expires_in = await self._sign(replace(principal, scopes=held), family)
+        return Issued(access, expires_in, held, refresh)
+
+    async def refresh(self, token: str, scopes: frozenset[Scope] | None) -> Issued:
+        """New tokens for a refresh token, which is used up by it; `scopes` narrows the new access token alone.
+
+        Raises:
+            TokenRefused: `invalid_grant`, it is unknown, expired or revoked, or was used before: then somebody else has it too,
+                and the whole family ends; `invalid_scope`, `scopes` goes beyond the family, and the token can still be used.
+        """
+        following, digest = _new_refresh_token(), self._digest(token)
+        async with self._database.transaction(all_tenants=True) as session:
+            row = await session.get(RefreshToken, digest)
+            family = await session.get(TokenFamily, row.family_id) if row else None
+            if family is None:
+                raise TokenRefused("invalid_grant", "The refresh token is not valid.")
+            principal = await _principal_of(session, family)
+            if principal is not None and not (scopes or frozenset()) <= principal.scopes:
+                raise TokenRefused("invalid_scope", "The scope goes beyond what was granted.")
+            unused = (col(RefreshToken.digest) == digest, col(RefreshToken.used_at).is_(None))
+            use = update(RefreshToken).where(*unused).values(used_at=utc_now()).returning(col(RefreshToken.digest))
+            reused = (await session.exec(use)).first() is None
+            if reused:
+                log.warning("tokens.reused", family=family.id)
+                await end_families(session, col(TokenFamily.id) == family.id)
+            elif principal is not None:
+                session.add(RefreshToken(digest=self._digest(following), family_id=family.id))
+        if reused or principal is None:
+            raise TokenRefused("invalid_grant", "The refresh token is not valid.")
+        held = principal.scopes if scopes is None else scopes
+        access, expires_in = await self._sign(replace(principal, scopes=held), family)
+        return Issued(access, expires_in, held, following)
+
+    async def revoke(self, token: str) -> None:
+        """End the family of a refresh or access token; no error for what is not one, or has ended."""
+        claims = await self._claims(token)
+        async with self._database.transaction(all_tenants=True) as session:
+            row = await session.get(RefreshToken, self._digest(token)) if claims is None else None
+            family_id = claims["sid"] if claims else row.family_id if row else None
+            if family_id is not None:
+                await end_families(session, col(TokenFamily.id) == family_id)
+
+    async def find(self, token: str) -> tuple[Principal, datetime] | None:
+        """Whom an access token stands for and until when; None for one that is not good now, whatever the reason."""
+        claims = await self._claims(token)
+        if claims is None:
+            return None
+        async with self._database.session(all_tenants=True) as session:
+            family = await session.get(TokenFamily, claims["sid"])
+            principal = await _principal_of(session, family) if family is not None else None
+        if principal is None or (principal.id, principal.tenant) != (claims["sub"], claims["tenant"]):
+            return None
+        narrowed = frozenset(Scope(scope) for scope in claims["scope"].split() if scope in set(Scope))
+        until = datetime.fromtimestamp(claims["exp"], UTC)
+        return replace(principal, scopes=principal.scopes & narrowed), until
+
+    async def _sign(self, principal: Principal, family: TokenFamily) -> tuple[str, int]:
+        kid, key = await self.keys.current()
+        now = int(time.time())
+        expires_at = min(now + self._settings.access_s, int(family.expires_at.timestamp()))
+        claims = {
+            "iss": self.issuer,
+            "aud": self._settings.audience,
+            "sub": principal.id,
+            "client_id": principal.key_id or principal.id,
+            "tenant": principal.tenant,
+            "scope": " ".join(sorted(principal.scopes)),
+            "sid": family.id,
+            "jti": secrets.token_urlsafe(12),
+            "iat": now,
+            "nbf": now,
+            "exp": expires_at,
+        }
+        header = {"alg": ALGORITHM, "typ": TYPE, "kid": kid}
+        return jwt.encode(header, claims, key, registry=_REGISTRY), expires_at - now
+
+    async def _claims(self, token: str) -> dict[str, Any] | None:
+        """The claims of an access token that we signed for ourselves and that is good by the clock; else None."""
+        if len(token) > _MAX_CHARACTERS or not is_access_token(token):
+            return None
+        try:
+            header = jws.extract_compact(token.encode("ascii")).headers()
+            if header.keys() != _HEADER or header["alg"] != ALGORITHM or header["typ"] != TYPE:
+                return None
+            kid = header["kid"]
+            key = await self.keys.find(kid) if isinstance(kid, str) else None
+            if key is None:
+                return None
+            claims = jwt.decode(token, key, registry=_REGISTRY).claims
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+        return claims if self._fit(claims, int(time.time())) else None
+
+    def _fit(self, claims: dict[str, Any], now: int) -> bool:
+        texts = ("sub", "tenant", "scope", "sid", "jti")
+        times = ("exp", "iat", "nbf")
+        if not all(isinstance(claims.get(name), str) for name in texts):
+            return False
+        if not all(type(claims.get(name)) is int for name in times):
+            return False
+        ours = (claims.get("iss"), claims.get("aud")) == (self.issuer, self._settings.audience)
+        begun = max(claims["iat"], claims["nbf"]) <= now + _LEEWAY_S
+        return bool(ours and begun and now < claims["exp"] <= now + self._settings.access_s + _LEEWAY_S)
+
+    def _digest(self, token: str) -> str:
+        return self._hasher.digest(_PURPOSE, token)
+
+
+async def end_families(session: AsyncSession, *conditions: Any) -> int:
+    """Revoke the families that fit, for every process; how many."""
+    chosen = update(TokenFamily).where(*conditions, col(TokenFamily.revoked_at).is_(None)).values(revoked_at=utc_now())
+    ended: Sequence[str] = (await session.exec(chosen.returning(col(TokenFamily.id)))).scalars().all()
+    if ended:
+        await raise_epoch(session)
+    return len(ended)
+
+
+async def open_families(session: AsyncSession, conditions: Iterable[Any]) -> Sequence[TokenFamily]:
+    """Those that are neither revoked nor over, newest first."""
+    chosen = select(TokenFamily).where(
+        *conditions, col(TokenFamily.revoked_at).is_(None), col(TokenFamily.expires_at) > utc_now()
+    )
+    return (await session.exec(chosen.order_by(col(TokenFamily.created_at).desc()).limit(200))).all()
+
+
+async def _principal_of(session: AsyncSession, family: TokenFamily) -> Principal | None:
+    """Whom a family acts for, with what both it and they may do now; None where either has ended."""
+    if family.revoked_at is not None or family.expires_at <= utc_now():
+        return None
+    if family.key_id is not None:
+        found = await principal_of_key(session, col(APIKey.id) == family.key_id)
+        principal = found[0] if found else None
+    else:
+        principal = await principal_of_user(session, family.user_id or "")
+    if principal is None or principal.tenant != family.tenant:
+        return None
+    scopes = principal.scopes
+    if family.scopes is not None:
+        scopes &= {Scope(scope) for scope in family.scopes if scope in set(Scope)}
+    return replace(principal, scopes=scopes, from_token=True)
+
+
+def _new_refresh_token() -> str:
+    return REFRESH_PREFIX + new_token()
