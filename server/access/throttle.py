@@ -4,6 +4,7 @@ An account and an address are counted in the database, under digests, whether th
 """
 
 from datetime import timedelta
+from math import ceil
 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete, select, update
@@ -55,7 +56,7 @@ class Throttle:
                         row.blocked_until = now + self._wait(beyond)
                     session.add(row)
         if longest > 0:
-            message = "There were too many attempts to sign in. Wait a while."
+            message = f"There were too many attempts to sign in. Try again in {ceil(longest)} seconds."
             raise RateLimited(message, code="too_many_attempts", retry_after_s=longest)
 
     async def succeeded(self, account: str, address: str | None) -> None:

@@ -6,6 +6,8 @@ import pytest
 from infra.running import Running
 
 PUBLIC = {"/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready"}
+#: They ask for a credential in their form.
+PUBLIC |= {"/api/v1/auth/token", "/api/v1/auth/revoke"}
 
 
 def test_an_anonymous_caller_sees_the_status_and_no_more(platform: Running) -> None:
