@@ -62,6 +62,7 @@ async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str
     if refusal is not None or user is None:
         log.warning("sign_in.refused", provider=provider.name, reason=refusal)
         raise Forbidden(refusal or "You may not sign in here.", code="sign_in_refused")
+    log.info("sign_in.succeeded", how="oidc", provider=provider.name, user=user.id)
     return user.id
 
 

@@ -3,6 +3,7 @@
 Authorization code with PKCE, state and nonce (OpenID Connect Core 1.0, RFC 7636, RFC 9207); everything by discovery.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -29,6 +30,8 @@ _ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 _KINDS_OF_KEY = {"RSA", "EC"}
 _DISCOVERY = "/.well-known/openid-configuration"
 _KNOWN_FOR_S, _KEYS_AGAIN_S, _TIMEOUT_S = 3600.0, 30.0, 10.0
+#: Seconds that a provider is left alone which could not be discovered.
+_REST_S = 3.0
 _LEEWAY_S = 60
 _MAX_BYTES = 2**20
 _MAX_SUBJECT = 255
@@ -65,6 +68,8 @@ class IdentityProvider:
         self.settings = settings
         self._metadata: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, list[Key]] | None = None
+        self._away_until = float("-inf")
+        self._discovering = asyncio.Lock()
 
     async def address(self, flow: Flow, redirect_uri: str) -> str:
         """Where the browser is sent.
@@ -171,13 +176,18 @@ class IdentityProvider:
         raise self._failed("key")
 
     async def _discovered(self) -> dict[str, Any]:
-        known = self._metadata
-        if known is None or time.monotonic() - known[0] > _KNOWN_FOR_S:
-            metadata = await self._call("GET", self.settings.issuer.rstrip("/") + _DISCOVERY)
-            if str(metadata.get("issuer")).rstrip("/") != self.settings.issuer.rstrip("/"):
-                raise self._away("issuer of the discovery document")
-            known = self._metadata = (time.monotonic(), metadata)
-        return known[1]
+        """The discovery document. Visitors who need it at once wait for one request; a provider that does not answer is then left
+        alone for a moment."""
+        async with self._discovering:
+            if self._metadata is None or time.monotonic() - self._metadata[0] > _KNOWN_FOR_S:
+                if time.monotonic() < self._away_until:
+                    raise self._away("just now")
+                self._away_until = time.monotonic() + _REST_S  # for those who wait, unless what follows succeeds
+                metadata = await self._call("GET", self.settings.issuer.rstrip("/") + _DISCOVERY)
+                if str(metadata.get("issuer")).rstrip("/") != self.settings.issuer.rstrip("/"):
+                    raise self._away("issuer of the discovery document")
+                self._metadata, self._away_until = (time.monotonic(), metadata), float("-inf")
+            return self._metadata[1]
 
     def _endpoint(self, metadata: Mapping[str, Any], name: str) -> str:
         """An address that the provider published, protected as its issuer's is."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlmodel import col, select, update
@@ -18,6 +19,8 @@ from core.settings import SignInSettings
 from core.tables import Tenant, User, UserKind
 from server.access.endings import end_sign_ins
 from server.access.throttle import Throttle
+
+log = structlog.get_logger()
 
 #: Argon2id with 46 MiB, one pass and one thread (OWASP's Password Storage Cheat Sheet, 2025): who guesses pays as much as with
 #: pwdlib's defaults, while the cores of a gateway are not all taken by people who sign in.
@@ -115,8 +118,10 @@ class Passwords:
         account = await self._find(account_name, tenant)
         nobodys = await self._nobodys()
         if not await self._matches(password, account.digest if account else nobodys) or account is None:
+            log.warning("sign_in.failed", how="password")
             raise Unauthenticated(_REFUSED, code="sign_in_failed")
         await self._throttle.succeeded(account_name, address)
+        log.info("sign_in.succeeded", how="password", user=account.id)
         return account.id
 
     async def _find(self, email: str, tenant: str | None) -> _Account | None:

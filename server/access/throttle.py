@@ -4,8 +4,10 @@ An account and an address are counted in the database, under digests, whether th
 """
 
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from math import ceil
 
+import structlog
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,6 +17,8 @@ from core.errors import RateLimited
 from core.keys import Hasher
 from core.settings import SignInSettings
 from core.tables import SignInAttempts
+
+log = structlog.get_logger()
 
 #: Failures are forgotten after this time without another one.
 _FORGOTTEN_AFTER = timedelta(days=1)
@@ -56,6 +60,7 @@ class Throttle:
                         row.blocked_until = now + self._wait(beyond)
                     session.add(row)
         if longest > 0:
+            log.warning("sign_in.throttled", wait_s=ceil(longest))
             message = f"There were too many attempts to sign in. Try again in {ceil(longest)} seconds."
             raise RateLimited(message, code="too_many_attempts", retry_after_s=longest)
 
@@ -76,10 +81,19 @@ class Throttle:
         return self._hasher.digest("attempts of account", account)
 
     def _address(self, address: str) -> str:
-        return self._hasher.digest("attempts from address", address)
+        return self._hasher.digest("attempts from address", _place(address))
 
     async def _know(self, session: AsyncSession, subject: str) -> None:
         """Make sure of a row, also where another process makes it at the same time."""
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         values = {"subject": subject, "failures": 0, "last_at": utc_now()}
         await session.exec(insert(SignInAttempts).values(values).on_conflict_do_nothing())
+
+
+def _place(address: str) -> str:
+    """What one caller has: of an IPv6 address the first 64 bits, whose rest everybody chooses for themselves."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else address

@@ -63,7 +63,7 @@ class ScriptedProvider:
     userinfo: dict[str, Any] | None = None
     token_status: int = 200
     token_calls: list[dict[str, str]] = field(default_factory=list)
-    key_calls: int = 0
+    discoveries: int = 0
 
     def signed(self, nonce: str, *, key: Any = None, header: dict[str, Any] | None = None, **changed: Any) -> str:
         """An ID token as it should be but for what is changed; None leaves a claim out."""
@@ -88,6 +88,7 @@ class ScriptedProvider:
 
         @app.get("/.well-known/openid-configuration")
         async def discovery() -> dict[str, Any]:
+            self.discoveries += 1
             return {
                 "issuer": self.issuer,
                 "authorization_endpoint": f"{self.issuer}/authorize",
@@ -99,7 +100,6 @@ class ScriptedProvider:
 
         @app.get("/jwks")
         async def keys() -> dict[str, Any]:
-            self.key_calls += 1
             return {"keys": [*self.published, self.key.as_dict(private=False)]}
 
         @app.post("/token")

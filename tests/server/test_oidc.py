@@ -381,3 +381,11 @@ def test_a_clients_secret_is_read_from_the_variable_it_names(settings: Settings,
     assert loaded.sign_in.oidc[0].client_secret is not None
     assert loaded.sign_in.oidc[0].client_secret.get_secret_value() == "the secret"
     assert "the secret" not in repr(loaded)
+
+
+@ON_SQLITE
+async def test_visitors_who_come_at_once_wait_for_one_discovery(guarded: Guarded, scripted: ScriptedProvider) -> None:
+    before = scripted.discoveries
+    begun = await asyncio.gather(*(guarded.client.get("/signin/oidc/scripted") for _ in range(5)))
+    assert [each.status_code for each in begun] == [303] * 5
+    assert scripted.discoveries == before + 1

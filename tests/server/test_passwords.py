@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from core.database import Database, utc_now
-from core.errors import Conflict, InvalidRequest, NotFound, RateLimited
+from core.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthenticated
 from core.keys import Hasher
 from core.settings import Settings, SignInSettings
 from core.tables import SignInAttempts, Tenant, User
@@ -131,11 +131,21 @@ async def test_an_address_that_tries_many_accounts_has_to_wait_and_others_do_not
     await person_with_password(guarded, database)
     passwords = _with(guarded, database, address_attempts=3)
     for name in "abc":
-        with pytest.raises(Exception, match="not right"):
+        with pytest.raises(Unauthenticated):
             await passwords.sign_in(f"{name}@example.test", "guess", "192.0.2.7")
     with pytest.raises(RateLimited):
         await passwords.sign_in(ADDRESS, PASSWORD, "192.0.2.7")
     assert await passwords.sign_in(ADDRESS, PASSWORD, "192.0.2.8")
+
+
+@ON_SQLITE
+async def test_who_has_a_network_of_ipv6_addresses_counts_as_one(guarded: Guarded, database: Database) -> None:
+    passwords = _with(guarded, database, address_attempts=2)
+    for number in (1, 2):
+        with pytest.raises(Unauthenticated):
+            await passwords.sign_in(f"{number}@example.test", "guess", f"2001:db8::{number}")
+    with pytest.raises(RateLimited):
+        await passwords.sign_in("3@example.test", "guess", "2001:db8::3")
 
 
 @ON_SQLITE
