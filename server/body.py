@@ -13,7 +13,14 @@ from server.error_responses import error_response
 
 #: A body from this size on is checked in a thread: 4 MiB take 0.1 s.
 _LARGE_BYTES = 256 * 2**10
-_FORM_PATHS = ("/signin", "/signout", "/api/v1/auth/token", "/api/v1/auth/revoke")
+_FORM_PATHS = (
+    "/signin",
+    "/signout",
+    "/account/password",
+    "/account/sessions",
+    "/api/v1/auth/token",
+    "/api/v1/auth/revoke",
+)
 _FORM_BYTES = 16 * 2**10
 _INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
 

@@ -176,8 +176,8 @@ class IdentityProvider:
         raise self._failed("key")
 
     async def _discovered(self) -> dict[str, Any]:
-        """The discovery document. Visitors who need it at once wait for one request; a provider that does not answer is then left
-        alone for a moment."""
+        """The discovery document. Visitors who need it at once wait for one request; who does not answer it is then left alone
+        for a moment."""
         async with self._discovering:
             if self._metadata is None or time.monotonic() - self._metadata[0] > _KNOWN_FOR_S:
                 if time.monotonic() < self._away_until:

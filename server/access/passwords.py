@@ -65,6 +65,12 @@ class Passwords:
             raise InvalidRequest("This password is too easily guessed.", code="weak_password", param="password")
         return await self._hash(password)
 
+    async def known(self, principal: Principal) -> bool:
+        """Whether the principal is a person who signs in with a password of their own."""
+        async with self._database.session() as session:
+            user = await session.get(User, principal.id)
+        return user is not None and user.password_digest is not None
+
     async def set(self, tenant: str, user_id: str, password: str) -> None:
         """Give a person of the tenant a password. Their browser sessions and tokens end.
 

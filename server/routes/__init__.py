@@ -6,6 +6,7 @@ ROUTERS = (
     "health",
     "auth",
     "sign_in",
+    "account",
     "tokens",
     "keys",
     "models",

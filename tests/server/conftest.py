@@ -19,7 +19,7 @@ from server.body import BodyGuard
 from server.edge import Edge
 from server.idempotency import Idempotency
 from server.readiness import Readiness
-from server.routes import auth, keys, sign_in, tokens
+from server.routes import account, auth, keys, sign_in, tokens
 from server.state import State
 
 #: For tests of what no database makes a difference to.
@@ -79,7 +79,7 @@ async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guard
         library=missing,
         conversations=missing,
     )
-    for module in (auth, sign_in, tokens, keys):
+    for module in (auth, sign_in, account, tokens, keys):
         app.include_router(module.router)
     async with _client(app) as client:
         yield Guarded(app, access, client, key)
