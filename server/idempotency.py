@@ -29,8 +29,8 @@ from server.error_responses import error_response
 log = structlog.get_logger()
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-#: Answers with tokens, which are kept nowhere.
-NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke")
+#: Answers with tokens, and what comes with a password: of these nothing is kept, not even a fingerprint.
+NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke", "/api/v1/auth/password")
 _KEPT_FOR = timedelta(hours=24)
 _KEPT_BYTES = 8 * 2**20
 _IN_MEMORY = 1 * 2**20

@@ -21,7 +21,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from server.auth import COOKIE, is_public
+from server.auth import COOKIE, REVOKE_PATH, TOKEN_PATH, is_public
 from server.edge import OPENAI_PREFIX
 from server.gate import guarded
 from server.idempotency import NEVER_KEPT
@@ -51,7 +51,7 @@ _TAGS = {
     "Jobs": "Work in the background, and its progress",
     "Sessions": "Kept conversations",
     "Operations": "Health and models",
-    "Access": "Keys and signing in",
+    "Access": "Keys, tokens and signing in",
 }
 _ERROR_SCHEMA = {
     "title": "Error",
@@ -98,6 +98,24 @@ _ERROR_ANSWER = {
 _OPENAI_ERROR_ANSWER = _ERROR_ANSWER | {
     "description": "A refusal or a failure, in OpenAI's error shape",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OpenAIError"}}},
+}
+_OAUTH_ERROR_SCHEMA = {
+    "title": "OAuthError",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {"type": "string", "description": "stable, as RFC 6749 names it; for programs"},
+        "error_description": {"type": "string", "description": "for people"},
+    },
+}
+#: What a form is refused for before it is read has the platform's own shape.
+_OAUTH_ERROR_ANSWER = _ERROR_ANSWER | {
+    "description": "A refusal in OAuth's shape, or a failure",
+    "content": {
+        "application/json": {
+            "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("OAuthError", "Error")]},
+        }
+    },
 }
 _EVENTS = {"text/event-stream": {"schema": {"type": "string", "description": "server-sent events; see docs/api.md"}}}
 #: How the addresses of streams end.
@@ -157,6 +175,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         components = document.setdefault("components", {})
         components.setdefault("schemas", {})["Error"] = _ERROR_SCHEMA
         components["schemas"]["OpenAIError"] = _OPENAI_ERROR_SCHEMA
+        components["schemas"]["OAuthError"] = _OAUTH_ERROR_SCHEMA
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)
         components["securitySchemes"] = {
@@ -177,6 +196,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Give an operation what all have: the error shape, and the header that makes a POST repeatable."""
     operation["responses"].pop("422", None)
     failed = _OPENAI_ERROR_ANSWER if path.startswith(OPENAI_PREFIX) else _ERROR_ANSWER
+    if path in (TOKEN_PATH, REVOKE_PATH):
+        failed = _OAUTH_ERROR_ANSWER
     operation["responses"] |= {"4XX": failed, "5XX": failed}
     if path.endswith(_STREAMS):
         operation["responses"]["200"]["content"] = _EVENTS

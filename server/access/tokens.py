@@ -72,7 +72,7 @@ class Tokens:
     async def issue(self, principal: Principal, scopes: frozenset[Scope] | None, *, refreshable: bool) -> Issued:
         """Open a family for a principal, with no more than `scopes`; None is whatever the principal may at any time."""
         now = utc_now()
-        lifetime = self._settings.refresh_s if refreshable else self._settings.access_s
+        lifetime = self._settings.refresh_s if refreshable else self._settings.access_s + _LEEWAY_S
         family = TokenFamily(
             tenant=principal.tenant,
             user_id=principal.id if principal.key_id is None else None,

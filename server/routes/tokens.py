@@ -99,6 +99,7 @@ async def token(request: Request, state: CurrentState) -> TokenAnswer:
 
 @router.post(
     REVOKE_PATH,
+    response_class=Response,
     openapi_extra=_form_of(
         ["token"], {"token": "a refresh or access token", "token_type_hint": "not needed: the two are told apart"}
     ),

@@ -11,7 +11,7 @@ from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthenticated
 from core.keys import Hasher
 from core.settings import Settings, SignInSettings
-from core.tables import SignInAttempts, Tenant, User
+from core.tables import IdempotencyRecord, SignInAttempts, Tenant, User
 from server.access.access import Access
 from server.access.passwords import Passwords
 from server.auth import COOKIE
@@ -209,6 +209,15 @@ async def test_the_old_password_cannot_be_guessed_over_a_stolen_session(guarded:
     change = {"old_password": "a guess", "new_password": "quite another passphrase"}
     answers = [(await guarded.client.post("/api/v1/auth/password", json=change)).status_code for _ in range(6)]
     assert answers == [403] * 5 + [429]
+
+
+async def test_a_change_leaves_no_fingerprint_of_the_password(guarded: Guarded, database: Database) -> None:
+    await person_with_password(guarded, database)
+    await _sign_in(guarded)
+    change = {"old_password": PASSWORD, "new_password": "quite another passphrase"}
+    changed = await guarded.client.post("/api/v1/auth/password", json=change, headers={"idempotency-key": "once"})
+    async with database.session() as session:
+        assert (changed.status_code, (await session.exec(select(IdempotencyRecord))).all()) == (204, [])
 
 
 @ON_SQLITE
