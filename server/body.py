@@ -53,6 +53,8 @@ class BodyGuard:
             body = await _read_all(receive, limit)
             if body is None:
                 return
+            if kind == "form" and (b"\0" in body or b"%00" in body):
+                raise InvalidRequest("The form holds a character that is not allowed.", code="invalid_form")
             if kind == "json" and body:
                 values = most_values(scope["path"])
                 if len(body) < _LARGE_BYTES:

@@ -109,7 +109,7 @@ async def _keep(
 
 def _email(provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
     email, verified = claims.get("email"), claims.get("email_verified")
-    if not isinstance(email, str) or not 0 < len(email) <= _MAX_EMAIL or "@" not in email:
+    if not isinstance(email, str) or not 0 < len(email) <= _MAX_EMAIL or "@" not in email or not email.isprintable():
         return None
     if verified is False or (provider.verified_email and verified is not True):
         return None
@@ -139,5 +139,7 @@ def _groups(claims: Mapping[str, Any], path: str) -> set[str]:
 
 
 def _name(claims: Mapping[str, Any], email: str | None) -> str:
+    """What people call them, without the characters that no page shows and not every database takes."""
     given = (claims.get("name"), claims.get("preferred_username"), email, claims["sub"])
-    return next(name for name in given if isinstance(name, str) and name.strip())[:_MAX_NAME]
+    names = ("".join(filter(str.isprintable, name)).strip() for name in given if isinstance(name, str))
+    return next(name for name in names if name)[:_MAX_NAME]

@@ -157,7 +157,10 @@ class IdentityProvider:
             "party": claims.get("azp", self.settings.client_id) == self.settings.client_id
             and (len(audiences) == 1 or "azp" in claims),
             "nonce": claims.get("nonce") == nonce,
-            "subject": isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT,
+            "subject": isinstance(subject, str)
+            and 0 < len(subject) <= _MAX_SUBJECT
+            and subject.isascii()
+            and subject.isprintable(),
             "expiry": isinstance(expires, int | float) and now - _LEEWAY_S < expires,
             "time": isinstance(issued, int | float) and issued < now + _LEEWAY_S,
         }

@@ -258,6 +258,7 @@ CHEATS: dict[str, dict[str, Any]] = {
     "no subject": {"sub": None},
     "a long subject": {"sub": "x" * 256},
     "a subject that is a list": {"sub": ["ada"]},
+    "a subject that no database takes": {"sub": "a\x00"},
     "no token": {"token": "x"},
     "none": {"token": "eyJhbGciOiJub25lIn0.e30."},
 }
@@ -342,6 +343,13 @@ async def test_a_provider_that_is_away_is_503_and_one_that_refuses_the_code_401(
             assert (await _with_token(guarded, scripted, {})).status_code == answer
         finally:
             scripted.token_status = 200
+
+
+async def test_what_no_database_takes_is_left_out_of_a_name(
+    guarded: Guarded, scripted: ScriptedProvider, database: Database
+) -> None:
+    assert (await _with_token(guarded, scripted, {"name": "A\x00da \x07", "email": "a\x00@example.test"})).status_code == 303
+    assert [(user.name, user.email) for user in await _users(database)] == [("Ada", None)]
 
 
 async def test_two_first_sign_ins_at_once_make_one_user(guarded: Guarded, database: Database) -> None:

@@ -252,9 +252,20 @@ async def test_without_passwords_the_page_has_no_form_for_them(guarded: Guarded,
     assert (await _sign_in(guarded)).status_code == 401
 
 
-@ON_SQLITE
-@pytest.mark.parametrize("form", [{}, {"email": ADDRESS}, {"email": "\x00", "password": "\ud800"}, {"key": "", "email": " "}])
-async def test_a_form_that_is_not_filled_in_is_401(guarded: Guarded, form: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"email": ADDRESS},
+        {"email": "\x00", "password": "\ud800"},
+        {"email": ADDRESS, "password": "x", "tenant": "\x00"},
+        {"key": "", "email": " "},
+        {"key": "\x00"},
+    ],
+    ids=str,
+)
+async def test_a_form_that_is_not_filled_in_signs_nobody_in(guarded: Guarded, form: dict[str, str]) -> None:
     content = "&".join(f"{name}={value}" for name, value in form.items()).encode("utf-8", "surrogatepass")
     headers = {"content-type": "application/x-www-form-urlencoded"}
-    assert (await guarded.client.post("/signin", content=content, headers=headers)).status_code == 401
+    refused = await guarded.client.post("/signin", content=content, headers=headers)
+    assert refused.status_code == (422 if b"\0" in content else 401)  # which no database takes

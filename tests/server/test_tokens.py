@@ -108,7 +108,7 @@ async def test_what_is_not_right_gets_oauths_error(guarded: Guarded, form: dict[
     [
         (b'{"grant_type": "client_credentials"}', "application/json"),
         (b"grant_type=client_credentials&grant_type=refresh_token", "application/x-www-form-urlencoded"),
-        (b"%ff%fe=%00", "application/x-www-form-urlencoded"),
+        (b"%ff%fe=%01", "application/x-www-form-urlencoded"),
         (b"", "application/x-www-form-urlencoded"),
     ],
 )
