@@ -18,7 +18,7 @@ async def test_a_credential_is_read_back_and_does_not_lie_in_the_database(databa
     credentials = ProviderCredentials(database)
     row = await credentials.add(SYSTEM, provider="openai", name="ours", secrets=SECRETS)
     assert await credentials.secrets_of(await credentials.get(SYSTEM, row.id)) == SECRETS
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         dump = str((await (await session.connection()).execute(text("SELECT * FROM provider_credentials"))).all())
     assert SECRETS["api_key"] not in dump
     assert "canary-xx" not in dump
@@ -58,7 +58,7 @@ async def test_another_tenant_finds_none_and_cannot_take_one_over(database: Data
     assert await credentials.all(other) == []
     with pytest.raises(NotFound):
         await credentials.get(other, row.id)
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await (await session.connection()).execute(text("UPDATE provider_credentials SET tenant = 'evil'"))
     with pytest.raises(DecryptionFailed):
         await credentials.secrets_of(await credentials.get(other, row.id))

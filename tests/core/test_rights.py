@@ -1,18 +1,18 @@
 """What somebody may still do: what a key, a user and a tenant are now decides, not what they were when the work began."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from core.database import Database, utc_now
+from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.rights import principal_now
 from core.tables import APIKey, CustomRole, Team, TeamMember, Tenant, User
 
 KEPT = Principal("usr_1", "acme", "Ada", "user", ROLE_SCOPES[Role.USER], key_id="key_1")
-LONG_AGO = utc_now() - timedelta(days=1)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -165,6 +165,7 @@ def refused(
         ("GENAI_ADMIN_KEY", "vault:secret/data/genai#admin"),
         ("GENAI_ADMIN_KEY", "aws:genai#admin"),
     ],
+    ids=range(15),  # the values are drawn anew in each process
 )
 def test_a_setting_that_cannot_be_used_is_told_without_its_value(
     variable: str, value: str, refused: Callable[..., str]

@@ -45,7 +45,7 @@ async def _make_grace(data: Path) -> None:
     settings = Settings.load(data_dir=data)
     database = Database(settings)
     grace = User(tenant="default", name="Grace", email="grace@example.test")
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(grace)
     await (await Access.open(settings, database)).passwords.set("default", grace.id, PASSWORD)
     await database.close()

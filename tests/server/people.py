@@ -13,7 +13,7 @@ ADDRESS = "ada@example.test"
 async def person(database: Database, **fields: Any) -> User:
     """A user, in a tenant that is made where it is missing."""
     user = User(**({"tenant": "default", "name": "Ada", "email": ADDRESS} | fields))
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         if await session.get(Tenant, user.tenant) is None:
             session.add(Tenant(id=user.tenant, name=user.tenant))
             await session.flush()

@@ -77,7 +77,7 @@ async def _sign_in(guarded: Guarded, subject: str, provider: str = "corp") -> An
 
 
 async def _users(database: Database) -> list[User]:
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         return list((await session.exec(select(User))).all())
 
 
@@ -125,12 +125,12 @@ async def test_who_may_not_come_in_is_told_and_not_made_a_user(
 
 
 async def test_without_roles_for_groups_the_role_that_was_set_here_stays(guarded: Guarded, database: Database) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(Tenant(id="acme", name="Acme"))
     await _sign_in(guarded, "ada", "open")
     [user] = await _users(database)
     assert (user.tenant, user.role) == ("acme", "user")
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(User).values(role="analyst"))
     await _sign_in(guarded, "ada", "open")
     assert (await guarded.client.get("/api/v1/auth/me")).json()["role"] == "analyst"
@@ -154,7 +154,7 @@ async def test_a_role_goes_with_its_group_and_sign_ins_end_with_the_last_one(gua
 
 async def test_a_closed_account_stays_closed(guarded: Guarded, database: Database) -> None:
     await _sign_in(guarded, "bob")
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(User).values(disabled_at=utc_now()))
     guarded.client.cookies.clear()
     assert (await _sign_in(guarded, "bob")).status_code == 403

@@ -36,7 +36,7 @@ async def test_a_person_signs_in_with_their_password(guarded: Guarded, database:
 
 async def test_a_password_is_stored_as_its_argon2id_digest_alone(guarded: Guarded, database: Database) -> None:
     user = await person_with_password(guarded, database)
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         row = await session.get(User, user.id)
     assert row is not None
     assert (row.password_digest or "").startswith("$argon2id$")
@@ -50,7 +50,7 @@ async def test_every_refusal_reads_the_same_whatever_its_reason(guarded: Guarded
     await person_with_password(guarded, database, email="elsewhere@example.test", tenant="closed")
     await person_with_password(guarded, database, email="robot@example.test")
     now = utc_now()
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(User).where(col(User.email) == "closed@example.test").values(disabled_at=now))
         await session.exec(update(User).where(col(User.email) == "robot@example.test").values(kind="service"))
         await session.exec(update(Tenant).where(col(Tenant.id) == "closed").values(disabled_at=now))
@@ -110,7 +110,7 @@ async def test_the_wait_ends_and_grows_with_each_further_failure(guarded: Guarde
 
 
 async def _wait_is_over(database: Database) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(SignInAttempts).values(blocked_until=utc_now() - timedelta(seconds=1)))
 
 
@@ -162,7 +162,7 @@ def _with(guarded: Guarded, database: Database, **limits: int) -> Passwords:
 
 async def test_neither_addresses_nor_accounts_are_stored_with_the_attempts(guarded: Guarded, database: Database) -> None:
     await _sign_in(guarded, password="a wrong password")
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         rows = (await session.exec(select(SignInAttempts))).all()
     assert len(rows) == 2
     assert not any(known in repr(rows) for known in (ADDRESS, "127.0.0.1"))
@@ -216,7 +216,7 @@ async def test_a_change_leaves_no_fingerprint_of_the_password(guarded: Guarded, 
     await _sign_in(guarded)
     change = {"old_password": PASSWORD, "new_password": "quite another passphrase"}
     changed = await guarded.client.post("/api/v1/auth/password", json=change, headers={"idempotency-key": "once"})
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         assert (changed.status_code, (await session.exec(select(IdempotencyRecord))).all()) == (204, [])
 
 

@@ -87,7 +87,7 @@ async def forge(guarded: Guarded, database: Database) -> Forge:
     form = {"grant_type": "client_credentials", "client_id": ADMINISTRATOR_ID, "client_secret": guarded.key}
     good = (await guarded.client.post("/api/v1/auth/token", data=form)).json()["access_token"]
     pair = (await guarded.client.post("/api/v1/auth/tokens", headers=guarded.headers)).json()
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(Tenant(id="acme", name="Acme"))
     row, key = await guarded.access.keys.create(SYSTEM, "other", KeyRights())
     other = {"grant_type": "client_credentials", "client_id": row.id, "client_secret": key}

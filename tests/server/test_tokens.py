@@ -194,12 +194,12 @@ async def test_of_two_uses_at_once_one_gets_tokens_and_the_family_ends(guarded: 
 
 async def test_a_family_ends_in_time(guarded: Guarded, database: Database) -> None:
     first = await _refreshable(guarded)
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(TokenFamily).values(expires_at=utc_now() - timedelta(seconds=1)))
     assert (await _refresh(guarded, first["refresh_token"])).json()["error"] == "invalid_grant"
     assert (await _me(guarded, first["access_token"])).status_code == 401
     await _refreshable(guarded)
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         counts = [(await session.exec(select(func.count()).select_from(table))).one() for table in (TokenFamily, RefreshToken)]
     assert counts == [1, 1]  # what is over is cleared away
 
@@ -244,7 +244,7 @@ async def test_claims_give_no_right_that_the_user_no_longer_has(guarded: Guarded
 
 
 async def _change(guarded: Guarded, database: Database, user: User, **fields: Any) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(User).where(col(User.id) == user.id).values(fields))
     guarded.access.forget()
 
@@ -269,7 +269,7 @@ async def test_no_token_is_stored_as_it_is_not_even_for_a_repetition(guarded: Gu
     made = [(await guarded.client.post("/api/v1/auth/tokens", headers=headers)).json() for _ in range(2)]
     form = {"grant_type": "client_credentials", "client_id": ADMINISTRATOR_ID, "client_secret": guarded.key}
     await guarded.client.post("/api/v1/auth/token", data=form, headers={"idempotency-key": "once"})
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         assert (await session.exec(select(IdempotencyRecord))).all() == []
         stored = repr([row.model_dump() for row in (await session.exec(select(RefreshToken))).all()])
     assert made[0]["refresh_token"] != made[1]["refresh_token"]
@@ -351,7 +351,7 @@ async def test_another_process_takes_a_token_that_is_signed_by_a_key_it_has_not_
 async def test_a_key_that_has_grown_old_is_replaced_by_itself(guarded: Guarded, database: Database) -> None:
     await _by_key(guarded)
     before = {key["state"]: key["kid"] for key in await _signing_keys(guarded)}
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await session.exec(update(SigningKey).values(activated_at=utc_now() - timedelta(days=91)))
     guarded.access.forget()
     given = (await _by_key(guarded)).json()["access_token"]
@@ -374,7 +374,7 @@ async def test_with_another_secret_of_the_installation_another_key_signs(
 async def test_private_keys_are_sealed_and_are_not_kept_once_retired(guarded: Guarded, database: Database) -> None:
     await _by_key(guarded)
     await _rotate(guarded)
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         rows = (await session.exec(select(SigningKey))).all()
     assert {row.state: row.private_key is None for row in rows} == {"current": False, "next": False, "retired": True}
     assert '"d"' not in repr(rows)

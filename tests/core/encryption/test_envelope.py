@@ -78,7 +78,7 @@ def test_the_same_value_is_never_sealed_the_same_way() -> None:
     assert len({seal(KEY, PLACE, b"secret") for _ in range(100)}) == 100
 
 
-@pytest.mark.parametrize("data", [b"", b"text", MAGIC, MAGIC + b"\x01" + bytes(60), seal(KEY, PLACE, b"x")])
+@pytest.mark.parametrize("data", [b"", b"text", MAGIC, MAGIC + b"\x01" + bytes(60), seal(KEY, PLACE, b"x")], ids=range(5))
 def test_without_a_key_a_value_is_kept_and_read_as_it_is(data: bytes) -> None:
     kept = seal(None, PLACE, data)
     assert key_id_of(kept) is None

@@ -57,7 +57,7 @@ async def store_something_everywhere(database: Database, files: Files) -> None:
     place = Place(TENANT, "idempotency_records", "body", "idem")
     record = IdempotencyRecord(id="idem", fingerprint="", expires_at=utc_now(), body=await keyring.seal(place, b"answer"))
     result = await keyring.seal(Place(TENANT, "batch_rows", "result", "batch_1/1"), b"line")
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(Collection(id="col_1", name="c"))
         session.add(Job(id="job_1", owner="o", kind="batch"))
         await session.flush()
@@ -71,7 +71,7 @@ async def store_something_everywhere(database: Database, files: Files) -> None:
 async def key_ids(database: Database) -> set[bytes | None]:
     """What each stored value was sealed with."""
     found: set[bytes | None] = set()
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         for column in SEALED_COLUMNS:
             for row in (await (await session.connection()).execute(column.page(None, 1000))).all():
                 value = row[-1]
@@ -83,7 +83,7 @@ async def key_ids(database: Database) -> set[bytes | None]:
 
 async def read_everything(database: Database, files: Files) -> list[Any]:
     credentials = ProviderCredentials(database)
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         upload = (await session.exec(select(StoredFile))).one()
         record = (await session.exec(select(IdempotencyRecord))).one()
         row = (await session.exec(select(BatchRow).where(BatchRow.number == 1))).one()
@@ -158,7 +158,7 @@ async def test_a_rotation_that_was_cut_short_goes_on_with_the_same_keys(
     await Rotation(database, files, settle_s=0).run()
     assert await key_ids(database) == halfway
     assert await read_everything(database, files) == EVERYTHING
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         state = (await session.exec(select(KeyRotation))).one()
     assert state.finished_at is not None
 
@@ -197,7 +197,7 @@ async def test_messages_that_were_swapped_in_the_database_are_refused(database: 
     conversations = Conversations(database)
     await conversations.append(SYSTEM, "one", [User(content="mine")])
     await conversations.append(SYSTEM, "two", [User(content="yours")])
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         first, second = (await session.exec(select(ConversationMessage))).all()
         first.payload, second.payload = second.payload, first.payload
     for name in ("one", "two"):
@@ -212,7 +212,7 @@ async def test_a_conversation_that_was_given_to_another_tenant_is_refused(databa
 
     conversations, other = Conversations(database), replace(SYSTEM, tenant="evil")
     await conversations.append(SYSTEM, "one", [User(content="mine")])
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         await (await session.connection()).execute(text("UPDATE conversations SET tenant = 'evil'"))
     with pytest.raises(DecryptionFailed):
         await conversations.history(other, "one")
