@@ -41,13 +41,13 @@ async def test_a_file_can_be_put_and_read_as_a_local_file(files: Files, tmp_path
 
 
 async def test_what_was_opened_can_be_read_to_its_end_though_it_is_deleted(files: Files) -> None:
-    await files.put("col_a/doc_b/1/text", b"first" * 100_000)
-    with await files.open("col_a/doc_b/1/text") as opened:
+    await files.put("col_a/doc_b/1/text", b"first" * 100_000, tenant="here")
+    with await files.open("col_a/doc_b/1/text", tenant="here") as opened:
         assert opened.read(5) == b"first"
         await files.delete("col_a/doc_b/1/text")
         assert opened.read() == b"first" * 99_999
     with pytest.raises(NotFound):
-        await files.open("col_a/doc_b/1/text")
+        await files.open("col_a/doc_b/1/text", tenant="here")
 
 
 async def test_what_is_missing_is_not_found(files: Files) -> None:

@@ -15,8 +15,8 @@ from core.tables import StoredFile, UnclaimedFile
 
 
 @pytest.fixture
-def files(settings: Settings) -> Files:
-    return Files(settings)
+def files(settings: Settings, database: Database) -> Files:
+    return Files(settings, database.keyring)
 
 
 @pytest.fixture

@@ -23,6 +23,12 @@ PUBLIC = {
     "/api/v1/health/ready",
     "/favicon.ico",
     "/signin",
+    "/signin/oidc/{name}",
+    "/signin/oidc/{name}/callback",
+    "/api/v1/auth/token",
+    "/api/v1/auth/revoke",
+    "/.well-known/jwks.json",
+    "/.well-known/oauth-authorization-server",
     "/static/",
     "/static/swagger/",
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from core.database import Database, keyring_of, sync_url
 from core.encryption.envelope import Place, key_id_of
@@ -26,6 +26,14 @@ PLACE = Place("acme", "messages", "payload", "msg_1")
 KEYS = ["a" * 40, "b" * 40]
 
 
+def of_all_tenants(settings: Settings) -> Engine:
+    """An engine whose connections see every tenant's rows, as row-level security asks to be told."""
+    engine = create_engine(sync_url(settings))
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL genai.tenant = '*'"))
+    return engine
+
+
 @pytest.fixture
 def configured(database: Database, settings: Settings) -> Callable[..., Settings]:
     """Settings of the migrated database, with other settings of encryption."""
@@ -38,7 +46,7 @@ def configured(database: Database, settings: Settings) -> Callable[..., Settings
 
 
 def rows(settings: Settings) -> list[Any]:
-    engine = create_engine(sync_url(settings))
+    engine = of_all_tenants(settings)
     with engine.connect() as connection:
         found = list(connection.execute(text("SELECT * FROM data_keys ORDER BY created_at")).mappings())
     engine.dispose()
@@ -144,7 +152,7 @@ async def test_a_key_file_that_cannot_be_written_rotates_to_its_first_line(confi
 async def test_a_wrapped_key_that_was_given_to_another_tenant_is_refused(configured: Callable[..., Settings]) -> None:
     settings = configured()
     sealed = await started(settings).seal(PLACE, b"secret")
-    engine = create_engine(sync_url(settings))
+    engine = of_all_tenants(settings)
     with engine.begin() as connection:
         connection.execute(text("UPDATE data_keys SET tenant = 'evil'"))
     engine.dispose()
@@ -155,7 +163,7 @@ async def test_a_wrapped_key_that_was_given_to_another_tenant_is_refused(configu
 async def test_a_value_whose_data_key_is_gone_is_refused(configured: Callable[..., Settings]) -> None:
     settings = configured()
     sealed = await started(settings).seal(PLACE, b"secret")
-    engine = create_engine(sync_url(settings))
+    engine = of_all_tenants(settings)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM data_keys"))
     engine.dispose()

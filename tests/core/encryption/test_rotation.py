@@ -55,7 +55,9 @@ async def store_something_everywhere(database: Database, files: Files) -> None:
     await files.put(document.file_key, b"the original", tenant=TENANT)
     await files.put(document.text_key, b"the text", tenant=TENANT)
     place = Place(TENANT, "idempotency_records", "body", "idem")
-    record = IdempotencyRecord(id="idem", fingerprint="", expires_at=utc_now(), body=await keyring.seal(place, b"answer"))
+    record = IdempotencyRecord(
+        id="idem", tenant=place.tenant, fingerprint="", expires_at=utc_now(), body=await keyring.seal(place, b"answer")
+    )
     result = await keyring.seal(Place(TENANT, "batch_rows", "result", "batch_1/1"), b"line")
     async with database.transaction(all_tenants=True) as session:
         session.add(Collection(id="col_1", name="c"))
