@@ -20,11 +20,12 @@ from chains.messages import Assistant, Messages, System, to_langchain
 from chains.parameters import Details, Sampling, Tooling, call_parameters
 from chains.pictures import with_images_inside
 from chains.prompting import prompt
+from chains.protection.keeping import keep, recalled
 from chains.replies import answered
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from chains.text_chunks import TextChunks
-from core.context import RequestContext, current
+from core.context import RequestContext
 from core.principals import Scope
 from core.tables.columns import new_id
 from providers.base import ModelFacts
@@ -165,14 +166,14 @@ async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
         said = Assistant(
             content=whole.text, tool_calls=[_call(call) for call in (*whole.tool_calls, *whole.invalid_tool_calls)]
         )
-        await deps.conversations.append(current().principal, asked.session_id, [*asked.messages, said], capability="chat")
+        await keep(deps, asked.session_id, [*asked.messages, said])
     yield Delta(final=whole)
 
 
 async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts) -> Sequence[Any]:
     if asked.session_id is None:
         return asked.messages
-    kept = await deps.conversations.history(current().principal, asked.session_id)
+    kept = await recalled(deps, asked.session_id)
     if any(isinstance(message, System) for message in asked.messages):
         kept = [message for message in kept if not isinstance(message, System)]
     budget = min(deps.settings.conversations.history_tokens, (facts.context_tokens or 1 << 30) // 2)
@@ -197,6 +198,7 @@ def build(deps: ChainDeps) -> OpaqueRoot:
     return opaque(
         "chat",
         partial(converse, deps),
+        deps=deps,
         input_type=ChatRequest,
         output_type=Reply | str,
         form=MessageForm,

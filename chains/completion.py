@@ -50,7 +50,7 @@ async def complete(deps: ChainDeps, asked: CompletionInput) -> AsyncIterator[Del
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("completion", partial(complete, deps), input_type=CompletionInput, output_type=str, form=TextForm)
+    return opaque("completion", partial(complete, deps), deps=deps, input_type=CompletionInput, output_type=str, form=TextForm)
 
 
 SPEC = ChainSpec(

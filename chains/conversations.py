@@ -3,11 +3,12 @@
 A session is its owner's alone (a tenant's principal). One `session_id` is one conversation, whichever capability adds to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
+import orjson
 from pydantic import Field, StringConstraints, TypeAdapter
 from sqlalchemy import delete, func
 from sqlalchemy.exc import IntegrityError
@@ -17,8 +18,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from chains.messages import Message, System, User
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
+from core.encryption.keyring import Sealer
 from core.errors import InvalidRequest, NotFound
+from core.policies.privacy import Record
 from core.principals import Principal
+from core.redaction.replacement import PSEUDONYM
 from core.tables.conversations import Conversation, ConversationMessage
 
 SessionId = Annotated[
@@ -30,6 +34,8 @@ SessionField = Annotated[
 ]
 
 _MESSAGE: TypeAdapter[Any] = TypeAdapter(Message)
+#: Where the pseudonyms of a session lie: table and column.
+_PRIVACY = (Conversation.__tablename__, "privacy")
 _ID: TypeAdapter[str] = TypeAdapter(SessionId)
 
 
@@ -70,12 +76,39 @@ class Conversations:
             rows |= {row.position: row for row in await session.exec(mine.where(ConversationMessage.role == "system"))}
         return [await self._message(principal, rows[position]) for position in sorted(rows)]
 
-    async def append(self, principal: Principal, session_id: str, messages: Sequence[Any], *, capability: str = "chat") -> None:
-        """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages."""
+    async def privacy(self, principal: Principal, session_id: str) -> dict[str, Any]:
+        """What is kept of a session's pseudonyms, for `core.policies.privacy.Record.take_up`; empty where there is nothing."""
+        async with self._database.session(principal.tenant) as session:
+            conversation = await _find(session, principal, session_id)
+        return {} if conversation is None else await self._kept_privacy(conversation)
+
+    async def append(
+        self,
+        principal: Principal,
+        session_id: str,
+        messages: Sequence[Any],
+        *,
+        capability: str = "chat",
+        privacy: Record | None = None,
+        renames: bool = False,
+    ) -> None:
+        """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages.
+
+        The pseudonyms of `privacy` are kept with it. Where another turn has given one of them to another value meanwhile, it
+        gets a new one, in the messages as well if they were written with pseudonyms (`renames`).
+        """
         rows = [await self._row(principal, message) for message in messages]
+        sealer = await self._database.keyring.sealer(principal.tenant)
         async with self._database.transaction(principal.tenant) as session:
             conversation = await _find_or_make(session, principal, session_id, capability)
             conversation.updated_at = utc_now()
+            if privacy is not None:
+                before = await self._kept_privacy(conversation)
+                joined, renamed = privacy.joined(before)
+                if (kept := joined.dump()) != before:
+                    conversation.privacy = sealer.seal_json(*_PRIVACY, conversation.id, kept)
+                if renames and renamed:
+                    rows = [_sealed(sealer, _renamed(message, renamed)) for message in messages]
             counted = await session.exec(
                 select(func.max(ConversationMessage.position)).where(ConversationMessage.conversation_id == conversation.id)
             )
@@ -144,14 +177,30 @@ class Conversations:
 
     async def _row(self, principal: Principal, message: Any) -> ConversationMessage:
         """A row for the message, sealed, which belongs to no conversation yet."""
-        row = ConversationMessage(conversation_id="", position=0, role=message.role)
-        payload = message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
+        row, payload = _plain(message)
         row.payload = await self._database.keyring.seal_json(_place(principal, row), payload)
         return row
+
+    async def _kept_privacy(self, conversation: Conversation) -> dict[str, Any]:
+        """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
+        place = Place(conversation.tenant, *_PRIVACY, conversation.id)
+        return dict(await self._database.keyring.open_json(place, conversation.privacy))
 
     async def _message(self, principal: Principal, row: ConversationMessage) -> Any:
         """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
         return _MESSAGE.validate_python(await self._database.keyring.open_json(_place(principal, row), row.payload))
+
+
+def _sealed(sealer: Sealer, message: Any) -> ConversationMessage:
+    """The same within a transaction."""
+    row, payload = _plain(message)
+    row.payload = sealer.seal_json(ConversationMessage.__tablename__, "payload", row.id, payload)
+    return row
+
+
+def _plain(message: Any) -> tuple[ConversationMessage, dict[str, Any]]:
+    row = ConversationMessage(conversation_id="", position=0, role=message.role)
+    return row, message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
 
 
 def _place(principal: Principal, row: ConversationMessage) -> Place:
@@ -180,6 +229,16 @@ async def _find_or_make(session: AsyncSession, principal: Principal, session_id:
             raise
         return found
     return made
+
+
+def _renamed(message: Any, renamed: Mapping[str, str]) -> Any:
+    """The message with other pseudonyms."""
+
+    def text(said: str) -> str:
+        return PSEUDONYM.sub(lambda match: renamed.get(match[0], match[0]), said)
+
+    said = orjson.loads(text(orjson.dumps(message.model_dump(mode="json")).decode()))
+    return _MESSAGE.validate_python(said)
 
 
 def _info(row: Conversation) -> SessionInfo:

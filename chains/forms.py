@@ -48,11 +48,14 @@ class Accounted(BaseModel):
     provider: str | None = None
     usage: TokenUsage | None = None
     cost_usd: float | None = Field(None, description="null when no price is known")
+    pii: dict[str, dict[str, int]] | None = Field(None, description="by place and type, where a policy looks for personal data")
 
 
 def accounting(run: RequestContext) -> dict[str, Any]:
-    """Who answered and what it took: the fields that every flat answer carries. `cost_usd` is None where no price is known."""
-    return {
+    """Who answered and what it took: the fields that every flat answer carries. `cost_usd` is None where no price is known,
+    `pii` is there where a policy found personal data."""
+    found = {"pii": run.pii} if run.pii else {}
+    return found | {
         "model": run.model,
         "provider": run.provider,
         "usage": {

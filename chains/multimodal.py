@@ -23,6 +23,7 @@ from chains.excerpts import excerpt, rests_on, telling_lines
 from chains.forms import Accounted
 from chains.parameters import Sampling, Strict, bind
 from chains.prompting import prompt
+from chains.protection.protection import Found
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.errors import ProviderFailed, RateLimited, Unavailable, UnreadableFile
@@ -161,6 +162,7 @@ async def _told(
         raise UnreadableFile(
             "The model does not see pictures, and no text was found in what you sent.", code="no_text_found", param="images"
         )
+    await Found(deps, asked.model).files([content.text for content in contents if content.text])
     told = [
         ReadFile(
             name=content.name,
@@ -265,7 +267,7 @@ def _defused(text: str) -> str:
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("multimodal", partial(look, deps), input_type=MultimodalInput, output_type=MultimodalAnswer)
+    return opaque("multimodal", partial(look, deps), deps=deps, input_type=MultimodalInput, output_type=MultimodalAnswer)
 
 
 SPEC = ChainSpec(

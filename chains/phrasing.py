@@ -14,9 +14,10 @@ from chains.grounding import keeps_to
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
+from chains.protection.protection import Found
 from chains.quotes import Quote, candidates, plain
 from chains.spec import ChainDeps
-from core.errors import PlatformError
+from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Passage
 from retrievers.sentences import units
 
@@ -69,6 +70,8 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
     text = prompt("rag_rewrite.txt").substitute(conversation=turns, question=question)
     try:
         reply = await deps.models.chat(alias).bind(temperature=0, max_tokens=200).ainvoke([HumanMessage(text)])
+    except PolicyRefused:
+        raise
     except PlatformError as error:  # a step on the way to the answer, which may well be found without it
         log.warning("rag.not_rewritten", reason=error.code)
         return f"{asked[-1].strip()} {question.strip()}"
@@ -115,6 +118,7 @@ async def from_sources(
     deps: ChainDeps, asked: ModelChoice, question: str, history: Sequence[Any], passages: Sequence[Passage]
 ) -> AsyncIterator[str | Phrased]:
     """A large model's answer piece by piece, and at the end the whole with what its marks stand for."""
+    Found(deps, asked.model).mark([_defused(said) for each in passages for said in (each.chunk.context, each.chunk.text)])
     sources = "\n\n".join(
         f'<source number="{number}" document="{_attribute(passage.chunk.document)}">\n'
         f"{_defused(passage.chunk.context)}\n{_defused(passage.chunk.text)}\n</source>"
@@ -143,6 +147,7 @@ async def from_sources(
 
 
 async def _reply(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> str:
+    Found(deps, asked.model).mark([_placed(quote) for quote in quotes])
     message = prompt("rag_small_question.txt").substitute(
         quotes="\n".join(f"- {_placed(quote)}" for quote in quotes), question=question
     )
@@ -150,6 +155,8 @@ async def _reply(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Seq
     try:
         async with asyncio.timeout(_WORTH_WAITING_S):
             return (await model.ainvoke([SystemMessage(prompt("rag_small.txt").substitute()), HumanMessage(message)])).text
+    except PolicyRefused:
+        raise
     except (TimeoutError, PlatformError) as error:
         log.info("rag.quoted_only", reason=type(error).__name__)
         return ""

@@ -96,7 +96,7 @@ async def protect(deps: ChainDeps, asked: PIIInput) -> AsyncIterator[Delta]:
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("pii", partial(protect, deps), input_type=PIIInput, output_type=PIIOutput)
+    return opaque("pii", partial(protect, deps), deps=deps, input_type=PIIInput, output_type=PIIOutput)
 
 
 SPEC = ChainSpec(

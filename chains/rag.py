@@ -16,6 +16,8 @@ from chains.grounding import Evidence, gather
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
 from chains.phrasing import PROMPTS, from_quotes, from_sources, standalone
+from chains.protection.keeping import keep, recalled
+from chains.protection.protection import Found
 from chains.quotes import Quote
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
@@ -74,7 +76,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     facts = deps.models.facts(asked.model)
     history = []
     if asked.session_id is not None:
-        history = await deps.conversations.history(principal, asked.session_id)
+        history = await recalled(deps, asked.session_id)
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None
     wording = await standalone(deps, asked.question, history, asked.model)
@@ -103,7 +105,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None:
         turn = [User(content=asked.question), Assistant(content=answer.output)]
-        await deps.conversations.append(principal, asked.session_id, turn, capability="rag")
+        await keep(deps, asked.session_id, turn)
     yield Delta(final=answer)
 
 
@@ -113,6 +115,7 @@ async def _find(
     """What was found, what of it answers, and whether that was judged by words alone."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
     found = await deps.library.searcher.find(Shelf.of(collection), question, limit=limit, filter=asked.filter)
+    passages = await Found(deps, asked.model).passages(found.passages, lambda passage: passage.chunk.text)
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
     by_words = found.degraded
@@ -126,7 +129,7 @@ async def _find(
                 return vectors_of_words(texts, words=lexical.words, weights=weights)
             return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
 
-        read = found.passages[: asked.limit or _SEARCHED]
+        read = passages[: asked.limit or _SEARCHED]
         return gather(words_of, read, embed=embed, weights=weights, words=lexical.words)
 
     async def judged(words_of: str) -> Evidence:
@@ -144,7 +147,7 @@ async def _find(
     evidence = await judged(asked.question)
     if question != asked.question and evidence.confidence < _ANSWERED:
         evidence = await judged(question)
-    return found.passages, evidence, by_words
+    return passages, evidence, by_words
 
 
 def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:
@@ -163,7 +166,7 @@ def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("rag", partial(ask, deps), input_type=RAGRequest, output_type=RAGAnswer)
+    return opaque("rag", partial(ask, deps), deps=deps, input_type=RAGRequest, output_type=RAGAnswer)
 
 
 SPEC = ChainSpec(

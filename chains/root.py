@@ -24,7 +24,8 @@ from langchain_core.runnables.config import (
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 
 from chains.forms import AnswerForm, DictForm, accounting
-from chains.spec import Delta
+from chains.protection.protection import Protection
+from chains.spec import ChainDeps, Delta
 from core import bridge
 from core.context import RequestContext, current, serving
 from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
@@ -39,6 +40,7 @@ def opaque(
     name: str,
     answer: Callable[[Any], AsyncIterator[Delta]],
     *,
+    deps: ChainDeps | None = None,
     input_type: type[BaseModel],
     output_type: Any,
     form: Callable[[], AnswerForm] = DictForm,
@@ -50,9 +52,10 @@ def opaque(
     with the run's own `core.context.current()`, in which model calls record themselves. `form` says what callers get: with
     `DictForm`, `final` is a mapping or a model with `output` and the capability's own fields, and the accounting fields
     (`model`, `provider`, `usage`, `cost_usd`) are put beside them. `published_input` is a model that takes the same and whose
-    schema is shown instead.
+    schema is shown instead. With `deps` the policies of the request's tenant hold for input and answer; without, none do.
     """
-    return OpaqueRoot(name, answer, Interface(input_type, output_type, form, published_input or input_type))
+    interface = Interface(input_type, output_type, form, published_input or input_type)
+    return OpaqueRoot(name, answer, interface, Protection(deps, name) if deps is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,16 @@ class OpaqueRoot(Runnable[Any, Any]):
         PlatformError: whatever goes wrong, also in the middle of a stream; `Internal` for a mistake of our own.
     """
 
-    def __init__(self, name: str, answer: Callable[[Any], AsyncIterator[Delta]], interface: Interface) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        answer: Callable[[Any], AsyncIterator[Delta]],
+        interface: Interface,
+        protection: Protection | None = None,
+    ) -> None:
+        self.name = self._name = name
         self._answer = answer
+        self._protection = protection
         self._interface = interface
         self._home = bridge.running_loop()
 
@@ -233,10 +243,12 @@ class OpaqueRoot(Runnable[Any, Any]):
         asked = self.parse(value)
         if isinstance(named := getattr(asked, "model", DEFAULT), str | None):
             admit_to_model(named or DEFAULT)
-        deltas = cast("AsyncGenerator[Delta, None]", self._answer(asked))
         if self._home is None or not self._home.is_running():
             self._home = bridge.running_loop()
         outer, inside = current(), _Inside(run)
+        run.capability = self._name
+        with inside:
+            deltas = self._begun(asked)
         finished = False
         try:
             while not finished:
@@ -260,6 +272,12 @@ class OpaqueRoot(Runnable[Any, Any]):
             outer.add(run)
         if not finished:
             raise Internal("The answer ended before it was complete.", context={"capability": self.name})
+
+    def _begun(self, asked: Any) -> AsyncGenerator[Delta, None]:
+        """The deltas of the capability's own code, within the policies of the request's tenant."""
+        if self._protection is not None:
+            return self._protection.run(self._answer, asked)
+        return cast("AsyncGenerator[Delta, None]", self._answer(asked))
 
 
 def admit_to_model(alias: str) -> None:

@@ -5,12 +5,16 @@ it and write into it what the answer's headers tell: model, provider, attempts, 
 """
 
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from core.principals import ANONYMOUS, SYSTEM, Principal
+
+if TYPE_CHECKING:
+    from core.policies.privacy import Record
 
 
 @dataclass(slots=True)
@@ -67,6 +71,12 @@ class RequestContext:
     cache_control: str = ""
     #: What the response cache did for it; None while no model was asked for anything.
     cache: CacheUse | None = None
+    #: The capability that is being run, by its name in the table; empty outside of one.
+    capability: str = ""
+    #: Personal data that was found, by place and type.
+    pii: dict[str, dict[str, int]] = field(default_factory=dict)
+    #: What has to be known of it for the rest of the run; None where no policy looks for any.
+    privacy: "Record | None" = None
 
     @property
     def overhead_s(self) -> float:
@@ -95,6 +105,14 @@ class RequestContext:
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
         if other.cache is not None:
             self.answered_by(other.cache)
+        for place, counts in other.pii.items():
+            self.found(place, counts)
+
+    def found(self, place: str, counts: Mapping[str, int]) -> None:
+        """Record personal data that was found: how often each type."""
+        told = self.pii.setdefault(place, {})
+        for kind, count in counts.items():
+            told[kind] = told.get(kind, 0) + count
 
     def clear(self) -> None:
         """Forget what was recorded, after another has added it."""

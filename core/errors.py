@@ -14,6 +14,10 @@ PlatformError
 ├── UnsupportedMediaType          415  unsupported_media_type
 ├── RateLimited                   429  rate_limited (and narrower codes)
 ├── ContentRefused                422  content_refused
+├── PolicyRefused                 422  policy_refused
+│   ├── PersonalDataBlocked       422  pii_blocked
+│   ├── GuardBlocked              422  guard_blocked
+│   └── DataPolicyRefused         403  data_policy
 ├── Internal                      500  internal_error
 ├── DecryptionFailed              500  decryption_failed
 ├── ProviderFailed                502  provider_failed
@@ -91,6 +95,30 @@ class ContentRefused(InvalidRequest):
     """The provider refused the content by its policy."""
 
     code = "content_refused"
+
+
+class PolicyRefused(PlatformError):
+    """A tenant's policy does not let this happen: no step on the way to an answer does without it and goes on."""
+
+    code, status = "policy_refused", 422
+
+
+class PersonalDataBlocked(PolicyRefused):
+    """Personal data of a type that must not pass. The message names types and place, never what was found."""
+
+    code = "pii_blocked"
+
+
+class GuardBlocked(PolicyRefused):
+    """A guard found what it is there to stop. The message names the guard, never what it read."""
+
+    code = "guard_blocked"
+
+
+class DataPolicyRefused(PolicyRefused):
+    """No deployment of the alias may see the tenant's data."""
+
+    code, status = "data_policy", 403
 
 
 class MalformedJSON(PlatformError):

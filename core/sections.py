@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
+from core.policies.policy import DataPolicy, GuardRule, PIIRules
+
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
 MODEL_KINDS = Literal["chat", "embeddings"]
@@ -66,6 +68,7 @@ class Deployment(Section):
     provider: str
     model: str
     weight: float = Field(1, ge=0, description="share of the traffic under the strategy `weighted`")
+    region: str | None = Field(None, description="where its calls are answered, where the provider's region does not say")
     timeouts: Timeouts | None = None
     context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
     images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
@@ -170,6 +173,16 @@ class PrivacySettings(Section):
     """The search for personal data."""
 
     max_characters: int = Field(100_000, ge=1, description="characters that one request has searched for personal data")
+
+
+class PolicySettings(Section):
+    """What holds for tenants that have not decided otherwise; see docs/guards.md and docs/privacy.md for the forms."""
+
+    pii: dict[str, PIIRules] = Field(
+        default_factory=dict, description="what is done with personal data, by capability, as JSON or in the TOML file"
+    )
+    guards: tuple[GuardRule, ...] = Field((), description="guards before and behind models, as JSON or in the TOML file")
+    data: DataPolicy = Field(DataPolicy(), description="providers and regions that may see data, as JSON or in the TOML file")
 
 
 class ConversationSettings(Section):

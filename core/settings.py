@@ -35,6 +35,7 @@ from core.sections import (
     LogSettings,
     ModelAlias,
     OIDCProvider,
+    PolicySettings,
     PrivacySettings,
     ProbeSettings,
     RAGSettings,
@@ -65,6 +66,7 @@ __all__ = [
     "LogSettings",
     "ModelAlias",
     "OIDCProvider",
+    "PolicySettings",
     "PrivacySettings",
     "ProbeSettings",
     "ProviderSettings",
@@ -146,6 +148,7 @@ class Settings(BaseSettings):
     local: LocalSettings = LocalSettings()
     limits: RequestLimits = RequestLimits()
     privacy: PrivacySettings = PrivacySettings()
+    policies: PolicySettings = PolicySettings()
     conversations: ConversationSettings = ConversationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     chains: ChainSettings = ChainSettings()

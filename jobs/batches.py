@@ -140,6 +140,7 @@ class _Rows:
             models=library.resources.models,
             library=library,
             conversations=Conversations(self.context.database),
+            analyser=library.resources.models.privacy.analyser,
         )
         self._answer = await asyncio.to_thread(answering, self.lease.batch.endpoint, deps)
         self._begun = _Together(lambda rows: self.work.begin(self.lease, rows))

@@ -52,6 +52,7 @@ class EmbeddedWorker:
         self._stopping = False
         self._context: JobContext | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._workers: list[dramatiq.Worker] = []
 
     def start(self) -> None:
@@ -115,6 +116,9 @@ class EmbeddedWorker:
         queue = Queue(self._redis_url)
         library = Library.build(self._settings, database, self._resources, queue)
         context = JobContext(self._settings, database, queue, library)
+        policies = self._resources.models.policies
+        await policies.load(database)
+        self._watching = asyncio.ensure_future(policies.watch(database))
         sweeper = Sweeper(context)
         if not self._resources.store.shareable:
             await sweeper.take_back()
@@ -129,9 +133,10 @@ class EmbeddedWorker:
 
     async def _close(self) -> None:
         await self._cut_off()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        background = [task for task in (self._sweeping, self._watching) if task is not None]
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         if self._context is not None:
             self._context.queue.close()
             await self._context.database.close()

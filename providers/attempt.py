@@ -40,6 +40,9 @@ class Served:
     standing: Standing
     price: Price | None = None
     weight: float = 1.0
+    #: Where its calls are answered, None where that is not known; and whether that is this machine.
+    region: str | None = None
+    here: bool = False
     #: The provider, where its callers have to wait for a turn.
     turns: TakesTurns | None = field(init=False)
 

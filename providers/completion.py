@@ -23,6 +23,7 @@ from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import merged
 from providers.failover import FailoverChatModel
+from providers.privacy import protected_text
 from providers.routing import Route
 from providers.synchronous import AsynchronousChatModel
 
@@ -54,14 +55,14 @@ class Completion(Runnable[dict[str, Any], str]):
 
     async def chunks(self, asked: dict[str, Any]) -> AsyncGenerator[ChatGenerationChunk]:
         """The pieces with what else they tell: why the text ended, and its usage."""
-        model, messages, parameters = self._prepare(asked)
+        model, messages, parameters = self._prepare(await self._protected(asked))
         async with aclosing(model._astream(messages, **parameters)) as chunks:  # noqa: SLF001 - no run of its own
             async for chunk in chunks:
                 yield chunk
 
     async def ainvoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **_: Any) -> str:  # noqa: A002
         """The whole text."""
-        model, messages, parameters = self._prepare(input)
+        model, messages, parameters = self._prepare(await self._protected(input))
         result = await model._agenerate(messages, **parameters)  # noqa: SLF001 - no run of its own
         return str(result.generations[0].text)
 
@@ -72,6 +73,11 @@ class Completion(Runnable[dict[str, Any], str]):
     def invoke(self, input: dict[str, Any], config: RunnableConfig | None = None, **_: Any) -> str:  # noqa: A002
         """The whole text."""
         return call(self.ainvoke(input), None)
+
+    async def _protected(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """What goes beside the messages, which the model protects itself."""
+        suffix = asked.get("suffix")
+        return asked | {"suffix": await protected_text(self._route.privacy, suffix)} if suffix else asked
 
     def _prepare(self, asked: dict[str, Any]) -> tuple[Any, list[BaseMessage], dict[str, Any]]:
         prompt, suffix = asked.get("prompt"), asked.get("suffix")

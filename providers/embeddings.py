@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 import structlog
@@ -15,14 +15,18 @@ from core.alerts import AlertKind, raise_alert
 from core.bridge import call
 from core.context import Usage
 from core.errors import ProviderFailed, RateLimited
+from core.policies.policy import Place
 from providers.alarms import alarm, relieve
 from providers.attempt import Deadline, Served
 from providers.failures import CALLERS_OWN, TRANSIENT, Failure, Kind, understand
 from providers.metering import FREE, cost_of
-from providers.routing import CHARACTERS_A_TOKEN
+from providers.privacy import protected_texts
+from providers.routing import CHARACTERS_A_TOKEN, Route
 
 log = structlog.get_logger()
 
+#: The capability of `/v1/embeddings`.
+EMBEDDINGS = "embeddings"
 #: Times that a text is taken to a deployment whose failure may have been a moment's.
 ROUNDS = 2
 #: Seconds between them, at random, so that callers do not come back all at once.
@@ -51,17 +55,10 @@ class FailoverEmbeddings(Embeddings):
         ProviderFailed, DeadlineExceeded, InvalidRequest, RateLimited, Unavailable
     """
 
-    def __init__(
-        self,
-        alias: str,
-        deployments: tuple[Served, ...],
-        total_s: float,
-        touch: Callable[..., None] = lambda **_: None,
-    ) -> None:
-        self._alias = alias
-        self._touch = touch  # has what changed be told to other processes
-        self._deployments = deployments
-        self._total_s = total_s
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._alias = route.alias
+        self._touch = route.touch  # has what changed be told to other processes
         self._dimension: int | None = None
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -82,15 +79,17 @@ class FailoverEmbeddings(Embeddings):
 
     async def _embed(self, texts: list[str], *, query: bool) -> list[list[float]]:
         self._touch()
-        deadline = Deadline.after(self._total_s)
+        deployments = self._route.within_policy().deployments
+        texts = await self._protected(deployments, texts, query=query)
+        deadline = Deadline.after(self._route.total_s)
         tokens = sum(map(len, texts)) // CHARACTERS_A_TOKEN
         failures: dict[int, Failure] = {}  # by the place of the deployment
         for turn in range(ROUNDS):
-            order = list(self._order(failures, tokens, query=query))
+            order = list(_order(deployments, failures, tokens, query=query))
             if turn and order:
                 await asyncio.sleep(min(random.uniform(*PAUSE_S), max(deadline.remaining, 0)))  # noqa: S311 - no secret
             for number, place in enumerate(order):
-                served = self._deployments[place]
+                served = deployments[place]
                 deadline.check()
                 limit = served.timeouts.first_token if query else deadline.remaining / (len(order) - number)
                 try:
@@ -109,28 +108,15 @@ class FailoverEmbeddings(Embeddings):
                     )
                     if failure.kind in CALLERS_OWN:
                         raise failure.error from error
-        if len(failures) == 1 and len(self._deployments) == 1:
+        if len(failures) == 1 and len(deployments) == 1:
             raise next(iter(failures.values())).error
         raise ProviderFailed("No provider of this model gave an answer.")
 
-    def _order(self, failures: dict[int, Failure], tokens: int, *, query: bool) -> Iterator[int]:
-        """Places of those that are well, or else of one whose turn it is to show that it is again. Documents, which can wait,
-        are taken to all others where there is nothing better."""
-        now = time.monotonic()
-        left = [
-            (place, served)
-            for place, served in enumerate(self._deployments)
-            if place not in failures or failures[place].kind in TRANSIENT
-        ]
-        well = [place for place, served in left if served.standing.breaker.closed and _busy_s(served, tokens, now) == 0]
-        if well:
-            yield from well
-            return
-        trying = next((place for place, served in left if served.standing.breaker.take_probe(now)), None)
-        if trying is not None:
-            yield trying
-        if not query:
-            yield from (place for place, _ in left if place != trying)
+    async def _protected(self, deployments: Sequence[Served], texts: list[str], *, query: bool) -> list[str]:
+        """The texts as they may leave this machine. Those of `/v1/embeddings` have been seen to."""
+        if context.current().capability == EMBEDDINGS or all(served.here for served in deployments):
+            return texts
+        return await protected_texts(self._route.privacy, texts, Place.PROMPTS if query else Place.RETRIEVED)
 
     async def _attempt(
         self, served: Served, texts: list[str], tokens: int, *, query: bool, limit_s: float
@@ -193,6 +179,26 @@ class FailoverEmbeddings(Embeddings):
             seconds=time.perf_counter() - started,
         )
         return vectors
+
+
+def _order(deployments: Sequence[Served], failures: dict[int, Failure], tokens: int, *, query: bool) -> Iterator[int]:
+    """Places of those that are well, or else of one whose turn it is to show that it is again. Documents, which can wait,
+    are taken to all others where there is nothing better."""
+    now = time.monotonic()
+    left = [
+        (place, served)
+        for place, served in enumerate(deployments)
+        if place not in failures or failures[place].kind in TRANSIENT
+    ]
+    well = [place for place, served in left if served.standing.breaker.closed and _busy_s(served, tokens, now) == 0]
+    if well:
+        yield from well
+        return
+    trying = next((place for place, served in left if served.standing.breaker.take_probe(now)), None)
+    if trying is not None:
+        yield trying
+    if not query:
+        yield from (place for place, _ in left if place != trying)
 
 
 def _busy_s(served: Served, tokens: int, now: float) -> float:

@@ -23,6 +23,8 @@ from providers.collecting import as_chunk, finish_reason, merged
 from providers.continuation import Seam, begun
 from providers.failures import ALARMING, Failure, StreamCut
 from providers.parameters import allowed
+from providers.places import limits
+from providers.privacy import protected, restored_chunks, restored_result, restoring
 from providers.retries import Candidates
 from providers.routing import Route
 from providers.structured import structured_output
@@ -43,6 +45,7 @@ class FailoverChatModel(AsynchronousChatModel):
         Unavailable: no local model can be loaded, or no server of one answers.
         ProviderFailed: all deployments failed; code `stream_interrupted` where a stream was cut after its first token.
         DeadlineExceeded: `total_s` is over.
+        DataPolicyRefused, PersonalDataBlocked: the tenant's policies do not let the request go to any provider.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -88,7 +91,13 @@ class FailoverChatModel(AsynchronousChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._given(messages, allowed(kwargs, stop), restart=False)) as chunks:
+        parameters = allowed(kwargs, stop)
+        route = self.route.within_policy()
+        messages = await protected(route.privacy, messages)
+        chunks = self._given(route, messages, parameters, restart=False)
+        if (given := restoring()) is not None:
+            chunks = restored_chunks(chunks, given, json="response_format" in parameters)
+        async with aclosing(chunks):
             async for chunk in chunks:
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -102,29 +111,37 @@ class FailoverChatModel(AsynchronousChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         parameters = allowed(kwargs, stop)
+        route = self.route.within_policy()
+        messages = await protected(route.privacy, messages)
         if self.kept is None:
-            return await self._whole(messages, parameters)
-        async with aclosing(self._given(messages, parameters, restart=True)) as chunks:
-            return merged([chunk async for chunk in chunks])
+            result = await self._whole(route, messages, parameters)
+        else:
+            async with aclosing(self._given(route, messages, parameters, restart=True)) as chunks:
+                result = merged([chunk async for chunk in chunks])
+        given = restoring()
+        return result if given is None else restored_result(result, given, json="response_format" in parameters)
 
     def _given(
-        self, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool
+        self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        """The answer, from the response cache where the alias has one."""
+        """The answer, from the response cache where the alias has one. What was answered under another data policy is not
+        given again."""
         if self.kept is None:
-            return self._answers(messages, parameters, restart=restart)
-        call = partial(self._answers, messages, parameters, restart=restart)
-        return self.kept.answers(messages, parameters, call, whole=restart, total_s=self.route.total_s)
+            return self._answers(route, messages, parameters, restart=restart)
+        call = partial(self._answers, route, messages, parameters, restart=restart)
+        policy = limits(route.policies)
+        kept = self.kept if policy is None else self.kept.apart(f"data/{policy}")
+        return kept.answers(messages, parameters, call, whole=restart, total_s=route.total_s)
 
     async def _answers(
-        self, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool
+        self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool
     ) -> AsyncGenerator[ChatGenerationChunk]:
         """The chunks of an answer; with `restart` one chunk, once the answer is whole."""
         if restart:
-            yield as_chunk(await self._whole(messages, parameters))
+            yield as_chunk(await self._whole(route, messages, parameters))
             return
-        deadline = Deadline.after(self.route.total_s)
-        candidates = Candidates(self.route, messages, parameters, deadline)
+        deadline = Deadline.after(route.total_s)
+        candidates = Candidates(route, messages, parameters, deadline)
         sent = ""
         while (served := await candidates.next()) is not None:
             seam = Seam(sent) if sent else None
@@ -149,10 +166,10 @@ class FailoverChatModel(AsynchronousChatModel):
             raise interrupted(candidates.last)
         raise candidates.outcome()
 
-    async def _whole(self, messages: list[BaseMessage], parameters: dict[str, Any]) -> ChatResult:
+    async def _whole(self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any]) -> ChatResult:
         """The whole answer of the first deployment that gives one."""
-        deadline = Deadline.after(self.route.total_s)
-        candidates = Candidates(self.route, messages, parameters, deadline)
+        deadline = Deadline.after(route.total_s)
+        candidates = Candidates(route, messages, parameters, deadline)
         while (served := await candidates.next()) is not None:
             attempt = self._attempt(candidates, served, deadline, messages, parameters)
             try:

@@ -15,6 +15,9 @@ from langchain_core.runnables import Runnable
 from core.context import current
 from core.encryption.keyring import Keyring
 from core.errors import NotFound, PlatformError
+from core.policies.policy import Policy
+from core.policies.privacy import Privacy
+from core.policies.store import Policies
 from core.redis_clients import RedisClients
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from providers import PROVIDERS
@@ -28,6 +31,7 @@ from providers.failover import FailoverChatModel
 from providers.likeness import Likeness
 from providers.local import LocalProvider
 from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
+from providers.places import admitted, is_here, refused, region_of
 from providers.prices import FREE, Price
 from providers.prices import load as load_prices
 from providers.probing import Prober
@@ -52,8 +56,11 @@ class Models:
         SettingsError: a deployment names an unknown provider, or a provider cannot be built from its settings.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, policies: Policies | None = None) -> None:
         self._settings = settings
+        #: What tenants have decided, and what finds personal data by it. Every model call goes by both.
+        self.policies = policies or Policies(Policy.model_validate(dict(settings.policies)))
+        self.privacy = Privacy(self.policies, most_characters=settings.privacy.max_characters)
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._aliases = {alias.alias: alias for alias in settings.aliases}
@@ -63,7 +70,7 @@ class Models:
         self._budget = RetryBudget(settings.retries.share)
         self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.
-        self.answers = ResponseCache(settings, Likeness(self._comparing, MAX_TOKENS))
+        self.answers = ResponseCache(settings, Likeness(self.comparing, MAX_TOKENS))
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -104,6 +111,8 @@ class Models:
             retries=self._settings.retries,
             budget=self._budget,
             touch=self._sharing.touch,
+            policies=self.policies,
+            privacy=self.privacy,
         )
 
     def embeddings(self, alias: str = EMBEDDINGS) -> Embeddings:
@@ -111,15 +120,18 @@ class Models:
 
         Raises:
             NotFound: code `model_not_found`.
+            DataPolicyRefused: none of them may see the data of the request's tenant.
         """
         found = self._find(alias, "embeddings")
+        if not admitted(self.policies, self._served[alias]):
+            raise refused(alias)
         return self._once("embeddings", alias, lambda: self._embeddings(found))
 
     def _embeddings(self, alias: ModelAlias) -> Embeddings:
         served = self._served[alias.alias]
         if len(served) == 1 and served[0].provider_name in FREE:
             return served[0].provider.embeddings(served[0].model, served[0].timeouts)
-        return FailoverEmbeddings(alias.alias, served, self._settings.timeouts.total, touch=self._sharing.touch)
+        return FailoverEmbeddings(self._route(alias))
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:
         """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2", or what `serves` says."""
@@ -141,15 +153,16 @@ class Models:
         return served.provider.count_tokens(served.model, text)
 
     def facts(self, alias: str | None = None, *, images: bool | None = None) -> ModelFacts:
-        """What the first deployment can do, since it answers as long as it is well; with `images`, the first of those that see
-        (True) or do not (False), and the first of all where there is none.
+        """What the first deployment that may see the request's data can do, since it answers as long as it is well.
+
+        With `images`, the first of those that see (True) or do not (False), and the first of all where there is none.
 
         Raises:
             NotFound: code `model_not_found`.
         """
         first = self._first(alias)
-        fitting = (served for served in self._served[alias or DEFAULT] if images in (None, served.facts.images))
-        return next(fitting, first).facts
+        able = admitted(self.policies, self._served[alias or DEFAULT]) or (first,)
+        return next((served for served in able if images in (None, served.facts.images)), able[0]).facts
 
     def _first(self, alias: str | None) -> Served:
         name = alias or DEFAULT
@@ -212,7 +225,7 @@ class Models:
             raise _no_such_model(name)
         return alias
 
-    def _comparing(self) -> LocalEmbeddings:
+    def comparing(self) -> LocalEmbeddings:
         """The bundled embedding model, whatever the alias of embeddings is: comparing messages sends them nowhere."""
         provider = self._provider(LOCAL)
         model = provider.embeddings(self._settings.local.embedding_model, self._settings.timeouts)
@@ -242,6 +255,8 @@ class Models:
             price=self._price(deployment),
             standing=self._standing(deployment),
             weight=deployment.weight,
+            region=region_of(deployment, self._settings.providers.get(deployment.provider)),
+            here=is_here(deployment),
         )
 
     def _standing(self, deployment: Deployment) -> Standing:
@@ -258,6 +273,20 @@ class Models:
         configured = self._settings.providers.get(deployment.provider)
         named = deployment.model.partition("#")[2] or deployment.model
         return Price(deployment.provider, named, deployment.price, configured.base_url if configured else None)
+
+    def configured(self, provider: str) -> ProviderSettings | None:
+        """What is configured for a provider; None where nothing is."""
+        return self._settings.providers.get(provider)
+
+    def provider(self, name: str) -> Provider:
+        """The provider of that name, built where it is not yet.
+
+        Raises:
+            SettingsError: it cannot be built from its settings.
+            NotFound: there is no such kind of provider.
+        """
+        with self._lock:
+            return self._provider(name)
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

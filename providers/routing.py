@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from re import compile as pattern
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
+from core.policies.privacy import Privacy
+from core.policies.store import Policies
 from core.settings import RetrySettings
 from providers.attempt import Served
 from providers.capacity import ANSWER_TOKENS
+from providers.places import admitted, refused
 from providers.prices import Price, Tokens
 from providers.retry_budget import RetryBudget
 
@@ -131,6 +134,21 @@ class Route:
     budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))
     touch: Callable[..., None] = lambda **_: None
     chat: Callable[[Served], BaseChatModel] = Served.chat
+    policies: Policies = field(default_factory=Policies)
+    privacy: Privacy = field(default_factory=lambda: Privacy(Policies()))
+
+    def within_policy(self) -> "Route":
+        """The same with the deployments alone that may see the data of the request's tenant.
+
+        Raises:
+            DataPolicyRefused: there is none.
+        """
+        able = admitted(self.policies, self.deployments)
+        if len(able) == len(self.deployments):
+            return self
+        if not able:
+            raise refused(self.alias)
+        return replace(self, deployments=able)
 
     def order(self, demand: Demand, now: float) -> Sequence[Served]:
         """All deployments, the one to call first at the front."""

@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 import time
+from collections.abc import Mapping
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -92,9 +93,10 @@ class _Answer:
 def call_headers(context: RequestContext) -> dict[str, str]:
     """The `x-genai-*` headers of what is known by now; none before a model was asked. A stream that begins knows the cache's
     part alone."""
+    found = {"x-genai-pii": pii_header(context.pii)} if context.pii else {}
     if context.attempts == 0 and context.provider is None:
-        return {} if context.cache is None else {"x-genai-cache": context.cache}
-    headers = {
+        return found if context.cache is None else found | {"x-genai-cache": context.cache}
+    headers = found | {
         "x-genai-model": context.model,
         "x-genai-provider": context.provider,
         "x-genai-attempts": str(context.attempts),
@@ -103,6 +105,11 @@ def call_headers(context: RequestContext) -> dict[str, str]:
         "x-genai-overhead-ms": f"{context.overhead_s * 1000:.1f}" if context.provider else None,
     }
     return {name: value for name, value in headers.items() if value is not None}
+
+
+def pii_header(found: Mapping[str, Mapping[str, int]]) -> str:
+    """Personal data that was found: `prompts.PERSON=2, answers.EMAIL_ADDRESS=1`."""
+    return ", ".join(f"{place}.{kind}={count}" for place, counts in found.items() for kind, count in counts.items())
 
 
 def _log(scope: Scope, context: RequestContext, status: int) -> None:

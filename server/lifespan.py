@@ -64,6 +64,8 @@ async def running(
         clients = RedisClients(redis_url)
         stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
+        await models.policies.load(database)
+        _in_background(stack, models.policies.watch(database))
         stack.push_async_callback(models.close)
         models.connect(clients, keyring)
         alerts.connect(clients, settings.alerts.window_s)
@@ -151,6 +153,7 @@ def _assemble(
         models=resources.models,
         library=Library.build(settings, database, resources, queue),
         conversations=Conversations(database),
+        analyser=resources.models.privacy.analyser,
     )
 
 

@@ -42,6 +42,7 @@ class FlatAnswer(BaseModel):
     usage: TokenUsage
     cost_usd: float | None = Field(description="null when no price is known")
     request_id: str
+    pii: dict[str, dict[str, int]] | None = Field(None, description="by place and type, where a policy found personal data")
 
 
 def add_rest_route(app: FastAPI, path: str, spec: ChainSpec, root: OpaqueRoot) -> None:

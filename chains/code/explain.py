@@ -53,7 +53,9 @@ async def explain(deps: ChainDeps, asked: ExplainInput) -> AsyncIterator[Delta]:
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("code/explain", partial(explain, deps), input_type=ExplainInput, output_type=ExplainAnswer, form=draft_form)
+    return opaque(
+        "code/explain", partial(explain, deps), deps=deps, input_type=ExplainInput, output_type=ExplainAnswer, form=draft_form
+    )
 
 
 SPEC = ChainSpec(

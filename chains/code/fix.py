@@ -30,7 +30,7 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("code/fix", partial(fix, deps), input_type=FixInput, output_type=CodeAnswer, form=draft_form)
+    return opaque("code/fix", partial(fix, deps), deps=deps, input_type=FixInput, output_type=CodeAnswer, form=draft_form)
 
 
 SPEC = ChainSpec(

@@ -35,7 +35,9 @@ async def generate(deps: ChainDeps, asked: GenerateInput) -> AsyncIterator[Delta
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("code/generate", partial(generate, deps), input_type=GenerateInput, output_type=CodeAnswer, form=draft_form)
+    return opaque(
+        "code/generate", partial(generate, deps), deps=deps, input_type=GenerateInput, output_type=CodeAnswer, form=draft_form
+    )
 
 
 SPEC = ChainSpec(

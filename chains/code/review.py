@@ -59,7 +59,9 @@ async def review(deps: ChainDeps, asked: ReviewInput) -> AsyncIterator[Delta]:
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("code/review", partial(review, deps), input_type=ReviewInput, output_type=ReviewAnswer, form=draft_form)
+    return opaque(
+        "code/review", partial(review, deps), deps=deps, input_type=ReviewInput, output_type=ReviewAnswer, form=draft_form
+    )
 
 
 SPEC = ChainSpec(

@@ -44,7 +44,7 @@ async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
 
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
-    return opaque("code/tests", partial(tests, deps), input_type=TestsInput, output_type=CodeAnswer, form=draft_form)
+    return opaque("code/tests", partial(tests, deps), deps=deps, input_type=TestsInput, output_type=CodeAnswer, form=draft_form)
 
 
 SPEC = ChainSpec(

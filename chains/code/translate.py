@@ -37,7 +37,12 @@ async def translate(deps: ChainDeps, asked: TranslateInput) -> AsyncIterator[Del
 def build(deps: ChainDeps) -> OpaqueRoot:
     """The served runnable."""
     return opaque(
-        "code/translate", partial(translate, deps), input_type=TranslateInput, output_type=CodeAnswer, form=draft_form
+        "code/translate",
+        partial(translate, deps),
+        deps=deps,
+        input_type=TranslateInput,
+        output_type=CodeAnswer,
+        form=draft_form,
     )
 
 

@@ -15,7 +15,9 @@ from chains.openai_format.requests import EmbeddingsRequest
 from chains.root import admit_to_model
 from core.context import current
 from core.errors import InvalidRequest, UnsupportedFeature
+from core.policies.policy import Place
 from providers.models import EMBEDDINGS, Models
+from providers.privacy import protected_texts
 
 #: Models whose vectors keep their meaning when they are cut and normalised again (Matryoshka training): OpenAI's and Google's
 #: guides to embeddings, November 2025.
@@ -28,6 +30,7 @@ async def embeddings(models: Models, asked: EmbeddingsRequest) -> bytes:
     Raises:
         NotFound: `model_not_found`.
         Forbidden: `model_not_allowed`.
+        DataPolicyRefused, PersonalDataBlocked: the tenant's policies do not let the texts go there.
         InvalidRequest: tokens that are no text.
         UnsupportedFeature: `dimensions` that the model's vectors cannot be shortened to.
     """
@@ -38,6 +41,8 @@ async def embeddings(models: Models, asked: EmbeddingsRequest) -> bytes:
     if texts is None:
         texts = await asyncio.to_thread(_decoded, asked.tokens())
     request = current()
+    request.capability = EMBEDDINGS
+    texts = await protected_texts(models.privacy, texts, Place.PROMPTS)
     before = request.usage.input_tokens
     vectors = await model.aembed_documents(texts)
     billed = request.usage.input_tokens - before

@@ -74,6 +74,7 @@ class SealedColumn:
 
 SEALED_COLUMNS = (
     SealedColumn(ConversationMessage, "payload", owner=(Conversation, "id", "conversation_id"), json=True),
+    SealedColumn(Conversation, "privacy", json=True),
     SealedColumn(IdempotencyRecord, "body"),
     SealedColumn(BatchRow, "result", key=("batch_id", "number"), owner=(Batch, "id", "batch_id")),
     SealedColumn(ProviderCredential, "secrets", json=True),

@@ -1,5 +1,6 @@
 """Personal data taken out of a text: for good (`<PERSON>`), or behind pseudonyms that lead back (`<PERSON_1>`)."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,6 +10,8 @@ from core.redaction.entities import Entity, PIIType
 #: The form of a pseudonym: one that models leave as it is, and that no type outgrows.
 PSEUDONYM = re.compile(r"<[A-Z][A-Z_]{1,30}_[1-9]\d{0,6}>")
 MAX_PSEUDONYM = 40
+#: The same in a JSON document, whose writer may escape the brackets.
+_ESCAPED = re.compile(r"(?:<|\\u003[cC])([A-Z][A-Z_]{1,30}_[1-9]\d{0,6})(?:>|\\u003[eE])")
 
 
 def redacted(text: str, entities: Iterable[Entity]) -> tuple[str, list[str]]:
@@ -40,12 +43,13 @@ class Pseudonyms:
         self._values: dict[str, str] = {}
         self._known: dict[tuple[str, str], str] = {}
         self._last: dict[str, int] = {}
+        self._reserved: set[str] = set()
         for pseudonym, value in (mapping or {}).items():
             if not PSEUDONYM.fullmatch(pseudonym):
                 raise InvalidRequest("mapping: its keys must be pseudonyms such as <PERSON_1>", param="mapping")
             kind, number = pseudonym[1:-1].rsplit("_", 1)
             self._values[pseudonym] = value
-            self._known[(kind, _same(value))] = pseudonym
+            self._known[(kind, same(value))] = pseudonym
             self._last[kind] = max(self._last.get(kind, 0), int(number))
 
     @property
@@ -53,33 +57,55 @@ class Pseudonyms:
         """Pseudonyms and what stands behind them: as secret as the texts themselves."""
         return dict(self._values)
 
+    def reserve(self, text: str) -> None:
+        """Give none of the pseudonyms that stand in this text to a value."""
+        self._reserved |= set(PSEUDONYM.findall(text)) - self._values.keys()
+
+    def among(self, given: Iterable[str]) -> "Pseudonyms":
+        """Those alone that are in `given`, to put values back."""
+        return type(self)({pseudonym: self._values[pseudonym] for pseudonym in given if pseudonym in self._values})
+
     def replace(self, text: str, entities: Iterable[Entity]) -> tuple[str, list[str]]:
         """The text with every entity behind its pseudonym, and the pseudonyms.
 
         A pseudonym that the text itself holds is never given to a value: nobody can ask for another's data by writing it.
         """
         found = list(entities)
-        written = set(PSEUDONYM.findall(text)) - self._values.keys()
-        pseudonyms = [self._pseudonym(one.type, text[one.start : one.end], written) for one in found]
+        self.reserve(text)
+        pseudonyms = [self.pseudonym(one.type, text[one.start : one.end]) for one in found]
         return replaced(text, found, pseudonyms), pseudonyms
 
     def restore(self, text: str) -> str:
         """The text with the values back. Pseudonyms that nobody gave stay as they are."""
         return PSEUDONYM.sub(lambda match: self._values.get(match[0], match[0]), text)
 
-    def _pseudonym(self, kind: PIIType, value: str, written: set[str]) -> str:
-        known = self._known.get((kind.value, _same(value)))
+    def pseudonym(self, kind: PIIType, value: str) -> str:
+        """The value's pseudonym, made where it has none yet."""
+        known = self._known.get((kind.value, same(value)))
         if known is not None:
             return known
         number = self._last.get(kind.value, 0) + 1
-        while f"<{kind.value}_{number}>" in written:
+        while f"<{kind.value}_{number}>" in self._reserved:
             number += 1
         pseudonym = f"<{kind.value}_{number}>"
         self._last[kind.value] = number
         self._values[pseudonym] = value
-        self._known[(kind.value, _same(value))] = pseudonym
+        self._known[(kind.value, same(value))] = pseudonym
         return pseudonym
 
 
-def _same(value: str) -> str:
+class JSONPseudonyms(Pseudonyms):
+    """Puts values back into the text of a JSON document: they are written as the inside of a string."""
+
+    def restore(self, text: str) -> str:
+        """The text with the values back, also for pseudonyms whose brackets were written as escapes."""
+        return _ESCAPED.sub(lambda match: self._inside(f"<{match[1]}>") or match[0], text)
+
+    def _inside(self, pseudonym: str) -> str | None:
+        value = self._values.get(pseudonym)
+        return None if value is None else json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+def same(value: str) -> str:
+    """What two spellings of a value have in common."""
     return " ".join(value.split()).casefold()

@@ -11,9 +11,13 @@ from core.redaction.replacement import MAX_PSEUDONYM, Pseudonyms, redacted
 Replace = Callable[[str, Sequence[Entity]], tuple[str, list[str]]]
 
 _KEY_ENDS = re.compile(r"-----END [A-Z ]{1,60}-----")
-_BEGUN = re.compile(r"<(?:[A-Z][A-Z_]{0,30}(?:_\d{0,7})?)?$")
+_ESCAPE = r"\\(?:u(?:0(?:0(?:3[cCeE]?)?)?)?)?"
+#: The beginning of a pseudonym at the end of a text; in JSON its brackets may be escapes.
+_BEGUN = re.compile(rf"(?:(?:<|\\u003[cC])(?:[A-Z][A-Z_]{{0,30}}(?:_\d{{0,7}})?(?:{_ESCAPE})?)?|{_ESCAPE})$")
 
 
+#: Characters that two escaped brackets take.
+_ESCAPES = 12
 #: A stream is looked at again after this many more characters.
 _STEP = 80
 
@@ -28,7 +32,7 @@ class StreamRestorer:
     def feed(self, piece: str) -> str:
         """What can be said after another piece."""
         text = self._held + piece
-        begun = _BEGUN.search(text, max(0, len(text) - MAX_PSEUDONYM))
+        begun = _BEGUN.search(text, max(0, len(text) - MAX_PSEUDONYM - _ESCAPES))
         cut = begun.start() if begun else len(text)
         self._held = text[cut:]
         return self._pseudonyms.restore(text[:cut])

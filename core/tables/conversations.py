@@ -11,7 +11,8 @@ from core.tables.columns import created_now, identifier, json_object
 
 
 class Conversation(SQLModel, table=True):
-    """`name` is the caller's own `session_id`, unique among what the owner keeps under one capability."""
+    """`name` is the caller's own `session_id`, unique among what the owner keeps under one capability. `privacy` holds the
+    pseudonyms of its personal data: as secret as its messages."""
 
     __tablename__ = "conversations"
     __table_args__ = (UniqueConstraint("tenant", "owner", "name"),)
@@ -21,6 +22,7 @@ class Conversation(SQLModel, table=True):
     owner: str = Field(max_length=64, description="the principal's id")
     name: str = Field(max_length=200)
     capability: str = Field(default="chat", max_length=32)
+    privacy: dict[str, Any] = json_object()
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
 

@@ -18,4 +18,5 @@ ROUTERS = (
     "batches",
     "sessions",
     "pii",
+    "policies",
 )

@@ -17,6 +17,8 @@ from pydantic import Field
 
 from core.context import Usage, current
 from core.errors import NotFound, ProviderFailed, RateLimited
+from core.policies.privacy import Privacy
+from core.policies.store import Policies
 from providers.base import ModelFacts
 
 
@@ -102,6 +104,8 @@ class ScriptedModels:
     def __init__(self, model: ScriptedChat | None = None, facts: ModelFacts | None = None) -> None:
         self.model = model or ScriptedChat()
         self.given_facts = facts or ModelFacts(context_tokens=4096)
+        self.policies = Policies()
+        self.privacy = Privacy(self.policies)
 
     def chat(self, alias: str | None = None) -> BaseChatModel:
         self._known(alias)

@@ -1,0 +1,88 @@
+"""Protection of one capability: its input is judged before it begins, its answer before it leaves. One place for every door."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from chains.prompting import own_words
+from chains.protection.answers import Answering
+from chains.protection.guarding import Guards, Posted, ask, passes
+from chains.protection.inputs import texts_of
+from chains.spec import ChainDeps, Delta
+from core.context import current
+from core.policies.policy import PIIMode, Place, Side
+from core.policies.privacy import record_of
+from providers.models import DEFAULT
+
+#: It is there to handle personal data as its caller says.
+EXEMPT = frozenset({"pii"})
+
+
+class Protection:
+    """Of one capability in one process. Where the tenant has no policies, the capability runs as it is."""
+
+    def __init__(self, deps: ChainDeps, capability: str) -> None:
+        self._policies = deps.models.policies
+        self._privacy = deps.models.privacy
+        self._privacy.own_words(own_words())
+        self._guards = Guards(deps.models)
+        self._exempt = capability in EXEMPT
+
+    def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
+        """The deltas of the capability's own code, as the policies of the request's tenant let them pass."""
+        policy = self._policies.of(current().principal.tenant)
+        if self._exempt or not (policy.handles_pii or policy.guarded):
+            return cast("AsyncGenerator[Delta, None]", answer(asked))
+        return self._protected(answer, asked)
+
+    async def _protected(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
+        alias = getattr(asked, "model", None) or DEFAULT
+        await ask(self._guards.posted(Side.INPUTS, alias), texts_of(asked), Side.INPUTS)
+        await self._refuse_blocked(asked)
+        modes = self._privacy.modes(Place.ANSWERS)
+        posted = self._guards.posted(Side.OUTPUTS, alias)
+        deltas = cast("AsyncGenerator[Delta, None]", answer(asked))
+        if modes or posted:
+            deltas = Answering(self._privacy, modes, posted, asked).of(deltas)
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+
+    async def _refuse_blocked(self, asked: Any) -> None:
+        """Refuse what no prompt may hold before anything is done for it; the rest is seen to where a model is called."""
+        modes = self._privacy.modes(Place.PROMPTS).get(Place.PROMPTS, {})
+        blocking = {kind: mode for kind, mode in modes.items() if mode is PIIMode.BLOCK}
+        if blocking:
+            passing = self._privacy.passing({Place.PROMPTS: blocking})
+            for text in texts_of(asked, everybody=True):
+                await passing.text(text)
+
+
+class Found:
+    """Texts that a capability found or was given beside its input: passages, files. Judged before they go into a prompt."""
+
+    def __init__(self, deps: ChainDeps, alias: str | None) -> None:
+        self._privacy = deps.models.privacy
+        self._guards = Guards(deps.models) if deps.models.policies.of(current().principal.tenant).guarded else None
+        self._alias = alias or DEFAULT
+
+    async def passages(self, found: Sequence[Any], text: Callable[[Any], str]) -> list[Any]:
+        """Those that the guards of found text let pass: the others are left out, and reported."""
+        posted = self._posted(Side.RETRIEVED)
+        return [each for each in found if await passes(posted, text(each), Side.RETRIEVED)] if posted else list(found)
+
+    async def files(self, texts: Sequence[str]) -> None:
+        """Have the guards of inputs read the texts of files that came with the request.
+
+        Raises:
+            GuardBlocked
+        """
+        await ask(self._posted(Side.INPUTS), texts, Side.INPUTS)
+
+    def mark(self, texts: Sequence[str]) -> None:
+        """Texts as they will stand in a prompt, whose personal data falls under the rules of what was retrieved."""
+        if self._privacy.modes(Place.PROMPTS, Place.RETRIEVED):
+            record_of(current()).retrieved += [text for text in texts if text]
+
+    def _posted(self, side: Side) -> list[Posted]:
+        return self._guards.posted(side, self._alias) if self._guards is not None else []

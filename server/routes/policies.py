@@ -1,0 +1,101 @@
+"""A tenant's policies: shown, and changed section by section. A change holds within a second in every process."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import InvalidRequest, NotFound
+from core.policies.events import report
+from core.policies.policy import EVERY, SECTIONS, DataPolicy, GuardRule, PIIRules, Policy
+from core.principals import Principal, Scope
+from core.tables import Tenant
+from server.access.epoch import raise_epoch
+from server.auth import requires
+from server.state import CurrentState, State
+
+router = APIRouter(prefix="/api/v1/policies", tags=["Policies"])
+
+Manager = Annotated[Principal, requires(Scope.POLICIES_MANAGE)]
+Guards = Annotated[tuple[GuardRule, ...], Field(max_length=50)]
+#: Names that rules may have beside those of the capabilities.
+_NAMED_TOO = (EVERY, "code", "embeddings")
+
+
+class Sections(BaseModel):
+    """The sections of a policy. One that is left out stays as it is, null gives it back to the deployment's default."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "pii": {"*": [{"mode": "block", "types": ["SECRET"]}, {"mode": "pseudonymise"}]},
+                    "guards": [{"guard": "prompt_injection", "mode": "block"}],
+                    "data": {"regions": ["eu-*"]},
+                }
+            ]
+        },
+    )
+
+    pii: dict[str, PIIRules] | None = Field(None, description="by capability, what is done with personal data; * is every one")
+    guards: Guards | None = Field(None, description="guards in the order in which they are asked")
+    data: DataPolicy | None = Field(None, description="who may see the tenant's data")
+
+
+class PoliciesInfo(BaseModel):
+    """What holds for the tenant, and which sections it has decided itself."""
+
+    pii: dict[str, PIIRules]
+    guards: Guards
+    data: DataPolicy
+    own: list[str] = Field(description="sections that are the tenant's own; the others are the deployment's")
+
+
+@router.get("")
+async def show_policies(state: CurrentState, principal: Manager) -> PoliciesInfo:
+    """Show the policies of the caller's tenant."""
+    async with state.database.session() as session:
+        tenant = await session.get(Tenant, principal.tenant)
+    return _info(state, {} if tenant is None else tenant.policies)
+
+
+@router.put("")
+async def change_policies(asked: Sections, state: CurrentState, principal: Manager) -> PoliciesInfo:
+    """Change sections of the policies of the caller's tenant."""
+    given = asked.model_dump(mode="json", include=asked.model_fields_set)
+    await asyncio.to_thread(_check, asked)
+    async with state.database.transaction() as session:
+        tenant = await session.get(Tenant, principal.tenant, with_for_update=True)
+        if tenant is None:
+            raise NotFound("There is no such tenant.", code="tenant_not_found")
+        kept = tenant.policies | given
+        tenant.policies = {name: value for name, value in kept.items() if value is not None}
+        info = _info(state, tenant.policies)
+        await raise_epoch(session)
+    await state.models.policies.load(state.database)
+    report("policies.changed", sections=sorted(given))
+    return info
+
+
+def _check(asked: Sections) -> None:
+    """Refuse what would never hold: unknown capabilities, guards that are not there or cannot be set so."""
+    from chains import CHAINS
+    from chains.protection.guarding import checked
+
+    named = list(asked.pii or ())
+    for rule in asked.guards or ():
+        checked(rule)
+        named += rule.capabilities
+    if unknown := sorted(set(named) - set(CHAINS) - set(_NAMED_TOO)):
+        raise InvalidRequest(f"There is no capability {unknown[0][:128]!r}.", code="unknown_capability", param="pii")
+
+
+def _info(state: State, kept: dict[str, Any]) -> PoliciesInfo:
+    try:
+        policy: Policy = state.models.policies.merged(kept)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        raise InvalidRequest(problem["msg"].removeprefix("Value error, "), param="pii") from None
+    return PoliciesInfo(pii=policy.pii, guards=policy.guards, data=policy.data, own=[name for name in SECTIONS if name in kept])
