@@ -52,7 +52,7 @@ class JSONSchema(Guard):
 
     async def read(self, text: str) -> Finding | None:
         try:
-            value = orjson.loads(text)
+            value = orjson.loads(str(text))
         except orjson.JSONDecodeError:
             return Finding("no_json")
         try:

@@ -4,6 +4,7 @@ Heuristics find the usual ways of putting it, in plain view, with hidden charact
 in a new way. Marks that would end or forge the ones that found passages stand in (spotlighting) are looked for as well.
 """
 
+import asyncio
 import base64
 import binascii
 import re
@@ -16,7 +17,7 @@ from chains.guards.base import Finding, Guard, Options
 from core.policies.policy import Side
 
 _ANY: Final = r"(?:\W+\w+){0,5}?\W+"
-_RULES: Final = r"(?:instruction|instructions|prompt|prompts|rule|rules|guideline|guidelines|directive|directives|programming)"
+_RULES: Final = r"(?:instructions?|prompts?|rules|guidelines|directives|programming)"
 _HIDDEN: Final = r"(?:system|initial|hidden|original|secret|developer|internal|above|previous)"
 #: By reason: how sure it is, and what says so. Case is folded and runs of blanks are one before they are looked for.
 _SIGNS: Final = {
@@ -24,6 +25,7 @@ _SIGNS: Final = {
         0.9,
         rf"\b(?:ignore|disregard|forget|override|bypass|neglect|discard|overrule){_ANY}?"
         rf"(?:previous|prior|above|earlier|preceding|foregoing|existing|original|initial|all|any|your|system|safety)\b{_ANY}?{_RULES}\b"
+        rf"|\b(?:ignore|disregard|forget|bypass)\W+(?:the\W+|your\W+|all\W+|these\W+)*{_RULES}\W+(?:above|before|that\W+you|you|given)\b"
         r"|\b(?:ignore|disregard|forget)\W+(?:everything|all|anything)\W+(?:above|before|prior|previous|you\W+(?:were|have\W+been))"
         r"|\bignorier\w*\W+(?:\w+\W+){0,3}?(?:vorherigen?|bisherigen?|obigen?|alle)\W+(?:\w+\W+){0,2}?(?:anweisungen|regeln|vorgaben)"
         r"|\bignore[rz]?\W+(?:\w+\W+){0,3}?instructions\W+(?:pr[ée]c[ée]dentes|ant[ée]rieures)"
@@ -76,6 +78,8 @@ _BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{24,4000}={0,2
 _MOST_DECODED: Final = 20
 #: The patterns' time grows with the text and no faster, but for their bounded gaps; a piece bounds those as well.
 _PIECE: Final = 4000
+#: From so many characters on (some 2 ms) the event loop is not held up.
+_LONG: Final = 3000
 
 
 class InjectionOptions(Options):
@@ -92,7 +96,7 @@ class PromptInjection(Guard):
     usual: ClassVar[tuple[Side, ...]] = (Side.INPUTS, Side.RETRIEVED)
 
     async def read(self, text: str) -> Finding | None:
-        found = strongest(text)
+        found = await asyncio.to_thread(strongest, text) if len(text) > _LONG else strongest(text)
         return found if found is not None and found.score >= self.options.threshold else None
 
 

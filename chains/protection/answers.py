@@ -160,7 +160,7 @@ class Answering:
     async def _rewritten(self, final: Any, known: Mapping[str, str]) -> Any:
         if not isinstance(final, AIMessage):
             return await self._walked(final, known)
-        news: dict[str, Any] = {"content": await self._walked(final.text, known)}
+        news: dict[str, Any] = {"content": await self._walked(str(final.text), known)}
         news["tool_calls"] = [call | {"args": await self._rules.value(call["args"])} for call in final.tool_calls]
         news["invalid_tool_calls"] = [
             invalid_tool_call(
@@ -192,7 +192,7 @@ class Answering:
 def _output(final: Any, raw: str) -> str:
     """The text of an answer that was held back whole; where the answer is none, what was said on the way is not told."""
     if isinstance(final, AIMessage):
-        return final.text
+        return str(final.text)
     if isinstance(final, str):
         return final
     if isinstance(final, BaseModel):
@@ -205,7 +205,7 @@ def _texts_of(final: Any) -> list[str]:
     """The texts of an answer, its main one first."""
     if isinstance(final, AIMessage):
         calls = [orjson.dumps(call["args"]).decode() for call in final.tool_calls]
-        return [final.text, *calls, *(call["args"] or "" for call in final.invalid_tool_calls)]
+        return [str(final.text), *calls, *(call["args"] or "" for call in final.invalid_tool_calls)]
     if isinstance(final, BaseModel):
         final = final.model_dump(mode="json")
     if not isinstance(final, Mapping):

@@ -33,7 +33,7 @@ def as_json(text: str) -> Any | None:
     if not text.lstrip()[:1].startswith(_OPENS):
         return None
     try:
-        value = orjson.loads(text)
+        value = orjson.loads(str(text))
     except orjson.JSONDecodeError:
         return None
     return value if isinstance(value, (dict, list)) else None

@@ -1,0 +1,63 @@
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from sqlmodel import select
+
+from core.database import Database
+from core.policies.policy import NOBODY, DataPolicy, Policy
+from core.policies.store import Policies
+from core.tables import AccessEpoch, Tenant
+
+
+async def decide(database: Database, tenant: str, **sections: object) -> None:
+    async with database.transaction() as session:
+        row = await session.get(Tenant, tenant) or Tenant(id=tenant, name=tenant)
+        row.policies = dict(sections)
+        session.add(row)
+        epoch = (await session.exec(select(AccessEpoch))).one()
+        epoch.value += 1
+        session.add(epoch)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - another task changes it
+            await asyncio.sleep(0.01)
+
+
+async def test_a_section_that_a_tenant_leaves_out_is_the_deployments(database: Database) -> None:
+    defaults = Policy.model_validate({"pii": {"*": "redact"}, "data": {"providers": ["azure"]}})
+    policies = Policies(defaults)
+    await decide(database, "acme", data={"exclude": ["openai"]})
+    assert policies.of("acme") == defaults
+    await policies.load(database)
+    assert policies.of("acme").data == DataPolicy(exclude=("openai",))
+    assert policies.of("acme").pii == defaults.pii
+    assert policies.of("nobody-yet") == defaults
+
+
+async def test_a_policy_that_cannot_be_read_shuts_its_tenant_and_no_other(database: Database) -> None:
+    policies = Policies()
+    await decide(database, "acme", pii={"*": "of a later version"})
+    await decide(database, "other", data={"providers": []}, retention={"days": 3})
+    with structlog.testing.capture_logs() as logs:
+        await policies.load(database)
+    assert policies.of("acme").data == NOBODY
+    assert policies.of("other").data == DataPolicy(providers=())
+    assert [(each["event"], each["tenant"]) for each in logs] == [("policies.unreadable", "acme")]
+
+
+async def test_what_another_process_changes_is_seen(database: Database) -> None:
+    policies = Policies()
+    watching = asyncio.create_task(policies.watch(database))
+    try:
+        await decide(database, "acme", pii={"*": "block"})
+        await until(lambda: policies.of("acme").handles_pii)
+        async with asyncio.timeout(5):
+            await policies.watch(database)  # one is enough for a process: a second ends at once
+        await decide(database, "acme")
+        await until(lambda: policies.of("acme").nothing)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
