@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
-from core.policies.policy import DataPolicy, GuardRule, PIIRules
+from core.policies.policy import DataPolicy, GuardRule, PIIRules, Policy
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
@@ -183,6 +183,15 @@ class PolicySettings(Section):
     )
     guards: tuple[GuardRule, ...] = Field((), description="guards before and behind models, as JSON or in the TOML file")
     data: DataPolicy = Field(DataPolicy(), description="providers and regions that may see data, as JSON or in the TOML file")
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "PolicySettings":
+        self.policy()
+        return self
+
+    def policy(self) -> Policy:
+        """The policy of a tenant that has decided nothing."""
+        return Policy(pii=self.pii, guards=self.guards, data=self.data)
 
 
 class ConversationSettings(Section):

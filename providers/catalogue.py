@@ -17,6 +17,7 @@ from providers.attempt import Served
 from providers.capacity import ANSWER_TOKENS
 from providers.models import Models
 from providers.parameters import missing
+from providers.places import admitted
 from providers.prices import Basis, Price, Rates
 from providers.routing import CHARACTERS_A_TOKEN, Demand, Route
 from providers.tokens import count_messages
@@ -113,9 +114,10 @@ def compare(models: Models, question: Question, alias: str | None) -> list[dict[
 
 def _compared(route: Route, question: Question) -> list[dict[str, Any]]:
     rows, able = [], set()
+    seeing = admitted(route.policies, route.deployments)
     for served in route.deployments:
         tokens = question.tokens(lambda text, served=served: served.provider.count_tokens(served.model, text))  # type: ignore[misc]
-        reason = _unable(served, question, tokens)
+        reason = _unable(served, question, tokens) if served in seeing else "The data policy does not let it see the request."
         if reason is None:
             able.add(served)
         price = served.price or Price(served.provider_name, served.model)

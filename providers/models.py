@@ -15,7 +15,6 @@ from langchain_core.runnables import Runnable
 from core.context import current
 from core.encryption.keyring import Keyring
 from core.errors import NotFound, PlatformError
-from core.policies.policy import Policy
 from core.policies.privacy import Privacy
 from core.policies.store import Policies
 from core.redis_clients import RedisClients
@@ -59,7 +58,7 @@ class Models:
     def __init__(self, settings: Settings, policies: Policies | None = None) -> None:
         self._settings = settings
         #: What tenants have decided, and what finds personal data by it. Every model call goes by both.
-        self.policies = policies or Policies(Policy.model_validate(dict(settings.policies)))
+        self.policies = policies or Policies(settings.policies.policy())
         self.privacy = Privacy(self.policies, most_characters=settings.privacy.max_characters)
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}

@@ -74,6 +74,8 @@ async def _message(passing: Passing, message: BaseMessage) -> BaseMessage:
         news["content"] = [await _block(passing, block) for block in content]
     if isinstance(message, AIMessage) and message.tool_calls:
         news["tool_calls"] = [call | {"args": await passing.value(call["args"])} for call in message.tool_calls]
+    if message.name and await passing.text(message.name) != message.name:
+        news["name"] = None  # providers take no brackets in it
     return message.model_copy(update=news) if news else message
 
 

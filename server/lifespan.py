@@ -141,8 +141,10 @@ def _assemble(
     resources: "Resources",
 ) -> State:
     from chains.conversations import Conversations
+    from chains.protection.guarding import check_settings
     from retrievers.library import Library
 
+    check_settings(settings)
     return State(
         settings=settings,
         readiness=readiness,

@@ -209,7 +209,8 @@ async def _side_by_side(streams: Sequence[Events]) -> Events:
 def _told() -> dict[str, Any]:
     """What the headers of an answer that is not streamed tell."""
     request = current()
-    return {
+    found = {"pii": request.pii} if request.pii else {}
+    return found | {
         "model": request.model,
         "provider": request.provider,
         "attempts": request.attempts,

@@ -17,6 +17,7 @@ from core.errors import GuardBlocked, InvalidRequest, NotFound, PlatformError, U
 from core.policies.events import report
 from core.policies.policy import GuardMode, GuardRule, Side
 from core.policies.store import Policies
+from core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from providers.models import Models
@@ -103,6 +104,20 @@ def checked(rule: GuardRule) -> tuple[type[Guard], Any]:
     except ValueError as error:
         raise InvalidRequest(f"{rule.guard}: {error}", code="invalid_guard", param="guards") from None
     return kind, options
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse a start with guards that cannot be used.
+
+    Raises:
+        SettingsError
+    """
+    for rule in settings.policies.guards:
+        try:
+            checked(rule)
+        except InvalidRequest as error:
+            where = "GENAI_POLICIES__GUARDS (policies.guards in the TOML file)"
+            raise SettingsError(f"These settings cannot be used:\n  {where}: {error.message}") from None
 
 
 async def ask(posted: Sequence[Posted], texts: Sequence[str], side: Side) -> None:

@@ -56,10 +56,9 @@ class PIIRule(_Part):
 
 
 def _as_rules(value: Any) -> Any:
-    """A rule alone, or the name of its mode, is a list of one."""
-    if isinstance(value, str):
-        value = {"mode": value}
-    return value if isinstance(value, (list, tuple)) else [value]
+    """A rule alone is a list of one, and the name of its mode is a rule."""
+    rules = value if isinstance(value, (list, tuple)) else [value]
+    return [{"mode": rule} if isinstance(rule, str) else rule for rule in rules]
 
 
 PIIRules = Annotated[tuple[PIIRule, ...], BeforeValidator(_as_rules), Field(max_length=MAX_RULES)]

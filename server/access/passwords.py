@@ -67,7 +67,7 @@ class Passwords:
 
     async def known(self, principal: Principal) -> bool:
         """Whether the principal is a person who signs in with a password of their own."""
-        async with self._database.session() as session:
+        async with self._database.session(principal.tenant) as session:
             user = await session.get(User, principal.id)
         return user is not None and user.password_digest is not None
 

@@ -56,7 +56,7 @@ class PoliciesInfo(BaseModel):
 @router.get("")
 async def show_policies(state: CurrentState, principal: Manager) -> PoliciesInfo:
     """Show the policies of the caller's tenant."""
-    async with state.database.session() as session:
+    async with state.database.session(principal.tenant) as session:
         tenant = await session.get(Tenant, principal.tenant)
     return _info(state, {} if tenant is None else tenant.policies)
 
@@ -66,7 +66,7 @@ async def change_policies(asked: Sections, state: CurrentState, principal: Manag
     """Change sections of the policies of the caller's tenant."""
     given = asked.model_dump(mode="json", include=asked.model_fields_set)
     await asyncio.to_thread(_check, asked)
-    async with state.database.transaction() as session:
+    async with state.database.transaction(principal.tenant) as session:
         tenant = await session.get(Tenant, principal.tenant, with_for_update=True)
         if tenant is None:
             raise NotFound("There is no such tenant.", code="tenant_not_found")

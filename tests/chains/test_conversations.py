@@ -7,7 +7,9 @@ from chains.conversations import Conversations, trimmed
 from chains.messages import Assistant, System, Tool, User
 from core.database import Database
 from core.errors import InvalidRequest, NotFound
+from core.policies.privacy import Record
 from core.principals import SYSTEM
+from core.redaction.entities import PIIType
 
 ANN = replace(SYSTEM, id="key_ann")
 BOB = replace(SYSTEM, id="key_bob")
@@ -112,3 +114,20 @@ def test_no_tool_result_is_kept_without_its_call() -> None:
         User(content="next"),
     ]
     assert trimmed(messages, budget_tokens=21, count=words) == [User(content="next")]
+
+
+async def test_turns_at_once_that_gave_one_pseudonym_to_two_values_are_told_apart(database: Database) -> None:
+    conversations = Conversations(database)
+    records = [Record(), Record()]
+    for record, name in zip(records, ("Maria Schmidt", "Herbert Miller"), strict=True):
+        record.given.add(record.pseudonyms.pseudonym(PIIType.PERSON, name))
+    for record in records:
+        await conversations.append(SYSTEM, "both", [User(content="Ask <PERSON_1>.")], privacy=record, renames=True)
+    kept = Record()
+    kept.take_up(await conversations.privacy(SYSTEM, "both"))
+    assert kept.pseudonyms.mapping == {"<PERSON_1>": "Maria Schmidt", "<PERSON_2>": "Herbert Miller"}
+    assert kept.given == {"<PERSON_1>", "<PERSON_2>"}
+    assert [message.content for message in await conversations.history(SYSTEM, "both")] == [
+        "Ask <PERSON_1>.",
+        "Ask <PERSON_2>.",
+    ]

@@ -14,6 +14,7 @@ from core.batch_work import BatchWork, NewRow, RowResult
 from core.batches import QUEUE, RUN_BATCH, Batches
 from core.database import Database, utc_now
 from core.jobs import Jobs
+from core.policies.policy import Policy
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.stored_files import BATCH, StoredFiles
@@ -471,3 +472,27 @@ async def test_a_batch_that_is_being_finished_is_finished_all_the_same(place: De
         await session.exec(update(Batch).values(state=BatchState.FINALIZING))
     await run_batch(place.context, batch.id)
     assert BatchState((await shown(place, batch)).state).finished
+
+
+@ON_SQLITE
+async def test_the_rows_of_a_batch_keep_to_the_policies_of_its_tenant(place: Desk, provider: OpenAIFake) -> None:
+    policies = place.resources.models.policies
+    rows = requests(2)
+    rows[0]["body"]["messages"][0]["content"] = "Please write to Maria Schmidt."
+    rows[1]["body"]["messages"][0]["content"] = "The key is ghp_" + "a1B2" * 9
+    rules = [{"mode": "block", "types": ["SECRET"]}, {"mode": "pseudonymise"}]
+    policies.defaults = Policy.model_validate({"pii": {"*": rules}})
+    provider.always(Reply("I wrote to <PERSON_1>."))
+    with place.worker():
+        batch = await ended(place, await begin(place, rows))
+        assert asked(provider) == ["Please write to <PERSON_1>."]
+        [answer] = await lines(place, batch.output_file_id)
+        assert answer["response"]["body"]["choices"][0]["message"]["content"] == "I wrote to Maria Schmidt."
+        [refusal] = await lines(place, batch.error_file_id)
+        assert refusal["response"]["body"]["error"]["code"] == "pii_blocked"
+        policies.defaults = Policy.model_validate({"data": {"providers": ["azure"]}})
+        provider.clear()
+        batch = await ended(place, await begin(place, requests(2)))
+    refusals = await lines(place, batch.error_file_id)
+    assert [each["response"]["body"]["error"]["code"] for each in refusals] == ["data_policy", "data_policy"]
+    assert provider.sent == []

@@ -18,6 +18,7 @@ from core.valkey import EmbeddedValkey
 from providers.models import Models
 from server.langserve_routes import register
 from server.openai_door.routes import open_door
+from server.routes import models as model_routes
 from server.routes import policies, sessions
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Break, Fault, Reply
@@ -86,6 +87,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
         open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
         app.include_router(policies.router)
         app.include_router(sessions.router)
+        app.include_router(model_routes.router)
         with served(app) as url, httpx.Client(base_url=url, timeout=60) as client:
             yield Here(url, client, first, second)
         asyncio.run(models.close())
@@ -202,7 +204,7 @@ def test_redaction_takes_values_out_for_good_also_from_parts_calls_and_system_me
     here.policy(pii={"*": "redact"})
     messages = [
         {"role": "system", "content": f"You work for {NAME}."},
-        {"role": "user", "content": [{"type": "text", "text": f"Call {PHONE}."}]},
+        {"role": "user", "name": "Maria", "content": [{"type": "text", "text": f"Call {PHONE}."}]},
         {
             "role": "assistant",
             "content": "",
@@ -225,12 +227,14 @@ def test_pseudonyms_go_out_and_values_come_back_whole_and_in_pieces(here: Here) 
     assert here.chat().json()["output"] == expected
     assert streamed(here.chat(stream=True)) == expected
     assert here.client.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"] == expected
-    pieces = events(here.client.post("/v1/chat/completions", json=asked | {"stream": True}))
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    pieces = events(here.client.post("/v1/chat/completions", json=asked | options))
+    assert pieces[-2][1]["genai"]["pii"] == {"prompts": {"PERSON": 1, "EMAIL_ADDRESS": 1}}
     said = "".join(each[1]["choices"][0]["delta"].get("content") or "" for each in pieces if each[1] and each[1]["choices"])
     assert said == expected
-    remote = RemoteRunnable(f"{here.url}/api/v1/chat")
-    assert remote.invoke(cast("Any", asked)).text == expected
-    assert "".join(chunk.text for chunk in remote.stream(cast("Any", asked))) == expected
+    remote: Any = RemoteRunnable(f"{here.url}/api/v1/chat")
+    assert remote.invoke(asked).text == expected
+    assert "".join(chunk.text for chunk in remote.stream(asked)) == expected
     assert here.client.post("/api/v1/completion", json={"prompt": SAID}).json()["output"] == expected
     assert all(value not in here.sent for value in (NAME, MAIL))
 
@@ -248,7 +252,7 @@ def test_calls_of_tools_and_documents_stay_json_when_values_come_back(here: Here
     assert json.loads(written) == arguments
     here.first.clear()
     here.first.always(Reply('{"who": "\\u003cPERSON_1\\u003e", "mail": "<EMAIL_ADDRESS_1>"}'))
-    document = {"response_format": {"type": "json_object"}}
+    document: dict[str, Any] = {"response_format": {"type": "json_object"}}
     assert json.loads(here.chat(**document).json()["output"]) == {"who": NAME, "mail": MAIL}
     assert json.loads(streamed(here.chat(stream=True, **document))) == {"who": NAME, "mail": MAIL}
 
@@ -334,6 +338,19 @@ def test_calls_and_documents_of_an_answer_stay_json_when_they_are_redacted(here:
     redacted = {"mail": "<EMAIL_ADDRESS>", "phone": "<PHONE_NUMBER>", "count": 1}
     assert json.loads(here.chat("Go on.").json()["output"]) == redacted
     assert json.loads(streamed(here.chat("Go on.", stream=True))) == redacted
+
+
+def test_words_on_the_way_and_fields_of_an_answer_are_handled_as_its_text_is(here: Here) -> None:
+    here.policy(pii={"code": {"mode": "redact", "on": ["answers"]}})
+    here.first.always(Reply(f"The function writes to {NAME} at {MAIL}. " * 6))
+    asked = {"code": "def write(): ..."}
+    whole = here.client.post("/api/v1/code/explain", json=asked)
+    assert "<EMAIL_ADDRESS>" in whole.text
+    stream = here.client.post("/api/v1/code/explain", json=asked | {"stream": True})
+    langserve = here.client.post("/api/v1/code/explain/stream_events", json={"input": asked})
+    for answer in (whole, stream, langserve):
+        assert MAIL not in answer.text
+        assert NAME not in answer.text
 
 
 # --- guards -----------------------------------------------------------------------------------------------------------------
@@ -478,3 +495,10 @@ def test_a_guards_model_stays_within_the_policy_too(here: Here) -> None:
     )
     assert code(here.chat()) == (403, "data_policy")
     assert here.sent == "[]"
+
+
+def test_a_comparison_tells_who_may_not_see_the_request(here: Here) -> None:
+    here.policy(data={"regions": ["us-*"]})
+    [row] = here.client.post("/api/v1/models/compare", json={"input_tokens": 10, "model": "default"}).json()["results"]
+    assert [(each["able"], each["chosen"]) for each in row["deployments"]] == [(True, True), (False, False)]
+    assert "data policy" in row["deployments"][1]["reason"]
