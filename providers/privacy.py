@@ -29,7 +29,7 @@ async def protected(privacy: Privacy, messages: list[BaseMessage]) -> list[BaseM
     """The messages as they may leave; the same where no policy says otherwise.
 
     Raises:
-        PersonalDataBlocked, TooLarge, RateLimited
+        PersonalDataBlocked, TooLarge
     """
     modes = privacy.modes(Place.PROMPTS, Place.RETRIEVED)
     if not modes:

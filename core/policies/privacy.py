@@ -110,7 +110,6 @@ class Privacy:
 
         Raises:
             TooLarge: `text_too_large`: what cannot be searched does not pass.
-            RateLimited: `queue_full`.
         """
         if sum(map(len, texts)) > self._most:
             message = f"At most {self._most:,} characters of a request are searched for personal data."
@@ -120,7 +119,7 @@ class Privacy:
             known = {key: self._known[key] for key in keys if key in self._known}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
-            for key, found in zip(missing, await self.analyser.adetect(list(missing.values())), strict=True):
+            for key, found in zip(missing, await self.analyser.adetect(list(missing.values()), patient=True), strict=True):
                 known[key] = tuple(found)
             with self._lock:
                 self._known.update((key, known[key]) for key in missing)

@@ -46,13 +46,15 @@ class Analyser:
             found += self._detect_piece(text[start:end], start)
         return _settled(found, text)
 
-    async def adetect(self, texts: Sequence[str]) -> list[list[Entity]]:
+    async def adetect(self, texts: Sequence[str], *, patient: bool = False) -> list[list[Entity]]:
         """The same for several texts, off the event loop; cancelling ends it behind the piece being read.
+
+        `patient` is for what may not go on without: it waits however many do.
 
         Raises:
             RateLimited: code `queue_full`, too many requests wait already.
         """
-        if self._waiting >= _MAX_WAITING:
+        if self._waiting >= _MAX_WAITING and not patient:
             raise RateLimited("Too many texts wait to be searched for personal data.", code="queue_full", retry_after_s=1)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="pii")

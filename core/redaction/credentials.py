@@ -39,6 +39,28 @@ _FORMS = (
     r"\b\d{8,10}:AA[\w-]{33}\b",  # Telegram
     r"\bgsk_[A-Za-z0-9]{40,60}\b|\br8_[A-Za-z0-9]{37}\b|\bpplx-[A-Za-z0-9]{40,60}\b|\bxai-[A-Za-z0-9]{60,100}\b",
     r"\bgk_[A-Za-z0-9_-]{24,120}",  # this platform's own
+    r"\bABSK[A-Za-z0-9+/]{90,140}={0,2}",  # Amazon Bedrock
+    r"\b1//0[\w-]{30,150}",  # Google refresh token
+    r"\bATATT3xFfGF0[\w=-]{20,300}",  # Atlassian
+    r"\b[MNO][A-Za-z\d_-]{23,25}\.[\w-]{6}\.[\w-]{27,40}\b",  # Discord
+    r"\bNRAK-[A-Z0-9]{27}\b",  # New Relic
+    r"\bHRKU-[\w-]{36,70}",  # Heroku
+    r"\bsq0(?:atp|csp|idp)-[\w-]{22,43}",  # Square
+    r"\bfigd_[\w-]{20,60}",  # Figma
+    r"\bPMAK-[0-9a-f]{24}-[0-9a-f]{34}\b",  # Postman
+    r"\b[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{60,70}",  # HCP Terraform
+    r"\bpscale_(?:tkn|pw|oauth)_[\w.=-]{32,64}",  # PlanetScale
+    r"\bdp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9.]{40,60}",  # Doppler
+    r"\bsntry[su]_[\w+/=-]{30,300}",  # Sentry
+    r"\bsbp_[0-9a-f]{40}\b|\bsb_(?:secret|publishable)_[\w-]{20,60}",  # Supabase
+    r"\bdckr_(?:pat|oat)_[\w-]{20,60}",  # Docker
+    r"\brubygems_[0-9a-f]{48}\b",
+    r"\b[0-9a-f]{32}-us\d{1,2}\b",  # Mailchimp
+    r"\bpcsk_\w{40,90}",  # Pinecone
+    r"\blsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}\b",  # LangSmith
+    r"\bpat[A-Za-z0-9]{14}\.[0-9a-f]{64}\b",  # Airtable
+    r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b",
+    r"(?<![\w~.-])[\w~.-]{3}\dQ~[\w~.-]{31,34}(?![\w~-])",  # Microsoft Entra client secret
     r"(?i:\b(?:AccountKey|SharedAccessKey)=)[A-Za-z0-9+/]{40,100}={0,2}",  # Azure
 )
 #: Every form has as long a run without a blank, and hardly a word of prose has.

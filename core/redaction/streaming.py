@@ -75,7 +75,7 @@ class StreamRedactor:
         """Say the text up to `cut` or a little before it: never within a word, nor within an entity."""
         text = self._said + self._held
         behind = len(self._said)
-        [entities] = await self._analyser.adetect([text])
+        [entities] = await self._analyser.adetect([text], patient=True)
         end = behind + cut
         if end < len(text):
             end = self._boundary(text, behind, end, entities)

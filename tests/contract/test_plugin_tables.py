@@ -12,6 +12,7 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel
 
 from chains import CHAINS
+from chains.guards import GUARDS
 from chains.spec import ChainSpec
 from core.encryption import KEY_SOURCES
 from core.encryption.sources import KeySource
@@ -28,7 +29,7 @@ from retrievers import LOADERS, ONE_PROCESS, STORES
 from retrievers.base import VectorStore
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS, "jobs": JOBS}
+TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS, "guards": GUARDS, "jobs": JOBS}
 TABLES |= {"key_sources": KEY_SOURCES, "secret_managers": SECRET_MANAGERS}
 ROWS = [pytest.param(table, name, id=f"{kind}-{name}") for kind, table in TABLES.items() for name in table]
 
@@ -54,8 +55,8 @@ def test_an_unknown_name_is_refused_with_the_names_that_are_known(kind: str) -> 
 
 def test_reading_the_tables_imports_no_plugin() -> None:
     probe = """
-import sys, chains, jobs, providers, retrievers, core.encryption, core.secret_managers
-tables = (chains.CHAINS, jobs.JOBS, providers.PROVIDERS, retrievers.STORES, retrievers.LOADERS)
+import sys, chains, chains.guards, jobs, providers, retrievers, core.encryption, core.secret_managers
+tables = (chains.CHAINS, chains.guards.GUARDS, jobs.JOBS, providers.PROVIDERS, retrievers.STORES, retrievers.LOADERS)
 tables += (core.encryption.KEY_SOURCES, core.secret_managers.SECRET_MANAGERS)
 modules = {target.partition(":")[0] for table in tables for target in table.values()}
 print(*sorted(modules & set(sys.modules)))

@@ -73,6 +73,13 @@ def test_what_only_looks_like_one_is_none(text: str) -> None:
     "value",
     [
         "gh" + "p_" + "a1B2" * 9,
+        "AB" + "SK" + "QmVk" * 30 + "==",
+        "M" + "TE4" * 8 + ".Gh4kQ1." + "x9Yz" * 8,
+        "pcsk" + "_" + "a1B2" * 15,
+        "lsv2" + "_pt_" + "0a" * 16 + "_" + "0a" * 5,
+        "ab3" + "8Q" + "~" + "x9Yz" * 8,
+        "0a" * 16 + "-us" + "12",
+        "dp" + ".pt." + "a1B2" * 10,
         "sk-" + "proj-" + "Ab12" * 12,
         "AK" + "IAIOSFODNN7EXAMPLE",
         "AI" + "za" + "Ab1" * 11 + "xy",
