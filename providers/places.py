@@ -9,14 +9,13 @@ from urllib.parse import urlsplit
 from core.context import current
 from core.errors import DataPolicyRefused
 from core.policies.events import report
-from core.policies.policy import LOCAL, DataPolicy
+from core.policies.policy import LOCAL
 from core.policies.store import Policies
 from core.settings import Deployment, ProviderSettings, usual_variable
 from providers.attempt import Served
 
 #: A Bedrock inference profile sends a call to any region of its geography (AWS: cross-region inference, November 2026).
 _PROFILE: Final = pattern(r"^(us-gov|us|eu|apac|au|ca|jp|global)\.")
-_EVERYWHERE: Final = DataPolicy()
 
 
 def region_of(deployment: Deployment, configured: ProviderSettings | None) -> str | None:
@@ -53,10 +52,10 @@ def is_here(deployment: Deployment) -> bool:
 
 def admitted(policies: Policies, deployments: Sequence[Served]) -> tuple[Served, ...]:
     """Those that may see the data of the request's tenant, in order."""
-    policy = policies.of(current().principal.tenant).data
-    if policy == _EVERYWHERE:
+    policy = policies.of(current().principal.tenant)
+    if not policy.limits_data:
         return tuple(deployments)
-    return tuple(each for each in deployments if policy.admits(each.provider_name, each.region, here=each.here))
+    return tuple(each for each in deployments if policy.data.admits(each.provider_name, each.region, here=each.here))
 
 
 def refused(alias: str) -> DataPolicyRefused:
@@ -67,5 +66,5 @@ def refused(alias: str) -> DataPolicyRefused:
 
 def limits(policies: Policies) -> str | None:
     """What tells two data policies of the request's tenant apart; None where there is none."""
-    policy = policies.of(current().principal.tenant).data
-    return None if policy == _EVERYWHERE else policy.model_dump_json()
+    policy = policies.of(current().principal.tenant)
+    return policy.data.model_dump_json() if policy.limits_data else None

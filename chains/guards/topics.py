@@ -16,10 +16,10 @@ from retrievers.sentences import units
 
 Topic = Annotated[str, StringConstraints(min_length=2, max_length=300, strip_whitespace=True)]
 
-#: Parts of a text that are compared at most, and characters of one. A part that is shorter says too little.
+#: Parts of a text that are compared at most, spread over it; characters of one, and up to how many sentences are put together.
 _PARTS: Final = 24
 _LONGEST: Final = 400
-_SHORTEST: Final = 12
+_TOGETHER: Final = 160
 
 
 class TopicOptions(Options):
@@ -74,11 +74,16 @@ class Topics(Guard):
 
 
 def parts(text: str) -> list[str]:
-    """The whole text where it is short, and its sentences, which a long text would drown."""
-    found = [text.strip()[:_LONGEST]] if text.strip() else []
-    if len(text) > _LONGEST // 2:
-        sentences = (text[unit.start : unit.end].strip()[:_LONGEST] for unit in units(text))
-        found += [sentence for sentence in sentences if len(sentence) >= _SHORTEST]
+    """A short text as it is; of a longer one its sentences, short ones together, which the whole would drown."""
+    if len(text) <= _TOGETHER:
+        return [text.strip()] if text.strip() else []
+    found: list[str] = []
+    for unit in units(text):
+        sentence = text[unit.start : unit.end].strip()[:_LONGEST]
+        if found and len(found[-1]) + len(sentence) < _TOGETHER:
+            found[-1] += f" {sentence}"
+        elif sentence:
+            found.append(sentence)
     if len(found) <= _PARTS:
         return found
     step = len(found) / _PARTS

@@ -144,7 +144,12 @@ class Policy(_Part):
     @cached_property
     def nothing(self) -> bool:
         """Whether nothing is asked for."""
-        return not self.handles_pii and not self.guarded and self.data == DataPolicy()
+        return not self.handles_pii and not self.guarded and not self.limits_data
+
+    @cached_property
+    def limits_data(self) -> bool:
+        """Whether anybody may not see the data."""
+        return self.data != DataPolicy()
 
     @cached_property
     def handles_pii(self) -> bool:
