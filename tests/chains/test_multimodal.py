@@ -9,7 +9,8 @@ from chains.multimodal import MAX_IMAGES, SPEC
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.child import close_children
-from core.errors import InvalidRequest, PlatformError, UnreadableFile
+from core.errors import GuardBlocked, InvalidRequest, PlatformError, UnreadableFile
+from core.policies.policy import DataPolicy, Policy
 from core.settings import Settings
 from providers.base import ModelFacts
 from providers.models import Models
@@ -243,3 +244,38 @@ async def test_with_no_model_left_at_all_it_fails(
     for alias in ("default", "alone"):
         with pytest.raises(PlatformError):
             await over(models, settings).ainvoke({"text": "What is this?", "images": [SIGN], "model": alias})
+
+
+async def test_neither_sight_nor_reading_in_its_place_leaves_the_data_policy(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
+) -> None:
+    asked = {"text": "What does the sign say?", "images": [SIGN]}
+    models.policies.defaults = Policy(data=DataPolicy(exclude=("openai",)))
+    assert (await over(models, settings).ainvoke(asked))["vision"] == "ocr"
+    assert not fakes[0].sent
+    fakes[1].clear()
+    models.policies.defaults = Policy(data=DataPolicy(providers=("openai",)))
+    fakes[0].always(Fault.UNAVAILABLE)
+    with pytest.raises(PlatformError):
+        await over(models, settings).ainvoke(asked)
+    assert fakes[0].asked
+    assert not fakes[1].sent
+
+
+async def test_what_is_read_from_files_is_searched_and_guarded(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
+) -> None:
+    letter = encoded(b"Dear Maria Schmidt, please call +49 30 901820 today. Yours, the office.")
+    asked = {"text": "What is to be done?", "documents": [{"name": "letter.txt", "data": letter}]}
+    models.policies.defaults = Policy.model_validate({"pii": {"*": "redact"}})
+    await over(models, settings).ainvoke(asked)
+    sent = str([sent.body for fake in fakes for sent in fake.asked])
+    assert "<PHONE_NUMBER>" in sent
+    assert "901820" not in sent
+    for fake in fakes:
+        fake.clear()
+    deny = {"guard": "patterns", "options": {"deny": {"office": "yours, the office"}}}
+    models.policies.defaults = Policy.model_validate({"guards": [deny]})
+    with pytest.raises(GuardBlocked):
+        await over(models, settings).ainvoke(asked)
+    assert not any(fake.asked for fake in fakes)
