@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from chains.protection.guarding import Guards
 from core.principals import Scope
 from core.redaction.analyser import Analyser
 
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChainDeps:
-    """What runnables are built from; made once a process, in the lifespan."""
+    """What runnables are built from; made once a process, in the lifespan. `guards` are those of all of them."""
 
     settings: "Settings"
     models: "Models"
     library: "Library"
     conversations: "Conversations"
     analyser: Analyser = field(default_factory=Analyser)
+    guards: Guards = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "guards", Guards(self.models))
 
 
 @dataclass(frozen=True, slots=True)

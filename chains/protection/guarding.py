@@ -16,7 +16,6 @@ from core.context import RequestContext, current, serving
 from core.errors import GuardBlocked, InvalidRequest, NotFound, PlatformError, Unavailable
 from core.policies.events import report
 from core.policies.policy import GuardMode, GuardRule, Side
-from core.policies.store import Policies
 from core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ class Guards:
 
     def __init__(self, models: "Models") -> None:
         self._models = models
-        self._policies: Policies = models.policies
         self._built: dict[bytes, Guard] = {}
 
     def posted(self, side: Side, alias: str) -> list[Posted]:
@@ -51,7 +49,7 @@ class Guards:
             Unavailable: `guard_unavailable`: one that blocks cannot be built; without it nothing passes.
         """
         request = current()
-        rules = self._policies.of(request.principal.tenant).guarded
+        rules = self._models.policies.of(request.principal.tenant).guarded
         if not rules:
             return []
         applying = [rule for rule in rules if rule.applies(alias, request.capability)]

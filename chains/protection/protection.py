@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from chains.prompting import own_words
 from chains.protection.answers import Answering
-from chains.protection.guarding import Guards, Posted, ask, passes
+from chains.protection.guarding import Posted, ask, passes
 from chains.protection.inputs import texts_of
 from chains.spec import ChainDeps, Delta
 from core.context import current
@@ -25,7 +25,7 @@ class Protection:
         self._policies = deps.models.policies
         self._privacy = deps.models.privacy
         self._privacy.own_words(own_words())
-        self._guards = Guards(deps.models)
+        self._guards = deps.guards
         self._exempt = capability in EXEMPT
 
     def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
@@ -63,7 +63,7 @@ class Found:
 
     def __init__(self, deps: ChainDeps, alias: str | None) -> None:
         self._privacy = deps.models.privacy
-        self._guards = Guards(deps.models) if deps.models.policies.of(current().principal.tenant).guarded else None
+        self._guards = deps.guards
         self._alias = alias or DEFAULT
 
     async def passages(self, found: Sequence[Any], text: Callable[[Any], str]) -> list[Any]:
@@ -85,4 +85,4 @@ class Found:
             record_of(current()).retrieved += [text for text in texts if text]
 
     def _posted(self, side: Side) -> list[Posted]:
-        return self._guards.posted(side, self._alias) if self._guards is not None else []
+        return self._guards.posted(side, self._alias)

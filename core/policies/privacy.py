@@ -105,19 +105,21 @@ class Privacy:
         """Texts that pass together, by rules that `modes` gave."""
         return Passing(self, modes, record_of(current()), **options)
 
-    async def entities(self, texts: Sequence[str]) -> list[Sequence[Entity]]:
-        """What each text holds. A text that was read lately is not read again.
+    async def entities(self, texts: Sequence[str], *, searched: int = 0) -> tuple[list[Sequence[Entity]], int]:
+        """What each text holds, and how many characters had to be searched, after `searched` of the same request. A text that
+        was searched lately is not searched again.
 
         Raises:
             TooLarge: `text_too_large`: what cannot be searched does not pass.
         """
-        if sum(map(len, texts)) > self._most:
-            message = f"At most {self._most:,} characters of a request are searched for personal data."
-            raise TooLarge(message, code="text_too_large")
         keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
         with self._lock:
             known = {key: self._known[key] for key in keys if key in self._known}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        searched += sum(map(len, missing.values()))
+        if searched > self._most:
+            message = f"At most {self._most:,} characters of a request are searched for personal data."
+            raise TooLarge(message, code="text_too_large")
         if missing:
             for key, found in zip(missing, await self.analyser.adetect(list(missing.values()), patient=True), strict=True):
                 known[key] = tuple(found)
@@ -125,7 +127,7 @@ class Privacy:
                 self._known.update((key, known[key]) for key in missing)
                 while len(self._known) > _REMEMBERED:
                     self._known.popitem(last=False)
-        return [known[key] for key in keys]
+        return [known[key] for key in keys], searched
 
     def spans_of_own_words(self, text: str) -> list[tuple[int, int]]:
         """Where the platform's own words stand."""
@@ -155,6 +157,7 @@ class Passing:
         self._privacy, self._modes, self._record = privacy, modes, record
         self._first, self._exempt, self._for_good = first, exempt, for_good
         self._counts: dict[Place, Counter[str]] = {}
+        self._searched = 0
 
     def reserve(self, text: str) -> None:
         """Give no value a pseudonym that stands in this text: whoever wrote it would be told the value."""
@@ -168,16 +171,19 @@ class Passing:
             return text if made is value else dumped(made)
         if not text or text.isspace():
             return text
-        [entities] = await self._privacy.entities([text])
-        return self.handled(text, entities)
+        return self.handled(text, await self._entities(text))
 
     async def value(self, value: Any) -> Any:
         """A value of JSON as it may pass; the same object where nothing is changed."""
         leaves = Leaves(value)
         if not leaves.text or leaves.text.isspace():
             return value
-        [entities] = await self._privacy.entities([leaves.text])
+        entities = await self._entities(leaves.text)
         return leaves.replaced(self._kept(leaves.text, entities, marked=False), self._by)
+
+    async def _entities(self, text: str) -> Sequence[Entity]:
+        [entities], self._searched = await self._privacy.entities([text], searched=self._searched)
+        return entities
 
     def handled(self, text: str, entities: Sequence[Entity]) -> str:
         """The text with its entities, which are known, handled."""

@@ -257,6 +257,13 @@ def test_calls_of_tools_and_documents_stay_json_when_values_come_back(here: Here
     assert json.loads(streamed(here.chat(stream=True, **document))) == {"who": NAME, "mail": MAIL}
 
 
+def test_what_is_too_long_to_be_searched_does_not_pass(here: Here) -> None:
+    here.policy(pii={"*": "redact"})
+    messages = [{"role": "user", "content": f"Number {number}. " * 4000} for number in range(3)]
+    assert code(here.client.post("/api/v1/chat", json={"messages": messages})) == (413, "text_too_large")
+    assert here.sent == "[]"
+
+
 def test_a_value_keeps_its_pseudonym_for_as_long_as_the_session(here: Here) -> None:
     here.policy(pii={"*": "pseudonymise"})
     here.chat(f"{NAME} is my colleague.", session_id="pseudonyms")
@@ -348,7 +355,9 @@ def test_words_on_the_way_and_fields_of_an_answer_are_handled_as_its_text_is(her
     assert "<EMAIL_ADDRESS>" in whole.text
     stream = here.client.post("/api/v1/code/explain", json=asked | {"stream": True})
     langserve = here.client.post("/api/v1/code/explain/stream_events", json={"input": asked})
-    for answer in (whole, stream, langserve):
+    playground = here.client.post("/api/v1/code/explain/stream_log", json={"input": asked}, headers={"cookie": "a=b"})
+    for answer in (whole, stream, langserve, playground):
+        assert answer.status_code == 200
         assert MAIL not in answer.text
         assert NAME not in answer.text
 
