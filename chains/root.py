@@ -21,6 +21,7 @@ from langchain_core.runnables.config import (
     get_config_list,
     var_child_runnable_config,
 )
+from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 
 from chains.forms import AnswerForm, DictForm, accounting
@@ -273,6 +274,10 @@ class OpaqueRoot(Runnable[Any, Any]):
         if not finished:
             raise Internal("The answer ended before it was complete.", context={"capability": self.name})
 
+    def may_be_traced(self) -> bool:
+        """Whether the tenant's policies let tracers have what is asked and answered. A caller's own event stream always has."""
+        return self._protection is None or self._protection.may_be_traced()
+
     def _begun(self, asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, within the policies of the request's tenant."""
         if self._protection is not None:
@@ -304,6 +309,8 @@ class _Observer:
 
     async def start(self) -> None:
         manager = get_async_callback_manager_for_config(self._config)
+        if manager.handlers and not self._root.may_be_traced():
+            manager.set_handlers([each for each in manager.handlers if isinstance(each, _StreamingCallbackHandler)])
         if not manager.handlers:
             return
         self._run = await manager.on_chain_start(

@@ -178,7 +178,7 @@ async def _finding(each: Posted, text: str) -> Finding | None:
 def _charge(request: RequestContext, aside: RequestContext) -> None:
     """A guard's model calls cost as others do; which model answered the request is not theirs to say."""
     model, provider = request.model, request.provider
-    aside.cache = None
+    aside.cache, aside.pii = None, {}  # what it was sent is told with the request's own
     request.add(aside)
     request.model, request.provider = model, provider
 

@@ -26,7 +26,14 @@ class Protection:
         self._privacy = deps.models.privacy
         self._privacy.own_words(own_words())
         self._guards = deps.guards
-        self._exempt = capability in EXEMPT
+        self._capability, self._exempt = capability, capability in EXEMPT
+
+    def may_be_traced(self) -> bool:
+        """Whether what is asked and answered may be told to tracers: not where there are rules for what is written down, or for
+        who may see the data."""
+        if self._policies.of(current().principal.tenant).limits_data:
+            return False
+        return not self._privacy.modes(Place.LOGS, capability=self._capability)
 
     def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, as the policies of the request's tenant let them pass."""

@@ -167,8 +167,12 @@ class Passing:
         """The text as it may pass. One that is JSON stays it."""
         value = as_json(text)
         if value is not None:
-            made = await self.value(value)
-            return text if made is value else dumped(made)
+            try:
+                made = await self.value(value)
+            except RecursionError:  # nested deeper than anything that is meant: searched as a text like any other
+                pass
+            else:
+                return text if made is value else dumped(made)
         if not text or text.isspace():
             return text
         return self.handled(text, await self._entities(text))

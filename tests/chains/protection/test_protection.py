@@ -1,6 +1,7 @@
 from typing import Any, cast
 
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
 
 from chains import CHAINS
 from chains.prompting import PROMPTS, own_words
@@ -57,3 +58,41 @@ def test_policies_of_the_deployment_come_from_a_variable(monkeypatch: pytest.Mon
     monkeypatch.setenv("GENAI_POLICIES__PII", '{"*": ["shred"]}')
     with pytest.raises(SettingsError, match="GENAI_POLICIES__PII"):
         Settings.load()
+
+
+class Tracer(AsyncCallbackHandler):
+    """Writes down what it is told of a chain."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+        self.told.append(str(inputs))
+
+    async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
+        self.told.append(str(outputs))
+
+
+@pytest.mark.parametrize(
+    ("policy", "traced"),
+    [
+        ({}, True),
+        ({"pii": {"*": "redact"}}, True),
+        ({"pii": {"*": {"mode": "redact", "on": ["logs"]}}}, False),
+        ({"data": {"providers": []}}, False),
+    ],
+)
+async def test_tracers_are_told_nothing_that_may_not_be_written_down(
+    policy: dict[str, Any], traced: bool, settings: Settings
+) -> None:
+    models, missing = ScriptedModels(), cast("Any", None)
+    models.policies.defaults = Policy.model_validate(policy)
+    root = CHAINS.load("chat").build(ChainDeps(settings, cast("Any", models), missing, missing))
+    asked = {"messages": [{"role": "user", "content": "Hello there."}]}
+    tracer = Tracer()
+    await root.ainvoke(asked, {"callbacks": [tracer]})
+    assert bool(tracer.told) is traced
+    events = [each["event"] async for each in root.astream_events(asked, {"callbacks": [tracer]}, version="v2")]
+    assert events[0] == "on_chain_start"
+    assert events[-1] == "on_chain_end"
+    assert bool(tracer.told) is traced
