@@ -32,8 +32,8 @@ _OWN_LITERAL: Final = 12
 class Record:
     """What has to be known of a conversation's personal data.
 
-    `given` are the pseudonyms of what went to a model, which are put back; `said` is what callers said themselves, which may
-    come back to them; `retrieved` are passages as they stand in prompts.
+    `given` are the pseudonyms of what goes to a model, now or with a later turn, which are put back; `said` is what callers
+    said themselves, which may come back to them; `retrieved` are passages as they stand in prompts.
     """
 
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
@@ -240,7 +240,7 @@ class Passing:
         if mode is PIIMode.REDACT or self._for_good:
             return f"<{one.type.value}>"
         pseudonym = self._record.pseudonyms.pseudonym(one.type, value)
-        if place in (Place.PROMPTS, Place.RETRIEVED):
+        if place is not Place.ANSWERS:  # what is written down goes to a model with the next turn
             self._record.given.add(pseudonym)
             if place is Place.PROMPTS:
                 self._record.said.add(same(value))

@@ -286,6 +286,23 @@ def test_what_is_written_down_follows_its_own_rules(here: Here) -> None:
     assert "<PERSON>" in kept
 
 
+def test_what_is_written_down_under_pseudonyms_leads_back_in_the_next_turn(here: Here) -> None:
+    here.policy(pii={"*": {"mode": "pseudonymise", "on": ["logs"]}})
+    here.chat(session_id="pseudonymised")
+    assert NAME not in here.client.get("/api/v1/sessions/pseudonymised").text
+    here.first.then(Reply("You wrote to <PERSON_1>."))
+    assert here.chat("To whom did I write?", session_id="pseudonymised").json()["output"] == f"You wrote to {NAME}."
+    assert "<PERSON_1>" in here.first.last.body["messages"][0]["content"]
+
+
+def test_a_message_that_may_not_be_written_down_is_withheld(here: Here) -> None:
+    here.policy(pii={"*": {"mode": "block", "types": ["SECRET"], "on": ["logs"]}})
+    assert here.chat(f"My key is {KEY}.", session_id="withheld").status_code == 200
+    kept = here.client.get("/api/v1/sessions/withheld").text
+    assert KEY not in kept
+    assert "<WITHHELD>" in kept
+
+
 def test_a_pseudonym_that_a_caller_writes_is_given_to_no_value(here: Here) -> None:
     here.policy(pii={"*": "pseudonymise"})
     here.first.then(Reply("<PERSON_1> <PERSON_2>"))
