@@ -94,7 +94,8 @@ class GuardRule(_Part):
 
     def applies(self, alias: str, capability: str) -> bool:
         """Whether it stands before this alias in this capability."""
-        return _names(self.aliases, alias) and _names(self.capabilities, capability)
+        family = capability.partition("/")[0]  # `code` names every `code/…`
+        return _names(self.aliases, alias) and _names(self.capabilities, capability, family)
 
 
 class DataPolicy(_Part):
@@ -188,9 +189,8 @@ SECTIONS = tuple(Policy.model_fields)
 Section = Literal["pii", "guards", "data"]
 
 
-def _names(names: Iterable[str], name: str) -> bool:
-    """`code` names every `code/…`."""
-    return any(each in (EVERY, name, name.partition("/")[0]) for each in names)
+def _names(names: Iterable[str], *among: str) -> bool:
+    return any(each == EVERY or each in among for each in names)
 
 
 def _is_provider(name: str, provider: str) -> bool:

@@ -72,3 +72,4 @@ def test_a_guard_stands_before_the_aliases_and_capabilities_that_it_names() -> N
     rule = GuardRule.model_validate({"guard": "topics", "aliases": ["fast"], "capabilities": ["code", "chat"]})
     assert [rule.applies("fast", name) for name in ("code/fix", "chat", "rag")] == [True, True, False]
     assert not rule.applies("default", "chat")
+    assert not rule.applies("fast/large", "chat")
