@@ -6,13 +6,14 @@ model is: a small one answers what no passage says.
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from chains.quotes import Quote, candidates, plain
+from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, number_of, numbers, specifics
+from chains.vocabulary import ENGLISH, GERMAN, LIGHT
 from retrievers.base import Passage
 from retrievers.sentences import units
 
@@ -33,20 +34,28 @@ _MIDPOINT = 0.66
 _NEARBY = 0.5
 #: Words of the question that the whole passage does not have take from the confidence.
 _MISSING_WEIGHT = 0.3
+#: What a word weighs that all kinds of questions have, in parts of what it would by its rareness.
+_LIGHT = 0.3
+#: Below this probability it makes no difference what a quote lacks.
+_WORTH_VETTING = 0.1
 #: A word of the question that is nowhere near a sentence may be there by meaning: from this cosine on, fully this far above.
 _MEANT_FROM, _MEANT_SPAN = 0.35, 0.4
 #: A question for a number or a time is better answered by a sentence that holds one.
 _NUMBER_BONUS = 0.06
 _ASKS_FOR_NUMBER = re.compile(
-    r"\bhow (many|much|long|often|far|old|fast|high|heavy|big|tall|large|loud)\b|\bwhen\b|"
-    r"\bwhat (year|date|time|size|number|percentage)\b",
+    r"\bhow (many|much|long|often|far|old|fast|high|heavy|big|tall|large|loud|wide|deep|hot)\b|\bwhen\b|"
+    r"\bwhat (year|date|time|size|number|percentage)\b|\bwhat (do|does|did)\b.* cost\b|\b(price|fee) (of|for)\b|"
+    r"\b(wann|wie (viel|viele|oft|lange|alt|hoch|weit|breit|tief|schnell|schwer|groß|teuer|warm)|kostet|kosten)\b",
     re.I,
 )
 _NUMBER = re.compile(
-    r"\d|\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|million|"
-    r"half|once|twice|first|second|third|fourth|fifth)\b",
+    r"\d|\b(hundred|thousand|million|half|once|twice|double|several|many|few|none|no|free|nothing|every|any|all|always|never|"
+    r"until|after|before|when|while|as soon|as long|daily|weekly|monthly|yearly|noon|midnight|today|"
+    r"halb|einmal|zweimal|hundert|tausend|bis|nach|vor|sobald|solange|täglich|kostenlos|kein|keine|jede[nrs]?|alle)\b",
     re.I,
 )
+#: One that holds none takes so much from the confidence.
+_NO_NUMBER = 0.3
 #: A number or identifier in the question is what it is about.
 _NAMED_BONUS = 0.3
 #: "What is X?" is answered by a sentence that says "X is …", or by a row or line that begins "X:".
@@ -62,9 +71,7 @@ _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
 #: Code answers only who asks for it, and only a short block of it does.
 _ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
-#: A model's wording may hold this share of words that are neither the quotes' nor the question's.
-_STRANGE = 0.08
-#: This share of the words that follow each other in it must be this near to each other in a quote or the question, or it has
+#: This share of the words that follow each other in a model's wording must be this near to each other in a quote, or it has
 #: made other statements of the same words.
 _JOINED = 0.85
 _NEAR = 3
@@ -72,15 +79,15 @@ _NEAR = 3
 _TOKEN = re.compile(r"\w+(?:[-_./@]+\w+)*")
 _NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The quotes, best first, and the probability that they answer the question (0 to 1)."""
+    """The quotes, best first, and the probability that they answer the question (0 to 1). `likelihood` is that probability
+    before anything was refused for what it lacks: for a model that can tell by itself whether sources answer."""
 
     quotes: tuple[Quote, ...]
     confidence: float
+    likelihood: float
 
 
 def gather(
@@ -89,17 +96,21 @@ def gather(
     *,
     embed: Embed,
     weights: Mapping[str, float],
-    words: Callable[[str], Sequence[str]],
+    words: Words,
+    about: str | None = None,
 ) -> Evidence:
-    """Pick what to quote from the passages. Blocks for as long as `embed` takes for some fifty sentences.
+    """Pick what to quote from the passages. Blocks for as long as `embed` takes for some fifty sentences, and for the words of
+    a few passages.
 
-    `weights` has the question's words, as `words` gives them, with how much each tells.
+    `weights` has the question's words, as `words` gives them, with how much each tells. `about` is the part of the question
+    that must be answered, where the rest is what was asked before; None for all of it.
     """
+    weights = _telling(weights, words)
     code = bool(_ASKS_FOR_CODE.search(question))
     passages = _continued(passages)
     found = [(quote, passage) for passage in passages for quote in candidates(passage.chunk, code=code)]
     if not found:
-        return Evidence((), 0.0)
+        return Evidence((), 0.0, 0.0)
     own = {_key(quote): set(words(f"{quote.heading}\n{quote.columns}\n{quote.text}")) for quote, _ in found}
     if len(found) > _MOST_UNITS:
         # those with the question's words first, then in the order of the passages
@@ -131,9 +142,49 @@ def gather(
             + bonus.of(quote.text)
         )
         missing = 1 - _coverage(weights, {term: share > 0 for term, share in held.items()})
-        scored.append((replace(quote, relevance=relevance), relevance - _MISSING_WEIGHT * missing))
+        sure = relevance - _MISSING_WEIGHT * missing - bonus.lacks(quote.text)
+        scored.append((replace(quote, relevance=relevance), sure))
     scored.sort(key=lambda pair: -pair[0].relevance)
-    return Evidence(_chosen([quote for quote, _ in scored]), 1 / (1 + math.exp(-_STEEPNESS * (scored[0][1] - _MIDPOINT))))
+    asked = specifics(question, words=words)
+    if about is not None:
+        asked = replace(asked, terms=specifics(about, words=words).terms)
+    kept = _Vetted(asked, embed=embed, words=words).of(scored)
+    likelihood = _probability(scored[0][1])
+    return Evidence(_chosen([quote for quote, _ in kept]), _probability(kept[0][1]) if kept else 0.0, likelihood)
+
+
+def _probability(relevance: float) -> float:
+    return 1 / (1 + math.exp(-_STEEPNESS * (relevance - _MIDPOINT)))
+
+
+def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
+    """The weights without words of asking, and with less for those that an answer need not repeat, where others are left."""
+    empty, light = set(words(" ".join(ENGLISH | GERMAN))), set(words(" ".join(LIGHT)))
+    told = {word: weight * (_LIGHT if word in light else 1) for word, weight in weights.items() if word not in empty}
+    return told or weights
+
+
+class _Vetted:
+    """Lets through what has all that the question cannot do without, looking at each passage once."""
+
+    def __init__(self, asked: Specifics, *, embed: Embed, words: Words) -> None:
+        self._asked, self._embed, self._words = asked, embed, words
+        self._lacking: dict[str, bool] = {}
+
+    def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
+        """Those of the scored quotes that are let through, in order; what is too far from the question is not looked at."""
+        return [pair for pair in scored if _probability(pair[1]) >= _WORTH_VETTING and self._has(pair[0])]
+
+    def _has(self, quote: Quote) -> bool:
+        beside = f"{quote.heading}\n{quote.columns}\n{quote.text}" if quote.row else quote.chunk.text
+        ground = Ground(f"{quote.chunk.document}\n{quote.chunk.context}\n{beside}", self._words)
+        if ground.text not in self._lacking:
+            meant = MEANT_IN_ROW if quote.row else MEANT
+            self._lacking[ground.text] = bool(self._asked.missing(ground, embed=self._embed, meant=meant))
+        if self._lacking[ground.text]:
+            return False
+        sentence = Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", self._words)
+        return not self._asked.contradicted(sentence, ground)
 
 
 class _Bonus:
@@ -150,10 +201,17 @@ class _Bonus:
         )
 
     def of(self, text: str) -> float:
-        bonus = _NUMBER_BONUS if self._number and _NUMBER.search(text) else 0.0
+        bonus = _NUMBER_BONUS if self._number and _holds_number(text) else 0.0
         if self._named:
             bonus += _NAMED_BONUS * len(self._named & _tokens(text)) / len(self._named)
         return bonus + (_DEFINITION_BONUS if self._definition and self._definition.search(plain(text)[:200]) else 0.0)
+
+    def lacks(self, text: str) -> float:
+        return _NO_NUMBER if self._number and not _holds_number(text) else 0.0
+
+
+def _holds_number(text: str) -> bool:
+    return bool(_NUMBER.search(text) or numbers(text))
 
 
 def _continued(passages: Sequence[Passage]) -> list[Passage]:
@@ -208,29 +266,29 @@ def _same_words(one: Quote, other: Quote) -> bool:
     return one.text.split() == other.text.split()
 
 
-def keeps_to(sentence: str, quotes: Sequence[str], question: str, *, words: Callable[[str], Sequence[str]]) -> bool:
-    """Whether a reply's sentence says what the quotes say, as far as words tell: nearly all of its words are theirs, all of
-    its numbers and names too, it denies where they deny, and it adds something to the question's own words."""
-    sources = " ".join(quotes)
-    theirs, asked = set(words(sources)), set(words(question))
+def keeps_to(sentence: str, quotes: Sequence[str], question: str, *, words: Words, around: Sequence[str] = ()) -> bool:
+    """Whether a reply's sentence says what the quotes say, as far as words tell: all of its telling words, numbers and names
+    are theirs or stand `around` them (each one's headings, columns, title), it denies where they deny, and it adds something
+    to the question's own words. That the question says a word is no reason to say it: it may be what is wrong with it."""
+    sources = "\n".join((*quotes, *around))
+    light = set(words(" ".join(ENGLISH | GERMAN | LIGHT)))
     own = [word for word in words(sentence) if not word.isdigit()]
-    if not own or not set(words(sentence)) & theirs - asked:
+    if not set(own) - light or not set(words(sentence)) & set(words("\n".join(quotes))) - set(words(question)):
         return False
-    known = theirs | asked
-    if sum(word not in known for word in own) > _STRANGE * len(own) or len(own) > 2 * len(set(own)):
+    theirs = set(words(sources))
+    if set(own) - theirs - light or len(own) > 2 * len(set(own)):
         return False
     # what it takes from one sentence it must not say of what another is about
+    headed = set(words("\n".join(around)))
     single = [set(words(quote[unit.start : unit.end])) for quote in quotes for unit in units(quote)]
-    if (set(own) - max(single, key=lambda held: len(held & set(own)))) & theirs:
+    if (set(own) - max(single, key=lambda held: len(held & set(own))) - headed) & theirs - light:
         return False
-    near = {pair for text in (*quotes, question) for pair in _pairs(words(text), _NEAR)}
-    joined = _pairs(own, 1)
+    placed = [f"{heading}\n{quote}" for quote, heading in zip(quotes, around or [""] * len(quotes), strict=True)]
+    near = {pair for text in placed for pair in _pairs([word for word in words(text) if word not in light], _NEAR)}
+    joined = _pairs([word for word in own if word not in light], 1)
     if sum(pair in near for pair in joined) < _JOINED * len(joined):
         return False
-    if sentence.count("`") % 2 or not _names(sentence) <= _tokens(f"{sources} {question}"):
-        return False
-    numbers = set(re.findall(r"\d[\d.,:/-]*\d|\d", sentence))
-    if not all(number in sources or number in question for number in numbers):
+    if sentence.count("`") % 2 or not _names(sentence) <= _tokens(sources) or not numbers(sentence) <= numbers(sources):
         return False
     # the quote that it is closest to must deny as it does
     closest = max(quotes, key=lambda quote: len(set(words(quote)) & set(own)), default="")
@@ -249,7 +307,7 @@ def _names(text: str) -> set[str]:
     for number, token in enumerate(_TOKEN.findall(text)):
         if re.search(r"\d|\w[-_./@]+\w|\w[A-Z]", token) or (number and token[:1].isupper()):
             named.add(token)
-    return {token.lower() for token in named}
+    return {token.lower() for token in named if number_of(token) is None}
 
 
 def _tokens(text: str) -> set[str]:

@@ -3,13 +3,14 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from chains.citations import marks
+from chains.citations import marks, without_marks
 from chains.grounding import keeps_to
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
@@ -17,6 +18,7 @@ from chains.prompting import prompt
 from chains.protection.protection import Found
 from chains.quotes import Quote, candidates, plain
 from chains.spec import ChainDeps
+from chains.specifics import figures, numbers
 from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Passage
 from retrievers.sentences import units
@@ -86,11 +88,12 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     resources = deps.library.resources
     quotes = quotes[:_SHOWN]
     said = [plain(quote.text) for quote in quotes]
+    around = [f"{quote.chunk.context}\n{quote.heading}\n{quote.columns}" for quote in quotes]
     kept: list[str] = []
     # a small model loses the rows of a table and the lines of code: they are answered with as they are
     reply = "" if _LINES.search(quotes[0].text) else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
-        if not keeps_to(sentence, said, question, words=resources.lexical.words):
+        if not keeps_to(sentence, said, question, words=resources.lexical.words, around=around):
             break
         kept.append(plain(sentence))
     text = " ".join(kept)
@@ -193,19 +196,28 @@ def _supporting(text: str, quotes: Sequence[Quote], words: Any) -> list[Quote]:
 
 
 def _cited(text: str, passages: Sequence[Passage], words: Any) -> list[Quote]:
-    """For each mark, the stretch of its source that is closest to the sentence before the mark."""
+    """For each mark, the stretch of its source that is closest to the sentence before the mark. A source that holds none of the
+    sentence's numbers is not where it comes from, whatever the mark says."""
     found: list[Quote] = []
     for unit in units(text):
         sentence = text[unit.start : unit.end]
-        own = set(words(sentence))
+        own, told = set(words(sentence)), figures(without_marks(sentence))
         for number in marks(sentence):
             if not 1 <= number <= len(passages):
                 continue
-            pool = candidates(passages[number - 1].chunk)
-            if pool:
-                best = max(pool, key=lambda quote: len(own & set(words(quote.text))) / (8 + len(set(words(quote.text)))))
+            chunk = passages[number - 1].chunk
+            if told and not told & numbers(f"{chunk.document}\n{chunk.context}\n{chunk.text}"):
+                continue
+            if pool := candidates(chunk):
+                best = max(pool, key=lambda quote: _closeness(quote.text, own, told, words))
                 found.append(replace(best, relevance=1.0))
     return found
+
+
+def _closeness(text: str, own: AbstractSet[str], told: AbstractSet[str], words: Any) -> float:
+    """How much of a sentence's words a stretch holds, in relation to its length, and before that of its numbers."""
+    held = set(words(text))
+    return len(told & numbers(text)) + len(own & held) / (8 + len(held))
 
 
 def _defused(text: str) -> str:

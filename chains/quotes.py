@@ -42,6 +42,8 @@ class Quote:
     place: int = 0
     #: The header of the table that it is a row of.
     columns: str = ""
+    #: Whether it is a row or a record, which speaks of one thing, and not of what the rows beside it speak of.
+    row: bool = False
 
     @property
     def text(self) -> str:
@@ -81,7 +83,8 @@ def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
         end = min(end, start + _UNIT_CHARACTERS)
         if text[start:end].endswith(":"):
             continue
-        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns))
+        row = kind in ("row", "line") or (kind == "text" and text.startswith("|", start))
+        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns, row))
         place += 1
     return found
 

@@ -87,7 +87,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
             text, used = await from_quotes(deps, asked, wording, quotes)
             answer = RAGAnswer(output=text, citations=citations(used), answered=True)
             yield Delta(text=text)
-    elif passages and evidence.confidence >= _WORTH_ASKING:
+    elif passages and evidence.likelihood >= _WORTH_ASKING:
         sources = passages[: asked.limit or deps.settings.retrieval.results]
         async for piece in from_sources(deps, asked, wording, history, sources):
             if isinstance(piece, str):
@@ -130,7 +130,7 @@ async def _find(
             return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
 
         read = passages[: asked.limit or _SEARCHED]
-        return gather(words_of, read, embed=embed, weights=weights, words=lexical.words)
+        return gather(words_of, read, embed=embed, weights=weights, words=lexical.words, about=asked.question)
 
     async def judged(words_of: str) -> Evidence:
         nonlocal by_words

@@ -145,6 +145,32 @@ async def test_a_mark_of_no_source_cites_what_was_found_instead(settings, kept):
         assert any("six weeks" in quote for quote in await verified(it, answer))
 
 
+async def test_a_large_models_mark_on_a_number_that_its_source_does_not_hold_is_no_citation(settings, kept):
+    said = "Sick pay is continued for six weeks [1]. In 2019 it was 9 weeks [1]."
+    async with desk(settings, kept, said, said.replace("six weeks [1]", "six weeks"), small=False) as it:
+        answer = await it.ask("How long is sick pay continued?")
+        assert (answer["output"], len(answer["citations"])) == (said, 1)
+        assert "six weeks" in answer["citations"][0]["quote"]
+        unmarked = await it.ask("How long is sick pay continued?")
+        assert all("six weeks" in quote for quote in await verified(it, unmarked))
+
+
+async def test_a_large_model_is_asked_also_where_no_passage_has_all_of_the_question(settings, kept):
+    async with desk(settings, kept, "It is lent to nobody.", small=False) as it:
+        answer = await it.ask("What does the plumber pay for annual leave and sick leave?")
+        assert it.model.prompts
+        assert (answer["output"], answer["answered"], answer["citations"]) == ("It is lent to nobody.", False, [])
+
+
+@pytest.mark.parametrize(
+    "question", ["How many days of annual leave do plumbers have?", "What is the weight of the P300 pump?"]
+)
+async def test_a_question_near_the_point_about_something_else_is_not_answered(settings, kept, question):
+    async with desk(settings, kept, "28 days.", small=True) as it:
+        answer = await it.ask(question)
+        assert (answer["answered"], answer["citations"], it.model.prompts) == (False, [], [])
+
+
 async def test_a_quote_that_the_stored_text_no_longer_holds_is_not_cited(settings, kept):
     async with desk(settings, kept, small=True) as it:
         document = it.documents["leave.md"]

@@ -1,0 +1,41 @@
+"""Questions to small collections, half of them near the topic and without an answer: how many are answered rightly, and how
+many wrongly. `tuned` was looked at while the judging was made, `held_out` was not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.database import Database, migrate
+from core.settings import Settings
+from core.tables import Collection
+from providers.models import Models
+from tests.chains.asking import Place, add, desk
+
+HERE = Path(__file__).parent / "answerable"
+
+
+@pytest.mark.parametrize(("half", "right", "wrong"), [("tuned", 0.85, 0.06), ("held_out", 0.7, 0.2)])
+async def test_most_questions_are_answered_from_the_right_place_and_few_without_an_answer(
+    settings: Settings, half: str, right: float, wrong: float
+):
+    migrate(settings)
+    database = Database(settings)
+    asked = json.loads((HERE / half / "questions.json").read_text())
+    async with desk(settings, Place(database, Models(settings)), *["I cannot say."] * 100, small=True) as it:
+        collection = Collection(name="asked")
+        async with database.transaction() as session:
+            session.add(collection)
+        for file in sorted((HERE / half).iterdir()):
+            if file.name != "questions.json":
+                await add(it.library, collection, file.name, file.read_text())
+        missed = []
+        for question, expected in asked["answerable"]:
+            answer = await it.ask(question, collection="asked")
+            quoted = " ".join(" ".join(citation["quote"] for citation in answer["citations"]).split())
+            if expected not in quoted:
+                missed.append(question)
+        invented = [question for question in asked["unanswerable"] if (await it.ask(question, collection="asked"))["answered"]]
+    await database.close()
+    assert len(missed) <= (1 - right) * len(asked["answerable"]), missed
+    assert len(invented) <= wrong * len(asked["unanswerable"]), invented
