@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from chains.code.languages import canonical
 from chains.code.syntax import problems
 
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n`~]*")
+#: A fence closed at the end of the code's last line, or right behind it.
+_CLOSED_BEHIND = re.compile(r"(.*\S)[ \t]*```[ \t]*")
 #: Lines that are dropped from either end of an unfenced answer, at most, to find the code in it.
 _MOST_TRIMMED = 12
 
@@ -21,14 +23,55 @@ class Written:
 
 
 def read(text: str, language: str) -> Written:
-    """Find the code in an answer. A fence that was never closed counts; without one, the longest stretch that parses does."""
-    blocks = list(_FENCE.finditer(text))
-    if blocks:
-        fitting = [block for block in blocks if block[2] and canonical(block[2]) == language]
-        best = max(fitting or blocks, key=lambda block: len(block[3]))
-        words = re.sub(r"\n{3,}", "\n\n", _FENCE.sub("\n", text)).strip()
-        return Written(best[3].strip("\n").rstrip(), canonical(best[2]) if best[2] else None, words)
-    return _without_fence(text, language)
+    """Find the code in an answer. A fence that was never opened or closed counts; without one, the longest stretch that parses
+    does."""
+    blocks, before, words = _fenced(text)
+    if not blocks:
+        return _without_fence(text, language)
+    if len(blocks) == 1 and not blocks[0].closed and not blocks[0].language and problems(before, language) == []:
+        # what looks like an opening was the end of code that nothing opened
+        return Written(before, None, blocks[0].code.strip())
+    fitting = [block for block in blocks if block.language == language]
+    best = max(fitting or blocks, key=lambda block: len(block.code))
+    return Written(best.code, best.language, words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    code: str
+    language: str | None
+    closed: bool
+
+
+def _fenced(text: str) -> tuple[list[_Block], str, str]:
+    """The fenced blocks, what stands before the first, and all that stands outside of them. A fence that names a language
+    inside an open block ends that one; it begins another where that is closed in turn."""
+    lines = text.splitlines()
+    marks = [number for number, line in enumerate(lines) if _FENCE.fullmatch(line)]
+    blocks: list[_Block] = []
+    outside: list[str] = []
+    opened: tuple[str, str | None, list[str]] | None = None
+    before = "\n".join(lines[: marks[0]]).strip() if marks else ""
+    for number, line in enumerate(lines):
+        fence, later = _FENCE.fullmatch(line), any(mark > number for mark in marks)
+        if opened is None:
+            if fence and (later or number + 1 < len(lines)):
+                opened = (fence[1], canonical(fence[2]) if fence[2] else None, [])
+                outside.append("")
+            elif not fence:
+                outside.append(line)
+            continue
+        mark, named, code = opened
+        behind = None if later or mark[0] != "`" else _CLOSED_BEHIND.fullmatch(line)
+        if not (fence and fence[1].startswith(mark)) and not behind:
+            code.append(line)
+            continue
+        code += [behind[1]] if behind and not fence else []
+        blocks.append(_Block("\n".join(code).strip("\n").rstrip(), named, closed=True))
+        opened = (fence[1], canonical(fence[2]), []) if fence and fence[2] and later else None
+    if opened is not None:
+        blocks.append(_Block("\n".join(opened[2]).strip("\n").rstrip(), opened[1], closed=False))
+    return blocks, before, re.sub(r"\n{3,}", "\n\n", "\n".join(outside)).strip()
 
 
 def _without_fence(text: str, language: str) -> Written:

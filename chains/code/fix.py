@@ -5,7 +5,7 @@ from functools import partial
 
 from chains.code import parsing
 from chains.code.inputs import CodeInput
-from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
@@ -42,6 +42,6 @@ SPEC = ChainSpec(
     answer=CodeOutput,
     scope=Scope.CODE_INVOKE,
     build=build,
-    prompts=(PROMPT, REPAIR_PROMPT),
+    prompts=(PROMPT, REPAIR_PROMPT, AGAIN_PROMPT),
     example={"code": "def add(a, b)\n    return a + b", "language": "python"},
 )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from chains.code.inputs import Code, Instruction, Language
 from chains.code.languages import canonical
-from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, write
+from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, write
 from chains.parameters import ModelChoice
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
@@ -49,6 +49,6 @@ SPEC = ChainSpec(
     answer=CodeOutput,
     scope=Scope.CODE_INVOKE,
     build=build,
-    prompts=(PROMPT, REPAIR_PROMPT),
+    prompts=(PROMPT, REPAIR_PROMPT, AGAIN_PROMPT),
     example={"instruction": "A function that adds two numbers", "language": "python"},
 )

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from functools import partial
 
+from chains.code.assertions import missing_tests
 from chains.code.inputs import CodeInput
-from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
@@ -38,7 +39,7 @@ async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
         "framework": _FRAMEWORKS.get(language, "the language's usual test framework"),
         "instruction": f" {asked.instruction}" if asked.instruction else "",
     }
-    async for delta in write(deps, asked, Task(PROMPT, values, language)):
+    async for delta in write(deps, asked, Task(PROMPT, values, language, partial(missing_tests, asked.code, language))):
         yield delta
 
 
@@ -56,6 +57,6 @@ SPEC = ChainSpec(
     answer=CodeOutput,
     scope=Scope.CODE_INVOKE,
     build=build,
-    prompts=(PROMPT, REPAIR_PROMPT),
+    prompts=(PROMPT, REPAIR_PROMPT, AGAIN_PROMPT),
     example={"code": "def add(a, b):\n    return a + b", "language": "python"},
 )

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from chains.code.inputs import CodeInput, Language
 from chains.code.languages import canonical
-from chains.code.writing import REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
@@ -55,6 +55,6 @@ SPEC = ChainSpec(
     answer=CodeOutput,
     scope=Scope.CODE_INVOKE,
     build=build,
-    prompts=(PROMPT, REPAIR_PROMPT),
+    prompts=(PROMPT, REPAIR_PROMPT, AGAIN_PROMPT),
     example={"code": "def add(a, b):\n    return a + b", "language": "python", "target_language": "javascript"},
 )

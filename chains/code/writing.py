@@ -1,19 +1,24 @@
 """Capabilities that write code: ask, find the code in the answer, parse it, and have it repaired once."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, Field
 
 from chains.code import languages, parsing, syntax
+from chains.code.answers import Written
 from chains.forms import Accounted, DictForm
 from chains.parameters import ModelChoice, bind
 from chains.prompting import prompt
 from chains.spec import ChainDeps, Delta
 
 REPAIR_PROMPT = "code/repair.txt"
+AGAIN_PROMPT = "code/again.txt"
+#: What a caller may name where no language is meant.
+_ANY = frozenset({"text", "plain", "plaintext", "pseudocode", "pseudo"})
 _DIVIDER = "\n---\n"
 #: An answer that runs on is cut here for models that easily loop.
 _SMALL_MODEL_TOKENS = 512
@@ -46,6 +51,8 @@ class Task:
     prompt: str
     values: Mapping[str, str]
     language: str
+    #: What is wrong with code that parses, in words that can be told to the model; None where nothing is. It blocks.
+    fault: Callable[[str], str | None] | None = None
 
 
 def draft_form() -> DictForm:
@@ -70,37 +77,57 @@ async def stream_text(deps: ChainDeps, asked: ModelChoice, prompted: list[BaseMe
 
 
 async def write(deps: ChainDeps, asked: ModelChoice, task: Task) -> AsyncIterator[Delta]:
-    """Write code, and repair it once if it does not parse. The better of both is the answer, with what is wrong in it."""
+    """Write code, and have it repaired once if it does not parse or is not what was asked for. The better of both is the
+    answer, with what is wrong in it."""
+    prompted = messages(task.prompt, task.values)
     text = ""
-    async for piece in stream_text(deps, asked, messages(task.prompt, task.values)):
+    async for piece in stream_text(deps, asked, prompted):
         text += piece
         yield Delta(text=piece)
-    result = await _read(text, task.language)
+    result, parses = await _read(text, task)
     if result.valid is False:
         first = result.problems[0]
-        values = {"language": result.language, "code": result.code, "line": str(first.line), "problem": first.message}
-        repaired = "".join([piece async for piece in stream_text(deps, asked, messages(REPAIR_PROMPT, values))])
-        second = await _read(repaired, result.language)
-        if second.valid and second.code:
-            result = second.model_copy(update={"explanation": result.explanation or second.explanation})
+        if parses:
+            again = prompt(AGAIN_PROMPT).substitute(language=task.language, problem=first.message)
+            repairing = [*prompted, AIMessage(text or "…"), HumanMessage(again)]
+        else:
+            values = {"language": result.language, "code": result.code, "line": str(first.line), "problem": first.message}
+            repairing = messages(REPAIR_PROMPT, values)
+        repaired = "".join([piece async for piece in stream_text(deps, asked, repairing)])
+        second, _ = await _read(repaired, task)
+        if second.valid is not False and second.code:
+            result = second.model_copy(update={"explanation": (second if parses else result).explanation or second.explanation})
     yield Delta(final={"output": result})
 
 
-async def _read(text: str, language: str) -> CodeResult:
-    written = await parsing.answer(text, language)
-    judged = await parsing.syntax(written.code, language)
-    if judged.valid is False and written.language and written.language != language:
-        other = await parsing.syntax(written.code, written.language)
-        if other.valid:
-            # it parses as what the model says that it is: an honest answer in another language than asked
-            language, judged = written.language, other
-    return CodeResult(
-        code=written.code,
-        language=language,
-        explanation=written.words,
-        valid=judged.valid,
-        problems=list(judged.problems),
+async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:
+    """What was written, and whether it parses as something, so that what is wrong with it is not its syntax."""
+    written = await parsing.answer(text, task.language)
+    judged = await parsing.syntax(written.code, task.language)
+    valid, problems = judged.valid, list(judged.problems)
+    parses = valid is True
+    untold = valid is None and not problems  # no parser knows the language
+    other = await _other_language(written, task.language) if valid is False or untold else None
+    if other:
+        valid, parses = False, True
+        problems = [syntax.Problem(line=1, message=f"asked for {task.language}, this is {other}")]
+    elif (parses or untold) and task.fault and (fault := await asyncio.to_thread(task.fault, written.code)):
+        valid, problems = False, [syntax.Problem(line=1, message=fault)]
+    result = CodeResult(
+        code=written.code, language=other or task.language, explanation=written.words, valid=valid, problems=problems
     )
+    return result, parses
+
+
+async def _other_language(written: Written, language: str) -> str | None:
+    """The language that code is in which does not parse as the one asked for, or for which there is no parser."""
+    if not written.code.strip() or language in _ANY:
+        return None
+    named = written.language if written.language != language else None
+    for other in (named, await parsing.detect(written.code)):
+        if other and other != language and (await parsing.syntax(written.code, other)).valid:
+            return other
+    return None
 
 
 async def language_of(code: str, named: str | None) -> str:

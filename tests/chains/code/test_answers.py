@@ -1,3 +1,5 @@
+import pytest
+
 from chains.code.answers import read
 
 FUNCTION = "def add(a, b):\n    return a + b"
@@ -41,3 +43,26 @@ def test_an_answer_that_is_code_alone_is_code() -> None:
 
 def test_words_alone_come_back_as_they_are() -> None:
     assert read("I cannot do that for you today", "go").code == "I cannot do that for you today"
+
+
+QUERY = "SELECT name\nFROM people;"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"```sql\n{QUERY}\n```\nIt selects the names.",
+        f"```sql\n{QUERY} ```\nIt selects the names.",
+        f"```sql\n{QUERY}\n```sql\nIt selects the names.",
+        f"{QUERY}\n```\nIt selects the names.",
+        f"```sql\n{QUERY}\n```\nIt selects the names.\n```",
+        f"```sql\n{QUERY}\n```\nIt selects the names.\n```sql",
+    ],
+)
+def test_code_and_words_keep_their_places_however_a_fence_is_closed(answer: str) -> None:
+    written = read(answer, "sql")
+    assert (written.code, written.words) == (QUERY, "It selects the names.")
+
+
+def test_a_second_block_that_follows_an_unclosed_one_is_another() -> None:
+    assert read(f"```bash\nls\n```python\n{FUNCTION}\n```\nDone.", "python").code == FUNCTION

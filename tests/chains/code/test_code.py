@@ -81,10 +81,47 @@ async def test_a_translation_is_parsed_as_its_target(settings: Settings, model: 
     assert "python code to javascript" in model.prompts[0][-1].text
 
 
-async def test_code_in_another_language_than_asked_is_named_as_what_it_is(settings: Settings, model: ScriptedChat) -> None:
-    model.answers += ["```python\ndef add(a, b):\n    return a + b\n```"]
+@pytest.mark.parametrize("target", ["go", "klingon"])
+async def test_code_in_another_language_than_asked_is_not_valid_and_named_as_what_it_is(
+    settings: Settings, model: ScriptedChat, target: str
+) -> None:
+    model.answers += [GOOD, GOOD]
+    answer = await root("code/translate", settings, model).ainvoke({"code": "x = 1", "target_language": target})
+    assert (answer["output"]["language"], answer["output"]["valid"]) == ("python", False)
+    assert answer["output"]["problems"] == [{"line": 1, "message": f"asked for {target}, this is python"}]
+    assert f"asked for {target}, this is python" in model.prompts[1][-1].text
+
+
+async def test_a_translation_into_the_wrong_language_is_made_again(settings: Settings, model: ScriptedChat) -> None:
+    model.answers += [GOOD, "```go\npackage a\n\nfunc add(a, b int) int { return a + b }\n```\nNow in Go."]
     answer = await root("code/translate", settings, model).ainvoke({"code": "x = 1", "target_language": "go"})
-    assert (answer["output"]["language"], answer["output"]["valid"]) == ("python", True)
+    assert (answer["output"]["language"], answer["output"]["valid"]) == ("go", True)
+    assert (answer["output"]["problems"], answer["output"]["explanation"]) == ([], "Now in Go.")
+
+
+async def test_python_under_the_name_of_a_language_without_a_parser_is_not_passed_on_as_that(settings: Settings) -> None:
+    answer = await root("code/generate", settings, ScriptedChat(*[GOOD.replace("python", "brainfuck")] * 2)).ainvoke(
+        {"instruction": "add", "language": "brainfuck"}
+    )
+    assert (answer["output"]["valid"], answer["output"]["language"]) == (False, "python")
+
+
+ADD = "def add(a, b):\n    return a + b"
+CASE = "import unittest\nclass TestAdd(unittest.TestCase):\n    def test_add(self):\n        add(1, 2)"
+
+
+@pytest.mark.parametrize(("written", "problem"), [(ADD, "the code itself"), (CASE, "nothing is asserted")])
+async def test_what_tests_nothing_is_made_again_and_then_said_to_be_no_test(
+    settings: Settings, written: str, problem: str
+) -> None:
+    untested = f"```python\n{written}\n```\nIt adds."
+    model = ScriptedChat(untested, untested)
+    answer = await root("code/tests", settings, model).ainvoke({"code": ADD})
+    assert answer["output"]["valid"] is False
+    assert problem in answer["output"]["problems"][0]["message"]
+    mended = ScriptedChat(untested, "```python\ndef test_add():\n    assert add(1, 2) == 3\n```")
+    answer = await root("code/tests", settings, mended).ainvoke({"code": ADD})
+    assert (answer["output"]["valid"], len(mended.prompts)) == (True, 2)
 
 
 async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:
