@@ -1,0 +1,43 @@
+"""The handbook answers what the product itself shows as a question, and what newcomers ask first; with the real model."""
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.one_database
+
+#: The question (the front page's placeholder, the README's and the quickstart's examples, the capability's own, then newcomers'),
+#: and what a cited quote holds.
+QUESTIONS = {
+    "How do I add documents to a collection?": "make ingest",
+    "What survives a crash?": "202",
+    "What is a citation?": "quoted text",
+    "Which databases can the platform use?": "PostgreSQL",
+    "Which Python versions are supported?": "3.11, 3.12 and 3.13",
+    "What Python version do I need?": "3.11, 3.12",
+    "What do I need to install first?": "git and make",
+    "How do I run the tests?": "make test",
+    "Can I serve it on all interfaces?": "0.0.0.0",
+    "How do I change the port?": "GENAI_PORT",
+    "How do I use OpenAI instead of the local model?": "OPENAI_API_KEY",
+    "How do I stop the server?": "Ctrl-C",
+    "wie starte ich den server?": "make run",
+}
+UNANSWERED = (
+    "What is the phone number of support?",
+    "How do I fine-tune the SmolLM2 model here?",
+    "Who founded the company?",
+    "Who is the captain of the Titanic?",
+)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_that_people_ask_first_is_answered_from_the_handbook(client: httpx.Client, question: str) -> None:
+    answer = client.post("/api/v1/rag", json={"question": question, "collection": "handbook"}).raise_for_status().json()
+    assert answer["answered"], answer["output"]
+    assert QUESTIONS[question] in " ".join(" ".join(one["quote"] for one in answer["citations"]).split())
+
+
+@pytest.mark.parametrize("question", UNANSWERED)
+def test_a_question_that_the_handbook_does_not_answer_is_refused(client: httpx.Client, question: str) -> None:
+    answer = client.post("/api/v1/rag", json={"question": question, "collection": "handbook"}).raise_for_status().json()
+    assert (answer["answered"], answer["citations"]) == (False, []), answer["output"]
