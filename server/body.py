@@ -23,6 +23,9 @@ _FORM_PATHS = (
 )
 _FORM_BYTES = 16 * 2**10
 _INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
+#: Where files are taken as a form. The multimodal capability holds them in memory, as it does those in JSON.
+_FORMS = re.compile(r"/api/v1/(multimodal|rag/collections/[^/]+/documents)$|/v1/files$")
+_HELD_FORMS = ("/api/v1/multimodal",)
 
 
 class BodyGuard:
@@ -70,7 +73,7 @@ class BodyGuard:
         if kind == "form":
             return _FORM_BYTES
         if kind == "multipart":
-            return self._limits.upload_bytes
+            return self._limits.inline_bytes if path in _HELD_FORMS else self._limits.upload_bytes
         return self._limits.inline_bytes if _INLINE_FILES.match(path) else self._limits.body_bytes
 
 
@@ -97,11 +100,13 @@ def body_kind(headers: Headers, path: str) -> str:
     media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type == "application/json" or media_type.endswith("+json"):
         return "json"
-    if media_type == "multipart/form-data":
+    if media_type == "multipart/form-data" and _FORMS.match(path):
         return "multipart"
     if media_type == "application/x-www-form-urlencoded" and path in _FORM_PATHS:
         return "form"
-    raise UnsupportedMediaType("Send JSON with `Content-Type: application/json`; files as multipart/form-data.")
+    if _FORMS.match(path):
+        raise UnsupportedMediaType("Send JSON with `Content-Type: application/json`; files as multipart/form-data.")
+    raise UnsupportedMediaType("Send JSON with `Content-Type: application/json`.")
 
 
 async def _read_all(receive: Receive, limit: int) -> bytes | None:

@@ -16,6 +16,7 @@ from chains.spec import ChainSpec
 from core.context import RequestContext
 from core.errors import Internal, InvalidRequest, MalformedJSON, PlatformError
 from server.auth import request_context
+from server.form_input import file_fields, form_input, form_schema
 from server.gate import guarded
 from server.streams import EventStream, event, until_hung_up
 
@@ -62,10 +63,13 @@ def add_rest_route(app: FastAPI, path: str, spec: ChainSpec, root: OpaqueRoot) -
 
 async def _read(request: Request, root: OpaqueRoot) -> tuple[bool, Any]:
     """Whether the answer is to be streamed, and the capability's input."""
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError):
-        raise MalformedJSON("The body is not valid JSON.") from None
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        body: Any = await form_input(request, root.InputType)
+    else:
+        try:
+            body = await request.json()
+        except (ValueError, RecursionError):
+            raise MalformedJSON("The body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     streamed = body.pop("stream", False)
@@ -135,5 +139,13 @@ def _document(app: FastAPI, path: str, spec: ChainSpec) -> None:
         operation_id=spec.name.replace("/", "_"),
         responses={200: {"content": {"text/event-stream": _STREAMED}}},
         tags=["Capabilities"],
-        openapi_extra={"requestBody": {"content": {"application/json": {"example": spec.example}}}} if spec.example else None,
+        openapi_extra={"requestBody": {"content": _contents(spec)}} if spec.example else None,
     )
+
+
+def _contents(spec: ChainSpec) -> dict[str, Any]:
+    """What the body may be, beside the schema that FastAPI writes."""
+    described: dict[str, Any] = {"application/json": {"example": spec.example}}
+    if file_fields(spec.input):
+        described["multipart/form-data"] = {"schema": form_schema(spec.input)}
+    return described

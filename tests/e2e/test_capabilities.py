@@ -44,6 +44,13 @@ def test_an_answer_is_flat_and_says_who_gave_it_and_what_it_took(client: httpx.C
         assert answer["cost_usd"] == 0
 
 
+def test_a_picture_is_uploaded_as_a_file(client: httpx.Client) -> None:
+    files = {"images": ("sign.png", samples.picture("QUAY NINE"), "image/png")}
+    answer = client.post("/api/v1/multimodal", data={"text": "What is written on the sign?"}, files=files)
+    assert answer.status_code == 200, answer.text
+    assert "QUAY NINE" in answer.json()["read"][0]["text"].upper()
+
+
 @pytest.mark.parametrize("capability", BODIES)
 def test_a_stream_brings_the_text_in_pieces_then_usage_then_done(client: httpx.Client, capability: str) -> None:
     with client.stream("POST", f"/api/v1/{capability}", json={**BODIES[capability], "stream": True}) as response:

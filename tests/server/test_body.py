@@ -72,6 +72,14 @@ async def test_multipart_is_counted_as_it_streams_by(guarded) -> None:  # type: 
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "body_too_large")
 
 
+async def test_a_form_is_taken_only_where_files_are(guarded) -> None:  # type: ignore[no-untyped-def]
+    refused = await guarded.post("/", files={"files": b"a"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (415, "unsupported_media_type")
+    assert (await guarded.post("/api/v1/multimodal", files={"images": b"a"})).json() == {"files": 1}
+    held = await guarded.post("/api/v1/multimodal", files={"images": b"a" * 3000})  # in memory, as files in JSON are
+    assert (held.status_code, held.json()["error"]["code"]) == (413, "body_too_large")
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense"])
 async def test_what_is_neither_json_nor_multipart_is_refused(guarded, media_type: str) -> None:  # type: ignore[no-untyped-def]
     refused = await guarded.post("/", content=b"a=1", headers={"content-type": media_type})
