@@ -26,6 +26,7 @@ from pydantic import BaseModel, RootModel, ValidationError, create_model
 
 from chains.forms import AnswerForm, DictForm, accounting
 from chains.protection.protection import Protection
+from chains.refusals import in_words
 from chains.spec import ChainDeps, Delta
 from core import bridge
 from core.context import RequestContext, current, serving
@@ -361,10 +362,9 @@ def _new_run(*, whole: bool = False) -> RequestContext:
 
 def invalid_input(error: ValidationError, value: Any) -> InvalidRequest:
     """Pydantic's error as the platform's: the first problem's field and reason, never what the caller sent."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = error.errors(include_url=False, include_input=False)
     field = _field(problems[0]["loc"], value)
-    reason = problems[0]["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"{field}: {reason}" if field else reason, param=field or None)
+    return InvalidRequest(in_words(cast("Any", problems[0]), field), param=field or None)
 
 
 def _field(location: Sequence[int | str], value: Any) -> str:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from chains.openai_format.errors import body_of, error_body, status_of, unfit
+from chains.refusals import in_words
 from core.context import current
 from core.errors import Internal, PlatformError, Unavailable
 
@@ -104,7 +105,11 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
         return error_response(unfit_body)
     problems = [_problem(item) for item in error.errors()[:_SHOWN_PROBLEMS]]
     first = problems[0] if problems else {"param": None, "message": "The request is not valid."}
-    message = f"{first['param']}: {first['message']}" if first["param"] else str(first["message"])
+    message = (
+        in_words(error.errors()[0], first["param"] or "")[:_MAX_MESSAGE]
+        if problems and first["param"]
+        else str(first["message"])
+    )
     more: dict[str, Any] = {"param": first["param"]} if first["param"] else {}
     if len(problems) > 1:
         more["problems"] = problems

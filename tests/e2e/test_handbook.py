@@ -5,7 +5,7 @@ import pytest
 
 pytestmark = pytest.mark.one_database
 
-#: The question (the front page's placeholder, the README's and the quickstart's examples, the capability's own, then newcomers'),
+#: The question (the front page, the README, the quickstart and the capability show the first four; newcomers ask the others),
 #: and what a cited quote holds.
 QUESTIONS = {
     "How do I add documents to a collection?": "make ingest",

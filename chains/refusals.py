@@ -1,0 +1,25 @@
+"""Pydantic's errors in words for people, without its vocabulary and never with what was sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from retrievers.collections import NAME_PATTERN
+
+#: What a pattern asks for. One that is not here is told in general.
+_FORMS = {NAME_PATTERN: "A collection's name has small letters, digits, - and _, and begins with a letter or digit."}
+
+
+def in_words(problem: Mapping[str, Any], field: str) -> str:
+    """The sentence to show for one of pydantic's errors (with its `ctx`); `field` is the path to what is wrong, or empty."""
+    kind, asked = problem.get("type"), problem.get("ctx") or {}
+    if (kind == "string_pattern_mismatch" and asked.get("pattern") == r"\S") or (
+        kind == "string_too_short" and asked.get("min_length") == 1
+    ):
+        return f"The {field.rpartition('.')[2] or 'text'} is empty."
+    if kind == "string_pattern_mismatch":
+        if form := _FORMS.get(asked.get("pattern", "")):
+            return form
+        reason = "it holds characters that are not allowed here"
+    else:
+        reason = str(problem.get("msg", "is not valid")).removeprefix("Value error, ")
+    return f"{field}: {reason}" if field else reason
