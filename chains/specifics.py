@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chains.vocabulary import ENGLISH, EXCLUSIVE, GERMAN, LIGHT, NUMBERS, POINTING
+from chains.vocabulary import CLASSES, ENGLISH, EXCLUSIVE, GERMAN, LIGHT, MEASURES, NUMBERS, POINTING
 
 #: From this cosine on a word of the passage may stand for one of the question. It was set on pairs of words alone (fee and cost
 #: lie above it, plumber and gardener below) and on the tuned half of `tests/chains/answerable`.
@@ -93,6 +93,10 @@ class Ground:
             found.setdefault(word, set()).add(value)
         return found
 
+    def answers(self, word: str) -> bool:
+        """Whether it has a member of the class that the word names (`green` for `colour`), or a number for a measure."""
+        return bool(CLASSES.get(word, frozenset()) & self.spelt) or (word in MEASURES and bool(self.numbers))
+
     def qualified(self, kind: str) -> bool:
         """Whether a word stands in front of that one which tells which of its kind is meant."""
         empty = ENGLISH | GERMAN | LIGHT
@@ -144,7 +148,7 @@ class Specifics:
         lacks += [f"{what} {value}" for what, value in self.numbered if value not in ground.numbered.get(what, {value})]
         if lacks:
             return lacks
-        strange = [term for term in self.terms if not ground.knows(term)]
+        strange = [term for term in self.terms if not ground.knows(term) and not ground.answers(term.lower())]
         # a word that the question has as well stands for itself alone
         others = [word for word in ground.plain if not any(_inflected(word, term.lower()) for term in self.terms)]
         if self.literal or not strange or not others:

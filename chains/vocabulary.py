@@ -53,9 +53,19 @@ EXCLUSIVE = _listed(
     "easter montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag januar februar märz mai juni juli oktober "
     "dezember frühling sommer herbst rot blau grün gelb schwarz weiß"
 )
+_COLOURS = _listed(
+    "red blue green yellow black white brown orange purple pink grey gray silver gold beige turquoise violet rot blau grün gelb "
+    "schwarz weiß braun grau rosa"
+)
+#: What is asked for by the name of a class and answered by one of its members.
+CLASSES = dict.fromkeys(_listed("colour colours color colors farbe"), _COLOURS)
+#: What is answered by a number, mostly without its name.
+MEASURES = _listed(
+    "weight height length width depth age speed temperature distance duration size gewicht höhe länge breite tiefe alter größe"
+)
 _UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
-    "nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"

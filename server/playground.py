@@ -138,8 +138,11 @@ def _rest(final: Mapping[str, Any], text: str) -> str:
             parts.append(output.removeprefix(text))
     else:
         parts.append(_in_words(output))
+    # what is as always needs no word, and a refusal says itself that nothing was answered
     others = {
-        name: value for name, value in final.items() if name not in ("output", *_ACCOUNTING) and value not in (None, [], {})
+        name: value
+        for name, value in final.items()
+        if name not in ("output", "answered", *_ACCOUNTING) and value not in (None, [], {}) and value is not False
     }
     if citations := others.pop("citations", None):
         parts.append("\n".join(_citation(number, one) for number, one in enumerate(citations, start=1)))
@@ -148,13 +151,23 @@ def _rest(final: Mapping[str, Any], text: str) -> str:
     if set(final) - {"output", "finish_reason", "session_id", *_ACCOUNTING}:
         parts += [f"{name}: {_in_words(value)}" for name, value in others.items()]
         used = final["usage"]
-        parts.append(f"— {final['model']} at {final['provider']}, {used['input_tokens']} + {used['output_tokens']} tokens")
+        if final["model"]:
+            parts.append(f"— {final['model']} at {final['provider']}, {used['input_tokens']} + {used['output_tokens']} tokens")
     return ("\n\n" if text and parts else "") + "\n\n".join(parts)
 
 
 def _citation(number: int, one: Any) -> str:
     page_number = f", page {one['page']}" if one.get("page") else ""
     return f"[{number}] {one.get('document')}{page_number}: “{one.get('quote')}”"
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    """One of a list on a line: `line 2, warning: eval runs what it is given` for a place in code, else names and values."""
+    told = {name: value for name, value in item.items() if value is not None}
+    text = next((name for name in ("message", "signature") if name in told), None)
+    if text is None or "line" not in told:
+        return ", ".join(f"{name} {value}" for name, value in told.items())
+    return f"line {told['line']}{', ' + str(told['severity']) if 'severity' in told else ''}: {told[text]}"
 
 
 def _in_words(value: Any) -> str:
@@ -165,8 +178,5 @@ def _in_words(value: Any) -> str:
             if item not in (None, "", [])
         )
     if isinstance(value, list):
-        return "\n".join(
-            f"• {', '.join(f'{k} {v}' for k, v in item.items() if v is not None)}" if isinstance(item, Mapping) else f"• {item}"
-            for item in value
-        )
+        return "\n".join(f"• {_item(item) if isinstance(item, Mapping) else item}" for item in value)
     return value if isinstance(value, str) else json.dumps(value)

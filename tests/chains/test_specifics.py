@@ -88,3 +88,10 @@ def test_another_one_of_the_same_kind_is_not_what_is_asked_for():
     assert contradicted("How many tanks does the penguin nursery hold?") == [True, False, False]
     assert contradicted("How many tanks does the octopus nursery hold?") == [False, False, False]
     assert contradicted("Who lives in plot 3?") == [False, False, True]
+
+
+def test_a_class_is_answered_by_its_member_and_a_measure_by_a_number():
+    assert missing("What colour is the lamp?", "The lamp is green.") == []
+    assert missing("What colour is the lamp?", "The lamp is old.") == ["colour"]
+    assert missing("What is the length of the lamp?", "The lamp is 2 m long.") == []
+    assert missing("What is the length of the lamp?", "The lamp is long.", far) == ["length"]

@@ -168,6 +168,25 @@ def test_a_pdf_is_brought_in_asked_and_cited_on_the_front_page(page: Page, tmp_p
     expect(citation.locator("cite")).to_contain_text("manual.pdf, page 2")
 
 
+def test_a_citation_shows_its_place_and_what_a_collection_holds_can_be_deleted(page: Page) -> None:
+    name = f"b-{uuid.uuid4().hex[:8]}"
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#into").fill(name)
+    text = "Es grüßt 😀.\n\nThe lamp in the hall is green. The lamp in the cellar is red."
+    page.locator("#files").set_input_files([{"name": "lamps.txt", "mimeType": "text/plain", "buffer": text.encode()}])
+    expect(page.locator("#upload [role=status]")).to_contain_text("Ready: 1 of 1", timeout=SLOW_MS)
+    page.locator("#question").fill("What colour is the lamp in the hall?")
+    page.locator("#question-form button").click()
+    page.locator("#answer cite button").first.click(timeout=SLOW_MS)
+    expect(page.locator("#place mark")).to_have_text("The lamp in the hall is green.")
+    page.locator("#place form button").click()
+    page.locator("#holdings summary").click()
+    page.locator("#holdings li", has_text="lamps.txt").get_by_role("button").click()
+    expect(page.locator("#holdings ul")).to_have_text("No documents yet.")
+    page.locator("#drop-collection").click()
+    expect(page.locator(f"#collection option[value={name}]")).to_have_count(0)
+
+
 def test_the_front_page_fits_a_phone(browser: Browser, platform: Running, client: httpx.Client) -> None:
     context = browser.new_context(base_url=platform.url, viewport={"width": 360, "height": 740}, is_mobile=True)
     page = context.new_page()

@@ -114,6 +114,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
   answer.hidden = false;
   answer.className = "";
   text.textContent = "Looking it up…";
+  answer.scrollIntoView({ block: "nearest" });
   $(".citations", answer).replaceChildren();
   $(".meta", answer).textContent = "";
   try {
@@ -139,6 +140,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
     text.textContent = error.message;
   } finally {
     button.disabled = false;
+    answer.scrollIntoView({ block: "nearest" });
   }
 });
 $("#question").addEventListener("keydown", (pressed) => {
@@ -155,17 +157,66 @@ function showCitations(citations) {
     item.append(element("blockquote", citation.quote));
     const source = element("cite");
     const page = citation.page ? `, page ${citation.page}` : "";
-    const link = element("a", citation.document, {
-      href: `/api/v1/rag/collections/${encodeURIComponent(collection)}/documents/${encodeURIComponent(citation.document_id)}/original`,
-      target: "_blank",
-      rel: "noopener",
-    });
+    const link = element("button", citation.document, { type: "button", title: "Show the place in the text" });
+    link.addEventListener("click", () => showPlace(collection, citation).catch((error) => alert(error.message)));
     source.append(link, `${page} · characters ${citation.start}–${citation.end}`);
     item.append(source);
     return item;
   });
   $(".citations", answer).replaceChildren(...items);
 }
+
+const documentsOf = (collection) => `/api/v1/rag/collections/${encodeURIComponent(collection)}/documents`;
+
+/** Opens the document's text at what was quoted. Positions count characters, not UTF-16 units. */
+async function showPlace(collection, citation) {
+  const address = `${documentsOf(collection)}/${encodeURIComponent(citation.document_id)}`;
+  const text = Array.from(await (await api(`${address}/text`)).text());
+  const part = (start, end) => text.slice(start, end).join("");
+  const marked = element("mark", part(citation.start, citation.end));
+  const place = $("#place");
+  $("h3", place).textContent = citation.document + (citation.page ? `, page ${citation.page}` : "");
+  $("pre", place).replaceChildren(part(0, citation.start), marked, part(citation.end));
+  $("a", place).href = `${address}/original`;
+  place.showModal();
+  marked.scrollIntoView({ block: "center" });
+}
+
+// ── what a collection holds ─────────────────────────────────────────────────────────────────────────────────────────
+const holdings = $("#holdings");
+const dropCollection = $("#drop-collection");
+async function listDocuments() {
+  const collection = $("#collection").value;
+  if (!holdings.open || !collection) return;
+  const { results, next_cursor } = await (await api(`${documentsOf(collection)}?limit=200`)).json();
+  const items = results.map((held) => {
+    const item = element("li");
+    item.append(element("b", held.name), element("span", held.error?.message ?? held.state, { class: "quiet" }));
+    if (dropCollection) item.append(deleting("Delete", `Delete “${held.name}”? It can no longer be asked.`, `${documentsOf(collection)}/${encodeURIComponent(held.id)}`));
+    return item;
+  });
+  if (!items.length) items.push(element("li", "No documents yet.", { class: "quiet" }));
+  if (next_cursor) items.push(element("li", "… and more: the first 200 are shown.", { class: "quiet" }));
+  $("ul", holdings).replaceChildren(...items);
+}
+/** A button that deletes what is at an address, once it is confirmed. */
+function deleting(label, question, address) {
+  const button = element("button", label, { type: "button" });
+  button.addEventListener("click", () => remove(question, address));
+  return button;
+}
+async function remove(question, address) {
+  if (!confirm(question)) return;
+  await api(address, { method: "DELETE" }).catch((error) => alert(error.message));
+  await listCollections();
+  await listDocuments();
+}
+holdings.addEventListener("toggle", listDocuments);
+$("#collection").addEventListener("change", listDocuments);
+dropCollection?.addEventListener("click", () => {
+  const collection = $("#collection").value;
+  if (collection) remove(`Delete the collection “${collection}” with all its documents?`, documentsOf(collection).replace(/\/documents$/, ""));
+});
 
 // ── add documents ───────────────────────────────────────────────────────────────────────────────────────────────────
 const upload = $("#upload-form");
@@ -220,7 +271,7 @@ async function add(files) {
     const notes = [job.skipped && `${job.skipped} unchanged`, job.removed && `${job.removed} deleted meanwhile`].filter(Boolean);
     const what = `${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”`;
     line.textContent = `${[`${job.state === "cancelled" ? "Cancelled" : "Ready"}: ${what}`, ...notes].join(", ")}.`;
-    await Promise.all([listCollections(collection.value), refresh()]);
+    await Promise.all([listCollections(collection.value).then(listDocuments), refresh()]);
   } catch (error) {
     bar.value = 0;
     line.textContent = "";
@@ -236,14 +287,21 @@ async function ensureCollection(name) {
   });
 }
 
-/** Follows a job until it ends; `step` gets it each time it has moved. */
+/** Follows a job until it ends, by its events; `step` gets it at first and each time it has moved. */
 async function finished(id, step) {
-  for (;;) {
-    const job = await (await api(`/api/v1/jobs/${encodeURIComponent(id)}`)).json();
+  const address = `/api/v1/jobs/${encodeURIComponent(id)}`;
+  const state = async () => {
+    const job = await (await api(address)).json();
     step(job);
-    if (["succeeded", "failed", "cancelled"].includes(job.state)) return job;
-    await new Promise((wake) => setTimeout(wake, 400));
+    return job;
+  };
+  let job = await state();
+  while (!["succeeded", "failed", "cancelled"].includes(job.state)) {
+    const told = await api(`${address}/events`);
+    if (told.status !== 204) for await (const { event } of events(told)) if (event === "progress") job = await state();
+    job = await state(); // the stream has ended, or was cut off
   }
+  return job;
 }
 
 /** Fills the choice of collections, and gives their names. */

@@ -37,8 +37,11 @@
   }
   const seen = new WeakSet();
 
-  // links that carry a configuration do not exist here
+  // links that carry a configuration do not exist here, and the page is the capability's own, not the library's
+  const title = document.title.split(" · ")[0];
   new MutationObserver(() => {
+    const name = document.querySelector("h1 strong");
+    if (name && name.textContent !== title) name.textContent = title;
     for (const button of document.querySelectorAll("button")) {
       if (button.textContent.trim() === "Share") button.style.visibility = "hidden";
     }
