@@ -13,7 +13,7 @@ import numpy as np
 
 from chains.quotes import Quote, candidates, plain
 from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, number_of, numbers, specifics
-from chains.vocabulary import ENGLISH, GERMAN, LIGHT
+from chains.vocabulary import CLASSES, ENGLISH, GERMAN, LIGHT, MEASURES
 from retrievers.base import Passage
 from retrievers.sentences import units
 
@@ -159,7 +159,7 @@ def _probability(relevance: float) -> float:
 
 def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
     """The weights without words of asking, and with less for those that an answer need not repeat, where others are left."""
-    empty, light = set(words(" ".join(ENGLISH | GERMAN))), set(words(" ".join(LIGHT)))
+    empty, light = set(words(" ".join(ENGLISH | GERMAN))), set(words(" ".join(LIGHT | MEASURES | CLASSES.keys())))
     told = {word: weight * (_LIGHT if word in light else 1) for word, weight in weights.items() if word not in empty}
     return told or weights
 

@@ -54,7 +54,7 @@ EXCLUSIVE = _listed(
     "dezember frühling sommer herbst rot blau grün gelb schwarz weiß"
 )
 _COLOURS = _listed(
-    "red blue green yellow black white brown orange purple pink grey gray silver gold beige turquoise violet rot blau grün gelb "
+    "red blue green yellow black white brown orange purple pink grey gray silver gold beige violet rot blau grün gelb "
     "schwarz weiß braun grau rosa"
 )
 #: What is asked for by the name of a class and answered by one of its members.
