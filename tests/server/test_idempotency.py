@@ -19,6 +19,9 @@ from server.access.keys import KeyRights
 from server.idempotency import Idempotency
 from tests.server.conftest import ON_SQLITE, Guarded
 
+#: An address that takes forms.
+FORMS = "/api/v1/rag/collections/a/documents"
+
 
 class Work:
     """A route that counts how often it has worked."""
@@ -30,7 +33,8 @@ class Work:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.begun = asyncio.Event()
-        guarded.app.post("/api/v1/work", status_code=201)(self._work)
+        for path in ("/api/v1/work", FORMS):
+            guarded.app.post(path, status_code=201)(self._work)
         guarded.app.post("/api/v1/stream")(self._stream)
 
     async def _work(self, request: Request) -> dict[str, Any]:
@@ -142,11 +146,11 @@ async def test_an_upload_counts_as_the_same_under_another_boundary(work: Work) -
         return {"content": body, "headers": {"content-type": f"multipart/form-data; boundary={boundary}"}}
 
     large = bytes(range(256)) * 10_000
-    first = await work("k", **multipart("b" * 30, large))
-    again = await work("k", **multipart("c" * 30, large))
+    first = await work("k", FORMS, **multipart("b" * 30, large))
+    again = await work("k", FORMS, **multipart("c" * 30, large))
     assert (first.status_code, again.content, work.done) == (201, first.content, 1)
     assert first.json()["bytes"] > len(large)
-    assert (await work("k", **multipart("d" * 30, large[:-1] + b"x"))).status_code == 422
+    assert (await work("k", FORMS, **multipart("d" * 30, large[:-1] + b"x"))).status_code == 422
 
 
 async def test_a_key_is_free_again_after_its_time(work: Work, database: Database) -> None:
