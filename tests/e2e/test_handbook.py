@@ -5,8 +5,8 @@ import pytest
 
 pytestmark = pytest.mark.one_database
 
-#: The question (the front page, the README, the quickstart and the capability show the first four; newcomers ask the others),
-#: and what a cited quote holds.
+#: The question (front page, README, quickstart and the capability show the first four; newcomers ask the others), and what a
+#: cited quote holds.
 QUESTIONS = {
     "How do I add documents to a collection?": "make ingest",
     "What survives a crash?": "202",
