@@ -21,7 +21,7 @@ from providers.attempt import Attempt, Deadline, Served
 from providers.caching import AliasCache
 from providers.collecting import as_chunk, finish_reason, merged
 from providers.continuation import Seam, begun
-from providers.failures import ALARMING, Failure, StreamCut
+from providers.failures import ALARMING, Failure, Kind, StreamCut
 from providers.parameters import allowed
 from providers.places import limits
 from providers.privacy import protected, restored_chunks, restored_result, restoring
@@ -155,6 +155,8 @@ class FailoverChatModel(AsynchronousChatModel):
             except Exception as error:
                 self._failed(candidates, attempt, error)
                 told = bool(sent) or attempt.told
+                if attempt.told and attempt.failure is not None and attempt.failure.kind is Kind.CONTENT:
+                    raise attempt.failure.error from error  # the reason is the caller's to know, and no model's to go round
                 if told and not (attempt.only_text and sent.strip()):
                     raise interrupted(attempt.failure) from error
             else:

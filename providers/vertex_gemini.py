@@ -42,6 +42,9 @@ _REFUSALS = frozenset(
 )
 
 
+_NO_END = "FINISH_REASON_UNSPECIFIED"
+
+
 class GeminiWire:
     """Vertex AI's REST API."""
 
@@ -178,11 +181,23 @@ def _response(body: bytes) -> Any:
         answer = orjson.loads(body)
         if "error" in answer:
             raise _error_of(int(answer["error"].get("code", 500)), body, {})
+        _of_known_ends(answer)
         response = GenerateContentResponse()
         ParseDict(answer, GenerateContentResponse.pb(response), ignore_unknown_fields=True)
     except (orjson.JSONDecodeError, ParseError, TypeError) as error:
         raise ModelConnectionError("A chunk of the answer cannot be read.") from error
     return response
+
+
+def _of_known_ends(answer: dict[str, Any]) -> None:
+    """Name a reason for the end that this version of the SDK does not know by one that it does: it would read as if there were
+    none."""
+    from google.cloud.aiplatform_v1beta1.types import Candidate
+
+    for candidate in answer.get("candidates") or ():
+        reason = candidate.get("finishReason", _NO_END)
+        if reason not in Candidate.FinishReason.__members__:
+            candidate["finishReason"] = "PROHIBITED_CONTENT" if reason in _REFUSALS else "OTHER"
 
 
 class GeminiTranslation(NeutralChatModel):
@@ -192,8 +207,7 @@ class GeminiTranslation(NeutralChatModel):
         return translate(error)
 
     def ended(self, generation: ChatGeneration) -> str | None:
-        reason = (generation.generation_info or {}).get("finish_reason")
-        return None if reason == "FINISH_REASON_UNSPECIFIED" else reason
+        return (generation.generation_info or {}).get("finish_reason")
 
     def refusals(self) -> Collection[str]:
         return _REFUSALS
@@ -220,11 +234,22 @@ class GeminiTranslation(NeutralChatModel):
         if not response.candidates:
             raise ProviderDown("Vertex AI gave no candidate.")
         result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
+        for generation in result.generations:
+            _of_no_end(generation)
         return result
 
     def _gemini_chunk_to_generation_chunk(self, response_chunk: Any, prev_total_usage: Any = None) -> Any:
         _not_blocked(response_chunk)
-        return super()._gemini_chunk_to_generation_chunk(response_chunk, prev_total_usage)  # type: ignore[misc]
+        chunk, used = super()._gemini_chunk_to_generation_chunk(response_chunk, prev_total_usage)  # type: ignore[misc]
+        _of_no_end(chunk)
+        return chunk, used
+
+
+def _of_no_end(generation: ChatGeneration) -> None:
+    """Take away the enumeration's zero, which LangChain gives each chunk as its reason for the end: it says that there is none,
+    and who goes by the reason would take the first chunk for the last."""
+    if (info := generation.generation_info) and info.get("finish_reason") == _NO_END:
+        del info["finish_reason"]
 
 
 def _not_blocked(response: Any) -> None:

@@ -20,10 +20,11 @@ from pydantic import BaseModel
 
 from core.errors import ContentRefused, InvalidRequest, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, Timeouts
+from providers.collecting import finish_reason
 from providers.vertex import VertexProvider
 from tests.fakes.vertex import TOKEN, VertexFake
 from tests.fakes.wire import Fault, Reply
-from tests.providers.contract import ProviderContract
+from tests.providers.contract import ProviderContract, ask
 
 GEMINI, CLAUDE = "gemini-2.5-flash", "claude-sonnet-4-5@20250929"
 TIMEOUTS = Timeouts(connect=2, first_token=5, between_tokens=5, total=5)
@@ -122,6 +123,20 @@ async def test_claude_gets_the_callers_parameters(claude: BaseChatModel, fake: V
 async def test_a_chunk_may_be_long(gemini: BaseChatModel, fake: VertexFake) -> None:
     fake.then(Reply(text="x" * 400_000))
     assert "".join([str(chunk.content) async for chunk in gemini.astream("Hi")]) == "x" * 400_000
+
+
+async def test_only_the_last_chunk_has_a_reason_for_the_end(gemini: BaseChatModel, fake: VertexFake) -> None:
+    reasons = [finish_reason(chunk) async for chunk in gemini._astream([HumanMessage("Hi")])]  # type: ignore[attr-defined]
+    assert reasons == [None] * (len(reasons) - 1) + ["STOP"]
+    reasons = [finish_reason(chunk) for chunk in gemini._stream([HumanMessage("Hi")])]
+    assert reasons == [None] * (len(reasons) - 1) + ["STOP"]
+
+
+async def test_a_reason_for_the_end_that_the_sdk_does_not_know_is_one(gemini: BaseChatModel, fake: VertexFake) -> None:
+    fake.then(Reply(finish="OF_NEXT_YEAR"), Reply(finish="IMAGE_SAFETY"))
+    assert (await ask(gemini, "astream")).text == Reply().text
+    with pytest.raises(ContentRefused):
+        await ask(gemini, "astream")
 
 
 def comparable(message: BaseMessage) -> dict[str, Any]:
