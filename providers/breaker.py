@@ -45,7 +45,7 @@ class Breaker:
         "changed",
         "failures",
         "lease",
-        "leased_at",
+        "leased_until",
         "left_alone_since",
         "opened_at",
         "probe_at",
@@ -65,7 +65,7 @@ class Breaker:
         #: Whether the right to probe has to be asked for, and what is to be told to the other processes.
         self.shared = False
         self.lease = Lease.NONE
-        self.leased_at = 0.0
+        self.leased_until = 0.0
         self.changed: State | None = None
 
     @property
@@ -86,7 +86,7 @@ class Breaker:
         """Whether the asking caller is the one who calls next; the answer True is given to one."""
         if self.opened_at is None or now < self.probe_at or self._is_probed(now):
             return False
-        if self.shared and self.lease is not Lease.HELD:
+        if self.shared and (self.lease is not Lease.HELD or now >= self.leased_until):
             self.lease = Lease.WANTED
             return False
         self.lease = Lease.NONE
@@ -133,7 +133,7 @@ class Breaker:
             return
         self.probe_at = now
         if self.shared:
-            self.lease, self.leased_at = Lease.HELD, now
+            self.lease, self.leased_until = Lease.HELD, now + self._rules.probe_s
 
     def open(self, now: float, probe_in_s: float) -> None:
         """Open it, or, where it is open, say when the next probe may be."""

@@ -26,8 +26,9 @@ AT_ONCE_S, EVERY_S = 0.02, 0.5
 AWAY_S = 2.0
 #: An exchange that has not ended after so many seconds was lost with its event loop.
 LOST_S = 3.0
-#: The right to probe is given back, where no request has come that could use it.
-UNUSED_S = 1.0
+#: Seconds between the end of a right to probe that no request has used and the moment at which its holder asks for it again:
+#: a process that has more requests asks meanwhile.
+FORGONE_S = 2 * EVERY_S
 #: What is told of an open breaker holds for so many probe intervals, unless it is told again.
 INTERVALS = 6
 PREFIX = "genai:deployment"
@@ -41,6 +42,7 @@ class Sharing:
         self._probe_s = probe_s
         self._clients: RedisClients | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._timers: dict[Standing, asyncio.TimerHandle] = {}
         self._next = 0.0
         self._running_since: float | None = None
         self._published: set[Standing] = set()
@@ -64,6 +66,8 @@ class Sharing:
 
     async def close(self) -> None:
         """End what runs on this event loop."""
+        for timer in self._timers.values():
+            timer.cancel()
         here = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
         for task in here:
             task.cancel()
@@ -118,7 +122,7 @@ class Sharing:
             opened_ms, probe_ms, held_ms = (next(answers) for _ in range(3))
             self._hear(standing, now, opened_ms, probe_ms, held_ms)
             if asked_for_lease:
-                self._lease(standing, now, granted=bool(results[-1]), probe_ms=probe_ms)
+                self._lease(standing, now, granted=bool(results[-1]), probe_s=max(0, probe_ms) / 1000)
 
         for capacity, _ in used:
             capacity.hear(next(answers), now)
@@ -141,6 +145,7 @@ class Sharing:
             pipe.set(opened, 1, px=int(self._probe_s * INTERVALS * 1000))
             if (wait := breaker.probe_at - now) > 0:
                 pipe.set(probe, 1, px=max(1, int(wait * 1000)))
+            self._ask_in(standing, max(0.0, wait) + AT_ONCE_S)
             self._published.add(standing)
         elif changed is State.CLOSED:
             pipe.delete(opened, probe)
@@ -149,9 +154,6 @@ class Sharing:
             standing.hold_changed = False
             if (wait := standing.held_s(now)) > 0:
                 pipe.set(held, 1, px=max(1, int(wait * 1000)))
-        if breaker.lease is Lease.HELD and now - breaker.leased_at > UNUSED_S:
-            breaker.lease = Lease.NONE
-            pipe.delete(probe)
         if asks := breaker.lease is Lease.WANTED:
             pipe.set(probe, 1, nx=True, px=max(1, int(breaker.pause() * 1000)))
         commands = len(pipe) - before
@@ -159,16 +161,28 @@ class Sharing:
             pipe.pttl(key)
         return commands, asks
 
-    def _lease(self, standing: Standing, now: float, *, granted: bool, probe_ms: int) -> None:
+    def _lease(self, standing: Standing, now: float, *, granted: bool, probe_s: float) -> None:
+        """The right to probe was asked for. It is held until the next request uses it, which may come late, or it ends."""
         breaker = standing.breaker
         if breaker.lease is not Lease.WANTED:
             return
-        if granted:
-            breaker.lease, breaker.leased_at = Lease.HELD, now
-            asyncio.get_running_loop().call_later(UNUSED_S + AT_ONCE_S, self.touch)
-        else:
+        if not granted:
             breaker.lease = Lease.NONE
-            breaker.probe_at = now + max(0, probe_ms) / 1000
+            breaker.probe_at = now + probe_s
+            return
+        breaker.lease, breaker.leased_until = Lease.HELD, now + probe_s
+        self._ask_in(standing, probe_s + FORGONE_S)
+
+    def _ask_in(self, standing: Standing, seconds: float) -> None:
+        """Ask for the right to probe then, so that one process holds it when its next request comes, however rare they are."""
+        if standing in self._timers:
+            self._timers[standing].cancel()
+        self._timers[standing] = asyncio.get_running_loop().call_later(seconds, self._ask, standing)
+
+    def _ask(self, standing: Standing) -> None:
+        if standing.breaker.state is State.OPEN:
+            standing.breaker.lease = Lease.WANTED
+            self.touch(urgent=True)
 
     def _hear(self, standing: Standing, now: float, opened_ms: int, probe_ms: int, held_ms: int) -> None:
         breaker = standing.breaker

