@@ -96,14 +96,15 @@ class Attempt:
         "_chat",
         "_deadline",
         "_first_token_s",
-        "_last",
         "_loop",
         "_messages",
         "_parameters",
         "_pieces",
         "_request",
         "_reserved_tokens",
+        "_since",
         "_started",
+        "_tells",
         "_usage",
         "_watch",
         "ended",
@@ -134,7 +135,8 @@ class Attempt:
         self._pieces: list[str] = []
         self._arguments_told: list[str] = []
         self._usage: Any = None
-        self._started = self._last = 0.0
+        self._started = self._since = 0.0
+        self._tells = False
         self._first_token_s: float | None = None
         self.told = self.ended = False
         self.only_text = True
@@ -211,6 +213,7 @@ class Attempt:
         self._request.attempts += 1
         self.served.standing.begun()
         self._started = time.monotonic()
+        self._since = self._loop.time()
 
     def _arguments(self) -> tuple[list[str] | None, dict[str, Any]]:
         parameters = dict(self._parameters)
@@ -231,7 +234,7 @@ class Attempt:
     async def _at_once(self) -> ChatResult:
         stop, parameters = self._arguments()
         work = self._chat(self.served)._agenerate(self._messages, stop, None, **parameters)  # noqa: SLF001 - see `_stream`
-        result: ChatResult = await self._watched(work, self._first_token_limit())
+        result: ChatResult = await self._watched(work, self._since + self._first_token_limit())
         return result
 
     async def _collected(self) -> ChatResult:
@@ -249,9 +252,8 @@ class Attempt:
         async with aclosing(collector.events()) as events:
             try:
                 while (event := await self._next(events)) is not None:
-                    collector.add(event)
-                    if collector.told and not self.told:
-                        self._tells()
+                    if collector.add(event):
+                        self._note_telling()
             except Exception:
                 if not collector.ended:
                     raise
@@ -263,10 +265,13 @@ class Attempt:
         return collector.result()
 
     async def _next(self, stream: AsyncIterator[Any]) -> Any:
-        """The next piece, None at the end."""
+        """The next piece, None at the end. Pieces that tell nothing buy no time: a limit runs from the call's beginning, or from
+        when it is waited for what follows a piece that told something."""
+        if self._tells:
+            self._tells, self._since = False, self._loop.time()
         try:
             limit = self.served.timeouts.between_tokens if self.told else self._first_token_limit()
-            return await self._watched(anext(stream), limit)
+            return await self._watched(anext(stream), self._since + limit)
         except StopAsyncIteration:
             return None
         except Exception as error:
@@ -274,10 +279,9 @@ class Attempt:
                 return None
             raise
 
-    async def _watched(self, work: Any, limit_s: float) -> Any:
-        now = self._loop.time()
+    async def _watched(self, work: Any, until: float) -> Any:
         try:
-            return await self._watch.wait(work, min(now + limit_s, self._deadline.at))
+            return await self._watch.wait(work, min(until, self._deadline.at))
         except TimeoutError:
             self._deadline.check()
             raise
@@ -305,16 +309,18 @@ class Attempt:
         if text:
             self._pieces.append(text)
         self._arguments_told += [call["args"] or "" for call in message.tool_call_chunks]
-        if not self.told and (message.content or message.tool_call_chunks or message.additional_kwargs):
-            self._tells()
+        if text or message.content or message.tool_call_chunks or message.additional_kwargs:
+            self._note_telling()
         if message.tool_call_chunks or (message.content and not text):
             self.only_text = False
         if message.usage_metadata:
             self._usage = message.usage_metadata
 
-    def _tells(self) -> None:
-        self.told = True
-        self._first_token_s = time.monotonic() - self._started
+    def _note_telling(self) -> None:
+        self._tells = True
+        if not self.told:
+            self.told = True
+            self._first_token_s = time.monotonic() - self._started
 
     def _succeeded(self) -> None:
         usage = self._record()
@@ -357,8 +363,11 @@ class Attempt:
             self.served.standing.abandoned(started)
 
     def _out_of_time(self, started: float) -> None:
-        if not self.told and time.monotonic() - started > self.served.timeouts.first_token / 2:
+        limits = self.served.timeouts
+        if self._loop.time() - self._since > (limits.between_tokens if self.told else limits.first_token) / 2:
             self.served.standing.failed(started, Kind.TIMEOUT)
+            if self.told:
+                self._record(seconds=0)
             self._gave_up(Kind.TIMEOUT)
         else:
             self._record()

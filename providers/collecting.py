@@ -103,11 +103,6 @@ class Collector:
         return cls(direct, payload | {"stream": True, "stream_options": {"include_usage": True}})
 
     @property
-    def told(self) -> bool:
-        """Whether anything of the answer has come."""
-        return bool(self._texts or self._calls or self._refusals or self._more)
-
-    @property
     def text(self) -> str:
         """What has come of the answer, as far as it is text."""
         return "".join(self._texts)
@@ -124,20 +119,23 @@ class Collector:
     def events(self) -> AsyncGenerator[dict[str, Any]]:
         return self._model.events(self._model.path, self._payload)
 
-    def add(self, event: dict[str, Any]) -> None:
-        """Of a server's own fields in a delta those that are texts are put together, as reasoning is."""
+    def add(self, event: dict[str, Any]) -> bool:
+        """Whether it tells anything of the answer. Of a server's own fields in a delta those that are texts are put together, as
+        reasoning is."""
         if not self._head:
             self._head = event
         if usage := event.get("usage"):
             self._usage = usage
         choices = event.get("choices")
         if not choices:
-            return
+            return False
+        tells = False
         choice = choices[0]
         self._finish = choice.get("finish_reason") or self._finish
         for name, value in (choice.get("delta") or {}).items():
             if not value or name == "role":
                 continue
+            tells = True
             if name == "content":
                 self._texts.append(value)
             elif name == "refusal":
@@ -149,6 +147,7 @@ class Collector:
         for name, values in (choice.get("logprobs") or {}).items():
             if isinstance(values, list):
                 self._logprobs.setdefault(name, []).extend(values)
+        return tells
 
     def result(self) -> ChatResult:
         """The answer as LangChain has it."""

@@ -22,7 +22,7 @@ from tests.fakes.wire import Break, Fake, Fault
 #: Of the deployment that falls ill; the others are waited for.
 BRIEF = Timeouts(connect=5, first_token=0.3, between_tokens=0.3, total=20)
 #: Scenarios in which each call waits for a limit; what they need of the script is the same for every call.
-SLOW = ("no-response", "no-first-token", "stalled")
+SLOW = ("no-response", "no-first-token", "empty-chunks", "stalled", "empty-chunks-halfway")
 #: Ways with which a deployment without another is asked: one of each kind.
 ALONE = (WHOLE[0], WHOLE[1], *STREAMED[:1], WHOLE[3], *STREAMED[2:])
 

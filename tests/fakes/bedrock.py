@@ -54,6 +54,7 @@ def event(kind: str, payload: Mapping[str, Any]) -> bytes:
 _WRECK = Wreck(
     spoil=lambda chunk: chunk[:-4] + b"\0\0\0\0",  # its checksum is wrong
     late_error=frame({"message": "slow down"}, exception_type="throttlingException", message_type="exception"),
+    empty=event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": ""}}),
     ending=2,
 )
 

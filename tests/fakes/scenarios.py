@@ -50,7 +50,7 @@ class Scenario:
 
 def _with(step: Step, reply: Reply) -> Step:
     """A step that answers with `reply`, wherever it does not say something of its own."""
-    if step in (Fault.CUT, Fault.STALLED, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR, Fault.PREFILL):
+    if step in (Fault.CUT, Fault.STALLED, Fault.HOLLOW, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR, Fault.PREFILL):
         return Break(Fault(step), -1, reply)
     if isinstance(step, Reply) and step.text == Reply().text:
         return Reply(
@@ -72,9 +72,11 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("reset", forever=(Fault.RESET,)),
     Scenario("no-response", forever=(Fault.SILENT,), alone=_TIMEOUT),
     Scenario("no-first-token", forever=(Fault.SLOW,), alone=_TIMEOUT),
+    Scenario("empty-chunks", forever=(Fault.EMPTY,), alone=_TIMEOUT),
     Scenario("late-first-token-within-limits", forever=(Reply(first_token_s=0.05),), alone=frozenset()),
     Scenario("cut", forever=(Fault.CUT,), told=True, alone=_BROKEN),
     Scenario("stalled", forever=(Fault.STALLED,), told=True, alone=_BROKEN | _TIMEOUT),
+    Scenario("empty-chunks-halfway", forever=(Fault.HOLLOW,), told=True, alone=_BROKEN | _TIMEOUT),
     Scenario("malformed", forever=(Fault.MALFORMED,), told=True, alone=_BROKEN),
     Scenario("unterminated", forever=(Fault.UNTERMINATED,), told=True, alone=_BROKEN),
     Scenario("error-in-the-stream", forever=(Fault.LATE_ERROR,), told=True, alone=_BROKEN | _RATE),

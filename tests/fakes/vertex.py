@@ -34,14 +34,20 @@ _ERRORS: dict[Fault, tuple[int, str, str, str]] = {
     ),
 }
 _OVERLOADED = {"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}
+_EMPTY = b'{"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "index": 0}], "modelVersion": "gemini"}'
 _GEMINI_EVENTS = Wreck(
+    empty=b"data: " + _EMPTY + b"\r\n\r\n",
     spoil=lambda chunk: chunk[: len(chunk) // 2] + b"\r\n\r\n",
     late_error=b"data: " + json.dumps(_OVERLOADED).encode() + b"\r\n\r\n",
 )
-_GEMINI_ARRAY = Wreck(spoil=lambda chunk: chunk[:-5], late_error=b"," + json.dumps(_OVERLOADED).encode() + b"]", ending=2)
+_GEMINI_ARRAY = Wreck(
+    spoil=lambda chunk: chunk[:-5], late_error=b"," + json.dumps(_OVERLOADED).encode() + b"]", empty=b"," + _EMPTY, ending=2
+)
 _CLAUDE = Wreck(
     spoil=lambda _: b"event: content_block_delta\ndata: {not json\n\n",
     late_error=b'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n',
+    empty=b"event: content_block_delta\n"
+    b'data: {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ""}}\n\n',
     ending=2,
 )
 

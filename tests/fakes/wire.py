@@ -37,6 +37,8 @@ class Fault(StrEnum):
     SLOW = "slow"  # the headers of an answer, and never its first token
     CUT = "cut"  # an answer loses its connection halfway
     STALLED = "stalled"  # an answer says no more halfway
+    EMPTY = "empty"  # chunks that tell nothing, one after the other, and never a first token
+    HOLLOW = "hollow"  # an answer goes on in such chunks halfway
     MALFORMED = "malformed"  # a chunk that cannot be read, and the rest after it
     UNTERMINATED = "unterminated"  # a stream ends in order, without its final marker
     LATE_ERROR = "late-error"  # an error event within the stream
@@ -46,7 +48,18 @@ RETRY_AFTER_S = 7
 #: The faults that only a stream can have.
 OF_STREAMS = (Fault.CUT, Fault.MALFORMED, Fault.UNTERMINATED)
 #: The faults of an answer whose status was a success.
-_HALFWAY = (Fault.SLOW, Fault.CUT, Fault.STALLED, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR)
+_HALFWAY = (
+    Fault.SLOW,
+    Fault.EMPTY,
+    Fault.HOLLOW,
+    Fault.CUT,
+    Fault.STALLED,
+    Fault.MALFORMED,
+    Fault.UNTERMINATED,
+    Fault.LATE_ERROR,
+)
+#: Seconds between two chunks that tell nothing.
+EMPTY_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -274,8 +287,8 @@ async def whole(request: web.Request, answer: Mapping[str, Any], step: Step, fak
         return web.Response(body=body[: len(body) // 2], content_type="application/json")
     response = web.StreamResponse(headers={"content-type": "application/json", "content-length": str(len(body))})
     await response.prepare(request)
-    if fault in (Fault.CUT, Fault.STALLED, Fault.SLOW):
-        await response.write(body[: 0 if fault is Fault.SLOW else len(body) // 2])
+    if fault in (Fault.CUT, Fault.STALLED, Fault.HOLLOW, Fault.SLOW, Fault.EMPTY):
+        await response.write(body[: 0 if fault in (Fault.SLOW, Fault.EMPTY) else len(body) // 2])
         await (cut(request) if fault is Fault.CUT else fake.stall())
         return response
     await response.write(body)
@@ -285,10 +298,11 @@ async def whole(request: web.Request, answer: Mapping[str, Any], step: Step, fak
 
 @dataclass(frozen=True)
 class Wreck:
-    """How a cloud's stream looks when it breaks: a chunk that cannot be read, and an error event."""
+    """How a cloud's stream looks when it breaks: a chunk that cannot be read, an error event, and a chunk that tells nothing."""
 
     spoil: Callable[[bytes], bytes]
     late_error: bytes
+    empty: bytes
     #: Chunks at the end without which a stream is not whole.
     ending: int = 1
 
@@ -305,10 +319,10 @@ async def stream(
     await response.prepare(request)
     if fault is Fault.SLOW:
         await fake.stall()
-    sending = list(chunks)
+    sending = [] if fault is Fault.EMPTY else list(chunks)
     if fault is Fault.MALFORMED:
         sending[after] = wreck.spoil(sending[after])
-    elif fault in _HALFWAY:
+    elif fault in _HALFWAY and sending:
         sending = sending[:after] + ([wreck.late_error] if fault is Fault.LATE_ERROR else [])
     reply = step if isinstance(step, Reply) else Reply()
     for index, chunk in enumerate(sending):
@@ -318,6 +332,10 @@ async def stream(
         await cut(request)
     elif fault is Fault.STALLED:
         await fake.stall()
+    elif fault in (Fault.EMPTY, Fault.HOLLOW):
+        while True:  # until the caller hangs up
+            await asyncio.sleep(EMPTY_EVERY_S)
+            await response.write(wreck.empty)
     else:
         await response.write_eof()
     return response
