@@ -85,7 +85,7 @@ class AzureProvider:
             if translated is error:
                 raise
             raise translated from error
-        if response.status >= 400 and response.status != 400:
+        if response.status >= 300 and response.status != 400:
             raise of_status(response.status, code_of(body), retry_after(response.headers))
 
     async def close(self) -> None:

@@ -111,7 +111,7 @@ class Endpoint:
             raise ModelTimeoutError("the server does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ModelConnectionError("the server cannot be reached") from error
-        if response.status >= 400:
+        if response.status >= 300:
             raise of_status(response.status, f"status {response.status}", retry_after(response.headers))
         try:
             return [str(entry["id"]) for entry in orjson.loads(body)["data"]]

@@ -57,7 +57,10 @@ class VertexProvider:
         place: dict[str, Any] = {"project": access.project, "location": access.region, "credentials": access.credentials}
         inner = VertexAIEmbeddings(model=model, max_retries=0, **place)
         options = HttpOptions(
-            base_url=access.endpoint, timeout=int(timeouts.total * 1000), headers=self._configured.extra_headers or None
+            base_url=access.endpoint,
+            timeout=int(timeouts.total * 1000),
+            headers=self._configured.extra_headers or None,
+            client_args={"follow_redirects": False},
         )
         inner.client = genai.Client(vertexai=True, http_options=options, **place)
         texts = 1 if model.startswith("gemini-embedding") else _TEXTS_PER_CALL
@@ -115,7 +118,7 @@ class VertexProvider:
     def _gemini(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         from providers.vertex_gemini import gemini_class
 
-        return gemini_class()(
+        made: Any = gemini_class()(
             model=model,
             project=self._access.project,
             location=self._access.region,
@@ -128,6 +131,9 @@ class VertexProvider:
             wire=self._connections(),
             limits=limits_of(timeouts),
         )
+        made.prediction_client.transport._session.max_redirects = 0  # noqa: SLF001 - of synchronous calls; `Wire` follows none
+        chat: BaseChatModel = made
+        return chat
 
     def _claude(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         from providers.vertex_claude import claude_class

@@ -44,7 +44,8 @@ class Wire:
 
     async def post(self, path: str, payload: Mapping[str, Any], limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """Send `payload` as JSON; the answer's headers are there. Left before its end (`async with`), the answer's connection
-        is closed, which cancels the provider's work; read to its end, it is used again.
+        is closed, which cancels the provider's work; read to its end, it is used again. A redirect is an answer and is not
+        followed: credentials and prompts go to the address that the operator named and to no other.
 
         Raises:
             aiohttp.ClientError, TimeoutError: there is no answer.
@@ -52,12 +53,13 @@ class Wire:
         """
         headers = await self._headers() if self._headers is not None else None
         body = orjson.dumps(payload)
-        return await self._session().post(self.base_url + path, data=body, headers=headers, timeout=limits)
+        address = self.base_url + path
+        return await self._session().post(address, data=body, headers=headers, timeout=limits, allow_redirects=False)
 
     async def get(self, path: str, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """As `post`, without a payload."""
         headers = await self._headers() if self._headers is not None else None
-        return await self._session().get(self.base_url + path, headers=headers, timeout=limits)
+        return await self._session().get(self.base_url + path, headers=headers, timeout=limits, allow_redirects=False)
 
     async def close(self) -> None:
         await self._sessions.close()
