@@ -16,7 +16,7 @@ from core.errors import ContentRefused, DeadlineExceeded
 from core.settings import Timeouts
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.collecting import Collector, finish_reason, merged
-from providers.failures import CALLERS_OWN, Failure, Kind, StreamCut, understand
+from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.metering import cost_of, usage_of
 from providers.prices import Price
 from providers.standing import Standing
@@ -265,8 +265,8 @@ class Attempt:
         return collector.result()
 
     async def _next(self, stream: AsyncIterator[Any]) -> Any:
-        """The next piece, None at the end. Pieces that tell nothing buy no time: a limit runs from the call's beginning, or from
-        when it is waited for what follows a piece that told something."""
+        """The next piece, None at the end. Pieces that tell nothing buy no time: a limit runs from the call's beginning, or
+        from when it is waited for what follows a piece that told something."""
         if self._tells:
             self._tells, self._since = False, self._loop.time()
         try:
@@ -343,14 +343,14 @@ class Attempt:
             raise
         if not started:
             return
-        if failure.kind in CALLERS_OWN:
+        if failure.kind in HARMLESS:
             standing.abandoned(started, failure.kind)
         elif failure.kind is Kind.RATE:
             standing.limited(started, failure.retry_after_s)
             if not self.told:
                 self._took(0)
         else:
-            standing.failed(started, failure.kind)
+            standing.failed(started, failure.kind, failure.retry_after_s)
         if self.told:  # what a provider has sent it counts, whole or not
             self._record(seconds=0)  # `_gave_up` tells them
         self._gave_up(failure.kind)

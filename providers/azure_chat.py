@@ -29,8 +29,6 @@ def translate(error: Exception) -> Exception:
         return ModelAuthenticationError("Entra ID gives no token.")
     if isinstance(error, openai.APIError):
         return _translate_answer(error)
-    if isinstance(error, ValueError) and "JSON" in type(error).__name__:
-        return ModelConnectionError("A chunk of the answer cannot be read.")
     return error
 
 
@@ -64,6 +62,10 @@ class AzureTranslation(NeutralChatModel):
 
     def refusals(self) -> Collection[str]:
         return ("content_filter",)
+
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+        model: Any = self
+        return model._get_request_payload(messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
 
     def admit(self, messages: list[BaseMessage]) -> None:
         """Images by address are Azure's to fetch."""

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.exceptions import ModelNotFoundError
+from langchain_core.exceptions import ModelInvalidRequestError
 from langchain_core.language_models import BaseChatModel
 
 from core.settings import ProviderSettings, Settings, Timeouts, usual_variable
@@ -27,9 +27,6 @@ from providers.tokens import estimate
 if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.session import Session
-
-#: What the answer to an empty request says when the model itself is the problem.
-_NO_SUCH_MODEL = ("model identifier", "model id", "on-demand throughput", "end of its life")
 
 
 class BedrockProvider:
@@ -113,10 +110,9 @@ class BedrockProvider:
             else:
                 client.converse(modelId=model, messages=[])
         except (BotoCoreError, ClientError) as error:
-            if not isinstance(error, ClientError) or error.response.get("Error", {}).get("Code") != "ValidationException":
-                raise translate(error) from error
-            if any(part in str(error).lower() for part in _NO_SUCH_MODEL):
-                raise ModelNotFoundError(f"Bedrock does not serve {model}.") from error
+            found = translate(error)
+            if not isinstance(found, ModelInvalidRequestError):  # what an empty request is, where all else is well
+                raise found from error
 
     def _client(self, connect_s: float, read_s: float) -> "BaseClient":
         with self._lock:

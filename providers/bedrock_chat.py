@@ -13,6 +13,7 @@ from langchain_core.exceptions import (
     ModelAuthenticationError,
     ModelConnectionError,
     ModelInvalidRequestError,
+    ModelNotFoundError,
     ModelTimeoutError,
 )
 from langchain_core.language_models import BaseChatModel
@@ -43,6 +44,8 @@ _STATUS = {
     "unrecognizedclientexception": 401,
     "validationexception": 400,
 }
+#: Parts of the messages with which a ValidationException says that the model cannot be called, rather than not like this.
+_NO_SUCH_MODEL = ("model identifier", "model id", "on-demand throughput", "end of its life")
 _BLOCKED = ("blocked by content filtering", "content filter", "guardrail")
 
 
@@ -63,9 +66,7 @@ def translate(error: Exception) -> Exception:
         return ModelTimeoutError(type(error).__name__)
     if isinstance(error, boto.HTTPClientError | HTTPError | ParserError | boto.ResponseStreamingError | ConnectionError):
         return ModelConnectionError(type(error).__name__)
-    if isinstance(error, ValueError) and "'output' key" in str(error):
-        return ModelConnectionError("The answer cannot be read.")
-    if isinstance(error, boto.ParamValidationError | ValueError):
+    if isinstance(error, boto.ParamValidationError):
         return ModelInvalidRequestError("The request cannot be put into the form of the Converse API.")
     if isinstance(error, boto.BotoCoreError):
         return not_configured(f"Bedrock: {error}")
@@ -78,8 +79,21 @@ def _translate_answer(error: Any) -> Exception:
     answer = error.response.get("ResponseMetadata", {})
     if code.lower() == "validationexception" and any(part in reason.lower() for part in _BLOCKED):
         return refused(["content_filtered"])
+    if code.lower() == "validationexception" and any(part in reason.lower() for part in _NO_SUCH_MODEL):
+        return ModelNotFoundError("Bedrock does not serve this model.")
     status = _STATUS.get(code.lower()) or answer.get("HTTPStatusCode") or 500
     return of_status(status, f"{code}: {reason}", retry_after(answer.get("HTTPHeaders", {})))
+
+
+class _Built(Exception):
+    """A request is built and was not sent."""
+
+
+class _Unsent:
+    """Stands for a client where a request is only built."""
+
+    def converse(self, **_: Any) -> None:
+        raise _Built
 
 
 class BedrockTranslation(NeutralChatModel):
@@ -97,6 +111,12 @@ class BedrockTranslation(NeutralChatModel):
 
     def refusals(self) -> Collection[str]:
         return ("guardrail_intervened", "content_filtered")
+
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+        unsent = self.model_copy(update={"client": _Unsent()})
+        with suppress(_Built):
+            super(NeutralChatModel, unsent)._generate(messages, stop, None, **self.arguments(kwargs))  # type: ignore[safe-super]
+        return None
 
     def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in kwargs.items() if name != "seed"}  # Converse has none

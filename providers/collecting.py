@@ -8,6 +8,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from providers.neutral import MISREAD, unreadable
+
 _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
@@ -120,8 +122,18 @@ class Collector:
         return self._model.events(self._model.path, self._payload)
 
     def add(self, event: dict[str, Any]) -> bool:
-        """Whether it tells anything of the answer. Of a server's own fields in a delta those that are texts are put together, as
-        reasoning is."""
+        """Whether it tells anything of the answer. Of a server's own fields in a delta those that are texts are put together,
+        as reasoning is.
+
+        Raises:
+            ModelConnectionError: it has not the form of an event.
+        """
+        try:
+            return self._add(event)
+        except MISREAD as error:
+            raise unreadable() from error
+
+    def _add(self, event: dict[str, Any]) -> bool:
         if not self._head:
             self._head = event
         if usage := event.get("usage"):
@@ -150,7 +162,13 @@ class Collector:
         return tells
 
     def result(self) -> ChatResult:
-        """The answer as LangChain has it."""
+        """The answer as LangChain has it. Raises as `add` does."""
+        try:
+            return self._result()
+        except MISREAD as error:
+            raise unreadable() from error
+
+    def _result(self) -> ChatResult:
         from providers.openai_transport import _complete, _each_its_own
 
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._texts) or None, **self._more}

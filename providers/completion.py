@@ -23,6 +23,7 @@ from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import merged
 from providers.failover import FailoverChatModel
+from providers.neutral import MISREAD, unreadable
 from providers.privacy import protected_text
 from providers.routing import Route
 from providers.synchronous import AsynchronousChatModel
@@ -131,7 +132,11 @@ class _CompletingChatModel(AsynchronousChatModel):
             async with aclosing(self.start(prompt, parameters)) as events:
                 async for event in events:
                     told = True
-                    yield _chunk(event)
+                    try:
+                        chunk = _chunk(event)
+                    except MISREAD as error:
+                        raise unreadable() from error
+                    yield chunk
                 return
         except UnsupportedFeature:
             if told or parameters.get("suffix"):

@@ -18,7 +18,7 @@ from core.errors import ProviderFailed, RateLimited
 from core.policies.policy import Place
 from providers.alarms import alarm, relieve
 from providers.attempt import Deadline, Served
-from providers.failures import CALLERS_OWN, TRANSIENT, Failure, Kind, understand
+from providers.failures import CALLERS_OWN, HARMLESS, TRANSIENT, Failure, Kind, understand
 from providers.metering import FREE, cost_of
 from providers.privacy import protected_texts
 from providers.routing import CHARACTERS_A_TOKEN, Route
@@ -134,10 +134,10 @@ class FailoverEmbeddings(Embeddings):
             failure = understand(error)
             if failure.kind is Kind.RATE:
                 standing.limited(started, failure.retry_after_s)
-            elif failure.kind in CALLERS_OWN:
+            elif failure.kind in HARMLESS:
                 standing.abandoned(started, failure.kind)
             else:
-                standing.failed(started, failure.kind)
+                standing.failed(started, failure.kind, failure.retry_after_s)
             alarm(served, failure)
             self._touch(urgent=True)
             raise

@@ -35,12 +35,16 @@ from providers import neutral
 
 
 class Kind(StrEnum):
-    """Why a call failed. The first four are the caller's: only they are raised as they are."""
+    """Why a call failed. The first four are the caller's: only they are raised as they are.
+
+    `DECLINED`: this deployment takes no such request, and another may; it is as well as before.
+    """
 
     CONTEXT = "context_length"
     CONTENT = "content_refused"
     REQUEST = "invalid_request"
     UNSUPPORTED = "unsupported"
+    DECLINED = "declined"
     RATE = "rate_limited"
     AUTH = "authentication"
     MISSING = "model_missing"
@@ -52,6 +56,8 @@ class Kind(StrEnum):
 
 
 CALLERS_OWN = frozenset({Kind.CONTEXT, Kind.CONTENT, Kind.REQUEST, Kind.UNSUPPORTED})
+#: They say nothing of the deployment: a caller can bring them about.
+HARMLESS = CALLERS_OWN | {Kind.DECLINED}
 #: The same deployment may well answer a second time.
 TRANSIENT = frozenset({Kind.SERVER, Kind.CONNECTION, Kind.CUT})
 #: How often the same deployment may be called again after it: it may well answer a second time. A silent one has cost a
@@ -82,25 +88,27 @@ def understand(error: Exception) -> Failure:
     if isinstance(error, PlatformError):
         return Failure(_kind_of(error), error, error.retry_after_s)
     body = _body(error)
-    if isinstance(error, ContextOverflowError) or _is_too_long(error) or _CONTEXT_TYPES & {body.get("type"), body.get("code")}:
+    named = {name for name in (body.get("type"), body.get("code")) if isinstance(name, str)}
+    if isinstance(error, ContextOverflowError) or _is_too_long(error) or _CONTEXT_TYPES & named:
         return Failure(Kind.CONTEXT, _context_error(body))
-    if _CONTENT_CODES & {body.get("type"), body.get("code")}:
+    if _CONTENT_CODES & named:
         return Failure(Kind.CONTENT, ContentRefused(f"The provider refused the content by its policy ({body.get('code')})."))
     if isinstance(error, ModelInvalidRequestError):
-        return Failure(Kind.REQUEST, InvalidRequest(_refusal(body), code="provider_rejected_request"))
+        kind = Kind.DECLINED if isinstance(error, neutral.Declined) else Kind.REQUEST
+        return Failure(kind, InvalidRequest(_refusal(body), code="provider_rejected_request"))
     if isinstance(error, ModelRateLimitError):
         wait = _retry_after(error)
         return Failure(Kind.RATE, RateLimited("The provider limits the rate of requests.", retry_after_s=wait), wait)
-    kind = next((kind for types, kind in _NEUTRAL if isinstance(error, types)), None)
-    if kind is None:
+    found = next((kind for types, kind in _NEUTRAL if isinstance(error, types)), None)
+    if found is None:
         status = getattr(error, "status_code", None)
         if isinstance(status, int):
-            kind = Kind.REQUEST if 400 <= status < 500 and status not in (408, 409) else Kind.SERVER
-        elif hasattr(error, "body"):  # an error event within a stream
-            kind = Kind.SERVER
-        else:
+            return understand(neutral.of_status(status, ""))
+        if not hasattr(error, "body"):
             raise error
-    return Failure(kind, ProviderFailed("The provider failed.", context={"reason": kind, "error": type(error).__name__}))
+        found = Kind.SERVER  # an error event within a stream
+    failed = ProviderFailed("The provider failed.", context={"reason": found, "error": type(error).__name__})
+    return Failure(found, failed, _retry_after(error))
 
 
 _NEUTRAL: tuple[tuple[tuple[type[BaseException], ...], Kind], ...] = (

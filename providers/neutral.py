@@ -68,24 +68,39 @@ class ProviderDown(ModelAPIError):
         self.retry_after_s = retry_after_s
 
 
+#: What code raises that reads an answer of another form than the one agreed on.
+MISREAD = (TypeError, LookupError, AttributeError, ValueError)
+
+
+class Declined(ModelInvalidRequestError):
+    """Another 4xx than 400: this deployment takes no such request (too large, a parameter of another model); the next may."""
+
+
+#: 402 (no credit) and 451 are an operator's to mend, as a refused credential is; 405 and 410: what is called is not there.
 _BY_STATUS: dict[int, type[ModelError]] = {
+    400: ModelInvalidRequestError,
     401: ModelAuthenticationError,
+    402: ModelPermissionDeniedError,
     403: ModelPermissionDeniedError,
     404: ModelNotFoundError,
+    405: ModelNotFoundError,
     408: ModelTimeoutError,
+    410: ModelNotFoundError,
+    451: ModelPermissionDeniedError,
     504: ModelTimeoutError,
 }
 
 
 def of_status(status: int, reason: str, retry_after_s: float | None = None) -> ModelError | PlatformError:
-    """The error that an HTTP status and the provider's own words stand for."""
+    """The error that an HTTP status other than a success and the provider's own words stand for. A redirect is a failure: what
+    is sent to a provider goes nowhere else."""
     if 400 <= status < 500 and is_too_long(reason):
         return too_long()
     if status == 429:
         return ProviderBusy(reason, retry_after_s)
     if status in _BY_STATUS:
         return _BY_STATUS[status](reason)
-    return ProviderDown(reason, retry_after_s) if status >= 500 else ModelInvalidRequestError(reason)
+    return Declined(reason) if 400 <= status < 500 and status != 409 else ProviderDown(reason, retry_after_s)
 
 
 def code_of(body: bytes) -> str:
@@ -141,6 +156,11 @@ def unfinished() -> ModelConnectionError:
     return ModelConnectionError("The stream ended without its final marker.")
 
 
+def unreadable() -> ModelConnectionError:
+    """The error for an answer, or a chunk of one, that has not the form agreed on."""
+    return ModelConnectionError("The answer cannot be read.")
+
+
 def images_must_be_inline(messages: list[BaseMessage]) -> None:
     """Refuse images by address: some SDKs would fetch them from inside of this network.
 
@@ -162,15 +182,35 @@ def images_must_be_inline(messages: list[BaseMessage]) -> None:
 
 
 @contextmanager
-def translating(translate: Callable[[Exception], Exception]) -> Iterator[None]:
-    """Raise what `translate` makes of an exception in the block."""
+def translating(translate: Callable[[Exception], Exception], prepare: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Raise what `translate` makes of an exception in the block, which builds a request and reads the answer.
+
+    An error of neither the SDK nor the wire is the answer's, which cannot be read, unless `prepare`, which builds the request
+    alone and is called only then, fails as well.
+    """
     try:
         yield
     except Exception as error:
-        neutral = translate(error)
+        try:
+            neutral = translate(error)
+        except MISREAD:  # of the error's body
+            neutral = unreadable()
+        if isinstance(neutral, MISREAD):
+            neutral = _of_request(prepare) or unreadable()
         if neutral is error:
             raise
         raise neutral from error
+
+
+def _of_request(prepare: Callable[[], object]) -> Exception | None:
+    """The error of a request that cannot be put into the provider's form; None where it can."""
+    try:
+        prepare()
+    except PlatformError as error:
+        return error
+    except MISREAD:
+        return ModelInvalidRequestError("The request cannot be put into the provider's form.")
+    return None
 
 
 class NeutralChatModel(BaseChatModel):
@@ -198,6 +238,10 @@ class NeutralChatModel(BaseChatModel):
             UnsupportedFeature: the provider has no such parameter.
         """
         return kwargs
+
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+        """The request as the SDK builds it, from a caller's parameters. Nothing is sent."""
+        raise NotImplementedError
 
     def admit(self, messages: list[BaseMessage]) -> None:
         """Raises `InvalidRequest` for messages that must not reach the SDK."""
@@ -227,7 +271,7 @@ class NeutralChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         self.admit(messages)
-        with translating(self.neutral):
+        with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             result = super()._generate(messages, stop, run_manager, **self.arguments(kwargs))  # type: ignore[safe-super]
         for generation in result.generations:
             self.check(generation)
@@ -241,7 +285,7 @@ class NeutralChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         self.admit(messages)
-        with translating(self.neutral):
+        with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             result = await super()._agenerate(messages, stop, run_manager, **self.arguments(kwargs))
         for generation in result.generations:
             self.check(generation)
@@ -256,7 +300,7 @@ class NeutralChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         self.admit(messages)
         reason = None
-        with translating(self.neutral):
+        with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             for chunk in super()._stream(messages, stop, run_manager, **self.arguments(kwargs)):
                 reason = self.check(chunk) or reason
                 yield chunk
@@ -272,8 +316,8 @@ class NeutralChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         self.admit(messages)
         reason = None
-        answer: Any = super()._astream(messages, stop, run_manager, **self.arguments(kwargs))
-        with translating(self.neutral):
+        with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
+            answer: Any = super()._astream(messages, stop, run_manager, **self.arguments(kwargs))
             async with aclosing(answer) as chunks:
                 async for chunk in chunks:
                     reason = self.check(chunk) or reason
@@ -326,4 +370,6 @@ class NeutralEmbeddings(Embeddings):
     def _neutral(self, error: Exception) -> Exception:
         if isinstance(error, PlatformError | ModelError) and not isinstance(error, ContextOverflowError):
             return error
-        return too_long() if isinstance(error, ContextOverflowError) else self._translate(error)
+        if isinstance(error, ContextOverflowError):
+            return too_long()
+        return unreadable() if isinstance(translated := self._translate(error), MISREAD) else translated

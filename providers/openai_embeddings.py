@@ -1,5 +1,6 @@
 """Embeddings of a server that speaks OpenAI's protocol, over the same connections as its chat models."""
 
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.embeddings import Embeddings
@@ -7,6 +8,7 @@ from langchain_core.exceptions import ModelAPIError
 
 from core.bridge import call
 from core.settings import Timeouts
+from providers.neutral import MISREAD
 
 if TYPE_CHECKING:
     from providers.openai_protocol import Endpoint
@@ -53,10 +55,10 @@ class OpenAIProtocolEmbeddings(Embeddings):
         )
         try:
             rows = sorted(answer["data"], key=lambda row: row["index"])
-            vectors = [row["embedding"] for row in rows]
-        except (KeyError, TypeError) as error:
+            vectors = [array("d", row["embedding"]).tolist() for row in rows]
+            tokens = (answer.get("usage") or {}).get("prompt_tokens")
+        except MISREAD as error:
             raise ModelAPIError("the answer holds no embeddings") from error
         if len(vectors) != len(texts):
             raise ModelAPIError("the server gave another number of vectors than of texts")
-        tokens = (answer.get("usage") or {}).get("prompt_tokens")
         return vectors, tokens if isinstance(tokens, int) else None

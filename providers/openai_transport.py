@@ -11,7 +11,7 @@ path with the same errors and the same two methods, for an operator who wants it
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, ClassVar
 
 import aiohttp
@@ -28,7 +28,7 @@ from openai.types.completion_usage import CompletionTokensDetails, CompletionUsa
 from pydantic import ConfigDict, Field
 
 from core.bridge import call, iterate
-from providers.neutral import NeutralChatModel, ProviderBusy, ProviderDown, refused
+from providers.neutral import MISREAD, NeutralChatModel, ProviderBusy, ProviderDown, of_status, refused, retry_after, unreadable
 from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
 from providers.openai_schema import Parsed, parsed_answer, wire_format
 from providers.wire import Wire
@@ -40,6 +40,8 @@ _DETAILS_FIELDS = {
     "prompt_tokens_details": dict.fromkeys(PromptTokensDetails.model_fields),
     "completion_tokens_details": dict.fromkeys(CompletionTokensDetails.model_fields),
 }
+#: Statuses below 500 for which langchain-openai has an error of the neutral tree.
+_OF_LANGCHAIN = frozenset({400, 401, 403, 404, 408, 429})
 _WITHHELD = "content_filter"
 #: Seconds that the end of a stream's frame may come after `[DONE]`. A provider sends both at once; a new connection costs more.
 FRAME_END_S = 0.05
@@ -90,12 +92,15 @@ class DirectTransport(AsWritten):
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
         form = payload.pop("response_format", None)
         if form is None:
-            answer = _complete(await self.post(self.path, payload))
-            result = _each_its_own(self._create_chat_result(answer), answer)
+            answer = await self.post(self.path, payload)
+            with _reading():
+                answer = _complete(answer)
+                result = _each_its_own(self._create_chat_result(answer), answer)
         else:
             payload["stream"] = False  # as the SDK's `parse` sends it
             answer = await self.post(self.path, payload | {"response_format": wire_format(form)})
-            result = self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
+            with _reading():
+                result = self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
         for generation in result.generations:
             _not_withheld(generation)
         return result
@@ -124,19 +129,20 @@ class DirectTransport(AsWritten):
             payload["response_format"] = wire_format(form)
             parsed = Parsed(form, payload.get("tools")) if isinstance(form, type) else None
         chunks = Chunks(self)
-        async with aclosing(self._blocks(self.path, payload)) as blocks:
-            async for events in blocks:
-                if parsed is not None:
-                    parsed.add(events)
-                for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
-                    if chunk.generation_info:
-                        _not_withheld(chunk)
-                    if run_manager:
-                        logprobs = (chunk.generation_info or {}).get("logprobs")
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
-                    yield chunk
-        if parsed is not None:
-            yield self._get_generation_chunk_from_completion(parsed.whole())
+        with _reading():
+            async with aclosing(self._blocks(self.path, payload)) as blocks:
+                async for events in blocks:
+                    if parsed is not None:
+                        parsed.add(events)
+                    for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
+                        if chunk.generation_info:
+                            _not_withheld(chunk)
+                        if run_manager:
+                            logprobs = (chunk.generation_info or {}).get("logprobs")
+                            await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
+                        yield chunk
+            if parsed is not None:
+                yield self._get_generation_chunk_from_completion(parsed.whole())
 
     def _generate(
         self,
@@ -164,7 +170,7 @@ class DirectTransport(AsWritten):
         try:
             async with await self.wire.post(path, payload, self.limits) as response:
                 body = await response.read()
-                if response.status >= 400:
+                if response.status >= 300:
                     raise self._status_error(response, body)
                 return _parse(body)
         except (aiohttp.ClientError, OSError, openai.APIError) as error:
@@ -182,7 +188,7 @@ class DirectTransport(AsWritten):
         stream = _Events()
         try:
             async with await self.wire.post(path, payload, self.limits) as response:
-                if response.status >= 400:
+                if response.status >= 300:
                     raise self._status_error(response, await response.read())
                 async for block in response.content.iter_any():
                     if events := stream.of(block):
@@ -216,6 +222,9 @@ class SDKTransport(NeutralChatModel, AsWritten):
     def refusals(self) -> Collection[str]:
         return (_WITHHELD,)
 
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+        return self._get_request_payload(messages, stop=stop, **kwargs)
+
     def admit(self, messages: list[BaseMessage]) -> None:
         """Images by address are the provider's to fetch."""
 
@@ -227,7 +236,7 @@ class SDKTransport(NeutralChatModel, AsWritten):
         except Exception as error:
             raise self.translated(error) from error
         if not isinstance(answer, dict):
-            raise neutral(aiohttp.ClientPayloadError("the answer is not a JSON object"))
+            raise unreadable()
         return answer
 
     async def events(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
@@ -270,6 +279,15 @@ class CompatibleSDKChatOpenAI(_MaxTokens, SDKTransport, ChatOpenAI):
     """Other servers over the SDK's transport."""
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What goes wrong within is the answer's, which has not the form of the protocol."""
+    try:
+        yield
+    except MISREAD as error:
+        raise unreadable() from error
+
+
 def neutral(error: Exception) -> Exception:
     """The error of langchain-core's neutral tree that langchain-openai would raise; the same where it is none of the wire's."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
@@ -278,6 +296,8 @@ def neutral(error: Exception) -> Exception:
         error = openai.APIConnectionError(message="Connection error.", request=_REQUEST)
     if isinstance(error, openai.APIError) and not isinstance(error, openai.APIStatusError | openai.APIConnectionError):
         return _within_a_stream(error)
+    if isinstance(error, openai.APIStatusError) and error.status_code not in _OF_LANGCHAIN and error.status_code < 500:
+        return of_status(error.status_code, str(error.message), retry_after(error.response.headers))
     try:
         if isinstance(error, openai.BadRequestError):
             _handle_openai_bad_request(error)
@@ -286,6 +306,8 @@ def neutral(error: Exception) -> Exception:
                 raise error
             except openai.APIError as raised:
                 _handle_openai_api_error(raised)
+    except MISREAD:  # of the error's body
+        return of_status(getattr(error, "status_code", 500), "")
     except Exception as found:  # noqa: BLE001 - caught to be returned
         return found
     return error
@@ -304,7 +326,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 def _complete(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer with the fields that the SDK's types add, so that LangChain makes the same of it."""
     if not isinstance(answer.get("choices"), list):
-        raise neutral(aiohttp.ClientPayloadError("the answer holds no choices"))
+        raise unreadable()
     choices = [_CHOICE_FIELDS | choice for choice in answer["choices"]]
     for choice in choices:
         if choice["logprobs"]:

@@ -111,7 +111,7 @@ class Candidates:
         failures = [failure for failure in self._failures if failure.kind is not Kind.UNSUPPORTED] or self._failures
         last = failures[-1]
         refused = next((failure.error for failure in failures if isinstance(failure.error, ContentRefused)), None)
-        if refused is not None or last.kind in CALLERS_OWN:
+        if refused is not None or last.kind in CALLERS_OWN or all(failure.kind is Kind.DECLINED for failure in failures):
             return refused or last.error
         if all(failure.kind is Kind.RATE for failure in failures):
             waits = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
@@ -213,7 +213,10 @@ class Candidates:
             if served in self._failed:
                 continue
             wait = served.standing.held_s(now) or self._room_in_s(served, now)
-            if wait:
+            if wait and served.standing.last_error not in (None, Kind.RATE) and served.standing.held_s(now):
+                down = ProviderFailed("The provider is down and has said for how long.", retry_after_s=wait)
+                self._failures.append(Failure(Kind.UNAVAILABLE, down, wait))
+            elif wait:
                 limited = RateLimited("The provider's rate of requests is used up.", retry_after_s=wait)
                 self._failures.append(Failure(Kind.RATE, limited, wait))
         if not self._failures:

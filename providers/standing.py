@@ -97,9 +97,14 @@ class Standing:
         self._bare_limits = 0
         self.breaker.succeeded(started, now)
 
-    def failed(self, started: float, kind: Kind) -> None:
-        """It failed by the provider's fault."""
-        self.breaker.failed(started, self._erred(kind))
+    def failed(self, started: float, kind: Kind, retry_after_s: float | None = None) -> None:
+        """It failed by the provider's fault. It is left in peace for as long as it asks, as far as that is within a probe
+        interval: one that is down does not know when it will be well."""
+        now = self._erred(kind)
+        if retry_after_s:
+            self.held_until = max(self.held_until, now + min(retry_after_s, self.breaker.probe_s))
+            self.hold_changed = True
+        self.breaker.failed(started, now)
 
     def limited(self, started: float, retry_after_s: float | None) -> None:
         """The provider limits its rate: it is well, and is left in peace for as long as it asks."""

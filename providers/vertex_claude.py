@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from core.errors import UnsupportedFeature
@@ -41,8 +42,6 @@ def translate(error: Exception) -> Exception:
         return of_status(status, told.get("message") or error.message, retry_after(error.response.headers))
     if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | anthropic.APIResponseValidationError):
         return ModelConnectionError(type(error).__name__)
-    if isinstance(error, ValueError) and "JSON" in type(error).__name__:
-        return ModelConnectionError("A chunk of the answer cannot be read.")
     if isinstance(error, anthropic.AnthropicError):
         return ModelInvalidRequestError(type(error).__name__)
     return translate_google(error)
@@ -59,6 +58,10 @@ class ClaudeTranslation(NeutralChatModel):
 
     def refusals(self) -> Collection[str]:
         return ("refusal",)
+
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+        model: Any = self
+        return model._format_params(messages=messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
 
     def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in kwargs.items() if name != "seed"}  # Claude has none

@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 from aiohttp import ClientTimeout
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.exceptions import ModelConnectionError, ModelError, ModelInvalidRequestError, ModelTimeoutError
+from langchain_core.exceptions import ModelConnectionError, ModelError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -24,7 +24,7 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.google_access import GoogleAccess
-from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
+from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable
 from providers.wire import Wire
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.
@@ -60,7 +60,7 @@ class GeminiWire:
         """
         try:
             async with await self._wire.post(f"/v1beta1/{path}", payload, limits) as response:
-                if response.status >= 400:
+                if response.status >= 300:
                     raise _error_of(response.status, await response.read(), response.headers)
                 yield response
         except TimeoutError as error:
@@ -81,9 +81,17 @@ def _error_of(status: int, body: bytes, headers: Mapping[str, str]) -> Exception
         message = f"{error.get('status', '')}: {error.get('message', '')}"
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
         details, message = [], f"HTTP {status}"
-    delays = [detail["retryDelay"] for detail in details if isinstance(detail, dict) and "retryDelay" in detail]
-    asked = float(delays[0].removesuffix("s")) if delays else None
+    delays = (_seconds(detail["retryDelay"]) for detail in details if isinstance(detail, dict) and "retryDelay" in detail)
+    asked = next((delay for delay in delays if delay is not None), None)
     return of_status(status, message, retry_after(headers) if asked is None else asked)
+
+
+def _seconds(delay: object) -> float | None:
+    """A duration in protobuf's JSON form, `"7s"`; None for what is none."""
+    try:
+        return float(str(delay).removesuffix("s"))
+    except ValueError:
+        return None
 
 
 def translate(error: Exception) -> Exception:
@@ -91,6 +99,7 @@ def translate(error: Exception) -> Exception:
     import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError, TransportError
+    from google.protobuf.json_format import ParseError
     from langchain_core.exceptions import ModelAuthenticationError
 
     if isinstance(error, ModelError):
@@ -102,10 +111,10 @@ def translate(error: Exception) -> Exception:
         return ModelTimeoutError("Vertex AI did not answer in time.")
     if isinstance(error, requests.RequestException | TransportError | RetryError) or "Unfinished stream" in str(error):
         return ModelConnectionError(type(error).__name__)
+    if isinstance(error, ParseError):
+        return unreadable()
     if isinstance(error, GoogleAuthError):
         return ModelAuthenticationError(str(error))
-    if isinstance(error, ValueError):
-        return ModelInvalidRequestError("The request cannot be put into Gemini's form.")
     return error
 
 
@@ -127,8 +136,11 @@ class DirectGemini(BaseChatModel):
         model: Any = self
         path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
         async with self.wire.post(f"{path}:generateContent", payload, self.limits) as response:
-            answer = _response(await response.read())
-        result: ChatResult = model._gemini_response_to_chat_result(answer)  # noqa: SLF001
+            body = await response.read()
+        try:
+            result: ChatResult = model._gemini_response_to_chat_result(_response(body))  # noqa: SLF001
+        except MISREAD as error:
+            raise unreadable() from error
         return result
 
     async def _astream(
@@ -144,7 +156,12 @@ class DirectGemini(BaseChatModel):
         async with self.wire.post(f"{path}:streamGenerateContent?alt=sse", payload, self.limits) as response:
             async for line in _lines(response.content):
                 if line.startswith(b"data:"):
-                    chunk, used = model._gemini_chunk_to_generation_chunk(_response(line[5:]), prev_total_usage=used)  # noqa: SLF001
+                    try:
+                        chunk, used = model._gemini_chunk_to_generation_chunk(  # noqa: SLF001
+                            _response(line[5:]), prev_total_usage=used
+                        )
+                    except MISREAD as error:
+                        raise unreadable() from error
                     yield chunk
 
 
@@ -184,8 +201,8 @@ def _response(body: bytes) -> Any:
         _of_known_ends(answer)
         response = GenerateContentResponse()
         ParseDict(answer, GenerateContentResponse.pb(response), ignore_unknown_fields=True)
-    except (orjson.JSONDecodeError, ParseError, TypeError) as error:
-        raise ModelConnectionError("A chunk of the answer cannot be read.") from error
+    except (ParseError, *MISREAD) as error:
+        raise unreadable() from error
     return response
 
 
@@ -211,6 +228,10 @@ class GeminiTranslation(NeutralChatModel):
 
     def refusals(self) -> Collection[str]:
         return _REFUSALS
+
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+        model: Any = self
+        return model._prepare_request_gemini(messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
 
     def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         given = dict(kwargs)

@@ -15,7 +15,7 @@ Errors = Mapping[Fault, tuple[int, str, str]]
 _WRECK = Wreck(
     spoil=lambda _: b"data: {not json\n\n",
     late_error=b'data: {"error": {"code": "server_error", "message": "The server had an error."}}\n\n',
-    empty=b'data: {"id": "c1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]}\n\n',
+    empty=b'data: {"id": "c1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n',
     ending=3,  # the reason for the end, the usage, and `[DONE]`
 )
 

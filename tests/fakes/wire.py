@@ -90,7 +90,17 @@ class Break:
     reply: Reply = Reply()
 
 
-Step = Reply | Fault | Break
+@dataclass(frozen=True)
+class Raw:
+    """An answer as it stands: a status, a body, and headers besides."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Step = Reply | Fault | Break | Raw
 
 
 @dataclass(frozen=True)
@@ -197,6 +207,9 @@ class Fake:
                 await self._closing.wait()
             if step is Fault.GATEWAY:
                 return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
+            if isinstance(step, Raw):
+                headers = {"content-type": step.content_type, **step.headers}
+                return web.Response(status=step.status, body=step.body, headers=headers)
             return await self.respond(request, sent, step)
         except (asyncio.CancelledError, ConnectionResetError):
             self.left += 1
@@ -223,6 +236,8 @@ class Fake:
         rest = replace(reply, text=reply.text.removeprefix(begun))
         if isinstance(step, Fault):
             return Break(step, -1, rest) if step in _HALFWAY else step
+        if isinstance(step, Raw):
+            return step
         return rest if isinstance(step, Reply) else replace(step, reply=rest)
 
     def is_aside(self, sent: Sent) -> bool:
@@ -298,7 +313,7 @@ async def whole(request: web.Request, answer: Mapping[str, Any], step: Step, fak
 
 @dataclass(frozen=True)
 class Wreck:
-    """How a cloud's stream looks when it breaks: a chunk that cannot be read, an error event, and a chunk that tells nothing."""
+    """How a cloud's stream looks when it breaks: a chunk that cannot be read, an error event, a chunk that tells nothing."""
 
     spoil: Callable[[bytes], bytes]
     late_error: bytes

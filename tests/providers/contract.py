@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from io import BytesIO
@@ -22,8 +23,10 @@ from providers import PROVIDERS
 from providers.base import ModelFacts, Provider
 from providers.failures import Kind, understand
 from tests.fakes.clouds import CLOUDS, Cloud
+from tests.fakes.openai import OpenAIFake
 from tests.fakes.scenarios import ANSWER, cuts
-from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Reply
+from tests.fakes.vertex import VertexFake
+from tests.fakes.wire import RETRY_AFTER_S, Fake, Fault, Raw, Reply
 
 TIMEOUTS = Timeouts(connect=5, first_token=10, between_tokens=10, total=10)
 BRIEF = Timeouts(connect=5, first_token=0.4, between_tokens=0.4, total=0.4)
@@ -47,6 +50,40 @@ HALFWAY = {
     Fault.UNTERMINATED: {Kind.CONNECTION},
     Fault.MALFORMED: {Kind.CONNECTION},
     Fault.LATE_ERROR: {Kind.SERVER, Kind.RATE},
+}
+#: Bodies with a status of success that no provider's answer has.
+MALFORMED_ANYWHERE = (b"[]", b'"x"', b"null", b"5", b"", b"{", b"<html>Sign in</html>")
+MALFORMED_EVENTS: dict[type[Fake], tuple[dict[str, Any], ...]] = {
+    OpenAIFake: (
+        {"choices": [None]},
+        {"choices": "x"},
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": 5}}]},
+        {"choices": [{"index": 0, "delta": {"tool_calls": "x"}}]},
+        {"choices": [{"index": 0, "delta": {"content": "x"}}], "usage": "many"},
+        {"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": "x"}]},
+    ),
+    VertexFake: ({"candidates": [None]}, {"candidates": "x"}, {"candidates": [{"content": {"parts": [{"text": 5}]}}]}),
+}
+MALFORMED_ANSWERS: dict[type[Fake], tuple[dict[str, Any], ...]] = {
+    OpenAIFake: (
+        {"choices": [None]},
+        {"choices": "x"},
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": 5}, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": "x"}, "finish_reason": "tool_calls"}]},
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}}], "usage": "many"},
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}}], "usage": {"prompt_tokens": "a"}},
+    ),
+    VertexFake: ({"candidates": [None]}, {"candidates": "x"}, {"candidates": [{"content": {"parts": [{"text": 5}]}}]}),
+}
+STATUSES = {
+    402: Kind.AUTH,
+    405: Kind.MISSING,
+    410: Kind.MISSING,
+    413: Kind.DECLINED,
+    422: Kind.DECLINED,
+    425: Kind.DECLINED,
+    451: Kind.AUTH,
+    409: Kind.SERVER,
 }
 
 
@@ -234,6 +271,63 @@ class ProviderContract:
         with pytest.raises((ModelError, PlatformError)) as caught:
             await ask(model, "ainvoke")
         assert understand(caught.value).kind in (Kind.CONNECTION, Kind.SERVER)
+
+    @pytest.mark.parametrize("way", ["ainvoke", "astream", "invoke"])
+    @pytest.mark.parametrize("body", MALFORMED_ANYWHERE)
+    async def test_an_answer_of_another_form_is_the_providers_failure(
+        self, body: bytes, way: str, model: BaseChatModel, fake: Fake
+    ) -> None:
+        fake.then(Raw(body))
+        with pytest.raises((ModelError, PlatformError)) as caught:
+            await ask(model, way)
+        assert understand(caught.value).kind in (Kind.CONNECTION, Kind.SERVER)
+
+    @pytest.mark.parametrize("way", ["ainvoke", "astream"])
+    async def test_events_and_answers_of_another_form_are_the_providers_failure(
+        self, way: str, model: BaseChatModel, fake: Fake
+    ) -> None:
+        shapes = MALFORMED_EVENTS.get(self.row.fake, ()) if way == "astream" else MALFORMED_ANSWERS.get(self.row.fake, ())
+        understood = []
+        for shape in shapes:
+            named = f"event: {shape['type']}\n".encode() if "type" in shape else b""
+            event = Raw(named + b"data: " + json.dumps(shape).encode() + b"\n\n", content_type="text/event-stream")
+            fake.then(event if way == "astream" else Raw(json.dumps(shape).encode()))
+            try:
+                await ask(model, way)
+            except (ModelError, PlatformError) as error:
+                understood.append(understand(error).kind)
+        assert understood == [Kind.CONNECTION] * len(shapes)
+
+    @pytest.mark.parametrize("way", ["ainvoke", "astream", "invoke"])
+    @pytest.mark.parametrize("status", STATUSES)
+    async def test_a_status_says_whether_another_deployment_may_do_better(
+        self, status: int, way: str, model: BaseChatModel, fake: Fake
+    ) -> None:
+        fake.then(Raw(b'{"error": {"message": "no", "code": ["a"], "type": {"b": 1}}}', status))
+        with pytest.raises((ModelError, PlatformError)) as caught:
+            await ask(model, way)
+        assert understand(caught.value).kind == STATUSES[status]
+
+    @pytest.mark.parametrize("way", ["ainvoke", "astream", "invoke"])
+    async def test_nothing_is_sent_where_a_redirect_points(
+        self, way: str, model: BaseChatModel, provider: Provider, fake: Fake
+    ) -> None:
+        with CLOUDS[self.cloud].start() as elsewhere:
+            fake.always(Raw(b"", 307, headers={"location": f"{elsewhere.url}{self.row.path}/leak"}))
+            asked = [ask(model, way)]
+            if self.row.embedding is not None:
+                asked.append(provider.embeddings(self.row.embedding, TIMEOUTS).aembed_query("Hi"))
+            for work in asked:
+                with pytest.raises((ModelError, PlatformError)) as caught:
+                    await work
+                assert understand(caught.value).kind in (Kind.SERVER, Kind.CONNECTION)
+            assert elsewhere.sent == []
+
+    async def test_a_provider_that_is_down_may_say_for_how_long(self, model: BaseChatModel, fake: Fake) -> None:
+        fake.then(Raw(b'{"error": {"message": "later"}}', 503, headers={"retry-after": "7"}))
+        with pytest.raises((ModelError, PlatformError)) as caught:
+            await ask(model, "astream")
+        assert (understand(caught.value).kind, understand(caught.value).retry_after_s) == (Kind.SERVER, 7)
 
     async def test_a_stream_that_is_cut_at_any_chunk_is_whole_or_fails(self, model: BaseChatModel, fake: Fake) -> None:
         for cut in cuts(fake):

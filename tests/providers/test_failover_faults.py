@@ -14,7 +14,7 @@ from core.settings import Settings
 from providers.models import Models
 from tests.fakes.openai import OpenAIFake
 from tests.fakes.scenarios import ANSWER, SCENARIOS, Scenario, cuts
-from tests.fakes.wire import Break, Fault, Reply
+from tests.fakes.wire import Break, Fault, Raw, Reply
 
 NAMES = ("a", "b", "c", "d")
 Fakes = tuple[OpenAIFake, OpenAIFake, OpenAIFake, OpenAIFake]
@@ -200,6 +200,39 @@ async def test_failed_calls_are_recorded_and_not_paid_for(
     ]
     assert request_context.attempts == 3
     assert request_context.usage.output_tokens == ANSWER.output_tokens
+
+
+@pytest.mark.parametrize("status", [402, 405, 410, 413, 422, 425, 451])
+async def test_a_refusal_that_is_the_deployments_own_is_not_the_callers(models: Models, fakes: Fakes, status: int) -> None:
+    fakes[0].always(Raw(b'{"error": {"message": "not here"}}', status))
+    fakes[1].always(ANSWER)
+    assert await invoked(models.chat()) == (ANSWER.text, None)
+    assert len(fakes[0].asked) == 1
+
+
+async def test_what_no_deployment_takes_is_the_requests_fault_and_opens_no_breaker(models: Models, fakes: Fakes) -> None:
+    for fake in fakes:
+        fake.always(Raw(b'{"error": {"message": "no such parameter"}}', 422))
+    for _ in range(8):
+        assert await invoked(models.chat()) == ("", "provider_rejected_request")
+    assert all(row["breaker"] == "closed" for row in models.health()[0]["deployments"])
+    assert all(len(fake.asked) == 8 for fake in fakes)
+
+
+async def test_one_that_is_down_and_says_for_how_long_is_left_in_peace(models: Models, fakes: Fakes) -> None:
+    fakes[0].always(Raw(b'{"error": {"message": "later"}}', 503, headers={"retry-after": "60"}))
+    for _ in range(2):
+        assert await invoked(models.chat("alone")) == ("", "provider_failed")
+    assert len(fakes[0].asked) == 1
+    assert 0 < models.health()[0]["deployments"][0]["held_s"] <= 10, "no longer than a probe interval: it may be well sooner"
+
+
+async def test_answers_that_cannot_be_read_open_the_breaker(models: Models, fakes: Fakes) -> None:
+    fakes[0].always(Raw(b'{"choices": [null]}'))
+    fakes[1].always(ANSWER)
+    for _ in range(6):
+        assert await invoked(models.chat()) == (ANSWER.text, None)
+    assert models.health()[0]["deployments"][0]["breaker"] == "open"
 
 
 async def test_a_deployment_that_is_down_is_left_alone_and_found_again(configured: Settings, fakes: Fakes) -> None:
