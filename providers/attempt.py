@@ -17,6 +17,7 @@ from core.settings import Timeouts
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.collecting import Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
+from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import cost_of, usage_of
 from providers.prices import Price
 from providers.standing import Standing
@@ -98,6 +99,7 @@ class Attempt:
         "_first_token_s",
         "_loop",
         "_messages",
+        "_model",
         "_parameters",
         "_pieces",
         "_request",
@@ -131,6 +133,7 @@ class Attempt:
         self._messages, self._parameters = messages if served.facts.system_anywhere else _system_first(messages), parameters
         self._request = context.current()
         self._loop = asyncio.get_running_loop()
+        self._model: Any = None
         self._watch = Watch()
         self._pieces: list[str] = []
         self._arguments_told: list[str] = []
@@ -210,6 +213,28 @@ class Attempt:
             except TimeoutError:
                 self._deadline.check()
                 raise
+        try:
+            self._model = await self._built()
+        except DeadlineExceeded:
+            raise
+        except Exception:
+            self._starts()
+            raise
+        self._starts()
+
+    async def _built(self) -> BaseChatModel:
+        """The model to call. What it takes to build it in this process says nothing of the provider."""
+        model = self._chat(self.served)
+        if not isinstance(model, ModelBeingBuilt):
+            return model
+        try:
+            async with asyncio.timeout(max(self._deadline.remaining, 0)):
+                return await model.find()
+        except TimeoutError:
+            self._deadline.check()
+            raise
+
+    def _starts(self) -> None:
         self._request.attempts += 1
         self.served.standing.begun()
         self._started = time.monotonic()
@@ -222,7 +247,7 @@ class Attempt:
     def _stream(self) -> Any:
         stop, parameters = self._arguments()
         # The extension point of a chat model rather than `astream`: no second run with callbacks of its own, 0.2 ms a call.
-        return self._chat(self.served)._astream(self._messages, stop, None, **parameters)  # noqa: SLF001
+        return self._model._astream(self._messages, stop, None, **parameters)  # noqa: SLF001
 
     def _is_fast(self) -> bool:
         standing = self.served.standing
@@ -233,13 +258,13 @@ class Attempt:
 
     async def _at_once(self) -> ChatResult:
         stop, parameters = self._arguments()
-        work = self._chat(self.served)._agenerate(self._messages, stop, None, **parameters)  # noqa: SLF001 - see `_stream`
+        work = self._model._agenerate(self._messages, stop, None, **parameters)  # noqa: SLF001 - see `_stream`
         result: ChatResult = await self._watched(work, self._since + self._first_token_limit())
         return result
 
     async def _collected(self) -> ChatResult:
         stop, parameters = self._arguments()
-        collector = Collector.of(self._chat(self.served), self._messages, stop, parameters)
+        collector = Collector.of(self._model, self._messages, stop, parameters)
         if collector is None:
             chunks = []
             async with aclosing(self._stream()) as stream:

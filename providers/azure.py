@@ -62,9 +62,9 @@ class AzureProvider:
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)
 
-    async def warm(self, model: str) -> None:
+    async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if "embedding" not in model:
-            await asyncio.to_thread(self._built.build, model, Timeouts())
+            await asyncio.to_thread(self._built.build, model, timeouts or Timeouts())
 
     def state(self, model: str) -> ModelState:
         deployment, _, named = model.partition("#")

@@ -87,8 +87,8 @@ class Provider(Protocol):
         """Tokens of a text, exact where the tokenizer is at hand, else estimated. Blocking, short."""
         ...
 
-    async def warm(self, model: str) -> None:
-        """Load what `model` needs, so that the first call does not wait. May be called again."""
+    async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
+        """Load what `model` needs with these timeouts, so that the first call does not wait. May be called again."""
         ...
 
     def state(self, model: str) -> ModelState:

@@ -80,9 +80,9 @@ class BedrockProvider:
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)
 
-    async def warm(self, model: str) -> None:
+    async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if "embed" not in model:
-            await asyncio.to_thread(self._built.build, model, Timeouts())
+            await asyncio.to_thread(self._built.build, model, timeouts or Timeouts())
 
     def state(self, model: str) -> ModelState:
         identifier, _, base = model.partition("#")

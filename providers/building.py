@@ -4,12 +4,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import httpx  # noqa: F401 - SDKs look at what `sys.modules` has of it: never while another thread is importing it
 import httpx2
 from langchain_core.language_models import BaseChatModel
 
 from core.per_loop import PerLoop
 from core.settings import Timeouts
-from providers.lazy_chat import LazyChatModel
+from providers.lazy_chat import ModelBeingBuilt
 from providers.wire import proxy_for
 
 
@@ -29,7 +30,7 @@ class BuiltModels:
             asyncio.get_running_loop()
         except RuntimeError:
             return self.build(model, timeouts)
-        return LazyChatModel(find=lambda: asyncio.to_thread(self.build, model, timeouts))
+        return ModelBeingBuilt(find=lambda: asyncio.to_thread(self.build, model, timeouts))
 
     def build(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         """Build it now, or give the one that is there. Blocking."""

@@ -43,3 +43,7 @@ class LazyChatModel(AsynchronousChatModel):
     ) -> ChatResult:
         model = await self.find()
         return await model._agenerate(messages, stop, run_manager, **kwargs)  # noqa: SLF001 - a wrapper of a model
+
+
+class ModelBeingBuilt(LazyChatModel):
+    """One whose `find` builds it in this process, which may take seconds and says nothing of the provider."""

@@ -117,7 +117,7 @@ class LocalProvider:
             return len(self._embeddings.tokens(text))
         return _counter(_weights(model).path)(text)
 
-    async def warm(self, model: str) -> None:
+    async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if model == embedding_model().name:
             await asyncio.to_thread(self._embeddings.load)
         elif (found := self._found_server(model)) is not None:

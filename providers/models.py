@@ -8,7 +8,6 @@ from typing import Any, TypeVar, cast
 
 import structlog
 from langchain_core.embeddings import Embeddings
-from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
@@ -176,12 +175,13 @@ class Models:
         """
         if not local and any(served.provider_name not in FREE for some in self._served.values() for served in some):
             await asyncio.to_thread(load_prices)
-        for served in {(each.provider_name, each.model): each for some in self._served.values() for each in some}.values():
+        every = (each for some in self._served.values() for each in some)
+        for served in {(each.provider_name, each.model, each.timeouts): each for each in every}.values():
             if (served.provider_name == LOCAL) is not local:
                 continue
             try:
-                await served.provider.warm(served.model)
-            except (PlatformError, ModelError) as error:
+                await served.provider.warm(served.model, served.timeouts)
+            except Exception as error:  # noqa: BLE001 - it keeps no other from being loaded
                 reason = error.message if isinstance(error, PlatformError) else type(error).__name__
                 log.warning("model.not_warm", provider=served.provider_name, model=served.name, reason=reason)
 

@@ -72,8 +72,8 @@ class OpenAICompatibleProvider:
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)
 
-    async def warm(self, model: str) -> None:
-        await asyncio.to_thread(self._built.build, model, self._timeouts)
+    async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
+        await asyncio.to_thread(self._built.build, model, timeouts or self._timeouts)
 
     def state(self, model: str) -> ModelState:
         return ModelState(model, "failed" if self._problem else "ready", self._problem or "")

@@ -75,11 +75,11 @@ class VertexProvider:
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)
 
-    async def warm(self, model: str) -> None:
+    async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if "embedding" in model:
-            await asyncio.to_thread(self._embedder, model, Timeouts())
+            await asyncio.to_thread(self._embedder, model, timeouts or Timeouts())
         else:
-            await asyncio.to_thread(self._built.build, model, Timeouts())
+            await asyncio.to_thread(self._built.build, model, timeouts or Timeouts())
 
     def state(self, model: str) -> ModelState:
         return ModelState(model, "ready" if self._built.has(model) else "idle")

@@ -1,5 +1,6 @@
 """Aliases, and what the models of an installation tell of themselves."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
@@ -11,11 +12,12 @@ from core.context import RequestContext, Usage
 from core.errors import NotFound, ProviderFailed, Unavailable
 from core.principals import SYSTEM
 from core.settings import Settings, SettingsError
+from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import cost_of
 from providers.models import Models
 from providers.tokens import count_messages, estimate
 from tests.fakes.openai import DIMENSIONS, MODEL, OpenAIFake
-from tests.fakes.wire import Fault
+from tests.fakes.wire import Fault, Reply
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +179,52 @@ def test_a_conversation_counts_its_texts_calls_and_images() -> None:
     assert plain == 3 + 4
     assert count_messages([HumanMessage(seeing)], words) == plain + 765
     assert count_messages([AIMessage("", tool_calls=[{"name": "f", "args": {"a": 1}, "id": "1"}])], words) > 4
+
+
+async def test_warming_builds_what_each_deployment_calls_with_its_own_limits(settings: Settings, fake: OpenAIFake) -> None:
+    there = {"provider": "openai_compatible:there", "model": "llama"}
+    hasty = there | {"timeouts": {"first_token": 1, "between_tokens": 1}}
+    models = Models(remote(settings, fake, {"alias": "there", "deployments": [there, hasty]}))
+    deployments = models.chat("there").deployments  # type: ignore[attr-defined] # ours
+    assert all(isinstance(served.chat(), ModelBeingBuilt) for served in deployments)
+    await models.warm(local=False)
+    assert not any(isinstance(served.chat(), ModelBeingBuilt) for served in deployments)
+    await models.close()
+
+
+async def test_one_that_cannot_be_warmed_keeps_no_other_from_it(
+    settings: Settings, fake: OpenAIFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_down(*_: Any) -> None:
+        raise AttributeError("partially initialized module")
+
+    first = {"provider": "openai", "model": MODEL}
+    models = Models(
+        remote(
+            settings, fake, {"alias": "a", "deployments": [first, {"provider": "openai_compatible:there", "model": "llama"}]}
+        )
+    )
+    broken, well = models.chat("a").deployments  # type: ignore[attr-defined] # ours
+    monkeypatch.setattr(broken.provider, "warm", break_down)
+    await models.warm(local=False)
+    assert not isinstance(well.chat(), ModelBeingBuilt)
+    await models.close()
+
+
+async def test_building_a_model_does_not_count_against_its_provider(
+    settings: Settings, fake: OpenAIFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"first_token": 0.2, "between_tokens": 0.2}
+    slow = {"provider": "openai_compatible:there", "model": "llama", "timeouts": limits}
+    models = Models(remote(settings, fake, {"alias": "there", "deployments": [slow]}))
+    (served,) = models.chat("there").deployments  # type: ignore[attr-defined] # ours
+    build = served.provider._built._build
+
+    def take_longer_than_its_limits(*named: Any) -> Any:
+        time.sleep(0.5)
+        return build(*named)
+
+    monkeypatch.setattr(served.provider._built, "_build", take_longer_than_its_limits)
+    assert (await models.chat("there").ainvoke("Hi")).text == Reply().text
+    assert (served.standing.breaker.failures, len(fake.asked)) == (0, 1)
+    await models.close()
