@@ -4,6 +4,8 @@ A model that takes such a beginning up gives the rest alone. One that does not, 
 end of it. `Seam` joins the two so that nothing stands twice and nothing is missing; where that cannot be known, it says so.
 """
 
+import unicodedata
+
 from langchain_core.messages import AIMessage, BaseMessage
 
 from providers.failures import StreamCut
@@ -12,6 +14,10 @@ from providers.failures import StreamCut
 REPEATED = 16
 #: Characters within which a text is looked at for repeating itself.
 LOOKED_AT = 400
+#: Unicode's categories of the marks with which a text ends (a full stop, a closing bracket or quotation mark), and those of
+#: them with which none does.
+_ENDS = frozenset({"Po", "Pe", "Pf"})
+_NO_ENDS = frozenset(",;:\\/&@#%*\u3001\uff0c\uff1b\uff1a")
 
 
 def begun(messages: list[BaseMessage], sent: str) -> list[BaseMessage]:
@@ -24,6 +30,8 @@ class Seam:
 
     It holds text back only while that agrees with something that was sent; mostly not at all.
 
+    `told`: whether it has given anything to send.
+
     Raises:
         StreamCut: by `feed`, when a repetition may as well be the answer's own.
     """
@@ -32,12 +40,22 @@ class Seam:
         self._sent = sent.rstrip()
         self._space = sent[len(self._sent) :]
         self._held = ""
+        self.told = False
         self._starts: list[int] | None = [0, *range(1, len(self._sent) - REPEATED + 1)]
 
     @property
     def joined(self) -> bool:
         """Whether all that comes from here on is to be sent as it is."""
-        return self._starts is None and not self._space
+        return self.told and self._starts is None and not self._space
+
+    @property
+    def missing(self) -> bool:
+        """Whether a continuation that ends here has left the answer as it was cut: it told nothing, and no text ends like what
+        was sent. One that was cut before its final marker alone ends like a text, and nothing is what follows it."""
+        if self.told:
+            return False
+        last = self._sent[-1:]
+        return not last or last in _NO_ENDS or unicodedata.category(last) not in _ENDS
 
     def feed(self, text: str) -> str:
         """What may be sent now that `text` has come."""
@@ -75,6 +93,7 @@ class Seam:
         while same < len(text) and same < len(self._space) and text[same] == self._space[same]:
             same += 1
         self._space = self._space[same:] if same == len(text) else ""
+        self.told = self.told or same < len(text)
         return text[same:]
 
 

@@ -225,13 +225,20 @@ def relieved(served: Served) -> None:
 
 
 def _joined(seam: Seam, chunk: ChatGenerationChunk) -> Sequence[ChatGenerationChunk]:
-    """A chunk of a continuation, as far as it is to be sent."""
+    """A chunk of a continuation, as far as it is to be sent.
+
+    Raises:
+        StreamCut: it was cut as well, or adds nothing to an answer that lacks something.
+    """
     if seam.joined:
         return (chunk,)
     message: Any = chunk.message
     text = seam.feed(chunk.text)
-    if message.tool_call_chunks or finish_reason(chunk) is not None:
+    ends = finish_reason(chunk) is not None
+    if message.tool_call_chunks or ends:
         text += seam.end()
+    if ends and seam.missing:
+        raise StreamCut
     if text == chunk.text:
         return (chunk,)
     piece = ChatGenerationChunk(message=AIMessageChunk(content=text, id=message.id))

@@ -58,3 +58,20 @@ def test_an_answer_from_the_beginning_stands_once(words: list[str], at: int, siz
 )
 def test_repetitions_are_told_from_continuations(sent: str, continuation: str, whole: str | None) -> None:
     assert {joined(sent, continuation, size) for size in (1, 3, 100)} == {whole}
+
+
+@pytest.mark.parametrize(
+    ("sent", "missing"), [("The quick brown ", True), ("One, ", True), ("It is so.", False), ("「はい」", False)]
+)
+def test_a_continuation_of_nothing_is_one_where_the_text_may_end(sent: str, missing: bool) -> None:
+    seam = Seam(sent)
+    assert seam.feed("") + seam.end() == ""
+    assert seam.missing is missing
+
+
+def test_a_continuation_that_only_repeats_adds_nothing() -> None:
+    seam = Seam("The quick brown fox jumps over ")
+    assert seam.feed("brown fox jumps over") + seam.end() == ""
+    assert seam.missing
+    assert seam.feed(" the dog") == "the dog"
+    assert not seam.missing
