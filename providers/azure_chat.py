@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
-from providers.neutral import NeutralChatModel, ProviderDown, of_status, refused, retry_after
+from providers.neutral import NeutralChatModel, of_event, of_status, refused, retry_after
 from providers.openai_transport import AsWritten, DirectTransport
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
@@ -39,9 +39,7 @@ def _translate_answer(error: openai.APIError) -> Exception:
         return refused(_categories(inner.get("content_filter_result")) or ["content_filter"])
     if isinstance(error, openai.APIStatusError):
         return of_status(error.status_code, f"{error.code}: {error.message}", retry_after(error.response.headers))
-    if error.code == "429" or "rate" in str(error.code):
-        return of_status(429, error.message)
-    return ProviderDown(error.message)  # an error event of a stream
+    return of_event(error.code, error.message)
 
 
 def _categories(results: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import httpx  # noqa: F401 - SDKs look at what `sys.modules` has of it: never while another thread is importing it
 import httpx2
@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from core.per_loop import PerLoop
 from core.settings import Timeouts
+from providers import wire
 from providers.lazy_chat import ModelBeingBuilt
 from providers.wire import proxy_for
 
@@ -57,10 +58,30 @@ class LoopTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         proxy = proxy_for(str(request.url))  # a client with a transport of its own heeds no proxy by itself
         pool = self._pools.get(proxy, lambda: httpx2.AsyncHTTPTransport(limits=self._limits, proxy=proxy))
-        return await pool.handle_async_request(request)
+        response = await pool.handle_async_request(request)
+        response.stream = _Bounded(response.stream)  # type: ignore[arg-type] # an asynchronous transport's is one
+        return response
 
     async def aclose(self) -> None:
         await self._pools.close()
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """An answer's bytes, no more of them than `ANSWER_BYTES`."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for block in self._stream:
+            size += len(block)
+            if size > wire.ANSWER_BYTES:
+                raise httpx2.ReadError("The answer is larger than any answer is.")
+            yield block
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class HTTPClients:

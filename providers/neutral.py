@@ -76,6 +76,9 @@ class Declined(ModelInvalidRequestError):
     """Another 4xx than 400: this deployment takes no such request (too large, a parameter of another model); the next may."""
 
 
+#: Codes of error events, of OpenAI and those that follow it, for 429 and 400.
+_BUSY = frozenset({"rate_limit_exceeded", "rate_limit_error", "rate_limited", "too_many_requests", "RateLimitReached"})
+_INVALID = frozenset({"invalid_request_error", "invalid_request", "invalid_value", "BadRequest"})
 #: 402 (no credit) and 451 are an operator's to mend, as a refused credential is; 405 and 410: what is called is not there.
 _BY_STATUS: dict[int, type[ModelError]] = {
     400: ModelInvalidRequestError,
@@ -101,6 +104,16 @@ def of_status(status: int, reason: str, retry_after_s: float | None = None) -> M
     if status in _BY_STATUS:
         return _BY_STATUS[status](reason)
     return Declined(reason) if 400 <= status < 500 and status != 409 else ProviderDown(reason, retry_after_s)
+
+
+def of_event(code: object, reason: str) -> ModelError | PlatformError:
+    """The error of an event within a stream, whose status was a success: its code may be an HTTP status or a name."""
+    named = str(code)
+    if named.isdecimal() and 400 <= int(named) < 600:
+        return of_status(int(named), reason)
+    if named in _BUSY:
+        return ProviderBusy(reason)
+    return ModelInvalidRequestError(reason) if named in _INVALID else ProviderDown(reason)
 
 
 def code_of(body: bytes) -> str:

@@ -35,6 +35,8 @@ class Chunks:
         if text is not None and self._message is not None:
             return self._copy(text)
         choices = event.get("choices")
+        if choices:
+            choices[0].setdefault("delta", None)  # the SDK's types add it, and LangChain passes over such an event
         if choices and choices[0].get("logprobs"):
             choices[0]["logprobs"] = LOGPROBS_FIELDS | choices[0]["logprobs"]
         chunk: ChatGenerationChunk | None = self._convert(event, self._kind, {})

@@ -12,7 +12,7 @@ path with the same errors and the same two methods, for an operator who wants it
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import aiohttp
 import httpx2
@@ -28,10 +28,10 @@ from openai.types.completion_usage import CompletionTokensDetails, CompletionUsa
 from pydantic import ConfigDict, Field
 
 from core.bridge import call, iterate
-from providers.neutral import MISREAD, NeutralChatModel, ProviderBusy, ProviderDown, of_status, refused, retry_after, unreadable
+from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, refused, retry_after, unreadable
 from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
 from providers.openai_schema import Parsed, parsed_answer, wire_format
-from providers.wire import Wire
+from providers.wire import Lines, Wire, body_of
 
 _ANSWER_FIELDS = dict.fromkeys(ChatCompletion.model_fields)
 _CHOICE_FIELDS = dict.fromkeys(Choice.model_fields)
@@ -169,7 +169,7 @@ class DirectTransport(AsWritten):
         """The JSON object that answers `payload`. Errors are those of `ainvoke`."""
         try:
             async with await self.wire.post(path, payload, self.limits) as response:
-                body = await response.read()
+                body = await body_of(response)
                 if response.status >= 300:
                     raise self._status_error(response, body)
                 return _parse(body)
@@ -189,7 +189,7 @@ class DirectTransport(AsWritten):
         try:
             async with await self.wire.post(path, payload, self.limits) as response:
                 if response.status >= 300:
-                    raise self._status_error(response, await response.read())
+                    raise self._status_error(response, await body_of(response))
                 async for block in response.content.iter_any():
                     if events := stream.of(block):
                         yield events
@@ -351,10 +351,9 @@ def _each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:
 
 def _within_a_stream(error: openai.APIError) -> Exception:
     """The neutral error of an error event, which has no status: langchain-openai passes it on as the SDK's."""
-    busy = error.code == "429" or "rate" in str(error.code)
-    made = ProviderBusy(error.message) if busy else ProviderDown(error.message)
-    made.body = error.body  # type: ignore[union-attr] # as the SDK's errors have it
-    return made
+    made: Any = of_event(error.code, error.message)
+    made.body = error.body  # as the SDK's errors have it
+    return cast("Exception", made)
 
 
 def _not_withheld(generation: ChatGeneration) -> None:
@@ -383,24 +382,17 @@ class _Events:
     """The JSON objects of a server-sent event stream, from the blocks that arrive. `ended` once `[DONE]` has come; `error` is
     that of an error event, or of one that is not JSON: what came before it counts."""
 
-    __slots__ = ("_rest", "ended", "error")
+    __slots__ = ("_lines", "ended", "error")
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
+        self._lines = Lines()
         self.ended = False
         self.error: Exception | None = None
 
     def of(self, block: bytes) -> list[dict[str, Any]]:
         """The events that are whole with this block."""
-        if b"\n" not in block:
-            self._rest.append(block)
-            return []
-        if self._rest:
-            block = b"".join((*self._rest, block))
-        *lines, rest = block.split(b"\n")
-        self._rest = [rest] if rest else []
         events: list[dict[str, Any]] = []
-        for line in lines:
+        for line in self._lines.of(block):
             if not line.startswith(b"data:"):
                 continue
             data = line[5:].strip()

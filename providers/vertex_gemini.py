@@ -25,7 +25,7 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable
-from providers.wire import Wire
+from providers.wire import Lines, Wire, body_of
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.
 _REFUSALS = frozenset(
@@ -61,7 +61,7 @@ class GeminiWire:
         try:
             async with await self._wire.post(f"/v1beta1/{path}", payload, limits) as response:
                 if response.status >= 300:
-                    raise _error_of(response.status, await response.read(), response.headers)
+                    raise _error_of(response.status, await body_of(response), response.headers)
                 yield response
         except TimeoutError as error:
             raise ModelTimeoutError("Vertex AI did not answer in time.") from error
@@ -136,7 +136,7 @@ class DirectGemini(BaseChatModel):
         model: Any = self
         path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
         async with self.wire.post(f"{path}:generateContent", payload, self.limits) as response:
-            body = await response.read()
+            body = await body_of(response)
         try:
             result: ChatResult = model._gemini_response_to_chat_result(_response(body))  # noqa: SLF001
         except MISREAD as error:
@@ -166,13 +166,11 @@ class DirectGemini(BaseChatModel):
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length: aiohttp's own iteration fails on those over 128 KB."""
-    rest = b""
+    lines = Lines()
     async for block in content.iter_any():
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
+        for line in lines.of(block):
             yield line
-    if rest:
+    if rest := lines.rest():
         yield rest
 
 

@@ -11,6 +11,11 @@ import orjson
 from core.per_loop import PerLoop
 from core.settings import Timeouts
 
+#: No answer of a chat model comes near it, pictures included, and no line of a stream near half of it. What a provider sends
+#: beyond it is not read: callers share this process's memory.
+ANSWER_BYTES = 64 * 2**20
+LINE_BYTES = 16 * 2**20
+
 Headers = Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]]
 
 
@@ -26,6 +31,62 @@ def proxy_for(url: str) -> str | None:
     address = urlsplit(url)
     proxy = getproxies().get(address.scheme)
     return None if proxy and proxy_bypass(address.hostname or "") else proxy
+
+
+class TooMuch(aiohttp.ClientPayloadError):
+    """A provider's answer is larger than any answer is."""
+
+
+async def body_of(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body of an answer.
+
+    Raises:
+        TooMuch
+    """
+    blocks, size = [], 0
+    async for block in response.content.iter_any():
+        blocks.append(block)
+        size += len(block)
+        if size > ANSWER_BYTES:
+            raise TooMuch
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+class Lines:
+    """The lines of a stream of server-sent events from the blocks that arrive, ended by LF, CR LF or CR. aiohttp's own
+    iteration fails on those over 128 KB."""
+
+    __slots__ = ("_rest", "_size")
+
+    def __init__(self) -> None:
+        self._rest: list[bytes] = []
+        self._size = 0
+
+    def of(self, block: bytes) -> list[bytes]:
+        """The lines that are whole with this block, without their ends; where CR and LF come apart, an empty one between.
+
+        Raises:
+            TooMuch
+        """
+        self._size += len(block)
+        if self._size > ANSWER_BYTES:
+            raise TooMuch
+        if b"\r" in block:  # which JSON writes as an escape
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b"\n" not in block:
+            self._rest.append(block)
+            if self._size > LINE_BYTES and sum(map(len, self._rest)) > LINE_BYTES:
+                raise TooMuch
+            return []
+        if self._rest:
+            block = b"".join((*self._rest, block))
+        *lines, rest = block.split(b"\n")
+        self._rest = [rest] if rest else []
+        return lines
+
+    def rest(self) -> bytes:
+        """What came after the last line's end."""
+        return b"".join(self._rest)
 
 
 class Wire:

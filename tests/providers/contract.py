@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from core.errors import PlatformError
 from core.settings import Settings, Timeouts
-from providers import PROVIDERS
+from providers import PROVIDERS, wire
 from providers.base import ModelFacts, Provider
 from providers.failures import Kind, understand
 from tests.fakes.clouds import CLOUDS, Cloud
@@ -53,7 +53,7 @@ HALFWAY = {
 }
 #: Bodies with a status of success that no provider's answer has.
 MALFORMED_ANYWHERE = (b"[]", b'"x"', b"null", b"5", b"", b"{", b"<html>Sign in</html>")
-MALFORMED_EVENTS: dict[type[Fake], tuple[dict[str, Any], ...]] = {
+MALFORMED_EVENTS: dict[type[Fake], tuple[Any, ...]] = {
     OpenAIFake: (
         {"choices": [None]},
         {"choices": "x"},
@@ -61,6 +61,8 @@ MALFORMED_EVENTS: dict[type[Fake], tuple[dict[str, Any], ...]] = {
         {"choices": [{"index": 0, "delta": {"tool_calls": "x"}}]},
         {"choices": [{"index": 0, "delta": {"content": "x"}}], "usage": "many"},
         {"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": "x"}]},
+        [1],
+        5,
     ),
     VertexFake: ({"candidates": [None]}, {"candidates": "x"}, {"candidates": [{"content": {"parts": [{"text": 5}]}}]}),
 }
@@ -289,7 +291,7 @@ class ProviderContract:
         shapes = MALFORMED_EVENTS.get(self.row.fake, ()) if way == "astream" else MALFORMED_ANSWERS.get(self.row.fake, ())
         understood = []
         for shape in shapes:
-            named = f"event: {shape['type']}\n".encode() if "type" in shape else b""
+            named = f"event: {shape['type']}\n".encode() if isinstance(shape, dict) and "type" in shape else b""
             event = Raw(named + b"data: " + json.dumps(shape).encode() + b"\n\n", content_type="text/event-stream")
             fake.then(event if way == "astream" else Raw(json.dumps(shape).encode()))
             try:
@@ -322,6 +324,18 @@ class ProviderContract:
                     await work
                 assert understand(caught.value).kind in (Kind.SERVER, Kind.CONNECTION)
             assert elsewhere.sent == []
+
+    @pytest.mark.parametrize("way", ["ainvoke", "astream"])
+    async def test_an_answer_without_end_is_not_read_on(
+        self, way: str, model: BaseChatModel, fake: Fake, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if self.cloud == "bedrock":
+            pytest.skip("botocore reads its answers, and bounds the messages of a stream")
+        monkeypatch.setattr(wire, "ANSWER_BYTES", 10_000)
+        fake.then(Reply(text="x " * 20_000))
+        with pytest.raises((ModelError, PlatformError)) as caught:
+            await ask(model, way)
+        assert understand(caught.value).kind is Kind.CONNECTION
 
     async def test_a_provider_that_is_down_may_say_for_how_long(self, model: BaseChatModel, fake: Fake) -> None:
         fake.then(Raw(b'{"error": {"message": "later"}}', 503, headers={"retry-after": "7"}))

@@ -235,6 +235,14 @@ async def test_answers_that_cannot_be_read_open_the_breaker(models: Models, fake
     assert models.health()[0]["deployments"][0]["breaker"] == "open"
 
 
+async def test_an_error_event_that_names_the_requests_fault_is_not_the_providers(models: Models, fakes: Fakes) -> None:
+    event = b'data: {"error": {"message": "no", "code": 400}}\n\n'
+    fakes[0].always(Raw(event, content_type="text/event-stream"))
+    assert await streamed(models.chat("alone")) == ("", "provider_rejected_request")
+    assert len(fakes[0].asked) == 1
+    assert models.health()[0]["deployments"][0]["failures"] == 0
+
+
 async def test_a_deployment_that_is_down_is_left_alone_and_found_again(configured: Settings, fakes: Fakes) -> None:
     models = Models(Settings.load(**configured.model_dump() | {"breaker": {"probe_s": 0.2}}))
     fakes[0].always(Fault.UNAVAILABLE)
@@ -269,3 +277,12 @@ async def test_with_all_breakers_open_a_request_makes_one_call(models: Models, f
         with pytest.raises(PlatformError):
             await models.chat().ainvoke("Hello")
     assert all(len(fake.asked) == 1 for fake in fakes), "the one left alone for longest, so each in its turn"
+
+
+async def test_a_cut_answer_that_is_continued_by_nothing_is_no_success(models: Models, fakes: Fakes) -> None:
+    fakes[0].then(Break(Fault.CUT, 4, ANSWER))
+    for fake in fakes[1:]:
+        fake.always(Reply(text=""))
+    text, code = await streamed(models.chat("prefill"))
+    assert ANSWER.text.startswith(text)
+    assert code == "stream_interrupted"

@@ -73,6 +73,7 @@ def part(index: int, **function: str) -> dict[str, Any]:
     return {"tool_calls": [{"index": index, **head, "function": function}]}
 
 
+WITHOUT_DELTA = {key: value for key, value in delta({}).items() if key != "choices"} | {"choices": [{"index": 0}]}
 STREAMS: dict[str, list[dict[str, Any]]] = {
     "text": [
         delta({"role": "assistant", "content": ""}),
@@ -91,6 +92,8 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
     "logprobs": [delta({"role": "assistant", "content": "Hi"}, logprobs=LOGPROBS), delta({}, "stop")],
     "fingerprint": [delta({"role": "assistant", "content": "Hi"}) | {"system_fingerprint": "fp_1"}, delta({}, "stop")],
     "refusal": [delta({"role": "assistant", "content": None, "refusal": "I will not."}), delta({}, "stop")],
+    "no-delta": [delta({"role": "assistant", "content": "Hi"}), WITHOUT_DELTA, delta({"content": "!"}), delta({}, "stop")],
+    "ended-by-cr": [delta({"role": "assistant", "content": "Hi"}), delta({"content": "\r\n!"}), delta({}, "stop")],
     "structured": [
         delta({"role": "assistant", "content": '{"city": "Oslo", '}),
         delta({"content": '"degrees": 3}'}),
@@ -143,6 +146,8 @@ async def serve(request: web.Request) -> web.StreamResponse:
         text += "data: {not json\n\n"
     elif name != "cut":
         text += "data: [DONE]\n\n"
+    if name == "ended-by-cr":
+        text = text.replace("\n", "\r")
     for offset in range(0, len(raw := text.encode()), 7):  # split inside of lines and characters
         await response.write(raw[offset : offset + 7])
     return response
