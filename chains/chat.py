@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from itertools import takewhile
@@ -18,13 +18,15 @@ from pydantic.json_schema import SkipJsonSchema
 from chains.conversations import SessionField, trimmed
 from chains.messages import Assistant, Messages, System, to_langchain
 from chains.parameters import Details, Sampling, Tooling, call_parameters
-from chains.pictures import with_images_inside
+from chains.pictures import parts_of, with_images_inside
 from chains.prompting import prompt
 from chains.protection.keeping import keep, recalled
 from chains.replies import answered
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from chains.text_chunks import TextChunks
+from chains.unseen import PROMPT as UNSEEN
+from chains.unseen import seen_or_read
 from core.context import RequestContext
 from core.principals import Scope
 from core.tables.columns import new_id
@@ -154,7 +156,12 @@ async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
     model = deps.models.chat(asked.model)
     messages = await with_images_inside(await _with_history(deps, asked, facts), deps.settings)
     whole: AIMessage | None = None
-    async with aclosing(answered(model, _prompt(messages, facts), call_parameters(asked))) as deltas:
+
+    def answer(messages: Sequence[Any]) -> AsyncGenerator[Delta]:
+        return answered(model, _prompt(messages, facts), call_parameters(asked))
+
+    pictured = bool(parts_of(messages))
+    async with aclosing(seen_or_read(deps, asked.model, messages, answer) if pictured else answer(messages)) as deltas:
         async for delta in deltas:
             if delta.final is None:
                 yield delta
@@ -214,7 +221,7 @@ SPEC = ChainSpec(
     output=Reply | str,
     scope=Scope.CHAT_INVOKE,
     build=build,
-    prompts=(PROMPT,),
+    prompts=(PROMPT, UNSEEN),
     playground="chat",
     answer=ChatAnswer,
     example={"messages": [{"role": "user", "content": "Why is the sky blue?"}]},

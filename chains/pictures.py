@@ -25,7 +25,7 @@ async def with_images_inside(messages: Sequence[Any], settings: Settings) -> Seq
     Raises:
         InvalidRequest: `url_refused`, `fetch_failed`, too many addresses, or not an image; `param` names the address.
     """
-    addresses = list({part.image_url.url: None for part in _parts(messages) if not part.image_url.url.startswith("data:")})
+    addresses = list({part.image_url.url: None for part in parts_of(messages) if not part.image_url.url.startswith("data:")})
     if not addresses:
         return messages
     if len(addresses) > MAX_FETCHED:
@@ -65,7 +65,8 @@ async def _fetched(address: str, settings: Settings) -> str:
     return f"data:{image.media_type};base64,{encoded.decode()}"
 
 
-def _parts(messages: Sequence[Any]) -> list[ImagePart]:
+def parts_of(messages: Sequence[Any]) -> list[ImagePart]:
+    """The pictures in the messages, in their order."""
     return [
         part
         for message in messages

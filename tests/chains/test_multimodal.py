@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from chains.chat import SPEC as CHAT
 from chains.multimodal import MAX_IMAGES, SPEC
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
@@ -279,3 +280,20 @@ async def test_what_is_read_from_files_is_searched_and_guarded(
     with pytest.raises(GuardBlocked):
         await over(models, settings).ainvoke(asked)
     assert not any(fake.asked for fake in fakes)
+
+
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.SILENT])
+async def test_a_picture_in_a_conversation_is_read_out_as_well(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake], fault: Fault
+) -> None:
+    fakes[0].always(fault)
+    fakes[1].always(Reply("It says QUAY NINE."))
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SIGN}"}}
+    asked = {"messages": [{"role": "user", "content": [{"type": "text", "text": "What does it say?"}, picture]}]}
+    deps = ChainDeps(settings, models, cast("Any", None), cast("Any", None))
+    assert (await CHAT.build(deps).ainvoke(asked)).text == "It says QUAY NINE."
+    sent = fakes[1].last.body["messages"][-1]["content"]
+    assert [part["type"] for part in sent] == ["text", "text"]
+    assert "QUAY NINE" in sent[1]["text"]
+    with pytest.raises(PlatformError):
+        await CHAT.build(deps).ainvoke(asked | {"model": "alone"})

@@ -1,0 +1,71 @@
+"""Pictures in a conversation while no model that sees is left: the text that OCR reads from them stands in their place."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+
+from chains.attachments import as_text, attachments
+from chains.messages import ImagePart, TextPart
+from chains.pictures import parts_of
+from chains.prompting import prompt
+from chains.spec import ChainDeps, Delta
+from core.errors import ProviderFailed, RateLimited, Unavailable
+from core.settings import Settings
+
+log = structlog.get_logger()
+
+PROMPT = "unseen.txt"
+
+
+async def seen_or_read(
+    deps: ChainDeps, alias: str | None, messages: Sequence[Any], answer: Callable[[Sequence[Any]], AsyncGenerator[Delta]]
+) -> AsyncGenerator[Delta]:
+    """What `answer` says to the messages; where it fails before it has said anything and the alias has a model that does not
+    see, what it says to them with the text of their pictures.
+
+    Raises:
+        UnreadableFile: a picture is damaged or too large to read.
+        what `answer` raises
+    """
+    began = False
+    try:
+        async with aclosing(answer(messages)) as deltas:
+            async for delta in deltas:
+                began = True
+                yield delta
+    except (ProviderFailed, RateLimited, Unavailable) as failure:
+        if began or deps.models.facts(alias, images=False).images:
+            raise
+        log.warning("chat.unseen", reason=failure.code)
+    else:
+        return
+    async with aclosing(answer(await _read_out(messages, deps.settings))) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+async def _read_out(messages: Sequence[Any], settings: Settings) -> list[Any]:
+    """The messages with text in the place of each picture; the same picture is read once."""
+    urls = list(dict.fromkeys(part.image_url.url for part in parts_of(messages)))
+    given = await asyncio.to_thread(attachments, urls, [], settings.limits)
+    texts = {url: (await as_text(each, settings=settings)).text for url, each in zip(urls, given, strict=True)}
+    return [_with(message, texts) for message in messages]
+
+
+def _with(message: Any, texts: dict[str, str]) -> Any:
+    if isinstance(message.content, str):
+        return message
+    content = [
+        TextPart(type="text", text=_told(texts[part.image_url.url])) if isinstance(part, ImagePart) else part
+        for part in message.content
+    ]
+    return message.model_copy(update={"content": content})
+
+
+def _told(text: str) -> str:
+    """The text, which cannot end its own mark."""
+    defused = text.replace("</attachment", "< /attachment")
+    return prompt(PROMPT).substitute(text=defused or "(no text was found in it)").strip()
