@@ -1,7 +1,6 @@
 """Embeddings by alias: deployments of one and the same model in order, under one deadline, with what they used recorded."""
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
@@ -18,19 +17,18 @@ from core.errors import ProviderFailed, RateLimited
 from core.policies.policy import Place
 from providers.alarms import alarm, relieve
 from providers.attempt import Deadline, Served
-from providers.failures import CALLERS_OWN, HARMLESS, TRANSIENT, Failure, Kind, understand
+from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
 from providers.metering import FREE, cost_of
 from providers.privacy import protected_texts
+from providers.retries import retry_pause_s
 from providers.routing import CHARACTERS_A_TOKEN, Route
 
 log = structlog.get_logger()
 
 #: The capability of `/v1/embeddings`.
 EMBEDDINGS = "embeddings"
-#: Times that a text is taken to a deployment whose failure may have been a moment's.
-ROUNDS = 2
-#: Seconds between them, at random, so that callers do not come back all at once.
-PAUSE_S = (0.1, 0.4)
+#: Texts that a deployment embeds within its first-token limit; for so many more it has that limit again.
+TEXTS_A_LIMIT = 16
 
 
 class WrongDimension(ModelAPIError):
@@ -48,8 +46,9 @@ class FailoverEmbeddings(Embeddings):
     """Moves on to the next deployment on any failure but the caller's own.
 
     All deployments serve one model: vectors of two models do not compare. The settings see to it by name, and the vectors'
-    length is held to that of the first answer. A query is given up after `first_token` seconds at a deployment, and a
-    deployment whose breaker is open is not waited for, so that a search can do without in time.
+    length is held to that of the first answer. How often, and after which pauses, a deployment is asked again is as for chat
+    models. A query is given up after `first_token` seconds at a deployment, texts after as long for each `TEXTS_A_LIMIT`; a
+    query does not wait for a deployment whose breaker is open, so that a search can do without in time.
 
     Raises:
         ProviderFailed, DeadlineExceeded, InvalidRequest, RateLimited, Unavailable
@@ -84,30 +83,30 @@ class FailoverEmbeddings(Embeddings):
         deadline = Deadline.after(self._route.total_s)
         tokens = sum(map(len, texts)) // CHARACTERS_A_TOKEN
         failures: dict[int, Failure] = {}  # by the place of the deployment
-        for turn in range(ROUNDS):
-            order = list(_order(deployments, failures, tokens, query=query))
-            if turn and order:
-                await asyncio.sleep(min(random.uniform(*PAUSE_S), max(deadline.remaining, 0)))  # noqa: S311 - no secret
+        tries: dict[int, int] = {}
+        retries, calls, rounds = self._route.retries, 0, 0
+        self._route.budget.earn()
+        while calls < retries.attempts and (order := list(_order(deployments, failures, tries, tokens, query=query))):
+            if rounds:
+                pause_s = min(retry_pause_s(retries, rounds - 1), retries.longest_pause_s)
+                await asyncio.sleep(min(pause_s, max(deadline.remaining, 0)))
             for number, place in enumerate(order):
-                served = deployments[place]
                 deadline.check()
-                limit = served.timeouts.first_token if query else deadline.remaining / (len(order) - number)
+                if calls >= retries.attempts or (place in tries and not self._route.budget.spend()):
+                    calls = retries.attempts
+                    break
+                calls += 1
+                tries[place] = tries.get(place, 0) + 1
+                served = deployments[place]
+                limit_s = _limit_s(served, texts, query=query)
+                limit_s = min(limit_s, deadline.remaining / (1 if query else len(order) - number))
                 try:
                     await _turn(served, tokens, deadline)
-                    limit = min(limit, deadline.remaining)
-                    return await self._attempt(served, texts, tokens, query=query, limit_s=limit)
-                except Exception as error:
+                    return await self._attempt(served, texts, tokens, query=query, limit_s=limit_s)
+                except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                     deadline.check()
-                    failure = failures[place] = understand(error)
-                    log.warning(
-                        "provider.failed",
-                        alias=self._alias,
-                        provider=served.provider_name,
-                        model=served.name,
-                        kind=failure.kind.value,
-                    )
-                    if failure.kind in CALLERS_OWN:
-                        raise failure.error from error
+                    failures[place] = self._understood(served, error)
+            rounds += 1
         if len(failures) == 1 and len(deployments) == 1:
             raise next(iter(failures.values())).error
         raise ProviderFailed("No provider of this model gave an answer.")
@@ -117,6 +116,16 @@ class FailoverEmbeddings(Embeddings):
         if context.current().capability == EMBEDDINGS or all(served.here for served in deployments):
             return texts
         return await protected_texts(self._route.privacy, texts, Place.PROMPTS if query else Place.RETRIEVED)
+
+    def _understood(self, served: Served, error: Exception) -> Failure:
+        """What the failure means. Raises the error that is the caller's own."""
+        failure = understand(error)
+        log.warning(
+            "provider.failed", alias=self._alias, provider=served.provider_name, model=served.name, kind=failure.kind.value
+        )
+        if failure.kind in CALLERS_OWN:
+            raise failure.error from error
+        return failure
 
     async def _attempt(
         self, served: Served, texts: list[str], tokens: int, *, query: bool, limit_s: float
@@ -181,14 +190,16 @@ class FailoverEmbeddings(Embeddings):
         return vectors
 
 
-def _order(deployments: Sequence[Served], failures: dict[int, Failure], tokens: int, *, query: bool) -> Iterator[int]:
+def _order(
+    deployments: Sequence[Served], failures: dict[int, Failure], tries: dict[int, int], tokens: int, *, query: bool
+) -> Iterator[int]:
     """Places of those that are well, or else of one whose turn it is to show that it is again. Documents, which can wait,
     are taken to all others where there is nothing better."""
     now = time.monotonic()
     left = [
         (place, served)
         for place, served in enumerate(deployments)
-        if place not in failures or failures[place].kind in TRANSIENT
+        if place not in failures or _may_repeat(failures[place].kind, tries[place], query=query)
     ]
     well = [place for place, served in left if served.standing.breaker.closed and _busy_s(served, tokens, now) == 0]
     if well:
@@ -199,6 +210,17 @@ def _order(deployments: Sequence[Served], failures: dict[int, Failure], tokens: 
         yield trying
     if not query:
         yield from (place for place, _ in left if place != trying)
+
+
+def _limit_s(served: Served, texts: list[str], *, query: bool) -> float:
+    """Seconds that a deployment has for the texts."""
+    first_token = served.timeouts.first_token
+    return first_token if query else first_token * -(-len(texts) // TEXTS_A_LIMIT)
+
+
+def _may_repeat(kind: Kind, tries: int, *, query: bool) -> bool:
+    """A search can do without vectors: its query is not taken again to a deployment that was silent."""
+    return tries <= REPEATS.get(kind, 0) and not (query and kind is Kind.TIMEOUT)
 
 
 def _busy_s(served: Served, tokens: int, now: float) -> float:

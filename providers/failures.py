@@ -58,8 +58,6 @@ class Kind(StrEnum):
 CALLERS_OWN = frozenset({Kind.CONTEXT, Kind.CONTENT, Kind.REQUEST, Kind.UNSUPPORTED})
 #: They say nothing of the deployment: a caller can bring them about.
 HARMLESS = CALLERS_OWN | {Kind.DECLINED}
-#: The same deployment may well answer a second time.
-TRANSIENT = frozenset({Kind.SERVER, Kind.CONNECTION, Kind.CUT})
 #: How often the same deployment may be called again after it: it may well answer a second time. A silent one has cost a
 #: caller its whole limit already.
 REPEATS = {Kind.SERVER: 4, Kind.CONNECTION: 4, Kind.CUT: 4, Kind.RATE: 4, Kind.TIMEOUT: 1}

@@ -13,6 +13,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from core.errors import ContentRefused, PlatformError, ProviderFailed, RateLimited
+from core.settings import RetrySettings
 from providers.attempt import Deadline, Served
 from providers.breaker import Lease
 from providers.failures import CALLERS_OWN, REPEATS, Failure, Kind
@@ -21,6 +22,11 @@ from providers.routing import Demand, Route, bare_model
 
 #: Seconds that a pause has at least: nobody calls in a tight loop, whatever the dice say.
 SHORTEST_PAUSE_S = 0.02
+
+
+def retry_pause_s(retries: RetrySettings, rounds: int) -> float:
+    """Seconds before a deployment is called again after so many pauses: exponential, with full jitter."""
+    return random.uniform(SHORTEST_PAUSE_S, retries.pause_s * 2**rounds)  # noqa: S311 - no secret
 
 
 class Candidates:
@@ -204,8 +210,8 @@ class Candidates:
         if failure is not None and failure.kind is Kind.RATE and failure.error.code != RateLimited.code:
             return None  # our own queue is full: it says so at once
         retries = self._route.retries
-        jitter = random.uniform(SHORTEST_PAUSE_S, retries.pause_s * 2**self._rounds)  # noqa: S311 - no secret
-        return float(max(standing.held_s(now), (failure.retry_after_s or 0.0) if failure else 0.0) + jitter)
+        asked_for = (failure.retry_after_s or 0.0) if failure else 0.0
+        return float(max(standing.held_s(now), asked_for) + retry_pause_s(retries, self._rounds))
 
     def _give_up(self, now: float) -> None:
         """No candidate is left; those that were never called leave their reason."""

@@ -1,5 +1,6 @@
 """Embeddings over several deployments of one model, at the wire."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -169,3 +170,19 @@ async def test_limits_of_a_deployment_are_kept_before_anything_is_sent(
         await models.embeddings("alone").aembed_query("abc")
     assert len(fakes[0].sent) == 1, "the same deployment under another name"
     await models.close()
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_retries_are_those_of_the_settings(settings: Settings, fakes: tuple[OpenAIFake, ...], attempts: int) -> None:
+    models = Models(configured(settings, fakes, retries={"attempts": attempts, "pause_s": 0.03}))
+    fakes[0].always(Fault.SERVER)
+    with pytest.raises(ProviderFailed):
+        await models.embeddings("alone").aembed_documents(["abc"])
+    assert len(fakes[0].sent) == attempts
+    await models.close()
+
+
+async def test_a_silent_deployment_is_left_for_one_text_as_for_a_query(models: Models, fakes: tuple[OpenAIFake, ...]) -> None:
+    fakes[0].then(Fault.SILENT)
+    async with asyncio.timeout(4):  # its share of the total is five seconds, its first-token limit 0.4
+        assert (await models.embeddings().aembed_documents(["abc"]))[0][0] == 3.0
