@@ -10,10 +10,11 @@ if TYPE_CHECKING:  # attempts call this module
 
 
 def alarm(served: "Served", failure: Failure) -> None:
-    """Tell of a refused credential, a model that is not there, and a deployment whose breaker is open."""
+    """Tell of a refused credential, a model that is not there, and a deployment whose breaker is open. Each deployment has its
+    own: a credential may hold for one model of a provider and not for another."""
     facts = {"provider": served.provider_name, "model": served.name}
     if failure.kind is Kind.AUTH:
-        raise_alert(AlertKind.AUTHENTICATION_FAILED, key=served.provider_name, **facts)
+        raise_alert(AlertKind.AUTHENTICATION_FAILED, key=_key(served), **facts)
     elif failure.kind is Kind.MISSING:
         raise_alert(AlertKind.MODEL_MISSING, key=_key(served), **facts)
     if not served.standing.breaker.closed:
@@ -21,8 +22,11 @@ def alarm(served: "Served", failure: Failure) -> None:
 
 
 def relieve(served: "Served") -> None:
-    """It has answered: what was told of it is over."""
-    recover_alert(AlertKind.AUTHENTICATION_FAILED, key=served.provider_name)
+    """It has answered: what was told of it is over. Costs a comparison where nothing was."""
+    if not served.standing.ailing:
+        return
+    served.standing.ailing = False
+    recover_alert(AlertKind.AUTHENTICATION_FAILED, key=_key(served))
     recover_alert(AlertKind.MODEL_MISSING, key=_key(served))
     recover_alert(AlertKind.PROVIDER_OUTAGE, key=_key(served))
 

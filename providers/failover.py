@@ -160,7 +160,7 @@ class FailoverChatModel(AsynchronousChatModel):
                 if told and not (attempt.only_text and sent.strip()):
                     raise interrupted(attempt.failure) from error
             else:
-                relieved(served)
+                relieve(served)
                 return
             if told:
                 candidates.go_on()
@@ -179,7 +179,7 @@ class FailoverChatModel(AsynchronousChatModel):
             except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                 self._failed(candidates, attempt, error)
             else:
-                relieved(served)
+                relieve(served)
                 return result
         raise candidates.outcome()
 
@@ -215,13 +215,6 @@ class FailoverChatModel(AsynchronousChatModel):
             kind=failure.kind.value,
             error=type(error).__name__,
         )
-
-
-def relieved(served: Served) -> None:
-    """It has answered: alerts of its failures are over."""
-    if served.standing.ailing:
-        served.standing.ailing = False
-        relieve(served)
 
 
 def _joined(seam: Seam, chunk: ChatGenerationChunk) -> Sequence[ChatGenerationChunk]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from core import context
 from core.context import RequestContext
@@ -286,3 +287,16 @@ async def test_a_cut_answer_that_is_continued_by_nothing_is_no_success(models: M
     text, code = await streamed(models.chat("prefill"))
     assert ANSWER.text.startswith(text)
     assert code == "stream_interrupted"
+
+
+async def test_one_deployment_that_answers_does_not_mend_the_credential_of_another(configured: Settings, fakes: Fakes) -> None:
+    here = [{"provider": "openai_compatible:a", "model": name} for name in ("allowed", "forbidden")]
+    aliases = [{"alias": each["model"], "deployments": [each]} for each in here]
+    models = Models(Settings.load(**configured.model_dump() | {"models": aliases}))
+    with capture_logs() as told:
+        for model, step in (("forbidden", Fault.FORBIDDEN), ("allowed", Fault.SERVER), ("allowed", ANSWER)):
+            fakes[0].always(step)
+            await invoked(models.chat(model))
+        await models.close()
+    credentials = [each["event"] for each in told if each.get("kind") == "authentication_failed"]
+    assert credentials == ["alert.raised"]
