@@ -213,25 +213,20 @@ class Attempt:
             except TimeoutError:
                 self._deadline.check()
                 raise
-        try:
-            self._model = await self._built()
-        except DeadlineExceeded:
-            raise
-        except Exception:
-            self._starts()
-            raise
+        self._model = self._chat(self.served)
+        if isinstance(self._model, ModelBeingBuilt):
+            await self._build(self._model)
         self._starts()
 
-    async def _built(self) -> BaseChatModel:
-        """The model to call. What it takes to build it in this process says nothing of the provider."""
-        model = self._chat(self.served)
-        if not isinstance(model, ModelBeingBuilt):
-            return model
+    async def _build(self, model: ModelBeingBuilt) -> None:
+        """What it takes to build the model in this process says nothing of the provider; that it cannot be built does."""
         try:
             async with asyncio.timeout(max(self._deadline.remaining, 0)):
-                return await model.find()
-        except TimeoutError:
-            self._deadline.check()
+                self._model = await model.find()
+        except Exception as error:
+            if isinstance(error, TimeoutError):
+                self._deadline.check()
+            self._starts()
             raise
 
     def _starts(self) -> None:
@@ -278,7 +273,9 @@ class Attempt:
             try:
                 while (event := await self._next(events)) is not None:
                     if collector.add(event):
-                        self._note_telling()
+                        self._tells = True
+                        if not self.told:
+                            self._tells_first()
             except Exception:
                 if not collector.ended:
                     raise
@@ -335,17 +332,17 @@ class Attempt:
             self._pieces.append(text)
         self._arguments_told += [call["args"] or "" for call in message.tool_call_chunks]
         if text or message.content or message.tool_call_chunks or message.additional_kwargs:
-            self._note_telling()
+            self._tells = True
+            if not self.told:
+                self._tells_first()
         if message.tool_call_chunks or (message.content and not text):
             self.only_text = False
         if message.usage_metadata:
             self._usage = message.usage_metadata
 
-    def _note_telling(self) -> None:
-        self._tells = True
-        if not self.told:
-            self.told = True
-            self._first_token_s = time.monotonic() - self._started
+    def _tells_first(self) -> None:
+        self.told = True
+        self._first_token_s = time.monotonic() - self._started
 
     def _succeeded(self) -> None:
         usage = self._record()

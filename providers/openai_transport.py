@@ -93,9 +93,11 @@ class DirectTransport(AsWritten):
         form = payload.pop("response_format", None)
         if form is None:
             answer = await self.post(self.path, payload)
-            with _reading():
+            try:
                 answer = _complete(answer)
                 result = _each_its_own(self._create_chat_result(answer), answer)
+            except MISREAD as error:
+                raise unreadable() from error
         else:
             payload["stream"] = False  # as the SDK's `parse` sends it
             answer = await self.post(self.path, payload | {"response_format": wire_format(form)})

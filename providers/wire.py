@@ -43,6 +43,9 @@ async def body_of(response: aiohttp.ClientResponse) -> bytes:
     Raises:
         TooMuch
     """
+    announced = response.content_length
+    if announced is not None and announced <= ANSWER_BYTES and "content-encoding" not in response.headers:
+        return await response.read()  # it gives no more than was announced; unpacked it may
     blocks, size = [], 0
     async for block in response.content.iter_any():
         blocks.append(block)
