@@ -11,7 +11,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-encryption prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-encryption prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ worker: $(READY) ## start a worker process beside the server (needs a store that
 
 migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well)
 	@$(BIN)/python -c "from core.database import migrate; from core.settings import Settings; migrate(Settings.load())"
+
+audit-verify: $(READY) ## verify the audit log of the database that the settings name; 1 where an event was edited, removed or moved (ARGS=--anchor=…)
+	@$(BIN)/python -m core.audit $(ARGS)
 
 ingest: $(READY) ## bring a folder into a collection of the running server: make ingest DIR=… COLLECTION=… (PRUNE=1 deletes what is gone from the folder)
 	@test -n "$(DIR)" && test -n "$(COLLECTION)" || { echo "usage: make ingest DIR=folder COLLECTION=name"; exit 2; }

@@ -55,6 +55,8 @@ class RequestContext:
 
     request_id: str
     principal: Principal
+    #: Where the request came from; None where no address is known.
+    address: str | None = None
     started: float = field(default_factory=time.perf_counter)
     model: str | None = None
     provider: str | None = None

@@ -3,17 +3,17 @@
 Engines belong to one event loop: the server builds a `Database` in its lifespan, a worker its own at boot.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
 from filelock import FileLock
-from sqlalchemy import DateTime, Dialect, create_engine, event, inspect, text
+from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -21,6 +21,7 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import context, row_security
+from core.keys import load_secret
 from core.settings import Settings
 from core.tenancy import ALL, TenantMissing, TenantSession
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x67656E61  # pg_advisory_lock's number: "gena"
+#: In the `info` of every session: a function that gives the installation's secret.
+SECRET = "installation_secret"  # noqa: S105 - a name
 
 
 def utc_now() -> datetime:
@@ -121,7 +124,8 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_pragmas)
-        self._sessions = async_sessionmaker(self.engine, class_=TenantSession, expire_on_commit=False)
+        secret = cache(partial(load_secret, settings))
+        self._sessions = async_sessionmaker(self.engine, class_=TenantSession, expire_on_commit=False, info={SECRET: secret})
 
     @asynccontextmanager
     async def session(self, tenant: str | None = None, *, all_tenants: bool = False) -> AsyncIterator[AsyncSession]:
@@ -175,6 +179,28 @@ def keyring_of(settings: Settings) -> "Keyring":
     from core.encryption.keyring import Keyring  # it stands on tables, which stand on this module's column types
 
     return Keyring(settings, sync_url(settings))
+
+
+def blocking_engine(settings: Settings) -> Engine:
+    """An engine for one thread of its own, which may wait."""
+    url = sync_url(settings)
+    if url.startswith("sqlite"):
+        engine = create_engine(url)
+        event.listen(engine, "connect", _set_pragmas)
+        return engine
+    engine = create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True)
+    event.listen(engine, "begin", row_security.see_all)
+    return engine
+
+
+@contextmanager
+def blocking_transaction(engine: Engine) -> Iterator[Connection]:
+    """`Database.transaction` for such an engine."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+        connection.commit()
 
 
 def migrate(settings: Settings) -> None:

@@ -318,6 +318,9 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty in a terminal, JSON elsewhere")
+    audit: Literal["stderr", "stdout"] = Field(
+        "stderr", description="stdout: the audit log's events apart from other lines, as JSON"
+    )
 
 
 class TokenSettings(Section):

@@ -41,6 +41,7 @@ class Edge:
         context = RequestContext(
             request_id=request_id,
             principal=ANONYMOUS,
+            address=(scope.get("client") or (None,))[0],
             openai=f"{scope['path']}/".startswith(OPENAI_PREFIX),
             cache_control=headers.get("cache-control", ""),
         )

@@ -1,6 +1,7 @@
 """All tables, imported here so that the migrations see every one. One file an aggregate."""
 
 from core.tables.access import APIKey, BrowserSession, SignInToken
+from core.tables.audit import AuditEvent, AuditHead
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
@@ -14,6 +15,8 @@ from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, Signin
 __all__ = [
     "APIKey",
     "AccessEpoch",
+    "AuditEvent",
+    "AuditHead",
     "Batch",
     "BatchRow",
     "BatchState",

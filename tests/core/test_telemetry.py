@@ -5,13 +5,16 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from core.audit.stream import tell
 from core.settings import LogSettings
+from core.tables import AuditEvent
 from core.telemetry import configure_logging
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -72,3 +75,33 @@ def test_lines_below_the_level_are_not_written(lines: Lines) -> None:
 
 class Model:
     """A value that JSON does not know."""
+
+
+@pytest.mark.usefixtures("lines")
+def test_the_audit_log_s_lines_go_where_the_setting_says_whatever_the_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = AuditEvent(
+        tenant="acme",
+        number=1,
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        action="key.created",
+        outcome="success",
+        actor="usr_1",
+        previous_hash="0",
+        hash="1",
+    )
+    apart, mixed = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", apart)
+    monkeypatch.setattr(sys, "stderr", mixed)
+    configure_logging(LogSettings(format="json", level="error"))
+    tell([row])
+    configure_logging(LogSettings(format="pretty", level="error", audit="stdout"))
+    tell([row])
+    beside, alone = json.loads(mixed.getvalue()), json.loads(apart.getvalue())
+    assert (beside["event"], beside["logger"], beside["audit"]) == ("audit.recorded", "audit", alone)
+    assert (alone["log.logger"], alone["event.action"], alone["@timestamp"]) == (
+        "audit",
+        "key.created",
+        "2026-01-01T00:00:00.000000Z",
+    )

@@ -1,0 +1,74 @@
+"""What is put on record: a closed set of actions, each of a category of the Elastic Common Schema."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How it ended: done, failed, or refused by a rule."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    DENIED = "denied"
+
+
+class Action(StrEnum):
+    """Everything that is put on record. The name before the dot is of what, the one behind it what happened."""
+
+    AUDIT_STARTED = "audit.started"
+    AUDIT_EXPORTED = "audit.exported"
+    AUDIT_BROKEN = "audit.broken"
+    AUDIT_LOST = "audit.lost"
+    SETTINGS_STARTED = "settings.started"
+    KEY_CREATED = "key.created"
+    KEY_ROTATED = "key.rotated"
+    KEY_REVOKED = "key.revoked"
+    REVOKED_KEY_USED = "revoked_key.used"
+    SIGNIN_SUCCEEDED = "signin.succeeded"
+    SIGNIN_FAILED = "signin.failed"
+    SIGNIN_LOCKED = "signin.locked"
+    SIGNIN_LINK_CREATED = "signin_link.created"
+    SESSION_ENDED = "session.ended"
+    TOKEN_ISSUED = "token.issued"  # noqa: S105 - no token
+    TOKEN_REUSED = "token.reused"  # noqa: S105
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105
+    SCOPE_DENIED = "scope.denied"
+    NETWORK_DENIED = "network.denied"
+    ORIGIN_DENIED = "origin.denied"
+    FETCH_REFUSED = "fetch.refused"
+    GUARD_BLOCKED = "guard.blocked"
+    PII_BLOCKED = "pii.blocked"
+    DATA_POLICY_REFUSED = "data_policy.refused"
+    POLICY_CHANGED = "policy.changed"
+    TENANT_CREATED = "tenant.created"
+    TENANT_CHANGED = "tenant.changed"
+    TENANT_DELETED = "tenant.deleted"
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_DELETED = "user.deleted"
+    USER_EXPORTED = "user.exported"
+    TEAM_CHANGED = "team.changed"
+    ROLE_CHANGED = "role.changed"
+    SHARE_CHANGED = "share.changed"
+    COLLECTION_DELETED = "collection.deleted"
+    DOCUMENT_DELETED = "document.deleted"
+    CACHE_DROPPED = "cache.dropped"
+    PROVIDER_CREDENTIAL_CHANGED = "provider_credential.changed"
+    ENCRYPTION_KEY_ROTATED = "encryption_key.rotated"
+    KILL_SWITCH_CHANGED = "kill_switch.changed"
+    RETENTION_APPLIED = "retention.applied"
+
+
+_CATEGORIES = {
+    "authentication": ("signin", "signin_link", "session", "token", "revoked_key"),
+    "iam": ("key", "user", "team", "role", "tenant", "share"),
+    "configuration": ("settings", "policy", "provider_credential", "encryption_key", "kill_switch", "audit"),
+    "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
+    "network": ("network", "fetch"),
+    "database": ("collection", "document", "cache", "retention"),
+}
+_CATEGORY_OF = {name: category for category, names in _CATEGORIES.items() for name in names}
+
+
+def category(action: str) -> str:
+    """`event.category` of the Elastic Common Schema (9.0, 2025)."""
+    return _CATEGORY_OF[action.partition(".")[0]]

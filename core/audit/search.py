@@ -1,0 +1,73 @@
+"""Finding events of a tenant."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from core.audit.actions import Action, Outcome
+from core.database import Database
+from core.tables import AuditEvent
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events; None asks for nothing. `since` is included, `until` is not."""
+
+    action: Action | None = None
+    outcome: Outcome | None = None
+    actor: str | None = None
+    object_type: str | None = None
+    object_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def page(
+    database: Database, tenant: str, wanted: Filter, *, limit: int, before: int | None
+) -> tuple[list[AuditEvent], int | None]:
+    """Events, the newest first, and the number that the next page comes before."""
+    query = _query(tenant, wanted).order_by(col(AuditEvent.number).desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(col(AuditEvent.number) < before)
+    async with database.session() as session:
+        rows = (await session.exec(query)).all()
+    found = list(rows[:limit])
+    return found, found[-1].number if len(rows) > limit else None
+
+
+async def each(database: Database, tenant: str, wanted: Filter) -> AsyncIterator[AuditEvent]:
+    """Every event, the oldest first. Holds no session open between two reads."""
+    after = 0
+    while True:
+        query = _query(tenant, wanted).where(col(AuditEvent.number) > after).order_by(col(AuditEvent.number)).limit(_AT_ONCE)
+        async with database.session() as session:
+            rows = (await session.exec(query)).all()
+        for row in rows:
+            yield row
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1].number
+
+
+def _query(tenant: str, wanted: Filter) -> SelectOfScalar[AuditEvent]:
+    query = select(AuditEvent).where(AuditEvent.tenant == tenant)
+    equal = {
+        col(AuditEvent.action): wanted.action,
+        col(AuditEvent.outcome): wanted.outcome,
+        col(AuditEvent.actor): wanted.actor,
+        col(AuditEvent.object_type): wanted.object_type,
+        col(AuditEvent.object_id): wanted.object_id,
+    }
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(col(AuditEvent.at) >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(col(AuditEvent.at) < wanted.until)
+    return query

@@ -1,0 +1,118 @@
+"""Whether the record is as it was written: no event edited, removed, put elsewhere, or cut off the end."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from core.audit.actions import Action
+from core.audit.chain import GENESIS, address_digest, digest, seal
+from core.keys import Hasher
+from core.principals import DEFAULT_TENANT
+from core.tables import AuditEvent, AuditHead
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An event whose hash was written down elsewhere: in a SIEM, or from an earlier verification."""
+
+    tenant: str
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The first event of a chain that is not as it was written, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one chain. `events` were found good; `hash` is that of the last of them. `broken` is None where all is."""
+
+    tenant: str
+    events: int
+    hash: str
+    broken: Break | None
+
+
+def verify_all(connection: Connection, hasher: Hasher, anchors: Sequence[Anchor] = ()) -> Iterator[Finding]:
+    """Verify every chain: of all that have events, a head, an anchor, or were begun. In one snapshot, see `snapshot`."""
+    begun = select(col(AuditEvent.object_id)).where(
+        col(AuditEvent.tenant) == DEFAULT_TENANT, col(AuditEvent.action) == Action.AUDIT_STARTED.value
+    )
+    tenants = {anchor.tenant for anchor in anchors} | {str(tenant) for tenant in connection.scalars(begun)}
+    tenants |= set(connection.scalars(select(col(AuditHead.tenant))))
+    tenants |= set(connection.scalars(select(col(AuditEvent.tenant)).distinct()))
+    for tenant in sorted(tenants):
+        yield verify(connection, hasher, tenant, anchors)
+
+
+def verify(connection: Connection, hasher: Hasher, tenant: str, anchors: Sequence[Anchor] = ()) -> Finding:
+    """Verify a tenant's chain. Reads all of it, a thousand events at a time."""
+    expected = {anchor.number: anchor.hash for anchor in anchors if anchor.tenant == tenant}
+    good, last = 0, GENESIS
+    for row in _rows(connection, tenant):
+        reason = _why_not(hasher, row, good + 1, last)
+        if reason is None and not compare_digest(expected.pop(row.number, row.hash), row.hash):
+            reason = "it is not the event that the anchor names: the chain was written anew"
+        if reason is not None:
+            return Finding(tenant, good, last, Break(good + 1, reason))
+        good, last = row.number, row.hash
+    reason = _why_no_end(connection, hasher, tenant, good, last)
+    if reason is None and expected:
+        reason = "the chain ends before the event that the anchor names"
+    return Finding(tenant, good, last, None if reason is None else Break(good + 1, reason))
+
+
+def snapshot(connection: Connection) -> None:
+    """Let all that is read from now on be of one moment, so that events that come meanwhile do not look like a break."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _rows(connection: Connection, tenant: str) -> Iterator[AuditEvent]:
+    table, after = col(AuditEvent.number), 0
+    while True:
+        query = select(AuditEvent).where(col(AuditEvent.tenant) == tenant, table > after).order_by(table).limit(_AT_ONCE)
+        found = [AuditEvent(**row) for row in connection.execute(query).mappings()]
+        yield from found
+        if len(found) < _AT_ONCE:
+            return
+        after = found[-1].number
+
+
+def _why_not(hasher: Hasher, row: AuditEvent, number: int, last: str) -> str | None:
+    if row.number != number:
+        return f"it is missing: event {row.number} follows"
+    if not compare_digest(row.previous_hash, last):
+        return "it does not follow the event before it"
+    if not compare_digest(row.hash, digest(hasher, row)):
+        return "it was changed"
+    if row.address is not None and row.address_digest != address_digest(hasher, row.tenant, row.number, row.address):
+        return "its address was changed"
+    if row.action == Action.AUDIT_BROKEN:
+        return "the end of the chain was changed before it"
+    return None
+
+
+def _why_no_end(connection: Connection, hasher: Hasher, tenant: str, good: int, last: str) -> str | None:
+    query = select(col(AuditHead.number), col(AuditHead.hash), col(AuditHead.seal)).where(col(AuditHead.tenant) == tenant)
+    head = connection.execute(query).first()
+    if head is None:
+        return "the chain is gone, or its end is"
+    number, ended, sealed = head
+    if not compare_digest(sealed, seal(hasher, tenant, number, ended)):
+        return "the end of the chain was changed"
+    if (number, ended) != (good, last):
+        return f"the chain is cut: it has {number} events"
+    return None
