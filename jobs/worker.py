@@ -13,7 +13,7 @@ from typing import Any
 import dramatiq
 import structlog
 
-from core import alerts
+from core import alerts, audit
 from core.batches import QUEUE as BATCHES
 from core.database import Database, keyring_of, migrate
 from core.errors import PlatformError
@@ -191,12 +191,16 @@ def _work_until_told(settings: Settings) -> None:
     clients = RedisClients(redis_url)
     models.connect(clients, keyring)
     alerts.connect(clients, settings.alerts.window_s)
+    recorder = audit.Recorder(settings)
+    audit.connect(recorder)
     worker = EmbeddedWorker(settings, redis_url, resources)
     try:
         worker.start()
         told.wait()
     finally:
         worker.stop()
+        audit.connect(None)
+        recorder.close()
         resources.close()
         asyncio.run(models.close())
         if valkey is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, func, select, update
 
+from core import audit
 from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.files import Files
@@ -195,6 +196,10 @@ class Collections:
                 .values(state=DocumentState.DELETING, indexed_revision=0)
             )
             await count_parts(session, waited)
+            on = ("collection", collection.id)
+            await audit.record(
+                session, audit.Action.COLLECTION_DELETED, on=on, details={"name": collection.name}, principal=principal
+            )
         await self.purge(Shelf.of(collection))
 
     async def purge(self, shelf: Shelf) -> bool:

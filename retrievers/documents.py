@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, update
 
-from core import jobs
+from core import audit, jobs
 from core.database import Database, utc_now
 from core.errors import Conflict, NotFound, PlatformError
 from core.files import Files
@@ -166,6 +166,9 @@ class Documents:
             document.name = f"\x01{document.id}"  # no caller's name has a control character
             document.indexed_revision = 0
             await count_parts(session, {document.job_id: int(waited)})
+            details: dict[str, audit.Detail] = {"collection": collection.id}
+            on = ("document", document_id)
+            await audit.record(session, audit.Action.DOCUMENT_DELETED, on=on, details=details, principal=principal)
         await self.purge(document)
 
     async def purge(self, document: Document, *, lease: str | None = None) -> bool:

@@ -18,10 +18,12 @@ from urllib.parse import unquote
 import httpx
 from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 
+from core import audit
 from core.errors import InvalidRequest, TooLarge
 from core.settings import FetchSettings, Settings
 
 MAX_REDIRECTS = 5
+REFUSED = "url_refused"
 _CONNECT_S = 10
 _PIECE = 64 * 1024
 _MAX_URL = 2000
@@ -44,7 +46,12 @@ async def fetch(url: str, *, settings: Settings) -> tuple[bytes, str]:
     except TimeoutError as error:
         raise _failed("it took too long") from error
     except SSRFProtectionError as error:
+        _note(url)
         raise _refused() from error
+    except InvalidRequest as error:
+        if error.code == REFUSED:
+            _note(url)
+        raise
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, zlib.error) as error:
         raise _failed("it could not be reached or broke off", error) from error
 
@@ -130,8 +137,17 @@ def _name(response: httpx.Response) -> str:
     return name.strip()[:200] or response.url.host
 
 
+def _note(url: str) -> None:
+    """Put on record whose address was refused: its host alone, for the rest may hold a secret."""
+    try:
+        host = httpx.URL(url.strip()).host
+    except (httpx.InvalidURL, ValueError):
+        host = ""
+    audit.note(audit.Action.FETCH_REFUSED, on=("host", host))
+
+
 def _refused(reason: str = "it is not on the public network") -> InvalidRequest:
-    return InvalidRequest(f"The address may not be fetched: {reason}.", code="url_refused", param="url")
+    return InvalidRequest(f"The address may not be fetched: {reason}.", code=REFUSED, param="url")
 
 
 def _failed(reason: str, error: BaseException | None = None) -> InvalidRequest:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
+from core import audit
 from core.context import RequestContext
 from core.errors import Forbidden, Unauthenticated
 from core.principals import Principal, Scope
@@ -99,9 +100,14 @@ def refuse_place(principal: Principal, scope: ASGIScope) -> None:
         Forbidden: `network_not_allowed`; `foreign_origin`.
     """
     if not principal.may_come_from((scope.get("client") or (None,))[0]):
+        audit.note(audit.Action.NETWORK_DENIED, on=_key_of(principal), principal=principal)
         raise Forbidden("This key may not be used from this address.", code="network_not_allowed")
     if principal.from_cookie:
         refuse_foreign_origin(scope["method"], Headers(scope=scope))
+
+
+def _key_of(principal: Principal) -> tuple[str, str] | None:
+    return None if principal.key_id is None else ("key", principal.key_id)
 
 
 def refuse_foreign_origin(method: str, headers: Headers) -> None:
@@ -121,6 +127,7 @@ def refuse_foreign_origin(method: str, headers: Headers) -> None:
     else:
         own = origin is None or urlsplit(origin).netloc == headers.get("host")
     if not own:
+        audit.note(audit.Action.ORIGIN_DENIED, details={"origin": origin, "site": site})
         raise Forbidden("The request comes from another site's page.", code="foreign_origin")
 
 

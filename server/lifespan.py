@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from core import alerts
+from core import alerts, audit
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
+from core.keys import load_secret
 from core.plugins import load_target
+from core.principals import SYSTEM
 from core.queue import Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
@@ -54,6 +56,11 @@ async def running(
             database = Database(settings, keyring)
             stack.push_async_callback(database.close)
             await stack.enter_async_context(sole_server(settings, database))
+            recorder = await asyncio.to_thread(audit.Recorder, settings)
+            stack.push_async_callback(asyncio.to_thread, recorder.close)
+            audit.connect(recorder)
+            stack.callback(audit.connect, None)
+            await asyncio.to_thread(_note_start, settings)
             access = await Access.open(settings, database)
             await welcome_administrator(settings, access, greet)
             _in_background(stack, access.watch())
@@ -82,6 +89,15 @@ async def running(
             run_beside = await asyncio.to_thread(load_target, beside)
             await stack.enter_async_context(run_beside(settings, redis_url, state.library))
         yield state
+
+
+def _note_start(settings: Settings) -> None:
+    """Put on record with which settings the platform starts: a digest tells whether they changed, secrets apart."""
+    from server.openapi import platform_version
+
+    digest = Hasher(load_secret(settings)).digest("settings", settings.model_dump_json(exclude={"port"}))
+    details: dict[str, audit.Detail] = {"settings": digest[:16], "version": platform_version()}
+    audit.note(audit.Action.SETTINGS_STARTED, outcome=audit.Outcome.SUCCESS, details=details, principal=SYSTEM)
 
 
 def unstarted(settings: Settings) -> State:

@@ -1,7 +1,7 @@
 """Keys: made, listed, rotated, revoked, and found again by what a caller shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
@@ -9,10 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.keys import Hasher, is_well_formed, key_hint, new_key
-from core.principals import DEFAULT_TENANT, Network, Principal, Role, Scope
+from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope
 from core.rights import scopes_of
 from core.tables import APIKey, User
 from server.access.credentials import principal_of_key, valid_now
@@ -69,6 +70,7 @@ class Keys:
         async with self._database.transaction(principal.tenant) as session:
             await _check(session, principal, rights)
             session.add(row)
+            await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=_told(row), principal=principal)
         return row, key
 
     async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[APIKey, str]:
@@ -97,6 +99,8 @@ class Keys:
             old.replaced_by = row.id
             old.expires_at = now + overlap
             await raise_epoch(session)
+            told: dict[str, audit.Detail] = {"replaced_by": row.id, "old_ends_in_s": int(overlap.total_seconds())}
+            await audit.record(session, audit.Action.KEY_ROTATED, on=("key", key_id), details=told, principal=principal)
         return row, key
 
     async def find(self, key: str) -> tuple[Principal, datetime | None] | None:
@@ -105,6 +109,8 @@ class Keys:
             return None
         async with self._database.session(all_tenants=True) as session:
             found = await principal_of_key(session, col(APIKey.digest) == self._hasher.digest(_PURPOSE, key))
+            if found is None:
+                await _note_ended(session, self._hasher.digest(_PURPOSE, key))
         if found is None:
             return None
         principal, row = found
@@ -151,6 +157,7 @@ class Keys:
             row.revoked_at = utc_now()
             session.add(row)
             await raise_epoch(session)
+            await audit.record(session, audit.Action.KEY_REVOKED, on=("key", key_id), tenant=tenant)
 
     async def ensure_administrator(self, configured: str | None) -> str | None:
         """Make sure that the administrator's key is there, and is the configured one where one is configured.
@@ -169,17 +176,20 @@ class Keys:
                         row.digest, row.hint, row.revoked_at = digest, key_hint(key), None
                         session.add(row)
                         await raise_epoch(session)
+                        await audit.record(
+                            session, audit.Action.KEY_ROTATED, on=("key", row.id), details={"by": "settings"}, principal=SYSTEM
+                        )
                     return None
-                session.add(
-                    APIKey(
-                        id=ADMINISTRATOR_ID,
-                        tenant=DEFAULT_TENANT,
-                        name="administrator",
-                        role=Role.ADMIN.value,
-                        digest=digest,
-                        hint=key_hint(key),
-                    )
+                row = APIKey(
+                    id=ADMINISTRATOR_ID,
+                    tenant=DEFAULT_TENANT,
+                    name="administrator",
+                    role=Role.ADMIN.value,
+                    digest=digest,
+                    hint=key_hint(key),
                 )
+                session.add(row)
+                await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=_told(row), principal=SYSTEM)
         except IntegrityError:  # another process was quicker
             return None
         return key
@@ -190,6 +200,23 @@ async def _get(session: AsyncSession, tenant: str, key_id: str, *, lock: bool = 
     if row is None or row.tenant != tenant:
         raise NotFound("There is no key of that identifier.", code="key_not_found")
     return row
+
+
+def _told(row: APIKey) -> dict[str, audit.Detail]:
+    """What is put on record of a new key: what it may do, not its name."""
+    kept = row.model_dump(include={"role", "user_id", "scopes", "models", "collections", "networks", "expires_at"}, mode="json")
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+async def _note_ended(session: AsyncSession, digest: str) -> None:
+    """Put on record that a key was shown which is no longer valid. The caller is told what anybody with no key is told."""
+    row = (await session.exec(select(APIKey).where(APIKey.digest == digest))).first()
+    if row is None:
+        return
+    now = utc_now()
+    who = replace(ANONYMOUS, id=row.user_id or row.id, tenant=row.tenant, key_id=row.id)
+    reason = "revoked" if row.revoked_at else "expired" if row.expires_at and row.expires_at <= now else "owner_disabled"
+    audit.note(audit.Action.REVOKED_KEY_USED, on=("key", row.id), details={"reason": reason}, principal=who)
 
 
 async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> None:
@@ -209,6 +236,7 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
         wider.append("networks")
     if more or wider:
         what = ", ".join([*sorted(more), *wider])
+        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=maker)
         raise Forbidden(f"A key may not do more than its maker: {what}.", code="more_than_own")
 
 

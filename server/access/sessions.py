@@ -3,12 +3,14 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlmodel import col, delete, update
+from sqlmodel import col, delete, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, utc_now
 from core.keys import Hasher, new_token
-from core.principals import Principal
-from core.tables import APIKey, BrowserSession, SignInToken
+from core.principals import ANONYMOUS, Principal
+from core.tables import APIKey, BrowserSession, SignInToken, User
 from server.access.credentials import principal_of_key, principal_of_user
 from server.access.epoch import raise_epoch
 
@@ -31,6 +33,8 @@ class BrowserSessions:
             await session.exec(delete(SignInToken).where(col(SignInToken.expires_at) < utc_now()))
             digest = self._hasher.digest(_LINK, token)
             session.add(SignInToken(digest=digest, key_id=key_id, expires_at=utc_now() + LINK_LIFETIME))
+            tenant = (await session.exec(select(APIKey.tenant).where(APIKey.id == key_id))).one()
+            await audit.record(session, audit.Action.SIGNIN_LINK_CREATED, on=("key", key_id), tenant=tenant)
         return token
 
     async def redeem(self, token: str) -> str | None:
@@ -52,14 +56,17 @@ class BrowserSessions:
         async with self._database.transaction(all_tenants=True) as session:
             return (await session.exec(statement)).scalars().first()
 
-    async def open(self, *, key_id: str | None = None, user_id: str | None = None) -> str:
-        """A new session's cookie, for a key or for a user who has signed in. Expired sessions are cleared away."""
+    async def open(self, *, key_id: str | None = None, user_id: str | None = None, method: str = "key") -> str:
+        """A new session's cookie, for a key or for a user who has signed in, by which `method` goes on record. Expired sessions
+        are cleared away."""
         cookie = new_token()
         async with self._database.transaction(all_tenants=True) as session:
             await session.exec(delete(BrowserSession).where(col(BrowserSession.expires_at) < utc_now()))
             digest = self._hasher.digest(_COOKIE, cookie)
             expires_at = utc_now() + self.lifetime
             session.add(BrowserSession(digest=digest, key_id=key_id, user_id=user_id, expires_at=expires_at))
+            who = await _signed_in(session, key_id, user_id)
+            await audit.record(session, audit.Action.SIGNIN_SUCCEEDED, details={"method": method}, principal=who)
         return cookie
 
     async def find(self, cookie: str) -> tuple[Principal, datetime] | None:
@@ -85,5 +92,18 @@ class BrowserSessions:
         """End a session; no error when it has ended already."""
         async with self._database.transaction(all_tenants=True) as session:
             digest = self._hasher.digest(_COOKIE, cookie)
-            await session.exec(delete(BrowserSession).where(col(BrowserSession.digest) == digest))
+            ended = delete(BrowserSession).where(col(BrowserSession.digest) == digest)
+            row = (await session.exec(ended.returning(col(BrowserSession.key_id), col(BrowserSession.user_id)))).first()
             await raise_epoch(session)
+            if row is not None:
+                who = await _signed_in(session, row[0], row[1])
+                await audit.record(session, audit.Action.SESSION_ENDED, principal=who)
+
+
+async def _signed_in(session: AsyncSession, key_id: str | None, user_id: str | None) -> Principal:
+    """Who is put on record for a session: its user, else the key that stands for itself. Without rights."""
+    if user_id is not None:
+        tenant = (await session.exec(select(User.tenant).where(User.id == user_id))).one()
+        return replace(ANONYMOUS, id=user_id, tenant=tenant)
+    key = (await session.exec(select(APIKey).where(APIKey.id == key_id))).one()
+    return replace(ANONYMOUS, id=key.user_id or key.id, tenant=key.tenant, key_id=key.id)

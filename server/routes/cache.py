@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from core import audit
 from core.principals import Principal, Scope
 from server.auth import requires
 from server.state import CurrentState
@@ -23,4 +24,6 @@ class Dropped(BaseModel):
 @router.delete("")
 async def drop_cache(state: CurrentState, principal: Manager) -> Dropped:
     """Drop the kept answers of the caller's tenant. What is being answered meanwhile is not kept either."""
-    return Dropped(entries=await state.models.answers.drop(principal.tenant))
+    entries = await state.models.answers.drop(principal.tenant)
+    audit.note(audit.Action.CACHE_DROPPED, outcome=audit.Outcome.SUCCESS, details={"entries": entries}, principal=principal)
+    return Dropped(entries=entries)

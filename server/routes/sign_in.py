@@ -7,8 +7,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from core import audit
 from core.errors import NotFound, PlatformError, Unauthenticated
-from core.principals import Principal
+from core.principals import ANONYMOUS, Principal
 from server.access.federation import admit_person
 from server.access.oidc import Flow, IdentityProvider
 from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, refuse_foreign_origin
@@ -32,9 +33,10 @@ async def sign_in_page(
         return _form(request, state, target)
     key_id = await state.access.sessions.redeem(token)
     if key_id is None:
+        _note_failure("link")
         problem = Unauthenticated("This link has been used or has expired. Sign in another way.")
         return _form(request, state, target, problem)
-    return _signed_in(state, await state.access.sessions.open(key_id=key_id), target)
+    return _signed_in(state, await state.access.sessions.open(key_id=key_id, method="link"), target)
 
 
 @router.post(SIGN_IN_PATH)
@@ -51,6 +53,8 @@ async def sign_in(request: Request, state: CurrentState) -> Response:
         else:
             cookie = await _with_key(request, state, given["key"].strip())
     except PlatformError as error:
+        if isinstance(error, Unauthenticated):
+            _note_failure("key" if given["key"] else "password")
         return _form(request, state, target, error)
     return _signed_in(state, cookie, target)
 
@@ -81,8 +85,9 @@ async def finish_oidc(name: str, request: Request, state: CurrentState) -> Respo
         target = flow.target
         claims = await provider.claims(code, flow, _redirect_uri(state, name), request.query_params.get("iss"))
         user_id = await admit_person(state.database, provider.settings, claims)
-        response = _signed_in(state, await state.access.sessions.open(user_id=user_id), target)
+        response = _signed_in(state, await state.access.sessions.open(user_id=user_id, method="oidc"), target)
     except PlatformError as error:
+        _note_failure("oidc")
         response = _form(request, state, target, error)
     state.access.forget()  # a role may have changed by it
     response.delete_cookie(FLOW_COOKIE, path=SIGN_IN_PATH)
@@ -104,7 +109,7 @@ async def _with_password(request: Request, state: State, given: dict[str, str]) 
     user_id = await state.access.passwords.sign_in(
         given["email"], given["password"], _address(request), tenant=given["tenant"] or None
     )
-    return await state.access.sessions.open(user_id=user_id)
+    return await state.access.sessions.open(user_id=user_id, method="password")
 
 
 async def _with_key(request: Request, state: State, key: str) -> str:
@@ -112,6 +117,10 @@ async def _with_key(request: Request, state: State, key: str) -> str:
     if principal is None or principal.key_id is None or not principal.may_come_from(_address(request)):
         raise Unauthenticated(_NO_KEY)
     return await state.access.sessions.open(key_id=principal.key_id)
+
+
+def _note_failure(method: str) -> None:
+    audit.note(audit.Action.SIGNIN_FAILED, outcome=audit.Outcome.FAILURE, details={"method": method}, principal=ANONYMOUS)
 
 
 def _begun(request: Request, state: State, name: str) -> tuple[Flow, str]:

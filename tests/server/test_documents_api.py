@@ -12,10 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from sqlmodel import col, select
 
 from core.database import Database, migrate
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.settings import RequestLimits, Settings
+from core.tables import AuditEvent
 from tests.desks import Desk, desk, eventually, job_settings, models, note
 from tests.server.serving import platform
 
@@ -136,6 +138,21 @@ async def test_a_collection_is_made_listed_changed_and_deleted(client: httpx.Asy
     assert changed.json()["description"] == "second"
     assert (await client.delete("/api/v1/rag/collections/a-1")).status_code == 204
     assert refused(await client.get("/api/v1/rag/collections/a-1")) == (404, "collection_not_found")
+
+
+async def test_deletions_are_on_record_by_identifier(desk: Desk, client: httpx.AsyncClient) -> None:
+    accepted = await client.post(f"{PAPERS}/documents", json={"documents": [{"name": "Maria Schmidt.md", "text": "zebra"}]})
+    document = accepted.json()["documents"][0]["id"]
+    collection = (await client.get(PAPERS)).json()["id"]
+    for path in (f"{PAPERS}/documents/{document}", PAPERS):
+        assert (await client.delete(path)).status_code == 204
+    async with desk.database.session() as session:
+        rows = (await session.exec(select(AuditEvent).order_by(col(AuditEvent.number)))).all()
+    assert [(row.action, row.object_id, row.actor) for row in rows] == [
+        ("document.deleted", document, SYSTEM.id),
+        ("collection.deleted", collection, SYSTEM.id),
+    ]
+    assert "Maria" not in repr([row.model_dump() for row in rows])
 
 
 async def test_a_bad_name_of_a_collection_is_refused(client: httpx.AsyncClient) -> None:
