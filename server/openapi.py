@@ -52,6 +52,7 @@ _TAGS = {
     "Sessions": "Kept conversations",
     "Operations": "Health and models",
     "Access": "Keys, tokens and signing in",
+    "Audit": "What is on record",
 }
 _ERROR_SCHEMA = {
     "title": "Error",

@@ -34,7 +34,7 @@ async def page(
     query = _query(tenant, wanted).order_by(col(AuditEvent.number).desc()).limit(limit + 1)
     if before is not None:
         query = query.where(col(AuditEvent.number) < before)
-    async with database.session() as session:
+    async with database.session(tenant) as session:
         rows = (await session.exec(query)).all()
     found = list(rows[:limit])
     return found, found[-1].number if len(rows) > limit else None
@@ -45,7 +45,7 @@ async def each(database: Database, tenant: str, wanted: Filter) -> AsyncIterator
     after = 0
     while True:
         query = _query(tenant, wanted).where(col(AuditEvent.number) > after).order_by(col(AuditEvent.number)).limit(_AT_ONCE)
-        async with database.session() as session:
+        async with database.session(tenant) as session:
             rows = (await session.exec(query)).all()
         for row in rows:
             yield row

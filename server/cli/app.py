@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from core.settings import SettingsError, platform_address
-from server.cli import ask, chat, ingest, jobs, keys, login, models, serve
+from server.cli import ask, audit, chat, ingest, jobs, keys, login, models, serve
 from server.cli.client import CallFailed, Platform
 from server.cli.credentials import saved_key
 
@@ -29,6 +29,7 @@ app.command("ingest")(ingest.ingest)
 app.command("models")(models.models)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 @app.callback()

@@ -19,4 +19,5 @@ ROUTERS = (
     "sessions",
     "pii",
     "policies",
+    "audit",
 )

@@ -202,3 +202,15 @@ def test_it_finds_the_platform_by_the_settings_that_started_it(given: dict[str, 
 def test_the_help_of_serve_lists_the_settings(tmp_path: Path) -> None:
     done = subprocess.run([str(GENAI), "serve", "--help"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "GENAI_LOCAL__SLOTS" in done.stdout
+
+
+def test_the_audit_log_is_listed_and_verified(genai: Terminal) -> None:
+    made = genai("keys", "create", "on record", "--role", "user")
+    identifier = made.stderr.partition(":")[0]
+    assert genai("keys", "revoke", identifier).returncode == 0
+    listed = genai("audit", "list", "--object", identifier).stdout
+    assert "key.created" in listed
+    assert "key.revoked" in listed
+    assert "settings.started" in genai("audit", "list", "--action", "settings.started").stdout
+    whole = genai("audit", "verify")
+    assert (whole.returncode, whole.stdout.startswith("whole: ")) == (0, True)

@@ -1,0 +1,230 @@
+"""What the server puts on record, and how it is searched, exported and verified."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from core import audit
+from core.database import Database, utc_now
+from core.keys import new_key
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
+from core.settings import Settings
+from core.tables import AuditEvent, Tenant
+from retrievers.fetching import fetch
+from server.access.keys import ADMINISTRATOR_ID, KeyRights
+from server.routes import audit as audit_routes
+from tests.core.audit.conftest import write
+from tests.server.conftest import ON_SQLITE, Guarded
+
+AUDIT = "/api/v1/audit"
+FOREIGNER = Principal("key_x", "acme", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
+
+
+@pytest.fixture
+async def watched(guarded: Guarded, database: Database, settings: Settings) -> AsyncIterator[Guarded]:
+    """The same server, with a recorder and the routes of the audit log."""
+    guarded.app.include_router(audit_routes.router)
+    url = None if database.is_sqlite else database.engine.url.render_as_string(hide_password=False)
+    recorder = audit.Recorder(Settings.load(data_dir=Path(settings.data_dir), database_url=url))
+    audit.connect(recorder)
+    yield guarded
+    audit.connect(None)
+    await asyncio.to_thread(recorder.close)
+
+
+async def _found(guarded: Guarded, action: str, events: int = 1) -> list[dict[str, Any]]:
+    """The events of an action, the newest first, once there are as many."""
+    deadline = time.monotonic() + 30
+    while True:
+        answer = await guarded.client.get(AUDIT, params={"action": action}, headers=guarded.headers)
+        found: list[dict[str, Any]] = answer.json()["results"]
+        if len(found) >= events:
+            return found
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_making_rotating_and_revoking_a_key_is_on_record(watched: Guarded) -> None:
+    client, headers = watched.client, watched.headers
+    body = {"name": "Maria Schmidt", "role": "user", "scopes": ["chat:invoke"]}
+    made = (await client.post("/api/v1/keys", json=body, headers=headers | {"x-request-id": "req_mine"})).json()
+    new = (await client.post(f"/api/v1/keys/{made['id']}/rotate", headers=headers)).json()
+    await client.delete(f"/api/v1/keys/{new['id']}", headers=headers)
+    created = (await _found(watched, "key.created"))[0]
+    assert (created["actor"], created["object_id"], created["outcome"]) == (ADMINISTRATOR_ID, made["id"], "success")
+    assert (created["request_id"], created["address"]) == ("req_mine", "127.0.0.1")
+    assert created["details"] == {"role": "user", "scopes": ["chat:invoke"]}
+    (rotated,) = await _found(watched, "key.rotated")
+    assert (rotated["object_id"], rotated["details"]["replaced_by"]) == (made["id"], new["id"])
+    (revoked,) = await _found(watched, "key.revoked")
+    assert (revoked["object_id"], revoked["actor"]) == (new["id"], ADMINISTRATOR_ID)
+
+
+@ON_SQLITE
+async def test_signing_in_and_out_is_on_record(watched: Guarded) -> None:
+    client = watched.client
+    assert (await client.post("/signin", data={"key": watched.key})).status_code == 303
+    await client.post("/signout")
+    link = (await client.post("/api/v1/auth/sign-in-links", headers=watched.headers)).json()["url"]
+    await client.get(link)
+    await client.get(link)
+    await client.post("/signin", data={"key": "wrong"})
+    by_link, by_key = await _found(watched, "signin.succeeded", 2)
+    assert [event["details"]["method"] for event in (by_key, by_link)] == ["key", "link"]
+    assert {event["actor"] for event in (by_key, by_link)} == {ADMINISTRATOR_ID}
+    assert (await _found(watched, "session.ended"))[0]["actor"] == ADMINISTRATOR_ID
+    assert (await _found(watched, "signin_link.created"))[0]["object_id"] == ADMINISTRATOR_ID
+    (failed,) = await _found(watched, "signin.failed")  # the second one is the same again
+    assert (failed["actor"], failed["outcome"], failed["address"]) == ("anonymous", "failure", "127.0.0.1")
+
+
+@ON_SQLITE
+async def test_a_scope_that_is_lacked_is_on_record_once_a_minute(watched: Guarded) -> None:
+    row, key = await watched.access.keys.create(SYSTEM, "reader", KeyRights(Role.USER))
+    for _ in range(3):
+        assert (await watched.client.get("/api/v1/keys", headers={"x-api-key": key})).status_code == 403
+    (denied,) = await _found(watched, "scope.denied")
+    assert (denied["actor"], denied["key_id"], denied["object_id"]) == (row.id, row.id, "keys:manage")
+    assert denied["outcome"] == "denied"
+
+
+@ON_SQLITE
+async def test_a_key_that_would_do_more_than_its_maker_is_on_record(watched: Guarded) -> None:
+    rights = KeyRights(Role.ADMIN, scopes=frozenset({Scope.KEYS_MANAGE}))
+    row, key = await watched.access.keys.create(SYSTEM, "maker", rights)
+    refused = await watched.client.post("/api/v1/keys", json={"name": "more", "role": "user"}, headers={"x-api-key": key})
+    assert refused.json()["error"]["code"] == "more_than_own"
+    (denied,) = await _found(watched, "scope.denied")
+    assert (denied["actor"], denied["object_id"]) == (row.id, "more_than_own")
+    assert "chat:invoke" in denied["details"]["wanted"]
+
+
+@ON_SQLITE
+async def test_a_network_and_an_origin_that_are_refused_are_on_record(watched: Guarded) -> None:
+    made = await watched.client.post("/api/v1/keys", json={"name": "far", "networks": ["10.9.0.0/16"]}, headers=watched.headers)
+    far = made.json()
+    assert (await watched.client.get("/api/v1/auth/me", headers={"x-api-key": far["key"]})).status_code == 403
+    assert (await _found(watched, "network.denied"))[0]["object_id"] == far["id"]
+    await watched.client.post("/signin", data={"key": watched.key})
+    foreign = await watched.client.post("/api/v1/keys", json={"name": "x"}, headers={"origin": "https://evil.example"})
+    assert foreign.json()["error"]["code"] == "foreign_origin"
+    (denied,) = await _found(watched, "origin.denied")
+    assert (denied["actor"], denied["details"]["origin"]) == (ADMINISTRATOR_ID, "https://evil.example")
+
+
+async def test_a_revoked_key_is_told_from_an_unknown_one_on_record_and_not_to_its_caller(watched: Guarded) -> None:
+    revoked, key = await watched.access.keys.create(SYSTEM, "gone", KeyRights(Role.USER))
+    ends = utc_now() - timedelta(seconds=1)
+    expired, old = await watched.access.keys.create(SYSTEM, "old", KeyRights(Role.USER, expires_at=ends))
+    await watched.access.keys.revoke(SYSTEM.tenant, revoked.id)
+    answers = [await watched.client.get("/api/v1/auth/me", headers={"x-api-key": shown}) for shown in (key, old, new_key())]
+    bodies = {json.dumps(answer.json()["error"] | {"request_id": ""}) for answer in answers}
+    assert {answer.status_code for answer in answers} == {401}
+    assert len(bodies) == 1
+    found = await _found(watched, "revoked_key.used", 2)
+    assert {(event["object_id"], event["details"]["reason"]) for event in found} == {
+        (revoked.id, "revoked"),
+        (expired.id, "expired"),
+    }
+
+
+@ON_SQLITE
+async def test_an_address_that_may_not_be_fetched_is_on_record_by_its_host_alone(watched: Guarded, settings: Settings) -> None:
+    with pytest.raises(Exception, match="may not be fetched"):
+        await fetch("http://user:password@127.0.0.1:1/private?token=t0ken", settings=settings)
+    (refused,) = await _found(watched, "fetch.refused")
+    assert (refused["object_type"], refused["object_id"], refused["details"]) == ("host", "127.0.0.1", {})
+
+
+@ON_SQLITE
+async def test_no_key_is_ever_in_an_event(watched: Guarded, database: Database) -> None:
+    canary = new_key()
+    for headers in ({"x-api-key": canary}, {"authorization": f"Bearer {canary}"}, watched.headers | {"x-request-id": canary}):
+        await watched.client.get("/api/v1/auth/me", headers=headers)
+        await watched.client.post("/api/v1/keys", json={"name": canary}, headers=headers)
+        await watched.client.post("/signin", data={"key": canary, "next": canary}, headers={"origin": f"https://{canary}"})
+        await watched.client.delete(f"/api/v1/keys/{canary}", headers=headers)
+    await _found(watched, "origin.denied")
+    async with database.session() as session:
+        rows = (await session.exec(select(AuditEvent))).all()
+    stored = repr([row.model_dump() for row in rows])
+    assert canary not in stored
+    assert watched.key not in stored
+
+
+async def test_another_tenant_sees_nothing_of_it(watched: Guarded, database: Database) -> None:
+    async with database.transaction() as session:
+        session.add(Tenant(id="acme", name="Acme"))
+    _, key = await watched.access.keys.create(FOREIGNER, "theirs", KeyRights(Role.ADMIN))
+    theirs = {"x-api-key": key}
+    seen = (await watched.client.get(AUDIT, headers=theirs)).json()["results"]
+    assert [event["action"] for event in seen] == ["key.created"]
+    exported = (await watched.client.get(f"{AUDIT}/export", headers=theirs)).text.splitlines()
+    assert {json.loads(line)["organization.id"] for line in exported} == {"acme"}
+    ours = (await watched.client.get(AUDIT, params={"actor": "key_x"}, headers=watched.headers)).json()["results"]
+    assert ours == []
+
+
+async def test_only_who_may_read_it_reads_it(watched: Guarded) -> None:
+    _, key = await watched.access.keys.create(SYSTEM, "dev", KeyRights(Role.DEVELOPER))
+    for path in (AUDIT, f"{AUDIT}/export", f"{AUDIT}/verify"):
+        assert (await watched.client.get(path, headers={"x-api-key": key})).status_code == 403
+
+
+async def test_a_list_is_filtered_and_paged_the_newest_first(watched: Guarded, database: Database) -> None:
+    await write(database, 5, tenant="default")
+    query: dict[str, Any] = {"object_type": "key", "actor": "usr_3"}
+    (found,) = (await watched.client.get(AUDIT, params=query, headers=watched.headers)).json()["results"]
+    assert found["object_id"] == "key_3"
+    numbers: list[int] = []
+    cursor: str | None = None
+    while True:
+        params = {"limit": 2, "outcome": "success", **({"cursor": cursor} if cursor else {})}
+        body = (await watched.client.get(AUDIT, params=params, headers=watched.headers)).json()
+        numbers += [event["number"] for event in body["results"]]
+        if (cursor := body["next_cursor"]) is None:
+            break
+    assert numbers == [6, 5, 4, 3, 2, 1]
+    at = found["at"]
+    since = (await watched.client.get(AUDIT, params={"from": at}, headers=watched.headers)).json()["results"]
+    until = (await watched.client.get(AUDIT, params={"to": at}, headers=watched.headers)).json()["results"]
+    assert (min(event["number"] for event in since), max(event["number"] for event in until)) == (5, 4)
+    assert (await watched.client.get(AUDIT, params={"object": "key_2"}, headers=watched.headers)).json()["results"][0][
+        "actor"
+    ] == "usr_2"
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "params",
+    [{"action": "key.eaten"}, {"from": "yesterday"}, {"from": "2026-01-01T00:00:00"}, {"cursor": "eA"}, {"actor": "\0"}],
+)
+async def test_a_filter_that_is_none_is_refused(watched: Guarded, params: dict[str, str]) -> None:
+    assert (await watched.client.get(AUDIT, params=params, headers=watched.headers)).status_code == 422
+
+
+async def test_an_export_is_lines_with_common_names_and_is_itself_on_record(watched: Guarded, database: Database) -> None:
+    await write(database, 3, tenant="default")
+    answer = await watched.client.get(f"{AUDIT}/export", headers=watched.headers)
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["event.sequence"] for line in lines] == [1, 2, 3, 4, 5]
+    assert (lines[-1]["event.action"], lines[-1]["user.id"], lines[-1]["source.ip"]) == (
+        "audit.exported",
+        ADMINISTRATOR_ID,
+        "127.0.0.1",
+    )
+    assert lines[2]["genai.previous_hash"] == lines[1]["genai.hash"]
+
+
+async def test_the_chain_is_verified_over_the_api(watched: Guarded, database: Database) -> None:
+    await write(database, 3, tenant="default")
+    found = (await watched.client.get(f"{AUDIT}/verify", headers=watched.headers)).json()
+    assert (found["valid"], found["events"], found["broken_at"]) == (True, 4, None)
