@@ -4,6 +4,9 @@ Each transaction says whose rows it may touch (`set_config('genai.tenant', …, 
 policies are forced, so that they hold for the tables' owner too. A superuser, or a role with BYPASSRLS, passes them by.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 from sqlalchemy import Connection, Table, text
 from sqlmodel import SQLModel
@@ -19,12 +22,26 @@ _HELD = text(
     "WHERE p.polname = :policy AND c.relrowsecurity AND c.relforcerowsecurity "
     "AND c.relnamespace = current_schema()::regnamespace"
 )
+_TELL = text("SELECT set_config(:name, :tenant, true)")
 _PASSES_BY = text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
 
 
 def see_all(connection: Connection) -> None:
     """Let the connection reach the rows of all tenants, until it is closed. For migrations."""
     connection.execute(text(f"SET {SETTING} = '{ALL}'"))
+
+
+@contextmanager
+def across_tenants(connection: Connection) -> Iterator[None]:
+    """Let a transaction reach the rows of all tenants within the block, and its own alone after it. For what the platform keeps
+    of itself while it works for a tenant."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    before = connection.exec_driver_sql(f"SELECT {_NOW}").scalar() or ""
+    connection.execute(_TELL, {"name": SETTING, "tenant": ALL})
+    yield
+    connection.execute(_TELL, {"name": SETTING, "tenant": before})
 
 
 def hold(connection: Connection) -> None:

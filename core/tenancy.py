@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, inspect, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Table, inspect, or_, select
 from sqlalchemy.event import listens_for
 from sqlalchemy.orm import ORMExecuteState, SessionTransaction, UOWTransaction, with_loader_criteria
 from sqlalchemy.sql import visitors
@@ -98,7 +98,7 @@ def _check_written(session: Session, _context: UOWTransaction, _instances: objec
 @listens_for(_TenantSession, "after_begin")
 def _tell_database(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
     if connection.dialect.name == "postgresql" and not transaction.nested:
-        connection.execute(_SET, {"name": SETTING, "tenant": session.info["tenant"]})
+        connection.exec_driver_sql(f"SET LOCAL {SETTING} = {_quoted(session.info['tenant'])}")
 
 
 def _tables_of(state: ORMExecuteState) -> tuple[set[str], set[str]]:
@@ -117,7 +117,10 @@ def _tables_of(state: ORMExecuteState) -> tuple[set[str], set[str]]:
     return tables - SHARED, mapped
 
 
-_SET = text("SELECT set_config(:name, :tenant, true)")
+def _quoted(value: str) -> str:
+    """As a literal: SET takes no parameters, and what does, a query, would fix the transaction's isolation level."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''").replace("%", "%%")
+    return f"E'{escaped}'"
 
 
 def _check_inserted(state: ORMExecuteState, name: str, tenant: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from core import alerts, audit
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
-from core.keys import load_secret
+from core.keys import Hasher, load_secret
 from core.plugins import load_target
 from core.principals import SYSTEM
 from core.queue import Queue

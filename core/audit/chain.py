@@ -16,6 +16,7 @@ from core.audit.events import Event
 from core.database import utc_now
 from core.keys import Hasher
 from core.principals import DEFAULT_TENANT, SYSTEM
+from core.row_security import across_tenants
 from core.tables import AuditEvent, AuditHead
 
 #: What the first event of a chain follows.
@@ -38,7 +39,8 @@ def append(connection: Connection, hasher: Hasher, events: Sequence[Event]) -> l
         if is_new:
             begun.append(_own(Action.AUDIT_STARTED, Outcome.SUCCESS, ("tenant", tenant)))
     if mine := begun + [event for event in events if event.tenant == DEFAULT_TENANT]:
-        rows += _extend(connection, hasher, DEFAULT_TENANT, mine)[0]
+        with across_tenants(connection):
+            rows += _extend(connection, hasher, DEFAULT_TENANT, mine)[0]
     return rows
 
 

@@ -24,7 +24,7 @@ async def test_most_questions_are_answered_from_the_right_place_and_few_without_
     asked = json.loads((HERE / half / "questions.json").read_text())
     async with desk(settings, Place(database, Models(settings)), *["I cannot say."] * 100, small=True) as it:
         collection = Collection(name="asked")
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             session.add(collection)
         for file in sorted((HERE / half).iterdir()):
             if file.name != "questions.json":

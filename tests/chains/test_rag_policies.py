@@ -73,7 +73,7 @@ async def desk(settings: Settings, chat: OpenAIFake, *, remote: bool = False, **
     resources = open_resources(settings, models)
     library = Library.build(settings, database, resources, Queue(f"unix://{settings.path('no.socket')}"))
     collection = Collection(name="company")
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         session.add(collection)
     await add(library, collection, "staff.md", STAFF)
     chat.clear()

@@ -10,7 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlmodel import SQLModel
 
 from core import row_security
-from core.database import migrate
+from core.database import Database, migrate
 from core.settings import Settings
 from core.tenancy import SETTING, SHARED
 from infra.postgresql import ROLE, database_of_platform
@@ -100,3 +100,11 @@ def test_a_role_that_passes_it_by_is_told_of(postgresql: Any, tmp_path: Path, ca
     postgresql.psql(f"CREATE DATABASE {name};")
     migrate(Settings.load(data_dir=tmp_path, database_url=postgresql.get_uri(database=name)))
     assert "database.role_passes_row_security" in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", ["a'; SET genai.tenant = '*", "50%", "%s", "back\\slash", 'double"'])
+async def test_a_tenant_of_any_name_is_told_to_the_database_as_it_is(database: Database, name: str) -> None:
+    async with database.session(name) as session:
+        connection = await session.connection()
+        assert (await connection.exec_driver_sql("SELECT current_setting('genai.tenant')")).scalar() == name

@@ -146,7 +146,7 @@ async def test_deletions_are_on_record_by_identifier(desk: Desk, client: httpx.A
     collection = (await client.get(PAPERS)).json()["id"]
     for path in (f"{PAPERS}/documents/{document}", PAPERS):
         assert (await client.delete(path)).status_code == 204
-    async with desk.database.session() as session:
+    async with desk.database.session(all_tenants=True) as session:
         rows = (await session.exec(select(AuditEvent).order_by(col(AuditEvent.number)))).all()
     assert [(row.action, row.object_id, row.actor) for row in rows] == [
         ("document.deleted", document, SYSTEM.id),

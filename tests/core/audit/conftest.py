@@ -24,7 +24,7 @@ TRIGGERS = (
 async def write(database: Database, events: int = 1, *, tenant: str = "acme", **more: Any) -> None:
     """Events on record, each in its own transaction."""
     for number in range(events):
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             who = replace(SYSTEM, id=f"usr_{number}", tenant=tenant)
             await audit.record(session, audit.Action.KEY_CREATED, on=("key", f"key_{number}"), principal=who, **more)
 
@@ -38,7 +38,7 @@ def verified(database: Database) -> Verify:
             snapshot(connection)
             return list(verify_all(connection, hasher, anchors))
 
-        async with database.session() as session:
+        async with database.session(all_tenants=True) as session:
             connection = await session.connection()
             return {found.tenant: found for found in await connection.run_sync(find, Hasher(session.info[SECRET]()))}
 
@@ -50,7 +50,7 @@ def tamper(database: Database) -> Tamper:
     """Runs statements as one who may do anything in the database, and has taken the triggers away."""
 
     async def run(*statements: str) -> None:
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             connection = await session.connection()
             for table, trigger in TRIGGERS:
                 on = "" if database.is_sqlite else f" ON {table}"

@@ -25,7 +25,7 @@ ROWS = "tenant = 'acme' AND number"
 
 
 async def _rows(database: Database, tenant: str = "acme") -> list[AuditEvent]:
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         query = select(AuditEvent).where(AuditEvent.tenant == tenant).order_by(AuditEvent.number)  # type: ignore[arg-type]
         return list((await session.exec(query)).all())
 
@@ -39,7 +39,7 @@ async def test_a_chain_that_nobody_touched_is_whole(database: Database, verified
 async def test_an_event_says_who_did_what_on_which_object_and_from_where(database: Database) -> None:
     who = replace(SYSTEM, id="usr_1", tenant="acme", key_id="key_7")
     with serving(RequestContext("req_1", who, address="10.1.2.3")):
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             await audit.record(session, audit.Action.POLICY_CHANGED, on=("policy", "pii"), details={"mode": "block"})
     (row,) = await _rows(database)
     assert (row.actor, row.key_id, row.action, row.outcome) == ("usr_1", "key_7", "policy.changed", "success")
@@ -161,7 +161,7 @@ async def test_an_anchor_kept_elsewhere_shows_a_chain_that_was_written_anew(data
 async def test_the_database_refuses_to_change_what_is_on_record(database: Database, statement: str) -> None:
     await write(database, 1)
     with pytest.raises(DBAPIError, match="never changed"):
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             await (await session.connection()).execute(text(statement))
     assert len(await _rows(database)) == 1
 
@@ -169,7 +169,7 @@ async def test_the_database_refuses_to_change_what_is_on_record(database: Databa
 async def test_an_address_is_erased_and_the_chain_stays_valid(database: Database, verified: Verify) -> None:
     with serving(RequestContext("req_1", SYSTEM, address="10.1.2.3")):
         await write(database, 2)
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         assert await audit.erase_addresses(session, "acme", "usr_0") == 1
     assert [row.address for row in await _rows(database)] == [None, "10.1.2.3"]
     assert (await verified())["acme"].broken is None
@@ -177,13 +177,13 @@ async def test_an_address_is_erased_and_the_chain_stays_valid(database: Database
 
 async def test_what_is_rolled_back_is_neither_on_record_nor_told(database: Database) -> None:
     async def fail() -> None:
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             await audit.record(session, audit.Action.KEY_CREATED, principal=SYSTEM)
             raise RuntimeError
 
     with capture_logs() as logged, pytest.raises(RuntimeError):
         await fail()
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         assert (await session.exec(select(func.count()).select_from(AuditEvent))).one() == 0
         assert (await session.exec(select(func.count()).select_from(AuditHead))).one() == 0
     assert logged == []
@@ -202,7 +202,7 @@ async def test_credentials_in_any_text_are_left_out(database: Database) -> None:
     canary = new_key()
     who = replace(SYSTEM, id=canary, tenant="acme", key_id=canary)
     with serving(RequestContext(canary, who, address=canary)):
-        async with database.transaction() as session:
+        async with database.transaction(all_tenants=True) as session:
             details: dict[str, audit.Detail] = {"text": f"with {canary} in it", canary: 1, "list": [canary, "\ud800\0x"]}
             await audit.record(session, audit.Action.KEY_CREATED, on=("key", canary), details=details)
     (row,) = await _rows(database)

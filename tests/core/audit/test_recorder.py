@@ -41,7 +41,7 @@ def _deny(number: int) -> None:
 
 
 async def _events(database: Database) -> list[AuditEvent]:
-    async with database.session() as session:
+    async with database.session(all_tenants=True) as session:
         return list((await session.exec(select(AuditEvent).order_by(AuditEvent.number))).all())  # type: ignore[arg-type]
 
 

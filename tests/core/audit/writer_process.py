@@ -15,7 +15,7 @@ async def main(data_dir: str, database_url: str, tenant: str, events: str) -> No
     database = Database(Settings.load(data_dir=Path(data_dir), database_url=database_url or None))
     try:
         for number in range(int(events)):
-            async with database.transaction() as session:
+            async with database.transaction(all_tenants=True) as session:
                 who = replace(SYSTEM, tenant=tenant)
                 await audit.record(session, audit.Action.KEY_CREATED, on=("key", f"key_{number}"), principal=who)
     finally:

@@ -11,7 +11,7 @@ from core.tables import AccessEpoch, Tenant
 
 
 async def decide(database: Database, tenant: str, **sections: object) -> None:
-    async with database.transaction() as session:
+    async with database.transaction(all_tenants=True) as session:
         row = await session.get(Tenant, tenant) or Tenant(id=tenant, name=tenant)
         row.policies = dict(sections)
         session.add(row)
