@@ -116,7 +116,10 @@ class Collections:
                 raise NotFound("There is no such collection.", code="collection_not_found")
             await replace_shares(session, row, shares)
             row.updated_at = utc_now()
-            return await shares_of(session, row)
+            shared = await shares_of(session, row)
+            on, details = ("collection", row.id), {"shares": len(shared)}
+            await audit.record(session, audit.Action.SHARE_CHANGED, on=on, details=details, principal=principal)
+            return shared
 
     async def page(self, principal: Principal, *, limit: int, after: str | None = None) -> tuple[list[Collection], str | None]:
         """The collections that the principal may read, by name, and the position that the next page starts after."""

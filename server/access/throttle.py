@@ -12,9 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, utc_now
 from core.errors import RateLimited
 from core.keys import Hasher
+from core.principals import ANONYMOUS
 from core.settings import SignInSettings
 from core.tables import SignInAttempts
 
@@ -61,6 +63,7 @@ class Throttle:
                     session.add(row)
         if longest > 0:
             log.warning("sign_in.throttled", wait_s=ceil(longest))
+            audit.note(audit.Action.SIGNIN_LOCKED, outcome=audit.Outcome.DENIED, principal=ANONYMOUS)
             message = f"There were too many attempts to sign in. Try again in {ceil(longest)} seconds."
             raise RateLimited(message, code="too_many_attempts", retry_after_s=longest)
 

@@ -13,9 +13,10 @@ from joserfc.errors import JoseError
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, utc_now
 from core.keys import Hasher, new_token
-from core.principals import Principal, Scope
+from core.principals import ANONYMOUS, Principal, Scope
 from core.settings import TokenSettings
 from core.tables import APIKey, RefreshToken, TokenFamily
 from server.access.credentials import principal_of_key, principal_of_user
@@ -113,6 +114,9 @@ class Tokens:
             if reused:
                 log.warning("tokens.reused", family=family.id)
                 await end_families(session, col(TokenFamily.id) == family.id)
+                who = replace(ANONYMOUS, id=family.user_id or family.key_id or "", tenant=family.tenant, key_id=family.key_id)
+                on = ("token_family", family.id)
+                await audit.record(session, audit.Action.TOKEN_REUSED, outcome=audit.Outcome.DENIED, on=on, principal=who)
             elif principal is not None:
                 session.add(RefreshToken(digest=self._digest(following), family_id=family.id))
         if reused or principal is None:

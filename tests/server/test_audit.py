@@ -12,13 +12,17 @@ import pytest
 from sqlmodel import select
 
 from core import audit
+from core.context import RequestContext, serving
 from core.database import Database, utc_now
+from core.errors import PlatformError
 from core.keys import new_key
+from core.policies.events import report
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
 from core.tables import AuditEvent, Tenant
 from retrievers.fetching import fetch
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
+from server.access.tokens import TokenRefused
 from server.routes import audit as audit_routes
 from tests.core.audit.conftest import write
 from tests.server.conftest import ON_SQLITE, Guarded
@@ -228,3 +232,35 @@ async def test_the_chain_is_verified_over_the_api(watched: Guarded, database: Da
     await write(database, 3, tenant="default")
     found = (await watched.client.get(f"{AUDIT}/verify", headers=watched.headers)).json()
     assert (found["valid"], found["events"], found["broken_at"]) == (True, 4, None)
+
+
+@ON_SQLITE
+async def test_what_policies_refuse_is_on_record_without_what_was_refused(watched: Guarded) -> None:
+    request = RequestContext(request_id="req_policy", principal=SYSTEM)
+    with serving(request):
+        report("pii.blocked", capability="chat", place="prompts", types=["SECRET"])
+        report("pii.found", capability="chat", place="prompts", types={"PERSON": 1})
+    (event,) = await _found(watched, "pii.blocked")
+    assert (event["outcome"], event["request_id"]) == ("denied", "req_policy")
+    assert event["details"] == {"capability": "chat", "place": "prompts", "types": ["SECRET"]}
+
+
+async def test_a_refresh_token_that_comes_twice_is_on_record(watched: Guarded) -> None:
+    _, key = await watched.access.keys.create(SYSTEM, "program", KeyRights())
+    principal = await watched.access.by_key(key)
+    assert principal is not None
+    issued = await watched.access.tokens.issue(principal, None, refreshable=True)
+    assert issued.refresh_token is not None
+    await watched.access.tokens.refresh(issued.refresh_token, None)
+    with pytest.raises(TokenRefused):
+        await watched.access.tokens.refresh(issued.refresh_token, None)
+    (event,) = await _found(watched, "token.reused")
+    assert (event["outcome"], event["actor"], event["object_type"]) == ("denied", principal.id, "token_family")
+
+
+@ON_SQLITE
+async def test_too_many_attempts_to_sign_in_are_on_record(watched: Guarded) -> None:
+    for _ in range(7):
+        with pytest.raises(PlatformError):
+            await watched.access.passwords.sign_in("nobody@example.com", "a wrong password", "127.0.0.1")
+    assert (await _found(watched, "signin.locked"))[0]["outcome"] == "denied"
