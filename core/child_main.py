@@ -50,17 +50,24 @@ def _answer(connection: socket.socket, function: str, args: tuple[Any, ...], mem
         if memory_bytes is not None:
             _limit_memory(memory_bytes)
         answer: tuple[str, Any] = ("result", _resolve(function)(*args))
-    except MemoryError:
-        _limit_memory(None)
-        _send(connection, ("memory", None))
-        os._exit(1)
     except BaseException as error:  # noqa: BLE001 - the boundary of the process: everything crosses as data
+        if _is_for_memory(error):
+            _limit_memory(None)
+            _send(connection, ("memory", None))
+            os._exit(1)
         answer = _failure(error)
     _limit_memory(None)
     try:
         _send(connection, answer)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         _send(connection, _failure(error))
+
+
+def _is_for_memory(error: BaseException) -> bool:
+    """Whether it failed for want of memory; a library that could not be loaded for that says so in words alone."""
+    if isinstance(error, ImportError):
+        return any(sign in str(error) for sign in ("failed to map segment", "cannot allocate memory"))
+    return isinstance(error, MemoryError)
 
 
 def _serve(connection: socket.socket, function: str, args: tuple[Any, ...]) -> None:

@@ -6,7 +6,7 @@ from core.alerts import AlertKind, raise_alert, recover_alert
 from providers.failures import Failure, Kind
 
 if TYPE_CHECKING:  # attempts call this module
-    from providers.attempt import Served
+    from providers.served import Served
 
 
 def alarm(served: "Served", failure: Failure) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -13,70 +12,17 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context
 from core.errors import ContentRefused, DeadlineExceeded
-from core.settings import Timeouts
-from providers.base import ModelFacts, Provider, TakesTurns
 from providers.collecting import Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import cost_of, usage_of
-from providers.prices import Price
-from providers.standing import Standing
+from providers.served import Deadline, Served
 from providers.watch import Watch
 
 #: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
 LONGEST_ANSWER = 4096
 #: What went wrong after the reason for the end had come takes nothing from the answer.
 _HARMLESS_AT_THE_END = frozenset({Kind.CUT, Kind.CONNECTION, Kind.TIMEOUT})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Served:
-    """A deployment that is ready to be called. `model` is what the operator configured, `name` what callers are told."""
-
-    provider_name: str
-    provider: Provider
-    model: str
-    timeouts: Timeouts
-    facts: ModelFacts
-    standing: Standing
-    price: Price | None = None
-    weight: float = 1.0
-    #: Where its calls are answered, None where that is not known; and whether that is this machine.
-    region: str | None = None
-    here: bool = False
-    #: The provider, where its callers have to wait for a turn.
-    turns: TakesTurns | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        provider = self.provider  # asked here once: checking against a protocol takes 10 µs
-        object.__setattr__(self, "turns", provider if isinstance(provider, TakesTurns) else None)
-
-    @property
-    def name(self) -> str:
-        return self.provider.state(self.model).name
-
-    def chat(self) -> BaseChatModel:
-        return self.provider.chat(self.model, self.timeouts)
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """When the whole request has to be over, on the running loop's clock."""
-
-    at: float
-
-    @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        return cls(asyncio.get_running_loop().time() + seconds)
-
-    @property
-    def remaining(self) -> float:
-        return self.at - asyncio.get_running_loop().time()
-
-    def check(self) -> None:
-        """Raises DeadlineExceeded once it has passed."""
-        if self.remaining <= 0:
-            raise DeadlineExceeded("The request took longer than it may.")
 
 
 class Attempt:

@@ -13,13 +13,13 @@ from langchain_core.messages import BaseMessage
 
 from core.errors import NotFound, UnsupportedFeature
 from core.settings import ModelAlias
-from providers.attempt import Served
 from providers.capacity import ANSWER_TOKENS
 from providers.models import Models
 from providers.parameters import missing
 from providers.places import admitted
 from providers.prices import Basis, Price, Rates
 from providers.routing import CHARACTERS_A_TOKEN, Demand, Route
+from providers.served import Served
 from providers.tokens import count_messages
 
 _ADDRESS = re.compile(r"\b[a-z]+://\S+|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\bhost \S+", re.I)

@@ -18,7 +18,6 @@ from pydantic import Field
 
 from core.bridge import call, iterate
 from core.errors import InvalidRequest, UnsupportedFeature
-from providers.attempt import Served
 from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import merged
@@ -26,6 +25,7 @@ from providers.failover import FailoverChatModel
 from providers.neutral import MISREAD, unreadable
 from providers.privacy import protected_text
 from providers.routing import Route
+from providers.served import Served
 from providers.synchronous import AsynchronousChatModel
 
 INSTRUCTION = "Continue the text that the user gives. Answer with the continuation alone and never repeat the text."

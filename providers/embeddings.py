@@ -16,12 +16,12 @@ from core.context import Usage
 from core.errors import ProviderFailed, RateLimited
 from core.policies.policy import Place
 from providers.alarms import alarm, relieve
-from providers.attempt import Deadline, Served
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
 from providers.metering import FREE, cost_of
 from providers.privacy import protected_texts
 from providers.retries import retry_pause_s
 from providers.routing import CHARACTERS_A_TOKEN, Route
+from providers.served import Deadline, Served
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, InstanceOf
 
 from core.errors import ProviderFailed
 from providers.alarms import alarm, relieve
-from providers.attempt import Attempt, Deadline, Served
+from providers.attempt import Attempt
 from providers.caching import AliasCache
 from providers.collecting import as_chunk, finish_reason, merged
 from providers.continuation import Seam, begun
@@ -27,6 +27,7 @@ from providers.places import limits
 from providers.privacy import protected, restored_chunks, restored_result, restoring
 from providers.retries import Candidates
 from providers.routing import Route
+from providers.served import Deadline, Served
 from providers.structured import structured_output
 from providers.synchronous import AsynchronousChatModel
 

@@ -19,7 +19,6 @@ from core.policies.store import Policies
 from core.redis_clients import RedisClients
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from providers import PROVIDERS
-from providers.attempt import Served
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.caching import ResponseCache
 from providers.capacity import Capacity, Limits
@@ -35,6 +34,7 @@ from providers.prices import load as load_prices
 from providers.probing import Prober
 from providers.retry_budget import RetryBudget
 from providers.routing import Route
+from providers.served import Served
 from providers.sharing import Sharing
 from providers.standing import Standing
 

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, cast
 import aiohttp
 import httpx2
 import openai
-import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -30,8 +29,9 @@ from pydantic import ConfigDict, Field
 from core.bridge import call, iterate
 from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, refused, retry_after, unreadable
 from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
+from providers.openai_events import REQUEST, Events, parse
 from providers.openai_schema import Parsed, parsed_answer, wire_format
-from providers.wire import Lines, Wire, body_of
+from providers.wire import Wire, body_of
 
 _ANSWER_FIELDS = dict.fromkeys(ChatCompletion.model_fields)
 _CHOICE_FIELDS = dict.fromkeys(Choice.model_fields)
@@ -45,7 +45,6 @@ _OF_LANGCHAIN = frozenset({400, 401, 403, 404, 408, 429})
 _WITHHELD = "content_filter"
 #: Seconds that the end of a stream's frame may come after `[DONE]`. A provider sends both at once; a new connection costs more.
 FRAME_END_S = 0.05
-_REQUEST = httpx2.Request("POST", "https://provider/chat/completions")  # the SDK's errors want one; nobody reads it
 
 
 class AsWritten(BaseChatOpenAI):
@@ -174,7 +173,7 @@ class DirectTransport(AsWritten):
                 body = await body_of(response)
                 if response.status >= 300:
                     raise self._status_error(response, body)
-                return _parse(body)
+                return parse(body)
         except (aiohttp.ClientError, OSError, openai.APIError) as error:
             raise neutral(error) from error
 
@@ -187,7 +186,7 @@ class DirectTransport(AsWritten):
 
     async def _blocks(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[list[dict[str, Any]]]:
         """As `events`, those together that arrived together."""
-        stream = _Events()
+        stream = Events()
         try:
             async with await self.wire.post(path, payload, self.limits) as response:
                 if response.status >= 300:
@@ -293,9 +292,9 @@ def _reading() -> Iterator[None]:
 def neutral(error: Exception) -> Exception:
     """The error of langchain-core's neutral tree that langchain-openai would raise; the same where it is none of the wire's."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
-        error = openai.APITimeoutError(request=_REQUEST)
+        error = openai.APITimeoutError(request=REQUEST)
     elif isinstance(error, aiohttp.ClientError | OSError | httpx2.HTTPError) or "JSONDecodeError" in type(error).__name__:
-        error = openai.APIConnectionError(message="Connection error.", request=_REQUEST)
+        error = openai.APIConnectionError(message="Connection error.", request=REQUEST)
     if isinstance(error, openai.APIError) and not isinstance(error, openai.APIStatusError | openai.APIConnectionError):
         return _within_a_stream(error)
     if isinstance(error, openai.APIStatusError) and error.status_code not in _OF_LANGCHAIN and error.status_code < 500:
@@ -313,16 +312,6 @@ def neutral(error: Exception) -> Exception:
     except Exception as found:  # noqa: BLE001 - caught to be returned
         return found
     return error
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise aiohttp.ClientPayloadError("the answer is not JSON") from error
-    if not isinstance(answer, dict):
-        raise aiohttp.ClientPayloadError("the answer is not a JSON object")
-    return answer
 
 
 def _complete(answer: dict[str, Any]) -> dict[str, Any]:
@@ -371,43 +360,3 @@ async def _read_out(response: aiohttp.ClientResponse) -> None:
         with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(FRAME_END_S):
                 await response.content.read()
-
-
-def _error_event(error: Any) -> openai.APIError:
-    """The error that the SDK would make of an error within a stream."""
-    message = error.get("message") if isinstance(error, dict) else None
-    text = message if isinstance(message, str) and message else "An error occurred during streaming"
-    return openai.APIError(text, request=_REQUEST, body=error)
-
-
-class _Events:
-    """The JSON objects of a server-sent event stream, from the blocks that arrive. `ended` once `[DONE]` has come; `error` is
-    that of an error event, or of one that is not JSON: what came before it counts."""
-
-    __slots__ = ("_lines", "ended", "error")
-
-    def __init__(self) -> None:
-        self._lines = Lines()
-        self.ended = False
-        self.error: Exception | None = None
-
-    def of(self, block: bytes) -> list[dict[str, Any]]:
-        """The events that are whole with this block."""
-        events: list[dict[str, Any]] = []
-        for line in self._lines.of(block):
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
-            if data.startswith(b"[DONE]"):
-                self.ended = True
-                break
-            try:
-                event = _parse(data)
-            except aiohttp.ClientPayloadError as error:
-                self.error = error
-                break
-            if event.get("error"):
-                self.error = _error_event(event["error"])
-                break
-            events.append(event)
-        return events

@@ -12,7 +12,7 @@ from core.policies.events import report
 from core.policies.policy import LOCAL
 from core.policies.store import Policies
 from core.settings import Deployment, ProviderSettings, usual_variable
-from providers.attempt import Served
+from providers.served import Served
 
 #: A Bedrock inference profile sends a call to any region of its geography (AWS: cross-region inference, November 2026).
 _PROFILE: Final = pattern(r"^(us-gov|us|eu|apac|au|ca|jp|global)\.")

@@ -14,9 +14,9 @@ from typing import Any
 import structlog
 
 from core.settings import ProbeSettings
-from providers.attempt import Served
 from providers.failures import Kind, understand
 from providers.prices import FREE
+from providers.served import Served
 
 log = structlog.get_logger()
 

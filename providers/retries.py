@@ -14,11 +14,11 @@ from langchain_core.messages import BaseMessage
 
 from core.errors import ContentRefused, PlatformError, ProviderFailed, RateLimited
 from core.settings import RetrySettings
-from providers.attempt import Deadline, Served
 from providers.breaker import Lease
 from providers.failures import CALLERS_OWN, REPEATS, Failure, Kind
 from providers.parameters import missing
 from providers.routing import Demand, Route, bare_model
+from providers.served import Deadline, Served
 
 #: Seconds that a pause has at least: nobody calls in a tight loop, whatever the dice say.
 SHORTEST_PAUSE_S = 0.02

@@ -12,11 +12,11 @@ from langchain_core.messages import BaseMessage
 from core.policies.privacy import Privacy
 from core.policies.store import Policies
 from core.settings import RetrySettings
-from providers.attempt import Served
 from providers.capacity import ANSWER_TOKENS
 from providers.places import admitted, refused
 from providers.prices import Price, Tokens
 from providers.retry_budget import RetryBudget
+from providers.served import Served
 
 #: Seconds in which the latency that a deployment once had is believed half: one that was slow is tried again in the end.
 BELIEVED_S = 60.0

@@ -5,13 +5,15 @@ Positions are offsets in characters (code points) into the document's extracted 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.settings import Settings
-from core.tables import Collection, Document
+
+if TYPE_CHECKING:  # children that parse files import this module, and have no use for a database
+    from core.tables import Collection, Document
 
 #: (n, dimension) float32, each row L2-normalised.
 Vectors = NDArray[np.float32]
@@ -85,9 +87,9 @@ class Shelf:
     collection_id: str
 
     @classmethod
-    def of(cls, row: Collection | Document) -> "Shelf":
+    def of(cls, row: "Collection | Document") -> "Shelf":
         """The shelf of a collection, or of a document of one."""
-        return cls(row.tenant, row.id if isinstance(row, Collection) else row.collection_id)
+        return cls(row.tenant, getattr(row, "collection_id", row.id))
 
 
 class VectorStore(Protocol):

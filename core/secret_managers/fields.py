@@ -49,14 +49,14 @@ def _references(
         if isinstance(value, Mapping):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from _references(kind, value, (*above, name))
-            elif get_origin(kind) is dict and issubclass(inner := get_args(kind)[1], BaseModel):
+            elif get_origin(kind) is dict and isinstance(inner := get_args(kind)[1], type) and issubclass(inner, BaseModel):
                 for key, below in value.items():
                     if isinstance(below, Mapping):
                         yield from _references(inner, below, (*above, name, key))
         elif isinstance(value, list | tuple) and get_origin(kind) is tuple:
             inner = get_args(kind)[0]
             for number, below in enumerate(value):
-                if isinstance(below, Mapping) and issubclass(inner, BaseModel):
+                if isinstance(below, Mapping) and isinstance(inner, type) and issubclass(inner, BaseModel):
                     yield from _references(inner, below, (*above, name, number))
         elif (SecretStr in (kind, *get_args(kind)) or name in _URLS_WITH_PASSWORDS) and is_reference(value):
             yield (*above, name), str(value)

@@ -22,6 +22,7 @@ from core.queue import Queue
 from core.settings import Settings
 from core.tables import Collection
 from providers.models import Models
+from retrievers.base import Shelf
 from retrievers.library import Library, open_resources
 from tests.chains.asking import add
 from tests.fakes.openai import MODEL, OpenAIFake
@@ -153,7 +154,7 @@ async def test_a_data_policy_keeps_searches_and_ingestion_from_a_remote_embeddin
     settings: Settings, chat: OpenAIFake
 ) -> None:
     async with desk(settings, chat, remote=True, data={"exclude": ["openai"]}) as it:
-        found = await it.library.searcher.find(it.collection.id, "reception", limit=3)
+        found = await it.library.searcher.find(Shelf.of(it.collection), "reception", limit=3)
         assert found.degraded
         assert found.passages
         with pytest.raises(DataPolicyRefused):

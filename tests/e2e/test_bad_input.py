@@ -61,6 +61,10 @@ WRONG: dict[str, Any] = {
 }
 
 
+#: The only address whose body may be left out.
+ROTATION = "/api/v1/auth/signing-keys/rotate"
+
+
 def resident(platform: Running) -> int:
     """Bytes of the server process itself."""
     assert platform.process is not None
@@ -109,6 +113,8 @@ def timed(client: httpx.Client, method: str, path: str, **options: Any) -> tuple
 def test_a_broken_body_is_refused_on_every_route(client: httpx.Client, kind: str) -> None:
     headers = {"Content-Type": "application/json"}
     for path in posts(client):
+        if kind in ("empty", "null") and path == ROTATION:
+            continue  # its body may be left out
         response, seconds = timed(client, "POST", path, content=BROKEN[kind], headers=headers)
         refusal(response, seconds)
 

@@ -264,7 +264,7 @@ async def test_results_are_read_in_pieces_that_fit_into_memory_whatever_they_wei
             session.add(
                 BatchRow(batch_id=batch.id, number=number + 1, custom_id=str(number), position=0, length=1, result=result)
             )
-    read = [group async for group in Batches(place.database).results(batch.id)]
+    read = [group async for group in Batches(place.database).results(batch)]
     assert [len(group) for group in read] == groups
     assert [int(line.rstrip(b"x")) for group in read for line in group] == list(range(len(sizes)))
 

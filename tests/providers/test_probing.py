@@ -10,10 +10,10 @@ from aiohttp import web
 
 from core.errors import PlatformError
 from core.settings import Settings
-from providers.attempt import Served
 from providers.breaker import State
 from providers.failures import Kind
 from providers.models import Models
+from providers.served import Served
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Sent, Step
 

@@ -31,7 +31,7 @@ async def test_a_session_is_listed_read_and_deleted(settings: Settings, database
             ("user", "hello"),
             ("assistant", "hi"),
         ]
-        assert read["messages"][1]["tool_calls"] == [{"id": "1", "name": "f", "args": {"a": 1}}]
+        assert read["messages"][1]["tool_calls"] == [{"id": "1", "name": "f", "args": {"a": 1}, "arguments": None}]
         assert (await ask.delete("/sessions/trip:1")).status_code == 204
         gone = await ask.get("/sessions/trip:1")
         assert (gone.status_code, gone.json()["error"]["code"]) == (404, "session_not_found")

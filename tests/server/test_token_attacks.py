@@ -158,11 +158,11 @@ ATTACKS: dict[str, Callable[[Forge], str]] = {
     "no typ": lambda f: f.by_hand({"alg": "ES256", "kid": f.header["kid"]}, bytes(64)),
     # times
     "expired": lambda f: f.sign(claims={"iat": NOW - 900, "nbf": NOW - 900, "exp": NOW - 300}),
-    "not yet valid": lambda f: f.sign(claims={"nbf": NOW + 300}),
-    "issued in the future": lambda f: f.sign(claims={"iat": NOW + 300}),
+    "not yet valid": lambda f: f.sign(claims={"nbf": int(time.time()) + 300}),
+    "issued in the future": lambda f: f.sign(claims={"iat": int(time.time()) + 300}),
     "good for ever": lambda f: f.sign(claims={"exp": NOW + 10**9}),
     "without an end": lambda f: f.sign(without="exp"),
-    "an end that is text": lambda f: f.sign(claims={"exp": str(NOW + 300)}),
+    "an end that is text": lambda f: f.sign(claims={"exp": str(int(time.time()) + 300)}),
     "an end that is true": lambda f: f.sign(claims={"exp": True}),
     "an end beyond numbers": lambda f: f.by_hand(f.header, bytes(64), b'{"exp": 1e999}'),
     # whose, and for whom

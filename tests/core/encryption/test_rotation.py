@@ -79,7 +79,8 @@ async def key_ids(database: Database) -> set[bytes | None]:
                 value = row[-1]
                 if value is not None:
                     data = sealed_in_json(value) if column.json else bytes(value)
-                    found.add(None if data is None else key_id_of(data))
+                    if value != {}:  # no pseudonyms yet
+                        found.add(None if data is None else key_id_of(data))
     return found
 
 
@@ -120,7 +121,7 @@ async def test_everything_that_is_stored_is_sealed_anew_and_reads_as_before(
     await store_something_everywhere(database, files)
     before = await key_ids(database)
     done = await Rotation(database, files, settle_s=0).run()
-    assert done.resealed == 5 + 1 + 1 + 1 + 3
+    assert done.resealed == 5 + 1 + 1 + 1 + 1 + 3
     assert len(before) == len(await key_ids(database)) == 1
     assert not before & await key_ids(database)
     assert await read_everything(database, files) == EVERYTHING
