@@ -57,13 +57,17 @@ class Passwords:
         Raises:
             InvalidRequest: `weak_password`: too short, too long, hardly any different characters, or the e-mail address.
         """
+        self.check(password, email=email)
+        return await self._hash(password)
+
+    def check(self, password: str, *, email: str | None = None) -> None:
+        """Refuse a new password that is none. Raises as `digest` does."""
         shortest = self._settings.password_characters
         if not shortest <= len(password) <= _MAX_CHARACTERS:
             message = f"A password has {shortest} to {_MAX_CHARACTERS} characters."
             raise InvalidRequest(message, code="weak_password", param="password")
         if len(set(password)) < _FEWEST_DIFFERENT or password.casefold() == (email or "").casefold():
             raise InvalidRequest("This password is too easily guessed.", code="weak_password", param="password")
-        return await self._hash(password)
 
     async def known(self, principal: Principal) -> bool:
         """Whether the principal is a person who signs in with a password of their own."""

@@ -9,6 +9,8 @@ ROUTERS = (
     "account",
     "tokens",
     "keys",
+    "users",
+    "tenants",
     "models",
     "cache",
     "collections",

@@ -1,0 +1,202 @@
+"""Who belongs to a tenant: people and service accounts, teams, and roles of the tenant's own.
+
+Nobody makes somebody who can do more than themselves, nor changes one who can.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core import audit
+from core.database import Database, utc_now
+from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from core.principals import Principal, Role, Scope
+from core.rights import scopes_of
+from core.tables import CustomRole, Team, TeamMember, User, UserKind
+from server.access.epoch import raise_epoch
+
+
+@dataclass(frozen=True, slots=True)
+class UserChange:
+    """What is changed of a user; None leaves it as it is."""
+
+    name: str | None = None
+    role: str | None = None
+    disabled: bool | None = None
+
+
+class Directory:
+    """Users, teams and roles of the caller's tenant.
+
+    Raises (what changes somebody):
+        NotFound: `user_not_found`, `team_not_found`, `role_not_found`, for another tenant's as well.
+        Forbidden: `more_than_own`: a right that the caller has not.
+        InvalidRequest: `unknown_role`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def users(self, principal: Principal, limit: int, after: str | None) -> tuple[Sequence[User], str | None]:
+        """Users by identifier, and the position of the next page."""
+        query = select(User).where(User.tenant == principal.tenant).order_by(User.id).limit(limit + 1)
+        if after is not None:
+            query = query.where(User.id > after)
+        async with self._database.session(principal.tenant) as session:
+            rows = (await session.exec(query)).all()
+        return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+    async def user(self, principal: Principal, user_id: str) -> User:
+        """One of them."""
+        async with self._database.session(principal.tenant) as session:
+            return await _user(session, principal, user_id)
+
+    async def add_user(self, principal: Principal, *, kind: UserKind, name: str, email: str | None, role: str) -> User:
+        """A new person or service account.
+
+        Raises:
+            Conflict: `already_exists`: somebody of the tenant has this e-mail address.
+        """
+        user = User(tenant=principal.tenant, kind=kind.value, name=name, email=email.casefold() if email else None, role=role)
+        try:
+            async with self._database.transaction(principal.tenant) as session:
+                await _within_own(session, principal, role)
+                session.add(user)
+                details: dict[str, audit.Detail] = {"kind": user.kind, "role": role}
+                await audit.record(
+                    session, audit.Action.USER_CREATED, on=("user", user.id), details=details, principal=principal
+                )
+        except IntegrityError:
+            raise Conflict("Somebody has this e-mail address already.", code="already_exists", param="email") from None
+        return user
+
+    async def change_user(self, principal: Principal, user_id: str, change: UserChange) -> User:
+        """Change a user; one who is disabled is refused everywhere within a second.
+
+        Raises:
+            Conflict: `own_account`: nobody takes their own role or account away.
+        """
+        async with self._database.transaction(principal.tenant) as session:
+            user = await _user(session, principal, user_id, lock=True)
+            await _within_own(session, principal, user.role)
+            if user.id == principal.id and (change.disabled or change.role not in (None, user.role)):
+                raise Conflict("Somebody else has to do this to your account.", code="own_account")
+            if change.role is not None:
+                await _within_own(session, principal, change.role)
+                user.role = change.role
+            if change.disabled is not None:
+                user.disabled_at = utc_now() if change.disabled else None
+            user.name = change.name or user.name
+            session.add(user)
+            await raise_epoch(session)
+            details: dict[str, audit.Detail] = {"role": user.role, "disabled": user.disabled_at is not None}
+            await audit.record(session, audit.Action.USER_CHANGED, on=("user", user.id), details=details, principal=principal)
+        return user
+
+    async def teams(self, principal: Principal) -> list[tuple[Team, list[str]]]:
+        """The teams by name, each with its members' identifiers."""
+        async with self._database.session(principal.tenant) as session:
+            teams = (await session.exec(select(Team).where(Team.tenant == principal.tenant).order_by(Team.name))).all()
+            ids = [team.id for team in teams]
+            members = (await session.exec(select(TeamMember).where(col(TeamMember.team_id).in_(ids)))).all()
+        return [(team, sorted(one.user_id for one in members if one.team_id == team.id)) for team in teams]
+
+    async def add_team(self, principal: Principal, name: str) -> Team:
+        """Raises Conflict (`already_exists`)."""
+        team = Team(tenant=principal.tenant, name=name)
+        try:
+            async with self._database.transaction(principal.tenant) as session:
+                session.add(team)
+                await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), principal=principal)
+        except IntegrityError:
+            raise Conflict("There is a team of this name already.", code="already_exists", param="name") from None
+        return team
+
+    async def set_members(self, principal: Principal, team_id: str, user_ids: Sequence[str]) -> list[str]:
+        """Let these users, and nobody else, belong to the team."""
+        wanted = sorted(set(user_ids))
+        async with self._database.transaction(principal.tenant) as session:
+            team = await _team(session, principal, team_id)
+            for user_id in wanted:
+                await _user(session, principal, user_id)
+            await session.exec(delete(TeamMember).where(col(TeamMember.team_id) == team.id))
+            session.add_all([TeamMember(team_id=team.id, user_id=user_id) for user_id in wanted])
+            await raise_epoch(session)
+            details: dict[str, audit.Detail] = {"members": len(wanted)}
+            await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), details=details, principal=principal)
+        return wanted
+
+    async def delete_team(self, principal: Principal, team_id: str) -> None:
+        """Delete a team; its members stay, and lose what was shared with it."""
+        async with self._database.transaction(principal.tenant) as session:
+            team = await _team(session, principal, team_id)
+            await session.delete(team)
+            await raise_epoch(session)
+            await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), principal=principal)
+
+    async def roles(self, principal: Principal) -> list[CustomRole]:
+        """The roles of the tenant's own, by name."""
+        query = select(CustomRole).where(CustomRole.tenant == principal.tenant).order_by(CustomRole.name)
+        async with self._database.session(principal.tenant) as session:
+            return list((await session.exec(query)).all())
+
+    async def set_role(self, principal: Principal, name: str, description: str, scopes: frozenset[Scope]) -> CustomRole:
+        """Make a role, or change what it holds; who has it, has that within a second.
+
+        Raises:
+            Conflict: `built_in_role`.
+        """
+        if name in set(Role):
+            raise Conflict("The built-in roles stay as they are.", code="built_in_role")
+        _not_more(principal, scopes)
+        async with self._database.transaction(principal.tenant) as session:
+            role = await session.get(CustomRole, (principal.tenant, name), with_for_update=True)
+            if role is None:
+                role = CustomRole(tenant=principal.tenant, name=name)
+            else:
+                await _within_own(session, principal, name)
+            role.description, role.scopes = description, sorted(scopes)
+            session.add(role)
+            await raise_epoch(session)
+            await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), principal=principal)
+        return role
+
+    async def delete_role(self, principal: Principal, name: str) -> None:
+        """Delete a role of the tenant's own; who has it can do nothing any more."""
+        async with self._database.transaction(principal.tenant) as session:
+            role = await session.get(CustomRole, (principal.tenant, name))
+            if role is None:
+                raise NotFound("There is no such role of your own.", code="role_not_found")
+            await _within_own(session, principal, name)
+            await session.delete(role)
+            await raise_epoch(session)
+            await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), principal=principal)
+
+
+async def _user(session: AsyncSession, principal: Principal, user_id: str, *, lock: bool = False) -> User:
+    user = await session.get(User, user_id, with_for_update=lock)
+    if user is None or user.tenant != principal.tenant:
+        raise NotFound("There is no such user.", code="user_not_found")
+    return user
+
+
+async def _team(session: AsyncSession, principal: Principal, team_id: str) -> Team:
+    team = await session.get(Team, team_id)
+    if team is None or team.tenant != principal.tenant:
+        raise NotFound("There is no such team.", code="team_not_found")
+    return team
+
+
+async def _within_own(session: AsyncSession, principal: Principal, role: str) -> None:
+    held = await scopes_of(session, principal.tenant, role)
+    if not held and role not in set(Role) and await session.get(CustomRole, (principal.tenant, role)) is None:
+        raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
+    _not_more(principal, held)
+
+
+def _not_more(principal: Principal, scopes: frozenset[Scope]) -> None:
+    if more := scopes - principal.scopes:
+        raise Forbidden(f"Nobody gives more than they have: {', '.join(sorted(more))}.", code="more_than_own")

@@ -1,0 +1,239 @@
+"""People and service accounts of the tenant, its teams and its roles."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from starlette.responses import Response
+
+from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
+from core.tables import User, UserKind
+from server.access.directory import Directory, UserChange
+from server.auth import requires
+from server.pagination import Paging, page
+from server.state import CurrentState, State
+
+router = APIRouter(prefix="/api/v1", tags=["Access"])
+
+Manager = Annotated[Principal, requires(Scope.USERS_MANAGE)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+#: What an e-mail server decides is more; this keeps out what is none for certain.
+EmailAddress = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=320)]
+RoleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="a-z, 0-9, _ and -")]
+
+
+class NewUser(BaseModel):
+    """A person, who signs in, or a service account, which holds keys alone."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "Ada", "email": "ada@example.com", "role": "user"}]}
+    )
+
+    name: Name
+    kind: UserKind = UserKind.PERSON
+    email: EmailAddress | None = Field(None, description="what a person signs in with")
+    role: RoleName = Role.USER.value
+    password: SecretStr | None = Field(None, max_length=1024, description="null: no password signs in")
+
+
+class ChangedUser(BaseModel):
+    """What is to change; the rest stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "developer"}, {"disabled": True}]})
+
+    name: Name | None = None
+    role: RoleName | None = None
+    disabled: bool | None = Field(None, description="true: refused everywhere, with all keys, within a second")
+
+
+class NewUserPassword(BaseModel):
+    """A password that an administrator gives."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: SecretStr = Field(max_length=1024, description="GENAI_SIGN_IN__PASSWORD_CHARACTERS or more; 12 as it comes")
+
+
+class UserInfo(BaseModel):
+    """A user, without what they sign in with."""
+
+    id: str
+    kind: str
+    name: str
+    email: str | None
+    role: str
+    created_at: datetime
+    disabled_at: datetime | None
+    has_password: bool
+    issuer: str | None = Field(description="the identity provider that they sign in at")
+
+    @classmethod
+    def of(cls, user: User) -> "UserInfo":
+        return cls(**user.model_dump(), has_password=user.password_digest is not None)
+
+
+class UserPage(BaseModel):
+    """Some of the users."""
+
+    results: list[UserInfo]
+    next_cursor: str | None
+
+
+class NewTeam(BaseModel):
+    """A team without members yet."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Research"}]})
+
+    name: Name
+
+
+class Members(BaseModel):
+    """Who belongs to a team."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"members": []}]})
+
+    members: list[Annotated[str, Field(max_length=64)]] = Field(max_length=10_000, description="identifiers of users")
+
+
+class TeamInfo(Members):
+    """A team."""
+
+    id: str
+    name: str
+
+
+class TeamList(BaseModel):
+    """All teams, by name."""
+
+    results: list[TeamInfo]
+
+
+class RoleScopes(BaseModel):
+    """What a role holds."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"scopes": ["chat:invoke", "models:read"]}]})
+
+    scopes: list[Scope]
+    description: str = Field("", max_length=2000)
+
+
+class RoleInfo(BaseModel):
+    """A role that keys and users can have."""
+
+    name: str
+    scopes: list[str]
+    description: str
+    built_in: bool
+
+
+class RoleList(BaseModel):
+    """The built-in roles, and those of the tenant's own."""
+
+    results: list[RoleInfo]
+
+
+@router.post("/users", status_code=201)
+async def create_user(new: NewUser, state: CurrentState, principal: Manager) -> UserInfo:
+    """Make a user, who can do no more than the caller."""
+    password = new.password.get_secret_value() if new.password is not None else None
+    if password is not None:
+        state.access.passwords.check(password, email=new.email)
+    user = await _directory(state).add_user(principal, kind=new.kind, name=new.name, email=new.email, role=new.role)
+    if password is not None:
+        await state.access.passwords.set(principal.tenant, user.id, password)
+    return UserInfo.of(await _directory(state).user(principal, user.id))
+
+
+@router.get("/users", response_model=UserPage)
+async def list_users(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
+    """List the users of the tenant."""
+    rows, following = await _directory(state).users(principal, paging.limit, paging.after)
+    return page([UserInfo.of(row) for row in rows], following)
+
+
+@router.get("/users/{user_id}")
+async def get_user(user_id: str, state: CurrentState, principal: Manager) -> UserInfo:
+    """Show a user."""
+    return UserInfo.of(await _directory(state).user(principal, user_id))
+
+
+@router.patch("/users/{user_id}")
+async def change_user(user_id: str, change: ChangedUser, state: CurrentState, principal: Manager) -> UserInfo:
+    """Change a user's name or role, disable or enable them."""
+    user = await _directory(state).change_user(principal, user_id, UserChange(**change.model_dump()))
+    state.access.forget()
+    return UserInfo.of(user)
+
+
+@router.put("/users/{user_id}/password", status_code=204)
+async def set_user_password(user_id: str, new: NewUserPassword, state: CurrentState, principal: Manager) -> Response:
+    """Give a person a password. Their browser sessions and tokens end."""
+    await _directory(state).change_user(principal, user_id, UserChange())  # refuses whom the caller may not change
+    await state.access.passwords.set(principal.tenant, user_id, new.password.get_secret_value())
+    state.access.forget()
+    return Response(status_code=204)
+
+
+@router.get("/teams")
+async def list_teams(state: CurrentState, principal: Manager) -> TeamList:
+    """List the teams of the tenant with their members."""
+    teams = await _directory(state).teams(principal)
+    return TeamList(results=[TeamInfo(id=team.id, name=team.name, members=members) for team, members in teams])
+
+
+@router.post("/teams", status_code=201)
+async def create_team(new: NewTeam, state: CurrentState, principal: Manager) -> TeamInfo:
+    """Make a team."""
+    team = await _directory(state).add_team(principal, new.name)
+    return TeamInfo(id=team.id, name=team.name, members=[])
+
+
+@router.put("/teams/{team_id}/members")
+async def set_team_members(team_id: str, wanted: Members, state: CurrentState, principal: Manager) -> Members:
+    """Say who belongs to a team."""
+    members = await _directory(state).set_members(principal, team_id, wanted.members)
+    state.access.forget()
+    return Members(members=members)
+
+
+@router.delete("/teams/{team_id}", status_code=204)
+async def delete_team(team_id: str, state: CurrentState, principal: Manager) -> Response:
+    """Delete a team; its members stay."""
+    await _directory(state).delete_team(principal, team_id)
+    state.access.forget()
+    return Response(status_code=204)
+
+
+@router.get("/roles")
+async def list_roles(state: CurrentState, principal: Manager) -> RoleList:
+    """List the roles that keys and users of the tenant can have."""
+    built_in = [
+        RoleInfo(name=role.value, scopes=sorted(held_in(principal.tenant, scopes)), description="", built_in=True)
+        for role, scopes in ROLE_SCOPES.items()
+    ]
+    own = [
+        RoleInfo(name=role.name, scopes=role.scopes, description=role.description, built_in=False)
+        for role in await _directory(state).roles(principal)
+    ]
+    return RoleList(results=built_in + own)
+
+
+@router.put("/roles/{role_name}")
+async def set_role(role_name: RoleName, wanted: RoleScopes, state: CurrentState, principal: Manager) -> RoleInfo:
+    """Make or change a role of the tenant's own. It can hold no more than the caller."""
+    role = await _directory(state).set_role(principal, role_name, wanted.description, frozenset(wanted.scopes))
+    state.access.forget()
+    return RoleInfo(name=role.name, scopes=role.scopes, description=role.description, built_in=False)
+
+
+@router.delete("/roles/{role_name}", status_code=204)
+async def delete_role(role_name: RoleName, state: CurrentState, principal: Manager) -> Response:
+    """Delete a role of the tenant's own. Who has it can do nothing any more."""
+    await _directory(state).delete_role(principal, role_name)
+    state.access.forget()
+    return Response(status_code=204)
+
+
+def _directory(state: State) -> Directory:
+    return Directory(state.database)

@@ -1,0 +1,133 @@
+"""Users, teams, roles and tenants over the API."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from core.principals import ROLE_SCOPES, SYSTEM, Role
+from server.access.keys import KeyRights
+from server.routes import tenants, users
+from tests.server.conftest import ON_SQLITE, Guarded
+
+PASSWORD = "a long enough passphrase"
+
+
+@pytest.fixture
+def here(guarded: Guarded) -> Guarded:
+    guarded.app.include_router(users.router)
+    guarded.app.include_router(tenants.router)
+    return guarded
+
+
+async def ask(here: Guarded, method: str, path: str, body: Any = None, *, key: str | None = None) -> httpx.Response:
+    return await here.client.request(method, f"/api/v1{path}", json=body, headers={"x-api-key": key or here.key})
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+async def test_a_person_is_made_signs_in_and_is_shut_out_everywhere_at_once(here: Guarded) -> None:
+    body = {"name": "Ada", "email": "Ada@Example.com", "role": "user", "password": PASSWORD}
+    made = (await ask(here, "POST", "/users", body)).json()
+    assert (made["email"], made["has_password"], made["role"]) == ("ada@example.com", True, "user")
+    assert PASSWORD not in str(made)
+    assert await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1") == made["id"]
+    own = (await ask(here, "POST", "/keys", {"name": "x", "role": "developer", "user_id": made["id"]})).json()["key"]
+    me = (await ask(here, "GET", "/auth/me", key=own)).json()
+    assert (me["id"], me["scopes"]) == (made["id"], sorted(ROLE_SCOPES[Role.USER]))
+    await ask(here, "PATCH", f"/users/{made['id']}", {"role": "analyst"})
+    assert "chat:invoke" not in (await ask(here, "GET", "/auth/me", key=own)).json()["scopes"]
+    await ask(here, "PATCH", f"/users/{made['id']}", {"disabled": True})
+    assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 401
+    await ask(here, "PATCH", f"/users/{made['id']}", {"disabled": False})
+    assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 200
+
+
+async def test_nobody_is_there_twice(here: Guarded) -> None:
+    body = {"name": "Ada", "email": "ada@example.com"}
+    assert (await ask(here, "POST", "/users", body)).status_code == 201
+    assert code(await ask(here, "POST", "/users", body | {"email": "ADA@example.com"})) == (409, "already_exists")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("body", "refused"),
+    [
+        ({"name": "x", "role": "nobody"}, "unknown_role"),
+        ({"name": "x", "role": "Not A Role"}, "invalid_request"),
+        ({"name": "x", "email": "no address"}, "invalid_request"),
+        ({"name": "x", "password": "short"}, "weak_password"),
+        ({"name": "", "kind": "person"}, "invalid_request"),
+        ({"name": "x", "kind": "robot"}, "invalid_request"),
+    ],
+    ids=str,
+)
+async def test_a_user_that_cannot_be_is_refused_and_not_half_made(here: Guarded, body: dict[str, Any], refused: str) -> None:
+    assert code(await ask(here, "POST", "/users", body)) == (422, refused)
+    assert (await ask(here, "GET", "/users")).json()["results"] == []
+
+
+async def test_nobody_gives_changes_or_takes_more_than_they_have(here: Guarded) -> None:
+    boss = (await ask(here, "POST", "/users", {"name": "Boss", "role": "admin"})).json()["id"]
+    assert (await ask(here, "PUT", "/roles/desk", {"scopes": ["users:manage", "chat:invoke"]})).status_code == 200
+    _, key = await here.access.keys.create(SYSTEM, "desk", KeyRights("desk"))
+    assert (await ask(here, "POST", "/users", {"name": "x", "role": "desk"}, key=key)).status_code == 201
+    for method, path, body in (
+        ("POST", "/users", {"name": "x", "role": "developer"}),
+        ("PATCH", f"/users/{boss}", {"disabled": True}),
+        ("PUT", f"/users/{boss}/password", {"password": PASSWORD}),
+        ("PUT", "/roles/mine", {"scopes": ["keys:manage"]}),
+    ):
+        assert code(await ask(here, method, path, body, key=key)) == (403, "more_than_own"), path
+    assert code(await ask(here, "PUT", "/roles/admin", {"scopes": ["chat:invoke"]})) == (409, "built_in_role")
+
+
+async def test_a_service_account_has_no_password(here: Guarded) -> None:
+    made = (await ask(here, "POST", "/users", {"name": "robot", "kind": "service"})).json()["id"]
+    assert code(await ask(here, "PUT", f"/users/{made}/password", {"password": PASSWORD})) == (409, "not_a_person")
+
+
+async def test_a_team_is_what_its_members_bring_with_them(here: Guarded) -> None:
+    ada = (await ask(here, "POST", "/users", {"name": "Ada"})).json()["id"]
+    team = (await ask(here, "POST", "/teams", {"name": "Research"})).json()["id"]
+    assert code(await ask(here, "POST", "/teams", {"name": "Research"})) == (409, "already_exists")
+    assert code(await ask(here, "PUT", f"/teams/{team}/members", {"members": ["usr_gone"]})) == (404, "user_not_found")
+    assert (await ask(here, "PUT", f"/teams/{team}/members", {"members": [ada, ada]})).json() == {"members": [ada]}
+    key = (await ask(here, "POST", "/keys", {"name": "x", "user_id": ada})).json()["key"]
+    assert (await ask(here, "GET", "/auth/me", key=key)).json()["teams"] == [team]
+    assert (await ask(here, "GET", "/teams")).json()["results"] == [{"id": team, "name": "Research", "members": [ada]}]
+    assert (await ask(here, "DELETE", f"/teams/{team}")).status_code == 204
+    assert (await ask(here, "GET", "/auth/me", key=key)).json()["teams"] == []
+
+
+async def test_a_role_of_ones_own_changes_for_who_has_it(here: Guarded) -> None:
+    await ask(here, "PUT", "/roles/reader", {"scopes": ["rag:read"], "description": "reads"})
+    key = (await ask(here, "POST", "/keys", {"name": "x", "role": "reader"})).json()["key"]
+    assert (await ask(here, "GET", "/auth/me", key=key)).json()["scopes"] == ["rag:read"]
+    await ask(here, "PUT", "/roles/reader", {"scopes": ["rag:read", "jobs:read"]})
+    assert (await ask(here, "GET", "/auth/me", key=key)).json()["scopes"] == ["jobs:read", "rag:read"]
+    names = [role["name"] for role in (await ask(here, "GET", "/roles")).json()["results"]]
+    assert names == ["admin", "developer", "analyst", "user", "reader"]
+    assert (await ask(here, "DELETE", "/roles/reader")).status_code == 204
+    assert (await ask(here, "GET", "/auth/me", key=key)).json()["scopes"] == []
+
+
+async def test_a_tenant_comes_with_a_key_that_administers_it_and_nothing_else(here: Guarded) -> None:
+    made = (await ask(here, "POST", "/tenants", {"id": "acme", "name": "Acme"})).json()
+    key = made["key"]
+    assert code(await ask(here, "POST", "/tenants", {"id": "acme", "name": "Acme"})) == (409, "already_exists")
+    me = (await ask(here, "GET", "/auth/me", key=key)).json()
+    assert (me["tenant"], "tenants:manage" in me["scopes"], "users:manage" in me["scopes"]) == ("acme", False, True)
+    assert (await ask(here, "GET", "/tenants", key=key)).status_code == 403
+    theirs = (await ask(here, "POST", "/users", {"name": "Ada"}, key=key)).json()["id"]
+    assert code(await ask(here, "GET", f"/users/{theirs}")) == (404, "user_not_found")
+    assert (await ask(here, "GET", "/users")).json()["results"] == []
+    assert [row["id"] for row in (await ask(here, "GET", "/tenants")).json()["results"]] == ["acme", "default"]
+    await ask(here, "PATCH", "/tenants/acme", {"disabled": True})
+    assert (await ask(here, "GET", "/auth/me", key=key)).status_code == 401
+    await ask(here, "PATCH", "/tenants/acme", {"disabled": False})
+    assert (await ask(here, "GET", "/auth/me", key=key)).status_code == 200
+    assert code(await ask(here, "PATCH", "/tenants/default", {"disabled": True})) == (409, "own_tenant")
+    assert code(await ask(here, "PATCH", "/tenants/gone", {"disabled": True})) == (404, "tenant_not_found")
