@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import IO
 
 import structlog
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import col, delete
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -118,18 +118,33 @@ class Idempotency:
         return record
 
     async def _answer_and_keep(self, identifier: str, scope: Scope, receive: Receive, send: Send) -> None:
-        recorder = _Recorder(send)
-        kept = False
+        """What becomes of the key is settled before the last byte leaves: whoever has the whole answer may repeat at once."""
+        recorder = _Recorder()
+        settled = False
+
+        async def record(message: Message) -> None:
+            nonlocal settled
+            recorder.take(message)
+            if recorder.ended:
+                settled = await self._settle(identifier, scope, recorder)
+            await send(message)
+
         try:
-            await self._app(scope, receive, recorder.send)
-            kept = not scope["state"].get("failed") and await self._keep(_place(scope, identifier), recorder)
+            await self._app(scope, receive, record)
         finally:
-            if not kept:
+            if not settled:
                 await asyncio.shield(self._forget(identifier))
 
+    async def _settle(self, identifier: str, scope: Scope, recorder: "_Recorder") -> bool:
+        failed = scope["state"].get("failed") or recorder.status >= 500 or recorder.status in _FORGOTTEN
+        try:
+            if failed or not recorder.fits or not await self._keep(_place(scope, identifier), recorder):
+                await self._forget(identifier)
+        except SQLAlchemyError as error:  # the answer is there and paid for: it goes out, and the key frees itself in time
+            log.warning("idempotency.not_kept", code="database_unavailable", error=type(error).__name__)
+        return True
+
     async def _keep(self, place: Place, recorder: "_Recorder") -> bool:
-        if not recorder.complete or recorder.status >= 500 or recorder.status in _FORGOTTEN:
-            return False
         try:
             body = await self._database.keyring.seal(place, bytes(recorder.body))
         except PlatformError as error:
@@ -150,27 +165,25 @@ class Idempotency:
 
 
 class _Recorder:
-    """Passes an answer on and remembers it. `complete` is False for one that broke off or is too large to keep."""
+    """What an answer's messages say. `fits` is False for one that is too large to keep."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self) -> None:
         self.status = 500
         self.headers: dict[str, str] = {}
         self.body = bytearray()
-        self.complete = False
-        self._fits = True
+        self.ended = False
+        self.fits = True
 
-    async def send(self, message: Message) -> None:
-        await self._send(message)
+    def take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in message.get("headers", ()))
             self.headers = {name: value for name, value in pairs if name not in _NOT_KEPT}
         elif message["type"] == "http.response.body":
-            self._fits = self._fits and len(self.body) + len(message.get("body", b"")) <= _KEPT_BYTES
-            if self._fits:
+            self.fits = self.fits and len(self.body) + len(message.get("body", b"")) <= _KEPT_BYTES
+            if self.fits:
                 self.body += message.get("body", b"")
-            self.complete = self._fits and not message.get("more_body", False)
+            self.ended = not message.get("more_body", False)
 
 
 def _identify(scope: Scope, key: str) -> str:

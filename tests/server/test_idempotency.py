@@ -1,7 +1,7 @@
 """Idempotency keys: the same answer again, and never the work."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -10,6 +10,7 @@ from fastapi import Request
 from sqlmodel import func, select, update
 from starlette.middleware import Middleware
 from starlette.responses import StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.database import Database, utc_now
 from core.errors import NotFound, ProviderFailed, RateLimited
@@ -70,6 +71,41 @@ async def test_the_same_key_and_body_get_the_same_answer_once_worked_for(work: W
     assert (again.status_code, again.content) == (first.status_code, first.content) == (201, first.content)
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
+
+
+class RepeatedAtTheLastByte:
+    """Middleware: repeats the request, once, when the last byte of its answer is about to leave."""
+
+    def __init__(self, app: ASGIApp, repeat: Callable[[], Awaitable[None]]) -> None:
+        self._app = app
+        self._repeat = repeat
+        self._repeated = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def before(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body") and not self._repeated:
+                self._repeated = True
+                await self._repeat()
+            await send(message)
+
+        await self._app(scope, receive, before)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "status"),
+    [("/api/v1/work", None, 201), ("/api/v1/work", RateLimited("later"), 429), ("/api/v1/stream", None, 200)],
+    ids=["answered", "refused", "streamed"],
+)
+async def test_who_has_the_whole_answer_may_repeat_at_once(work: Work, path: str, error: Exception | None, status: int) -> None:
+    repeated: list[httpx.Response] = []
+
+    async def repeat() -> None:
+        repeated.append(await work("k", path))
+
+    work.guarded.app.add_middleware(RepeatedAtTheLastByte, repeat=repeat)
+    work.raises = error
+    first = await work("k", path)
+    assert repeated[0].status_code == first.status_code == status
 
 
 async def test_without_a_key_every_request_works(work: Work) -> None:
