@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 MAX_SEED = 2**63 - 1
@@ -104,6 +104,16 @@ class ChosenTool(Strict):
     function: ChosenFunction
 
 
+def _a_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    import jsonschema  # .1 s, and few requests bring a schema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(f"This is no JSON schema: see {error.json_path}.") from None
+    return schema
+
+
 class JSONSchema(BaseModel):
     """A JSON schema with a name, as OpenAI takes it."""
 
@@ -111,7 +121,7 @@ class JSONSchema(BaseModel):
 
     name: str = Field("answer", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str | None = Field(None, max_length=8192)
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: Annotated[dict[str, Any], AfterValidator(_a_json_schema)] = Field(alias="schema")
     strict: bool | None = None
 
 

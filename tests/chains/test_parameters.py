@@ -35,6 +35,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"t
         {"tool_choice": "sometimes"},
         {"response_format": {"type": "yaml"}},
         {"response_format": {"type": "json_schema"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "no-such-type"}}}},
         {"session_id": "../x"},
         {"base_url": "http://example.test"},
         {"temprature": 1},
