@@ -36,7 +36,8 @@ class ModelFacts:
 
     `system_anywhere`: system messages may stand between the others; elsewhere templates want them first.
 
-    `parameters` are those of `OPENAI_PARAMETERS` that it takes.
+    `parameters` are those of `OPENAI_PARAMETERS` that it takes. `schema_rules`: how large the schemas that it is held to may be
+    (see `providers.grammars`); None where its provider says so itself.
     """
 
     context_tokens: int | None = None
@@ -48,6 +49,7 @@ class ModelFacts:
     small: bool = False
     system_anywhere: bool = False
     parameters: frozenset[str] = frozenset()
+    schema_rules: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

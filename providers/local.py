@@ -24,6 +24,8 @@ from providers.tokens import Counter, estimate
 
 #: Below some three thousand million weights a model follows only the simplest instructions.
 SMALL_BELOW_WEIGHTS = 3_000_000_000
+#: An alternative more costs a token up to a millisecond.
+MOST_SCHEMA_RULES = 1_000
 
 
 class LocalProvider:
@@ -72,7 +74,13 @@ class LocalProvider:
         server = self._server(model)
         async with server.slots.turn():
             await server.endpoint()
-            yield
+            ended = False
+            try:
+                yield
+                ended = True
+            finally:
+                if not ended:
+                    server.left()
 
     async def completion(
         self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]
@@ -108,6 +116,7 @@ class LocalProvider:
             fill_in_the_middle=header.fills_in,
             small=(header.parameters or 0) < SMALL_BELOW_WEIGHTS,
             parameters=OPENAI_PARAMETERS - {"logit_bias", "reasoning_effort"},
+            schema_rules=MOST_SCHEMA_RULES,
         )
 
     def count_tokens(self, model: str, text: str) -> int:

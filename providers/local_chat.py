@@ -1,10 +1,12 @@
 """The chat model of this machine: llama.cpp in a supervised child, and the bounded queue before it."""
 
 import asyncio
+import http.client
 import os
 import secrets
 import threading
 import time
+import urllib.request
 
 import structlog
 
@@ -19,12 +21,27 @@ from providers.openai_protocol import Endpoint
 log = structlog.get_logger()
 
 LOAD_TIMEOUT_S = 120.0
+#: Seconds that one token, or 512 of a prompt, may take while a caller has left before it is ended; and before that is told.
+STUCK_S = 30.0
+SILENT_S = 5.0
 #: After a failed start the next one waits, so that a model that cannot load is not loaded again and again.
 PAUSE_AFTER_FAILURE_S = 10.0
 #: Greedy decoding with a light repeat penalty: without one SmolLM2 loops; with 1.1 it no longer quotes what is in its prompt.
 #: Of 12 questions on facts, 8 on a passage and 9 fields to extract it had right: 1.0: 9, 4, 9; 1.05: 10, 4, 9; 1.1: 9, 2, 5
 #: (November 2026; a temperature of 0.2 made facts and sums worse).
 SMALL_MODEL_SAMPLING = {"temp": 0.0, "penalty_repeat": 1.05, "penalty_last_n": 64, "top_p": 0.9}
+
+
+def _goes_on(endpoint: Endpoint) -> bool:
+    """Whether llama.cpp comes to the end of a token, or of a part of a prompt, within `STUCK_S`. Blocking."""
+    address = endpoint.base_url.removesuffix("/v1") + "/slots"
+    asked = urllib.request.Request(address, headers={"authorization": f"Bearer {endpoint.api_key}"})  # noqa: S310 - the child's
+    try:
+        with urllib.request.urlopen(asked, timeout=STUCK_S) as answer:  # noqa: S310
+            answer.read()
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
 
 
 class LlamaServer:
@@ -40,6 +57,8 @@ class LlamaServer:
         self._loading = False
         self._closed = False
         self._failed: tuple[float, str] | None = None
+        self._watching = threading.Lock()
+        self._silent_since: float | None = None
         self.slots = Slots(settings.slots, settings.queue)
 
     async def endpoint(self) -> Endpoint:
@@ -101,6 +120,25 @@ class LlamaServer:
         log.info("local_model.loaded", model=self._weights.name, seconds=round(time.monotonic() - started, 2), pid=child.pid)
         return Endpoint(answer["url"] + "/v1", key)
 
+    def left(self) -> None:
+        """A caller has left before its answer was whole. llama.cpp notices between two tokens; where it does not, it is ended,
+        since it answers nobody else either. Returns at once."""
+        if self._watching.acquire(blocking=False):
+            threading.Thread(target=self._watch, name="local-model", daemon=True).start()
+
+    def _watch(self) -> None:
+        try:
+            child, endpoint = self._child, self._endpoint
+            if child is None or endpoint is None:
+                return
+            self._silent_since = time.monotonic()
+            if not _goes_on(endpoint) and child.alive and not self._closed:
+                log.error("local_model.stuck", model=self._weights.name, seconds=STUCK_S, pid=child.pid)
+                child.close()
+        finally:
+            self._silent_since = None
+            self._watching.release()
+
     def _crashed(self, status: int) -> None:
         log.error("local_model.crashed", model=self._weights.name, status=status)
 
@@ -111,6 +149,11 @@ class LlamaServer:
     def state(self) -> ModelState:
         extra: dict[str, object] = {"busy": self.slots.busy, "waiting": self.slots.waiting, "slots": self._settings.slots}
         if self._serving() is not None:
+            silent = self._silent_since
+            if silent is not None and time.monotonic() - silent > SILENT_S:
+                return ModelState(
+                    self._weights.name, "failed", "It works on what a caller has left.", extra
+                )
             return ModelState(self._weights.name, "ready", extra=extra)
         if self._loading:
             return ModelState(self._weights.name, "loading", extra=extra)

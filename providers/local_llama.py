@@ -36,7 +36,7 @@ def serve(path: str, sha256: str | None, settings: dict[str, Any]) -> Iterator[d
     parameters.cpuparams_batch.n_threads = settings["threads"]
     parameters.cache_ram_mib = 0  # the slots' own caches are enough; the default may take 8 GB
     parameters.fit_params = False
-    parameters.endpoint_slots = False
+    parameters.endpoint_slots = True  # told by the loop that makes the tokens: it shows whether that goes on
     parameters.ui = False
     parameters.verbosity = -1
     for name, value in settings["sampling"].items():

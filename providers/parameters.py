@@ -7,6 +7,7 @@ from langchain_core.messages import BaseMessage
 
 from core.errors import UnsupportedFeature
 from providers.base import OPENAI_PARAMETERS, ModelFacts
+from providers.grammars import rules_of
 
 ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"}) | OPENAI_PARAMETERS
 #: LangChain adds these for its own tracing; they say nothing to a provider.
@@ -39,6 +40,9 @@ def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[Ba
     format_type = (parameters.get("response_format") or {}).get("type", "text")
     if format_type != "text" and not facts.structured_output:
         return UnsupportedFeature("The model cannot keep to a response format.", param="response_format")
+    if facts.schema_rules is not None and rules_of(parameters) > facts.schema_rules:
+        param = "response_format" if format_type != "text" else "tools"
+        return UnsupportedFeature("The schema is larger than the model can be held to.", code="schema_too_large", param=param)
     if lacking := (parameters.keys() & OPENAI_PARAMETERS) - facts.parameters:
         name = min(lacking)
         return UnsupportedFeature(f"The model does not take the parameter {name!r}.", param=name)

@@ -1,19 +1,18 @@
 """What a file is, found from its content. A name may only choose among the flavours of text."""
 
-import json
 import re
 from io import BytesIO
 from pathlib import PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from core.errors import UnreadableFile
+from retrievers.flavours import is_json, is_markdown, is_table
 from retrievers.loaders.encoding import decode, looks_like_text
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SOURCE = "text/x-source"
 
 _HEAD = 64 * 1024
-_JSON_BY_CONTENT_BYTES = 4 * 2**20
 _MAX_ARCHIVE_ENTRIES = 20_000
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
@@ -105,20 +104,20 @@ def language_of(name: str, text: str = "") -> str | None:
 def _sniff_text(data: bytes, name: str) -> str:
     text = decode(data[:_HEAD], cut=len(data) > _HEAD)
     suffix = PurePosixPath(name.lower()).suffix
-    if suffix in _MARKDOWN_NAMES:
-        return "text/markdown"
-    if suffix in _TABLE_NAMES:
-        return "text/csv"
-    if suffix in _JSON_NAMES and text.lstrip("\ufeff \t\r\n")[:1] in tuple('{["-0123456789tfn'):
-        return "application/json"
     language = language_of(name, text)
     if language is not None and language != "xml":
         return SOURCE
-    if _is_html(text) or (suffix in _HTML_NAMES and _TAG.search(text)):
+    if is_json(data, text):
+        return "application/json"
+    if suffix not in _MARKDOWN_NAMES and (_is_html(text) or (suffix in _HTML_NAMES and _TAG.search(text))):
         return "text/html"
     if language == "xml":
         return SOURCE
-    return "application/json" if suffix != ".txt" and _is_json(data, text) else "text/plain"
+    if is_table(text, named=suffix in _TABLE_NAMES):
+        return "text/csv"
+    if suffix in _JSON_NAMES and text.lstrip("\ufeff \t\r\n")[:1] in tuple('{["-0123456789tfn'):
+        return "application/json"  # perhaps too large to be read to its end here, or cut off
+    return "text/markdown" if suffix in _MARKDOWN_NAMES or is_markdown(text) else "text/plain"
 
 
 def _is_html(text: str) -> bool:
@@ -134,16 +133,6 @@ def _is_html(text: str) -> bool:
     if text.startswith("<?xml", start):
         return bool(_HTML_ROOT.search(text, start, start + 1000))
     return bool(_HTML.match(text, start))
-
-
-def _is_json(data: bytes, text: str) -> bool:
-    if text.lstrip()[:1] not in ("{", "[") or len(data) > _JSON_BY_CONTENT_BYTES:
-        return False
-    try:
-        json.loads(decode(data), parse_int=str, parse_float=str)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _sniff_archive(data: bytes) -> str:

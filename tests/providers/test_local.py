@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from core.context import RequestContext
 from core.errors import ContextLengthExceeded, DeadlineExceeded, RateLimited, Unavailable, UnsupportedFeature
 from core.principals import SYSTEM
 from core.settings import LocalSettings, Settings, SettingsError
+from providers import local_chat
 from providers.local_chat import LlamaServer
 from providers.local_weights import Weights, bundled_chat
 from providers.models import Models
@@ -41,6 +42,12 @@ def server_of(models: Models) -> LlamaServer:
     server = models.chat().deployments[0].provider._server("bundled")  # type: ignore[attr-defined] # the child, to harm it
     assert isinstance(server, LlamaServer)
     return server
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(0.01)
 
 
 async def test_answers_a_question(models: Models) -> None:
@@ -202,3 +209,56 @@ async def test_takes_any_gguf_file(settings: Settings, tmp_path: Path) -> None:
         assert json.dumps(models.states()[0]["deployments"][0]["state"]) == '"ready"'
     finally:
         await models.close()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"enum": ["a" * 10] * 20_000},
+        {"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(1_000)}},
+        {"type": "string", "maxLength": 10**9},
+        {"type": "array", "items": {"type": "string"}, "minItems": 5_000},
+        {"type": "string", "pattern": "^(a{99}){99}$"},
+    ],
+    ids=["enum", "properties", "length", "items", "pattern"],
+)
+@pytest.mark.parametrize("use", ["response_format", "tools"])
+async def test_a_schema_that_would_keep_the_model_busy_is_refused(models: Models, schema: Any, use: str) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": schema}}}}
+    asked: Any = {"response_format": form} if use == "response_format" else {"tools": [tool]}
+    with pytest.raises(UnsupportedFeature) as refused:
+        await models.chat().ainvoke("x", max_tokens=8, **asked)
+    if use == "response_format":
+        assert (refused.value.code, refused.value.param) == ("schema_too_large", "response_format")
+
+
+async def test_a_model_that_does_not_come_back_from_what_was_left_is_ended_and_started_again(
+    models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await models.chat().ainvoke("Hi", max_tokens=2)
+    server = server_of(models)
+    stopped = server.pid
+    assert stopped is not None
+    monkeypatch.setattr(local_chat, "STUCK_S", 0.5)
+    monkeypatch.setattr(local_chat, "SILENT_S", 0.0)
+    os.kill(stopped, signal.SIGSTOP)  # as one that works on a single token for minutes
+    asking = asyncio.create_task(models.chat().ainvoke("Hi", max_tokens=2))
+    await until(lambda: server.slots.busy == 1)
+    asking.cancel()
+    await until(lambda: server.state().state == "failed")
+    await until(lambda: not psutil.pid_exists(stopped) or psutil.Process(stopped).status() == psutil.STATUS_ZOMBIE)
+    assert (await models.chat().ainvoke("Hi", max_tokens=2)).text
+    assert server.pid != stopped
+    assert server.state().state == "ready"
+
+
+async def test_a_caller_who_leaves_takes_the_model_from_nobody(models: Models) -> None:
+    await models.chat().ainvoke("Hi", max_tokens=2)
+    server = server_of(models)
+    before = server.pid
+    async with aclosing(models.chat().astream(LONG, max_tokens=200)) as stream:  # type: ignore[type-var] # a generator
+        await anext(stream)
+    await until(lambda: server._silent_since is None and not server._watching.locked())
+    assert (await models.chat().ainvoke("Hi", max_tokens=2)).text
+    assert server.pid == before

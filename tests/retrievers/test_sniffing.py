@@ -9,6 +9,9 @@ from retrievers import LOADERS
 from retrievers.sniffing import DOCX, SOURCE, language_of, sniff
 from tests.retrievers import making
 
+STAFF = b"name,role,since\nAda,engineer,2019\nGrace,admiral,1952\n"
+LEASE = b"# Lease\n\nThe rent, in full, is 1,240 euros.\n\n## Notice\n\nNinety days, in writing.\n"
+
 
 @pytest.mark.parametrize(
     ("data", "name", "media_type"),
@@ -22,6 +25,27 @@ from tests.retrievers import making
         (b'{"a": 1}', "a.json", "application/json"),
         (b'{"a": 1}', "", "application/json"),
         (b'{"a": 1}\n{"a": 2}', "a.jsonl", "application/json"),
+        (STAFF, "b.dat", "text/csv"),
+        (STAFF, "m.md", "text/csv"),
+        (STAFF, "i.json", "text/csv"),
+        (STAFF, "wrong.pdf", "text/csv"),
+        (STAFF.replace(b",", b"\t"), "t.txt", "text/csv"),
+        (b"name\nAda\nGrace\n", "one-column.csv", "text/csv"),
+        (LEASE, "g.csv", "text/markdown"),
+        (LEASE, "lease", "text/markdown"),
+        (LEASE, "lease.json", "text/markdown"),
+        (
+            b"The rent, which is due, is high.\nIt rises, as told, each year.\nPets, but no dogs, may stay, of course.\n",
+            "a.csv",
+            "text/plain",
+        ),
+        (b"Dear Ada,\nthank you,\nGrace\n", "letter", "text/plain"),
+        (b"| a | b |\n|---|---|\n| 1 | 2 |\n", "t.md", "text/markdown"),
+        (b'{"a": 1}', "f.md", "application/json"),
+        (b'[{"a": 1}]', "f.txt", "application/json"),
+        (b'{"a": 1}\n{"a": 2}', "lines.log", "application/json"),
+        (b'{"a": 1', "broken.json", "application/json"),
+        (b"{a note in braces}", "a.txt", "text/plain"),
         (b"print(1)", "a.py", SOURCE),
         (b"FROM scratch", "Dockerfile", SOURCE),
         (b"#!/usr/bin/env python3\nprint(1)", "tool", SOURCE),
