@@ -151,9 +151,7 @@ class LlamaServer:
         if self._serving() is not None:
             silent = self._silent_since
             if silent is not None and time.monotonic() - silent > SILENT_S:
-                return ModelState(
-                    self._weights.name, "failed", "It works on what a caller has left.", extra
-                )
+                return ModelState(self._weights.name, "failed", "It works on what a caller has left.", extra)
             return ModelState(self._weights.name, "ready", extra=extra)
         if self._loading:
             return ModelState(self._weights.name, "loading", extra=extra)

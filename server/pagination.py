@@ -6,13 +6,15 @@ callers see it as an opaque cursor.
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
 
 from core.errors import InvalidRequest
+
+T = TypeVar("T")
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -45,6 +47,16 @@ Paging = Annotated[PageRequest, Depends(page_request)]
 def page(rows: Sequence[Any], next_position: str | None) -> dict[str, Any]:
     """A page's body: `{"results": […], "next_cursor": str or null}`."""
     return {"results": list(rows), "next_cursor": encode_cursor(next_position) if next_position is not None else None}
+
+
+def page_of(rows: Sequence[T], paging: PageRequest, position: Callable[[T], str]) -> dict[str, Any]:
+    """A page of a list that is short enough to be read whole, in its own order. `position` names a row for good: a page begins
+    behind the one that the cursor names, and is empty where that is gone."""
+    begin = 0
+    if paging.after is not None:
+        begin = next((number + 1 for number, row in enumerate(rows) if position(row) == paging.after), len(rows))
+    shown = rows[begin : begin + paging.limit]
+    return page(shown, position(shown[-1]) if begin + paging.limit < len(rows) else None)
 
 
 def encode_cursor(position: str) -> str:

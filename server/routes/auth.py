@@ -1,7 +1,7 @@
 """Who one is, one's own password, and what one has open."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -11,6 +11,7 @@ from core.errors import Forbidden
 from core.principals import Principal
 from server.access.own_sessions import end_own_session, own_sessions
 from server.auth import COOKIE, SIGN_IN_PATH, current_principal
+from server.pagination import Paging, page_of
 from server.state import CurrentState, State
 
 router = APIRouter(tags=["Access"])
@@ -72,9 +73,10 @@ class Session(BaseModel):
 
 
 class SessionList(BaseModel):
-    """Your own sessions, newest first."""
+    """Some of your own sessions, newest first."""
 
     results: list[Session]
+    next_cursor: str | None
 
 
 class NewPassword(BaseModel):
@@ -98,13 +100,14 @@ async def change_password(
     return Response(status_code=204)
 
 
-@router.get("/api/v1/auth/sessions")
+@router.get("/api/v1/auth/sessions", response_model=SessionList)
 async def list_own_sessions(
-    request: Request, state: CurrentState, principal: Annotated[Principal, current_principal]
-) -> SessionList:
+    request: Request, state: CurrentState, principal: Annotated[Principal, current_principal], paging: Paging
+) -> dict[str, Any]:
     """List your browser sessions and the programs that hold tokens of yours; of a key, those that were made with it."""
     found = await own_sessions(state.database, principal, _own_session(request, state))
-    return SessionList(results=[Session.model_validate(each, from_attributes=True) for each in found])
+    shown = [Session.model_validate(each, from_attributes=True) for each in found]
+    return page_of(shown, paging, lambda session: session.id)
 
 
 @router.delete("/api/v1/auth/sessions/{session_id}", status_code=204)

@@ -16,6 +16,7 @@ from core.principals import Principal, Scope
 from server.access.signing import ALGORITHM
 from server.access.tokens import Issued, TokenRefused
 from server.auth import JWKS_PATH, METADATA_PATH, REVOKE_PATH, TOKEN_PATH, current_principal, requires
+from server.pagination import PageRequest, Paging, page_of
 from server.state import CurrentState, State
 
 router = APIRouter(tags=["Access"])
@@ -66,6 +67,13 @@ class SigningKeyInfo(BaseModel):
     created_at: datetime
     activated_at: datetime | None
     expires_at: datetime | None = Field(description="when a retired key stops verifying")
+
+
+class SigningKeyPage(BaseModel):
+    """Some of the keys that sign access tokens, newest first."""
+
+    results: list[SigningKeyInfo]
+    next_cursor: str | None
 
 
 class Rotation(BaseModel):
@@ -133,22 +141,23 @@ async def make_tokens(
     return TokenAnswer.of(await state.access.tokens.issue(principal, scopes, refreshable=True))
 
 
-@router.get("/api/v1/auth/signing-keys")
+@router.get("/api/v1/auth/signing-keys", response_model=SigningKeyPage)
 async def list_signing_keys(
-    state: CurrentState, principal: Annotated[Principal, requires(Scope.TENANTS_MANAGE)]
-) -> list[SigningKeyInfo]:
+    state: CurrentState, principal: Annotated[Principal, requires(Scope.TENANTS_MANAGE)], paging: Paging
+) -> dict[str, Any]:
     """List the keys that sign access tokens, newest first."""
-    return [SigningKeyInfo.model_validate(row, from_attributes=True) for row in await state.access.tokens.keys.list()]
+    keys = [SigningKeyInfo.model_validate(row, from_attributes=True) for row in await state.access.tokens.keys.list()]
+    return page_of(keys, paging, lambda key: key.kid)
 
 
-@router.post("/api/v1/auth/signing-keys/rotate")
+@router.post("/api/v1/auth/signing-keys/rotate", response_model=SigningKeyPage)
 async def rotate_signing_keys(
     state: CurrentState, principal: Annotated[Principal, requires(Scope.TENANTS_MANAGE)], how: Rotation | None = None
-) -> list[SigningKeyInfo]:
+) -> dict[str, Any]:
     """Let the next key sign. The one before goes on verifying until its last token has expired."""
     await state.access.tokens.keys.rotate(at_once=(how or Rotation()).at_once)
     state.access.forget()
-    return await list_signing_keys(state, principal)
+    return await list_signing_keys(state, principal, PageRequest())
 
 
 @router.get(JWKS_PATH, include_in_schema=False)

@@ -11,7 +11,7 @@ from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
 from core.tables import User, UserKind
 from server.access.directory import Directory, UserChange
 from server.auth import requires
-from server.pagination import Paging, page
+from server.pagination import Paging, page, page_of
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1", tags=["Access"])
@@ -104,9 +104,10 @@ class TeamInfo(Members):
 
 
 class TeamList(BaseModel):
-    """All teams, by name."""
+    """Some of the teams, by name."""
 
     results: list[TeamInfo]
+    next_cursor: str | None
 
 
 class RoleScopes(BaseModel):
@@ -128,9 +129,10 @@ class RoleInfo(BaseModel):
 
 
 class RoleList(BaseModel):
-    """The built-in roles, and those of the tenant's own."""
+    """Some of the roles: the built-in ones, then those of the tenant's own."""
 
     results: list[RoleInfo]
+    next_cursor: str | None
 
 
 @router.post("/users", status_code=201)
@@ -175,11 +177,12 @@ async def set_user_password(user_id: str, new: NewUserPassword, state: CurrentSt
     return Response(status_code=204)
 
 
-@router.get("/teams")
-async def list_teams(state: CurrentState, principal: Manager) -> TeamList:
+@router.get("/teams", response_model=TeamList)
+async def list_teams(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
     """List the teams of the tenant with their members."""
     teams = await _directory(state).teams(principal)
-    return TeamList(results=[TeamInfo(id=team.id, name=team.name, members=members) for team, members in teams])
+    found = [TeamInfo(id=team.id, name=team.name, members=members) for team, members in teams]
+    return page_of(found, paging, lambda team: team.id)
 
 
 @router.post("/teams", status_code=201)
@@ -205,8 +208,8 @@ async def delete_team(team_id: str, state: CurrentState, principal: Manager) -> 
     return Response(status_code=204)
 
 
-@router.get("/roles")
-async def list_roles(state: CurrentState, principal: Manager) -> RoleList:
+@router.get("/roles", response_model=RoleList)
+async def list_roles(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
     """List the roles that keys and users of the tenant can have."""
     built_in = [
         RoleInfo(name=role.value, scopes=sorted(held_in(principal.tenant, scopes)), description="", built_in=True)
@@ -216,7 +219,7 @@ async def list_roles(state: CurrentState, principal: Manager) -> RoleList:
         RoleInfo(name=role.name, scopes=role.scopes, description=role.description, built_in=False)
         for role in await _directory(state).roles(principal)
     ]
-    return RoleList(results=built_in + own)
+    return page_of(built_in + own, paging, lambda role: role.name)
 
 
 @router.put("/roles/{role_name}")

@@ -292,7 +292,7 @@ async def test_anybody_can_check_a_token_with_the_published_keys(guarded: Guarde
 async def _rotate(guarded: Guarded, **how: bool) -> list[dict[str, Any]]:
     rotated = await guarded.client.post("/api/v1/auth/signing-keys/rotate", json=how, headers=guarded.headers)
     assert rotated.status_code == 200
-    keys: list[dict[str, Any]] = rotated.json()
+    keys: list[dict[str, Any]] = rotated.json()["results"]
     return keys
 
 
@@ -309,7 +309,8 @@ async def test_a_rotation_has_the_published_next_key_sign_and_old_tokens_stay_go
 
 
 async def _signing_keys(guarded: Guarded) -> list[dict[str, Any]]:
-    keys: list[dict[str, Any]] = (await guarded.client.get("/api/v1/auth/signing-keys", headers=guarded.headers)).json()
+    found = await guarded.client.get("/api/v1/auth/signing-keys", headers=guarded.headers)
+    keys: list[dict[str, Any]] = found.json()["results"]
     return keys
 
 
