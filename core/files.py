@@ -197,9 +197,13 @@ def check_files_url(url: str | None) -> None:
     """Refuse an address of the file store that cannot be opened here, without connecting or importing its driver.
 
     Raises:
-        SettingsError: the scheme is unknown, or its package is not installed; the message names the package.
+        SettingsError: the scheme is unknown, its package (which the message names) is not installed, or a path is relative.
     """
-    if not url or url.startswith("file://"):
+    if not url:
+        return
+    if url.startswith("file://"):
+        if not Path(url.removeprefix("file://")).is_absolute():
+            raise SettingsError("GENAI_FILES_URL: file:// is followed by an absolute path, as in file:///var/lib/genai/files")
         return
     from fsspec.registry import known_implementations, registry  # type: ignore[import-untyped]  # it ships no types
 
@@ -301,6 +305,9 @@ class ObjectStore:
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
             raise SettingsError(f"GENAI_FILES_URL: {scheme}:// cannot be used: {error}") from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise SettingsError(f"GENAI_FILES_URL: {scheme}:// does not answer: {reason}") from error
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"

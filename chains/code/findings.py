@@ -67,8 +67,8 @@ def from_text(text: str, lines: int) -> tuple[list[Finding], str]:
 
 
 async def from_parser(code: str, language: str) -> tuple[list[Finding], bool | None]:
-    """What can be seen without a model, and whether the code parses (None: no parser knows the language, or it came to no
-    end, which a finding then says)."""
+    """What can be seen without a model, and whether the code parses (None: nobody can tell, and a finding then says
+    why)."""
     judged = await parsing.syntax(code, language)
     severity: Severity = "info" if judged.valid is None else "error"
     seen = [(one.line, severity, f"Syntax: {one.message}") for one in judged.problems]

@@ -25,15 +25,17 @@ LONGEST_S = 5.0
 WAIT_S = 10.0
 #: How far it may grow the child's memory.
 MEMORY_BYTES = 1 << 30
+UNKNOWN = "no parser knows this language"
 
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """Whether code parses, and where it does not. `valid` is None where nobody can tell: no parser knows the language, or it
-    came to no end, which `problems` then says."""
+    """Whether code parses, and where it does not. `valid` is None where nobody can tell, and `problems` says why: no parser
+    knows the language (`unknown`), or it came to no end."""
 
     valid: bool | None
     problems: Sequence[Problem] = field(default_factory=list)
+    unknown: bool = False
 
 
 class _UnreadError(Exception):
@@ -43,12 +45,14 @@ class _UnreadError(Exception):
 async def syntax(code: str, language: str) -> Syntax:
     """Whether the code parses. May be repeated."""
     if code.strip() and language != "python" and language not in known():
-        return Syntax(None)
+        return Syntax(None, [Problem(1, UNKNOWN)], unknown=True)
     try:
         found: list[Problem] | None = await _read("chains.code.syntax:problems", code, language)
     except _UnreadError as unread:
         return Syntax(None, [Problem(1, str(unread))])
-    return Syntax(None if found is None else not found, found or [])
+    if found is None:
+        return Syntax(None, [Problem(1, UNKNOWN)], unknown=True)
+    return Syntax(not found, found)
 
 
 async def faults(code: str, language: str) -> list[Fault]:

@@ -106,7 +106,7 @@ async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:
     judged = await parsing.syntax(written.code, task.language)
     valid, problems = judged.valid, list(judged.problems)
     parses = valid is True
-    untold = valid is None and not problems  # no parser knows the language
+    untold = judged.unknown
     other = await _other_language(written, task.language) if valid is False or untold else None
     if other:
         valid, parses = False, True

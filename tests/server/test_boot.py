@@ -136,9 +136,10 @@ ALIAS = '[[models]]\nalias = "big"\n[[models.deployments]]\nprovider = "opneai"\
         ({}, ALIAS, ("alias 'big'", "'opneai'", "openai_compatible")),
         ({}, '[providers."opneai:x"]\n', ("providers.'opneai:x'", "openai_compatible")),
         ({"GENAI_FILES_URL": "s3://bucket/x"}, "", ("GENAI_FILES_URL", "pip install s3fs")),
+        ({"GENAI_FILES_URL": "file://relative"}, "", ("GENAI_FILES_URL", "absolute")),
         ({"GENAI_FILES_URL": "bucket"}, "", ("GENAI_FILES_URL", "s3://")),
     ],
-    ids=["store", "deployment", "provider", "package", "scheme"],
+    ids=["store", "deployment", "provider", "package", "path", "scheme"],
 )
 def test_a_name_that_nothing_here_bears_is_refused_with_its_setting_before_anything_starts(
     given: dict[str, str], file: str, says: tuple[str, ...], start: Start, tmp_path: Path
@@ -157,6 +158,14 @@ def test_a_database_that_does_not_answer_ends_the_start_with_its_reason(start: S
     assert server.process.returncode == 1
     assert "could not start" in said
     assert "GENAI_DATABASE_URL" in said
+    assert "secret-word" not in said
+
+
+def test_a_file_store_that_does_not_answer_ends_the_start_with_its_setting(start: Start) -> None:
+    server = start(GENAI_FILES_URL="ftp://user:secret-word@127.0.0.1:1/x")
+    _, said = server.process.communicate(timeout=90)
+    assert server.process.returncode == 1
+    assert "GENAI_FILES_URL: ftp:// does not answer" in said
     assert "secret-word" not in said
 
 

@@ -59,7 +59,9 @@ async def test_decent_code_has_no_certain_fault() -> None:
 
 async def test_other_languages_are_judged_by_their_grammar() -> None:
     assert (await from_parser("fn add( -> {", "rust"))[1] is False
-    assert await from_parser("whatever", "brainfuck") == ([], None)
+    findings, valid = await from_parser("whatever", "brainfuck")
+    assert valid is None
+    assert [(one.severity, one.message) for one in findings] == [("info", "Syntax: no parser knows this language")]
 
 
 CODE = "def ratio(a, b):\n    total = a / b\n    return total"

@@ -32,7 +32,8 @@ async def test_code_is_judged() -> None:
 
 
 async def test_what_no_parser_knows_is_not_judged() -> None:
-    assert await parsing.syntax("whatever", "brainfuck") == parsing.Syntax(None)
+    judged = await parsing.syntax("whatever", "brainfuck")
+    assert (judged.valid, judged.unknown, [one.message for one in judged.problems]) == (None, True, [parsing.UNKNOWN])
 
 
 @pytest.mark.usefixtures("impatient")
