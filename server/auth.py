@@ -137,8 +137,9 @@ def is_public(path: str) -> bool:
 
 
 def wants_page(scope: ASGIScope) -> bool:
-    """Whether a person's browser is asking for a page to look at."""
-    return scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")
+    """Whether a person's browser is asking for a page to look at, or sends a form of a page that can be looked at again."""
+    shown = scope["method"] == "GET" or scope["path"].startswith("/admin/")
+    return shown and "text/html" in Headers(scope=scope).get("accept", "")
 
 
 def local_path(target: str | None) -> str:
@@ -149,8 +150,9 @@ def local_path(target: str | None) -> str:
 
 
 def _to_sign_in(scope: ASGIScope) -> RedirectResponse:
-    path = scope["path"]
-    return RedirectResponse(SIGN_IN_PATH if path == "/" else f"{SIGN_IN_PATH}?next={quote(path)}", 303)
+    path, query = scope["path"], scope.get("query_string", b"").decode("latin-1")
+    target = quote(f"{path}?{query}" if query else path)
+    return RedirectResponse(SIGN_IN_PATH if target == "/" else f"{SIGN_IN_PATH}?next={target}", 303)
 
 
 def request_context(request: Request) -> RequestContext:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,18 @@ _POLICY = (
 def _templates() -> Jinja2Templates:
     templates = Jinja2Templates(PAGES)
     templates.env.filters["code"] = _with_code
+    templates.env.filters["moment"] = _moment
     return templates
 
 
 def _with_code(text: str) -> Markup:
     """A sentence with its `backticked` parts as code, the rest escaped."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
+
+
+def _moment(at: datetime) -> Markup:
+    """A moment for people and for programs, in UTC."""
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M"))
 
 
 def render(request: Request, name: str, values: Mapping[str, Any], *, status: int = 200) -> Response:

@@ -22,4 +22,5 @@ ROUTERS = (
     "pii",
     "policies",
     "audit",
+    "admin.overview",
 )

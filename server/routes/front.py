@@ -14,6 +14,7 @@ from retrievers.sharing import visible_to
 from server.auth import current_principal
 from server.openapi import platform_version
 from server.pages import STATIC, render
+from server.pages.administration import sections_of
 from server.pages.examples import capabilities
 from server.state import CurrentState, State
 
@@ -28,6 +29,7 @@ async def front(request: Request, state: CurrentState, principal: Annotated[Prin
     values = {
         "principal": principal,
         "may_write": principal.may(Scope.RAG_WRITE),
+        "administers": bool(sections_of(principal)),
         "may_manage_keys": principal.may(Scope.KEYS_MANAGE),
         "version": platform_version(),
         "base_url": state.settings.base_url,
