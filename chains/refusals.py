@@ -5,8 +5,9 @@ from typing import Any
 
 from retrievers.collections import NAME_PATTERN
 
-#: What a pattern asks for. One that is not here is told in general.
-_FORMS = {NAME_PATTERN: "A collection's name has small letters, digits, - and _, and begins with a letter or digit."}
+#: What the patterns of names ask for, whatever their length; others are told in general.
+_NAMES = "^[a-z0-9][a-z0-9_-]{0,"
+_OF_NAMES = "has small letters, digits, - and _, and begins with a letter or digit."
 
 
 def in_words(problem: Mapping[str, Any], field: str) -> str:
@@ -17,8 +18,10 @@ def in_words(problem: Mapping[str, Any], field: str) -> str:
     ):
         return f"The {field.rpartition('.')[2] or 'text'} is empty."
     if kind == "string_pattern_mismatch":
-        if form := _FORMS.get(asked.get("pattern", "")):
-            return form
+        pattern, last = str(asked.get("pattern", "")), field.rpartition(".")[2]
+        if pattern.startswith(_NAMES):
+            named = "A collection's name" if pattern == NAME_PATTERN and last != "id" else f"The {last or 'name'}"
+            return f"{named} {_OF_NAMES}"
         reason = "it holds characters that are not allowed here"
     else:
         reason = str(problem.get("msg", "is not valid")).removeprefix("Value error, ")

@@ -3,11 +3,11 @@
 Nobody makes somebody who can do more than themselves, nor changes one who can.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
@@ -15,7 +15,8 @@ from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.principals import Principal, Role, Scope
 from core.rights import scopes_of
-from core.tables import CustomRole, Team, TeamMember, User, UserKind
+from core.tables import APIKey, CustomRole, Team, TeamMember, User, UserKind
+from server.access.endings import end_sign_ins
 from server.access.epoch import raise_epoch
 
 
@@ -40,11 +41,17 @@ class Directory:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def users(self, principal: Principal, limit: int, after: str | None) -> tuple[Sequence[User], str | None]:
-        """Users by identifier, and the position of the next page."""
+    async def users(
+        self, principal: Principal, limit: int, after: str | None, *, like: str | None = None
+    ) -> tuple[Sequence[User], str | None]:
+        """Users by identifier, and the position of the next page. `like` keeps those whose name or e-mail address holds it, and
+        the one whose identifier it is."""
         query = select(User).where(User.tenant == principal.tenant).order_by(User.id).limit(limit + 1)
         if after is not None:
             query = query.where(User.id > after)
+        if like:
+            held = [col(each).icontains(like, autoescape=True) for each in (User.name, User.email)]
+            query = query.where(or_(*held, col(User.id) == like))
         async with self._database.session(principal.tenant) as session:
             rows = (await session.exec(query)).all()
         return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
@@ -53,6 +60,31 @@ class Directory:
         """One of them."""
         async with self._database.session(principal.tenant) as session:
             return await _user(session, principal, user_id)
+
+    async def find_user(self, principal: Principal, wanted: str) -> User:
+        """The one of this identifier or e-mail address.
+
+        Raises:
+            InvalidRequest: `user_not_found`.
+        """
+        query = select(User).where(
+            User.tenant == principal.tenant, or_(col(User.id) == wanted, User.email == wanted.casefold())
+        )
+        async with self._database.session(principal.tenant) as session:
+            user = (await session.exec(query)).first()
+        if user is None:
+            raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
+        return user
+
+    async def names(self, principal: Principal, ids: Collection[str]) -> dict[str, str]:
+        """The names of those users, teams and keys that have these identifiers, as far as the principal looks after such."""
+        found: dict[str, str] = {}
+        async with self._database.session(principal.tenant) as session:
+            for table, scope in ((APIKey, Scope.KEYS_MANAGE), (User, Scope.USERS_MANAGE), (Team, Scope.USERS_MANAGE)):
+                if ids and principal.may(scope):
+                    query = select(table.id, table.name).where(table.tenant == principal.tenant, col(table.id).in_(ids))
+                    found |= dict((await session.exec(query)).all())
+        return found
 
     async def add_user(self, principal: Principal, *, kind: UserKind, name: str, email: str | None, role: str) -> User:
         """A new person or service account.
@@ -96,6 +128,14 @@ class Directory:
             await audit.record(session, audit.Action.USER_CHANGED, on=("user", user.id), details=details, principal=principal)
         return user
 
+    async def end_sign_ins(self, principal: Principal, user_id: str) -> None:
+        """End a user's browser sessions and tokens everywhere within a second. Keys that act for the user stay."""
+        async with self._database.transaction(principal.tenant) as session:
+            user = await _user(session, principal, user_id, lock=True)
+            await _within_own(session, principal, user.role)
+            await end_sign_ins(session, user.id)
+            await audit.record(session, audit.Action.SESSION_ENDED, on=("user", user.id), principal=principal)
+
     async def teams(self, principal: Principal) -> list[tuple[Team, list[str]]]:
         """The teams by name, each with its members' identifiers."""
         async with self._database.session(principal.tenant) as session:
@@ -128,6 +168,19 @@ class Directory:
             details: dict[str, audit.Detail] = {"members": len(wanted)}
             await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), details=details, principal=principal)
         return wanted
+
+    async def set_member(self, principal: Principal, team_id: str, user_id: str, *, member: bool) -> None:
+        """Let one user belong to the team, or no more. Twice is as once."""
+        async with self._database.transaction(principal.tenant) as session:
+            team, user = await _team(session, principal, team_id), await _user(session, principal, user_id, lock=True)
+            row = await session.get(TeamMember, (team.id, user.id))
+            if member and row is None:
+                session.add(TeamMember(team_id=team.id, user_id=user.id))
+            elif not member and row is not None:
+                await session.delete(row)
+            await raise_epoch(session)
+            details: dict[str, audit.Detail] = {"user": user.id, "member": member}
+            await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), details=details, principal=principal)
 
     async def delete_team(self, principal: Principal, team_id: str) -> None:
         """Delete a team; its members stay, and lose what was shared with it."""

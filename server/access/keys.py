@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select, update
+from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
@@ -37,6 +37,16 @@ class KeyRights:
     networks: tuple[Network, ...] | None = None
     user_id: str | None = None
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeySearch:
+    """Which keys: those whose name holds `like`, or whose identifier or hint it is; those that act for a user; those alone that
+    are neither revoked nor expired."""
+
+    like: str | None = None
+    user_id: str | None = None
+    valid: bool = False
 
 
 class Keys:
@@ -124,9 +134,20 @@ class Keys:
             async with self._database.transaction(row.tenant) as session:
                 await session.exec(update(APIKey).where(col(APIKey.id) == row.id).values(last_used_at=now))
 
-    async def list(self, tenant: str, limit: int, after: str | None) -> tuple[Sequence[APIKey], str | None]:
-        """Keys of a tenant by identifier, revoked ones included, and the position of the next page."""
+    async def list(
+        self, tenant: str, limit: int, after: str | None, wanted: KeySearch | None = None
+    ) -> tuple[Sequence[APIKey], str | None]:
+        """Keys of a tenant by identifier, revoked ones included unless `wanted` says otherwise, and the position of the next
+        page."""
+        wanted = wanted or KeySearch()
         statement = select(APIKey).where(APIKey.tenant == tenant).order_by(APIKey.id).limit(limit + 1)
+        if wanted.valid:
+            statement = statement.where(*valid_now())
+        if wanted.like:
+            named = col(APIKey.name).icontains(wanted.like, autoescape=True)
+            statement = statement.where(or_(named, col(APIKey.id) == wanted.like, col(APIKey.hint) == wanted.like))
+        if wanted.user_id is not None:
+            statement = statement.where(APIKey.user_id == wanted.user_id)
         if after is not None:
             statement = statement.where(APIKey.id > after)
         async with self._database.session(tenant) as session:

@@ -78,6 +78,11 @@ class Typed:
         value = self.given.get(name, "") if self.given else default
         return value.strip() if isinstance(value, str) else ""
 
+    def secret(self, name: str) -> str:
+        """A password, exactly as it was typed. It is never shown again."""
+        value = self.given.get(name, "")
+        return value if isinstance(value, str) else ""
+
     def all(self, name: str) -> list[str]:
         """Every value of checkboxes of one name."""
         return [value for value in self.given.getlist(name) if isinstance(value, str)]

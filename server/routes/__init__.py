@@ -23,4 +23,10 @@ ROUTERS = (
     "policies",
     "audit",
     "admin.overview",
+    "admin.users",
+    "admin.teams",
+    "admin.roles",
+    "admin.keys",
+    "admin.tenants",
+    "admin.audit",
 )

@@ -177,6 +177,14 @@ async def set_user_password(user_id: str, new: NewUserPassword, state: CurrentSt
     return Response(status_code=204)
 
 
+@router.delete("/users/{user_id}/sessions", status_code=204)
+async def end_user_sessions(user_id: str, state: CurrentState, principal: Manager) -> Response:
+    """End a user's browser sessions and tokens. Keys that act for them stay."""
+    await _directory(state).end_sign_ins(principal, user_id)
+    state.access.forget()
+    return Response(status_code=204)
+
+
 @router.get("/teams", response_model=TeamList)
 async def list_teams(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
     """List the teams of the tenant with their members."""

@@ -54,6 +54,14 @@ SHOWN_TO_THE_OWNER = {
     "/v1/files/{file_id}/content",
     "/v1/batches",
     "/v1/batches/{batch_id}",
+    "/admin/users",
+    "/admin/users/{user_id}",
+    "/admin/teams",
+    "/admin/teams/{team_id}",
+    "/admin/roles",
+    "/admin/roles/{role}",
+    "/admin/keys",
+    "/admin/keys/{key_id}",
 }
 
 

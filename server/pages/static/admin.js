@@ -8,6 +8,9 @@ const here = new URL(location.href);
 here.searchParams.delete("done");
 history.replaceState(null, "", here);
 
+// On a phone the menu is a strip that may begin left of where we are.
+$(".side [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 // A screen reader, and whoever has scrolled, is taken to what matters.
 ($("[aria-invalid=true]") ?? $("#problem") ?? $("#once-title"))?.focus();
 
