@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -36,6 +37,7 @@ def main() -> int:
         _front_page(page)
         _chat_playground(page)
         _rag_playground(page)
+        _administration(page, platform)
         page.set_viewport_size({"width": 390, "height": 800})
         page.goto("/")
         page.locator("[data-part] .dot.ready").first.wait_for()
@@ -86,6 +88,28 @@ def _rag_playground(page: Page) -> None:
     page.get_by_role("button", name="Stop").wait_for()
     page.get_by_role("button", name="Start").wait_for()
     page.screenshot(path=PICTURES / "rag-playground.png")
+
+
+def _administration(page: Page, platform: Running) -> None:
+    with platform.client() as client:
+        robot = {"name": "Nightly reports", "kind": "service", "role": "developer"}
+        robot_id = client.post("/api/v1/users", json=robot).json()["id"]
+        narrowed: dict[str, Any]
+        made = {}
+        for name, narrowed in (
+            ("reporting", {"role": "developer", "user_id": robot_id, "expires_at": "2030-12-31T23:59:59Z"}),
+            ("ci pipeline", {"role": "developer", "scopes": ["code:invoke", "models:read"], "networks": ["127.0.0.0/8"]}),
+            ("support chat", {"role": "user", "models": ["default"]}),
+            ("mobile app", {"role": "user"}),
+            ("old laptop", {"role": "developer"}),
+        ):
+            made[name] = client.post("/api/v1/keys", json={"name": name, **narrowed}).json()
+        client.post(f"/api/v1/keys/{made['mobile app']['id']}/rotate", json={"overlap_s": 86_400})
+        client.delete(f"/api/v1/keys/{made['old laptop']['id']}")
+        for name in ("reporting", "ci pipeline"):
+            client.get("/api/v1/models", headers={"Authorization": f"Bearer {made[name]['key']}"})
+    page.goto("/admin/keys?ended=true")
+    page.screenshot(path=PICTURES / "administration.png")
 
 
 if __name__ == "__main__":

@@ -86,6 +86,14 @@ class Directory:
                     found |= dict((await session.exec(query)).all())
         return found
 
+    async def disabled(self, principal: Principal, ids: Collection[str]) -> set[str]:
+        """Those of the identifiers that are of users who are disabled."""
+        query = select(User.id).where(
+            User.tenant == principal.tenant, col(User.id).in_(ids), col(User.disabled_at).is_not(None)
+        )
+        async with self._database.session(principal.tenant) as session:
+            return set((await session.exec(query)).all()) if ids else set()
+
     async def add_user(self, principal: Principal, *, kind: UserKind, name: str, email: str | None, role: str) -> User:
         """A new person or service account.
 

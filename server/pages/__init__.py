@@ -27,6 +27,7 @@ def _templates() -> Jinja2Templates:
     templates = Jinja2Templates(PAGES)
     templates.env.filters["code"] = _with_code
     templates.env.filters["moment"] = _moment
+    templates.env.filters["day"] = lambda at: _moment(at, "%Y-%m-%d")
     return templates
 
 
@@ -35,9 +36,9 @@ def _with_code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
-def _moment(at: datetime) -> Markup:
+def _moment(at: datetime, shown: str = "%Y-%m-%d %H:%M") -> Markup:
     """A moment for people and for programs, in UTC."""
-    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime("%Y-%m-%d %H:%M"))
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime(shown))
 
 
 def render(request: Request, name: str, values: Mapping[str, Any], *, status: int = 200) -> Response:

@@ -159,5 +159,6 @@ class AdminRoute(APIRoute):
 
 
 def _unfit(problem: Mapping[str, Any]) -> InvalidRequest:
-    place = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
+    """What pydantic found, as the API tells it but for places in lists, which no form shows."""
+    place = [part for part in problem["loc"] if isinstance(part, str) and part not in ("body", "query", "path")]
     return InvalidRequest(in_words(problem, ".".join(place)), param=place[0] if place else None)

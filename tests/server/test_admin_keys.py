@@ -72,7 +72,7 @@ async def test_a_key_is_made_with_all_its_limits_and_shown_once(here: Guarded, d
 async def test_what_is_wrong_with_a_key_is_said_beside_what_was_typed(here: Guarded) -> None:
     form = {"act": "make", "name": "x", "role": "user", "models": "default", "scopes": ["chat:invoke"]}
     for wrong, status, said in (
-        ({"networks": "10.1.0.0/99"}, 422, "networks"),
+        ({"networks": "10.1.0.0/99"}, 422, "networks: value is not"),
         ({"expires_at": "yesterday"}, 422, "2030-12-31"),
         ({"expires_at": "2001-01-01"}, 422, "expired already"),
         ({"user_id": "usr_gone"}, 422, "no such user"),
@@ -104,6 +104,16 @@ async def test_a_key_is_rotated_with_an_overlap_and_revoked(here: Guarded) -> No
     assert "revoked" in (await get(here, f"{path}?done=revoke")).text
     listed = [(await get(here, path)).text for path in ("/admin/keys", "/admin/keys?ended=true")]
     assert (row.id in listed[0], row.id in listed[1]) == (False, True)
+
+
+@ON_SQLITE
+async def test_a_key_whose_owner_is_disabled_is_said_to_be_refused(here: Guarded, database: Database) -> None:
+    ada = await person(database)
+    row, _ = await here.access.keys.create(SYSTEM, "hers", KeyRights(user_id=ada.id))
+    await api(here, "PATCH", f"/users/{ada.id}", {"disabled": True})
+    for path in ("/admin/keys", f"/admin/keys/{row.id}"):
+        assert "owner disabled" in (await get(here, path)).text
+    assert (await send(here, f"/admin/keys/{row.id}", act="revoke")).status_code == 303
 
 
 @ON_SQLITE

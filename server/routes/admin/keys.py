@@ -123,8 +123,7 @@ async def _list(
     wanted = wanted or KeySearch(valid=True)
     rows, following = await state.access.keys.list(principal.tenant, _ROWS, after, wanted=wanted)
     values = {
-        "keys": [_shown(row) for row in rows],
-        "owners": await _owners(state, principal, rows),
+        **await _told(state, principal, rows),
         "next_cursor": None if following is None else encode_cursor(following),
         "first": after is None,
         "search": wanted.like or "",
@@ -146,25 +145,36 @@ async def _one(
     made: MadeKey | None = None,
 ) -> Response:
     row = await state.access.keys.get(principal.tenant, key_id)
-    owners = await _owners(state, principal, [row])
-    values = {"key": _shown(row), "owners": owners, "made": made, "overlaps": _OVERLAPS, "own": principal.key_id == row.id}
+    told = await _told(state, principal, [row])
+    values = {"key": told["keys"][0], "made": made, "overlaps": _OVERLAPS, "own": principal.key_id == row.id, **told}
     return admin_page(request, principal, "key", values, form=form, problem=problem, status=201 if made else 200)
 
 
-def _shown(row: APIKey) -> dict[str, Any]:
-    """What is told of a key, and how it stands: `good`, `wait` (a rotation lets it run out) or `bad`, in a word."""
+async def _told(state: State, principal: Principal, rows: Sequence[APIKey]) -> dict[str, Any]:
+    """The keys as the pages show them, and the names of whom they act for."""
+    ids, directory = {row.user_id for row in rows if row.user_id}, Directory(state.database)
+    disabled = await directory.disabled(principal, ids)
+    keys = [_shown(row, shut_out=row.user_id in disabled) for row in rows]
+    return {"keys": keys, "owners": await directory.names(principal, ids)}
+
+
+def _shown(row: APIKey, *, shut_out: bool) -> dict[str, Any]:
+    """What is told of a key, and how it stands: `good`, `wait` (a rotation lets it run out) or `bad`, in a word. It is `live`
+    while it has not ended for good: one whose owner is disabled may come back."""
     ended = row.expires_at is not None and row.expires_at <= utc_now()
     if row.revoked_at is not None:
         standing = ("bad", "revoked")
     elif ended:
         standing = ("bad", "replaced" if row.replaced_by else "expired")
+    elif shut_out:
+        standing = ("bad", "owner disabled")
     else:
         standing = ("wait", "being replaced") if row.replaced_by else ("good", "in use" if row.last_used_at else "not used yet")
-    return KeyInfo.of(row).model_dump() | {"kind": standing[0], "standing": standing[1], "live": standing[0] != "bad"}
-
-
-async def _owners(state: State, principal: Principal, rows: Sequence[APIKey]) -> dict[str, str]:
-    return await Directory(state.database).names(principal, {row.user_id for row in rows if row.user_id})
+    return KeyInfo.of(row).model_dump() | {
+        "kind": standing[0],
+        "standing": standing[1],
+        "live": row.revoked_at is None and not ended,
+    }
 
 
 async def _choices(state: State, principal: Principal) -> dict[str, Any]:
