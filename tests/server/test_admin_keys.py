@@ -111,6 +111,7 @@ async def test_a_key_whose_owner_is_disabled_is_said_to_be_refused(here: Guarded
     ada = await person(database)
     row, _ = await here.access.keys.create(SYSTEM, "hers", KeyRights(user_id=ada.id))
     await api(here, "PATCH", f"/users/{ada.id}", {"disabled": True})
+    assert value(await get(here, f"/admin/keys?for={ada.id}"), "user_id") == ada.id
     for path in ("/admin/keys", f"/admin/keys/{row.id}"):
         assert "owner disabled" in (await get(here, path)).text
     assert (await send(here, f"/admin/keys/{row.id}", act="revoke")).status_code == 303

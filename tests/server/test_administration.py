@@ -6,6 +6,7 @@ import pytest
 from core.principals import SYSTEM, Role, Scope
 from server.access.keys import KeyRights
 from server.pages.administration import SECTIONS
+from server.pages.scopes import grouped
 from server.routes import ROUTERS
 from server.routes.admin import overview
 from tests.server.conftest import ON_SQLITE, Guarded
@@ -53,6 +54,12 @@ async def test_who_is_not_signed_in_signs_in_and_comes_back(here: Guarded) -> No
     ended = await here.client.post("/admin/users", headers=PAGE, data={"act": "make"})
     assert (ended.status_code, ended.headers["location"]) == (303, "/signin?next=/admin/users")
     assert (await here.client.post("/admin/users", data={"act": "make"})).status_code == 401
+
+
+def test_every_scope_can_be_ticked_once() -> None:
+    shown = [scope for _, scopes in grouped(frozenset(Scope)) for scope, _ in scopes]
+    assert sorted(shown) == sorted(Scope)
+    assert grouped({Scope.AUDIT_READ}) == [("Watch", [(Scope.AUDIT_READ, "read the audit log")])]
 
 
 @ON_SQLITE

@@ -42,7 +42,7 @@ Search = Annotated[str, Query(max_length=200)]
 async def show_keys(
     request: Request, state: CurrentState, principal: Manager, paging: Paging, search: Search = "", ended: bool = False
 ) -> Response:
-    """The list."""
+    """The list. With `?for=` a user's identifier the form for a key that acts for them is open."""
     wanted = KeySearch(like=search.strip() or None, valid=not ended)
     return await _list(request, state, principal, wanted=wanted, after=paging.after)
 
@@ -129,6 +129,7 @@ async def _list(
         "search": wanted.like or "",
         "ended": not wanted.valid,
         "made": made,
+        "acts_for": request.query_params.get("for", "")[:64],
         **await _choices(state, principal),
     }
     return admin_page(request, principal, "keys", values, form=form, problem=problem, status=201 if made else 200)
