@@ -188,9 +188,13 @@ async def end_user_sessions(user_id: str, state: CurrentState, principal: Manage
 @router.get("/teams", response_model=TeamList)
 async def list_teams(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
     """List the teams of the tenant with their members."""
+    return page_of(await all_teams(state, principal), paging, lambda team: team.id)
+
+
+async def all_teams(state: State, principal: Principal) -> list[TeamInfo]:
+    """The teams of the tenant with their members, by name."""
     teams = await _directory(state).teams(principal)
-    found = [TeamInfo(id=team.id, name=team.name, members=members) for team, members in teams]
-    return page_of(found, paging, lambda team: team.id)
+    return [TeamInfo(id=team.id, name=team.name, members=members) for team, members in teams]
 
 
 @router.post("/teams", status_code=201)
@@ -219,6 +223,11 @@ async def delete_team(team_id: str, state: CurrentState, principal: Manager) -> 
 @router.get("/roles", response_model=RoleList)
 async def list_roles(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
     """List the roles that keys and users of the tenant can have."""
+    return page_of(await all_roles(state, principal), paging, lambda role: role.name)
+
+
+async def all_roles(state: State, principal: Principal) -> list[RoleInfo]:
+    """The built-in roles, then the tenant's own."""
     built_in = [
         RoleInfo(name=role.value, scopes=sorted(held_in(principal.tenant, scopes)), description="", built_in=True)
         for role, scopes in ROLE_SCOPES.items()
@@ -227,7 +236,7 @@ async def list_roles(state: CurrentState, principal: Manager, paging: Paging) ->
         RoleInfo(name=role.name, scopes=role.scopes, description=role.description, built_in=False)
         for role in await _directory(state).roles(principal)
     ]
-    return page_of(built_in + own, paging, lambda role: role.name)
+    return built_in + own
 
 
 @router.put("/roles/{role_name}")

@@ -180,7 +180,7 @@ def _shown(row: APIKey, *, shut_out: bool) -> dict[str, Any]:
 
 async def _choices(state: State, principal: Principal) -> dict[str, Any]:
     """What the form for a new key offers: nothing that the principal could not give."""
-    roles = (await users_api.list_roles(state, principal)).results
+    roles = await users_api.all_roles(state, principal)
     suggested: Sequence[User] = []
     if principal.may(Scope.USERS_MANAGE):
         suggested, _ = await Directory(state.database).users(principal, _SUGGESTED, None)

@@ -36,7 +36,7 @@ async def make_role(request: Request, state: CurrentState, principal: Manager) -
     form = await typed(request)
     try:
         given = checked(_Named, _wanted(form) | {"name": form.text("name")})
-        if any(role.name == given.name for role in (await api.list_roles(state, principal)).results):
+        if any(role.name == given.name for role in await api.all_roles(state, principal)):
             raise Conflict("There is a role of this name already.", code="already_exists", param="name")
         wanted = RoleScopes(scopes=given.scopes, description=given.description)
         await api.set_role(given.name, wanted, state, principal)
@@ -70,7 +70,7 @@ async def change_role(role: RolePath, request: Request, state: CurrentState, pri
 
 async def _known(state: State, principal: Principal, role: str, form: Typed) -> RoleScopes:
     """The change to a role that is there: a page that was open while it was deleted does not make it again."""
-    if all(each.name != role for each in (await api.list_roles(state, principal)).results):
+    if all(each.name != role for each in await api.all_roles(state, principal)):
         raise NotFound("There is no such role of your own.", code="role_not_found")
     return checked(RoleScopes, _wanted(form))
 
@@ -82,7 +82,7 @@ def _wanted(form: Typed) -> dict[str, object]:
 async def _list(
     request: Request, state: State, principal: Principal, *, form: Typed | None = None, problem: PlatformError | None = None
 ) -> Response:
-    values = {"roles": (await api.list_roles(state, principal)).results, **_scopes(principal)}
+    values = {"roles": await api.all_roles(state, principal), **_scopes(principal)}
     return admin_page(request, principal, "roles", values, form=form, problem=problem)
 
 
@@ -95,7 +95,7 @@ async def _one(
     form: Typed | None = None,
     problem: PlatformError | None = None,
 ) -> Response:
-    roles = (await api.list_roles(state, principal)).results
+    roles = await api.all_roles(state, principal)
     role = next((each for each in roles if each.name == name), None)
     if role is None:
         raise NotFound("There is no such role.", code="role_not_found")

@@ -64,7 +64,7 @@ async def change_team(team_id: str, request: Request, state: CurrentState, princ
 async def _list(
     request: Request, state: State, principal: Principal, *, form: Typed | None = None, problem: PlatformError | None = None
 ) -> Response:
-    teams = (await api.list_teams(state, principal)).results
+    teams = await api.all_teams(state, principal)
     return admin_page(request, principal, "teams", {"teams": teams}, form=form, problem=problem)
 
 
@@ -77,7 +77,7 @@ async def _one(
     form: Typed | None = None,
     problem: PlatformError | None = None,
 ) -> Response:
-    team = next((each for each in (await api.list_teams(state, principal)).results if each.id == team_id), None)
+    team = next((each for each in await api.all_teams(state, principal) if each.id == team_id), None)
     if team is None:
         raise NotFound("There is no such team.", code="team_not_found")
     directory = Directory(state.database)

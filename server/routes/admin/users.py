@@ -110,11 +110,11 @@ async def _one(
     user = await api.get_user(user_id, state, principal)  # first: what is another tenant's is not there
     wanted = KeySearch(user_id=user_id, valid=True)
     keys, more = await state.access.keys.list(principal.tenant, _SHOWN_KEYS, None, wanted)
-    teams = await api.list_teams(state, principal)
+    teams = await api.all_teams(state, principal)
     values = {
         "user": user,
         "roles": await _roles(state, principal, user.role),
-        "teams": [team for team in teams.results if user.id in team.members],
+        "teams": [team for team in teams if user.id in team.members],
         "keys": keys,
         "more_keys": more is not None,
         "fewest": state.settings.sign_in.password_characters,
@@ -125,6 +125,6 @@ async def _one(
 
 async def _roles(state: State, principal: Principal, held: str | None = None) -> list[tuple[str, str]]:
     """The roles that the principal may give, and the one that somebody has, as options."""
-    roles = (await api.list_roles(state, principal)).results
+    roles = await api.all_roles(state, principal)
     given = [role.name for role in roles if role.name == held or set(role.scopes) <= principal.scopes]
     return [(name, name) for name in ([held, *given] if held and held not in given else given)]
