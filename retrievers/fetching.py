@@ -1,8 +1,9 @@
-"""Fetching a document from an address that a caller gives, without becoming a way into the operator's network.
+"""Fetching from an address that a caller gives, without becoming a way into the operator's network: the one client for it.
 
-Every hop is checked: http or https, no credentials in it, and all its addresses public (or in a network that the operator
-allows). httpx-secure then connects to a checked address only, so that a name that resolves differently the second time
-gains nothing.
+Every hop is checked: http or https, no credentials in it, and all addresses of its host public (or in a network that the
+operator allows). The host is resolved once, and the connection is made to one of the addresses that were checked, so that a
+name which resolves differently the second time gains nothing; httpx-secure holds the client to such addresses. Cookies,
+credentials and the environment's proxies play no part.
 """
 
 import asyncio
@@ -10,8 +11,10 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import IPv6Address, ip_address
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
@@ -21,89 +24,142 @@ from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 from core import audit
 from core.errors import InvalidRequest, TooLarge
 from core.settings import FetchSettings, Settings
+from retrievers.public_addresses import IPAddress, is_public, literal
 
 MAX_REDIRECTS = 5
 REFUSED = "url_refused"
 _CONNECT_S = 10
+#: Addresses of a host that are tried, one after the other, while none answers.
+_TRIED = 4
 _PIECE = 64 * 1024
 _MAX_URL = 2000
-_HEADERS = {"User-Agent": "genai-platform", "Accept-Encoding": "identity"}
+_HEADERS = {"User-Agent": "genai-platform", "Accept": "*/*", "Accept-Encoding": "identity"}
 _FILENAME = re.compile(r"filename\*?=(?:UTF-8'')?\"?([^\";]{1,300})", re.IGNORECASE)
-#: IPv6 that carries an IPv4 address within: NAT64 (RFC 6052), 6to4 (RFC 3056).
-_CARRIERS = (IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16"))
+
+#: From a host's name and a port to its addresses. Raises OSError: it has none.
+Resolve = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
 
 
-async def fetch(url: str, *, settings: Settings) -> tuple[bytes, str]:
-    """The content, and a name for it (from the answer's header or the address).
+async def resolved(host: str, port: int) -> Sequence[IPAddress]:
+    """The addresses of a host, as this machine's resolver tells them."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+async def fetch(url: str, *, settings: Settings, resolve: Resolve = resolved) -> tuple[bytes, str]:
+    """The content, and a name for it (from the answer's header or the address). What is refused is put on record.
 
     Raises:
         InvalidRequest: `url_refused` (not an address that may be fetched), `fetch_failed` (it does not answer as it should).
         TooLarge: more than `limits.upload_bytes` (`file_too_large`).
     """
+    trail = _Trail(url)
     try:
         async with asyncio.timeout(settings.fetch.timeout_s):
-            return await _fetch(url, settings)
+            return await _fetch(trail, settings, resolve)
     except TimeoutError as error:
         raise _failed("it took too long") from error
     except SSRFProtectionError as error:
-        _note(url)
+        trail.note()
         raise _refused() from error
     except InvalidRequest as error:
         if error.code == REFUSED:
-            _note(url)
+            trail.note()
         raise
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, zlib.error) as error:
         raise _failed("it could not be reached or broke off", error) from error
 
 
-async def _fetch(url: str, settings: Settings) -> tuple[bytes, str]:
-    def may_connect(_host: str, address: IPv4Address | IPv6Address, _port: int) -> bool:
-        return is_allowed(address, settings.fetch)
-
-    context = await asyncio.to_thread(ssl.create_default_context)
-    client = httpx.AsyncClient(
-        verify=context, headers=_HEADERS, trust_env=False, timeout=httpx.Timeout(settings.fetch.timeout_s, connect=_CONNECT_S)
-    )
-    httpx_ssrf_protection(client, check_globally_reachable=False, custom_validator=may_connect)
-    async with client:
-        target = await _checked(url, settings.fetch)
+async def _fetch(trail: "_Trail", settings: Settings, resolve: Resolve) -> tuple[bytes, str]:
+    async with _client(settings.fetch) as client:
         for _ in range(MAX_REDIRECTS + 1):
-            async with client.stream("GET", target) as response:
-                if response.is_redirect:
-                    target = await _checked(str(target.join(response.headers["location"])), settings.fetch)
+            url = _parsed(trail.url)
+            addresses = await _checked(url, settings.fetch, resolve)
+            async with _answered(client, url, addresses) as response:
+                if response.has_redirect_location:
+                    trail.redirected(str(url.join(response.headers["location"])))
                     continue
                 if response.status_code != httpx.codes.OK:
                     raise _failed(f"it answered with status {response.status_code}")
-                content = await _read(response, settings.limits.upload_bytes)
-                return content, _name(response)
+                return await _read(response, settings.limits.upload_bytes), _name(response, url)
     raise _failed("it redirects too often")
 
 
-async def _checked(url: str, allowed: FetchSettings) -> httpx.URL:
-    """The URL, once its form and all addresses of its host are found good."""
+@asynccontextmanager
+async def _client(allowed: FetchSettings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of one fetch's own, which connects to allowed addresses alone and keeps no cookies."""
+    context = await asyncio.to_thread(ssl.create_default_context)
+    client = httpx.AsyncClient(
+        verify=context,
+        headers=_HEADERS,
+        trust_env=False,
+        limits=httpx.Limits(max_keepalive_connections=0),  # the next hop's certificate is looked at, also at the same address
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx.Timeout(allowed.timeout_s, connect=_CONNECT_S),
+    )
+    httpx_ssrf_protection(
+        client, check_globally_reachable=False, custom_validator=lambda _host, address, _port: is_allowed(address, allowed)
+    )
+    async with client:
+        yield client
+
+
+@asynccontextmanager
+async def _answered(client: httpx.AsyncClient, url: httpx.URL, addresses: Sequence[IPAddress]) -> AsyncIterator[httpx.Response]:
+    """The beginning of the answer from the first of the addresses that can be reached; its host's name stays in `Host`, and in
+    what its certificate must be for."""
+    for number, address in enumerate(addresses, start=1):
+        request = client.build_request("GET", url.copy_with(host=str(address)))
+        request.headers["Host"] = url.netloc.decode("ascii")
+        request.extensions["sni_hostname"] = url.raw_host.decode("ascii")
+        try:
+            response = await client.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if number == len(addresses):
+                raise
+            continue
+        try:
+            yield response
+        finally:
+            await response.aclose()
+        return
+
+
+def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url.strip())
     except (httpx.InvalidURL, ValueError) as error:
         raise _refused("it is no address") from error
     if parsed.scheme not in ("http", "https") or not parsed.host or parsed.userinfo or len(url) > _MAX_URL:
         raise _refused("only http and https without credentials are fetched")
-    try:
-        port = parsed.port or (443 if parsed.scheme == "https" else 80)
-        found = await asyncio.get_running_loop().getaddrinfo(parsed.host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise _failed("its host is not known", error) from error
-    if not found or not all(is_allowed(ip_address(str(entry[4][0]).partition("%")[0]), allowed) for entry in found):
-        raise _refused()
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise _refused("it has no port that there is")
     return parsed
 
 
-def is_allowed(address: IPv4Address | IPv6Address, allowed: FetchSettings) -> bool:
+async def _checked(url: httpx.URL, allowed: FetchSettings, resolve: Resolve) -> Sequence[IPAddress]:
+    """The addresses to connect to, once all that the host has are found good."""
+    host = url.raw_host.decode("ascii")
+    try:
+        address = literal(host)
+    except ValueError as error:
+        raise _refused("its host is not spelt as a name or an address in full") from error
+    try:
+        found = [address] if address is not None else await resolve(host, url.port or (443 if url.scheme == "https" else 80))
+    except (OSError, UnicodeError) as error:
+        raise _failed("its host is not known", error) from error
+    if not found or not all(is_allowed(each, allowed) for each in found):
+        raise _refused()
+    return list(dict.fromkeys(found))[:_TRIED]
+
+
+def is_allowed(address: IPAddress, allowed: FetchSettings) -> bool:
     """Whether an address is public, or in a network that the operator lets documents be fetched from."""
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return False
     if any(address.version == network.version and address in network for network in allowed.private_networks):
         return True
-    if isinstance(address, IPv6Address) and any(address in carrier for carrier in _CARRIERS):
-        return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    return is_public(address)
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
@@ -130,20 +186,35 @@ async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes
             raw = unpack.unconsumed_tail
 
 
-def _name(response: httpx.Response) -> str:
+def _name(response: httpx.Response, url: httpx.URL) -> str:
     named = _FILENAME.search(response.headers.get("content-disposition", ""))
-    name = unquote(named[1]) if named else PurePosixPath(unquote(response.url.path)).name
+    name = unquote(named[1]) if named else PurePosixPath(unquote(url.path)).name
     name = "".join(character for character in PurePosixPath(name).name if character.isprintable())
-    return name.strip()[:200] or response.url.host
+    return name.strip()[:200] or url.host
 
 
-def _note(url: str) -> None:
-    """Put on record whose address was refused: its host alone, for the rest may hold a secret."""
+class _Trail:
+    """Where a fetch has come to: the address that a caller gave, and the one that it is at."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._given = url
+
+    def redirected(self, to: str) -> None:
+        """Go on to where the last answer pointed."""
+        self.url = to
+
+    def note(self) -> None:
+        """Put on record what was refused: hosts alone, for the rest may hold a secret."""
+        redirected = {"redirected_from": _host(self._given)} if self.url is not self._given else {}
+        audit.note(audit.Action.FETCH_REFUSED, on=("host", _host(self.url)), details=redirected)
+
+
+def _host(url: str) -> str:
     try:
-        host = httpx.URL(url.strip()).host
+        return httpx.URL(url.strip()).host
     except (httpx.InvalidURL, ValueError):
-        host = ""
-    audit.note(audit.Action.FETCH_REFUSED, on=("host", host))
+        return ""
 
 
 def _refused(reason: str = "it is not on the public network") -> InvalidRequest:

@@ -155,3 +155,24 @@ def test_importing_the_server_application_loads_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(done.stdout.split()) & HEAVY == set()
+
+
+#: What speaks HTTP to others outside of `core` and `providers`, which know the addresses that operators configure alone.
+FETCHING = {
+    "retrievers/fetching.py",  # whatever a caller names: the one client for it
+    "server/access/oidc.py",  # identity providers of the settings
+    "server/cli/client.py",  # the command line, to its platform
+}
+
+
+def test_what_a_caller_names_is_fetched_by_one_client() -> None:
+    clients = {"aiohttp", "ftplib", "http.client", "httpx", "requests", "urllib.request", "urllib3", "websockets"}
+    found = {
+        str(file.relative_to(ROOT))
+        for file in modules()
+        if file.relative_to(ROOT).parts[0] not in ("core", "providers")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if (isinstance(node, ast.Import) and clients & {alias.name for alias in node.names})
+        or (isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in clients)
+    }
+    assert found == FETCHING
