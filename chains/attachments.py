@@ -18,6 +18,7 @@ MAX_SHOWN_PAGES = 10
 
 _DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]+)*),", re.IGNORECASE)
 _BLANK = re.compile(r"\s+")
+_MARK = re.compile(r"<(?=\s*/?\s*attachment)", re.IGNORECASE)
 _URLSAFE = str.maketrans("-_", "+/")
 
 
@@ -108,6 +109,11 @@ async def as_seen(attachment: Attachment, *, settings: Settings) -> Content:
     except UnreadableFile as error:
         raise _naming(error, attachment.param) from error
     return Content(attachment.name, document.text, tuple(pictures), document.pages)
+
+
+def defused(text: str) -> str:
+    """Text that can neither end the mark `<attachment>` that it stands in nor begin another, however that is written."""
+    return _MARK.sub("&lt;", text)
 
 
 def _decode(encoded: str, param: str) -> bytes:

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage, S
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
-from chains.attachments import Attachment, Content, Way, as_seen, as_text, attachments
+from chains.attachments import Attachment, Content, Way, as_seen, as_text, attachments, defused
 from chains.excerpts import excerpt, rests_on, telling_lines
 from chains.forms import Accounted
 from chains.parameters import Sampling, Strict, bind
@@ -240,7 +240,7 @@ def _fitting(deps: ChainDeps, asked: MultimodalInput, contents: Sequence[Content
 
 def _messages(name: str, question: str, contents: Sequence[Content], texts: Sequence[str]) -> list[BaseMessage]:
     marked = "\n\n".join(
-        f'<attachment name="{content.name}">\n{_defused(text) or "(no text was found in it)"}\n</attachment>'
+        f'<attachment name="{content.name}">\n{defused(text) or "(no text was found in it)"}\n</attachment>'
         for content, text in zip(contents, texts, strict=True)
         if text or not content.pictures
     )
@@ -258,11 +258,6 @@ def _messages(name: str, question: str, contents: Sequence[Content], texts: Sequ
 def _parts(name: str, attached: str, question: str) -> tuple[str, str]:
     system, _, user = prompt(name).substitute(attachments=attached, question=question).partition(_DIVIDER)
     return system, user.strip()
-
-
-def _defused(text: str) -> str:
-    """Text that cannot end its own mark."""
-    return text.replace("</attachment", "< /attachment")
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from chains.attachments import as_text, attachments
+from chains.attachments import as_text, attachments, defused
 from chains.messages import ImagePart, TextPart
 from chains.pictures import parts_of
 from chains.prompting import prompt
@@ -67,5 +67,4 @@ def _with(message: Any, texts: dict[str, str]) -> Any:
 
 def _told(text: str) -> str:
     """The text, which cannot end its own mark."""
-    defused = text.replace("</attachment", "< /attachment")
-    return prompt(PROMPT).substitute(text=defused or "(no text was found in it)").strip()
+    return prompt(PROMPT).substitute(text=defused(text) or "(no text was found in it)").strip()
