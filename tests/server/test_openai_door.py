@@ -92,6 +92,22 @@ async def test_tool_calls_come_in_pieces_with_name_and_number_first(door: Door) 
     assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
 
 
+async def test_what_a_model_proposes_to_call_is_told_and_never_run(door: Door) -> None:
+    """Neither a tool of the caller's nor one that nobody has offered, nor what its arguments name, is touched."""
+    with OpenAIFake() as elsewhere:
+        proposed: list[tuple[str, dict[str, Any]]] = [
+            ("fetch", {"url": f"{elsewhere.url}/pixel"}),
+            ("python_repl", {"code": f"import urllib.request; urllib.request.urlopen('{elsewhere.url}')"}),
+        ]
+        tools = [{"type": "function", "function": {"name": "fetch"}}]
+        for more in ({}, {"stream": True}):
+            door.provider.then(Reply(f"<tool_call>{elsewhere.url}</tool_call>", calls=proposed))
+            answer = await door.post("chat/completions", HELLO | {"tools": tools, **more})
+            assert (answer.status_code, "python_repl" in answer.text) == (200, True)
+        assert len(door.provider.asked) == 2  # no result went back to the model
+        assert elsewhere.sent == []
+
+
 @pytest.mark.parametrize("fault", [Fault.CUT, Fault.LATE_ERROR, Fault.MALFORMED, Fault.UNTERMINATED])
 @pytest.mark.parametrize("path", ["chat/completions", "completions"])
 async def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(door: Door, path: str, fault: Fault) -> None:
