@@ -36,6 +36,7 @@ class Scope(StrEnum):
     HEALTH_READ = "health:read"
     TENANTS_MANAGE = "tenants:manage"
     PROVIDERS_MANAGE = "providers:manage"
+    BROWSER_TOKENS_MAKE = "browser_tokens:make"
 
 
 class Role(StrEnum):
@@ -59,16 +60,32 @@ _INVOKE = _READ | {
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ}),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE}),
     Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ}),
     Role.USER: frozenset(_INVOKE),
 }
+
+#: What the page of another origin can be given: it calls capabilities and reads and brings in documents, and manages nothing.
+BROWSER_SCOPES = frozenset(
+    {
+        Scope.CHAT_INVOKE,
+        Scope.COMPLETION_INVOKE,
+        Scope.CODE_INVOKE,
+        Scope.MULTIMODAL_INVOKE,
+        Scope.EMBEDDINGS_INVOKE,
+        Scope.RAG_READ,
+        Scope.RAG_WRITE,
+        Scope.JOBS_READ,
+        Scope.PII_READ,
+        Scope.MODELS_READ,
+    }
+)
 
 DEFAULT_TENANT = "default"
 #: Rights over what all tenants share. Only principals of the default tenant, the operator's own, can hold them.
 PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})
 #: Fields of a principal that say who they are and from where, and nothing of what they may see and do.
-_WHO = frozenset({"id", "name", "key_id", "from_cookie", "from_token", "networks"})
+_WHO = frozenset({"id", "name", "key_id", "from_cookie", "from_token", "networks", "origin"})
 
 
 def held_in(tenant: str, scopes: frozenset[Scope]) -> frozenset[Scope]:
@@ -83,7 +100,7 @@ class Principal:
     `id` is the user's or service account's identifier, or the key's where a key stands for itself; what a principal makes
     belongs to it. `role` is a built-in or custom role's name. `models`, `collections` and `networks` narrow what a key may be
     used for; None is no limit. `key_id` names the key that was shown, never the key; with `from_token` it was not shown itself,
-    but a token that was made from it.
+    but a token that was made from it. `origin` is the one whose pages alone may show that token; None for other credentials.
     """
 
     id: str
@@ -98,6 +115,7 @@ class Principal:
     collections: frozenset[str] | None = None
     networks: tuple[Network, ...] | None = None
     from_token: bool = False
+    origin: str | None = None
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

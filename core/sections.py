@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
-from core.policies.policy import DataPolicy, GuardRule, PIIRules, Policy
+from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
@@ -183,6 +183,7 @@ class PolicySettings(Section):
     )
     guards: tuple[GuardRule, ...] = Field((), description="guards before and behind models, as JSON or in the TOML file")
     data: DataPolicy = Field(DataPolicy(), description="providers and regions that may see data, as JSON or in the TOML file")
+    browsers: BrowserPolicy = Field(BrowserPolicy(), description='whose pages may call the API: {"origins": ["https://…"]}')
 
     @model_validator(mode="after")
     def _holds_together(self) -> "PolicySettings":
@@ -191,7 +192,7 @@ class PolicySettings(Section):
 
     def policy(self) -> Policy:
         """The policy of a tenant that has decided nothing."""
-        return Policy(pii=self.pii, guards=self.guards, data=self.data)
+        return Policy(pii=self.pii, guards=self.guards, data=self.data, browsers=self.browsers)
 
 
 class ConversationSettings(Section):
@@ -327,6 +328,7 @@ class TokenSettings(Section):
     """Access and refresh tokens, and the keys that sign them."""
 
     access_s: int = Field(600, ge=30, le=3600, description="seconds that an access token is good for")
+    browser_s: int = Field(900, ge=30, le=3600, description="seconds that a browser token is good for at most")
     refresh_s: int = Field(30 * 86_400, ge=60, description="seconds after which the tokens of one sign-in end for good")
     audience: str = Field("genai", min_length=1, max_length=255, description="whom access tokens are for, in their claim `aud`")
     key_days: float = Field(90, gt=0, description="days after which another key signs access tokens")

@@ -8,6 +8,7 @@ from starlette.staticfiles import StaticFiles
 from server import error_responses
 from server.auth import Authentication
 from server.body import BodyGuard
+from server.cors import CrossOrigin
 from server.edge import Edge
 from server.exact_paths import ExactPaths
 from server.idempotency import Idempotency
@@ -31,8 +32,9 @@ def create_app(state: State) -> FastAPI:
     # the last one added is the first one passed
     app.add_middleware(Idempotency, database=state.database, hold_s=state.settings.timeouts.total + 60)
     app.add_middleware(BodyGuard, limits=state.settings.limits)
-    app.add_middleware(Authentication, access=state.access)
+    app.add_middleware(Authentication, access=state.access, policies=state.models.policies)
     app.add_middleware(Edge)
+    app.add_middleware(CrossOrigin, policies=state.models.policies)
     return app
 
 

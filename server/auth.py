@@ -13,6 +13,7 @@ from starlette.types import Scope as ASGIScope
 from core import audit
 from core.context import RequestContext
 from core.errors import Forbidden, Unauthenticated
+from core.policies.store import Policies
 from core.principals import Principal, Scope
 from server.access.access import Access
 from server.access.tokens import is_access_token
@@ -38,9 +39,10 @@ class Authentication:
     something by the cookie's authority must come from our own pages.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, policies: Policies) -> None:
         self._app = app
         self._access = access
+        self._policies = policies
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,6 +53,8 @@ class Authentication:
         try:
             context.principal = await self._principal(HTTPConnection(scope))
             refuse_place(context.principal, scope)
+            if context.principal.origin is not None:
+                refuse_other_origin(context.principal, Headers(scope=scope), self._policies)
         except Exception as error:  # noqa: BLE001 - answered here in the error shape, whatever it is
             if not public:
                 refusal = as_platform_error(error)
@@ -106,6 +110,21 @@ def refuse_place(principal: Principal, scope: ASGIScope) -> None:
         refuse_foreign_origin(scope["method"], Headers(scope=scope))
 
 
+def refuse_other_origin(principal: Principal, headers: Headers, policies: Policies) -> None:
+    """Refuse a browser token that comes from anywhere but the pages it was made for, or once its tenant lets these in no more.
+
+    A browser says truthfully which origin a page is of, and a page cannot change that: a stolen token is of no use in another.
+
+    Raises:
+        Forbidden: `origin_not_allowed`.
+    """
+    origin = headers.get("origin")
+    if origin == principal.origin and origin in policies.of(principal.tenant).browsers.origins:
+        return
+    audit.note(audit.Action.ORIGIN_DENIED, details={"origin": origin, "made_for": principal.origin}, principal=principal)
+    raise Forbidden("This token may not be used from here: it is for the pages of one origin.", code="origin_not_allowed")
+
+
 def _key_of(principal: Principal) -> tuple[str, str] | None:
     return None if principal.key_id is None else ("key", principal.key_id)
 
@@ -114,14 +133,15 @@ def refuse_foreign_origin(method: str, headers: Headers) -> None:
     """Stop another site's page from acting with the cookie of ours.
 
     Browsers send `Sec-Fetch-Site`, older ones `Origin`. A request with neither comes from no browser, and no other site can
-    make it send the cookie (the rule of Go's net/http CrossOriginProtection, 2025).
+    make it send the cookie (the rule of Go's net/http CrossOriginProtection, 2025). Following a link reads nothing for the
+    other site; a script of its that would read sends `Origin`, and is stopped as well.
 
     Raises:
         Forbidden: `foreign_origin`.
     """
-    if method in _SAFE_METHODS:
-        return
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if method in _SAFE_METHODS and origin is None:
+        return
     if site is not None:
         own = site in ("same-origin", "none")
     else:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from core.policies.origins import Origin
 from core.redaction.entities import PIIType
 
 #: Stands for every capability, and for every alias.
@@ -120,6 +121,14 @@ class DataPolicy(_Part):
         return self.regions is None or (region is not None and any(_is_region(name, region) for name in self.regions))
 
 
+class BrowserPolicy(_Part):
+    """Which other sites' pages may call the API from a browser."""
+
+    origins: Annotated[tuple[Origin, ...], Field(max_length=MAX_RULES)] = Field(
+        (), description="exactly, as https://app.example.com; there are no wildcards"
+    )
+
+
 #: Of a tenant whose policy cannot be read: nobody sees its data until it can.
 NOBODY = DataPolicy(providers=(), exclude=(LOCAL,))
 
@@ -130,6 +139,7 @@ class Policy(_Part):
     pii: dict[Name, PIIRules] = Field(default_factory=dict, description="by capability; * is every one that is not named")
     guards: Annotated[tuple[GuardRule, ...], Field(max_length=MAX_RULES)] = ()
     data: DataPolicy = DataPolicy()
+    browsers: BrowserPolicy = BrowserPolicy()
 
     @model_validator(mode="after")
     def _no_rule_never_holds(self) -> Self:
@@ -186,7 +196,7 @@ class Policy(_Part):
 
 
 SECTIONS = tuple(Policy.model_fields)
-Section = Literal["pii", "guards", "data"]
+Section = Literal["pii", "guards", "data", "browsers"]
 
 
 def _names(names: Iterable[str], *among: str) -> bool:

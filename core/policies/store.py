@@ -25,6 +25,8 @@ class Policies:
     def __init__(self, defaults: Policy | None = None) -> None:
         self.defaults = defaults or Policy()
         self._of: Mapping[str, Policy] = {}
+        #: Of every tenant: what a browser that has not said whom it asks for may be told.
+        self.origins = frozenset(self.defaults.browsers.origins)
         self._watched = False
 
     def of(self, tenant: str) -> Policy:
@@ -36,6 +38,7 @@ class Policies:
         async with database.session(all_tenants=True) as session:
             rows = (await session.exec(select(Tenant.id, Tenant.policies))).all()
         self._of = {tenant: self._read(tenant, kept) for tenant, kept in rows if any(name in kept for name in SECTIONS)}
+        self.origins = frozenset(self.defaults.browsers.origins).union(*(each.browsers.origins for each in self._of.values()))
 
     def merged(self, own: Mapping[str, Any]) -> Policy:
         """The policy of a tenant that has decided `own`: what it leaves out is the deployment's.

@@ -43,7 +43,11 @@ class SigningKey(SQLModel, table=True):
 
 
 class TokenFamily(SQLModel, table=True):
-    """The tokens that came from one sign-in or one key. They act for its user or key, and end with it or when it is revoked."""
+    """The tokens that came from one sign-in or one key. They act for its user or key, and end with it or when it is revoked.
+
+    With both, they act for the user with no more than the key may do. `origin`, `models` and `collections` narrow a browser
+    token, which is a family of its own; None is no limit, and for `origin`: it is none.
+    """
 
     __tablename__ = "token_families"
 
@@ -52,6 +56,9 @@ class TokenFamily(SQLModel, table=True):
     user_id: str | None = Field(default=None, foreign_key="users.id", ondelete="CASCADE", max_length=64, index=True)
     key_id: str | None = Field(default=None, foreign_key="api_keys.id", ondelete="CASCADE", max_length=64, index=True)
     scopes: list[Any] | None = json_list_or_none()
+    origin: str | None = Field(default=None, max_length=300)
+    models: list[Any] | None = json_list_or_none()
+    collections: list[Any] | None = json_list_or_none()
     created_at: datetime = created_now()
     expires_at: datetime = required_moment(index=True)
     revoked_at: datetime | None = moment()

@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import col, delete, select
 
 from core.database import Database, utc_now
-from core.errors import NotFound
+from core.errors import Forbidden, NotFound
 from core.principals import Principal
 from core.tables import BrowserSession, TokenFamily
 from server.access.epoch import raise_epoch
@@ -31,7 +31,12 @@ class OpenSession:
 
 
 async def own_sessions(database: Database, principal: Principal, current: str | None) -> list[OpenSession]:
-    """The principal's own, newest first. `current` is the digest of the session that asks, where one does."""
+    """The principal's own, newest first. `current` is the digest of the session that asks, where one does.
+
+    Raises:
+        Forbidden: `sign_in_needed`: a browser token neither sees nor ends what else its maker has open.
+    """
+    _refuse_browser_token(principal)
     async with database.session(principal.tenant) as session:
         chosen = select(BrowserSession).where(_owner(BrowserSession, principal), col(BrowserSession.expires_at) > utc_now())
         browsers: Sequence[BrowserSession] = (await session.exec(chosen.limit(200))).all()
@@ -47,7 +52,9 @@ async def end_own_session(database: Database, principal: Principal, session_id: 
 
     Raises:
         NotFound: `session_not_found`, for another's as well.
+        Forbidden: `sign_in_needed`.
     """
+    _refuse_browser_token(principal)
     async with database.transaction(principal.tenant) as session:
         if session_id.startswith(_BROWSER):
             start = session_id.removeprefix(_BROWSER)
@@ -60,6 +67,11 @@ async def end_own_session(database: Database, principal: Principal, session_id: 
             ended = await end_families(session, col(TokenFamily.id) == session_id, _owner(TokenFamily, principal))
         if not ended:
             raise NotFound("You have no such session.", code="session_not_found")
+
+
+def _refuse_browser_token(principal: Principal) -> None:
+    if principal.origin is not None:
+        raise Forbidden("Sign in, or show a key: a browser token does not manage sessions.", code="sign_in_needed")
 
 
 def _owner(table: Any, principal: Principal) -> Any:

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
 from core.database import Database, utc_now
+from core.errors import InvalidRequest
 from core.keys import Hasher, new_token
 from core.principals import ANONYMOUS, Principal, Scope
 from core.settings import TokenSettings
@@ -28,12 +29,26 @@ log = structlog.get_logger()
 TYPE = "at+jwt"
 REFRESH_PREFIX = "gr_"
 _PURPOSE = "refresh token"
+#: Behind the audience, of a token for browsers: other services that check our tokens do not take it.
+_BROWSER_AUDIENCE = "/browser"
 #: The longest that we issue has some 1,300 characters; what is longer is not ours.
 _MAX_CHARACTERS = 4096
 _HEADER = {"alg", "typ", "kid"}
 #: Seconds that the clocks of two machines may differ by.
 _LEEWAY_S = 10
 _REGISTRY = jws.JWSRegistry(algorithms=[ALGORITHM])
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserUse:
+    """What a browser token is for: pages of `origin`, for `lifetime_s` seconds. None in any of the others is no limit;
+    `user_id`: whom it acts for, other than its maker."""
+
+    origin: str
+    lifetime_s: int
+    user_id: str | None = None
+    models: frozenset[str] | None = None
+    collections: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,36 @@ class Tokens:
         access, expires_in = await self._sign(replace(principal, scopes=held), family)
         return Issued(access, expires_in, held, refresh)
 
+    async def issue_for_browser(self, principal: Principal, scopes: frozenset[Scope], use: BrowserUse) -> Issued:
+        """An access token that the pages of one origin alone may show, and that cannot be refreshed.
+
+        Raises:
+            InvalidRequest: `user_not_found`: nobody of the tenant whom it could act for.
+        """
+        family = TokenFamily(
+            tenant=principal.tenant,
+            user_id=use.user_id if principal.key_id is not None else principal.id,
+            key_id=principal.key_id,
+            scopes=sorted(scopes),
+            origin=use.origin,
+            models=None if use.models is None else sorted(use.models),
+            collections=None if use.collections is None else sorted(use.collections),
+            expires_at=utc_now() + timedelta(seconds=use.lifetime_s),
+        )
+        async with self._database.transaction(all_tenants=True) as session:
+            await session.exec(delete(TokenFamily).where(col(TokenFamily.expires_at) < utc_now()))
+            found = await _principal_of(session, family)
+            if found is None:
+                raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
+            session.add(family)
+            told: dict[str, audit.Detail] = {"origin": use.origin, "scopes": family.scopes, "expires_in_s": use.lifetime_s}
+            narrowed = {"user_id": use.user_id, "models": family.models, "collections": family.collections}
+            told |= {name: value for name, value in narrowed.items() if value is not None}
+            on = ("token_family", family.id)
+            await audit.record(session, audit.Action.TOKEN_ISSUED, on=on, details=told, principal=principal)
+        access, expires_in = await self._sign(found[0], family)
+        return Issued(access, expires_in, found[0].scopes)
+
     async def refresh(self, token: str, scopes: frozenset[Scope] | None) -> Issued:
         """New tokens for a refresh token, which is used up by it; `scopes` narrows the new access token alone.
 
@@ -105,7 +150,8 @@ class Tokens:
             family = await session.get(TokenFamily, row.family_id) if row else None
             if family is None:
                 raise TokenRefused("invalid_grant", "The refresh token is not valid.")
-            principal = await _principal_of(session, family)
+            found = await _principal_of(session, family)
+            principal = found[0] if found else None
             if principal is not None and not (scopes or frozenset()) <= principal.scopes:
                 raise TokenRefused("invalid_scope", "The scope goes beyond what was granted.")
             unused = (col(RefreshToken.digest) == digest, col(RefreshToken.used_at).is_(None))
@@ -141,20 +187,29 @@ class Tokens:
             return None
         async with self._database.session(all_tenants=True) as session:
             family = await session.get(TokenFamily, claims["sid"])
-            principal = await _principal_of(session, family) if family is not None else None
-        if principal is None or (principal.id, principal.tenant) != (claims["sub"], claims["tenant"]):
+            found = await _principal_of(session, family) if family is not None else None
+        if found is None:
+            return None
+        principal, ends = found
+        said = (claims["sub"], claims["tenant"], claims["aud"])
+        if said != (principal.id, principal.tenant, self._audience(principal)):
             return None
         narrowed = frozenset(Scope(scope) for scope in claims["scope"].split() if scope in set(Scope))
-        until = datetime.fromtimestamp(claims["exp"], UTC)
+        until = min(ends, datetime.fromtimestamp(claims["exp"], UTC))
         return replace(principal, scopes=principal.scopes & narrowed), until
+
+    def _audience(self, principal: Principal) -> str:
+        """Whom a token is for: one for browsers is for this platform alone, which looks at the origin that it comes from."""
+        return self._settings.audience + (_BROWSER_AUDIENCE if principal.origin is not None else "")
 
     async def _sign(self, principal: Principal, family: TokenFamily) -> tuple[str, int]:
         kid, key = await self.keys.current()
         now = int(time.time())
-        expires_at = min(now + self._settings.access_s, int(family.expires_at.timestamp()))
+        longest = self._settings.access_s if family.origin is None else self._settings.browser_s
+        expires_at = min(now + longest, int(family.expires_at.timestamp()))
         claims = {
             "iss": self.issuer,
-            "aud": self._settings.audience,
+            "aud": self._audience(principal),
             "sub": principal.id,
             "client_id": principal.key_id or principal.id,
             "tenant": principal.tenant,
@@ -192,9 +247,15 @@ class Tokens:
             return False
         if not all(type(claims.get(name)) is int for name in times):
             return False
-        ours = (claims.get("iss"), claims.get("aud")) == (self.issuer, self._settings.audience)
+        longest = {
+            self._settings.audience: self._settings.access_s,
+            self._settings.audience + _BROWSER_AUDIENCE: self._settings.browser_s,
+        }
+        audience = claims.get("aud")
+        if not isinstance(audience, str) or audience not in longest or claims.get("iss") != self.issuer:
+            return False
         begun = max(claims["iat"], claims["nbf"]) <= now + _LEEWAY_S
-        return bool(ours and begun and now < claims["exp"] <= now + self._settings.access_s + _LEEWAY_S)
+        return bool(begun and now < claims["exp"] <= now + longest[audience] + _LEEWAY_S)
 
     def _digest(self, token: str) -> str:
         return self._hasher.digest(_PURPOSE, token)
@@ -217,21 +278,42 @@ async def open_families(session: AsyncSession, conditions: Iterable[Any]) -> Seq
     return (await session.exec(chosen.order_by(col(TokenFamily.created_at).desc()).limit(200))).all()
 
 
-async def _principal_of(session: AsyncSession, family: TokenFamily) -> Principal | None:
-    """Whom a family acts for, with what both it and they may do now; None where either has ended."""
+async def _principal_of(session: AsyncSession, family: TokenFamily) -> tuple[Principal, datetime] | None:
+    """Whom a family acts for, with what both it and they may do now, and until when; None where either has ended."""
     if family.revoked_at is not None or family.expires_at <= utc_now():
         return None
+    principal, ends = None, family.expires_at
     if family.key_id is not None:
         found = await principal_of_key(session, col(APIKey.id) == family.key_id)
-        principal = found[0] if found else None
-    else:
-        principal = await principal_of_user(session, family.user_id or "")
+        if found is None:
+            return None
+        principal, ends = found[0], min(ends, found[1].expires_at or ends)
+    if family.user_id is not None:
+        principal = _as_user(principal, await principal_of_user(session, family.user_id))
     if principal is None or principal.tenant != family.tenant:
         return None
     scopes = principal.scopes
     if family.scopes is not None:
         scopes &= {Scope(scope) for scope in family.scopes if scope in set(Scope)}
-    return replace(principal, scopes=scopes, from_token=True)
+    models, collections = _both(principal.models, family.models), _both(principal.collections, family.collections)
+    narrowed = replace(principal, scopes=scopes, models=models, collections=collections)
+    return replace(narrowed, from_token=True, origin=family.origin), ends
+
+
+def _as_user(key: Principal | None, user: Principal | None) -> Principal | None:
+    """A user, with no more than the key may do that a token for them was made with."""
+    if key is None or user is None:
+        return user
+    if user.tenant != key.tenant:
+        return None
+    return replace(key, id=user.id, name=user.name, role=user.role, teams=user.teams, scopes=key.scopes & user.scopes)
+
+
+def _both(one: frozenset[str] | None, other: Sequence[str] | None) -> frozenset[str] | None:
+    """What two limits leave; None where there is none."""
+    if other is None:
+        return one
+    return frozenset(other) if one is None else one & frozenset(other)
 
 
 def _new_refresh_token() -> str:

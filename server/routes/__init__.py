@@ -8,6 +8,7 @@ ROUTERS = (
     "sign_in",
     "account",
     "tokens",
+    "browser_tokens",
     "keys",
     "users",
     "tenants",

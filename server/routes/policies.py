@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InvalidRequest, NotFound
 from core.policies.events import report
-from core.policies.policy import EVERY, SECTIONS, DataPolicy, GuardRule, PIIRules, Policy
+from core.policies.policy import EVERY, SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.principals import Principal, Scope
 from core.tables import Tenant
 from server.access.epoch import raise_epoch
@@ -34,6 +34,7 @@ class Sections(BaseModel):
                     "pii": {"*": [{"mode": "block", "types": ["SECRET"]}, {"mode": "pseudonymise"}]},
                     "guards": [{"guard": "prompt_injection", "mode": "block"}],
                     "data": {"regions": ["eu-*"]},
+                    "browsers": {"origins": ["https://app.example.com"]},
                 }
             ]
         },
@@ -42,6 +43,7 @@ class Sections(BaseModel):
     pii: dict[str, PIIRules] | None = Field(None, description="by capability, what is done with personal data; * is every one")
     guards: Guards | None = Field(None, description="guards in the order in which they are asked")
     data: DataPolicy | None = Field(None, description="who may see the tenant's data")
+    browsers: BrowserPolicy | None = Field(None, description="which other sites' pages may call the API from a browser")
 
 
 class PoliciesInfo(BaseModel):
@@ -50,6 +52,7 @@ class PoliciesInfo(BaseModel):
     pii: dict[str, PIIRules]
     guards: Guards
     data: DataPolicy
+    browsers: BrowserPolicy
     own: list[str] = Field(description="sections that are the tenant's own; the others are the deployment's")
 
 
@@ -98,4 +101,5 @@ def _info(state: State, kept: dict[str, Any]) -> PoliciesInfo:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise InvalidRequest(problem["msg"].removeprefix("Value error, "), param="pii") from None
-    return PoliciesInfo(pii=policy.pii, guards=policy.guards, data=policy.data, own=[name for name in SECTIONS if name in kept])
+    own = [name for name in SECTIONS if name in kept]
+    return PoliciesInfo(pii=policy.pii, guards=policy.guards, data=policy.data, browsers=policy.browsers, own=own)

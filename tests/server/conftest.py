@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -10,16 +11,18 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from core.database import Database
+from core.policies.store import Policies
 from core.queue import Queue
 from core.settings import Settings
 from server import error_responses
 from server.access.access import Access
 from server.auth import Authentication
 from server.body import BodyGuard
+from server.cors import CrossOrigin
 from server.edge import Edge
 from server.idempotency import Idempotency
 from server.readiness import Readiness
-from server.routes import account, auth, keys, sign_in, tokens
+from server.routes import account, auth, browser_tokens, keys, sign_in, tokens
 from server.state import State
 
 #: For tests of what no database makes a difference to.
@@ -46,6 +49,7 @@ class Guarded:
     access: Access
     client: httpx.AsyncClient
     key: str
+    policies: Policies
 
     @property
     def headers(self) -> dict[str, str]:
@@ -57,16 +61,19 @@ async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guard
     access = await Access.open(settings, database)
     key = await access.keys.ensure_administrator(None)
     assert key is not None
+    policies = Policies()
     app = FastAPI(
         middleware=[
+            Middleware(CrossOrigin, policies=policies),
             Middleware(Edge),
-            Middleware(Authentication, access=access),
+            Middleware(Authentication, access=access, policies=policies),
             Middleware(BodyGuard, limits=settings.limits),
             Middleware(Idempotency, database=database, hold_s=60),
         ]
     )
     error_responses.install(app)
     missing: Any = None
+    models: Any = SimpleNamespace(policies=policies)
     queue = Queue("redis://127.0.0.1:1")
     app.state.platform = State(
         settings=settings,
@@ -75,14 +82,14 @@ async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guard
         redis_url="",
         queue=queue,
         access=access,
-        models=missing,
+        models=models,
         library=missing,
         conversations=missing,
     )
-    for module in (auth, sign_in, account, tokens, keys):
+    for module in (auth, sign_in, account, tokens, browser_tokens, keys):
         app.include_router(module.router)
     async with _client(app) as client:
-        yield Guarded(app, access, client, key)
+        yield Guarded(app, access, client, key, policies)
     queue.close()
 
 

@@ -1,8 +1,10 @@
 """People and tenants for tests of signing in."""
 
+from dataclasses import replace
 from typing import Any
 
 from core.database import Database
+from core.principals import SYSTEM, Principal
 from core.tables import Tenant, User
 from tests.server.conftest import Guarded
 
@@ -26,3 +28,8 @@ async def person_with_password(guarded: Guarded, database: Database, **fields: A
     user = await person(database, **fields)
     await guarded.access.passwords.set(user.tenant, user.id, PASSWORD)
     return user
+
+
+def principal_in(tenant: str) -> Principal:
+    """Somebody of the tenant who may do everything there."""
+    return replace(SYSTEM, id="maker", tenant=tenant)

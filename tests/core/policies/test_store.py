@@ -7,6 +7,7 @@ from sqlmodel import select
 from core.database import Database
 from core.policies.policy import NOBODY, DataPolicy, Policy
 from core.policies.store import Policies
+from core.settings import Settings
 from core.tables import AccessEpoch, Tenant
 
 
@@ -61,3 +62,9 @@ async def test_what_another_process_changes_is_seen(database: Database) -> None:
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_the_origins_of_the_deployment_hold_for_tenants_that_decided_nothing() -> None:
+    origins = ["https://app.example.com"]
+    policies = Policies(Settings.load(policies={"browsers": {"origins": origins}}).policies.policy())
+    assert (policies.origins, policies.of("anybody").browsers.origins) == (set(origins), tuple(origins))
