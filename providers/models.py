@@ -28,6 +28,7 @@ from providers.failover import FailoverChatModel
 from providers.likeness import Likeness
 from providers.local import LocalProvider
 from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
+from providers.outward import refuse_plain_address
 from providers.places import admitted, is_here, refused, region_of
 from providers.prices import FREE, Price
 from providers.prices import load as load_prices
@@ -281,7 +282,7 @@ class Models:
         """The provider of that name, built where it is not yet.
 
         Raises:
-            SettingsError: it cannot be built from its settings.
+            SettingsError: it cannot be built from its settings, or would be called in plaintext beyond this machine.
             NotFound: there is no such kind of provider.
         """
         with self._lock:
@@ -290,6 +291,7 @@ class Models:
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
             configured = self._settings.providers.get(name, ProviderSettings())
+            refuse_plain_address(name, configured, self._settings.tls)
             self._providers[name] = PROVIDERS.load(name.partition(":")[0])(name, self._settings, configured)
         return self._providers[name]
 

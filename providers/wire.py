@@ -10,6 +10,7 @@ import orjson
 
 from core.per_loop import PerLoop
 from core.settings import Timeouts
+from core.transport.trust import outward_context
 
 #: No answer of a chat model comes near it, pictures included, and no line of a stream near half of it. What a provider sends
 #: beyond it is not read: callers share this process's memory.
@@ -132,8 +133,9 @@ class Wire:
         return self._sessions.get(None, self._open)
 
     def _open(self) -> aiohttp.ClientSession:
+        verified = outward_context() if self.base_url.startswith("https:") else True
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.connections),
+            connector=aiohttp.TCPConnector(limit=self.connections, ssl=verified),
             headers={"content-type": "application/json", **self._constant},
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=proxy_for(self.base_url),

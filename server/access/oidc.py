@@ -22,6 +22,7 @@ from joserfc.jwk import JWKRegistry, Key
 from core.errors import Unauthenticated, Unavailable
 from core.keys import new_token
 from core.settings import OIDCProvider
+from core.transport.plaintext import is_here
 
 log = structlog.get_logger()
 
@@ -196,9 +197,10 @@ class IdentityProvider:
         """An address that the provider published, protected as its issuer's is."""
         address = metadata.get(name)
         issuer = urlsplit(self.settings.issuer)
-        if not isinstance(address, str) or not urlsplit(address).hostname:
+        if not isinstance(address, str) or not (there := urlsplit(address)).hostname:
             raise self._away(name)
-        if urlsplit(address).scheme not in {"https", issuer.scheme}:
+        as_the_issuer = there.scheme == issuer.scheme and (there.hostname == issuer.hostname or is_here(there.hostname))
+        if there.scheme != "https" and not as_the_issuer:
             raise self._away(name)
         return address
 

@@ -318,6 +318,7 @@ async def test_what_the_token_does_not_say_is_asked_for_and_must_be_of_the_same_
         {"issuer": "https://evil.example"},
         {"authorization_endpoint": None},
         {"authorization_endpoint": "ftp://evil.example/"},
+        {"authorization_endpoint": "http://elsewhere.example/authorize"},
         {"authorization_endpoint": "javascript:alert(1)"},
     ],
     ids=str,
