@@ -14,6 +14,7 @@ from server.exact_paths import ExactPaths
 from server.idempotency import Idempotency
 from server.openapi import describe_api
 from server.pages import STATIC
+from server.proxies import TrustedProxies
 from server.routes import ROUTERS
 from server.state import State
 
@@ -33,8 +34,9 @@ def create_app(state: State) -> FastAPI:
     app.add_middleware(Idempotency, database=state.database, hold_s=state.settings.timeouts.total + 60)
     app.add_middleware(BodyGuard, limits=state.settings.limits)
     app.add_middleware(Authentication, access=state.access, policies=state.models.policies)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, hsts_s=state.settings.tls.hsts_s)
     app.add_middleware(CrossOrigin, policies=state.models.policies)
+    app.add_middleware(TrustedProxies, proxies=state.settings.proxies)
     return app
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.context import RequestContext, serving
 from core.principals import ANONYMOUS
+from core.transport.plaintext import is_here
 from server.error_responses import as_platform_error, error_response
+from server.security_headers import ALWAYS, hsts
 
 log = structlog.get_logger()
 
@@ -26,10 +28,14 @@ _QUIET_PATHS = ("/api/v1/health", STATIC_PREFIX)
 
 
 class Edge:
-    """ASGI middleware. A caller's `X-Request-ID` is kept when it is harmless, else one is made."""
+    """ASGI middleware. A caller's `X-Request-ID` is kept when it is harmless, else one is made.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `hsts_s`: seconds that browsers are told to keep to https, where they came by it; 0 tells them nothing.
+    """
+
+    def __init__(self, app: ASGIApp, hsts_s: int = 0) -> None:
         self._app = app
+        self._over_tls = (*ALWAYS, hsts(hsts_s)) if hsts_s else ALWAYS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +52,10 @@ class Edge:
             cache_control=headers.get("cache-control", ""),
         )
         scope.setdefault("state", {})["context"] = context
-        answer = _Answer(send, context, static=scope["path"].startswith(STATIC_PREFIX))
+        # a browser would keep to https on every port of its own machine
+        over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
+        constant = self._over_tls if over_tls else ALWAYS
+        answer = _Answer(send, context, constant, static=scope["path"].startswith(STATIC_PREFIX))
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, answer.send)
@@ -71,8 +80,9 @@ class BrokenOff(Exception):
 class _Answer:
     """Passes an answer on, with the platform's headers on it."""
 
-    def __init__(self, send: Send, context: RequestContext, *, static: bool) -> None:
+    def __init__(self, send: Send, context: RequestContext, constant: Sequence[tuple[bytes, bytes]], *, static: bool) -> None:
         self._send = send
+        self._constant = constant
         self._static = static
         self._context = context
         self.started = False
@@ -83,12 +93,18 @@ class _Answer:
             self.started, self.status = True, message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self._context.request_id
-            headers.setdefault("x-content-type-options", "nosniff")
-            headers.setdefault("referrer-policy", "no-referrer")
             headers.setdefault("cache-control", "no-cache" if self._static else "no-store")
+            given = {name for name, _ in headers.raw}
+            headers.raw.extend(pair for pair in self._constant if pair[0] not in given)
             for name, value in call_headers(self._context).items():
                 headers[name] = value
         await self._send(message)
+
+
+def host_of(headers: Headers) -> str:
+    """The name or address that the caller asked for, without the port; empty where they did not say."""
+    host = headers.get("host", "")
+    return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
 
 
 def call_headers(context: RequestContext) -> dict[str, str]:

@@ -31,6 +31,7 @@ from server.auth import request_context
 from server.gate import guarded
 from server.playground import form_schema, from_form, page, patches
 from server.rest import add_rest_route
+from server.security_headers import page_policy
 from server.streams import CallerGone, EventStream, GoneResponse, event, until_hung_up
 
 PREFIX = "/api/v1"
@@ -174,7 +175,9 @@ class _Capability(APIHandler):
             self.playground_type,
         )
         if name == "index.html":
-            return Response(page(self._spec, bytes(response.body)), media_type="text/html")
+            html = page(self._spec, bytes(response.body))
+            policy = page_policy(html, styles=True, evaluates=self._spec.playground != "chat")
+            return Response(html, media_type="text/html", headers={"content-security-policy": policy})
         response.headers["cache-control"] = "private, max-age=86400"
         return response
 

@@ -26,6 +26,7 @@ from server.edge import OPENAI_PREFIX
 from server.gate import guarded
 from server.idempotency import NEVER_KEPT
 from server.openapi_changes import breaking_changes
+from server.security_headers import page_policy
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
 _WAY_BACK = b'<body><a class="genai-back" href="/">&larr; Front page</a>'
@@ -158,7 +159,8 @@ def describe_api(app: FastAPI) -> None:
             swagger_favicon_url="/static/icon.svg",
             swagger_ui_parameters={"docExpansion": "none", "defaultModelsExpandDepth": 0, "displayRequestDuration": True},
         )
-        return HTMLResponse(bytes(swagger.body).replace(b"</head>", _HEAD, 1).replace(b"<body>", _WAY_BACK, 1))
+        html = bytes(swagger.body).replace(b"</head>", _HEAD, 1).replace(b"<body>", _WAY_BACK, 1)
+        return HTMLResponse(html, headers={"content-security-policy": page_policy(html, styles=True)})
 
     app.add_route(DOCUMENT_PATH, guarded(document), include_in_schema=False)
     app.add_route(DOCS_PATH, guarded(page), include_in_schema=False)

@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from server.security_headers import ALWAYS
+
 log = structlog.get_logger()
 
 #: Bytes of path and query. httptools gives up at 65,535; the longest that means something here has 2,100.
@@ -25,6 +27,9 @@ _LONG_HEADERS = (
     "headers_too_large",
     f"The headers are longer than {MAX_HEADER_BYTES} bytes together.",
 )
+
+
+_HEADERS = "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in ALWAYS)
 
 
 class _Refused(Exception):
@@ -83,7 +88,7 @@ class Protocol(HttpToolsProtocol):
         body = json.dumps({"error": {"code": code, "message": message, "request_id": request_id}})
         head = (
             f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+            f"x-request-id: {request_id}\r\ncache-control: no-store\r\n{_HEADERS}connection: close\r\n\r\n"
         )
         log.info("request.refused", status=status, code=code, request_id=request_id)
         self.transport.write((head + body).encode("ascii"))

@@ -12,14 +12,10 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 
+from server.security_headers import PAGE_POLICY
+
 PAGES = Path(__file__).parent
 STATIC = PAGES / "static"
-
-#: Our pages load nothing from elsewhere, run no inline script and cannot be framed.
-_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
 
 
 @lru_cache(1)
@@ -43,6 +39,6 @@ def _moment(at: datetime, shown: str = "%Y-%m-%d %H:%M") -> Markup:
 
 def render(request: Request, name: str, values: Mapping[str, Any], *, status: int = 200) -> Response:
     """A page from its template, escaped, with a strict content security policy."""
-    headers = {"content-security-policy": _POLICY, "x-frame-options": "DENY"}
+    headers = {"content-security-policy": PAGE_POLICY}
     response: HTMLResponse = _templates().TemplateResponse(request, name, dict(values), status_code=status, headers=headers)
     return response

@@ -36,7 +36,7 @@ async def sign_in_page(
         _note_failure("link")
         problem = Unauthenticated("This link has been used or has expired. Sign in another way.")
         return _form(request, state, target, problem)
-    return _signed_in(state, await state.access.sessions.open(key_id=key_id, method="link"), target)
+    return _signed_in(request, state, await state.access.sessions.open(key_id=key_id, method="link"), target)
 
 
 @router.post(SIGN_IN_PATH)
@@ -56,7 +56,7 @@ async def sign_in(request: Request, state: CurrentState) -> Response:
         if isinstance(error, Unauthenticated):
             _note_failure("key" if given["key"] else "password")
         return _form(request, state, target, error)
-    return _signed_in(state, cookie, target)
+    return _signed_in(request, state, cookie, target)
 
 
 @router.get(SIGN_IN_PATH + "/oidc/{name}")
@@ -71,7 +71,7 @@ async def begin_oidc(
         return _form(request, state, target, error)
     response = RedirectResponse(there, 303)
     sealed = state.access.sign_ins.seal(flow.text(), name)
-    _set_cookie(state, response, FLOW_COOKIE, sealed, _FLOW_S, path=SIGN_IN_PATH)
+    _set_cookie(response, FLOW_COOKIE, sealed, _FLOW_S, path=SIGN_IN_PATH, secure=_secure(request, state))
     return response
 
 
@@ -85,7 +85,7 @@ async def finish_oidc(name: str, request: Request, state: CurrentState) -> Respo
         target = flow.target
         claims = await provider.claims(code, flow, _redirect_uri(state, name), request.query_params.get("iss"))
         user_id = await admit_person(state.database, provider.settings, claims)
-        response = _signed_in(state, await state.access.sessions.open(user_id=user_id, method="oidc"), target)
+        response = _signed_in(request, state, await state.access.sessions.open(user_id=user_id, method="oidc"), target)
     except PlatformError as error:
         _note_failure("oidc")
         response = _form(request, state, target, error)
@@ -148,15 +148,20 @@ def _address(request: Request) -> str | None:
     return request.client.host if request.client else None
 
 
-def _signed_in(state: State, cookie: str, target: str | None) -> Response:
+def _signed_in(request: Request, state: State, cookie: str, target: str | None) -> Response:
     response = RedirectResponse(local_path(target), 303)
-    _set_cookie(state, response, COOKIE, cookie, int(state.access.sessions.lifetime.total_seconds()), path="/")
+    lifetime_s = int(state.access.sessions.lifetime.total_seconds())
+    _set_cookie(response, COOKIE, cookie, lifetime_s, path="/", secure=_secure(request, state))
     return response
 
 
-def _set_cookie(state: State, response: Response, name: str, value: str, max_age: int, *, path: str) -> None:
-    secure = state.settings.base_url.startswith("https://")
+def _set_cookie(response: Response, name: str, value: str, max_age: int, *, path: str, secure: bool) -> None:
     response.set_cookie(name, value, max_age=max_age, path=path, httponly=True, samesite="lax", secure=secure)
+
+
+def _secure(request: Request, state: State) -> bool:
+    """Whether browsers come here by https, and so may be told to send cookies by nothing else."""
+    return request.url.scheme == "https" or state.settings.base_url.startswith("https://")
 
 
 def _form(request: Request, state: State, target: str | None, problem: PlatformError | None = None) -> Response:

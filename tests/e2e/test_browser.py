@@ -218,3 +218,33 @@ def test_an_example_of_the_front_page_runs_as_it_is_copied(page: Page, platform:
         check=False,
     )
     assert '"output"' in done.stdout, done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("path", ["/", "/account", "/docs", "/api/v1/chat/playground/", "/api/v1/rag/playground/"])
+def test_every_page_runs_its_own_scripts_and_none_that_is_put_into_it(page: Page, path: str) -> None:
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    assert [text for text in told if "Content Security Policy" in text] == []
+    page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "window.ranInline = true";
+            document.body.append(script);
+            const frame = document.createElement("div");
+            frame.innerHTML = "<img src=x onerror='window.ranHandler = true'>";
+            document.body.append(frame);
+        }"""
+    )
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("[window.ranInline, window.ranHandler].filter(Boolean)") == []
+    assert [text for text in told if "Content Security Policy" in text] != []
+
+
+def test_no_page_can_be_framed(page: Page, platform: Running) -> None:
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.set_content(f'<iframe src="{platform.url}/signin"></iframe>')
+    expect(page.frame_locator("iframe").get_by_label("Key")).to_have_count(0)
+    assert "frame-ancestors" in "".join(told)
