@@ -37,6 +37,8 @@ class AlertKind(StrEnum):
     PROVIDER_OUTAGE = "provider_outage"
     UNPRICED_MODEL = "unpriced_model"
     EMBEDDING_MISMATCH = "embedding_mismatch"
+    CERTIFICATE_UNUSABLE = "certificate_unusable"
+    CERTIFICATE_EXPIRES = "certificate_expires"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -51,7 +52,9 @@ class Running:
     def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if 'GENAI_TLS__CERTIFICATE_FILE' in settings else 'http'}://127.0.0.1:{self.port}"
+        authority = settings.get("GENAI_TLS__CA_FILE")
+        self.verify = ssl.create_default_context(cafile=authority) if authority else True
         self.key = secrets.token_urlsafe(32)
         self.log = directory / "server.log"
         self.settings = settings
@@ -97,7 +100,7 @@ class Running:
         if self.process is not None and self.process.poll() is not None:
             raise RuntimeError(f"the server ended with {self.process.returncode}")
         try:
-            return httpx.get(self.url + path, timeout=5, trust_env=False).status_code == 200
+            return httpx.get(self.url + path, timeout=5, trust_env=False, verify=self.verify).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -131,7 +134,7 @@ class Running:
         """With the administrator's key unless another is given; an empty one sends none."""
         chosen = self.key if key is None else key
         headers = {"Authorization": f"Bearer {chosen}"} if chosen else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, trust_env=False, verify=self.verify)
 
     def sign_in_link(self) -> str:
         """The one-time link that the start has printed."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -18,8 +18,10 @@ import structlog
 from core.errors import Conflict, PlatformError
 from core.memory import limit_arenas, settle
 from core.settings import Settings, SettingsError
+from server.certificates import Certificates
 from server.ownership import Ownership
 from server.readiness import Readiness
+from server.security_headers import ALWAYS, page_policy
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -118,7 +120,8 @@ class Boot:
             await _send(send, 503 if path == _READY else 200, [_JSON], json.dumps(self._readiness.body()))
         elif any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
             html = _WAITING_PAGE % ", ".join(self._readiness.loading)
-            await _send(send, 503, [(b"content-type", b"text/html; charset=utf-8"), (b"retry-after", b"1")], html)
+            policy = (b"content-security-policy", page_policy(html.encode()).encode())
+            await _send(send, 503, [(b"content-type", b"text/html; charset=utf-8"), (b"retry-after", b"1"), policy], html)
         else:
             error = {"code": "starting", "message": "The platform is still starting.", "request_id": None}
             await _send(send, 503, [_JSON, (b"retry-after", b"1")], json.dumps({"error": error}))
@@ -139,7 +142,9 @@ def _build_app(state: Any) -> Any:
 
 
 async def _send(send: "Send", status: int, headers: list[tuple[bytes, bytes]], body: str) -> None:
+    given = {name for name, _ in headers}
     headers = [*headers, (b"cache-control", b"no-store"), (b"content-length", str(len(body.encode())).encode())]
+    headers += [pair for pair in ALWAYS if pair[0] not in given]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body.encode()})
 
@@ -157,12 +162,14 @@ def serve(settings: Settings, *, beside: str | None = None) -> int:
     except SettingsError as error:
         return _refused(str(error))
     try:
+        certificates = Certificates(settings.tls) if settings.tls.serves else None
         listening = _listen(settings.host, settings.port)
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
         ownership.tell(settings.base_url)
         say(f"GenAI Platform  {settings.base_url}")
-        return _serve(settings, listening, beside)
-    except _NoAddress as error:
+        with certificates.watched() if certificates else nullcontext():
+            return _serve(settings, listening, beside, certificates)
+    except (_NoAddress, SettingsError) as error:
         return _refused(str(error))
     finally:
         ownership.release()
@@ -177,7 +184,7 @@ class _NoAddress(Exception):
     """The address of the settings cannot be listened on; the message names the setting."""
 
 
-def _serve(settings: Settings, listening: socket.socket, beside: str | None) -> int:
+def _serve(settings: Settings, listening: socket.socket, beside: str | None, certificates: Certificates | None) -> int:
     import uvicorn
 
     from server.protocol import Protocol
@@ -196,6 +203,9 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None) -> 
             access_log=False,
             server_header=False,
             lifespan="on",
+            # whom to believe about a caller's address is `server.proxies`'s to say
+            proxy_headers=False,
+            ssl_context_factory=None if certificates is None else lambda *_: certificates.context,
             timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         )
     )

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from core.settings import SettingsError, platform_address
+from core.settings import SettingsError, platform_address, platform_authorities
 from server.cli import ask, audit, chat, ingest, jobs, keys, login, models, serve
-from server.cli.client import CallFailed, Platform
+from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
 
 app = typer.Typer(
@@ -45,7 +45,7 @@ def connect(
 ) -> None:
     """Every command but `serve` speaks to the platform that these name."""
     url = (url or platform_address()).rstrip("/")
-    platform = Platform(url, key or saved_key(url))
+    platform = Platform(url, key or saved_key(url), verify=authorities(platform_authorities()))
     context.obj = platform
     context.call_on_close(platform.close)
 

@@ -1,14 +1,18 @@
 """HTTP to a platform: its errors as sentences, its event streams as Python values, its start-up waited for."""
 
 import json
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import typer
+
+from core.settings import SettingsError
 
 START_PATIENCE_S = 90.0
 
@@ -35,13 +39,21 @@ class Platform:
     """A platform at `url`, called with `key` (None: no credential is sent).
 
     Every call raises `CallFailed` and nothing else. While the platform is starting, calls wait for it, 90 s at most.
+
+    `verify` knows the authority of its certificate, where that is not one that the world knows.
     """
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, *, verify: ssl.SSLContext | None = None) -> None:
         self.url = url.rstrip("/")
+        self.verify = verify
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(
-            base_url=self.url, headers=headers, timeout=httpx.Timeout(180, connect=10), trust_env=False, follow_redirects=False
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx.Timeout(180, connect=10),
+            trust_env=False,
+            follow_redirects=False,
+            verify=verify or True,
         )
 
     def close(self) -> None:
@@ -154,7 +166,12 @@ class Platform:
     def _reaching(self) -> Iterator[None]:
         try:
             yield
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise CallFailed(
+                    f"{self.url} shows a certificate that is not trusted here; GENAI_TLS__CA_FILE may name its authority.",
+                    code="certificate_not_trusted",
+                ) from None
             raise CallFailed(
                 f"No platform answers at {self.url}. Start one with `make run` or `genai serve`, or name another with --url.",
                 code="unreachable",
@@ -175,6 +192,22 @@ def platform_of(context: typer.Context) -> Platform:
     if platform is None:
         raise RuntimeError("a command runs outside of the application")
     return platform
+
+
+def authorities(file: Path | None) -> ssl.SSLContext | None:
+    """What verifies a platform whose authority the file holds beside the system's; None without one.
+
+    Raises:
+        SettingsError: the file cannot be read, or holds none.
+    """
+    if file is None:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(file)
+    except OSError as error:  # what is no certificate as well
+        raise SettingsError(f"GENAI_TLS__CA_FILE: {file} cannot be used: {error.strerror}") from None
+    return context
 
 
 def _idempotent(key: str | None) -> dict[str, str]:

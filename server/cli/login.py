@@ -14,8 +14,9 @@ def login(
     key: Annotated[str, typer.Option(prompt="Key", hide_input=True, help="The key; asked for when it is not given.")],
 ) -> None:
     """Check a key against the platform and keep it in a file that only you can read."""
-    url = platform_of(context).url
-    platform = Platform(url, key.strip())
+    known = platform_of(context)
+    url = known.url
+    platform = Platform(url, key.strip(), verify=known.verify)
     try:
         me = platform.get("/api/v1/auth/me")
     finally:

@@ -18,6 +18,7 @@ import pytest
 from core.database import Database, migrate
 from core.errors import Conflict
 from core.settings import Settings
+from server.security_headers import ALWAYS, page_policy
 from server.sole_server import sole_server
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +91,11 @@ def test_health_is_live_first_then_the_platform_is_ready_and_ends_cleanly(start:
         waiting = client.post("/api/v1/chat", json={})
         assert (waiting.status_code, waiting.json()["error"]["code"]) == (503, "starting")
         assert waiting.headers["retry-after"] == "1"
-        assert "Starting" in client.get("/", headers={"accept": "text/html"}).text
+        page = client.get("/", headers={"accept": "text/html"})
+        assert "Starting" in page.text
+        assert page.headers["content-security-policy"] == page_policy(page.content)
+        for answer in (early, waiting, page):
+            assert [name for name, _ in ALWAYS if name.decode() not in answer.headers] == []
         until_ready(client)
         assert client.get("/api/v1/health").json() == {"status": "ready"}
     printed, logged = server.end()
@@ -254,6 +259,7 @@ def test_what_is_no_request_yet_is_refused_in_the_error_shape_before_it_has_ende
         error = json.loads(answer.read())["error"]
     assert (answer.status, error["code"]) == (status, code)
     assert error["request_id"] == answer.headers["x-request-id"]
+    assert [name for name, _ in ALWAYS if name.decode() not in answer.headers] == []
     assert served[1].get("/api/v1/health/live").status_code == 200
 
 
