@@ -9,12 +9,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from core.provider_settings import ProviderSettings
 from core.sections import (
     MODEL_KINDS,
     SHORTEST_SECRET,
@@ -95,29 +96,6 @@ __all__ = [
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message names it and says what would do."""
-
-
-class ProviderSettings(Section):
-    """Where a provider is and what it is called with. Only an operator sets this; a caller never can.
-
-    None means the cloud's usual variables.
-    """
-
-    base_url: str | None = None
-    api_key: SecretStr | None = None
-    region: str | None = None
-    project: str | None = None
-    api_version: str | None = None
-    profile: str | None = Field(None, description="AWS: a profile of the shared configuration")
-    role: str | None = Field(None, description="AWS: the ARN of a role to assume")
-    access_key_id: SecretStr | None = Field(None, description="AWS: an access key, with secret_access_key")
-    secret_access_key: SecretStr | None = None
-    session_token: SecretStr | None = None
-    connections: int = Field(100, ge=1, description="connections to the provider that are open at once")
-    transport: Literal["direct", "sdk"] = Field(
-        "direct", description="OpenAI's protocol: over the platform's own connections, or by the SDK's own transport"
-    )
-    extra_headers: dict[str, str] = Field(default_factory=dict)
 
 
 class Settings(BaseSettings):
@@ -318,15 +296,20 @@ def platform_address() -> str:
     }
     if str(given.get("port")) == "0":
         del given["port"]
-    if certificate := os.environ.get("GENAI_TLS__CERTIFICATE_FILE") or file.get("tls", {}).get("certificate_file"):
-        given["tls"] = TLSSettings.model_construct(certificate_file=Path(certificate))
+    if (certificate := _tls_file("certificate_file")) is not None:
+        given["tls"] = TLSSettings.model_construct(certificate_file=certificate)
     return Settings.model_construct(**given).base_url
 
 
 def platform_authorities() -> Path | None:
     """The file of `tls.ca_file`, by which the command line knows the platform's certificate. Raises as `platform_address`."""
-    named = os.environ.get("GENAI_TLS__CA_FILE") or _toml_file().get("tls", {}).get("ca_file")
-    return Path(named).expanduser() if named else None
+    return _tls_file("ca_file")
+
+
+def _tls_file(name: str) -> Path | None:
+    section = _toml_file().get("tls")
+    named = os.environ.get(f"GENAI_TLS__{name.upper()}") or (section.get(name) if isinstance(section, Mapping) else None)
+    return Path(str(named)).expanduser() if named else None
 
 
 def usual_variable(*names: str) -> str | None:

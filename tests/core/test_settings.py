@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import Settings, SettingsError, describe, platform_address
+from core.settings import Settings, SettingsError, describe, platform_address, platform_authorities
 
 
 def test_a_variable_wins_over_the_file_and_an_argument_over_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,3 +131,7 @@ def test_the_command_line_finds_the_platform_where_the_settings_put_it(tmp_path:
     assert platform_address() == "http://127.0.0.1:8000"
     monkeypatch.setenv("GENAI_PUBLIC_URL", "https://genai.example/")
     assert platform_address() == "https://genai.example"
+    monkeypatch.delenv("GENAI_PUBLIC_URL")
+    monkeypatch.setenv("GENAI_PORT", "8443")
+    file.write_text('[tls]\ncertificate_file = "genai.crt"\nca_file = "authority.pem"\n')
+    assert (platform_address(), platform_authorities()) == ("https://127.0.0.1:8443", Path("authority.pem"))

@@ -34,6 +34,8 @@ def test_a_good_certificate_is_read_with_its_key_in_a_file_or_in_the_setting_enc
     key = issued.key_file.read_text()
     given = TLSSettings.model_validate({"certificate_file": issued.certificate_file, "key": key, "minimum_version": "1.3"})
     assert read_certificate(given, _now()).context.minimum_version is ssl.TLSVersion.TLSv1_3
+    referred = Settings.load(tls={"certificate_file": issued.certificate_file, "key": f"file:{issued.key_file}"}).tls
+    assert int(read_certificate(referred, _now()).serial, 16) == issued.serial
     locked = authority.issue("locked", password=b"open sesame")
     assert int(read_certificate(_settings(locked, key_password="open sesame"), _now()).serial, 16) == locked.serial
 
