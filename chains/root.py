@@ -357,6 +357,7 @@ def _new_run(*, whole: bool = False) -> RequestContext:
         whole=whole,
         openai=outer.openai,
         cache_control=outer.cache_control,
+        keep_nothing=outer.keep_nothing,
     )
 
 

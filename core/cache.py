@@ -38,6 +38,8 @@ FREE_MS = 1000
 _FREE = b"-"
 #: Longer than any entry lives.
 _BOOKS_MS = 31 * 24 * 3600 * 1000
+#: By so much the clocks of the server and ours may differ.
+_CLOCKS_MS = 60_000
 #: Nobody works for longer on what was looked up before its tenant's entries were dropped.
 _EPOCH_S = 24 * 3600
 
@@ -202,6 +204,32 @@ class Cache:
         except (RedisError, OSError) as error:
             raise Unavailable("The cache cannot be reached.", code="cache_unavailable") from error
         return entries
+
+    async def trim(self, tenant: str, longest_s: float) -> int:
+        """Drop the entries of a tenant that would live for longer than that from now. How many; may be repeated.
+
+        Raises:
+            Unavailable: `cache_unavailable`, the server is away.
+        """
+        try:
+            client = self._clients.get()
+            index, until_ms = _key(tenant, "index"), int((time.time() + longest_s) * 1000) + _CLOCKS_MS
+            members: list[Any] = await client.zrangebyscore(index, until_ms, "+inf")
+            for member in members:
+                name, _, size = member.decode().rpartition(":")
+                await client.unlink(_key(tenant, name))
+                if await client.zrem(index, member):
+                    await client.decrby(_key(tenant, "bytes"), int(size))
+        except (RedisError, OSError) as error:
+            raise Unavailable("The cache cannot be reached.", code="cache_unavailable") from error
+        return len(members)
+
+    async def scrub(self) -> None:
+        """Have the server write its append-only file anew, without what was dropped. One that cannot now does so in time."""
+        try:
+            await self._clients.get().bgrewriteaof()
+        except (RedisError, OSError) as error:
+            log.info("cache.not_rewritten", error=type(error).__name__)
 
     async def _opened(self, tenant: str, name: str, entry: bytes) -> bytes | None:
         if self._keyring is None:

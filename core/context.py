@@ -71,6 +71,8 @@ class RequestContext:
     openai: bool = False
     #: The request's `Cache-Control` header, as it came.
     cache_control: str = ""
+    #: The caller wants nothing kept of the request and its answer (`core.policies.retention`).
+    keep_nothing: bool = False
     #: What the response cache did for it; None while no model was asked for anything.
     cache: CacheUse | None = None
     #: The capability that is being run, by its name in the table; empty outside of one.

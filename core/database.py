@@ -95,7 +95,8 @@ def async_url(settings: Settings) -> str:
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
     with closing(connection.cursor()) as cursor:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON"):
+        # what is deleted is overwritten, so that it is nowhere in the file
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=15000", "foreign_keys=ON", "secure_delete=ON"):
             cursor.execute(f"PRAGMA {pragma}")
 
 
@@ -156,6 +157,15 @@ class Database:
     def keyring(self) -> "Keyring":
         """The one that was given, else one of its own."""
         return self._keyring or keyring_of(self._settings)
+
+    async def scrub(self) -> bool:
+        """Leave nothing of what was deleted in SQLite's log of changes. False while somebody reads what it still has; on
+        PostgreSQL, whose VACUUM does its part, there is nothing to do."""
+        if not self.is_sqlite:
+            return True
+        async with self.engine.connect() as connection:
+            busy = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).scalar()
+        return busy == 0
 
     async def ping(self) -> None:
         """Raises whatever the driver raises when the database does not answer."""

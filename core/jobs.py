@@ -17,9 +17,9 @@ from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM, Principal, Scope
 from core.tables import Job, JobEvent, JobState
 
-INGESTION, BATCH = "ingestion", "batch"
+INGESTION, BATCH, ERASURE, EXPORT = "ingestion", "batch", "erasure", "export"
 #: Who sees others' jobs of a kind as well. Of another kind, its owner alone sees it.
-_MANAGING = {INGESTION: Scope.RAG_MANAGE, BATCH: Scope.BATCHES_MANAGE}
+_MANAGING = {INGESTION: Scope.RAG_MANAGE, BATCH: Scope.BATCHES_MANAGE, ERASURE: Scope.USERS_MANAGE}
 #: `errors` keeps the first ones; `failed` counts all.
 MOST_ERRORS = 1000
 
@@ -35,6 +35,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "skipped": job.skipped,
         "removed": job.removed,
         "errors": job.errors,
+        "result": job.result,
         "arguments": job.arguments,
         "created_at": _written(job.created_at),
         "started_at": _written(job.started_at),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
+from core.policies.retention import RetentionPolicy
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
@@ -189,9 +190,15 @@ class PolicySettings(Section):
         self.policy()
         return self
 
-    def policy(self) -> Policy:
+    def policy(self, retention: RetentionPolicy | None = None) -> Policy:
         """The policy of a tenant that has decided nothing."""
-        return Policy(pii=self.pii, guards=self.guards, data=self.data, browsers=self.browsers)
+        return Policy(
+            pii=self.pii,
+            guards=self.guards,
+            data=self.data,
+            browsers=self.browsers,
+            retention=retention or RetentionPolicy(),
+        )
 
 
 class ConversationSettings(Section):

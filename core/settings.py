@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.provider_settings import ProviderSettings
+from core.retention_settings import RetentionSettings
 from core.sections import (
     MODEL_KINDS,
     SHORTEST_SECRET,
@@ -131,6 +132,7 @@ class Settings(BaseSettings):
     limits: RequestLimits = RequestLimits()
     privacy: PrivacySettings = PrivacySettings()
     policies: PolicySettings = PolicySettings()
+    retention: RetentionSettings = RetentionSettings()
     conversations: ConversationSettings = ConversationSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     chains: ChainSettings = ChainSettings()

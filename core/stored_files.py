@@ -1,6 +1,7 @@
 """Files that callers upload to be worked on, and files that work writes for them. Each belongs to who brought it in."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from core.tables import Batch, BatchState, StoredFile, UnclaimedFile
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
 #: No upload and no writing of a batch's files takes so long.
 UNCLAIMED_FOR = timedelta(days=1)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _UNFINISHED = [state.value for state in BatchState if not state.finished]
 
 
@@ -117,6 +119,13 @@ async def claim(session: AsyncSession, row: StoredFile) -> None:
     if claimed.rowcount == 0:
         raise Conflict("The file took too long to be stored.", code="file_expired")
     session.add(row)
+
+
+async def let_go(session: AsyncSession, keys: Iterable[str]) -> None:
+    """Note, in the transaction that deletes what points at them, that these bytes are to go: the next `drop_unclaimed` deletes
+    them."""
+    session.add_all([UnclaimedFile(key=key, created_at=_LONG_AGO) for key in keys])
+    await session.flush()
 
 
 async def drop_unclaimed(database: Database, files: Files) -> int:

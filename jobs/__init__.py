@@ -5,4 +5,11 @@ A job is one file here and one line in this table: the actor's name → what it 
 
 from core.plugins import PluginTable
 
-JOBS = PluginTable("jobs", {"ingest_document": "jobs.ingestion:INGEST_DOCUMENT", "run_batch": "jobs.batches:RUN"})
+JOBS = PluginTable(
+    "jobs",
+    {
+        "ingest_document": "jobs.ingestion:INGEST_DOCUMENT",
+        "run_batch": "jobs.batches:RUN",
+        "run_data_request": "jobs.data_requests:RUN",
+    },
+)

@@ -11,11 +11,14 @@ from core import jobs
 from core.batch_work import BatchWork
 from core.batches import QUEUE as BATCHES
 from core.batches import RUN_BATCH
+from core.data_requests import QUEUE as DATA_REQUESTS
+from core.data_requests import RUN_DATA_REQUEST, DataRequests
 from core.database import utc_now
 from core.queue import INGESTION
 from core.stored_files import drop_unclaimed
 from core.tables import Document, Job, JobEvent, JobState
 from jobs.base import JobContext
+from jobs.retention import Retention
 from retrievers.documents import INGEST
 from retrievers.leases import PENDING
 
@@ -37,14 +40,17 @@ class Sweeper:
         self._passes = 0
         self._failing = False
         self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
+        self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
+        self._retention = Retention(context)
 
     async def take_back(self) -> None:
         """Take all leases back. For the start of a worker beside which no other can be alive: no need to wait until they
         run out."""
         taken = await self._context.library.documents.leases.expire(all_of_them=True)
         batches = await self._batches.waiting(all_of_them=True)
-        if taken or batches:
-            log.info("sweeper.taken_back", documents=taken, batches=len(batches))
+        requests = await self._data_requests.waiting(all_of_them=True)
+        if taken or batches or requests:
+            log.info("sweeper.taken_back", documents=taken, batches=len(batches), data_requests=len(requests))
 
     async def run(self) -> None:
         """Sweep now, then every few seconds."""
@@ -69,6 +75,8 @@ class Sweeper:
         self._passes += 1
         await self._send_lost()
         await self._send_batches()
+        await self._send_data_requests()
+        await self._retention.apply_in_time()
         await self._clean_up()
         await self._close_jobs()
 
@@ -95,6 +103,16 @@ class Sweeper:
         except RedisError:
             return
         await self._context.queue.send_all(RUN_BATCH, [(batch_id,) for batch_id in waiting], queue=BATCHES)
+
+    async def _send_data_requests(self) -> None:
+        """Send erasures and exports that no living worker has, and erasures that are to be looked at once more."""
+        waiting = await self._data_requests.waiting()
+        try:
+            if not waiting or await self._context.queue.waiting(DATA_REQUESTS) > 0:
+                return
+        except RedisError:
+            return
+        await self._context.queue.send_all(RUN_DATA_REQUEST, [(one,) for one in waiting], queue=DATA_REQUESTS)
 
     async def _clean_up(self) -> None:
         library = self._context.library

@@ -15,6 +15,7 @@ import structlog
 
 from core import alerts, audit
 from core.batches import QUEUE as BATCHES
+from core.data_requests import QUEUE as DATA_REQUESTS
 from core.database import Database, keyring_of, migrate
 from core.errors import PlatformError
 from core.queue import INGESTION, Queue
@@ -60,7 +61,11 @@ class EmbeddedWorker:
         self._thread.start()
         self._context = self._on_loop(self._open()).result(START_TIMEOUT_S)
         # batches take hours: with threads of their own they keep no document waiting
-        for queues, threads in (({INGESTION}, self._settings.jobs.threads), ({BATCHES}, self._settings.batches.at_once)):
+        for queues, threads in (
+            ({INGESTION}, self._settings.jobs.threads),
+            ({BATCHES}, self._settings.batches.at_once),
+            ({DATA_REQUESTS}, 1),
+        ):
             broker = worker_broker(self._redis_url, self._run)
             worker = dramatiq.Worker(broker, queues=queues, worker_timeout=POLL_MS, worker_threads=threads)
             worker.start()

@@ -98,12 +98,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """Where the answers of an alias are kept, which ones, and how long one may be."""
+    """Where the answers of an alias are kept, which ones, how long one may be, and for how many seconds."""
 
     store: Cache
     settings: AnswerCache
     likeness: Likeness
     most_bytes: int
+    ttl_s: float
 
 
 class Search:
@@ -246,7 +247,7 @@ class Search:
             return False
         if len(data) > self._keeping.most_bytes:
             return False
-        ttl_s, epoch = self._settings.ttl_s, self._look.epoch
+        ttl_s, epoch = self._keeping.ttl_s, self._look.epoch
         if not await self._store.put(self._asked.tenant, self._asked.name, data, ttl_s=ttl_s, epoch=epoch):
             return False
         if asked is not None and asked.text is not None:

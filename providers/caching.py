@@ -18,6 +18,8 @@ from core.context import current
 from core.encryption.keyring import Keyring
 from core.errors import DeadlineExceeded, PlatformError
 from core.per_loop import PerLoop
+from core.policies.retention import RetentionPolicy, keeps_nothing
+from core.policies.store import Policies
 from core.redis_clients import RedisClients
 from core.settings import AnswerCache, ModelAlias, Settings
 from providers.answer_search import Call, Chunks, Keeping, Search, Wish, asked_for, copy_of, digest, wish_of
@@ -31,8 +33,9 @@ _JOINS: Final = 3
 class ResponseCache:
     """One for a process. Before `connect`, and for aliases that keep nothing, there is none."""
 
-    def __init__(self, settings: Settings, likeness: Likeness) -> None:
+    def __init__(self, settings: Settings, likeness: Likeness, policies: Policies) -> None:
         self._settings = settings
+        self.policies = policies
         self.likeness = likeness
         self.store: Cache | None = None
         self.most_bytes = settings.cache.answer_bytes
@@ -53,6 +56,19 @@ class ResponseCache:
     async def drop(self, tenant: str) -> int:
         """Drop all answers of a tenant; see `core.cache.Cache.drop`."""
         return await self.store.drop(tenant) if self.store is not None else 0
+
+    async def scrub(self) -> None:
+        """Have nothing left of dropped answers on the disk; see `core.cache.Cache.scrub`."""
+        if self.store is not None:
+            await self.store.scrub()
+
+    async def trim(self, tenant: str, policy: RetentionPolicy) -> int:
+        """Drop the answers that the tenant's policy lets nobody keep, or not for so long; see `core.cache.Cache.trim`."""
+        if self.store is None or (policy.cache_days is None and not policy.none):
+            return 0
+        if policy.none:
+            return await self.store.drop(tenant)
+        return await self.store.trim(tenant, (policy.cache_days or 0) * 86_400)
 
     def _version(self, alias: ModelAlias) -> str:
         """A digest of all that is configured for the alias, but for secrets: with a change of it the answers start afresh."""
@@ -93,7 +109,7 @@ class AliasCache:
         request = current()
         wish = wish_of(request.cache_control)
         store = self._all.store
-        if store is None or not wish.store or not self._may(parameters, wish):
+        if store is None or not wish.store or not self._may(parameters, wish) or keeps_nothing(self._all.policies, request):
             request.answered_by("bypass")
             return call()
         return self._shared(Call(request, wish, messages, parameters, call, whole, total_s), store)
@@ -112,7 +128,9 @@ class AliasCache:
                 async for chunk in chunks:
                     yield chunk
             return
-        keeping = Keeping(store, self._settings, self._all.likeness, self._all.most_bytes)
+        most_days = self._all.policies.of(request.principal.tenant).retention.cache_days
+        ttl_s = min(self._settings.ttl_s, float("inf") if most_days is None else most_days * 86_400)
+        keeping = Keeping(store, self._settings, self._all.likeness, self._all.most_bytes, ttl_s)
         for last in (*[False] * (_JOINS - 1), True):
             search, own = self._join(Search(keeping, asked, call, until))
             given: list[ChatGenerationChunk] = []

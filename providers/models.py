@@ -58,7 +58,7 @@ class Models:
     def __init__(self, settings: Settings, policies: Policies | None = None) -> None:
         self._settings = settings
         #: What tenants have decided, and what finds personal data by it. Every model call goes by both.
-        self.policies = policies or Policies(settings.policies.policy())
+        self.policies = policies or Policies(settings.policies.policy(settings.retention.policy()))
         self.privacy = Privacy(self.policies, most_characters=settings.privacy.max_characters)
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
@@ -69,7 +69,7 @@ class Models:
         self._budget = RetryBudget(settings.retries.share)
         self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.
-        self.answers = ResponseCache(settings, Likeness(self.comparing, MAX_TOKENS))
+        self.answers = ResponseCache(settings, Likeness(self.comparing, MAX_TOKENS), self.policies)
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 

@@ -136,6 +136,14 @@ class VectorStore(Protocol):
         """How many chunks a collection, or one of its documents, has."""
         ...
 
+    def scrub(self) -> None:
+        """Leave nothing of what was deleted in the store's files, where it keeps it beyond the deletion. May be repeated.
+
+        Raises:
+            Unavailable: `store_unavailable`: not now.
+        """
+        ...
+
     def ping(self) -> None:
         """Raises `core.errors.Unavailable` when the store does not answer."""
         ...

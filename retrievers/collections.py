@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, func, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
 from core.database import Database, utc_now
@@ -13,6 +14,7 @@ from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal
 from core.tables import Collection, Document, DocumentState
+from core.threads import run_to_end
 from retrievers.base import Shelf
 from retrievers.leases import PENDING, count_parts
 from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
@@ -182,28 +184,24 @@ class Collections:
             row = await session.get(Collection, collection.id, with_for_update=True)
             if row is None or row.deleted_at is not None:
                 return
-            row.deleted_at = utc_now()
-            row.name = f"!{row.id}"[:64]
-            await session.exec(
-                select(Document.id).where(Document.collection_id == collection.id).order_by(Document.name).with_for_update()
-            )
-            rows = await session.exec(
-                select(Document.job_id, func.count())
-                .where(Document.collection_id == collection.id, col(Document.state).in_(PENDING))
-                .group_by(col(Document.job_id))
-            )
-            waited = {job_id: documents for job_id, documents in rows.all()}  # noqa: C416 - rows, not pairs
-            await session.exec(
-                update(Document)
-                .where(col(Document.collection_id) == collection.id)
-                .values(state=DocumentState.DELETING, indexed_revision=0)
-            )
-            await count_parts(session, waited)
+            await condemn(session, row)
             on = ("collection", collection.id)
-            await audit.record(
-                session, audit.Action.COLLECTION_DELETED, on=on, details={"name": collection.name}, principal=principal
-            )
+            await audit.record(session, audit.Action.COLLECTION_DELETED, on=on, principal=principal)
         await self.purge(Shelf.of(collection))
+
+    async def held(self, shelf: Shelf) -> dict[str, int]:
+        """What the stores and the file store hold of a collection, by place."""
+        resources = self._indexer.resources
+        async with self._database.session(shelf.tenant) as session:
+            rows = await session.exec(
+                select(Document.file_key, Document.text_key).where(Document.collection_id == shelf.collection_id)
+            )
+            files = sum(bool(key) for keys in rows.all() for key in keys)
+        return {
+            "files": files,
+            "vectors": await run_to_end(resources.store.count, shelf),
+            "word_index": await run_to_end(resources.lexical.count, shelf),
+        }
 
     async def purge(self, shelf: Shelf) -> bool:
         """Clean up after a deleted collection; may be repeated. False while a worker still holds one of its documents: the
@@ -230,6 +228,21 @@ class Collections:
         async with self._database.session(all_tenants=True) as session:
             rows = await session.exec(select(Collection).where(col(Collection.deleted_at).is_not(None)))
             return [Shelf.of(row) for row in rows.all()]
+
+
+async def condemn(session: AsyncSession, row: Collection) -> None:
+    """Put a collection, whose row is locked, out of sight with its documents; `Collections.purge` does the rest."""
+    row.deleted_at = utc_now()
+    row.name = f"!{row.id}"[:64]
+    session.add(row)
+    mine = col(Document.collection_id) == row.id
+    await session.exec(select(Document.id).where(mine).order_by(Document.name).with_for_update())
+    rows = await session.exec(
+        select(Document.job_id, func.count()).where(mine, col(Document.state).in_(PENDING)).group_by(col(Document.job_id))
+    )
+    waited = {job_id: documents for job_id, documents in rows.all()}  # noqa: C416 - rows, not pairs
+    await session.exec(update(Document).where(mine).values(state=DocumentState.DELETING, indexed_revision=0))
+    await count_parts(session, waited)
 
 
 def _refuse(held: Level, needed: Level) -> None:

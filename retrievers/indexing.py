@@ -43,7 +43,7 @@ class Indexer:
 
     def __init__(self, settings: Settings, resources: "Resources") -> None:
         self._settings = settings
-        self._resources = resources
+        self.resources = resources
 
     def pipeline_fingerprint(self) -> str:
         """Changes when the same content would give other chunks or vectors: loaders, splitter, sizes, embedding model, lexical
@@ -58,7 +58,7 @@ class Indexer:
             str(retrieval.chunk_tokens),
             str(retrieval.chunk_overlap_tokens),
             retrieval.store,
-            self._resources.models.embedding_name(),
+            self.resources.models.embedding_name(),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
@@ -75,7 +75,7 @@ class Indexer:
         """
         from retrievers.parsing import parse
 
-        resources = self._resources
+        resources = self.resources
         shelf, document_id, revision = Shelf.of(document), document.id, document.revision
         async with resources.files.local(document.file_key, tenant=document.tenant) as original:
             loaded = await parse(original, document.name, settings=self._settings)
@@ -109,11 +109,11 @@ class Indexer:
 
     async def forget_collection(self, shelf: Shelf) -> None:
         """Delete all chunks of a collection from the stores. May be repeated."""
-        await run_to_end(self._resources.store.delete_collection, shelf)
-        await run_to_end(self._resources.lexical.delete_collection, shelf)
+        await run_to_end(self.resources.store.delete_collection, shelf)
+        await run_to_end(self.resources.lexical.delete_collection, shelf)
 
     async def _forget(self, shelf: Shelf, document_id: str, keep_revision: int | None) -> None:
-        store, words = self._resources.store, self._resources.lexical
+        store, words = self.resources.store, self.resources.lexical
         await run_to_end(store.delete_document, shelf, document_id, keep_revision=keep_revision)
         await run_to_end(words.delete_document, shelf, document_id, keep_revision=keep_revision)
 
@@ -123,14 +123,14 @@ class Indexer:
             document_id=document.id,
             name=document.name,
             revision=document.revision,
-            tokens_of=self._resources.models.embedding_tokens,
+            tokens_of=self.resources.models.embedding_tokens,
             max_tokens=self._settings.retrieval.chunk_tokens,
             overlap=self._settings.retrieval.chunk_overlap_tokens,
         )
 
     async def _store(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
         """Embed and upsert; what the store has not taken is given to it once more."""
-        store, embeddings = self._resources.store, self._resources.models.embeddings()
+        store, embeddings = self.resources.store, self.resources.models.embeddings()
         vectors: list[list[float]] = []
         for first in range(0, len(chunks), _EMBEDDED_AT_ONCE):
             texts = [embedded_text(chunk) for chunk in chunks[first : first + _EMBEDDED_AT_ONCE]]

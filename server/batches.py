@@ -7,7 +7,9 @@ from pydantic import Field
 
 from chains.endpoints import scope_of
 from core.batches import QUEUE, RUN_BATCH, Batches
+from core.context import current
 from core.errors import Forbidden, InvalidRequest
+from core.policies.retention import refuse_keeping
 from core.principals import Principal
 from core.stored_files import BATCH, StoredFiles
 from core.tables import Batch, BatchState
@@ -25,10 +27,11 @@ async def begin(
     """Make a batch and send it to the workers.
 
     Raises:
-        InvalidRequest: `unknown_endpoint`; `invalid_purpose`, the file is none of requests.
+        InvalidRequest: `unknown_endpoint`; `invalid_purpose`, the file is none of requests; `nothing_kept`.
         Forbidden: the caller may not call the endpoint.
         NotFound: `file_not_found`.
     """
+    refuse_batch(state)
     check_endpoint(principal, endpoint)
     file = await StoredFiles(state.database, state.library.resources.files).get(principal, input_file_id)
     if file.purpose != BATCH:
@@ -44,6 +47,11 @@ async def cancel(state: State, principal: Principal, batch_id: str) -> Batch:
     if not BatchState(batch.state).finished:
         await state.queue.send(RUN_BATCH, batch.id, queue=QUEUE)
     return batch
+
+
+def refuse_batch(state: State) -> None:
+    """Raises InvalidRequest (`nothing_kept`): a batch lives by what is kept of it."""
+    refuse_keeping(state.models.policies, current(), "it cannot be, or be for, a batch")
 
 
 def check_endpoint(principal: Principal, endpoint: str) -> None:

@@ -11,6 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.context import RequestContext, serving
+from core.policies.retention import HEADER as RETENTION
+from core.policies.retention import wishes_nothing_kept
 from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
 from server.error_responses import as_platform_error, error_response
@@ -58,6 +60,7 @@ class Edge:
         answer = _Answer(send, context, constant, static=scope["path"].startswith(STATIC_PREFIX))
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
+                context.keep_nothing = wishes_nothing_kept(headers.get(RETENTION))
                 await self._app(scope, receive, answer.send)
             except asyncio.CancelledError:
                 answer.status = CLIENT_CLOSED_REQUEST

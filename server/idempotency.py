@@ -22,6 +22,8 @@ from core.context import RequestContext, current
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
 from core.errors import Conflict, InvalidRequest, PlatformError
+from core.policies.retention import keeps_nothing
+from core.policies.store import Policies
 from core.principals import ANONYMOUS
 from core.tables import IdempotencyRecord
 from server.error_responses import error_response
@@ -31,7 +33,8 @@ log = structlog.get_logger()
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 #: Answers with tokens, and what comes with a password: of these nothing is kept, not even a fingerprint.
 NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke", "/api/v1/auth/password")
-_KEPT_FOR = timedelta(hours=24)
+#: Days, where the policy gives no shorter time.
+_KEPT_DAYS = 1.0
 _KEPT_BYTES = 8 * 2**20
 _IN_MEMORY = 1 * 2**20
 _REPLAY_CHUNK = 64 * 2**10
@@ -44,8 +47,9 @@ class Idempotency:
     """ASGI middleware, behind authentication and body limits. `hold_s` is how long an unfinished request blocks its key
     after a crash."""
 
-    def __init__(self, app: ASGIApp, database: Database, hold_s: float) -> None:
+    def __init__(self, app: ASGIApp, database: Database, hold_s: float, policies: Policies | None = None) -> None:
         self._app = app
+        self._policies = policies or Policies()
         self._database = database
         self._hold = timedelta(seconds=hold_s)
 
@@ -93,15 +97,16 @@ class Idempotency:
 
         Raises:
             InvalidRequest: `idempotency_mismatch`, the key came with another body before.
-            Conflict: `idempotency_in_progress`.
+            Conflict: `idempotency_in_progress`; `answer_not_kept`: it was answered, and nothing is kept of requests.
         """
         now = utc_now()
         try:
             async with self._database.transaction() as session:
                 await session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.expires_at) < now))
                 whose = current().principal.tenant
+                owner, told = current().principal.id, "" if keeps_nothing(self._policies, current()) else fingerprint
                 session.add(
-                    IdempotencyRecord(id=identifier, tenant=whose, fingerprint=fingerprint, expires_at=now + self._hold)
+                    IdempotencyRecord(id=identifier, tenant=whose, owner=owner, fingerprint=told, expires_at=now + self._hold)
                 )
         except IntegrityError:
             pass
@@ -109,7 +114,10 @@ class Idempotency:
             return None
         async with self._database.session() as session:
             record = await session.get(IdempotencyRecord, identifier)
-        if record is not None and record.fingerprint != fingerprint:
+        if record is not None and record.status is not None and not record.fingerprint:
+            text = "A request with this Idempotency-Key was answered before; nothing was kept of it."
+            raise Conflict(text, code="answer_not_kept")
+        if record is not None and record.fingerprint not in ("", fingerprint):
             raise InvalidRequest("This Idempotency-Key came with another request before.", code="idempotency_mismatch")
         if record is None or record.status is None:
             raise Conflict(
@@ -145,8 +153,10 @@ class Idempotency:
         return True
 
     async def _keep(self, place: Place, recorder: "_Recorder") -> bool:
+        nothing = keeps_nothing(self._policies, current())
+        days = self._policies.of(place.tenant).retention.idempotency_days or _KEPT_DAYS
         try:
-            body = await self._database.keyring.seal(place, bytes(recorder.body))
+            body = None if nothing else await self._database.keyring.seal(place, bytes(recorder.body))
         except PlatformError as error:
             log.warning("idempotency.not_kept", code=error.code, **error.context)
             return False
@@ -154,8 +164,9 @@ class Idempotency:
             record = await session.get(IdempotencyRecord, place.row)
             if record is None:
                 return False
-            record.status, record.headers, record.body = recorder.status, recorder.headers, body
-            record.expires_at = utc_now() + _KEPT_FOR
+            record.status, record.headers, record.body = recorder.status, {} if nothing else recorder.headers, body
+            record.fingerprint = "" if nothing else record.fingerprint
+            record.expires_at = utc_now() + timedelta(days=min(days, _KEPT_DAYS))
             session.add(record)
         return True
 

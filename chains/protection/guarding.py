@@ -154,6 +154,7 @@ async def _finding(each: Posted, text: str) -> Finding | None:
         openai=request.openai,
         capability=request.capability,
         privacy=request.privacy,
+        keep_nothing=request.keep_nothing,
     )
     try:
         with serving(aside):

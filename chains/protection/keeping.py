@@ -8,14 +8,20 @@ from core.context import current
 from core.errors import PersonalDataBlocked
 from core.policies.policy import PIIMode, Place
 from core.policies.privacy import Passing, record_of
+from core.policies.retention import keeps_nothing, refuse_keeping
 
 #: Stands for a message that may not be written down.
 _WITHHELD: Final = "<WITHHELD>"
 
 
 async def recalled(deps: ChainDeps, session_id: str) -> list[Any]:
-    """The session's messages. Its pseudonyms hold for the rest of the run, so that a value keeps its own."""
+    """The session's messages. Its pseudonyms hold for the rest of the run, so that a value keeps its own.
+
+    Raises:
+        InvalidRequest: `nothing_kept`: a request of which nothing is kept has no session.
+    """
     principal = current().principal
+    refuse_keeping(deps.models.policies, current(), "it cannot belong to a session", "session_id")
     if deps.models.policies.of(principal.tenant).handles_pii:
         record_of(current()).take_up(await deps.conversations.privacy(principal, session_id))
     return await deps.conversations.history(principal, session_id)
@@ -24,6 +30,8 @@ async def recalled(deps: ChainDeps, session_id: str) -> list[Any]:
 async def keep(deps: ChainDeps, session_id: str, messages: Sequence[Any]) -> None:
     """Add messages to the session as the rules for what is written down say, and the pseudonyms of the run."""
     request = current()
+    if keeps_nothing(deps.models.policies, request):  # decided meanwhile
+        return
     modes = deps.models.privacy.modes(Place.LOGS)
     written = list(messages)
     if modes:

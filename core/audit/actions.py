@@ -55,6 +55,7 @@ class Action(StrEnum):
     PROVIDER_CREDENTIAL_CHANGED = "provider_credential.changed"
     ENCRYPTION_KEY_ROTATED = "encryption_key.rotated"
     KILL_SWITCH_CHANGED = "kill_switch.changed"
+    ERASURE_FINISHED = "erasure.finished"
     RETENTION_APPLIED = "retention.applied"
 
 
@@ -64,7 +65,7 @@ _CATEGORIES = {
     "configuration": ("settings", "policy", "provider_credential", "encryption_key", "kill_switch", "audit"),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),
-    "database": ("collection", "document", "cache", "retention"),
+    "database": ("collection", "document", "cache", "erasure", "retention"),
 }
 _CATEGORY_OF = {name: category for category, names in _CATEGORIES.items() for name in names}
 

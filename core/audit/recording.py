@@ -1,6 +1,7 @@
 """Events that become true together with the act, in its transaction."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import event as database_events
 from sqlmodel import col, update
@@ -45,11 +46,14 @@ async def record(
     database_events.listen(session.sync_session, "after_commit", lambda _: tell(rows), once=True)
 
 
-async def erase_addresses(session: AsyncSession, tenant: str, actor: str) -> int:
-    """Erase where somebody's requests came from, and tell of how many events. The chain stays valid: a digest stands for it."""
-    done = await session.exec(
-        update(AuditEvent)
-        .where(col(AuditEvent.tenant) == tenant, col(AuditEvent.actor) == actor, col(AuditEvent.address).is_not(None))
-        .values(address=None)
-    )
-    return done.rowcount
+async def erase_addresses(
+    session: AsyncSession, tenant: str, actor: str | None = None, *, before: datetime | None = None
+) -> int:
+    """Erase where requests came from, and tell of how many events: somebody's, or with None everybody's; those of before a
+    time, or all. The chain stays valid: a digest stands for the address."""
+    chosen = [col(AuditEvent.tenant) == tenant, col(AuditEvent.address).is_not(None)]
+    if actor is not None:
+        chosen.append(col(AuditEvent.actor) == actor)
+    if before is not None:
+        chosen.append(col(AuditEvent.at) < before)
+    return (await session.exec(update(AuditEvent).where(*chosen).values(address=None))).rowcount

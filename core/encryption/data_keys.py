@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.pool import NullPool
 
 from core.tables.encryption import WrappedKey
@@ -80,6 +80,11 @@ class DataKeys:
         with self._writing() as connection:
             connection.execute(update(_TABLE).where(*others).values(retired_at=datetime.now(UTC)))
 
+    def delete(self, tenant: str) -> int:
+        """All keys of the tenant, for good. How many."""
+        with self._writing() as connection:
+            return connection.execute(delete(_TABLE).where(_TABLE.c.tenant == tenant)).rowcount
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with self._engine.begin() as connection:
@@ -104,3 +109,4 @@ def _see_all(connection: Any, _record: Any) -> None:
 
 def _wait_for_others(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA busy_timeout=15000")
+    connection.execute("PRAGMA secure_delete=ON")  # a key that is destroyed is overwritten

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -177,6 +177,21 @@ class Keyring:
                 wrapped, name = self._wrapping.wrap(stored.id, stored.tenant, secret)
                 self._stored.replace(stored.id, wrapped, name)
 
+    def destroy(self, tenant: str) -> int:
+        """Destroy all keys of the tenant: whatever is sealed with them cannot be read ever again, but with a backup of them.
+        How many there were. May be repeated."""
+        with self._lock, _asking():
+            destroyed = self._stored.delete(tenant)
+            self._let_go(tenant)
+        return destroyed
+
+    def keep_of(self, tenants: Iterable[str]) -> None:
+        """Let go of what memory holds of other tenants' keys. What is still stored is unwrapped anew where it is needed."""
+        kept = set(tenants)
+        with self._lock:
+            for tenant in {key.tenant for key in self._known.values()} - kept:
+                self._let_go(tenant)
+
     def seals_with(self, key_id: bytes | None, tenant: str) -> bool:
         """Whether a value with this key id is sealed as it would be now."""
         key = self.current(tenant)
@@ -185,6 +200,10 @@ class Keyring:
     async def _having(self, key_id: bytes) -> DataKey:
         known = self._known.get(key_id)
         return known if known is not None else await asyncio.to_thread(self.find, key_id)
+
+    def _let_go(self, tenant: str) -> None:
+        self._current.pop(tenant, None)
+        self._known = {key_id: key for key_id, key in self._known.items() if key.tenant != tenant}
 
     def _make(self, tenant: str) -> DataKey:
         key = DataKey(secrets.token_bytes(KEY_ID_BYTES), tenant, secrets.token_bytes(_SECRET_BYTES))

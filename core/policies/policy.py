@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from core.policies.origins import Origin
+from core.policies.retention import RetentionPolicy
 from core.redaction.entities import PIIType
 
 #: Stands for every capability, and for every alias.
@@ -140,6 +141,7 @@ class Policy(_Part):
     guards: Annotated[tuple[GuardRule, ...], Field(max_length=MAX_RULES)] = ()
     data: DataPolicy = DataPolicy()
     browsers: BrowserPolicy = BrowserPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
 
     @model_validator(mode="after")
     def _no_rule_never_holds(self) -> Self:
@@ -196,7 +198,7 @@ class Policy(_Part):
 
 
 SECTIONS = tuple(Policy.model_fields)
-Section = Literal["pii", "guards", "data", "browsers"]
+Section = Literal["pii", "guards", "data", "browsers", "retention"]
 
 
 def _names(names: Iterable[str], *among: str) -> bool:

@@ -37,25 +37,28 @@ class Policies:
         """Read what all tenants have decided. A policy that cannot be read lets nobody see its tenant's data."""
         async with database.session(all_tenants=True) as session:
             rows = (await session.exec(select(Tenant.id, Tenant.policies))).all()
+        database.keyring.keep_of(tenant for tenant, _ in rows)
         self._of = {tenant: self._read(tenant, kept) for tenant, kept in rows if any(name in kept for name in SECTIONS)}
         self.origins = frozenset(self.defaults.browsers.origins).union(*(each.browsers.origins for each in self._of.values()))
 
     def merged(self, own: Mapping[str, Any]) -> Policy:
-        """The policy of a tenant that has decided `own`: what it leaves out is the deployment's.
+        """The policy of a tenant that has decided `own`: what it leaves out is the deployment's. It may keep data for a shorter
+        time than the deployment, never for a longer one.
 
         Raises:
             ValidationError
         """
         given = {name: own[name] for name in SECTIONS if name in own}
         told = Policy.model_validate(given)
-        return Policy(**{name: getattr(told if name in given else self.defaults, name) for name in SECTIONS})
+        merged = {name: getattr(told if name in given else self.defaults, name) for name in SECTIONS}
+        return Policy(**merged | {"retention": self.defaults.retention.tightened(told.retention)})
 
     def _read(self, tenant: str, kept: Mapping[str, Any]) -> Policy:
         try:
             return self.merged(kept)
         except ValidationError:
             log.exception("policies.unreadable", tenant=tenant)
-            return Policy(data=NOBODY)
+            return Policy(data=NOBODY, retention=self.defaults.retention)
 
     async def watch(self, database: Database) -> None:
         """Keep up with what any process changes, until cancelled; once a process. While the database is away the last known

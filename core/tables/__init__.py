@@ -4,6 +4,7 @@ from core.tables.access import APIKey, BrowserSession, SignInToken
 from core.tables.audit import AuditEvent, AuditHead
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.conversations import Conversation, ConversationMessage
+from core.tables.data_requests import DataRequest, DataRequestKind
 from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
 from core.tables.encryption import KeyRotation, WrappedKey
 from core.tables.idempotency import IdempotencyRecord
@@ -26,6 +27,8 @@ __all__ = [
     "Conversation",
     "ConversationMessage",
     "CustomRole",
+    "DataRequest",
+    "DataRequestKind",
     "Document",
     "DocumentState",
     "IdempotencyRecord",

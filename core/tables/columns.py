@@ -42,6 +42,11 @@ def json_object() -> Any:
     return Field(default_factory=dict, sa_type=JSON, nullable=False)
 
 
+def json_object_or_none() -> Any:
+    """A JSON object, or NULL where there is none."""
+    return Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
+
+
 def json_list_or_none() -> Any:
     """A JSON array, or NULL where there is none."""
     return Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)

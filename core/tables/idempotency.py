@@ -11,12 +11,13 @@ from core.tables.columns import created_now, json_object, required_moment
 
 class IdempotencyRecord(SQLModel, table=True):
     """`id` is a hash of tenant, principal, rights, method, path and key; `fingerprint` of the body. `status` is None while the
-    first request is still being answered."""
+    first request is still being answered. Where nothing is kept of requests, `fingerprint` and `body` stay empty."""
 
     __tablename__ = "idempotency_records"
 
     id: str = Field(primary_key=True, max_length=64)
     tenant: str = Field(max_length=64, index=True)
+    owner: str | None = Field(default=None, max_length=64, index=True, description="the principal's id")
     fingerprint: str = Field(max_length=64)
     status: int | None = None
     headers: dict[str, Any] = json_object()

@@ -8,7 +8,7 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.principals import DEFAULT_TENANT
-from core.tables.columns import created_now, identifier, json_list, json_object, moment
+from core.tables.columns import created_now, identifier, json_list, json_object, json_object_or_none, moment
 
 
 class JobState(StrEnum):
@@ -28,7 +28,7 @@ class JobState(StrEnum):
 class Job(SQLModel, table=True):
     """`principal` is its owner when it was made (`Principal.to_job`): it is worked on with these rights. `errors` holds
     `{document, code, message}` for each part that failed. A job whose every part failed has failed, one whose every part was
-    deleted first is cancelled."""
+    deleted first is cancelled. `result` is what there is to tell at its end; None where that is nothing."""
 
     __tablename__ = "jobs"
 
@@ -49,6 +49,7 @@ class Job(SQLModel, table=True):
         default=0, description="of those that are done: what was deleted first", sa_column_kwargs={"server_default": "0"}
     )
     errors: list[dict[str, Any]] = json_list()
+    result: dict[str, Any] | None = json_object_or_none()
     created_at: datetime = created_now()
     started_at: datetime | None = moment()
     finished_at: datetime | None = moment()

@@ -4,8 +4,11 @@ One process may have it open: another would see the vectors as they were when it
 """
 
 import json
+import shutil
+import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,8 @@ _ATTRIBUTE = "attr."
 _TENANT = "tenant"
 #: Below Chroma's bound of 5,461 rows a call (1.5.9).
 _BATCH = 1000
+#: Seconds that scrubbing waits for who writes.
+_SCRUB_WAIT_S = 10.0
 
 
 class ChromaStore:
@@ -46,10 +51,9 @@ class ChromaStore:
                 "The embedded vector store is open in another process: stop that one, or set a store that several may share.",
                 code="store_not_shareable",
             ) from None
+        self._path = settings.path("chroma")
         try:
-            self._client: Any = chromadb.PersistentClient(
-                path=settings.path("chroma"), settings=ChromaSettings(anonymized_telemetry=False)
-            )
+            self._client: Any = chromadb.PersistentClient(path=self._path, settings=ChromaSettings(anonymized_telemetry=False))
         except BaseException:
             self._lock_file.release()
             raise
@@ -151,6 +155,25 @@ class ChromaStore:
         if document_id is None:
             return int(collection.count())
         return len(collection.get(where={"document_id": document_id}, include=[])["ids"])
+
+    def scrub(self) -> None:
+        """Write Chroma's database anew, without what was deleted: SQLite leaves it in free pages. Delete the directories of
+        vectors that no collection has any more. Calls meanwhile wait.
+
+        Raises:
+            Unavailable: `store_unavailable`: Chroma is writing.
+        """
+        directories = {path for path in self._path.iterdir() if path.is_dir()}  # before the rows, which come before them
+        try:
+            with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_SCRUB_WAIT_S)) as connection:
+                used = {str(row[0]) for row in connection.execute("SELECT id FROM segments")}
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            raise Unavailable("The vector store is busy.", code="store_unavailable") from error
+        for directory in directories:
+            if directory.name not in used:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def ping(self) -> None:
         """Raises `core.errors.Unavailable` when the store does not answer."""

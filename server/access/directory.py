@@ -3,7 +3,7 @@
 Nobody makes somebody who can do more than themselves, nor changes one who can.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
@@ -11,11 +11,24 @@ from sqlmodel import col, delete, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
+from core.data_requests import open_about, open_request
 from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.principals import Principal, Role, Scope
 from core.rights import scopes_of
-from core.tables import APIKey, CustomRole, Team, TeamMember, User, UserKind
+from core.tables import (
+    APIKey,
+    Collection,
+    CollectionShare,
+    CustomRole,
+    DataRequest,
+    DataRequestKind,
+    Job,
+    Team,
+    TeamMember,
+    User,
+    UserKind,
+)
 from server.access.endings import end_sign_ins
 from server.access.epoch import raise_epoch
 
@@ -76,7 +89,7 @@ class Directory:
             raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
         return user
 
-    async def names(self, principal: Principal, ids: Collection[str]) -> dict[str, str]:
+    async def names(self, principal: Principal, ids: Iterable[str]) -> dict[str, str]:
         """The names of those users, teams and keys that have these identifiers, as far as the principal looks after such."""
         found: dict[str, str] = {}
         async with self._database.session(principal.tenant) as session:
@@ -86,7 +99,7 @@ class Directory:
                     found |= dict((await session.exec(query)).all())
         return found
 
-    async def disabled(self, principal: Principal, ids: Collection[str]) -> set[str]:
+    async def disabled(self, principal: Principal, ids: Iterable[str]) -> set[str]:
         """Those of the identifiers that are of users who are disabled."""
         query = select(User.id).where(
             User.tenant == principal.tenant, col(User.id).in_(ids), col(User.disabled_at).is_not(None)
@@ -117,13 +130,15 @@ class Directory:
         """Change a user; one who is disabled is refused everywhere within a second.
 
         Raises:
-            Conflict: `own_account`: nobody takes their own role or account away.
+            Conflict: `own_account`: nobody takes their own role or account away; `being_erased`.
         """
         async with self._database.transaction(principal.tenant) as session:
             user = await _user(session, principal, user_id, lock=True)
             await _within_own(session, principal, user.role)
             if user.id == principal.id and (change.disabled or change.role not in (None, user.role)):
                 raise Conflict("Somebody else has to do this to your account.", code="own_account")
+            if await open_about(session, DataRequestKind.ERASE_USER, user.id) is not None:
+                raise Conflict("This user is being erased.", code="being_erased")
             if change.role is not None:
                 await _within_own(session, principal, change.role)
                 user.role = change.role
@@ -143,6 +158,77 @@ class Directory:
             await _within_own(session, principal, user.role)
             await end_sign_ins(session, user.id)
             await audit.record(session, audit.Action.SESSION_ENDED, on=("user", user.id), principal=principal)
+
+    async def erase_user(
+        self, principal: Principal, user_id: str, *, hand_over_to: str | None = None, drop_shared: bool = False
+    ) -> tuple[DataRequest, Job]:
+        """Shut a user out everywhere within a second, and have all that is theirs erased by a job. Asked again, the same job.
+
+        Collections that they share with others go to `hand_over_to`, another user; or go too, with `drop_shared`. Those that
+        they share with nobody go.
+
+        Raises:
+            Conflict: `own_account`; `shared_collections`: nobody has said what becomes of these.
+            InvalidRequest: `user_not_found`, nobody of this tenant can take the collections over.
+        """
+        async with self._database.transaction(principal.tenant) as session:
+            user = await _user(session, principal, user_id, lock=True)
+            await _within_own(session, principal, user.role)
+            if user.id == principal.id:
+                raise Conflict("Somebody else has to do this to your account.", code="own_account")
+            if (known := await open_about(session, DataRequestKind.ERASE_USER, user.id)) is not None:
+                return known, await session.get_one(Job, known.job_id)
+            found = await _settle_shared(session, user, hand_over_to, drop_shared)
+            user.disabled_at = user.disabled_at or utc_now()
+            session.add(user)
+            await raise_epoch(session)
+            request, job = await open_request(
+                session,
+                principal,
+                DataRequestKind.ERASE_USER,
+                subject=user.id,
+                subject_tenant=principal.tenant,
+                found=found,
+            )
+            details: dict[str, audit.Detail] = {"job": job.id}
+            await audit.record(session, audit.Action.USER_DELETED, on=("user", user.id), details=details, principal=principal)
+        return request, job
+
+    async def export_user(self, principal: Principal, user_id: str) -> tuple[DataRequest, Job]:
+        """Have all that is held about somebody written into a file by a job: oneself, or a user that one manages."""
+        async with self._database.transaction(principal.tenant) as session:
+            await self._exportable(session, principal, user_id)
+            request, job = await open_request(
+                session, principal, DataRequestKind.EXPORT, subject=user_id, subject_tenant=principal.tenant
+            )
+            details: dict[str, audit.Detail] = {"job": job.id}
+            await audit.record(session, audit.Action.USER_EXPORTED, on=("user", user_id), details=details, principal=principal)
+        return request, job
+
+    async def exports(self, principal: Principal, user_id: str) -> list[tuple[DataRequest, Job]]:
+        """The exports of somebody's data, the newest first, at most 100."""
+        query = (
+            select(DataRequest, Job)
+            .where(DataRequest.job_id == Job.id, DataRequest.subject == user_id, DataRequest.kind == DataRequestKind.EXPORT)
+            .order_by(col(DataRequest.created_at).desc())
+            .limit(100)
+        )
+        async with self._database.session(principal.tenant) as session:
+            await self._exportable(session, principal, user_id)
+            return list((await session.exec(query)).all())
+
+    async def exportable(self, principal: Principal, user_id: str) -> None:
+        """Refuse who may not have what is held about somebody."""
+        async with self._database.session(principal.tenant) as session:
+            await self._exportable(session, principal, user_id)
+
+    @staticmethod
+    async def _exportable(session: AsyncSession, principal: Principal, user_id: str) -> None:
+        """A key that can do less than whom it acts for does not get around that by an export."""
+        role = principal.role if user_id == principal.id else (await _user(session, principal, user_id)).role
+        await _within_own(session, principal, role)
+        if principal.collections is not None:
+            raise Forbidden("This key is for some collections alone.", code="more_than_own")
 
     async def teams(self, principal: Principal) -> list[tuple[Team, list[str]]]:
         """The teams by name, each with its members' identifiers."""
@@ -242,6 +328,33 @@ async def _user(session: AsyncSession, principal: Principal, user_id: str, *, lo
     if user is None or user.tenant != principal.tenant:
         raise NotFound("There is no such user.", code="user_not_found")
     return user
+
+
+async def _settle_shared(
+    session: AsyncSession, user: User, hand_over_to: str | None, drop_shared: bool
+) -> dict[str, dict[str, int]]:
+    """Give the collections that the user shares to somebody else; what was done, as a request counts it."""
+    others = select(CollectionShare.collection_id).where(
+        CollectionShare.collection_id == Collection.id, CollectionShare.subject != user.id
+    )
+    query = select(Collection).where(
+        Collection.tenant == user.tenant, Collection.owner == user.id, col(Collection.deleted_at).is_(None), others.exists()
+    )
+    shared = (await session.exec(query.with_for_update())).all()
+    if hand_over_to is not None:
+        heir = await session.get(User, hand_over_to)
+        if heir is None or heir.tenant != user.tenant or heir.disabled_at is not None or heir.id == user.id:
+            raise InvalidRequest(
+                "Nobody of this identifier can take collections over.", code="user_not_found", param="hand_over_to"
+            )
+        for collection in shared:
+            collection.owner = heir.id
+            session.add(collection)
+        return {"collections": {"handed_over": len(shared)}} if shared else {}
+    if shared and not drop_shared:
+        text = f"{len(shared)} collections of this user are shared: name who takes them over, or have them deleted too."
+        raise Conflict(text, code="shared_collections")
+    return {}
 
 
 async def _team(session: AsyncSession, principal: Principal, team_id: str) -> Team:

@@ -19,6 +19,7 @@ from core.principals import Principal, Scope
 from core.stored_files import BATCH, StoredFiles
 from core.tables import StoredFile
 from server.auth import requires
+from server.batches import refuse_batch
 from server.file_streams import FileStream
 from server.state import CurrentState, State
 from server.uploads import read_form
@@ -84,6 +85,7 @@ def files_of(state: State) -> StoredFiles:
 @router.post("", response_model=FileInfo, openapi_extra={"requestBody": {"required": True, "content": _FORM}})
 async def upload_file(request: Request, state: CurrentState, principal: Runner) -> FileInfo:
     """Upload a file of requests, for a batch."""
+    refuse_batch(state)
     async with _received(request, state) as upload:
         row = await files_of(state).add(principal, upload.path, name=upload.name, purpose=BATCH, size=upload.size)
     return FileInfo.of(row)
@@ -156,7 +158,9 @@ async def _received(request: Request, state: State) -> AsyncIterator[_Upload]:
             raise InvalidRequest("'file' is needed: the file itself.", code="missing_required_parameter", param="file")
         for name in form:
             if name.startswith("expires_after"):
-                text = "'expires_after' is not supported here: a file stays until it is deleted."
+                text = (
+                    "'expires_after' is not supported here: files go with their batch, after the time that the deployment sets."
+                )
                 raise InvalidRequest(text, code="unsupported_feature", param="expires_after")
             if name not in ("file", "purpose"):
                 field = name[:100]

@@ -11,6 +11,7 @@ ROUTERS = (
     "browser_tokens",
     "keys",
     "users",
+    "user_data",
     "tenants",
     "models",
     "cache",

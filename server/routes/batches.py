@@ -15,7 +15,7 @@ from core.principals import Principal, Scope
 from core.stored_files import BATCH, StoredFiles
 from core.tables import Batch, BatchState
 from server.auth import requires
-from server.batches import Labels, begin, cancel, check_endpoint
+from server.batches import Labels, begin, cancel, check_endpoint, refuse_batch
 from server.file_streams import FileStream
 from server.pagination import Paging, page
 from server.state import CurrentState, State
@@ -136,6 +136,7 @@ class BatchPage(BaseModel):
 @router.post("", response_model=BatchInfo, status_code=202)
 async def create_batch(body: NewBatch, state: CurrentState, principal: Runner) -> BatchInfo:
     """Make a batch. It is answered by a job, some requests at once; what a provider refuses for now is asked again."""
+    refuse_batch(state)
     check_endpoint(principal, body.endpoint)
     file_id = body.input_file_id
     if body.requests is not None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.errors import InvalidRequest, NotFound
 from core.policies.events import report
 from core.policies.policy import EVERY, SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
+from core.policies.retention import RetentionPolicy
 from core.principals import Principal, Scope
 from core.tables import Tenant
 from server.access.epoch import raise_epoch
@@ -35,6 +36,7 @@ class Sections(BaseModel):
                     "guards": [{"guard": "prompt_injection", "mode": "block"}],
                     "data": {"regions": ["eu-*"]},
                     "browsers": {"origins": ["https://app.example.com"]},
+                    "retention": {"conversations_days": 30},
                 }
             ]
         },
@@ -44,6 +46,7 @@ class Sections(BaseModel):
     guards: Guards | None = Field(None, description="guards in the order in which they are asked")
     data: DataPolicy | None = Field(None, description="who may see the tenant's data")
     browsers: BrowserPolicy | None = Field(None, description="which other sites' pages may call the API from a browser")
+    retention: RetentionPolicy | None = Field(None, description="how long what is kept; no longer than the deployment keeps it")
 
 
 class PoliciesInfo(BaseModel):
@@ -53,6 +56,7 @@ class PoliciesInfo(BaseModel):
     guards: Guards
     data: DataPolicy
     browsers: BrowserPolicy
+    retention: RetentionPolicy
     own: list[str] = Field(description="sections that are the tenant's own; the others are the deployment's")
 
 
@@ -69,6 +73,7 @@ async def change_policies(asked: Sections, state: CurrentState, principal: Manag
     """Change sections of the policies of the caller's tenant."""
     given = asked.model_dump(mode="json", include=asked.model_fields_set)
     await asyncio.to_thread(_check, asked)
+    _check_retention(state, asked.retention)
     async with state.database.transaction(principal.tenant) as session:
         tenant = await session.get(Tenant, principal.tenant, with_for_update=True)
         if tenant is None:
@@ -95,11 +100,24 @@ def _check(asked: Sections) -> None:
         raise InvalidRequest(f"There is no capability {unknown[0][:128]!r}.", code="unknown_capability", param="pii")
 
 
+def _check_retention(state: State, asked: RetentionPolicy | None) -> None:
+    """Refuse a period that would not be kept to."""
+    if asked is not None and (longer := asked.longer_than(state.models.policies.defaults.retention)):
+        text = f"The deployment keeps nothing for so long: {', '.join(longer)}."
+        raise InvalidRequest(text, code="retention_too_long", param=f"retention.{longer[0]}")
+
+
 def _info(state: State, kept: dict[str, Any]) -> PoliciesInfo:
     try:
         policy: Policy = state.models.policies.merged(kept)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise InvalidRequest(problem["msg"].removeprefix("Value error, "), param="pii") from None
-    own = [name for name in SECTIONS if name in kept]
-    return PoliciesInfo(pii=policy.pii, guards=policy.guards, data=policy.data, browsers=policy.browsers, own=own)
+    return PoliciesInfo(
+        pii=policy.pii,
+        guards=policy.guards,
+        data=policy.data,
+        browsers=policy.browsers,
+        retention=policy.retention,
+        own=[name for name in SECTIONS if name in kept],
+    )

@@ -6,11 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.data_requests import QUEUE, RUN_DATA_REQUEST
+from core.jobs import job_view
 from core.principals import Principal, Scope
 from core.tables import Tenant
 from server.access.tenants import Tenants
 from server.auth import requires
 from server.pagination import Paging, page
+from server.routes.jobs import JobInfo
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/tenants", tags=["Access"])
@@ -82,6 +85,15 @@ async def change_tenant(tenant_id: str, change: ChangedTenant, state: CurrentSta
     tenant = await _tenants(state).close(principal, tenant_id, closed=change.disabled)
     state.access.forget()
     return TenantInfo.of(tenant)
+
+
+@router.delete("/{tenant_id}", status_code=202, response_model=JobInfo)
+async def delete_tenant(tenant_id: str, state: CurrentState, principal: Operator) -> dict[str, Any]:
+    """Erase a tenant: everybody in it is refused within a second, and a job erases all of it. Its result lists what."""
+    request, job = await _tenants(state).erase(principal, tenant_id)
+    state.access.forget()
+    await state.queue.send(RUN_DATA_REQUEST, request.id, queue=QUEUE)
+    return job_view(job)
 
 
 def _tenants(state: State) -> Tenants:

@@ -224,3 +224,19 @@ def test_a_collection_of_before_chunks_said_whose_they_are_goes_on_as_its_tenant
     assert store.count(COLLECTION) == 2
     assert store.search(Shelf("globex", COLLECTION.collection_id), AXES[0], 3) == []
     store.close()
+
+
+def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(store: VectorStore, settings: Settings):
+    def holding(word: bytes) -> list[str]:
+        return [str(file) for file in settings.data_dir.rglob("*") if file.is_file() and word in file.read_bytes()]
+
+    store.upsert(COLLECTION, [chunk(number, "doc_secret", of="zqdeleted") for number in range(20)], np.resize(AXES, (20, 8)))
+    store.upsert(OTHER, [chunk(1, "doc_kept", of="zqstays")], AXES[:1])
+    assert holding(b"zqdeleted")
+    store.delete_collection(COLLECTION)
+    store.scrub()
+    assert holding(b"zqdeleted") == holding(b"doc_secret") == []
+    assert store.count(OTHER) == 1
+    assert store.search(OTHER, AXES[0], 1)[0][0].attributes == {"of": "zqstays"}
+    store.upsert(COLLECTION, [chunk(0)], AXES[:1])
+    assert store.count(COLLECTION) == 1

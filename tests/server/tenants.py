@@ -26,6 +26,7 @@ from core.tables import (
     BatchRow,
     CollectionShare,
     CustomRole,
+    DataRequest,
     Document,
     Job,
     JobState,
@@ -180,12 +181,24 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
     content = json.dumps({"custom_id": "1", "body": {"prompt": CANARY}}).encode()
     files = StoredFiles(desk.database, desk.resources.files)
     file = await files.add(owner, content, name=f"{CANARY}.jsonl", purpose=BATCH, size=len(content))
+    await desk.resources.files.put("exports/theirs", content, tenant=THEIRS)
     async with desk.database.transaction(THEIRS) as session:
         session.add(CollectionShare(collection_id=collection.id, kind="user", subject=reader, access="read"))
         job = await jobs.open_job(session, owner, "ingestion", total=1, arguments={"collection": COLLECTION, "note": CANARY})
         document.job_id = job.id
         await jobs.tell(session, job, "progress", {"document": {"name": CANARY}})
         await jobs.end(session, job, JobState.SUCCEEDED)
+        exporting = await jobs.open_job(session, owner, "export", total=1, arguments={"user": "usr_theirs"})
+        export = DataRequest(
+            tenant=THEIRS,
+            job_id=exporting.id,
+            kind="export",
+            subject="usr_theirs",
+            subject_tenant=THEIRS,
+            file_key="exports/theirs",
+            expires_at=utc_now() + timedelta(days=1),
+            finished_at=utc_now(),
+        )
         of_batch = await jobs.open_job(session, owner, "batch", total=1, arguments={"note": CANARY})
         batch = Batch(
             tenant=THEIRS,
@@ -199,7 +212,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             total=1,
             expires_at=utc_now() + timedelta(days=1),
         )
-        session.add_all([document, batch])
+        session.add_all([document, batch, export])
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": CANARY, "position": 0, "length": 1}
         session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": CANARY}).encode()))
@@ -209,6 +222,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "session_id": SESSION,
         "job_id": job.id,
         "batch_id": batch.id,
+        "export_id": export.id,
         "file_id": file.id,
         "key_id": owner.id,
         "user_id": "usr_theirs",

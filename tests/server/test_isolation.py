@@ -49,6 +49,7 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/batches/{batch_id}/results",
     "/api/v1/keys",
     "/api/v1/keys/{key_id}",
+    "/api/v1/users/{user_id}/exports/{export_id}",
     "/v1/files",
     "/v1/files/{file_id}",
     "/v1/files/{file_id}/content",

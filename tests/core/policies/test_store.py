@@ -41,7 +41,7 @@ async def test_a_section_that_a_tenant_leaves_out_is_the_deployments(database: D
 async def test_a_policy_that_cannot_be_read_shuts_its_tenant_and_no_other(database: Database) -> None:
     policies = Policies()
     await decide(database, "acme", pii={"*": "of a later version"})
-    await decide(database, "other", data={"providers": []}, retention={"days": 3})
+    await decide(database, "other", data={"providers": []}, of_a_later_version={"days": 3})
     with structlog.testing.capture_logs() as logs:
         await policies.load(database)
     assert policies.of("acme").data == NOBODY
