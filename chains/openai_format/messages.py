@@ -64,18 +64,25 @@ class SentRefusal(Strict):
         return TextPart.model_construct(type="text", text=self.refusal)
 
 
+def _refuse(value: object) -> None:
+    raise PydanticCustomError("unsupported", "parts of this type are not supported")
+
+
+_Refused = Annotated[None, BeforeValidator(_refuse)]
+
+
 class SentAudio(Strict):
     """Refused by name."""
 
     type: Literal["input_audio"]
-    input_audio: None
+    input_audio: _Refused
 
 
 class SentFile(Strict):
     """Refused by name."""
 
     type: Literal["file"]
-    file: None
+    file: _Refused
 
 
 # The tags stand in the places that pydantic tells of a problem: none of them is the name of a field.

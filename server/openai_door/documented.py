@@ -1,4 +1,4 @@
-"""The door's routes in the OpenAPI document. The real ones are matched first: these are never called."""
+"""The door's routes in the OpenAPI document. The real ones are matched first: these are as good as never called."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from chains.openai_format.requests import ChatCompletionRequest, CompletionRequest, EmbeddingsRequest
+from core.errors import NotFound
 
 
 class ChatCompletion(BaseModel):
@@ -85,8 +86,8 @@ def document(app: FastAPI, prefix: str) -> None:
     async def listed() -> Any:
         raise NotImplementedError
 
-    async def shown(model: str) -> Any:
-        raise NotImplementedError
+    async def shown(model: str) -> Any:  # called for names with a line break alone, which the route before does not take
+        raise NotFound("There is no such model.", code="model_not_found", param="model")
 
     app.add_api_route(f"{prefix}/models", listed, response_model=ModelList, summary="List models", operation_id="openai_models", tags=["OpenAI"])  # fmt: skip  # noqa: E501
     app.add_api_route(f"{prefix}/models/{{model}}", shown, response_model=Model, summary="Show a model", operation_id="openai_model", tags=["OpenAI"])  # fmt: skip  # noqa: E501

@@ -186,6 +186,8 @@ def part(one: dict[str, Any]) -> dict[str, Any]:
         ),
         (part({"type": "input_audio", "input_audio": {}}), "unsupported_parameter", "messages[0].content[0].input_audio"),
         (part({"type": "file", "file": {}}), "unsupported_parameter", "messages[0].content[0].file"),
+        (part({"type": "input_audio", "input_audio": None}), "unsupported_parameter", "messages[0].content[0].input_audio"),
+        (part({"type": "file", "file": None}), "unsupported_parameter", "messages[0].content[0].file"),
         (part({"type": "text", "text": "x", "more": 1}), "unknown_parameter", "messages[0].content[0].more"),
         (part({"type": "text"}), "missing_required_parameter", "messages[0].content[0].text"),
         (part({"type": "refusal", "refusal": "No."}), "invalid_value", "messages[0].content[0]"),
@@ -288,6 +290,7 @@ async def test_every_kind_of_refusal_has_openais_shape(guarded_door: Door) -> No
     assert await of("GET", "/v1/nowhere") == (404, "not_found")
     assert await of("GET", "/v1") == (404, "not_found")
     assert await of("GET", "/v1/models/nobody") == (404, "model_not_found")
+    assert await of("GET", "/v1/models/no%0Abody") == (404, "model_not_found")
     assert await of("DELETE", "/v1/models") == (405, "method_not_allowed")
     assert await of("GET", "/v1/chat/completions") == (405, "method_not_allowed")
     as_json = door.headers | {"content-type": "application/json"}
