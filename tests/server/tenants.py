@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from sqlalchemy import inspect
-from sqlmodel import select
+from sqlmodel import SQLModel, select
 
 from chains.conversations import Conversations
 from chains.messages import Assistant
@@ -50,8 +50,12 @@ from tests.fakes.openai import MODEL, OpenAIFake
 OURS, THEIRS = "acme", "globex"
 #: In every text of theirs that is not an identifier; nobody else writes it.
 CANARY = "zqcanary4711"
+#: What is written into everything of a tenant's.
+MARKS = {OURS: OURS, THEIRS: CANARY}
 #: Names that callers choose, the same for both.
 COLLECTION, SESSION = "vault", "talk"
+#: Identifiers of theirs that no row of another tenant's has a reason to hold.
+LEADS = ("document_id", "job_id", "batch_id", "file_id", "key_id", "user_id", "team_id")
 
 #: Rows by table and primary key.
 Rows = dict[tuple[str, Any], dict[str, Any]]
@@ -59,35 +63,52 @@ Rows = dict[tuple[str, Any], dict[str, Any]]
 
 @dataclass
 class Tenants:
-    """`keys` by who holds them; `ids` are theirs, by the name of a parameter or field that takes one."""
+    """`keys` by who holds them; `ids` are theirs, by the name of a parameter or field that takes one, and `own` are the same of
+    the other tenant's."""
 
     app: FastAPI
     desk: Desk
     client: httpx.AsyncClient
     keys: dict[str, str]
     ids: dict[str, str]
+    own: dict[str, str]
 
     def headers(self, who: str) -> dict[str, str]:
         return {"authorization": f"Bearer {self.keys[who]}"} if who in self.keys else {}
 
     async def rows_of_theirs(self) -> Rows:
         """Everything that the database holds of theirs, but for a key's last use and what is on record of who tried."""
-        everything: dict[str, list[dict[str, Any]]] = {}
-        async with self.desk.database.session(all_tenants=True) as session:
-            for mapper in inspect(Job).registry.mappers:
-                found = (await session.exec(select(mapper.class_))).all()
-                everything[mapper.local_table.name] = [row.model_dump(exclude={"last_used_at"}) for row in found]
+        everything = await self._everything()
         kept: Rows = {}
-        for mapper in inspect(Job).registry.mappers:
-            table = mapper.local_table
+        for table in SQLModel.metadata.sorted_tables:  # what a row hangs on comes before it
             column = own_column(table)
             if table.name in ("audit_events", "audit_heads"):
                 continue
-            for row in everything[table.name]:
+            for row in everything.get(table.name, ()):
                 parents = {(parent, row[own]) for own, parent in THROUGH.get(table.name, ())}
                 if row[column] == THEIRS if column else any((parent, (of,)) in kept for parent, of in parents):
                     kept[table.name, tuple(row[key.name] for key in table.primary_key)] = row
         return kept
+
+    async def _everything(self) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        async with self.desk.database.session(all_tenants=True) as session:
+            for mapper in inspect(Job).registry.mappers:
+                rows = (await session.exec(select(mapper.class_))).all()
+                found[mapper.local_table.name] = [row.model_dump(exclude={"last_used_at"}) for row in rows]
+        return found
+
+    async def rows_that_lead_to_theirs(self) -> list[str]:
+        """Rows of others in which an identifier of theirs stands, but for what is on record of who tried."""
+        theirs = await self.rows_of_theirs()
+        ids = {value for name, value in self.ids.items() if name in LEADS}
+        return [
+            f"{table}: {row}"
+            for table, rows in (await self._everything()).items()
+            for row in rows
+            if table not in ("audit_events", "audit_heads") and row not in theirs.values()
+            if any(each in str(row) for each in ids)
+        ]
 
     async def stored_of_theirs(self) -> tuple[int, list[bytes]]:
         """Their chunks in the vector store, and their files."""
@@ -111,7 +132,7 @@ async def two_tenants(settings: Settings, database: Database) -> AsyncIterator[T
         models = Models(configured)
         async with opened(configured, database, models) as desk:
             access = await Access.open(configured, database)
-            keys, ids = await _filled(desk, access)
+            keys, ids, own = await _filled(desk, access)
             readiness = Readiness()
             for part in ("application", "database", "broker", "store", "models"):
                 readiness.done(part)
@@ -129,23 +150,23 @@ async def two_tenants(settings: Settings, database: Database) -> AsyncIterator[T
             app = create_app(state)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                yield Tenants(app, desk, client, keys, ids)
+                yield Tenants(app, desk, client, keys, ids, own)
             state.analyser.close()
         await models.close()
 
 
-async def _filled(desk: Desk, access: Access) -> tuple[dict[str, str], dict[str, str]]:
-    """Makes tenants, keys, and one of everything for the owner among them."""
+async def _filled(desk: Desk, access: Access) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Makes tenants, keys, and one of everything for the owner among them and for the other tenant."""
     async with desk.database.transaction(all_tenants=True) as session:
         for tenant in (OURS, THEIRS):
-            name = CANARY if tenant == THEIRS else tenant
-            session.add(Tenant(id=tenant, name=name, policies={"note": name}))
-        await session.flush()
-        session.add(User(id="usr_theirs", tenant=THEIRS, name=CANARY, email=f"{CANARY}@example.test"))
-        session.add(Team(id="team_theirs", tenant=THEIRS, name=CANARY))
-        session.add(CustomRole(tenant=THEIRS, name="theirs", description=CANARY, scopes=["chat:invoke"]))
-        await session.flush()
-        session.add(TeamMember(team_id="team_theirs", user_id="usr_theirs"))
+            mark = MARKS[tenant]
+            session.add(Tenant(id=tenant, name=mark, policies={"note": mark}))
+            await session.flush()
+            session.add(User(id=f"usr_{tenant}", tenant=tenant, name=mark, email=f"{mark}@example.test"))
+            session.add(Team(id=f"team_{tenant}", tenant=tenant, name=mark))
+            session.add(CustomRole(tenant=tenant, name=f"role_{tenant}", description=mark, scopes=["chat:invoke"]))
+            await session.flush()
+            session.add(TeamMember(team_id=f"team_{tenant}", user_id=f"usr_{tenant}"))
     makers = {tenant: replace(SYSTEM, id="maker", tenant=tenant) for tenant in (OURS, THEIRS)}
     keys, ids = {}, {}
     holders: dict[str, tuple[str, KeyRights]] = {
@@ -155,78 +176,85 @@ async def _filled(desk: Desk, access: Access) -> tuple[dict[str, str], dict[str,
         "expired": (THEIRS, KeyRights(Role.ADMIN, expires_at=utc_now() - timedelta(seconds=1))),
         "revoked": (THEIRS, KeyRights(Role.ADMIN)),
         "other tenant": (OURS, KeyRights(Role.ADMIN)),
+        "spare": (OURS, KeyRights(Role.ADMIN)),
     }
     for who, (tenant, rights) in holders.items():
-        row, keys[who] = await access.keys.create(
-            makers[tenant], who if who in ("peer", "reader", "other tenant") else CANARY, rights
-        )
+        told = {"owner", "expired", "revoked"}
+        row, keys[who] = await access.keys.create(makers[tenant], CANARY if who in told else who, rights)
         ids[who] = row.id
     await access.keys.revoke(THEIRS, ids["revoked"])
-    owner = Principal(ids["owner"], THEIRS, CANARY, Role.ADMIN, ROLE_SCOPES[Role.ADMIN], key_id=ids["owner"])
-    return keys, await _things(desk, owner, ids["reader"])
+    theirs = await _things(desk, _administrator(ids["owner"], THEIRS), ids["reader"])
+    ours = await _things(desk, _administrator(ids["other tenant"], OURS), ids["spare"])
+    return keys, theirs, ours | {"key_id": ids["spare"]}
+
+
+def _administrator(key_id: str, tenant: str) -> Principal:
+    return Principal(key_id, tenant, MARKS[tenant], Role.ADMIN, ROLE_SCOPES[Role.ADMIN], key_id=key_id)
 
 
 async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
-    collection = await desk.library.collections.create(owner, COLLECTION, description=CANARY)
+    tenant, mark = owner.tenant, MARKS[owner.tenant]
+    name, session_id = (COLLECTION, SESSION) if tenant == THEIRS else (f"own-{COLLECTION}", f"own-{SESSION}")
+    collection = await desk.library.collections.create(owner, name, description=mark)
     document = Document(
-        tenant=THEIRS, collection_id=collection.id, name=f"{CANARY}.md", content_hash="0" * 64, attributes={"topic": CANARY}
+        tenant=tenant, collection_id=collection.id, name=f"{mark}.md", content_hash="0" * 64, attributes={"topic": mark}
     )
     document.file_key = f"{collection.id}/{document.id}/original"
-    content = f"The combination of the vault is {CANARY}.".encode()
+    content = f"The combination of the vault is {mark}.".encode()
     await desk.resources.files.put(document.file_key, content, tenant=document.tenant)
     indexed = await desk.library.indexer.index(document)
     document.text_key, document.chunks, document.indexed_revision, document.state = indexed.text_key, indexed.chunks, 1, "ready"
     chats = Conversations(desk.database)
-    await chats.append(owner, SESSION, [Said(content=f"I am {CANARY}"), Assistant(content=f"Hello {CANARY}")])
-    content = json.dumps({"custom_id": "1", "body": {"prompt": CANARY}}).encode()
+    await chats.append(owner, session_id, [Said(content=f"I am {mark}"), Assistant(content=f"Hello {mark}")])
+    content = json.dumps({"custom_id": "1", "body": {"prompt": mark}}).encode()
     files = StoredFiles(desk.database, desk.resources.files)
-    file = await files.add(owner, content, name=f"{CANARY}.jsonl", purpose=BATCH, size=len(content))
-    await desk.resources.files.put("exports/theirs", content, tenant=THEIRS)
-    async with desk.database.transaction(THEIRS) as session:
+    file = await files.add(owner, content, name=f"{mark}.jsonl", purpose=BATCH, size=len(content))
+    await desk.resources.files.put(f"exports/{tenant}", content, tenant=tenant)
+    async with desk.database.transaction(tenant) as session:
         session.add(CollectionShare(collection_id=collection.id, kind="user", subject=reader, access="read"))
-        job = await jobs.open_job(session, owner, "ingestion", total=1, arguments={"collection": COLLECTION, "note": CANARY})
+        job = await jobs.open_job(session, owner, "ingestion", total=1, arguments={"collection": name, "note": mark})
         document.job_id = job.id
-        await jobs.tell(session, job, "progress", {"document": {"name": CANARY}})
+        await jobs.tell(session, job, "progress", {"document": {"name": mark}})
         await jobs.end(session, job, JobState.SUCCEEDED)
-        exporting = await jobs.open_job(session, owner, "export", total=1, arguments={"user": "usr_theirs"})
+        exporting = await jobs.open_job(session, owner, "export", total=1, arguments={"user": f"usr_{tenant}"})
         export = DataRequest(
-            tenant=THEIRS,
+            tenant=tenant,
             job_id=exporting.id,
             kind="export",
-            subject="usr_theirs",
-            subject_tenant=THEIRS,
-            file_key="exports/theirs",
+            subject=f"usr_{tenant}",
+            subject_tenant=tenant,
+            file_key=f"exports/{tenant}",
             expires_at=utc_now() + timedelta(days=1),
             finished_at=utc_now(),
         )
-        of_batch = await jobs.open_job(session, owner, "batch", total=1, arguments={"note": CANARY})
+        of_batch = await jobs.open_job(session, owner, "batch", total=1, arguments={"note": mark})
         batch = Batch(
-            tenant=THEIRS,
+            tenant=tenant,
             owner=owner.id,
             principal=owner.to_job(),
             endpoint="/api/v1/chat",
             state="in_progress",
             job_id=of_batch.id,
             input_file_id=file.id,
-            labels={"note": CANARY},
+            labels={"note": mark},
             total=1,
             expires_at=utc_now() + timedelta(days=1),
         )
         session.add_all([document, batch, export])
         await session.flush()
-        row = {"batch_id": batch.id, "number": 1, "custom_id": CANARY, "position": 0, "length": 1}
-        session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": CANARY}).encode()))
+        row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
+        session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": mark}).encode()))
     return {
-        "collection": COLLECTION,
+        "collection": name,
         "document_id": document.id,
-        "session_id": SESSION,
+        "session_id": session_id,
         "job_id": job.id,
         "batch_id": batch.id,
         "export_id": export.id,
         "file_id": file.id,
         "key_id": owner.id,
-        "user_id": "usr_theirs",
-        "team_id": "team_theirs",
-        "tenant": THEIRS,
-        "role": "theirs",
+        "user_id": f"usr_{tenant}",
+        "team_id": f"team_{tenant}",
+        "tenant": tenant,
+        "role": f"role_{tenant}",
     }

@@ -5,6 +5,7 @@ sees, so that it cannot pass by asking for nothing.
 """
 
 import itertools
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -16,7 +17,7 @@ from core.database import Database
 from core.settings import Settings
 from server.declared import Declared, declared_routes
 from tests.server.conftest import ON_SQLITE
-from tests.server.tenants import CANARY, COLLECTION, SESSION, Tenants, two_tenants
+from tests.server.tenants import CANARY, COLLECTION, LEADS, SESSION, Tenants, two_tenants
 
 #: Names of path parameters and body fields that take an identifier, and whose it is.
 ALIASES = {
@@ -26,9 +27,22 @@ ALIASES = {
     "subject": "user_id",
     "tenant_id": "tenant",
     "document": "document_id",
+    "member": "user_id",
+    "role_name": "role",
+    "user": "user_id",
+    "team": "team_id",
+    "job": "job_id",
+    "batch": "batch_id",
+    "key": "key_id",
 }
+#: What a field that is called `id` may name.
+ANYTHING = ("user_id", "team_id", "role", "key_id")
 #: Path parameters that name nobody's thing.
 PLAIN = {"model": "default", "file": "index.html"}
+#: How many alternatives of a schema are tried: all of four beside all of three.
+VARIANTS = 12
+#: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
+UNGUESSABLE = ("document_id", "job_id", "batch_id", "file_id", "key_id")
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
     "/api/v1/rag/collections",
@@ -65,6 +79,21 @@ SHOWN_TO_THE_OWNER = {
     "/admin/keys/{key_id}",
 }
 
+#: What the other tenant may do with something of its own, so that whatever the body names is looked at.
+WITH_AN_ADDRESS_OF_ONES_OWN = {
+    "/api/v1/rag/collections/{name}",
+    "/api/v1/rag/collections/{name}/documents",
+    "/api/v1/rag/collections/{name}/search",
+    "/api/v1/rag/collections/{name}/shares",
+    "/api/v1/teams/{team_id}/members",
+    "/api/v1/users/{user_id}",
+    "/api/v1/keys",
+    "/api/v1/sessions/{session_id}",
+    "/api/v1/rag",
+    "/v1/batches",
+    "/v1/files/{file_id}/content",
+}
+
 
 @pytest.fixture
 async def tenants(settings: Settings, database: Database) -> AsyncIterator[Tenants]:
@@ -72,13 +101,15 @@ async def tenants(settings: Settings, database: Database) -> AsyncIterator[Tenan
         yield ready
 
 
-def paths(path: str, ids: dict[str, str]) -> Iterator[str]:
-    """The path with their identifiers in it. A parameter of an unknown name gets each of them in turn."""
+def paths(path: str, *choice_of_ids: dict[str, str]) -> Iterator[str]:
+    """The path with identifiers in it, of each parameter in turn those that the choices have for it. A parameter of an unknown
+    name gets every one of them."""
     names = re.findall(r"{([^}]+)}", path)
     choices = []
     for name in names:
-        known = PLAIN.get(name) or ids.get(ALIASES.get(name, name))
-        choices.append([known] if known else sorted(set(ids.values())))
+        known = [PLAIN.get(name) or ids.get(ALIASES.get(name, name)) for ids in choice_of_ids]
+        every = {each for ids in choice_of_ids for each in ids.values()}
+        choices.append(sorted(set(filter(None, known)) or every))
     for values in itertools.product(*choices):
         filled = path
         for name, value in zip(names, values, strict=True):
@@ -87,10 +118,13 @@ def paths(path: str, ids: dict[str, str]) -> Iterator[str]:
 
 
 class Bodies:
-    """Bodies made from the OpenAPI document, with their identifiers wherever a field takes one, nested ones included."""
+    """Bodies made from the OpenAPI document, with their identifiers wherever a field takes one, nested ones included.
 
-    def __init__(self, document: dict[str, Any], ids: dict[str, str]) -> None:
-        self._document, self._ids = document, ids
+    Of what can be one thing or another, `variant` tells which one is taken.
+    """
+
+    def __init__(self, document: dict[str, Any], ids: dict[str, str], variant: int = 0) -> None:
+        self._document, self._ids, self._variant = document, ids, variant
 
     def of(self, route: Declared) -> Any:
         described = route.path.replace("/stream_log", "/stream")  # takes the same, and is hidden
@@ -110,7 +144,7 @@ class Bodies:
         for choice in ("anyOf", "oneOf", "allOf"):
             if choice in schema:
                 some = [one for one in schema[choice] if one.get("type") != "null"]
-                return self._value(some[0], example, name=name, depth=depth)
+                return self._value(some[self._variant % len(some)], example, name=name, depth=depth)
         example = next(iter(schema.get("examples", ())), schema.get("example", example)) if example is None else example
         if schema.get("type") == "object" or "properties" in schema:
             return self._object(schema, example if isinstance(example, dict) else {}, name, depth)
@@ -136,11 +170,12 @@ class Bodies:
 
     def _plain(self, schema: dict[str, Any], example: Any, name: str) -> Any:
         if schema.get("enum") or "const" in schema:
-            return example or schema.get("const") or schema["enum"][0]
+            first = example or schema.get("const") or schema["enum"][0]
+            return schema["enum"][self._variant % len(schema["enum"])] if self._variant and schema.get("enum") else first
         if (identifier := self._id_of(name)) is not None:
             return identifier
         if name == "id":
-            return self._ids["user_id"]
+            return self._ids[ANYTHING[self._variant % len(ANYTHING)]]
         if name in ("question", "query"):
             return f"What is the combination of the {COLLECTION}?"
         if example is not None:
@@ -149,12 +184,27 @@ class Bodies:
         return by_type.get(schema.get("type", ""), schema.get("default") or f"the combination of the {COLLECTION}")
 
 
+def mixed_bodies(document: dict[str, Any], route: Declared, own: dict[str, str], theirs: dict[str, str]) -> list[Any]:
+    """A body of the other tenant's identifiers in which all of them are theirs, and one for each of them alone: what is refused
+    for one of them says nothing of the others."""
+    choices = [theirs, *(own | {name: each} for name, each in theirs.items())]
+    made = [Bodies(document, ids, variant).of(route) for ids in choices for variant in range(VARIANTS)]
+    return list({json.dumps(body, sort_keys=True): body for body in made}.values())
+
+
 async def asked(tenants: Tenants, who: str, route: Declared, path: str, **options: Any) -> httpx.Response:
     return await tenants.client.request(route.method, path, headers=tenants.headers(who), **options)
 
 
 def shown(answer: httpx.Response) -> bool:
     return CANARY in answer.text.lower() or CANARY in str(answer.headers).lower()
+
+
+def told(tenants: Tenants, answer: httpx.Response) -> list[str]:
+    """Their identifiers in an answer that were not in what was asked."""
+    ids = [tenants.ids[name] for name in UNGUESSABLE]
+    asked_for = f"{answer.request.url} {answer.request.content.decode(errors='replace')}"
+    return [each for each in ids if each in f"{answer.text} {answer.headers}" and each not in asked_for]
 
 
 async def matrix(tenants: Tenants, who: str) -> AsyncIterator[tuple[Declared, httpx.Response]]:
@@ -197,6 +247,7 @@ async def test_no_route_shows_or_changes_what_is_anothers(tenants: Tenants) -> N
         async for route, answer in matrix(tenants, who):
             where = f"{who}: {answer.request.method} {answer.request.url}: {answer.status_code} {answer.text[:500]}"
             assert not shown(answer), where
+            assert who == "peer" or not told(tenants, answer), where
             assert answer.status_code < 500, where
             statuses.setdefault(who, set()).add(answer.status_code)
             if who in ("anonymous", "expired", "revoked") and not route.public:
@@ -208,6 +259,34 @@ async def test_no_route_shows_or_changes_what_is_anothers(tenants: Tenants) -> N
         assert await tenants.stored_of_theirs() == stored, who
     assert {200, 404} <= statuses["other tenant"]
     assert {200, 403, 404} <= statuses["peer"]
+
+
+async def test_no_mixture_of_own_and_anothers_identifiers_shows_or_changes_what_is_anothers(tenants: Tenants) -> None:
+    """With an address of one's own the body is looked at, which is never reached with an address of theirs."""
+    before, stored = await tenants.rows_of_theirs(), await tenants.stored_of_theirs()
+    document, seen = tenants.app.openapi(), set()
+
+    def late(route: Declared) -> bool:  # what takes away what the others are asked with
+        return route.method == "DELETE" or route.path.endswith(("/policies", "/cancel", "/tenants/{tenant_id}"))
+
+    for route in sorted(declared_routes(tenants.app), key=late):
+        takes_body = route.method in ("POST", "PUT", "PATCH")
+        if route.path.startswith("/static/") or not (takes_body or "{" in route.path):
+            continue
+        bodies = mixed_bodies(document, route, tenants.own, tenants.ids) if takes_body else [None]
+        for path, body in itertools.product(paths(route.path, tenants.own, tenants.ids), bodies):
+            answer = await asked(tenants, "other tenant", route, path, **({} if body is None else {"json": body}))
+            where = f"{answer.request.method} {answer.request.url} {body}: {answer.status_code} {answer.text[:500]}"
+            assert not shown(answer), where
+            assert not told(tenants, answer), where
+            assert answer.status_code < 500, where
+            if answer.is_success:
+                seen.add(route.path)
+                if takes_body and any(tenants.ids[name] in f"{path} {json.dumps(body)}" for name in LEADS):
+                    assert await tenants.rows_that_lead_to_theirs() == [], where
+    assert seen >= WITH_AN_ADDRESS_OF_ONES_OWN, "the addresses of one's own are wrong: the bodies were not looked at"
+    assert await tenants.rows_of_theirs() == before
+    assert await tenants.stored_of_theirs() == stored
 
 
 async def test_whom_it_is_shared_with_for_reading_changes_nothing(tenants: Tenants) -> None:
