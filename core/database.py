@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x67656E61  # pg_advisory_lock's number: "gena"
 #: In the `info` of every session: a function that gives the installation's secret.
+#: Of every engine: its errors, which are logged, tell the statement and not the values in it.
+WITHOUT_VALUES: dict[str, Any] = {"hide_parameters": True}
 SECRET = "installation_secret"  # noqa: S105 - a name
 
 
@@ -81,7 +83,7 @@ def is_made(settings: Settings) -> bool:
         url = make_url(settings.database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return False
-    engine = create_engine(sync_url(settings), poolclass=NullPool)
+    engine = create_engine(sync_url(settings), poolclass=NullPool, **WITHOUT_VALUES)
     try:
         return inspect(engine).has_table("alembic_version")
     finally:
@@ -123,7 +125,7 @@ class Database:
         url = async_url(settings)
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
-        self.engine: AsyncEngine = create_async_engine(url, **options)
+        self.engine: AsyncEngine = create_async_engine(url, **WITHOUT_VALUES, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_pragmas)
         secret = cache(partial(load_secret, settings))
@@ -196,10 +198,10 @@ def blocking_engine(settings: Settings) -> Engine:
     """An engine for one thread of its own, which may wait."""
     url = sync_url(settings)
     if url.startswith("sqlite"):
-        engine = create_engine(url)
+        engine = create_engine(url, **WITHOUT_VALUES)
         event.listen(engine, "connect", _set_pragmas)
         return engine
-    engine = create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True, **WITHOUT_VALUES)
     event.listen(engine, "begin", row_security.see_all)
     return engine
 
@@ -217,7 +219,7 @@ def blocking_transaction(engine: Engine) -> Iterator[Connection]:
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema. May be called by several processes at once: one migrates, the others wait."""
     url = sync_url(settings)
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, **WITHOUT_VALUES)
     try:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _set_pragmas)

@@ -12,28 +12,14 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from core.settings import LogSettings
 
-#: Libraries whose lines at "info" tell nothing that ours do not, or tell what must not be told (URLs with queries).
-_QUIET = (
-    "alembic",
-    "asyncio",
-    "chromadb",
-    "dramatiq",
-    "filelock",
-    "httpcore",
-    "httpx",
-    "openai",
-    "rapidocr",
-    "uvicorn",
-    "urllib3",
-)
-
 Event = MutableMapping[str, Any]
 
 
 def configure_logging(settings: LogSettings) -> None:
     """Send structlog's and the standard library's records to standard error, in the format that the settings ask for.
 
-    Tracebacks carry no local variables and no values of validation errors: both could hold a prompt or a key.
+    Libraries are heard from a warning on, whatever the level is. Tracebacks carry no local variables and no values of
+    validation errors: both could hold a prompt or a key.
     """
     pretty = settings.format == "pretty" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
@@ -67,9 +53,9 @@ def configure_logging(settings: LogSettings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # below a warning libraries tell what must not be told: AWS's a call's headers, the database's a statement's values
+    for each in (root, handler):
+        each.setLevel(max(logging.WARNING, level))
     logging.captureWarnings(True)
 
 

@@ -30,7 +30,7 @@ class DataKeys:
     """`url` is SQLAlchemy's, of a synchronous engine. Blocking, safe in threads. Raises SQLAlchemy's errors."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, poolclass=NullPool)
+        self._engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _wait_for_others)
         else:

@@ -77,6 +77,24 @@ class Model:
     """A value that JSON does not know."""
 
 
+def test_libraries_are_not_heard_below_a_warning_whatever_the_level(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    """The AWS SDK and the database's driver tell credentials and values there, also where they set a level of their own."""
+    configure_logging(LogSettings(format="json", level="debug"))
+    talkative = logging.getLogger("some.library.of.its.own")
+    talkative.setLevel(logging.DEBUG)
+    try:
+        logging.getLogger("aiosqlite").debug("executing %s", "a secret")
+        talkative.info("a secret")
+        talkative.warning("beware")
+        structlog.get_logger().debug("ours")
+    finally:
+        talkative.setLevel(logging.NOTSET)
+    told = capsys.readouterr().err + str(lines())
+    assert "a secret" not in told
+    assert "beware" in told
+    assert "ours" in told
+
+
 @pytest.mark.usefixtures("lines")
 def test_the_audit_log_s_lines_go_where_the_setting_says_whatever_the_level(
     monkeypatch: pytest.MonkeyPatch,
