@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from infra.bench.canaries import planted as planted_everywhere
 from infra.running import ROOT, Running
 from langserve_app import main
 
@@ -222,3 +223,8 @@ def test_a_platform_whose_parts_all_fail_shows_no_secret(planted: dict[str, str]
     assert [line[:300] for line in platform.output().splitlines() if CANARY in line] == []
     kept = [file for file in (tmp_path / "data").rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()]
     assert kept == []
+
+
+def test_no_fault_of_any_part_shows_a_secret_of_any_field(tmp_path: Path) -> None:
+    """A secret of its own in each field; providers that fail in every way, a database that loses its tables, a kill."""
+    assert planted_everywhere(tmp_path)["places"] > 100

@@ -1,0 +1,298 @@
+"""A secret of its own in every field that takes one, every fault that can be made, and a search of whatever is told or kept.
+
+A platform of its own is driven through providers that fail in every way and repeat what they were sent, a database that loses
+its tables, bad input, wrong credentials, and a kill in the middle of work. No secret may then stand in an answer, a log, a
+trace, a metric, the queue, or the data directory.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.bench.failing_provider import FAULTS, failing_provider
+from infra.running import Running
+
+#: Tables that are taken away for a while: what reads them fails with what the database says.
+TABLES = (
+    "conversations",
+    "collections",
+    "jobs",
+    "stored_files",
+    "users",
+    "api_keys",
+    "browser_sessions",
+    "token_families",
+    "tenants",
+)
+_FIELDS = (
+    "admin",
+    "secret",
+    "encryption",
+    "provider",
+    "header",
+    "access_key",
+    "secret_key",
+    "session_token",
+    "oidc",
+    "vault",
+    "aws",
+)
+_OF_CALLERS = ("key", "x_api_key", "cookie", "basic", "token", "client_secret", "password", "link", "other_header")
+_DEPLOYMENT = """
+[[models]]
+alias = "{fault}"
+[[models.deployments]]
+provider = "openai_compatible:{fault}"
+model = "m"
+[providers."openai_compatible:{fault}"]
+base_url = "{url}/{fault}/v1"
+api_key = "{provider}"
+extra_headers = {{ x-gateway = "{header}" }}
+"""
+_CONFIG = """
+handbook = false
+[local]
+warm = false
+[timeouts]
+connect = 1
+first_token = 1
+between_tokens = 1
+total = 3
+[[models]]
+alias = "bedrock"
+[[models.deployments]]
+provider = "bedrock"
+model = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+[providers.bedrock]
+base_url = "{url}/401"
+region = "eu-west-1"
+access_key_id = "{access_key}"
+secret_access_key = "{secret_key}"
+session_token = "{session_token}"
+[[sign_in.oidc]]
+name = "corp"
+issuer = "{url}/oidc"
+client_id = "genai"
+client_secret = "{oidc}"
+default_role = "user"
+"""
+
+
+class _Told:
+    """Everything that may hold a secret and must not."""
+
+    def __init__(self) -> None:
+        self.places: list[tuple[str, bytes]] = []
+        self.statuses: set[int] = set()
+
+    def answer(self, answer: httpx.Response, *, but: str = "") -> None:
+        """An answer; `but` is what was made by it and is shown this once."""
+        self.statuses.add(answer.status_code)
+        shown = f"{answer.status_code} {dict(answer.headers)} {answer.text}"
+        request = f"answer to {answer.request.method} {answer.request.url.path}"
+        self.places.append((request, (shown.replace(but, "") if but else shown).encode()))
+
+
+def planted(place: Path, *, rounds: int = 1) -> dict[str, float]:
+    """Plant, break everything `rounds` times, and look.
+
+    Raises:
+        AssertionError: a secret was found; the message says which and where, not what it is.
+    """
+    own = {name: f"canary{secrets.token_hex(20)}" for name in (*_FIELDS, *_OF_CALLERS)}
+    told, collected = _Told(), list[bytes]()
+    place.mkdir(parents=True, exist_ok=True)
+    with failing_provider(collected) as url, ThreadPoolExecutor(16) as pool:
+        file = place / "genai.toml"
+        deployments = "".join(_DEPLOYMENT.format(fault=fault, url=url, **own) for fault in FAULTS)
+        file.write_text(_CONFIG.format(url=url, **own) + deployments)
+        platform = Running(
+            place / "platform",
+            GENAI_CONFIG=str(file),
+            GENAI_SECRET_KEY=own["secret"],
+            GENAI_ENCRYPTION__KEY=own["encryption"],
+            GENAI_PROBES__UNHEALTHY_S="0.5",
+            GENAI_LOG__LEVEL="debug",
+            VAULT_TOKEN=own["vault"],
+            AWS_SECRET_ACCESS_KEY=own["aws"],
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"{url}/collect",
+            OTEL_TRACES_EXPORTER="otlp",
+        )
+        platform.key = own["admin"]
+        try:
+            platform.start()
+            for number in range(rounds):
+                _break(platform, own, told, pool, number)
+                platform.kill()  # with what was under way: a worker's job among it
+                platform.start()
+            _look_into_the_queue(platform, told)
+        finally:
+            if platform.process is not None:
+                platform.stop()
+    told.places.append(("log", platform.output().encode()))
+    told.places += [(f"trace {number}", body) for number, body in enumerate(collected)]
+    kept = [each for each in (platform.directory / "data").rglob("*") if each.is_file()]
+    told.places += [(str(each.relative_to(platform.directory)), each.read_bytes()) for each in kept]
+    told.places.append(("rows", _rows(platform)))
+    found = [f"{name} in {where}" for where, text in told.places for name, value in own.items() if value.encode() in text]
+    assert not found, sorted(set(found))[:20]
+    assert {200, 401, 422, 502} <= told.statuses, told.statuses
+    assert 500 in told.statuses, "nothing has failed in a way that nobody thought of"
+    return {"secrets": len(own), "places": len(told.places), "rounds": rounds}
+
+
+def _break(platform: Running, own: dict[str, str], told: _Told, pool: ThreadPoolExecutor, number: int) -> None:
+    with platform.client(timeout_s=30) as client:
+        made = client.post("/api/v1/keys", json={"name": "n", "role": "admin"})
+        key = made.json()["key"]
+        own[f"made key {number}"] = key
+        told.answer(made, but=key)
+        issued = client.post("/api/v1/auth/tokens", json={})
+        own[f"access token {number}"], own[f"refresh token {number}"] = (
+            issued.json()[n] for n in ("access_token", "refresh_token")
+        )
+        user = {"name": "u", "email": f"u{number}@example.test", "role": "user"}
+        person = client.post("/api/v1/users", json=user).raise_for_status().json()["id"]
+        told.answer(client.put(f"/api/v1/users/{person}/password", json={"password": own["password"]}))
+        client.post("/api/v1/rag/collections", json={"name": f"c{number}"}).raise_for_status()
+        list(pool.map(told.answer, pool.map(lambda call: call(), _model_calls(client))))
+        for answer in _mistakes(platform, client, own, user["email"]):
+            told.answer(answer)
+        with _unreadable(platform):
+            told.answer(client.get("/api/v1/sessions"))
+        for table in TABLES:
+            with _without(platform, table):
+                for answer in _everything(client, own, user["email"], number):
+                    told.answer(answer)
+        note = {"documents": [{"name": "a.md", "text": "The pump runs."}, {"name": "b", "url": "http://127.0.0.1:1/x"}]}
+        told.answer(client.post(f"/api/v1/rag/collections/c{number}/documents", json=note))
+        line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": _said("429")}
+        upload = client.post("/v1/files", files={"file": ("x", json.dumps(line).encode())}, data={"purpose": "batch"})
+        batch = {"input_file_id": upload.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+        told.answer(client.post("/v1/batches", json=batch))
+
+
+def _said(model: str) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+
+
+def _model_calls(client: httpx.Client) -> Iterator[Callable[[], httpx.Response]]:
+    """Every fault by every door, whole and streamed."""
+    for model in (*FAULTS, "bedrock"):
+        said = _said(model)
+        bodies = {
+            "/api/v1/chat": (said, said | {"stream": True}, said | {"session_id": "s"}),
+            "/v1/chat/completions": (said, said | {"stream": True}),
+            "/api/v1/chat/invoke": ({"input": said},),
+            "/api/v1/chat/stream": ({"input": said},),
+            "/api/v1/chat/batch": ({"inputs": [said, said]},),
+        }
+        for path, each in bodies.items():
+            yield from (lambda path=path, body=body: client.post(path, json=body) for body in each)  # type: ignore[misc]
+
+
+def _mistakes(platform: Running, client: httpx.Client, own: dict[str, str], email: str) -> Iterator[httpx.Response]:
+    """Secrets where they do not belong, of the wrong type, too long, and credentials that are none."""
+    wrong = ([own["password"]], {"x": own["password"]}, own["password"] * 40)
+    for value in wrong:
+        yield client.post("/api/v1/auth/password", json={"old_password": value, "new_password": value})
+        yield client.post("/api/v1/users", json={"name": "x", "email": "x@example.test", "password": value, "role": "user"})
+    yield client.post("/api/v1/chat", content=f'{{"key": "{own["key"]}'.encode(), headers={"content-type": "application/json"})
+    for field in ("api_key", "base_url", "authorization"):
+        yield client.post("/api/v1/chat", json=_said("401") | {"extra": {field: own["provider"]}})
+    yield client.get("/api/v1/models", headers={"x-secret": own["other_header"], "x-request-id": "r-1"})
+    for path in ("/metrics", "/api/v1/health", "/api/v1/keys", "/api/v1/auth/sessions", "/api/v1/audit", "/openapi.json", "/"):
+        yield client.get(path)
+    with platform.client(key="") as stranger:
+        for headers in (
+            {"authorization": f"Bearer gk_{own['key']}"},
+            {"x-api-key": own["x_api_key"]},
+            {"cookie": f"genai_session={own['cookie']}"},
+            {"authorization": f"Basic {own['basic']}"},
+            {"authorization": f"Bearer ey{own['token']}.a.b"},
+        ):
+            yield stranger.get("/api/v1/models", headers=headers)
+            yield stranger.get("/", headers=headers | {"accept": "text/html"})
+        yield from _signing_in(stranger, own, email)
+
+
+def _signing_in(client: httpx.Client, own: dict[str, str], email: str) -> Iterator[httpx.Response]:
+    form = {"grant_type": "client_credentials", "client_id": "key_x", "client_secret": own["client_secret"]}
+    yield client.post("/api/v1/auth/token", data=form)
+    yield client.post("/api/v1/auth/token", data={"grant_type": "refresh_token", "refresh_token": own["token"]})
+    yield client.post("/api/v1/auth/revoke", data={"token": own["token"]})
+    yield client.post("/signin", data={"key": own["key"]})
+    yield client.post("/signin", data={"email": email, "password": own["client_secret"]})
+    yield client.get("/signin", params={"token": own["link"]})
+    yield client.get("/signin/oidc/corp")
+
+
+def _everything(client: httpx.Client, own: dict[str, str], email: str, number: int) -> Iterator[httpx.Response]:
+    """What reads and writes the tables, with secrets in it."""
+    with suppress(httpx.TimeoutException):
+        yield client.post("/api/v1/chat", json=_said("401") | {"session_id": "s"})
+        yield client.get("/api/v1/sessions/s")
+        yield client.get("/api/v1/rag/collections")
+        yield client.get("/api/v1/jobs")
+        yield client.get("/v1/files")
+        yield client.post("/api/v1/users", json={"name": "x", "email": f"x{number}@example.test", "password": own["password"]})
+        yield client.get("/api/v1/users")
+        yield client.post("/api/v1/auth/password", json={"old_password": own["password"], "new_password": own["password"]})
+        wrong = {"authorization": "", "x-api-key": own["x_api_key"]}
+        yield client.get("/api/v1/models", headers=wrong)
+        yield client.get("/api/v1/models", headers={"authorization": f"Bearer {own[f'access token {number}']}"})
+        yield client.get("/api/v1/models", headers={"authorization": "", "cookie": f"genai_session={own['cookie']}"})
+        yield from _signing_in(client, own, email)
+
+
+@contextmanager
+def _without(platform: Running, table: str) -> Iterator[None]:
+    """A database that has lost a table, for a while."""
+    with sqlite3.connect(platform.directory / "data" / "genai.db", timeout=30, isolation_level=None) as database:
+        database.execute("PRAGMA legacy_alter_table = ON")
+        database.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+        try:
+            yield
+        finally:
+            database.execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+    database.close()
+
+
+@contextmanager
+def _unreadable(platform: Running) -> Iterator[None]:
+    """A value in the database that no code of ours has written: what reads it fails in a way that nobody thought of."""
+    with sqlite3.connect(platform.directory / "data" / "genai.db", timeout=30, isolation_level=None) as database:
+        before = database.execute("SELECT id, updated_at FROM conversations").fetchall()
+        database.execute("UPDATE conversations SET updated_at = 'nonsense'")
+        try:
+            yield
+        finally:
+            for row, value in before:
+                database.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (value, row))
+    database.close()
+
+
+def _look_into_the_queue(platform: Running, told: _Told) -> None:
+    """Every key and value of the embedded Valkey, beside its files."""
+    import redis
+
+    for path in (platform.directory / "data").rglob("*.sock"):
+        with redis.Redis(unix_socket_path=str(path)) as valkey:
+            for key in chain(valkey.scan_iter(count=1000)):
+                told.places.append((f"queue {key!r}", key + (valkey.dump(key) or b"")))
+
+
+def _rows(platform: Running) -> bytes:
+    with sqlite3.connect(platform.directory / "data" / "genai.db") as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = [row for name in tables for row in database.execute(f'SELECT * FROM "{name}"')]  # noqa: S608 - our own names
+    database.close()
+    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)
