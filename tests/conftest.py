@@ -1,5 +1,6 @@
 """Fixtures that every package's tests share: settings in a temporary data directory, and real databases."""
 
+import os
 import re
 import shutil
 import uuid
@@ -12,6 +13,17 @@ import pytest
 import infra.postgresql
 from core.database import Database, migrate
 from core.settings import Settings
+from tests.loopback import GUARD
+
+GUARD.install()
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # else AWS's SDK looks for a region and a credential at 169.254.169.254
+
+
+@pytest.fixture(autouse=True)
+def stays_on_loopback() -> Iterator[None]:
+    """A test fails that has bound, called or looked up anything beyond the loopback interface, also where that was refused."""
+    yield
+    assert GUARD.taken() == []
 
 
 @pytest.hookimpl(optionalhook=True)  # where the tests run in several processes
