@@ -11,7 +11,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-encryption prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-encryption bench-auth prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-pii: $(READY) ## measure how well and how fast personal data is found: mak
 
 bench-encryption: $(READY) ## measure what encryption costs a value and a request with a session
 	@$(BIN)/python -m infra.bench.encryption
+
+bench-auth: $(READY) ## measure the CPU time that authentication and authorisation add to a request
+	@$(BIN)/python -m infra.bench.authentication $(ARGS)
 
 prove: $(READY) ## run the promises of docs/promises.md at their full counts, resumable (ARGS=--list names them)
 	@$(BIN)/python -m infra.bench.prove $(ARGS)
