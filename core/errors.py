@@ -17,7 +17,8 @@ PlatformError
 ├── PolicyRefused                 422  policy_refused
 │   ├── PersonalDataBlocked       422  pii_blocked
 │   ├── GuardBlocked              422  guard_blocked
-│   └── DataPolicyRefused         403  data_policy
+│   ├── DataPolicyRefused         403  data_policy
+│   └── Killed                    403  killed
 ├── Internal                      500  internal_error
 ├── DecryptionFailed              500  decryption_failed
 ├── ProviderFailed                502  provider_failed
@@ -121,6 +122,13 @@ class DataPolicyRefused(PolicyRefused):
     code, status = "data_policy", 403
 
 
+class Killed(PolicyRefused):
+    """An administrator has switched off the model, its providers, or the tenant's use of models. Asking again does not help, so
+    no client is told to."""
+
+    code, status = "killed", 403
+
+
 class MalformedJSON(PlatformError):
     """The body is not JSON, or JSON that no caller means (nested too deep, lone surrogates)."""
 
@@ -141,7 +149,8 @@ class Forbidden(PlatformError):
 
 class NotFound(PlatformError):
     """Narrower codes: `collection_not_found`, `document_not_found`, `job_not_found`, `model_not_found`,
-    `session_not_found`, `key_not_found`, `credential_not_found`."""
+    `session_not_found`, `key_not_found`, `credential_not_found`,
+    `kill_switch_not_found`."""
 
     code, status = "not_found", 404
 

@@ -23,6 +23,10 @@ class ProviderSettings(Section):
     access_key_id: SecretStr | None = Field(None, description="AWS: an access key, with secret_access_key")
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
+    service_account: SecretStr | None = Field(None, description="Google: the JSON key file of a service account")
+    credentials: Literal["configured", "run_time"] = Field(
+        "configured", description="run_time: called with credentials alone that administrators keep at run time"
+    )
     connections: int = Field(100, ge=1, description="connections to the provider that are open at once")
     transport: Literal["direct", "sdk"] = Field(
         "direct", description="OpenAI's protocol: over the platform's own connections, or by the SDK's own transport"

@@ -121,9 +121,9 @@ class EmbeddedWorker:
         queue = Queue(self._redis_url)
         library = Library.build(self._settings, database, self._resources, queue)
         context = JobContext(self._settings, database, queue, library)
-        policies = self._resources.models.policies
-        await policies.load(database)
-        self._watching = asyncio.ensure_future(policies.watch(database))
+        changes = self._resources.models.changes
+        await changes.load(database)
+        self._watching = asyncio.ensure_future(changes.run(database))
         sweeper = Sweeper(context)
         if not self._resources.store.shareable:
             await sweeper.take_back()

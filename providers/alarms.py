@@ -13,6 +13,8 @@ def alarm(served: "Served", failure: Failure) -> None:
     """Tell of a refused credential, a model that is not there, and a deployment whose breaker is open. Each deployment has its
     own: a credential may hold for one model of a provider and not for another."""
     facts = {"provider": served.provider_name, "model": served.name}
+    if served.standing.account:
+        facts["credential"] = served.standing.account
     if failure.kind is Kind.AUTH:
         raise_alert(AlertKind.AUTHENTICATION_FAILED, key=_key(served), **facts)
     elif failure.kind is Kind.MISSING:
@@ -32,4 +34,4 @@ def relieve(served: "Served") -> None:
 
 
 def _key(served: "Served") -> str:
-    return f"{served.provider_name}/{served.model}"
+    return served.standing.name

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context
-from core.errors import ContentRefused, DeadlineExceeded
+from core.errors import ContentRefused, DeadlineExceeded, Killed
 from providers.collecting import Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
@@ -32,6 +32,7 @@ class Attempt:
 
     Raises:
         DeadlineExceeded: the request's time is over.
+        Killed: it was switched off, before or while it was called.
         TimeoutError: the provider was silent for longer than its limits allow.
         StreamCut: the stream ended without the provider's final word.
         ContentRefused
@@ -39,6 +40,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_alive",
         "_arguments_told",
         "_chat",
         "_deadline",
@@ -70,10 +72,11 @@ class Attempt:
         parameters: dict[str, Any],
         *,
         chat: Callable[[Served], BaseChatModel],
+        alive: Callable[[Served, Watch], AbstractContextManager[None]],
         reserved_tokens: int = 0,
     ) -> None:
         self.served = served
-        self._chat = chat
+        self._chat, self._alive = chat, alive
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
         self._messages, self._parameters = messages if served.facts.system_anywhere else _system_first(messages), parameters
@@ -152,13 +155,9 @@ class Attempt:
     # --- the call -----------------------------------------------------------------------------------------------------------
 
     async def _begin(self, stack: AsyncExitStack) -> None:
+        stack.enter_context(self._alive(self.served, self._watch))
         if (provider := self.served.turns) is not None:
-            try:
-                async with asyncio.timeout(max(self._deadline.remaining, 0)):
-                    await stack.enter_async_context(provider.turn(self.served.model))
-            except TimeoutError:
-                self._deadline.check()
-                raise
+            await self._watched(stack.enter_async_context(provider.turn(self.served.model)), self._deadline.at)
         self._model = self._chat(self.served)
         if isinstance(self._model, ModelBeingBuilt):
             await self._build(self._model)
@@ -167,11 +166,10 @@ class Attempt:
     async def _build(self, model: ModelBeingBuilt) -> None:
         """What it takes to build the model in this process says nothing of the provider; that it cannot be built does."""
         try:
-            async with asyncio.timeout(max(self._deadline.remaining, 0)):
-                self._model = await model.find()
-        except Exception as error:
-            if isinstance(error, TimeoutError):
-                self._deadline.check()
+            self._model = await self._watched(model.find(), self._deadline.at)
+        except (DeadlineExceeded, Killed):
+            raise
+        except Exception:
             self._starts()
             raise
 

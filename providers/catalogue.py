@@ -11,6 +11,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from core.context import current
 from core.errors import NotFound, UnsupportedFeature
 from core.settings import ModelAlias
 from providers.capacity import ANSWER_TOKENS
@@ -35,23 +36,25 @@ def _alias(models: Models, alias: ModelAlias, route: Route) -> dict[str, Any]:
         "alias": alias.alias,
         "kind": alias.kind,
         "strategy": alias.strategy,
-        "deployments": [_deployment(models, served) for served in route.deployments],
+        "killed": models.is_killed(alias.alias),
+        "deployments": [_deployment(models, alias.alias, served) for served in route.deployments],
     }
 
 
-def _deployment(models: Models, served: Served) -> dict[str, Any]:
+def _deployment(models: Models, alias: str, served: Served) -> dict[str, Any]:
     state, facts = served.provider.state(served.model), served.facts
-    probed = None if models.prober.refuted(served) else models.prober.result(served)
+    called = models.accounts.called(current().principal.tenant, served)
+    probed = None if called is not served or models.prober.refuted(served) else models.prober.result(served)
     names = ("context_tokens", "images", "tools", "structured_output", "prefill", "fill_in_the_middle")
     return {
         "provider": served.provider_name,
         "model": without_addresses(state.name),
-        "state": state.state,
+        "state": "killed" if models.is_killed(alias, served) else state.state,
         "detail": without_addresses(state.detail),
         "facts": {name: getattr(facts, name) for name in names},
         "price": _price(_rates(served)),
         "limits": _limits(served),
-        "health": {**served.standing.told(), "probe": probed.told() if probed else None},
+        "health": {**called.standing.told(), "probe": probed.told() if probed else None},
     }
 
 
@@ -115,9 +118,13 @@ def compare(models: Models, question: Question, alias: str | None) -> list[dict[
 def _compared(route: Route, question: Question) -> list[dict[str, Any]]:
     rows, able = [], set()
     seeing = admitted(route.policies, route.deployments)
+    tenant = current().principal.tenant
+    dead = {served for served in route.deployments if not route.is_alive(tenant, served)}
     for served in route.deployments:
         tokens = question.tokens(lambda text, served=served: served.provider.count_tokens(served.model, text))  # type: ignore[misc]
         reason = _unable(served, question, tokens) if served in seeing else "The data policy does not let it see the request."
+        if served in dead:
+            reason = "It is switched off."
         if reason is None:
             able.add(served)
         price = served.price or Price(served.provider_name, served.model)

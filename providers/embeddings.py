@@ -13,7 +13,7 @@ from core import context
 from core.alerts import AlertKind, raise_alert
 from core.bridge import call
 from core.context import Usage
-from core.errors import ProviderFailed, RateLimited
+from core.errors import Killed, ProviderFailed, RateLimited
 from core.policies.policy import Place
 from providers.alarms import alarm, relieve
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
@@ -101,14 +101,16 @@ class FailoverEmbeddings(Embeddings):
                 limit_s = _limit_s(served, texts, query=query)
                 limit_s = min(limit_s, deadline.remaining / (1 if query else len(order) - number))
                 try:
+                    self._route.check(served)
                     await _turn(served, tokens, deadline)
                     return await self._attempt(served, texts, tokens, query=query, limit_s=limit_s)
                 except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                     deadline.check()
                     failures[place] = self._understood(served, error)
             rounds += 1
-        if len(failures) == 1 and len(deployments) == 1:
-            raise next(iter(failures.values())).error
+        errors = [failure.error for failure in failures.values()]
+        if errors and (len(deployments) == 1 or all(isinstance(error, Killed) for error in errors)):
+            raise errors[0]
         raise ProviderFailed("No provider of this model gave an answer.")
 
     async def _protected(self, deployments: Sequence[Served], texts: list[str], *, query: bool) -> list[str]:

@@ -15,7 +15,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, InstanceOf
 
-from core.errors import ProviderFailed
+from core.context import current
+from core.errors import Killed, ProviderFailed
 from providers.alarms import alarm, relieve
 from providers.attempt import Attempt
 from providers.caching import AliasCache
@@ -46,6 +47,7 @@ class FailoverChatModel(AsynchronousChatModel):
         Unavailable: no local model can be loaded, or no server of one answers.
         ProviderFailed: all deployments failed; code `stream_interrupted` where a stream was cut after its first token.
         DeadlineExceeded: `total_s` is over.
+        Killed: the alias, its deployments or the tenant's use of models is switched off, also while the answer comes.
         DataPolicyRefused, PersonalDataBlocked: the tenant's policies do not let the request go to any provider.
     """
 
@@ -125,13 +127,15 @@ class FailoverChatModel(AsynchronousChatModel):
     def _given(
         self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        """The answer, from the response cache where the alias has one. What was answered under another data policy is not
-        given again."""
+        """The answer, from the response cache where the alias has one. What was answered under another data policy, or while
+        a deployment was not yet switched off, is not given again."""
         if self.kept is None:
             return self._answers(route, messages, parameters, restart=restart)
         call = partial(self._answers, route, messages, parameters, restart=restart)
         policy = limits(route.policies)
         kept = self.kept if policy is None else self.kept.apart(f"data/{policy}")
+        if (left := self._alive()) is not None:
+            kept = kept.apart(f"alive/{left}")
         return kept.answers(messages, parameters, call, whole=restart, total_s=route.total_s)
 
     async def _answers(
@@ -158,6 +162,8 @@ class FailoverChatModel(AsynchronousChatModel):
                 told = bool(sent) or attempt.told
                 if attempt.told and attempt.failure is not None and attempt.failure.kind is Kind.CONTENT:
                     raise attempt.failure.error from error  # the reason is the caller's to know, and no model's to go round
+                if told and isinstance(error, Killed):
+                    raise  # nobody goes on with what a killed model has begun
                 if told and not (attempt.only_text and sent.strip()):
                     raise interrupted(attempt.failure) from error
             else:
@@ -184,6 +190,11 @@ class FailoverChatModel(AsynchronousChatModel):
                 return result
         raise candidates.outcome()
 
+    def _alive(self) -> str | None:
+        """The deployments that are not switched off, by name; None where all are not."""
+        alive = self.route.alive(current().principal.tenant)
+        return None if len(alive) == len(self.deployments) else "/".join(served.standing.name for served in alive)
+
     def _attempt(
         self,
         candidates: Candidates,
@@ -199,7 +210,8 @@ class FailoverChatModel(AsynchronousChatModel):
                 left = parameters["max_tokens"] - served.provider.count_tokens(served.model, sent)
                 parameters = parameters | {"max_tokens": max(1, left)}
         tokens = candidates.tokens
-        return Attempt(served, deadline, messages, parameters, chat=self.route.chat, reserved_tokens=tokens)
+        route = self.route
+        return Attempt(served, deadline, messages, parameters, chat=route.chat, alive=route.call, reserved_tokens=tokens)
 
     def _failed(self, candidates: Candidates, attempt: Attempt, error: Exception) -> None:
         """Take note of a failed call. Raises `error` where it is none of a provider's."""

@@ -25,6 +25,7 @@ from core.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
     InvalidRequest,
+    Killed,
     PlatformError,
     ProviderFailed,
     RateLimited,
@@ -37,7 +38,7 @@ from providers import neutral
 class Kind(StrEnum):
     """Why a call failed. The first four are the caller's: only they are raised as they are.
 
-    `DECLINED`: this deployment takes no such request, and another may; it is as well as before.
+    `DECLINED`: this deployment takes no such request, or is switched off, and another may take it; it is as well as before.
     """
 
     CONTEXT = "context_length"
@@ -125,6 +126,7 @@ def _kind_of(error: PlatformError) -> Kind:
         (ContentRefused, Kind.CONTENT),
         (UnsupportedFeature, Kind.UNSUPPORTED),
         (InvalidRequest, Kind.REQUEST),
+        (Killed, Kind.DECLINED),
         (RateLimited, Kind.RATE),
         (DeadlineExceeded, Kind.TIMEOUT),
         (Unavailable, Kind.UNAVAILABLE),

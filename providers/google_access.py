@@ -1,10 +1,12 @@
 """Access to Google Cloud: credentials, project and address of Vertex AI.
 
-Credentials, first found: `api_key` (an access token, as a gateway in front of Vertex AI takes it), then Google's own chain
+Credentials, first found: `api_key` (an access token, as a gateway in front of Vertex AI takes it), `service_account` (its key
+file), then Google's own chain
 (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's login, workload identity, the metadata server).
 """
 
 import asyncio
+import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -90,8 +92,21 @@ class GoogleAccess:
 
         if self._configured.api_key:
             return Token(self._configured.api_key.get_secret_value()), None  # type: ignore[no-untyped-call] # it has no types
+        if self._configured.service_account:
+            return _of_key_file(self._configured.service_account.get_secret_value())
         try:
             credentials, project = google.auth.default(scopes=_SCOPES)
         except DefaultCredentialsError as error:
             raise not_configured(f"Vertex AI: {error}") from error
         return credentials, project
+
+
+def _of_key_file(text: str) -> "tuple[Credentials, str | None]":
+    from google.auth.exceptions import GoogleAuthError
+    from google.oauth2.service_account import Credentials as ServiceAccount
+
+    try:
+        made: Credentials = ServiceAccount.from_service_account_info(json.loads(text), scopes=_SCOPES)  # type: ignore[no-untyped-call] # it has no types
+    except (GoogleAuthError, ValueError) as error:
+        raise not_configured("Vertex AI: service_account is not the key file of a service account.") from error
+    return made, getattr(made, "project_id", None)

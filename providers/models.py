@@ -13,12 +13,16 @@ from langchain_core.runnables import Runnable
 
 from core.context import current
 from core.encryption.keyring import Keyring
+from core.epoch import Watcher
 from core.errors import NotFound, PlatformError
+from core.kill_switches.switches import KillSwitches
 from core.policies.privacy import Privacy
 from core.policies.store import Policies
 from core.redis_clients import RedisClients
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
+from core.tables import KillKind
 from providers import PROVIDERS
+from providers.accounts import Accounts
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.caching import ResponseCache
 from providers.capacity import Capacity, Limits
@@ -29,12 +33,13 @@ from providers.likeness import Likeness
 from providers.local import LocalProvider
 from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
 from providers.outward import refuse_plain_address
-from providers.places import admitted, is_here, refused, region_of
+from providers.places import admitted, is_here, region_of
 from providers.prices import FREE, Price
 from providers.prices import load as load_prices
 from providers.probing import Prober
 from providers.retry_budget import RetryBudget
 from providers.routing import Route
+from providers.running import is_stopped
 from providers.served import Served
 from providers.sharing import Sharing
 from providers.standing import Standing
@@ -56,16 +61,22 @@ class Models:
     """
 
     def __init__(self, settings: Settings, policies: Policies | None = None) -> None:
-        self._settings = settings
+        self.settings = settings
         #: What tenants have decided, and what finds personal data by it. Every model call goes by both.
         self.policies = policies or Policies(settings.policies.policy(settings.retention.policy()))
         self.privacy = Privacy(self.policies, most_characters=settings.privacy.max_characters)
+        #: What administrators have switched off.
+        self.kills = KillSwitches()
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._aliases = {alias.alias: alias for alias in settings.aliases}
         self._served = {name: tuple(map(self._serve, alias.deployments)) for name, alias in self._aliases.items()}
         shared = (standing for (provider, _), standing in self._standings.items() if provider not in FREE)
         self._sharing = Sharing(shared, settings.breaker.probe_s)
+        #: Providers as they are called with credentials that are kept at run time.
+        self.accounts = Accounts(settings, self._sharing)
+        #: Keeps all of these as the database has them; the quick ones first.
+        self.changes = Watcher(self.kills.load, self.policies.load, self.accounts.load)
         self._budget = RetryBudget(settings.retries.share)
         self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.
@@ -105,12 +116,14 @@ class Models:
         return Route(
             alias=alias.alias,
             deployments=self._served[alias.alias],
-            total_s=self._settings.timeouts.total,
+            total_s=self.settings.timeouts.total,
             strategy=alias.strategy,
-            retries=self._settings.retries,
+            retries=self.settings.retries,
             budget=self._budget,
             touch=self._sharing.touch,
             policies=self.policies,
+            kills=self.kills,
+            accounts=self.accounts,
             privacy=self.privacy,
         )
 
@@ -119,11 +132,10 @@ class Models:
 
         Raises:
             NotFound: code `model_not_found`.
-            DataPolicyRefused: none of them may see the data of the request's tenant.
+            Killed, Unavailable, DataPolicyRefused: as `Route.within_policy` says.
         """
         found = self._find(alias, "embeddings")
-        if not admitted(self.policies, self._served[alias]):
-            raise refused(alias)
+        self._route(found).within_policy()
         return self._once("embeddings", alias, lambda: self._embeddings(found))
 
     def _embeddings(self, alias: ModelAlias) -> Embeddings:
@@ -178,7 +190,7 @@ class Models:
             await asyncio.to_thread(load_prices)
         every = (each for some in self._served.values() for each in some)
         for served in {(each.provider_name, each.model, each.timeouts): each for each in every}.values():
-            if (served.provider_name == LOCAL) is not local:
+            if (served.provider_name == LOCAL) is not local or served.bare:
                 continue
             try:
                 await served.provider.warm(served.model, served.timeouts)
@@ -187,11 +199,25 @@ class Models:
                 log.warning("model.not_warm", provider=served.provider_name, model=served.name, reason=reason)
 
     def states(self) -> list[dict[str, Any]]:
-        """Each alias with its deployments and how they stand, from memory."""
+        """Each alias with its deployments and how they stand, from memory. What is switched off for the request's tenant is
+        `killed`."""
         return [
-            {"alias": name, "kind": alias.kind, "deployments": [_state(served) for served in self._served[name]]}
+            {"alias": name, "kind": alias.kind, "deployments": [self._state(name, served) for served in self._served[name]]}
             for name, alias in self._aliases.items()
         ]
+
+    def is_killed(self, alias: str, served: Served | None = None) -> bool:
+        """Whether a deployment of an alias, or all of them, is switched off for the request's tenant."""
+        if self.kills.none:
+            return False
+        tenant, some = current().principal.tenant, self._served.get(alias, ())
+        if self.kills.stops_tenant(tenant) or self.kills.stops_alias(tenant, alias):
+            return True
+        return all(is_stopped(self.kills, tenant, each) for each in ((served,) if served else some))
+
+    def _state(self, alias: str, served: Served) -> dict[str, Any]:
+        told = _state(served)
+        return told | {"state": "killed", "detail": "switched off"} if self.is_killed(alias, served) else told
 
     def health(self) -> list[dict[str, Any]]:
         """Each alias with its deployments: breaker, latency, calls in flight and the last error, as this process knows them."""
@@ -217,6 +243,7 @@ class Models:
     async def close(self) -> None:
         """Stop what the providers run, and close their connections."""
         await self._sharing.close()
+        await self.accounts.close()
         await asyncio.gather(*(provider.close() for provider in self._providers.values()))
 
     def _find(self, name: str, kind: str) -> ModelAlias:
@@ -228,7 +255,7 @@ class Models:
     def comparing(self) -> LocalEmbeddings:
         """The bundled embedding model, whatever the alias of embeddings is: comparing messages sends them nowhere."""
         provider = self._provider(LOCAL)
-        model = provider.embeddings(self._settings.local.embedding_model, self._settings.timeouts)
+        model = provider.embeddings(self.settings.local.embedding_model, self.settings.timeouts)
         return cast("LocalEmbeddings", model)
 
     def _once(self, use: str, alias: str, build: Callable[[], T]) -> T:
@@ -239,12 +266,12 @@ class Models:
             return built
 
     def _serve(self, deployment: Deployment) -> Served:
-        provider = self._provider(deployment.provider)
+        provider, configured = self._provider(deployment.provider), self.settings.providers.get(deployment.provider)
         if isinstance(provider, LocalProvider):
             provider.check(deployment.model)
         timeouts = deployment.timeouts
         if timeouts is None:
-            timeouts = self._settings.timeouts
+            timeouts = self.settings.timeouts
             timeouts = provider.patient(timeouts) if isinstance(provider, TakesTurns) else timeouts
         return Served(
             provider_name=deployment.provider,
@@ -255,14 +282,15 @@ class Models:
             price=self._price(deployment),
             standing=self._standing(deployment),
             weight=deployment.weight,
-            region=region_of(deployment, self._settings.providers.get(deployment.provider)),
+            region=region_of(deployment, configured),
             here=is_here(deployment),
+            bare=configured is not None and configured.credentials == "run_time",
         )
 
     def _standing(self, deployment: Deployment) -> Standing:
         key = deployment.provider, deployment.model
         if key not in self._standings:
-            self._standings[key] = Standing(*key, self._settings.breaker)
+            self._standings[key] = Standing(*key, self.settings.breaker)
         standing = self._standings[key]
         limits = Limits(deployment.requests_per_minute, deployment.tokens_per_minute, deployment.concurrent)
         if limits.any:
@@ -270,13 +298,33 @@ class Models:
         return standing
 
     def _price(self, deployment: Deployment) -> Price:
-        configured = self._settings.providers.get(deployment.provider)
+        configured = self.settings.providers.get(deployment.provider)
         named = deployment.model.partition("#")[2] or deployment.model
         return Price(deployment.provider, named, deployment.price, configured.base_url if configured else None)
 
+    def models_of(self, provider: str) -> list[str]:
+        """The models of a provider that aliases have, those that chat first."""
+        kinds = sorted(self._aliases.values(), key=lambda alias: alias.kind)
+        found = (each.model for alias in kinds for each in alias.deployments if each.provider == provider)
+        return list(dict.fromkeys(found))
+
+    def providers(self) -> list[str]:
+        """The providers that aliases have and those that are configured, by name, but for this machine."""
+        named = {each.provider for alias in self._aliases.values() for each in alias.deployments}
+        return sorted(name for name in named | set(self.settings.providers) if name != LOCAL)
+
+    def knows(self, kind: KillKind, name: str) -> bool:
+        """Whether there is such an alias or provider's model, or such a provider (`azure` is also every `azure:…`)."""
+        if kind is KillKind.PROVIDER:
+            return name == LOCAL or any(name in (each, each.partition(":")[0]) for each in self.providers())
+        every = (served for some in self._served.values() for served in some)
+        return name in self._aliases or any(
+            name in (model, f"{served.provider_name}/{model}") for served in every for model in (served.model, served.name)
+        )
+
     def configured(self, provider: str) -> ProviderSettings | None:
         """What is configured for a provider; None where nothing is."""
-        return self._settings.providers.get(provider)
+        return self.settings.providers.get(provider)
 
     def provider(self, name: str) -> Provider:
         """The provider of that name, built where it is not yet.
@@ -290,9 +338,9 @@ class Models:
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
-            configured = self._settings.providers.get(name, ProviderSettings())
-            refuse_plain_address(name, configured, self._settings.tls)
-            self._providers[name] = PROVIDERS.load(name.partition(":")[0])(name, self._settings, configured)
+            configured = self.settings.providers.get(name, ProviderSettings())
+            refuse_plain_address(name, configured, self.settings.tls)
+            self._providers[name] = PROVIDERS.load(name.partition(":")[0])(name, self.settings, configured)
         return self._providers[name]
 
 

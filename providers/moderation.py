@@ -7,6 +7,7 @@ import orjson
 
 from core.context import current
 from core.errors import NotFound, Unavailable
+from core.kill_switches.switches import killed
 from core.policies.policy import Place
 from core.settings import Deployment, SettingsError, Timeouts
 from providers.openai_compatible import OpenAICompatibleProvider
@@ -24,16 +25,21 @@ async def moderated(models: "Models", provider: str, model: str, text: str, *, t
     Personal data and the data policy are heeded as for any call.
 
     Raises:
-        DataPolicyRefused, PersonalDataBlocked
+        Killed, DataPolicyRefused, PersonalDataBlocked
         Unavailable: `moderation_unavailable`: the provider has no such endpoint, or it does not answer as it should.
     """
     deployment = Deployment(provider=provider, model=model)
-    policy = models.policies.of(current().principal.tenant).data
-    configured = models.configured(provider)
+    tenant = current().principal.tenant
+    models.kills.refuse(tenant, model)
+    if models.kills.stops(tenant, provider, (model,)):
+        raise killed(model)
+    policy = models.policies.of(tenant).data
+    account = models.accounts.account(tenant, provider)
+    configured = models.configured(provider) if account is None else account.configured
     if not policy.admits(provider, region_of(deployment, configured), here=is_here(deployment)):
         raise refused(f"{provider}/{model}")
     try:
-        served = models.provider(provider)
+        served = models.provider(provider) if account is None else account.provider
     except (SettingsError, NotFound) as error:
         raise _unavailable("provider") from error
     if not isinstance(served, OpenAICompatibleProvider):

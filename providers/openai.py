@@ -7,7 +7,7 @@ from core.errors import UnsupportedFeature
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts, usual_variable
 from providers.base import ModelFacts
 from providers.facts import facts_of
-from providers.openai_compatible import OpenAICompatibleProvider
+from providers.openai_compatible import NO_KEY, OpenAICompatibleProvider
 
 _COMPLETING = ("gpt-3.5-turbo-instruct", "davinci-002", "babbage-002")
 
@@ -26,6 +26,8 @@ class OpenAIProvider(OpenAICompatibleProvider):
     def _key(self, configured: ProviderSettings) -> str:
         if configured.api_key:
             return configured.api_key.get_secret_value()
+        if configured.credentials == "run_time":
+            return NO_KEY
         if key := usual_variable("OPENAI_API_KEY"):
             return key
         raise SettingsError("providers.openai: api_key is missing, and OPENAI_API_KEY is not set")

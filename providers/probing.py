@@ -43,7 +43,7 @@ class Prober:
     """Of a process's remote deployments. `run` until it is cancelled, on one event loop; read results from any thread."""
 
     def __init__(self, deployments: Iterable[Served], settings: ProbeSettings) -> None:
-        remote = (served for served in deployments if served.provider_name not in FREE)
+        remote = (served for served in deployments if served.provider_name not in FREE and not served.bare)
         self._deployments = {(served.provider_name, served.model): served for served in remote}
         self._settings = settings
         self._results: dict[tuple[str, str], Probed] = {}
@@ -79,7 +79,7 @@ class Prober:
             async with asyncio.timeout(self._settings.timeout_s):
                 await served.provider.probe(served.model)
         except Exception as error:  # noqa: BLE001 - any failure is what a probe is there to find
-            kind = _kind(error)
+            kind = kind_of(error)
         now = time.monotonic()
         before, result = self.result(served), Probed(now, now - started, kind)
         self._results[served.provider_name, served.model] = result
@@ -103,7 +103,8 @@ class Prober:
         return last.at + self._settings.unhealthy_s - now
 
 
-def _kind(error: Exception) -> Kind:
+def kind_of(error: Exception) -> Kind:
+    """Why a probe failed."""
     try:
         return understand(error).kind
     except Exception:  # noqa: BLE001 - not an error of a provider's call: an SDK's own, or a mistake

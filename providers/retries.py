@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from core.errors import ContentRefused, PlatformError, ProviderFailed, RateLimited
+from core.errors import ContentRefused, Killed, PlatformError, ProviderFailed, RateLimited
 from core.settings import RetrySettings
 from providers.breaker import Lease
 from providers.failures import CALLERS_OWN, REPEATS, Failure, Kind
@@ -119,6 +119,8 @@ class Candidates:
         refused = next((failure.error for failure in failures if isinstance(failure.error, ContentRefused)), None)
         if refused is not None or last.kind in CALLERS_OWN or all(failure.kind is Kind.DECLINED for failure in failures):
             return refused or last.error
+        if isinstance(last.error, Killed):
+            return last.error
         if all(failure.kind is Kind.RATE for failure in failures):
             waits = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
             last.error.retry_after_s = min(waits, default=None)

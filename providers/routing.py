@@ -9,14 +9,19 @@ from re import compile as pattern
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
+from core.context import current
+from core.kill_switches.switches import KillSwitches, killed
 from core.policies.privacy import Privacy
 from core.policies.store import Policies
 from core.settings import RetrySettings
+from providers.accounts import Accounts
 from providers.capacity import ANSWER_TOKENS
 from providers.places import admitted, refused
 from providers.prices import Price, Tokens
 from providers.retry_budget import RetryBudget
+from providers.running import Call, is_stopped
 from providers.served import Served
+from providers.watch import Watch
 
 #: Seconds in which the latency that a deployment once had is believed half: one that was slow is tried again in the end.
 BELIEVED_S = 60.0
@@ -135,20 +140,51 @@ class Route:
     touch: Callable[..., None] = lambda **_: None
     chat: Callable[[Served], BaseChatModel] = Served.chat
     policies: Policies = field(default_factory=Policies)
+    kills: KillSwitches = field(default_factory=KillSwitches)
+    accounts: Accounts | None = None
     privacy: Privacy = field(default_factory=lambda: Privacy(Policies()))
 
     def within_policy(self) -> "Route":
-        """The same with the deployments alone that may see the data of the request's tenant.
+        """The same with the deployments alone that are not switched off and may see the data of the request's tenant, called
+        with the tenant's own credentials where it has some.
 
         Raises:
-            DataPolicyRefused: there is none.
+            Killed: the alias, all its deployments or the tenant's use of models is switched off.
+            Unavailable: `no_credential`: there is none to call them with.
+            DataPolicyRefused: none of them may see the data.
         """
-        able = admitted(self.policies, self.deployments)
-        if len(able) == len(self.deployments):
+        tenant, able = current().principal.tenant, self.deployments
+        if not self.kills.none:
+            self.kills.refuse(tenant, self.alias)
+            able = self.alive(tenant)
+            if not able:
+                raise killed(self.alias)
+        if self.accounts is not None:
+            able = self.accounts.of(tenant, able)
+        able = admitted(self.policies, able)
+        if able == self.deployments:
             return self
         if not able:
             raise refused(self.alias)
         return replace(self, deployments=able)
+
+    def alive(self, tenant: str) -> tuple[Served, ...]:
+        """The deployments that are not switched off for the tenant."""
+        return tuple(served for served in self.deployments if not is_stopped(self.kills, tenant, served))
+
+    def is_alive(self, tenant: str, served: Served) -> bool:
+        """Whether neither the deployment, nor the alias, nor the tenant's use of models is switched off."""
+        stopped = self.kills.stops_tenant(tenant) or self.kills.stops_alias(tenant, self.alias)
+        return not stopped and not is_stopped(self.kills, tenant, served)
+
+    def check(self, served: Served) -> None:
+        """Raises Killed: it must not be called any more."""
+        if not self.is_alive(current().principal.tenant, served):
+            raise killed(self.alias)
+
+    def call(self, served: Served, watch: Watch) -> Call:
+        """A block in which a deployment is called, until it is switched off."""
+        return Call(self.kills, self.alias, served, watch)
 
     def order(self, demand: Demand, now: float) -> Sequence[Served]:
         """All deployments, the one to call first at the front."""

@@ -27,6 +27,8 @@ class Served:
     #: Where its calls are answered, None where that is not known; and whether that is this machine.
     region: str | None = None
     here: bool = False
+    #: What is configured has no credential: it is called with one that administrators keep, or not at all.
+    bare: bool = False
     #: The provider, where its callers have to wait for a turn.
     turns: TakesTurns | None = field(init=False)
 

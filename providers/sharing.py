@@ -6,8 +6,9 @@ brings holds from then on. While the server is away each process goes by what it
 
 import asyncio
 import secrets
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import structlog
@@ -40,6 +41,7 @@ class Sharing:
     def __init__(self, standings: Iterable[Standing], probe_s: float) -> None:
         self._standings = tuple(standings)
         self._probe_s = probe_s
+        self._lock = threading.Lock()
         self._clients: RedisClients | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[Standing, asyncio.TimerHandle] = {}
@@ -51,6 +53,17 @@ class Sharing:
     def connect(self, clients: RedisClients) -> None:
         self._clients = clients
         self._use(True)
+
+    def add(self, standing: Standing) -> None:
+        """One more, from the next exchange on. Asked for in any thread."""
+        with self._lock:
+            standing.breaker.shared = self._connected
+            self._standings = (*self._standings, standing)
+
+    def remove(self, standings: Collection[Standing]) -> None:
+        """These are called no more."""
+        with self._lock:
+            self._standings = tuple(each for each in self._standings if each not in standings)
 
     def touch(self, *, urgent: bool = False) -> None:
         """Exchange what is new, soon, in the background. `urgent`: there is something to tell. Costs a comparison."""
@@ -107,9 +120,10 @@ class Sharing:
 
     async def _swap(self, clients: RedisClients) -> None:
         """One round trip: tell what changed here, then ask how all stand."""
+        standings = self._standings  # more may be added meanwhile
         async with clients.get().pipeline(transaction=False) as pipe:
-            told = [(standing, *self._tell(pipe, standing)) for standing in self._standings]
-            used = [(standing.capacity, self._tell_used(pipe, standing)) for standing in self._standings if standing.capacity]
+            told = [(standing, *self._tell(pipe, standing)) for standing in standings]
+            used = [(standing.capacity, self._tell_used(pipe, standing)) for standing in standings if standing.capacity]
             try:
                 answers = iter(await pipe.execute())
             except BaseException:
@@ -131,14 +145,14 @@ class Sharing:
         """Add what this process used of a deployment with limits."""
         capacity: Capacity = standing.capacity  # type: ignore[assignment] # asked for where there is one
         said = capacity.tell(self._process, standing.in_flight)
-        pipe.eval(SCRIPT, 1, f"{PREFIX}:{standing.provider}/{standing.model}:used", *said)
+        pipe.eval(SCRIPT, 1, f"{PREFIX}:{standing.name}:used", *said)
         return said
 
     def _tell(self, pipe: Any, standing: Standing) -> tuple[int, bool]:
         """The commands for one deployment: how many stand before the three questions, and whether the last of them asks for
         the right to probe."""
         breaker, before = standing.breaker, len(pipe)
-        opened, probe, held = (f"{PREFIX}:{standing.provider}/{standing.model}:{what}" for what in ("open", "probe", "held"))
+        opened, probe, held = (f"{PREFIX}:{standing.name}:{what}" for what in ("open", "probe", "held"))
         now = time.monotonic()
         changed, breaker.changed = breaker.changed, None
         if changed is State.OPEN:

@@ -37,10 +37,12 @@ class Decayed:
 
 
 class Standing:
-    """Of one provider's model in this process, shared by all aliases that name it. Times are `time.monotonic()`'s."""
+    """Of one provider's model in this process, called with one credential; shared by all aliases that name it. Times are
+    `time.monotonic()`'s."""
 
     __slots__ = (
         "_bare_limits",
+        "account",
         "ailing",
         "answer_s",
         "breaker",
@@ -58,8 +60,10 @@ class Standing:
         "token_s",
     )
 
-    def __init__(self, provider: str, model: str, rules: BreakerSettings) -> None:
+    def __init__(self, provider: str, model: str, rules: BreakerSettings, account: str = "") -> None:
         self.provider, self.model = provider, model
+        #: Which credential it is called with, empty for the one that is configured: each stands for itself.
+        self.account = account
         self.breaker = Breaker(rules)
         #: None as long as it has no limits of its own.
         self.capacity: Capacity | None = None
@@ -75,6 +79,11 @@ class Standing:
         self.held_until = 0.0
         self.hold_changed = False
         self._bare_limits = 0
+
+    @property
+    def name(self) -> str:
+        """What tells it apart from all others of the installation."""
+        return f"{self.provider}/{self.model}{self.account and f'@{self.account}'}"
 
     @property
     def load(self) -> float:

@@ -63,7 +63,6 @@ async def running(
             await asyncio.to_thread(_note_start, settings)
             access = await Access.open(settings, database)
             await welcome_administrator(settings, access, greet)
-            _in_background(stack, access.watch())
         with readiness.starting("broker"):
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
@@ -71,8 +70,8 @@ async def running(
         clients = RedisClients(redis_url)
         stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
-        await models.policies.load(database)
-        _in_background(stack, models.policies.watch(database))
+        await models.changes.load(database)
+        _in_background(stack, access.watch(models.changes))
         stack.push_async_callback(models.close)
         models.connect(clients, keyring)
         alerts.connect(clients, settings.alerts.window_s)

@@ -52,10 +52,14 @@ class Action(StrEnum):
     COLLECTION_DELETED = "collection.deleted"
     DOCUMENT_DELETED = "document.deleted"
     CACHE_DROPPED = "cache.dropped"
-    PROVIDER_CREDENTIAL_CHANGED = "provider_credential.changed"
+    PROVIDER_CREDENTIAL_ADDED = "provider_credential.added"
+    PROVIDER_CREDENTIAL_TESTED = "provider_credential.tested"
+    PROVIDER_CREDENTIAL_ROTATED = "provider_credential.rotated"
+    PROVIDER_CREDENTIAL_REMOVED = "provider_credential.removed"
     ENCRYPTION_KEY_ROTATED = "encryption_key.rotated"
-    KILL_SWITCH_CHANGED = "kill_switch.changed"
     ERASURE_FINISHED = "erasure.finished"
+    KILL_SWITCH_SET = "kill_switch.set"
+    KILL_SWITCH_LIFTED = "kill_switch.lifted"
     RETENTION_APPLIED = "retention.applied"
 
 

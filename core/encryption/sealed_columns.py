@@ -78,4 +78,5 @@ SEALED_COLUMNS = (
     SealedColumn(IdempotencyRecord, "body"),
     SealedColumn(BatchRow, "result", key=("batch_id", "number"), owner=(Batch, "id", "batch_id")),
     SealedColumn(ProviderCredential, "secrets", json=True),
+    SealedColumn(ProviderCredential, "pending", json=True),
 )

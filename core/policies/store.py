@@ -1,22 +1,17 @@
-"""The policies in force, in memory: read at the start, and again whenever a right or a policy was changed anywhere."""
+"""The policies in force, in memory: read at the start, and again whenever anything is changed anywhere (`core.epoch`)."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 
 from core.database import Database
 from core.policies.policy import NOBODY, SECTIONS, Policy
-from core.tables import AccessEpoch, Tenant
+from core.tables import Tenant
 
 log = structlog.get_logger()
-
-#: Seconds between two looks: with a look's own time, a change holds everywhere within a second.
-LOOK_S = 0.4
 
 
 class Policies:
@@ -27,7 +22,6 @@ class Policies:
         self._of: Mapping[str, Policy] = {}
         #: Of every tenant: what a browser that has not said whom it asks for may be told.
         self.origins = frozenset(self.defaults.browsers.origins)
-        self._watched = False
 
     def of(self, tenant: str) -> Policy:
         """What holds for a tenant now. Costs a look into a dictionary."""
@@ -59,32 +53,3 @@ class Policies:
         except ValidationError:
             log.exception("policies.unreadable", tenant=tenant)
             return Policy(data=NOBODY, retention=self.defaults.retention)
-
-    async def watch(self, database: Database) -> None:
-        """Keep up with what any process changes, until cancelled; once a process. While the database is away the last known
-        policies hold: nobody can change them, and nobody can sign in."""
-        if self._watched:
-            return
-        self._watched = True
-        try:
-            await self._watch(database)
-        finally:
-            self._watched = False
-
-    async def _watch(self, database: Database) -> None:
-        known: int | None = None
-        away = False
-        while True:
-            try:
-                async with asyncio.timeout(2):
-                    async with database.session(all_tenants=True) as session:
-                        value = (await session.exec(select(AccessEpoch.value).where(AccessEpoch.id == 1))).first()
-                    if value != known or away:
-                        await self.load(database)
-            except (SQLAlchemyError, TimeoutError, OSError) as error:
-                if not away:
-                    log.warning("policies.database_away", error=type(error).__name__)
-                away = True
-            else:
-                known, away = value, False
-            await asyncio.sleep(LOOK_S)

@@ -10,6 +10,7 @@ from core.tables.encryption import KeyRotation, WrappedKey
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.jobs import Job, JobEvent, JobState
+from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
 
@@ -36,6 +37,8 @@ __all__ = [
     "JobEvent",
     "JobState",
     "KeyRotation",
+    "KillKind",
+    "KillSwitch",
     "ProviderCredential",
     "RefreshToken",
     "RowState",

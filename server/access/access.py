@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from core.database import Database, utc_now
+from core.epoch import Watcher
 from core.keys import Hasher, load_secret
 from core.principals import Principal
 from core.settings import Settings
-from server.access import epoch
 from server.access.keys import Keys
 from server.access.oidc import IdentityProvider
 from server.access.passwords import Passwords
@@ -73,14 +73,19 @@ class Access:
         self._known.clear()
         self.tokens.keys.forget()
 
-    async def watch(self) -> None:
-        """Forget whenever any process takes a right away, until cancelled."""
+    async def watch(self, watcher: Watcher | None = None) -> None:
+        """Forget whenever any process takes a right away, until cancelled; whoever else hangs on the watcher is told too."""
+        watcher = watcher or Watcher()
+        watcher.add(self._heed)
         self._cache_s = CACHE_S
         try:
-            await epoch.watch(self._database, self.forget)
+            await watcher.run(self._database)
         finally:
             self._cache_s = UNWATCHED_CACHE_S
             self.forget()
+
+    async def _heed(self, _database: Database) -> None:
+        self.forget()
 
     async def _find(self, kind: str, credential: str) -> Principal | None:
         slot, now = (kind, credential), time.monotonic()

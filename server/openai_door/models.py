@@ -11,9 +11,10 @@ _OWNER = "genai-platform"
 
 
 def listed(models: Models) -> list[dict[str, Any]]:
-    """Every alias that the request's principal can name."""
+    """Every alias that the request's principal can name; what is switched off says so."""
     return [
         {"id": state["alias"], "object": "model", "created": _CREATED, "owned_by": _OWNER, "kind": state["kind"]}
+        | ({"killed": True} if models.is_killed(state["alias"]) else {})
         for state in models.states()
         if current().principal.may_use_model(state["alias"])
     ]

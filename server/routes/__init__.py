@@ -23,6 +23,8 @@ ROUTERS = (
     "sessions",
     "pii",
     "policies",
+    "provider_credentials",
+    "kill_switches",
     "audit",
     "admin.overview",
     "admin.users",

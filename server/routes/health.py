@@ -27,8 +27,12 @@ async def live() -> dict[str, str]:
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready")
 async def ready(state: CurrentState) -> Response:
-    """Whether requests can be served, and what is still loading."""
-    return JSONResponse(state.readiness.body(), 200 if state.readiness.ready else 503)
+    """Whether requests can be served, and what is still loading; and how many kill switches hold for all tenants, where any
+    does."""
+    body = dict(state.readiness.body())
+    if state.readiness.ready and (switches := state.models.kills.everywhere):
+        body["kill_switches"] = switches
+    return JSONResponse(body, 200 if state.readiness.ready else 503)
 
 
 @router.head("", include_in_schema=False)
@@ -36,7 +40,7 @@ async def ready(state: CurrentState) -> Response:
 async def health(state: CurrentState, principal: Annotated[Principal, current_principal]) -> dict[str, Any]:
     """The status; with a key, also of database, broker, store and models.
 
-    `status` is `ready`, `starting` or `degraded` (a part does not answer).
+    `status` is `ready`, `starting` or `degraded` (a part does not answer, or something is switched off for all tenants).
     """
     names = ("database", "broker", "store")
     checks = await asyncio.gather(
@@ -45,7 +49,7 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
     parts = dict(zip(names, checks, strict=True))
     models = state.models.states()
     body = dict(state.readiness.body())
-    if state.readiness.ready and any(part["status"] != "ready" for part in parts.values()):
+    if state.readiness.ready and (any(part["status"] != "ready" for part in parts.values()) or state.models.kills.everywhere):
         body["status"] = "degraded"
     if not principal.may(Scope.HEALTH_READ):
         return {"status": body["status"]}

@@ -76,7 +76,8 @@ class DeploymentHealth(BaseModel):
 
 
 class DeploymentInfo(BaseModel):
-    """One model at one provider. `state`: `ready`, `loading`, `idle` (loads at first use) or `failed`."""
+    """One model at one provider. `state`: `ready`, `loading`, `idle` (loads at first use), `failed` or `killed` (switched off
+    by an administrator)."""
 
     provider: str
     model: str
@@ -94,6 +95,7 @@ class ModelInfo(BaseModel):
     alias: str
     kind: str
     strategy: str
+    killed: bool = Field(False, description="an administrator has switched it, or all its deployments, off")
     deployments: list[DeploymentInfo]
 
 

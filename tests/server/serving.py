@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from core.principals import SYSTEM, Principal
+from core.principals import SYSTEM, Principal, held_in
 from core.settings import Settings
 from server import error_responses
 from server.body import BodyGuard
@@ -23,7 +23,8 @@ EVERYBODY = replace(SYSTEM, id="caller", name="caller")
 
 
 class _Caller:
-    """Stands for authentication: whoever calls is `principal`, by cookie when they send one."""
+    """Stands for authentication: whoever calls is `principal`, by cookie when they send one; in the tenant that a header
+    `x-tenant` names."""
 
     def __init__(self, app: Any, principal: Principal) -> None:
         self._app = app
@@ -32,7 +33,9 @@ class _Caller:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             by_cookie = any(name == b"cookie" for name, _ in scope["headers"])
-            scope["state"]["context"].principal = replace(self._principal, from_cookie=by_cookie)
+            tenant = dict(scope["headers"]).get(b"x-tenant", self._principal.tenant.encode()).decode()
+            held = {"tenant": tenant, "scopes": held_in(tenant, self._principal.scopes)}
+            scope["state"]["context"].principal = replace(self._principal, from_cookie=by_cookie, **held)
         await self._app(scope, receive, send)
 
 

@@ -18,7 +18,9 @@ from chains.messages import Assistant
 from chains.messages import User as Said
 from core import jobs
 from core.database import Database, utc_now
+from core.kill_switches.store import KillSwitchStore
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
+from core.provider_credentials import ProviderCredentials
 from core.settings import Settings
 from core.stored_files import BATCH, StoredFiles
 from core.tables import (
@@ -30,6 +32,7 @@ from core.tables import (
     Document,
     Job,
     JobState,
+    KillKind,
     RowState,
     Team,
     TeamMember,
@@ -209,6 +212,9 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
     content = json.dumps({"custom_id": "1", "body": {"prompt": mark}}).encode()
     files = StoredFiles(desk.database, desk.resources.files)
     file = await files.add(owner, content, name=f"{mark}.jsonl", purpose=BATCH, size=len(content))
+    kept = ProviderCredentials(desk.database)
+    credential = await kept.add(owner, provider="openai", name=mark, secrets={"api_key": mark})
+    await KillSwitchStore(desk.database).put(owner, KillKind.PROVIDER, "bedrock", reason=mark, everywhere=False)
     await desk.resources.files.put(f"exports/{tenant}", content, tenant=tenant)
     async with desk.database.transaction(tenant) as session:
         session.add(CollectionShare(collection_id=collection.id, kind="user", subject=reader, access="read"))
@@ -253,6 +259,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "export_id": export.id,
         "file_id": file.id,
         "key_id": owner.id,
+        "credential_id": credential.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",
         "tenant": tenant,

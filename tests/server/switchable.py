@@ -1,0 +1,142 @@
+"""The platform with two providers at the wire and all that administrators switch at run time; a second process beside it."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+
+from chains.conversations import Conversations
+from core.database import Database, migrate
+from core.redis_clients import RedisClients
+from core.settings import Settings
+from core.tables import Tenant
+from providers.models import Models
+from server.langserve_routes import register
+from server.openai_door.routes import open_door
+from server.readiness import Readiness
+from server.routes import health, kill_switches, provider_credentials
+from server.routes import models as model_routes
+from tests.fakes.openai import MODEL, OpenAIFake
+from tests.server.capabilities import built
+from tests.server.serving import platform, served
+
+SMALL = "text-embedding-3-small"
+
+
+@dataclass
+class Here:
+    """The platform, and two providers; `first` is called before `second`. `elsewhere` is another process' client."""
+
+    client: httpx.Client
+    elsewhere: httpx.Client
+    first: OpenAIFake
+    second: OpenAIFake
+    database: Database
+
+    def chat(self, *, tenant: str = "default", client: httpx.Client | None = None, **more: Any) -> httpx.Response:
+        body = {"messages": [{"role": "user", "content": "Hello"}], **more}
+        return (client or self.client).post("/api/v1/chat", json=body, headers={"x-tenant": tenant})
+
+    def call(self, method: str, path: str, *, tenant: str = "default", **options: Any) -> httpx.Response:
+        return self.client.request(method, path, headers={"x-tenant": tenant}, **options)
+
+    def clear(self) -> None:
+        """Nothing is switched off, no credential is kept, both providers answer."""
+        for tenant in ("default", "acme", "globex"):
+            for each in self.call("GET", "/api/v1/kill-switches", tenant=tenant).json()["results"]:
+                path = f"/api/v1/kill-switches/{each['kind']}/{each['name']}"
+                self.call("DELETE", path, tenant=tenant, params={"everywhere": str(each["everywhere"]).lower()})
+            for each in self.call("GET", "/api/v1/provider-credentials", tenant=tenant).json()["results"]:
+                self.call("DELETE", f"/api/v1/provider-credentials/{each['id']}", tenant=tenant)
+        self.first.clear()
+        self.second.clear()
+
+
+@contextmanager
+def switchable(directory: Path, redis_url: str) -> Iterator[Here]:
+    with OpenAIFake() as first, OpenAIFake() as second:
+        here = {"provider": "openai", "model": MODEL}
+        there = {"provider": "openai_compatible:there", "model": "llama", "prefill": True}
+        settings = Settings.load(
+            data_dir=directory,
+            models=[
+                {"alias": "default", "deployments": [here, there]},
+                {"alias": "kept", "deployments": [here, there], "cache": {"exact": True, "requests": "all"}},
+                {"alias": "only", "deployments": [here]},
+                {"alias": "bare", "deployments": [{"provider": "openai_compatible:bare", "model": "llama"}]},
+                {"alias": "embeddings", "kind": "embeddings", "deployments": [{"provider": "openai", "model": SMALL}]},
+            ],
+            providers={
+                "openai": {"base_url": first.base_url, "api_key": "sk-configured"},
+                "openai_compatible:there": {"base_url": second.base_url},
+                "openai_compatible:bare": {"base_url": second.base_url, "credentials": "run_time"},
+            },
+            timeouts={"first_token": 30, "between_tokens": 30, "total": 60},
+        )
+        migrate(settings)
+        with _process(settings, redis_url) as (client, database), _process(settings, redis_url) as (elsewhere, _):
+            yield Here(client, elsewhere, first, second, database)
+
+
+@contextmanager
+def _process(settings: Settings, redis_url: str) -> Iterator[tuple[httpx.Client, Database]]:
+    """The platform as one process has it: memory of its own, which a watcher keeps up to date."""
+    database, models, readiness = Database(settings), Models(settings), Readiness()
+    models.connect(RedisClients(redis_url))
+    for part in list(readiness.waiting):
+        readiness.done(part)
+    conversations, missing = Conversations(database), cast("Any", None)
+    app = platform(settings, models=models, database=database, readiness=readiness, queue=missing, library=missing)
+    capabilities = built(settings, cast("Any", models), conversations, only=("chat", "completion"))
+    register(app, capabilities)
+    open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
+    for module in (kill_switches, provider_credentials, model_routes, health):
+        app.include_router(module.router)
+    with served(app) as url, httpx.Client(base_url=url, timeout=60) as client, _watching(settings, models):
+        yield client, database
+    asyncio.run(models.close())
+
+
+@contextmanager
+def _watching(settings: Settings, models: Models) -> Iterator[None]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    database = Database(settings)
+    asyncio.run_coroutine_threadsafe(_tenants(database), loop).result(10)
+    asyncio.run_coroutine_threadsafe(models.changes.load(database), loop).result(10)
+    task = asyncio.run_coroutine_threadsafe(models.changes.run(database), loop)
+    try:
+        yield
+    finally:
+        task.cancel()
+        asyncio.run_coroutine_threadsafe(database.close(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+
+
+async def _tenants(database: Database) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        for name in ("acme", "globex"):
+            if await session.get(Tenant, name) is None:
+                session.add(Tenant(id=name, name=name))
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    """The events of a stream as they come."""
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
