@@ -23,6 +23,7 @@ from core.tables import ProviderCredential
 from providers import PROVIDERS
 from providers.base import Provider
 from providers.capacity import Capacity
+from providers.outward import refuse_plain_address
 from providers.places import region_of
 from providers.served import Served
 from providers.sharing import Sharing
@@ -193,5 +194,6 @@ def built(provider: str, settings: Settings, configured: ProviderSettings) -> Pr
     Raises:
         SettingsError: it cannot be built from them.
     """
+    refuse_plain_address(provider, configured, settings.tls)
     load: Callable[..., Provider] = PROVIDERS.load(provider.partition(":")[0])
     return load(provider, settings, configured)

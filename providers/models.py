@@ -313,6 +313,11 @@ class Models:
         named = {each.provider for alias in self._aliases.values() for each in alias.deployments}
         return sorted(name for name in named | set(self.settings.providers) if name != LOCAL)
 
+    def names(self) -> list[str]:
+        """The aliases, and the providers' models behind them."""
+        behind = {f"{served.provider_name}/{served.model}" for some in self._served.values() for served in some}
+        return [*self._aliases, *sorted(behind)]
+
     def knows(self, kind: KillKind, name: str) -> bool:
         """Whether there is such an alias or provider's model, or such a provider (`azure` is also every `azure:…`)."""
         if kind is KillKind.PROVIDER:

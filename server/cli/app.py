@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from core.settings import SettingsError, platform_address, platform_authorities
-from server.cli import ask, audit, chat, ingest, jobs, keys, login, models, serve
+from server.cli import ask, audit, chat, ingest, jobs, keys, kill, login, models, serve
 from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
 
@@ -30,6 +30,7 @@ app.command("models")(models.models)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(kill.app, name="kill")
 
 
 @app.callback()

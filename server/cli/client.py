@@ -65,6 +65,9 @@ class Platform:
     def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
         return self._call("POST", path, json=body, headers=_idempotent(idempotency_key))
 
+    def put(self, path: str, body: Any) -> Any:
+        return self._call("PUT", path, json=body)
+
     def upload(
         self,
         path: str,

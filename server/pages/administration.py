@@ -45,7 +45,12 @@ SECTIONS = (
     Section("teams", "Teams", "Groups of users who share collections.", (Scope.USERS_MANAGE,)),
     Section("roles", "Roles", "Named sets of rights, built in and your own.", (Scope.USERS_MANAGE,)),
     Section("keys", "Keys", "What programs sign in with: made, narrowed, rotated, revoked.", (Scope.KEYS_MANAGE,)),
-    Section("providers", "Providers", "Credentials of model providers, and the kill switch.", (Scope.PROVIDERS_MANAGE,)),
+    Section(
+        "providers",
+        "Providers",
+        "Credentials of model providers, and the kill switch.",
+        (Scope.MODELS_DEPLOY, Scope.PROVIDERS_MANAGE),
+    ),
     Section("tenants", "Tenants", "Organisations whose data nobody else sees.", (Scope.TENANTS_MANAGE,)),
     Section("audit", "Audit log", "Who did what, when and from where: searched, exported, verified.", (Scope.AUDIT_READ,)),
 )

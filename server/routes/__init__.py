@@ -32,5 +32,6 @@ ROUTERS = (
     "admin.roles",
     "admin.keys",
     "admin.tenants",
+    "admin.providers",
     "admin.audit",
 )

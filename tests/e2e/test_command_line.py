@@ -204,6 +204,14 @@ def test_the_help_of_serve_lists_the_settings(tmp_path: Path) -> None:
     assert "GENAI_LOCAL__SLOTS" in done.stdout
 
 
+def test_a_model_is_switched_off_and_on_again(genai: Terminal) -> None:
+    assert genai("kill", "set", "model", "onyl", "--reason", "x").returncode == 1
+    assert genai("kill", "set", "model", "embeddings", "--reason", "It drifts.").returncode == 0
+    assert "It drifts." in genai("kill", "list").stdout
+    assert genai("kill", "lift", "model", "embeddings").returncode == 0
+    assert "It drifts." not in genai("kill", "list").stdout
+
+
 def test_the_audit_log_is_listed_and_verified(genai: Terminal) -> None:
     made = genai("keys", "create", "on record", "--role", "user")
     identifier = made.stderr.partition(":")[0]
