@@ -11,9 +11,10 @@ from redis import Redis
 from core.database import utc_now
 from core.errors import Conflict, NotFound
 from core.jobs import Jobs
+from core.kill_switches.store import KillSwitchStore
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.queue import Queue
-from core.tables import Document, DocumentState, User
+from core.tables import Document, DocumentState, KillKind, User
 from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
 from retrievers.base import Shelf
@@ -58,6 +59,21 @@ async def test_a_url_that_may_not_be_fetched_fails_its_document_alone(desk: Desk
     assert {error["document"]: error["code"] for error in job.errors} == {"inside.html": "url_refused", "meta": "url_refused"}
     row = (await desk.documents())["inside.html"]
     assert (row.source_url, row.file_key, row.content_hash) == ("http://127.0.0.1:9/", "", "")
+
+
+async def test_a_document_fails_honestly_while_its_embedding_model_is_switched_off(desk: Desk) -> None:
+    switches, kills = KillSwitchStore(desk.database), desk.resources.models.kills
+    await switches.put(SYSTEM, KillKind.PROVIDER, "local", reason="It drifts.")
+    try:
+        with desk.worker():
+            job = await desk.finished((await desk.add(note("a.md")))[0].id)
+        assert (job.state, [error["code"] for error in job.errors]) == ("failed", ["killed"])
+        await switches.lift(SYSTEM, KillKind.PROVIDER, "local")
+        with desk.worker():
+            job = await desk.finished((await desk.add(note("a.md")))[0].id)
+        assert (job.state, job.errors) == ("succeeded", [])
+    finally:
+        kills.set([])
 
 
 async def test_a_job_whose_every_document_failed_has_failed(desk: Desk) -> None:
