@@ -248,7 +248,7 @@ class OpaqueRoot(Runnable[Any, Any]):
         if self._home is None or not self._home.is_running():
             self._home = bridge.running_loop()
         outer, inside = current(), _Inside(run)
-        run.capability = self._name
+        run.capability, run.session_id = self._name, getattr(asked, "session_id", None)
         with inside:
             deltas = self._begun(asked)
         finished = False
@@ -350,15 +350,9 @@ class _Inside:
 
 def _new_run(*, whole: bool = False) -> RequestContext:
     """A context for one run: of a batch, each input's accounting stays its own."""
-    outer = current()
-    return RequestContext(
-        request_id=outer.request_id,
-        principal=outer.principal,
-        whole=whole,
-        openai=outer.openai,
-        cache_control=outer.cache_control,
-        keep_nothing=outer.keep_nothing,
-    )
+    run = current().beside()
+    run.whole = whole
+    return run
 
 
 def invalid_input(error: ValidationError, value: Any) -> InvalidRequest:

@@ -77,6 +77,10 @@ class RequestContext:
     cache: CacheUse | None = None
     #: The capability that is being run, by its name in the table; empty outside of one.
     capability: str = ""
+    #: The conversation that it belongs to.
+    session_id: str | None = None
+    #: What the caller wants the costs told apart by.
+    tags: Mapping[str, str] = field(default_factory=dict)
     #: Personal data that was found, by place and type.
     pii: dict[str, dict[str, int]] = field(default_factory=dict)
     #: What has to be known of it for the rest of the run; None where no policy looks for any.
@@ -86,6 +90,19 @@ class RequestContext:
     def overhead_s(self) -> float:
         """What the platform itself has taken so far: seconds since the start that no provider was waited for."""
         return max(0.0, time.perf_counter() - self.started - self.provider_s)
+
+    def beside(self) -> "RequestContext":
+        """Another context of the same request, for calls whose accounting is kept apart at first."""
+        return RequestContext(
+            request_id=self.request_id,
+            principal=self.principal,
+            openai=self.openai,
+            cache_control=self.cache_control,
+            capability=self.capability,
+            session_id=self.session_id,
+            tags=self.tags,
+            keep_nothing=self.keep_nothing,
+        )
 
     def called(self, *, provider: str, model: str, usage: Usage, cost_usd: Decimal | None, seconds: float) -> None:
         """Record one finished model call."""

@@ -20,10 +20,10 @@ class Flight(Generic[T]):
     """
 
     def __init__(self, request: RequestContext) -> None:
-        self.context = RequestContext(request_id=request.request_id, principal=request.principal, openai=request.openai)
+        self.context = request.beside()
         self.finished = False
         self._given_up = False
-        self._charged = RequestContext(request_id=request.request_id, principal=request.principal)
+        self._charged = request.beside()
         self._pieces: list[T] = []
         self._error: BaseException | None = None
         self._news = asyncio.Event()
@@ -39,7 +39,7 @@ class Flight(Generic[T]):
     @property
     def took(self) -> RequestContext:
         """What it has taken so far, whoever was charged for it."""
-        total = RequestContext(request_id=self.context.request_id, principal=self.context.principal)
+        total = self.context.beside()
         total.add(self._charged)
         total.add(self.context)
         return total

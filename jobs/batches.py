@@ -15,6 +15,7 @@ import structlog
 from chains.conversations import Conversations
 from chains.endpoints import Answer, answering, error_of, scope_of
 from chains.spec import ChainDeps
+from core import ledger
 from core.batch_work import BatchLease, BatchWork, RowResult
 from core.batches import QUEUE, RUN_BATCH
 from core.context import RequestContext, serving
@@ -206,6 +207,7 @@ class _Rows:
             body = await asyncio.to_thread(read_row, self.path, row.position, row.length, endpoint, most_depth=depth)
             with serving(request):
                 answer = await self._patiently(body)
+            await ledger.settled()
         except PlatformError as refusal:
             return self._failed(row, refusal)
         except Exception:  # the boundary of a row: the others of the batch go on

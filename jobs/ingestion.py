@@ -38,7 +38,7 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
         job = await session.get(Job, document.job_id) if document.job_id else None
         kept = job_principal(job) if job is not None else replace(SYSTEM, tenant=document.tenant)
         principal = await principal_now(session, kept)
-    request = RequestContext(request_id=document.job_id or "-", principal=principal or kept)
+    request = RequestContext(request_id=document.job_id or "-", principal=principal or kept, capability=INGESTION)
     with structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id), serving(request):
         try:
             async with kept_alive(lambda: leases.renew(lease), lease_s=context.settings.jobs.lease_s):

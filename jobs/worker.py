@@ -13,7 +13,7 @@ from typing import Any
 import dramatiq
 import structlog
 
-from core import alerts, audit
+from core import alerts, audit, ledger
 from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.database import Database, keyring_of, migrate
@@ -198,12 +198,16 @@ def _work_until_told(settings: Settings) -> None:
     alerts.connect(clients, settings.alerts.window_s)
     recorder = audit.Recorder(settings)
     audit.connect(recorder)
+    book = ledger.Ledger(settings)
+    ledger.connect(book)
     worker = EmbeddedWorker(settings, redis_url, resources)
     try:
         worker.start()
         told.wait()
     finally:
         worker.stop()
+        ledger.connect(None)
+        book.close()
         audit.connect(None)
         recorder.close()
         resources.close()

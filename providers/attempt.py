@@ -11,11 +11,13 @@ from langchain_core.messages import BaseMessage, SystemMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context
+from core.context import Usage
 from core.errors import ContentRefused, DeadlineExceeded, Killed
+from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
 from providers.collecting import Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
-from providers.metering import cost_of, usage_of
+from providers.metering import usage_of
 from providers.served import Deadline, Served
 from providers.watch import Watch
 
@@ -40,6 +42,8 @@ class Attempt:
     """
 
     __slots__ = (
+        "_account",
+        "_alias",
         "_alive",
         "_arguments_told",
         "_chat",
@@ -71,11 +75,13 @@ class Attempt:
         messages: list[BaseMessage],
         parameters: dict[str, Any],
         *,
+        alias: str,
         chat: Callable[[Served], BaseChatModel],
         alive: Callable[[Served, Watch], AbstractContextManager[None]],
         reserved_tokens: int = 0,
     ) -> None:
         self.served = served
+        self._alias = alias
         self._chat, self._alive = chat, alive
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
@@ -87,6 +93,7 @@ class Attempt:
         self._pieces: list[str] = []
         self._arguments_told: list[str] = []
         self._usage: Any = None
+        self._account: Any = None
         self._started = self._since = 0.0
         self._tells = False
         self._first_token_s: float | None = None
@@ -175,6 +182,7 @@ class Attempt:
 
     def _starts(self) -> None:
         self._request.attempts += 1
+        self._account = Account(self._request, self.served, self._alias)
         self.served.standing.begun()
         self._started = time.monotonic()
         self._since = self._loop.time()
@@ -291,6 +299,7 @@ class Attempt:
     def _succeeded(self) -> None:
         usage = self._record()
         self.served.standing.succeeded(self._started, self._first_token_s, usage.output_tokens)
+        self._account.close(OK, self._first_token_s)
 
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
@@ -306,6 +315,7 @@ class Attempt:
         except Exception:
             if started:
                 standing.abandoned(started)
+                self._account.close(ERROR)
             raise
         if not started:
             return
@@ -320,6 +330,7 @@ class Attempt:
         if self.told:  # what a provider has sent it counts, whole or not
             self._record(seconds=0)  # `_gave_up` tells them
         self._gave_up(failure.kind)
+        self._account.close(failure.kind.value, self._first_token_s)
 
     def _left(self, started: float) -> None:
         if self.ended:
@@ -327,6 +338,7 @@ class Attempt:
         elif started:
             self._record()
             self.served.standing.abandoned(started)
+            self._account.close(CANCELLED, self._first_token_s)
 
     def _out_of_time(self, started: float) -> None:
         limits = self.served.timeouts
@@ -338,6 +350,7 @@ class Attempt:
         else:
             self._record()
             self.served.standing.abandoned(started, Kind.TIMEOUT)
+        self._account.close(DEADLINE, self._first_token_s)
 
     def _gave_up(self, kind: Kind) -> None:
         self._request.failed(
@@ -347,19 +360,12 @@ class Attempt:
             seconds=time.monotonic() - self._started,
         )
 
-    def _record(self, *, seconds: float | None = None) -> Any:
+    def _record(self, *, seconds: float | None = None) -> Usage:
         served = self.served
         said = self.text + "".join(self._arguments_told)
         usage = usage_of(self._usage, self._messages, said, lambda counted: served.provider.count_tokens(served.model, counted))
         self._took(usage.total_tokens)
-        name = served.name
-        self._request.called(
-            provider=served.provider_name,
-            model=name,
-            usage=usage,
-            cost_usd=cost_of(served.provider_name, name, usage, self._usage, price=served.price),
-            seconds=time.monotonic() - self._started if seconds is None else seconds,
-        )
+        self._account.pay(usage, self._usage, seconds=seconds)
         return usage
 
     def _took(self, tokens: int) -> None:

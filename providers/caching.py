@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
 from core.cache import Cache
-from core.context import current
+from core.context import CacheUse, RequestContext, current
 from core.encryption.keyring import Keyring
 from core.errors import DeadlineExceeded, PlatformError
 from core.per_loop import PerLoop
@@ -22,6 +22,7 @@ from core.policies.retention import RetentionPolicy, keeps_nothing
 from core.policies.store import Policies
 from core.redis_clients import RedisClients
 from core.settings import AnswerCache, ModelAlias, Settings
+from providers.accounting import enter_kept
 from providers.answer_search import Call, Chunks, Keeping, Search, Wish, asked_for, copy_of, digest, wish_of
 from providers.likeness import Likeness
 from providers.replay import FORM
@@ -47,7 +48,7 @@ class ResponseCache:
 
     def of(self, alias: ModelAlias) -> "AliasCache | None":
         """The cache of an alias's answers; None where it keeps none."""
-        return AliasCache(self, alias.cache, self._version(alias)) if alias.cache.on else None
+        return AliasCache(self, alias.alias, alias.cache, self._version(alias)) if alias.cache.on else None
 
     def under_way(self) -> dict[Hashable, Search]:
         """The searches on this event loop, by what they share."""
@@ -84,14 +85,15 @@ class ResponseCache:
 class AliasCache:
     """The cache of one alias's answers."""
 
-    def __init__(self, cache: ResponseCache, settings: AnswerCache, version: str) -> None:
+    def __init__(self, cache: ResponseCache, alias: str, settings: AnswerCache, version: str) -> None:
         self._all = cache
+        self._alias = alias
         self._settings = settings
         self._version = version
 
     def apart(self, use: str) -> "AliasCache":
         """The same for another use of the alias, where the same messages are answered otherwise."""
-        return AliasCache(self._all, self._settings, f"{self._version}/{use}")
+        return AliasCache(self._all, self._alias, self._settings, f"{self._version}/{use}")
 
     def answers(
         self,
@@ -134,13 +136,14 @@ class AliasCache:
         for last in (*[False] * (_JOINS - 1), True):
             search, own = self._join(Search(keeping, asked, call, until))
             given: list[ChatGenerationChunk] = []
-            told = False
+            told, use = False, search.use
             try:
                 async with aclosing(search.flight.read(request, until)) as chunks:
                     async for chunk in chunks:
                         if not told:
                             told = True
-                            request.answered_by(search.use if own or search.use == "semantic" else "hit")
+                            use = search.use if own or search.use == "semantic" else "hit"
+                            request.answered_by(use)
                         if call.whole:
                             given.append(chunk)
                         else:
@@ -151,9 +154,16 @@ class AliasCache:
                     request.answered_by("miss")
                     raise
                 continue  # it came to nothing, under the limits of another
+            if use != "miss":
+                self._enter(request, search, use)
             for chunk in given:
                 yield copy_of(chunk)
             return
+
+    def _enter(self, request: RequestContext, search: Search, use: CacheUse) -> None:
+        took = search.flight.took
+        if took.provider is not None and took.model is not None:
+            enter_kept(request, alias=self._alias, provider=took.provider, model=took.model, cache=use)
 
     def _join(self, search: Search) -> tuple[Search, bool]:
         """The search for the same answer that is going on, or this one, begun; and whether it is this one."""

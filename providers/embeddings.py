@@ -15,9 +15,10 @@ from core.bridge import call
 from core.context import Usage
 from core.errors import Killed, ProviderFailed, RateLimited
 from core.policies.policy import Place
+from providers.accounting import CANCELLED, OK, Account
 from providers.alarms import alarm, relieve
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
-from providers.metering import FREE, cost_of
+from providers.metering import FREE
 from providers.privacy import protected_texts
 from providers.retries import retry_pause_s
 from providers.routing import CHARACTERS_A_TOKEN, Route
@@ -174,21 +175,19 @@ class FailoverEmbeddings(Embeddings):
             return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts)
         request = context.current()
         request.attempts += 1
-        started = time.perf_counter()
+        account = Account(request, served, self._alias)
         reported: int | None = None
-        if isinstance(inner, Metered):
-            vectors, reported = await inner.aembed_metered(texts)
-        else:
-            vectors = [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts)
+        try:
+            if isinstance(inner, Metered):
+                vectors, reported = await inner.aembed_metered(texts)
+            else:
+                vectors = [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts)
+        except BaseException as error:
+            account.close(understand(error).kind.value if isinstance(error, Exception) else CANCELLED)
+            raise
         counted = reported if reported is not None else sum(served.provider.count_tokens(served.model, text) for text in texts)
-        usage = Usage(input_tokens=counted, estimated=reported is None)
-        request.called(
-            provider=served.provider_name,
-            model=served.name,
-            usage=usage,
-            cost_usd=cost_of(served.provider_name, served.name, usage, price=served.price),
-            seconds=time.perf_counter() - started,
-        )
+        account.pay(Usage(input_tokens=counted, estimated=reported is None))
+        account.close(OK)
         return vectors
 
 

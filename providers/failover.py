@@ -211,7 +211,16 @@ class FailoverChatModel(AsynchronousChatModel):
                 parameters = parameters | {"max_tokens": max(1, left)}
         tokens = candidates.tokens
         route = self.route
-        return Attempt(served, deadline, messages, parameters, chat=route.chat, alive=route.call, reserved_tokens=tokens)
+        return Attempt(
+            served,
+            deadline,
+            messages,
+            parameters,
+            alias=route.alias,
+            chat=route.chat,
+            alive=route.call,
+            reserved_tokens=tokens,
+        )
 
     def _failed(self, candidates: Candidates, attempt: Attempt, error: Exception) -> None:
         """Take note of a failed call. Raises `error` where it is none of a provider's."""

@@ -10,6 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core import ledger
 from core.context import RequestContext, serving
 from core.policies.retention import HEADER as RETENTION
 from core.policies.retention import wishes_nothing_kept
@@ -17,6 +18,7 @@ from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
 from server.error_responses import as_platform_error, error_response
 from server.security_headers import ALWAYS, hsts
+from server.tags import TAGS, tags_of
 
 log = structlog.get_logger()
 
@@ -61,6 +63,7 @@ class Edge:
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 context.keep_nothing = wishes_nothing_kept(headers.get(RETENTION))
+                context.tags = tags_of(headers.get(TAGS, ""))
                 await self._app(scope, receive, answer.send)
             except asyncio.CancelledError:
                 answer.status = CLIENT_CLOSED_REQUEST
@@ -101,6 +104,8 @@ class _Answer:
             headers.raw.extend(pair for pair in self._constant if pair[0] not in given)
             for name, value in call_headers(self._context).items():
                 headers[name] = value
+        elif not message.get("more_body") and (self._context.attempts or self._context.provider):
+            await ledger.settled()
         await self._send(message)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from core import alerts, audit
+from core import alerts, audit, ledger
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
 from core.keys import Hasher, load_secret
@@ -61,6 +61,10 @@ async def running(
             audit.connect(recorder)
             stack.callback(audit.connect, None)
             await asyncio.to_thread(_note_start, settings)
+            book = await asyncio.to_thread(ledger.Ledger, settings)
+            stack.push_async_callback(asyncio.to_thread, book.close)
+            ledger.connect(book)
+            stack.callback(ledger.connect, None)
             access = await Access.open(settings, database)
             await welcome_administrator(settings, access, greet)
         with readiness.starting("broker"):

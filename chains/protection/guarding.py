@@ -148,14 +148,8 @@ async def _finding(each: Posted, text: str) -> Finding | None:
     if not text.strip():
         return None
     request = current()
-    aside = RequestContext(
-        request_id=request.request_id,
-        principal=request.principal,
-        openai=request.openai,
-        capability=request.capability,
-        privacy=request.privacy,
-        keep_nothing=request.keep_nothing,
-    )
+    aside = request.beside()
+    aside.privacy = request.privacy
     try:
         with serving(aside):
             return await each.guard.read(text)

@@ -11,6 +11,7 @@ from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
+from core.tables.ledger import LedgerRow
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
 
@@ -39,6 +40,7 @@ __all__ = [
     "KeyRotation",
     "KillKind",
     "KillSwitch",
+    "LedgerRow",
     "ProviderCredential",
     "RefreshToken",
     "RowState",

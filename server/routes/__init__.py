@@ -26,6 +26,7 @@ ROUTERS = (
     "provider_credentials",
     "kill_switches",
     "audit",
+    "usage",
     "admin.overview",
     "admin.users",
     "admin.teams",

@@ -1,14 +1,16 @@
 """The outermost layer: identifiers, headers, and answers to what nobody caught."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from fastapi import Body, Request
 from sqlalchemy.exc import OperationalError
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
+from core import ledger
 from core.context import Usage, current
 from core.errors import RateLimited, Unauthenticated
 from server.edge import BrokenOff
@@ -130,3 +132,60 @@ async def test_an_answer_that_breaks_off_is_not_ended_as_if_it_were_whole(behind
     with pytest.raises((BrokenOff, ExceptionGroup)):
         await app(scope, receive, send)
     assert not any(message["type"] == "http.response.body" and not message.get("more_body") for message in sent)
+
+
+class Book:
+    """A ledger that takes its time, and what was sent when it was done."""
+
+    def __init__(self) -> None:
+        self.may_go_on = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def settled(self) -> None:
+        self.asked.set()
+        await self.may_go_on.wait()
+
+
+@pytest.fixture
+def book() -> Iterator[Book]:
+    opened: Any = Book()
+    ledger.connect(opened)
+    yield opened
+    ledger.connect(None)
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+async def test_the_last_byte_waits_for_the_ledger(behind_edge, book: Book, streamed: bool) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+
+    @app.get("/")
+    async def answer() -> Response:
+        current().attempts += 1
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"one"
+
+        return StreamingResponse(pieces()) if streamed else Response(b"one")
+
+    asking = asyncio.create_task(client.get("/"))
+    await book.asked.wait()
+    assert not asking.done()
+    book.may_go_on.set()
+    assert (await asking).text == "one"
+
+
+async def test_what_called_no_provider_waits_for_nothing(behind_edge, book: Book) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+    app.get("/")(lambda: 1)
+    assert (await client.get("/")).json() == 1
+    assert not book.asked.is_set()
+
+
+async def test_tags_are_the_request_s_and_odd_ones_are_refused(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    app, client = behind_edge()
+    app.get("/")(lambda: dict(current().tags))
+    told = await client.get("/", headers={"x-genai-tags": "team=search, feature = long summaries"})
+    assert told.json() == {"team": "search", "feature": "long summaries"}
+    for wrong in ("team", "team=", "=x", "a=1,a=2", "te am=1", "a=" + "x" * 129, ",".join(f"a{n}=1" for n in range(17))):
+        refused = await client.get("/", headers={"x-genai-tags": wrong})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_tags"), wrong

@@ -1,0 +1,231 @@
+"""Puts entries into the database: one thread, which commits whatever has come while the last commit ran.
+
+Nobody waits for the database longer than `WAIT_S`: what it has not taken by then goes into a file, from which it is taken
+later. While it is known to be away, that is done at once.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import structlog
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.database import blocking_engine, blocking_transaction
+from core.ledger.entries import Entry
+from core.ledger.spool import Spool, left_behind
+from core.settings import Settings
+from core.tables.ledger import LedgerRow
+
+log = structlog.get_logger()
+
+#: Seconds that an answer is held for the database.
+WAIT_S = 0.025
+_AT_ONCE = 500
+_RETRY_S = 0.5
+#: Entries that wait in memory while the database is away; beyond them, the file alone has them.
+_MOST_WAITING = 20_000
+
+
+class Ledger:
+    """The ledger of a process. `close` writes what is left."""
+
+    def __init__(self, settings: Settings, *, wait_s: float = WAIT_S) -> None:
+        self._engine = blocking_engine(settings)
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        self._insert = insert(LedgerRow.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
+        self._directory = settings.path("ledger")
+        self._spool = Spool(self._directory)
+        self._wait_s = wait_s
+        self._changed = threading.Condition()
+        self._waiting: deque[Entry] = deque()
+        #: How many entries there were so far; how many of them are in the database, and in the database or in the file.
+        self._taken = self._committed = self._kept = 0
+        self._only_in_file = False
+        self._away = self._late = self._closing = False
+        self._sleepers: dict[asyncio.AbstractEventLoop, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._keeper = ThreadPoolExecutor(1, "ledger-spool")
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def record(self, entry: Entry) -> None:
+        """Take an entry in. Never blocks."""
+        with self._changed:
+            self._taken += 1
+            if len(self._waiting) >= _MOST_WAITING and self._kept > self._committed:
+                self._forget_oldest()
+            self._waiting.append(entry)
+            self._changed.notify()
+
+    async def settled(self) -> None:
+        """Returns once all that was recorded before is in the database, or in the file that it will be taken from."""
+        position = self._taken
+        if max(self._committed, self._kept) >= position:
+            return
+        if not self._away and not self._late:
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+            with self._changed:
+                if self._committed >= position:
+                    return
+                self._sleepers.setdefault(loop, []).append((position, future))
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    await future
+            except TimeoutError:
+                self._late = True  # the next ones need not find out for themselves
+            else:
+                return
+        await asyncio.get_running_loop().run_in_executor(self._keeper, self._keep, position)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write what is left; what the database does not take goes into the file. May be called again."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        self._keeper.shutdown()
+        self._keep(self._taken)
+        if self._committed >= self._taken and not self._only_in_file:
+            self._spool.clear()
+        self._spool.close()
+        self._engine.dispose()
+
+    # --- the file -----------------------------------------------------------------------------------------------------------
+
+    def _keep(self, position: int) -> None:
+        """Have everything up to `position` in the file, unless the database has it by now."""
+        with self._changed:
+            first = max(self._committed, self._kept)
+            if first >= position:
+                return
+            begin = first - self._committed
+            entries = list(islice(self._waiting, begin, None))
+            last = first + len(entries)
+        if entries:
+            self._spool.keep(entry.row() for entry in entries)
+        with self._changed:
+            self._kept = max(self._kept, last)
+
+    def _forget_oldest(self) -> None:
+        self._waiting.popleft()
+        self._committed += 1  # as far as memory goes: the file has it
+        self._only_in_file = True
+
+    # --- the thread ---------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._take_over()
+        while (batch := self._next()) is not None:
+            if batch and not self._write(batch):
+                with self._changed:
+                    if self._closing:
+                        return
+                    self._changed.wait(_RETRY_S)
+
+    def _next(self) -> Sequence[Entry] | None:
+        with self._changed:
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            return list(islice(self._waiting, _AT_ONCE)) or None
+
+    def _write(self, batch: Sequence[Entry]) -> bool:
+        """Whether the database has the entries now."""
+        if not self._commit([entry.row() for entry in batch]):
+            return False
+        with self._changed:
+            gone = self._forgotten_since(batch)
+            for _ in range(len(batch) - gone):
+                self._waiting.popleft()
+            self._committed += len(batch) - gone
+            self._wake()
+            emptied = not self._waiting
+        if emptied and self._spool.holds_rows:
+            self._keeper.submit(self._empty_the_file).result()
+        return True
+
+    def _forgotten_since(self, batch: Sequence[Entry]) -> int:
+        """How many of a batch memory has let go while it was being written."""
+        first = self._waiting[0] if self._waiting else None
+        return next((number for number, entry in enumerate(batch) if entry is first), len(batch))
+
+    def _commit(self, rows: list[dict[str, Any]]) -> bool:
+        try:
+            with blocking_transaction(self._engine) as connection:
+                connection.execute(self._insert, rows)
+        except SQLAlchemyError as error:
+            if not self._away:
+                log.warning("ledger.database_away", error=type(error).__name__)
+            self._away = True
+            self._engine.dispose()
+            return False
+        if self._away:
+            log.info("ledger.database_back")
+        self._away = self._late = False
+        return True
+
+    def _wake(self) -> None:
+        for loop, sleepers in list(self._sleepers.items()):
+            due = [future for position, future in sleepers if position <= self._committed]
+            if len(due) == len(sleepers):
+                del self._sleepers[loop]
+            elif due:
+                sleepers[:] = [each for each in sleepers if each[0] > self._committed]
+            if due and not loop.is_closed():
+                loop.call_soon_threadsafe(_finish, due)
+
+    def _empty_the_file(self) -> None:
+        """Put what is in the file alone into the database, and clear it, unless more has come meanwhile."""
+        if self._only_in_file:
+            for rows in self._spool.rows():
+                if not self._commit(rows):
+                    return
+        with self._changed:
+            if self._waiting:
+                return
+            self._only_in_file = False
+        self._spool.clear()
+
+    def _take_over(self) -> None:
+        """Put into the database what processes have left behind that are no more."""
+        for path, batches in left_behind(self._directory):
+            for rows in batches:
+                while not self._commit(rows):
+                    if self._closing:
+                        return
+                    time.sleep(_RETRY_S)
+            log.info("ledger.taken_over", file=path.name)
+            path.unlink()
+
+
+def _finish(futures: Sequence["asyncio.Future[None]"]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+_ledger: Ledger | None = None
+
+
+def connect(ledger: Ledger | None) -> None:
+    """Let this process write into a ledger; None: into none."""
+    global _ledger
+    _ledger = ledger
+
+
+def record(entry: Entry) -> None:
+    """Put an entry on record. Never blocks."""
+    if _ledger is not None:
+        _ledger.record(entry)
+
+
+async def settled() -> None:
+    """See `Ledger.settled`."""
+    if _ledger is not None:
+        await _ledger.settled()

@@ -1,0 +1,51 @@
+"""The ledger: what every call of a provider used and cost. Rows are added and never changed."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Date, Index
+from sqlmodel import Field, SQLModel
+
+from core.money import Money
+from core.tables.columns import identifier, json_object, required_moment
+
+
+class LedgerRow(SQLModel, table=True):
+    """One attempt at one provider, or one answer that the response cache gave in its place (`cache`). Tokens are told by class:
+    `input_tokens` are those that were neither read from the provider's cache nor written to it, `output_tokens` all that were
+    made, reasoning among them."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (Index("ix_ledger_tenant_at", "tenant", "at"),)
+
+    id: str = identifier("led")
+    at: datetime = required_moment(index=True)
+    request_id: str = Field(max_length=64, index=True)
+    tenant: str = Field(max_length=64)
+    principal: str = Field(max_length=64)
+    key_id: str | None = Field(default=None, max_length=64)
+    alias: str = Field(max_length=128)
+    provider: str = Field(max_length=128)
+    model: str = Field(max_length=256)
+    capability: str = Field(max_length=64)
+    session_id: str | None = Field(default=None, max_length=128)
+    tags: dict[str, Any] = json_object()
+    status: str = Field(max_length=32, description="`ok`, or why there was no whole answer")
+    cache: str | None = Field(default=None, max_length=16, description="`hit` or `semantic`: no provider was called")
+    estimated: bool = Field(description="the provider reported no usage: the tokens were counted here")
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    input_audio_tokens: int
+    output_audio_tokens: int
+    tier: str | None = Field(default=None, max_length=16)
+    cost_usd: Decimal | None = Field(default=None, sa_type=Money)
+    price_basis: str = Field(max_length=16)
+    price_source: str = Field(max_length=64)
+    price_since: date | None = Field(default=None, sa_type=Date)
+    latency_ms: float
+    first_token_ms: float | None = None

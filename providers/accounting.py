@@ -1,0 +1,105 @@
+"""What one call used, what it cost and how it ended: told to the request, and put on record."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from core import ledger
+from core.context import CacheUse, RequestContext, Usage
+from providers.metering import charge_of
+from providers.prices import Charge, Tokens
+from providers.served import Served
+
+#: The ways a call ends beside the kinds of `providers.failures`.
+OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
+
+
+class Account:
+    """The account of one call, from when it begins. `pay` at most once, then `close`, once."""
+
+    __slots__ = ("_alias", "_charge", "_metadata", "_request", "_served", "_started", "_usage")
+
+    def __init__(self, request: RequestContext, served: Served, alias: str) -> None:
+        self._request, self._served, self._alias = request, served, alias
+        self._started = time.monotonic()
+        self._usage: Usage | None = None
+        self._charge: Charge | None = None
+        self._metadata: Mapping[str, Any] | None = None
+
+    def pay(self, usage: Usage, metadata: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> None:
+        """Take note of what the call used, also where it gave no whole answer: a provider counts what it has sent. `metadata`
+        is LangChain's, where the provider reported any. `seconds` that the provider was waited for: since the beginning."""
+        served = self._served
+        self._usage, self._metadata = usage, metadata
+        self._charge = charge_of(served.provider_name, served.name, usage, metadata, price=served.price)
+        self._request.called(
+            provider=served.provider_name,
+            model=served.name,
+            usage=usage,
+            cost_usd=self._charge.usd,
+            seconds=time.monotonic() - self._started if seconds is None else seconds,
+        )
+
+    def close(self, status: str, first_token_s: float | None = None) -> None:
+        """Put the call on record. One that nothing was paid for used nothing."""
+        more: dict[str, Any] = {}
+        if self._usage is not None and self._charge is not None:
+            more = {
+                "tokens": classes_of(self._usage, self._metadata),
+                "estimated": self._usage.estimated,
+                "tier": Tokens.of(self._metadata).tier if self._metadata else None,
+                "cost_usd": self._charge.usd,
+                "price_basis": self._charge.basis.value,
+                "price_source": self._charge.source,
+                "price_since": self._charge.since,
+            }
+        ledger.record(
+            ledger.Entry(
+                **_whose(self._request),
+                alias=self._alias,
+                provider=self._served.provider_name,
+                model=self._served.name,
+                status=status,
+                latency_ms=round((time.monotonic() - self._started) * 1000, 3),
+                first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
+                **more,
+            )
+        )
+
+
+def enter_kept(request: RequestContext, *, alias: str, provider: str, model: str, cache: CacheUse) -> None:
+    """Put on record that the response cache gave the answer: no provider was called, and nobody pays."""
+    ledger.record(
+        ledger.Entry(**_whose(request), alias=alias, provider=provider, model=model, status=OK, cache=cache, latency_ms=0.0)
+    )
+
+
+def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.Tokens:
+    """Tokens by class, none of them in two."""
+    if not metadata:
+        return ledger.Tokens(input=usage.input_tokens, output=usage.output_tokens)
+    tokens = Tokens.of(metadata)
+    cached = tokens.cache_read + tokens.cache_write + tokens.cache_write_1h
+    return ledger.Tokens(
+        input=max(0, tokens.input - cached),
+        cached=tokens.cache_read,
+        cache_write=tokens.cache_write,
+        cache_write_1h=tokens.cache_write_1h,
+        output=tokens.output,
+        reasoning=tokens.reasoning,
+        input_audio=tokens.input_audio,
+        output_audio=tokens.output_audio,
+    )
+
+
+def _whose(request: RequestContext) -> dict[str, Any]:
+    principal = request.principal
+    return {
+        "request_id": request.request_id,
+        "tenant": principal.tenant,
+        "principal": principal.id,
+        "key_id": principal.key_id,
+        "capability": request.capability,
+        "session_id": request.session_id,
+        "tags": request.tags,
+    }

@@ -1,0 +1,82 @@
+"""What the caller's tenant used and what it cost, from the ledger."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from core.ledger.usage import Line, usage
+from core.principals import Principal, Scope
+from server.auth import requires
+from server.state import CurrentState
+
+router = APIRouter(prefix="/api/v1/usage", tags=["Usage"])
+
+
+class UsageLine(BaseModel):
+    """The sums of one group. The names that were grouped by stand beside them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    requests: int
+    attempts: int = Field(description="calls of providers, retries and failovers among them")
+    failed: int = Field(description="attempts that gave no whole answer")
+    cached: int = Field(description="answers of the response cache, without a call")
+    estimated: int = Field(description="attempts whose tokens were counted here, since the provider reported none")
+    unpriced: int = Field(description="attempts that no price is known for; `cost_usd` is without them")
+    input_tokens: int = Field(description="all that were sent: `cached_tokens` and `cache_write_tokens` are among them")
+    cached_tokens: int = Field(description="read from the provider's cache")
+    cache_write_tokens: int = Field(description="written to the provider's cache")
+    output_tokens: int
+    reasoning_tokens: int = Field(description="of `output_tokens`, thinking")
+    cost_usd: float
+    latency_ms: float | None = Field(description="of an attempt, on average")
+    first_token_ms: float | None = Field(description="of a streamed attempt, on average")
+
+
+class UsageReport(BaseModel):
+    """The groups, the dearest first."""
+
+    results: list[UsageLine]
+
+
+@router.get("")
+async def report(
+    state: CurrentState,
+    principal: Annotated[Principal, requires(Scope.USAGE_READ)],
+    group_by: Annotated[
+        list[str],
+        Query(
+            max_length=8,
+            description="`alias`, `provider`, `model`, `capability`, `principal`, `key_id`, `session_id`, `status`, `cache`, "
+            "`price_basis`, `hour`, `day`, `month` or `tag:NAME`; several by repetition or with commas",
+        ),
+    ] = [],  # noqa: B006 - FastAPI copies it
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="not before")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+) -> UsageReport:
+    """Sum what was used, and what it cost. A call is in it as soon as its answer is."""
+    names = [name.strip() for part in group_by for name in part.split(",") if name.strip()]
+    lines = await usage(state.database, principal.tenant, names, since, until)
+    return UsageReport(results=[UsageLine.model_validate(_flat(line)) for line in lines])
+
+
+def _flat(line: Line) -> dict[str, Any]:
+    tokens = line.tokens
+    written = tokens["cache_write"] + tokens["cache_write_1h"]
+    return line.group | {
+        "requests": line.requests,
+        "attempts": line.attempts,
+        "failed": line.failed,
+        "cached": line.cached,
+        "estimated": line.estimated,
+        "unpriced": line.unpriced,
+        "input_tokens": tokens["input"] + tokens["cached"] + written,
+        "cached_tokens": tokens["cached"],
+        "cache_write_tokens": written,
+        "output_tokens": tokens["output"],
+        "reasoning_tokens": tokens["reasoning"],
+        "cost_usd": float(line.cost_usd),
+        "latency_ms": line.latency_ms,
+        "first_token_ms": line.first_token_ms,
+    }

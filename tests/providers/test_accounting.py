@@ -1,0 +1,197 @@
+"""What every call goes on record with: one entry an attempt, each token once, the price to the last digit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core import context, ledger
+from core.context import RequestContext, Usage
+from core.errors import PlatformError
+from core.ledger import Entry, Tokens
+from core.principals import SYSTEM
+from core.settings import Settings
+from providers.accounting import classes_of
+from providers.models import Models
+from tests.fakes.openai import MODEL, OpenAIFake
+from tests.fakes.wire import Fault, Reply
+
+PRICE = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6", "cached_usd_per_million": "0.075"}
+
+
+class Book:
+    """Keeps entries in memory."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def record(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        return [(entry.provider, entry.status) for entry in self.entries]
+
+
+@pytest.fixture
+def book() -> Iterator[Book]:
+    opened: Any = Book()
+    ledger.connect(opened)
+    yield opened
+    ledger.connect(None)
+
+
+@pytest.fixture(scope="module")
+def fakes() -> Iterator[tuple[OpenAIFake, OpenAIFake]]:
+    with OpenAIFake() as first, OpenAIFake() as second:
+        yield first, second
+
+
+@pytest.fixture
+def first(fakes: tuple[OpenAIFake, OpenAIFake]) -> OpenAIFake:
+    for fake in fakes:
+        fake.clear()
+    return fakes[0]
+
+
+@pytest.fixture
+async def models(settings: Settings, first: OpenAIFake, fakes: tuple[OpenAIFake, OpenAIFake]) -> AsyncIterator[Models]:
+    here = {"provider": "openai", "model": MODEL, "price": PRICE}
+    there = {"provider": "openai_compatible:there", "model": "no-such-model"}
+    made = Models(
+        Settings.load(
+            data_dir=settings.data_dir,
+            models=[
+                {"alias": "default", "deployments": [here, there]},
+                {
+                    "alias": "vectors",
+                    "kind": "embeddings",
+                    "deployments": [{"provider": "openai", "model": "text-embedding-3-small"}],
+                },
+            ],
+            providers={
+                "openai": {"base_url": first.base_url, "api_key": "sk-secret"},
+                "openai_compatible:there": {"base_url": fakes[1].base_url},
+            },
+            timeouts={"connect": 2, "first_token": 0.4, "between_tokens": 0.4, "total": 3},
+        )
+    )
+    await made.warm(local=False)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def request_context() -> Iterator[RequestContext]:
+    principal = replace(SYSTEM, id="usr_1", tenant="acme", key_id="key_1")
+    asked = RequestContext("req_1", principal, capability="chat", session_id="s", tags={"team": "search"})
+    with context.serving(asked) as serving:
+        yield serving
+
+
+async def test_an_answer_goes_on_record_with_who_asked_and_what_it_cost(
+    models: Models, book: Book, request_context: RequestContext
+) -> None:
+    await models.chat().ainvoke("Hello")
+    (entry,) = book.entries
+    said = Reply()
+    assert (entry.request_id, entry.tenant, entry.principal, entry.key_id) == ("req_1", "acme", "usr_1", "key_1")
+    assert (entry.capability, entry.session_id, entry.tags) == ("chat", "s", {"team": "search"})
+    assert (entry.alias, entry.provider, entry.model, entry.status) == ("default", "openai", MODEL, "ok")
+    used = entry.tokens
+    assert (used.input + used.cached, used.output) == (said.input_tokens, said.output_tokens)
+    rates = {name: Decimal(price) for name, price in PRICE.items()}
+    cost = (
+        used.input * rates["input_usd_per_million"]
+        + used.cached * rates["cached_usd_per_million"]
+        + used.output * rates["output_usd_per_million"]
+    ) / 1_000_000
+    assert entry.cost_usd == cost > 0
+    assert (entry.price_basis, entry.price_source, entry.estimated) == ("exact", "settings", False)
+    assert entry.latency_ms > 0
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_each_attempt_is_one_entry_and_one_that_gave_nothing_costs_nothing(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake, streamed: bool
+) -> None:
+    first.then(Fault.SERVER)
+    if streamed:
+        [_ async for _ in models.chat().astream("Hello")]
+    else:
+        await models.chat().ainvoke("Hello")
+    failed, answered = book.entries
+    assert book.told == [("openai", "server_error"), ("openai_compatible:there", "ok")]
+    assert (failed.tokens, failed.cost_usd) == (Tokens(), Decimal(0))
+    assert answered.tokens.output == Reply().output_tokens
+    assert (answered.cost_usd, answered.price_basis) == (None, "unpriced")
+
+
+async def test_a_stream_that_breaks_off_is_paid_for_what_came(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake
+) -> None:
+    first.then(Fault.CUT)
+    with pytest.raises(PlatformError):
+        [_ async for _ in models.chat().astream("Hello")]
+    (entry,) = book.entries
+    assert entry.status == "connection"
+    assert entry.estimated
+    assert entry.tokens.output > 0
+    assert entry.cost_usd
+    assert entry.first_token_ms is not None
+
+
+async def test_a_caller_who_leaves_pays_for_what_came(models: Models, book: Book, request_context: RequestContext) -> None:
+    async with aclosing(models.chat().astream("Hello")) as stream:  # type: ignore[type-var]
+        await anext(stream)
+    assert [entry.status for entry in book.entries] == ["cancelled"]
+    assert book.entries[0].tokens.output > 0
+
+
+async def test_who_never_got_a_turn_is_no_attempt(models: Models, book: Book, request_context: RequestContext) -> None:
+    task = asyncio.create_task(models.chat().ainvoke("Hello"))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert book.entries == []
+
+
+async def test_embeddings_are_in_it(models: Models, book: Book, request_context: RequestContext) -> None:
+    await models.embeddings("vectors").aembed_documents(["one", "two"])
+    (entry,) = book.entries
+    assert (entry.alias, entry.model, entry.status) == ("vectors", "text-embedding-3-small", "ok")
+    assert entry.tokens.input > 0
+    assert entry.cost_usd
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        (None, Tokens(input=10, output=4)),
+        ({"input_tokens": 10, "output_tokens": 4}, Tokens(input=10, output=4)),
+        (
+            {"input_tokens": 10, "output_tokens": 4, "input_token_details": {"cache_read": 6}},
+            Tokens(input=4, cached=6, output=4),
+        ),
+        (
+            {
+                "input_tokens": 10,
+                "output_tokens": 4,
+                "input_token_details": {
+                    "cache_read": 2,
+                    "ephemeral_5m_input_tokens": 3,
+                    "ephemeral_1h_input_tokens": 1,
+                    "audio": 1,
+                },
+                "output_token_details": {"reasoning": 3, "audio": 1},
+            },
+            Tokens(input=4, cached=2, cache_write=3, cache_write_1h=1, output=4, reasoning=3, input_audio=1, output_audio=1),
+        ),
+    ],
+    ids=["counted here", "plain", "cached", "all classes"],
+)
+def test_no_token_is_in_two_classes(metadata: Any, expected: Tokens) -> None:
+    assert classes_of(Usage(10, 4), metadata) == expected
