@@ -39,6 +39,7 @@ class AlertKind(StrEnum):
     EMBEDDING_MISMATCH = "embedding_mismatch"
     CERTIFICATE_UNUSABLE = "certificate_unusable"
     CERTIFICATE_EXPIRES = "certificate_expires"
+    BUDGET_USED = "budget_used"
 
 
 @dataclass(frozen=True, slots=True)

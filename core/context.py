@@ -79,6 +79,8 @@ class RequestContext:
     capability: str = ""
     #: The conversation that it belongs to.
     session_id: str | None = None
+    #: The cheaper alias that a budget had it given to.
+    degraded: str | None = None
     #: What the caller wants the costs told apart by.
     tags: Mapping[str, str] = field(default_factory=dict)
     #: Personal data that was found, by place and type.
@@ -124,6 +126,7 @@ class RequestContext:
         self.usage.add(other.usage)
         self.provider_s += other.provider_s
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
+        self.degraded = other.degraded or self.degraded
         if other.cache is not None:
             self.answered_by(other.cache)
         for place, counts in other.pii.items():

@@ -7,6 +7,7 @@ PlatformError
 │   └── UnreadableFile            422  unreadable_file (and narrower codes)
 ├── MalformedJSON                 400  malformed_json
 ├── Unauthenticated               401  unauthenticated
+├── BudgetExceeded                402  budget_exceeded
 ├── Forbidden                     403  forbidden
 ├── NotFound                      404  not_found (and narrower codes)
 ├── Conflict                      409  conflict (and narrower codes)
@@ -139,6 +140,13 @@ class Unauthenticated(PlatformError):
     """No credential, or one that is unknown, expired or revoked: these are not told apart."""
 
     code, status = "unauthenticated", 401
+
+
+class BudgetExceeded(PlatformError):
+    """There is no room for the request in a budget that it falls under. Narrower code: `budget_unpriced`, no price is known for
+    what would be called, and the budget is in dollars."""
+
+    code, status = "budget_exceeded", 402
 
 
 class Forbidden(PlatformError):

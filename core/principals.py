@@ -27,6 +27,7 @@ class Scope(StrEnum):
     MODELS_READ = "models:read"
     MODELS_DEPLOY = "models:deploy"
     USAGE_READ = "usage:read"
+    BUDGETS_MANAGE = "budgets:manage"
     KEYS_MANAGE = "keys:manage"
     USERS_MANAGE = "users:manage"
     POLICIES_MANAGE = "policies:manage"

@@ -13,6 +13,8 @@ from core.per_loop import PerLoop
 #: Seconds to connect and for an answer. A loopback answer takes 0.2 ms; one that takes this long is as good as none.
 CONNECT_S = 0.25
 ANSWER_S = 0.5
+#: Of an event loop. What finds them all busy waits its turn, as long as for an answer.
+CONNECTIONS = 32
 
 
 class RedisClients:
@@ -35,14 +37,16 @@ class RedisClients:
         await self._clients.close()
 
     def _connect(self) -> redis.Redis:
-        client: redis.Redis = redis.Redis.from_url(
+        pool = redis.BlockingConnectionPool.from_url(
             self._url,
+            max_connections=CONNECTIONS,
+            timeout=ANSWER_S,
             socket_connect_timeout=CONNECT_S,
             socket_timeout=ANSWER_S,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=30,
         )
-        return client
+        return redis.Redis.from_pool(pool)
 
 
 async def _close(client: redis.Redis) -> None:

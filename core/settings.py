@@ -24,6 +24,7 @@ from core.sections import (
     AnswerCache,
     BatchSettings,
     BreakerSettings,
+    BudgetSettings,
     CacheSettings,
     ChainSettings,
     ConversationSettings,
@@ -57,6 +58,7 @@ __all__ = [
     "AnswerCache",
     "BatchSettings",
     "BreakerSettings",
+    "BudgetSettings",
     "CacheSettings",
     "ChainSettings",
     "ConversationSettings",
@@ -138,6 +140,7 @@ class Settings(BaseSettings):
     chains: ChainSettings = ChainSettings()
     probes: ProbeSettings = ProbeSettings()
     alerts: AlertSettings = AlertSettings()
+    budgets: BudgetSettings = BudgetSettings()
     jobs: JobSettings = JobSettings()
     batches: BatchSettings = BatchSettings()
     fetch: FetchSettings = FetchSettings()

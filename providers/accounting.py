@@ -9,6 +9,7 @@ from core.context import CacheUse, RequestContext, Usage
 from providers.metering import charge_of
 from providers.prices import Charge, Tokens
 from providers.served import Served
+from providers.spending import Bill
 
 #: The ways a call ends beside the kinds of `providers.failures`.
 OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
@@ -17,10 +18,10 @@ OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
 class Account:
     """The account of one call, from when it begins. `pay` at most once, then `close`, once."""
 
-    __slots__ = ("_alias", "_charge", "_metadata", "_request", "_served", "_started", "_usage")
+    __slots__ = ("_alias", "_bill", "_charge", "_metadata", "_request", "_served", "_started", "_usage")
 
-    def __init__(self, request: RequestContext, served: Served, alias: str) -> None:
-        self._request, self._served, self._alias = request, served, alias
+    def __init__(self, request: RequestContext, served: Served, alias: str, bill: Bill) -> None:
+        self._request, self._served, self._alias, self._bill = request, served, alias, bill
         self._started = time.monotonic()
         self._usage: Usage | None = None
         self._charge: Charge | None = None
@@ -32,6 +33,7 @@ class Account:
         served = self._served
         self._usage, self._metadata = usage, metadata
         self._charge = charge_of(served.provider_name, served.name, usage, metadata, price=served.price)
+        self._bill.add(usage, self._charge)
         self._request.called(
             provider=served.provider_name,
             model=served.name,

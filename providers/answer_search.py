@@ -237,7 +237,7 @@ class Search:
     async def _keep(self) -> bool:
         """Keep the answer, if it is worth it. Whether it is there now."""
         chunks, took, now = self.flight.pieces, self.flight.took, time.time()
-        if took.provider is None or took.model is None or not self._worth:
+        if took.provider is None or took.model is None or took.degraded or not self._worth:
             return False
         asked = self._asked if self._settings.semantic else None
         kept = Kept(compact(chunks), took.provider, took.model, took.usage, now, asked.text if asked else None)

@@ -19,6 +19,7 @@ from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import usage_of
 from providers.served import Deadline, Served
+from providers.spending import Bill
 from providers.watch import Watch
 
 #: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
@@ -46,6 +47,7 @@ class Attempt:
         "_alias",
         "_alive",
         "_arguments_told",
+        "_bill",
         "_chat",
         "_deadline",
         "_first_token_s",
@@ -76,12 +78,14 @@ class Attempt:
         parameters: dict[str, Any],
         *,
         alias: str,
+        bill: Bill,
         chat: Callable[[Served], BaseChatModel],
         alive: Callable[[Served, Watch], AbstractContextManager[None]],
         reserved_tokens: int = 0,
     ) -> None:
         self.served = served
         self._alias = alias
+        self._bill = bill
         self._chat, self._alive = chat, alive
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
@@ -182,7 +186,7 @@ class Attempt:
 
     def _starts(self) -> None:
         self._request.attempts += 1
-        self._account = Account(self._request, self.served, self._alias)
+        self._account = Account(self._request, self.served, self._alias, self._bill)
         self.served.standing.begun()
         self._started = time.monotonic()
         self._since = self._loop.time()

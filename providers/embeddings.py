@@ -23,6 +23,7 @@ from providers.privacy import protected_texts
 from providers.retries import retry_pause_s
 from providers.routing import CHARACTERS_A_TOKEN, Route
 from providers.served import Deadline, Served
+from providers.spending import Bill, opened_for_texts
 
 log = structlog.get_logger()
 
@@ -83,10 +84,20 @@ class FailoverEmbeddings(Embeddings):
         texts = await self._protected(deployments, texts, query=query)
         deadline = Deadline.after(self._route.total_s)
         tokens = sum(map(len, texts)) // CHARACTERS_A_TOKEN
+        self._route.budget.earn()
+        bill = await opened_for_texts(self._route, deployments, texts)
+        try:
+            return await self._first_of(deployments, texts, tokens, deadline, bill, query=query)
+        finally:
+            bill.close()
+
+    async def _first_of(
+        self, deployments: Sequence[Served], texts: list[str], tokens: int, deadline: Deadline, bill: Bill, *, query: bool
+    ) -> list[list[float]]:
+        """The vectors of the first deployment that gives them."""
         failures: dict[int, Failure] = {}  # by the place of the deployment
         tries: dict[int, int] = {}
         retries, calls, rounds = self._route.retries, 0, 0
-        self._route.budget.earn()
         while calls < retries.attempts and (order := list(_order(deployments, failures, tries, tokens, query=query))):
             if rounds:
                 pause_s = min(retry_pause_s(retries, rounds - 1), retries.longest_pause_s)
@@ -104,7 +115,7 @@ class FailoverEmbeddings(Embeddings):
                 try:
                     self._route.check(served)
                     await _turn(served, tokens, deadline)
-                    return await self._attempt(served, texts, tokens, query=query, limit_s=limit_s)
+                    return await self._attempt(served, texts, tokens, bill, query=query, limit_s=limit_s)
                 except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                     deadline.check()
                     failures[place] = self._understood(served, error)
@@ -131,7 +142,7 @@ class FailoverEmbeddings(Embeddings):
         return failure
 
     async def _attempt(
-        self, served: Served, texts: list[str], tokens: int, *, query: bool, limit_s: float
+        self, served: Served, texts: list[str], tokens: int, bill: Bill, *, query: bool, limit_s: float
     ) -> list[list[float]]:
         """One call, with what it says of the deployment."""
         standing, started = served.standing, time.monotonic()
@@ -140,7 +151,7 @@ class FailoverEmbeddings(Embeddings):
             standing.capacity.take(tokens, started)
         try:
             async with asyncio.timeout(max(limit_s, 0)):
-                vectors = await self._call(served, texts, query=query)
+                vectors = await self._call(served, texts, bill, query=query)
             self._check(served, vectors)
         except Exception as error:
             failure = understand(error)
@@ -169,13 +180,13 @@ class FailoverEmbeddings(Embeddings):
                 raise_alert(AlertKind.EMBEDDING_MISMATCH, key=f"{self._alias}:{served.provider_name}/{served.model}", **facts)
                 raise WrongDimension(f"{len(vector)} numbers in a vector rather than {self._dimension}")
 
-    async def _call(self, served: Served, texts: list[str], *, query: bool) -> list[list[float]]:
+    async def _call(self, served: Served, texts: list[str], bill: Bill, *, query: bool) -> list[list[float]]:
         inner = served.provider.embeddings(served.model, served.timeouts)
         if served.provider_name in FREE:  # no request to count and nothing to pay
             return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts)
         request = context.current()
         request.attempts += 1
-        account = Account(request, served, self._alias)
+        account = Account(request, served, self._alias, bill)
         reported: int | None = None
         try:
             if isinstance(inner, Metered):

@@ -29,6 +29,7 @@ from providers.privacy import protected, restored_chunks, restored_result, resto
 from providers.retries import Candidates
 from providers.routing import Route
 from providers.served import Deadline, Served
+from providers.spending import Bill, billed
 from providers.structured import structured_output
 from providers.synchronous import AsynchronousChatModel
 
@@ -146,11 +147,22 @@ class FailoverChatModel(AsynchronousChatModel):
             yield as_chunk(await self._whole(route, messages, parameters))
             return
         deadline = Deadline.after(route.total_s)
+        route, bill = await billed(route, messages, parameters)
+        try:
+            async with aclosing(self._streamed(route, bill, deadline, messages, bill.limited(parameters))) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            bill.close()
+
+    async def _streamed(
+        self, route: Route, bill: Bill, deadline: Deadline, messages: list[BaseMessage], parameters: dict[str, Any]
+    ) -> AsyncGenerator[ChatGenerationChunk]:
         candidates = Candidates(route, messages, parameters, deadline)
         sent = ""
         while (served := await candidates.next()) is not None:
             seam = Seam(sent) if sent else None
-            attempt = self._attempt(candidates, served, deadline, messages, parameters, sent)
+            attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters, sent)
             try:
                 async with aclosing(attempt.chunks()) as chunks:
                     async for chunk in chunks:
@@ -178,9 +190,18 @@ class FailoverChatModel(AsynchronousChatModel):
     async def _whole(self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any]) -> ChatResult:
         """The whole answer of the first deployment that gives one."""
         deadline = Deadline.after(route.total_s)
+        route, bill = await billed(route, messages, parameters)
+        try:
+            return await self._asked(route, bill, deadline, messages, bill.limited(parameters))
+        finally:
+            bill.close()
+
+    async def _asked(
+        self, route: Route, bill: Bill, deadline: Deadline, messages: list[BaseMessage], parameters: dict[str, Any]
+    ) -> ChatResult:
         candidates = Candidates(route, messages, parameters, deadline)
         while (served := await candidates.next()) is not None:
-            attempt = self._attempt(candidates, served, deadline, messages, parameters)
+            attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters)
             try:
                 result = await attempt.whole()
             except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
@@ -197,6 +218,8 @@ class FailoverChatModel(AsynchronousChatModel):
 
     def _attempt(
         self,
+        route: Route,
+        bill: Bill,
         candidates: Candidates,
         served: Served,
         deadline: Deadline,
@@ -210,13 +233,13 @@ class FailoverChatModel(AsynchronousChatModel):
                 left = parameters["max_tokens"] - served.provider.count_tokens(served.model, sent)
                 parameters = parameters | {"max_tokens": max(1, left)}
         tokens = candidates.tokens
-        route = self.route
         return Attempt(
             served,
             deadline,
             messages,
             parameters,
             alias=route.alias,
+            bill=bill,
             chat=route.chat,
             alive=route.call,
             reserved_tokens=tokens,

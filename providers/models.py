@@ -11,6 +11,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable
 
+from core.budgets import Budgets
 from core.context import current
 from core.encryption.keyring import Keyring
 from core.epoch import Watcher
@@ -67,6 +68,7 @@ class Models:
         self.privacy = Privacy(self.policies, most_characters=settings.privacy.max_characters)
         #: What administrators have switched off.
         self.kills = KillSwitches()
+        self.budgets = Budgets(closed=settings.budgets.without_store == "refuse")
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._aliases = {alias.alias: alias for alias in settings.aliases}
@@ -76,7 +78,7 @@ class Models:
         #: Providers as they are called with credentials that are kept at run time.
         self.accounts = Accounts(settings, self._sharing)
         #: Keeps all of these as the database has them; the quick ones first.
-        self.changes = Watcher(self.kills.load, self.policies.load, self.accounts.load)
+        self.changes = Watcher(self.kills.load, self.policies.load, self.budgets.load, self.accounts.load)
         self._budget = RetryBudget(settings.retries.share)
         self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.
@@ -89,6 +91,7 @@ class Models:
         this server. Without it everything goes on."""
         self._sharing.connect(clients)
         self.answers.connect(clients, keyring)
+        self.budgets.connect(self.settings, clients)
 
     def chat(self, alias: str | None = None) -> BaseChatModel:
         """The chat model behind an alias; None is `default`.
@@ -125,6 +128,8 @@ class Models:
             kills=self.kills,
             accounts=self.accounts,
             privacy=self.privacy,
+            budgets=self.budgets,
+            elsewhere=lambda name: self._route(self._find(name, "chat")),
         )
 
     def embeddings(self, alias: str = EMBEDDINGS) -> Embeddings:
@@ -244,6 +249,7 @@ class Models:
         """Stop what the providers run, and close their connections."""
         await self._sharing.close()
         await self.accounts.close()
+        self.budgets.close()
         await asyncio.gather(*(provider.close() for provider in self._providers.values()))
 
     def _find(self, name: str, kind: str) -> ModelAlias:

@@ -9,6 +9,7 @@ from re import compile as pattern
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
+from core.budgets import Budgets
 from core.context import current
 from core.kill_switches.switches import KillSwitches, killed
 from core.policies.privacy import Privacy
@@ -142,6 +143,9 @@ class Route:
     policies: Policies = field(default_factory=Policies)
     kills: KillSwitches = field(default_factory=KillSwitches)
     accounts: Accounts | None = None
+    budgets: Budgets = field(default_factory=Budgets)
+    #: The route of another alias.
+    elsewhere: Callable[[str], "Route"] | None = None
     privacy: Privacy = field(default_factory=lambda: Privacy(Policies()))
 
     def within_policy(self) -> "Route":

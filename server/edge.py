@@ -126,6 +126,7 @@ def call_headers(context: RequestContext) -> dict[str, str]:
         "x-genai-provider": context.provider,
         "x-genai-attempts": str(context.attempts),
         "x-genai-cache": context.cache or "bypass",
+        "x-genai-degraded-to": context.degraded,
         "x-genai-cost-usd": None if context.cost_usd is None else f"{context.cost_usd:f}",
         "x-genai-overhead-ms": f"{context.overhead_s * 1000:.1f}" if context.provider else None,
     }

@@ -3,6 +3,7 @@
 from core.tables.access import APIKey, BrowserSession, SignInToken
 from core.tables.audit import AuditEvent, AuditHead
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
+from core.tables.budgets import Budget, BudgetMode
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.data_requests import DataRequest, DataRequestKind
 from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
@@ -24,6 +25,8 @@ __all__ = [
     "BatchRow",
     "BatchState",
     "BrowserSession",
+    "Budget",
+    "BudgetMode",
     "Collection",
     "CollectionShare",
     "Conversation",

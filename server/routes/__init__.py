@@ -27,6 +27,7 @@ ROUTERS = (
     "kill_switches",
     "audit",
     "usage",
+    "budgets",
     "admin.overview",
     "admin.users",
     "admin.teams",

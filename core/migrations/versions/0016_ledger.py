@@ -1,4 +1,4 @@
-"""the ledger: a row for every call of a provider
+"""the ledger: a row for every call of a provider; budgets
 
 Revision ID: 0016
 Revises: 0015
@@ -56,10 +56,29 @@ def upgrade() -> None:
         sa.Column("first_token_ms", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
+    op.create_table(
+        "budgets",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("tenant", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        *(sa.Column(name, sa.String(64), nullable=True) for name in ("team", "user", "key")),
+        sa.Column("alias", sa.String(128), nullable=True),
+        sa.Column("limit_usd", core.money.Money(), nullable=True),
+        sa.Column("limit_tokens", sa.BigInteger(), nullable=True),
+        sa.Column("window", sa.String(16), nullable=False),
+        sa.Column("mode", sa.String(16), nullable=False),
+        sa.Column("degrade_to", sa.String(128), nullable=True),
+        sa.Column("created_by", sa.String(64), nullable=False),
+        sa.Column("created_at", core.database.UTCDateTime(), nullable=False),
+        sa.Column("changed_at", core.database.UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_budgets_tenant", "budgets", ["tenant"])
     op.create_index("ix_ledger_tenant_at", "ledger", ["tenant", "at"])
     op.create_index("ix_ledger_at", "ledger", ["at"])
     op.create_index("ix_ledger_request_id", "ledger", ["request_id"])
 
 
 def downgrade() -> None:
+    op.drop_table("budgets")
     op.drop_table("ledger")

@@ -1,0 +1,76 @@
+"""The time that a budget is for: a day, week or month of the calendar in UTC, or some hours or days that roll."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_ROLLING = re.compile(r"([1-9][0-9]{0,3})([hd])")
+_LONGEST = timedelta(days=366)
+#: A rolling window moves on in so many steps.
+STEPS: Final = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Where spending is summed now, in seconds since 1970: in `newest`, and in what lies `step` apart down to `oldest`."""
+
+    newest: int
+    oldest: int
+    step: int
+
+    @property
+    def expire_s(self) -> int:
+        """For how long a sum is of interest."""
+        return self.newest - self.oldest + 2 * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window as it is written: `day`, `week`, `month`, `24h`, `30d`.
+
+    Raises:
+        ValueError: it is none of these, or longer than a year.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text not in ("day", "week", "month") and not (timedelta(0) < self._length() <= _LONGEST):
+            raise ValueError("a window is day, week, month, or hours or days such as 24h and 30d, a year at most")
+
+    def begin(self, now: datetime) -> datetime:
+        """When what counts now began. A rolling window begins with a step of it, so that nothing is counted too late."""
+        return datetime.fromtimestamp(self.buckets(now).oldest, UTC)
+
+    def end(self, now: datetime) -> datetime | None:
+        """When it starts afresh; None for one that rolls."""
+        begin = self._calendar(now)
+        if begin is None:
+            return None
+        if self.text == "month":
+            return (begin + timedelta(days=32)).replace(day=1)
+        return begin + timedelta(days=7 if self.text == "week" else 1)
+
+    def buckets(self, now: datetime) -> Buckets:
+        begin = self._calendar(now)
+        if begin is not None:
+            start = int(begin.timestamp())
+            return Buckets(start, start, 31 * 86_400)
+        length = int(self._length().total_seconds())
+        step, seconds = length // STEPS, int(now.timestamp())
+        return Buckets(seconds // step * step, (seconds - length) // step * step, step)
+
+    def _calendar(self, now: datetime) -> datetime | None:
+        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if self.text == "day":
+            return midnight
+        if self.text == "week":
+            return midnight - timedelta(days=midnight.weekday())
+        return midnight.replace(day=1) if self.text == "month" else None
+
+    def _length(self) -> timedelta:
+        found = _ROLLING.fullmatch(self.text)
+        if found is None:
+            return timedelta(0)
+        return timedelta(hours=int(found[1])) if found[2] == "h" else timedelta(days=int(found[1]))

@@ -1,0 +1,229 @@
+"""Budgets of the caller's tenant: made, shown with how they stand, changed, removed. A change holds within a second."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from sqlmodel import col, delete, select
+from starlette.responses import Response
+
+from core import audit
+from core.budgets import Window
+from core.database import utc_now
+from core.errors import InvalidRequest, NotFound
+from core.principals import Principal, Scope
+from core.tables import Budget
+from server.access.epoch import raise_epoch
+from server.auth import requires
+from server.pagination import Paging, page
+from server.state import CurrentState, State
+
+router = APIRouter(prefix="/api/v1/budgets", tags=["Usage"])
+
+Manager = Annotated[Principal, requires(Scope.BUDGETS_MANAGE)]
+Reader = Annotated[Principal, requires(Scope.BUDGETS_MANAGE, Scope.USAGE_READ)]
+
+Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000, max_digits=18, decimal_places=9)]
+Tokens = Annotated[int, Field(gt=0, le=2**50)]
+Mode = Literal["hard", "soft", "degrade"]
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class BudgetScope(BaseModel):
+    """Whose requests count: all of those that are named. Empty: the whole tenant's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenant: str | None = Field(None, max_length=64, description="the caller's own; it may be left out")
+    team: Name | None = None
+    user: Name | None = Field(None, description="the identifier of a user, a service account, or a key that is nobody's")
+    key: Name | None = None
+    alias: Name | None = Field(None, description="the alias of a model")
+
+
+class NewBudget(BaseModel):
+    """A budget to make."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "search team", "limit_usd": 500, "window": "month", "mode": "hard"}]},
+    )
+
+    name: str = Field("", max_length=200)
+    scope: BudgetScope = BudgetScope()
+    limit_usd: Dollars | None = None
+    limit_tokens: Tokens | None = None
+    window: str = Field(description="`day`, `week` or `month` in UTC, or hours or days that roll: `24h`, `30d`")
+    mode: Mode = Field("hard", description="refuse, tell, or give to `degrade_to` what would go over the limit")
+    degrade_to: Name | None = Field(None, description="the alias of a cheaper model")
+
+    @field_validator("window")
+    @classmethod
+    def _known(cls, window: str) -> str:
+        return Window(window).text
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.limit_usd is None) == (self.limit_tokens is None):
+            raise ValueError("give limit_usd or limit_tokens")
+        if (self.mode == "degrade") != (self.degrade_to is not None):
+            raise ValueError("degrade_to goes with the mode degrade")
+        return self
+
+
+class BudgetChange(BaseModel):
+    """What is to be otherwise. What is left out stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"limit_usd": 800}]})
+
+    name: str | None = Field(None, max_length=200)
+    limit_usd: Dollars | None = Field(None, description="for a budget in dollars")
+    limit_tokens: Tokens | None = Field(None, description="for a budget in tokens")
+
+
+class BudgetInfo(BaseModel):
+    """A budget."""
+
+    id: str
+    name: str
+    scope: BudgetScope
+    limit_usd: float | None
+    limit_tokens: int | None
+    window: str
+    mode: Mode
+    degrade_to: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Budget) -> "BudgetInfo":
+        return cls.model_validate(
+            row.model_dump(exclude={"team", "user", "key", "alias", "tenant", "changed_at", "created_by"})
+            | {"scope": BudgetScope(tenant=row.tenant, team=row.team, user=row.user, key=row.key, alias=row.alias)}
+        )
+
+
+class BudgetStanding(BudgetInfo):
+    """A budget and how it stands, in its own unit: dollars or tokens."""
+
+    spent: float
+    reserved: float = Field(description="by requests that are being answered")
+    remaining: float
+    since: datetime = Field(description="when what counts now began")
+    resets_at: datetime | None = Field(description="when it starts afresh; null for a window that rolls")
+
+
+class BudgetPage(BaseModel):
+    """Some of the budgets."""
+
+    results: list[BudgetInfo]
+    next_cursor: str | None
+
+
+@router.post("", status_code=201)
+async def create_budget(new: NewBudget, state: CurrentState, principal: Manager) -> BudgetInfo:
+    """Make a budget. What was spent in its window before counts."""
+    scope = new.scope
+    if scope.tenant not in (None, principal.tenant):
+        raise NotFound("There is no such tenant.", code="tenant_not_found", param="scope.tenant")
+    known = {alias.alias for alias in state.settings.aliases}
+    for alias, param in ((scope.alias, "scope.alias"), (new.degrade_to, "degrade_to")):
+        if alias is not None and alias not in known:
+            raise InvalidRequest(f"There is no model {alias!r}.", param=param)
+    row = Budget(
+        tenant=principal.tenant,
+        name=new.name,
+        team=scope.team,
+        user=scope.user,
+        key=scope.key,
+        alias=scope.alias,
+        limit_usd=new.limit_usd,
+        limit_tokens=new.limit_tokens,
+        window=new.window,
+        mode=new.mode,
+        degrade_to=new.degrade_to,
+        created_by=principal.id,
+    )
+    async with state.database.transaction(principal.tenant) as session:
+        session.add(row)
+        await audit.record(session, audit.Action.BUDGET_CHANGED, on=("budget", row.id), details={"change": "created"})
+        await raise_epoch(session)
+    await state.models.budgets.load(state.database)
+    return BudgetInfo.of(row)
+
+
+@router.get("", response_model=BudgetPage)
+async def list_budgets(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, object]:
+    """List the budgets."""
+    query = select(Budget).order_by(col(Budget.id)).limit(paging.limit + 1)
+    if paging.after is not None:
+        query = query.where(col(Budget.id) > paging.after)
+    async with state.database.session(principal.tenant) as session:
+        rows = (await session.exec(query)).all()
+    more = len(rows) > paging.limit
+    shown = rows[: paging.limit]
+    return page([BudgetInfo.of(row) for row in shown], shown[-1].id if more else None)
+
+
+@router.get("/{budget_id}")
+async def get_budget(budget_id: str, state: CurrentState, principal: Reader) -> BudgetStanding:
+    """Show a budget and how it stands."""
+    row = await _find(state, principal, budget_id)
+    standing = await state.models.budgets.standing(row)
+    limit = row.limit_usd if row.limit_usd is not None else Decimal(row.limit_tokens or 0)
+    return BudgetStanding(
+        **BudgetInfo.of(row).model_dump(),
+        spent=float(standing.spent),
+        reserved=float(standing.reserved),
+        remaining=float(max(Decimal(0), limit - standing.spent - standing.reserved)),
+        since=standing.begin,
+        resets_at=standing.end,
+    )
+
+
+@router.patch("/{budget_id}")
+async def change_budget(budget_id: str, change: BudgetChange, state: CurrentState, principal: Manager) -> BudgetInfo:
+    """Change a budget's name or limit."""
+    async with state.database.transaction(principal.tenant) as session:
+        row = await session.get(Budget, budget_id)
+        if row is None:
+            raise _missing()
+        for name in ("limit_usd", "limit_tokens"):
+            if (limit := getattr(change, name)) is not None:
+                if getattr(row, name) is None:
+                    raise InvalidRequest("The budget is in the other unit.", param=name)
+                setattr(row, name, limit)
+        if change.name is not None:
+            row.name = change.name
+        row.changed_at = utc_now()
+        session.add(row)
+        await audit.record(session, audit.Action.BUDGET_CHANGED, on=("budget", row.id), details={"change": "changed"})
+        await raise_epoch(session)
+    await state.models.budgets.load(state.database)
+    return BudgetInfo.of(row)
+
+
+@router.delete("/{budget_id}", status_code=204)
+async def delete_budget(budget_id: str, state: CurrentState, principal: Manager) -> Response:
+    """Remove a budget: nothing is held to it any more."""
+    row = await _find(state, principal, budget_id)
+    async with state.database.transaction(principal.tenant) as session:
+        await session.exec(delete(Budget).where(col(Budget.id) == row.id))
+        await audit.record(session, audit.Action.BUDGET_CHANGED, on=("budget", row.id), details={"change": "removed"})
+        await raise_epoch(session)
+    await state.models.budgets.load(state.database)
+    await state.models.budgets.forget(row)
+    return Response(status_code=204)
+
+
+async def _find(state: State, principal: Principal, budget_id: str) -> Budget:
+    async with state.database.session(principal.tenant) as session:
+        row = await session.get(Budget, budget_id)
+    if row is None:
+        raise _missing()
+    return row
+
+
+def _missing() -> NotFound:
+    return NotFound("There is no such budget.", code="budget_not_found")
