@@ -19,6 +19,7 @@ from core.tables import (
     Batch,
     BatchRow,
     BrowserSession,
+    Budget,
     CollectionShare,
     Conversation,
     ConversationMessage,
@@ -93,6 +94,7 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
         Belonging(SignInToken, col(SignInToken.key_id).in_(keys)),
         Belonging(APIKey, col(APIKey.id).in_(keys)),
         Belonging(TeamMember, col(TeamMember.user_id) == user_id),
+        Belonging(Budget, (col(Budget.tenant) == tenant) & (col(Budget.user) == user_id)),
         Belonging(User, (col(User.tenant) == tenant) & (col(User.id) == user_id)),
     ]
 

@@ -252,14 +252,6 @@ class AlertSettings(Section):
     window_s: float = Field(3600, gt=0, description="seconds in which the same alert is raised once, over all processes")
 
 
-class BudgetSettings(Section):
-    """Holding requests to budgets."""
-
-    without_store: Literal["refuse", "admit"] = Field(
-        "refuse", description="refuse or admit what a budget may refuse while Redis or Valkey, which counts, is away"
-    )
-
-
 class JobSettings(Section):
     """Workers, and what one document may cost them."""
 

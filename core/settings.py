@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from core.budget_settings import BudgetSettings
 from core.provider_settings import ProviderSettings
 from core.retention_settings import RetentionSettings
 from core.sections import (
@@ -24,7 +25,6 @@ from core.sections import (
     AnswerCache,
     BatchSettings,
     BreakerSettings,
-    BudgetSettings,
     CacheSettings,
     ChainSettings,
     ConversationSettings,
