@@ -118,6 +118,7 @@ def test_every_table_that_names_somebody_is_thought_of() -> None:
         "collections",  # with their stores
         "stored_files",  # with their bytes
         "data_requests",  # exports with their bytes; erasures are finished
+        "kill_switches",  # the tenant's, whoever set them
         "provider_credentials",  # the tenant's, whoever put them in
         "sign_in_attempts",  # digests, for a day
     }
