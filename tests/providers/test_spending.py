@@ -1,0 +1,226 @@
+"""Budgets before real calls: nobody is called without room, and what was used is what is counted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core import context
+from core.context import RequestContext
+from core.database import Database
+from core.errors import BudgetExceeded
+from core.principals import SYSTEM
+from core.redis_clients import RedisClients
+from core.settings import Settings
+from core.tables import Budget
+from core.valkey import EmbeddedValkey
+from providers.models import Models
+from providers.spending import LONGEST_ANSWER
+from tests.fakes.openai import MODEL, OpenAIFake
+from tests.fakes.wire import Fault, Reply
+
+PRICE = {"input_usd_per_million": "1000", "output_usd_per_million": "2000"}
+REPLY = Reply()
+SPENT = (Decimal(REPLY.input_tokens) * 1000 + Decimal(REPLY.output_tokens) * 2000) / 1_000_000
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+    yield valkey.start()
+    valkey.close()
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[OpenAIFake]:
+    with OpenAIFake() as fake:
+        yield fake
+
+
+@pytest.fixture
+def provider(opened: OpenAIFake) -> OpenAIFake:
+    opened.clear()
+    return opened
+
+
+@pytest.fixture
+async def models(database: Database, server: str, provider: OpenAIFake) -> AsyncIterator[Models]:
+    deployments = [{"provider": "openai", "model": MODEL, "price": PRICE}]
+    made = Models(
+        Settings.load(
+            data_dir=database._settings.data_dir,
+            models=[
+                {"alias": "default", "deployments": deployments, "cache": {"exact": True, "requests": "all"}},
+                {"alias": "cheap", "deployments": [{"provider": "openai", "model": "gpt-4o-mini", "price": PRICE}]},
+                {"alias": "unpriced", "deployments": [{"provider": "openai", "model": "no-such-model"}]},
+                {"alias": "vectors", "kind": "embeddings", "deployments": deployments},
+            ],
+            providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
+            retries={"attempts": 2},
+        )
+    )
+    clients = RedisClients(server)
+    await clients.get().flushall()
+    made.connect(clients)
+    await made.warm(local=False)
+    yield made
+    await made.budgets.settled()
+    await made.close()
+    await clients.close()
+
+
+@pytest.fixture
+def limit(database: Database, models: Models) -> Callable[..., Any]:
+    async def make(**told: Any) -> Budget:
+        row = Budget(**({"tenant": "acme", "window": "month", "created_by": "usr_0"} | told))
+        async with database.transaction(all_tenants=True) as session:
+            session.add(row)
+        await models.budgets.load(database)
+        return row
+
+    return make
+
+
+@pytest.fixture
+def request_context() -> Iterator[RequestContext]:
+    with context.serving(RequestContext("req_1", replace(SYSTEM, id="usr_1", tenant="acme"))) as serving:
+        yield serving
+
+
+async def say(models: Models, alias: str = "default", *, streamed: bool = False, **parameters: Any) -> str:
+    model: Any = models.chat(alias)
+    if streamed:
+        return "".join([chunk.text async for chunk in model.astream("Hello", **parameters)])
+    return str((await model.ainvoke("Hello", **parameters)).text)
+
+
+async def standing(models: Models, row: Budget) -> Any:
+    await models.budgets.settled()
+    return await models.budgets.standing(row)
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_what_was_used_is_counted_and_the_rest_is_let_go(
+    models: Models, limit: Any, request_context: RequestContext, streamed: bool
+) -> None:
+    row = await limit(limit_usd=Decimal(100))
+    await say(models, streamed=streamed, max_tokens=500)
+    now = await standing(models, row)
+    assert (now.spent, now.reserved) == (SPENT, 0)
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_without_room_nobody_is_called(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext, streamed: bool
+) -> None:
+    row = await limit(limit_tokens=500)
+    with pytest.raises(BudgetExceeded):
+        await say(models, streamed=streamed, max_tokens=500)
+    assert provider.sent == []
+    assert await say(models, streamed=streamed, max_tokens=100)
+    assert (await standing(models, row)).spent == REPLY.input_tokens + REPLY.output_tokens
+
+
+async def test_an_answer_without_a_limit_gets_the_one_that_there_is_room_for(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    await say(models, temperature=0.5)
+    assert "max_tokens" not in provider.sent[-1].body
+    await limit(limit_tokens=100_000)
+    await say(models, temperature=0.6)
+    sent = provider.sent[-1].body
+    assert sent.get("max_tokens") or sent["max_completion_tokens"] == LONGEST_ANSWER
+
+
+async def test_a_call_that_failed_gives_its_room_back(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    row = await limit(limit_tokens=100_000)
+    provider.then(Fault.INVALID)
+    with pytest.raises(Exception, match="rejected"):
+        await say(models)
+    now = await standing(models, row)
+    assert (now.spent, now.reserved) == (0, 0)
+
+
+async def test_a_caller_who_leaves_gives_back_what_did_not_come(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    row = await limit(limit_tokens=100_000)
+    provider.then(Reply(between_s=5))
+    stream: Any = models.chat("cheap").astream("Hello")
+    await anext(stream)
+    await stream.aclose()
+    now = await standing(models, row)
+    assert now.reserved == 0
+    assert 0 < now.spent < 100
+
+
+async def test_a_kept_answer_needs_no_room(models: Models, limit: Any, request_context: RequestContext) -> None:
+    await say(models)
+    await limit(limit_tokens=1)
+    assert await say(models) == REPLY.text
+    with pytest.raises(BudgetExceeded):
+        await say(models, temperature=0.9)
+
+
+async def test_a_cheaper_alias_answers_where_the_budget_says_so_and_its_answer_is_not_kept(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    row = await limit(limit_tokens=1, alias="default", mode="degrade", degrade_to="cheap")
+    for calls in (1, 2):
+        assert await say(models) == REPLY.text
+        assert len(provider.sent) == calls
+    assert provider.sent[-1].body["model"] == "gpt-4o-mini"
+    assert request_context.degraded == "cheap"
+    assert (await standing(models, row)).spent == 0
+
+
+async def test_budgets_that_degrade_in_a_circle_refuse(models: Models, limit: Any, request_context: RequestContext) -> None:
+    await limit(limit_tokens=1, alias="default", mode="degrade", degrade_to="cheap")
+    await limit(limit_tokens=1, alias="cheap", mode="degrade", degrade_to="default")
+    with pytest.raises(BudgetExceeded):
+        await say(models)
+
+
+async def test_what_has_no_price_is_refused_under_a_budget_in_dollars(
+    models: Models, limit: Any, request_context: RequestContext
+) -> None:
+    await limit(limit_usd=Decimal(100))
+    with pytest.raises(BudgetExceeded) as refused:
+        await say(models, "unpriced")
+    assert refused.value.code == "budget_unpriced"
+
+
+async def test_embeddings_need_room_as_well(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    row = await limit(limit_tokens=5)
+    with pytest.raises(BudgetExceeded):
+        await models.embeddings("vectors").aembed_documents(["many words in a text " * 10])
+    assert provider.sent == []
+    await models.embeddings("vectors").aembed_query("one")
+    assert (await standing(models, row)).spent == 3
+
+
+async def test_of_many_at_once_no_more_are_called_than_there_is_room_for(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    from langchain_core.messages import HumanMessage
+
+    from providers.tokens import count_messages, estimate
+
+    given = count_messages([HumanMessage("Hello")], estimate)
+    provider.always(Reply(input_tokens=given, output_tokens=5))
+    row = await limit(limit_tokens=10 * (given + 5))
+    answers = await asyncio.gather(*(say(models, "cheap", max_tokens=5) for _ in range(40)), return_exceptions=True)
+    assert sum(isinstance(answer, str) for answer in answers) == 10
+    assert {type(answer) for answer in answers} == {str, BudgetExceeded}
+    assert len(provider.sent) == 10
+    now = await standing(models, row)
+    assert (now.spent, now.reserved) == (10 * (given + 5), 0)
