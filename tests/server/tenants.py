@@ -26,6 +26,7 @@ from core.stored_files import BATCH, StoredFiles
 from core.tables import (
     Batch,
     BatchRow,
+    Budget,
     CollectionShare,
     CustomRole,
     DataRequest,
@@ -246,7 +247,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             total=1,
             expires_at=utc_now() + timedelta(days=1),
         )
-        session.add_all([document, batch, export])
+        budget = Budget(tenant=tenant, name=mark, window="month", limit_tokens=10**9, created_by=owner.id)
+        session.add_all([document, batch, export, budget])
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
         session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": mark}).encode()))
@@ -260,6 +262,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "file_id": file.id,
         "key_id": owner.id,
         "credential_id": credential.id,
+        "budget_id": budget.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",
         "tenant": tenant,
