@@ -12,18 +12,21 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context
 from core.context import Usage
-from core.errors import ContentRefused, DeadlineExceeded, Killed
+from core.errors import DeadlineExceeded, Killed
 from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
 from providers.collecting import Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import usage_of
+from providers.neutral import refused
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
 
 #: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
 LONGEST_ANSWER = 4096
+#: The reason for the end of an answer that the provider's policy ended: a part of one is no success.
+_WITHHELD = "content_filter"
 #: What went wrong after the reason for the end had come takes nothing from the answer.
 _HARMLESS_AT_THE_END = frozenset({Kind.CUT, Kind.CONNECTION, Kind.TIMEOUT})
 
@@ -152,8 +155,8 @@ class Attempt:
                     self._pieces.append(message.text)
                 self._usage = message.usage_metadata or self._usage
                 info = (result.generations[0].generation_info or {}) | message.response_metadata
-                if not message.content and info.get("finish_reason") == "content_filter":
-                    raise _refused()  # noqa: TRY301
+                if info.get("finish_reason") == _WITHHELD:
+                    raise refused([_WITHHELD])  # noqa: TRY301
                 message.response_metadata["provider"] = self.served.provider_name
         except BaseException as error:
             self._failed(error)
@@ -227,11 +230,12 @@ class Attempt:
             return merged(chunks)
         async with aclosing(collector.events()) as events:
             try:
-                while (event := await self._next(events)) is not None:
-                    if collector.add(event):
-                        self._tells = True
-                        if not self.told:
-                            self._tells_first()
+                with collector.translating():
+                    while (event := await self._next(events)) is not None:
+                        if collector.add(event):
+                            self._tells = True
+                            if not self.told:
+                                self._tells_first()
             except Exception:
                 if not collector.ended:
                     raise
@@ -280,8 +284,8 @@ class Attempt:
         message: Any = chunk.message
         text = chunk.text
         if reason := finish_reason(chunk):
-            if reason == "content_filter" and not text and not self._pieces:
-                raise _refused()
+            if reason == _WITHHELD:
+                raise refused([_WITHHELD])
             self.ended = True
             message.response_metadata["provider"] = self.served.provider_name
         if text:
@@ -382,7 +386,3 @@ def _system_first(messages: list[BaseMessage]) -> list[BaseMessage]:
     if system == sorted(system, reverse=True):
         return messages
     return sorted(messages, key=lambda message: not isinstance(message, SystemMessage))
-
-
-def _refused() -> ContentRefused:
-    return ContentRefused("The provider refused the content by its policy (content_filter).")

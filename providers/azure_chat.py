@@ -13,6 +13,7 @@ from langchain_openai import AzureChatOpenAI
 
 from providers.neutral import NeutralChatModel, of_event, of_status, refused, retry_after
 from providers.openai_transport import AsWritten, DirectTransport
+from providers.refusals import of_answers, of_error
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
 
@@ -36,17 +37,10 @@ def _translate_answer(error: openai.APIError) -> Exception:
     body: Any = error.body if isinstance(error.body, dict) else {}
     inner = body.get("innererror") if isinstance(body.get("innererror"), dict) else {}
     if error.code in _FILTERED or inner.get("code") in _FILTERED:
-        return refused(_categories(inner.get("content_filter_result")) or ["content_filter"])
+        return refused(of_error(body) or ["content_filter"])
     if isinstance(error, openai.APIStatusError):
         return of_status(error.status_code, f"{error.code}: {error.message}", retry_after(error.response.headers))
     return of_event(error.code, error.message)
-
-
-def _categories(results: Any) -> list[str]:
-    """The categories that Azure filtered by."""
-    if not isinstance(results, dict):
-        return []
-    return [name for name, result in results.items() if isinstance(result, dict) and result.get("filtered")]
 
 
 class AzureTranslation(NeutralChatModel):
@@ -61,9 +55,10 @@ class AzureTranslation(NeutralChatModel):
     def refusals(self) -> Collection[str]:
         return ("content_filter",)
 
-    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         model: Any = self
-        return model._get_request_payload(messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
+        payload: dict[str, Any] = model._get_request_payload(messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
+        return payload
 
     def admit(self, messages: list[BaseMessage]) -> None:
         """Images by address are Azure's to fetch."""
@@ -78,7 +73,7 @@ class AzureTranslation(NeutralChatModel):
         answer = response if isinstance(response, dict) else response.model_dump(warnings=False)
         for choice in answer.get("choices") or ():
             if choice.get("finish_reason") == "content_filter":
-                raise refused(_categories(choice.get("content_filter_results")) or ["content_filter"])
+                raise refused(of_answers([answer]) or ["content_filter"])
         result: ChatResult = super()._create_chat_result(response, generation_info)  # type: ignore[misc]
         return result
 

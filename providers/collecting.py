@@ -1,6 +1,7 @@
 """One answer out of the pieces of a stream: of LangChain's chunks, or, in half the time, of the events of OpenAI's protocol."""
 
 from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 from langchain_core.language_models import BaseChatModel
@@ -8,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from providers.neutral import MISREAD, unreadable
+from providers.neutral import MISREAD, translating, unreadable
 
 _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
@@ -69,7 +70,8 @@ class _Direct(Protocol):
     path: str
 
     def _through_the_sdk(self, payload: dict[str, Any]) -> bool: ...
-    def _get_request_payload(self, input_: Any, *, stop: list[str] | None, **kwargs: Any) -> dict[str, Any]: ...
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]: ...
+    def neutral(self, error: Exception) -> Exception: ...
     def events(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]: ...
     def _create_chat_result(self, response: dict[str, Any]) -> ChatResult: ...
 
@@ -90,6 +92,7 @@ class Collector:
         self._finish: str | None = None
         self._usage: Any = None
         self._more: dict[str, Any] = {}
+        self._last: dict[str, Any] = {}
 
     @classmethod
     def of(
@@ -99,7 +102,7 @@ class Collector:
         if not hasattr(model, "_through_the_sdk") or "response_format" in parameters:
             return None
         direct = cast("_Direct", model)
-        payload = direct._get_request_payload(messages, stop=stop, **parameters)  # noqa: SLF001 - as the transport itself
+        payload = direct.prepared(messages, stop, parameters)
         if direct._through_the_sdk(payload):  # noqa: SLF001
             return None
         return cls(direct, payload | {"stream": True, "stream_options": {"include_usage": True}})
@@ -119,7 +122,12 @@ class Collector:
         return self._finish is not None
 
     def events(self) -> AsyncGenerator[dict[str, Any]]:
+        """What the provider says. Iterate it within `translating`."""
         return self._model.events(self._model.path, self._payload)
+
+    def translating(self) -> AbstractContextManager[None]:
+        """Within it errors are those that the model itself raises."""
+        return translating(self._model.neutral)
 
     def add(self, event: dict[str, Any]) -> bool:
         """Whether it tells anything of the answer. Of a server's own fields in a delta those that are texts are put together,
@@ -141,10 +149,17 @@ class Collector:
         choices = event.get("choices")
         if not choices:
             return False
-        tells = False
         choice = choices[0]
-        self._finish = choice.get("finish_reason") or self._finish
-        for name, value in (choice.get("delta") or {}).items():
+        if reason := choice.get("finish_reason"):
+            self._finish, self._last = reason, event
+        for name, values in (choice.get("logprobs") or {}).items():
+            if isinstance(values, list):
+                self._logprobs.setdefault(name, []).extend(values)
+        return self._add_delta(choice.get("delta") or {})
+
+    def _add_delta(self, delta: dict[str, Any]) -> bool:
+        tells = False
+        for name, value in delta.items():
             if not value or name == "role":
                 continue
             tells = True
@@ -156,29 +171,34 @@ class Collector:
                 self._add_calls(value)
             elif isinstance(value, str):
                 self._more[name] = self._more.get(name, "") + value
-        for name, values in (choice.get("logprobs") or {}).items():
-            if isinstance(values, list):
-                self._logprobs.setdefault(name, []).extend(values)
         return tells
 
     def result(self) -> ChatResult:
-        """The answer as LangChain has it. Raises as `add` does."""
+        """The answer as LangChain has it. Raises as `add` does.
+
+        Raises:
+            ContentRefused: the provider's policy ended it.
+        """
         try:
             return self._result()
         except MISREAD as error:
             raise unreadable() from error
 
     def _result(self) -> ChatResult:
-        from providers.openai_transport import _complete, _each_its_own
+        from providers.openai_transport import _complete, _each_its_own, not_withheld
 
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._texts) or None, **self._more}
         message["refusal"] = "".join(self._refusals) or None
         if self._calls:
             message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
         choice = {"index": 0, "message": message, "finish_reason": self._finish, "logprobs": self._logprobs or None}
+        for named in (choice for choice in self._last.get("choices") or () if choice.get("content_filter_results")):
+            choice["content_filter_results"] = named["content_filter_results"]
         head = {name: value for name, value in self._head.items() if name not in ("choices", "usage", "object")}
         answer = _complete(head | {"object": "chat.completion", "choices": [choice], "usage": self._usage})
-        return _each_its_own(self._model._create_chat_result(answer), answer)  # noqa: SLF001
+        result = _each_its_own(self._model._create_chat_result(answer), answer)  # noqa: SLF001
+        not_withheld(result.generations[0], [self._last])
+        return result
 
     def _add_calls(self, deltas: list[dict[str, Any]]) -> None:
         for delta in deltas:

@@ -32,7 +32,7 @@ from core.errors import (
     Unavailable,
     UnsupportedFeature,
 )
-from providers import neutral
+from providers import neutral, refusals
 
 
 class Kind(StrEnum):
@@ -91,7 +91,7 @@ def understand(error: Exception) -> Failure:
     if isinstance(error, ContextOverflowError) or _is_too_long(error) or _CONTEXT_TYPES & named:
         return Failure(Kind.CONTEXT, _context_error(body))
     if _CONTENT_CODES & named:
-        return Failure(Kind.CONTENT, ContentRefused(f"The provider refused the content by its policy ({body.get('code')})."))
+        return Failure(Kind.CONTENT, neutral.refused(refusals.of_error(body) or _CONTENT_CODES & named))
     if isinstance(error, ModelInvalidRequestError):
         kind = Kind.DECLINED if isinstance(error, neutral.Declined) else Kind.REQUEST
         return Failure(kind, InvalidRequest(_refusal(body), code="provider_rejected_request"))

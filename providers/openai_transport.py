@@ -10,7 +10,7 @@ path with the same errors and the same two methods, for an operator who wants it
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, ClassVar, cast
 
@@ -31,6 +31,7 @@ from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, re
 from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
 from providers.openai_events import REQUEST, Events, parse
 from providers.openai_schema import Parsed, parsed_answer, wire_format
+from providers.refusals import of_answers
 from providers.wire import Wire, body_of
 
 _ANSWER_FIELDS = dict.fromkeys(ChatCompletion.model_fields)
@@ -76,6 +77,15 @@ class DirectTransport(AsWritten):
     limits: aiohttp.ClientTimeout = Field(exclude=True, repr=False)
     path: str = Field("/chat/completions", exclude=True)
 
+    def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The request as it is sent, from a caller's parameters."""
+        payload: dict[str, Any] = self._get_request_payload(messages, stop=stop, **kwargs)
+        return payload
+
+    def neutral(self, error: Exception) -> Exception:
+        """The neutral error of one that `events` raises, which are neutral already."""
+        return error
+
     def _through_the_sdk(self, payload: dict[str, Any]) -> bool:
         return bool(self.include_response_headers) or self._use_responses_api(payload)
 
@@ -103,7 +113,7 @@ class DirectTransport(AsWritten):
             with _reading():
                 result = self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
         for generation in result.generations:
-            _not_withheld(generation)
+            not_withheld(generation, [answer])
         return result
 
     async def _astream(
@@ -137,7 +147,7 @@ class DirectTransport(AsWritten):
                         parsed.add(events)
                     for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
                         if chunk.generation_info:
-                            _not_withheld(chunk)
+                            not_withheld(chunk, events)
                         if run_manager:
                             logprobs = (chunk.generation_info or {}).get("logprobs")
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
@@ -347,10 +357,11 @@ def _within_a_stream(error: openai.APIError) -> Exception:
     return cast("Exception", made)
 
 
-def _not_withheld(generation: ChatGeneration) -> None:
-    """Raises `ContentRefused` for an answer that the provider's policy ended: a part of one is no success."""
+def not_withheld(generation: ChatGeneration, answers: Iterable[dict[str, Any]]) -> None:
+    """Raises `ContentRefused` for an answer that the provider's policy ended: a part of one is no success. The provider's
+    `answers` may say by which category."""
     if (generation.generation_info or {}).get("finish_reason") == _WITHHELD:
-        raise refused([_WITHHELD])
+        raise refused(of_answers(answers) or [_WITHHELD])
 
 
 async def _read_out(response: aiohttp.ClientResponse) -> None:

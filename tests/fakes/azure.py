@@ -50,4 +50,7 @@ class AzureFake(OpenAIFake):
     def streamed(self, reply: Reply, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The first event is Azure's own, with the filter's results and no choice."""
         events = [event | {"model": "gpt-4o-2024-11-20"} for event in super().streamed(reply, body)]
+        for choice in (choice for event in events for choice in event["choices"]):
+            if choice["finish_reason"] == "content_filter":
+                choice["content_filter_results"] = _FILTER
         return [{**events[0], "choices": [], "prompt_filter_results": [{"prompt_index": 0}]}, *events]

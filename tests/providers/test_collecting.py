@@ -1,0 +1,90 @@
+"""However an answer is asked for, streamed, gathered from a stream or whole, a provider is told and a caller gets the same."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from core.errors import ContentRefused
+from core.settings import Settings
+from providers.models import Models
+from tests.fakes.clouds import CLOUDS, installation
+from tests.fakes.openai import OpenAIFake
+from tests.fakes.wire import Fault, Raw, Reply
+
+Ask = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture(scope="module", params=["openai", "compatible", "azure"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[tuple[str, OpenAIFake]]:
+    with CLOUDS[request.param].start() as fake:
+        assert isinstance(fake, OpenAIFake)
+        yield request.param, fake
+
+
+@pytest.fixture
+def fake(cloud: tuple[str, OpenAIFake]) -> OpenAIFake:
+    cloud[1].clear()
+    return cloud[1]
+
+
+@pytest.fixture
+async def models(settings: Settings, cloud: tuple[str, OpenAIFake]) -> AsyncIterator[Models]:
+    name, fake = cloud
+    made = Models(Settings.load(data_dir=settings.data_dir, **installation({name: fake})))
+    await made.warm(local=False)
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=["streamed", "gathered", "at-once"])
+def ask(request: pytest.FixtureRequest, models: Models) -> Ask:
+    """A function from a question and its parameters to the text of the answer."""
+    model: Any = models.chat()
+
+    async def asked(text: str, **parameters: Any) -> str:
+        if request.param == "streamed":
+            return "".join([chunk.text async for chunk in model.astream(text, **parameters)])
+        if request.param == "at-once":  # a deployment that is known to be fast
+            model.deployments[0].standing.token_s.value = 1e-9
+        return str((await model.ainvoke(text, **parameters)).text)
+
+    return asked
+
+
+async def test_an_answer_that_is_withheld_halfway_is_refused(ask: Ask, fake: OpenAIFake) -> None:
+    fake.then(Reply(text="Half of an answer", finish="content_filter"))
+    with pytest.raises(ContentRefused):
+        await ask("Hi")
+
+
+async def test_the_category_reaches_the_caller(ask: Ask, fake: OpenAIFake, cloud: tuple[str, OpenAIFake]) -> None:
+    error = {"code": "content_policy_violation", "message": "Oslo", "categories": {"violence": True, "hate": False}}
+    fake.then(Fault.REFUSED if cloud[0] == "azure" else Raw(json.dumps({"error": error}).encode(), status=400))
+    with pytest.raises(ContentRefused, match=r"by its policy: violence\.$"):
+        await ask("Hi")
+    if cloud[0] == "azure":
+        fake.then(Reply(text="Half of an answer", finish="content_filter"))
+        with pytest.raises(ContentRefused, match=r"by its policy: violence\.$"):
+            await ask("Hi")
+
+
+async def test_parameters_have_the_providers_names(ask: Ask, fake: OpenAIFake, cloud: tuple[str, OpenAIFake]) -> None:
+    await ask("Hi", max_tokens=7, temperature=0.5, stop=["END"], seed=1)
+    sent = fake.last.body
+    assert (sent["temperature"], sent["stop"], sent["seed"]) == (0.5, ["END"], 1)
+    names = {name for name in sent if sent[name] == 7}
+    assert names == {"max_tokens" if cloud[0] == "compatible" else "max_completion_tokens"}
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
+async def test_a_text_whose_continuation_is_withheld_halfway_is_refused(models: Models, fake: OpenAIFake, whole: bool) -> None:
+    fake.then(Reply(text="Half of a text", finish="content_filter"))
+    completion: Any = models.completion()
+
+    async def streamed(asked: dict[str, Any]) -> list[str]:
+        return [text async for text in completion.astream(asked)]
+
+    with pytest.raises(ContentRefused):
+        await (completion.ainvoke if whole else streamed)({"prompt": "Once"})
