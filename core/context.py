@@ -41,17 +41,27 @@ _LEANT_LEAST: tuple[CacheUse, ...] = ("miss", "bypass", "semantic", "hit")
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """A model call that gave no whole answer. `reason` is a kind of `providers.failures`."""
+    """A model call that gave no whole answer. `reason` is a kind of `providers.failures`.
+
+    `usage` and `cost_usd` (None: no price is known) are of what was thrown away: no part of the answer, and of no figure that
+    its caller is told.
+    """
 
     provider: str
     model: str
     reason: str
     seconds: float
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: Decimal | None = Decimal(0)
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """Mutable, shared by every task of one request. `cost_usd` is None once a call was made that no price is known for."""
+    """Mutable, shared by every task of one request.
+
+    `usage` and `cost_usd` are those of the answer, `failures` tell what else was used. `cost_usd` is None once a call was
+    made that no price is known for.
+    """
 
     request_id: str
     principal: Principal
@@ -107,16 +117,16 @@ class RequestContext:
         )
 
     def called(self, *, provider: str, model: str, usage: Usage, cost_usd: Decimal | None, seconds: float) -> None:
-        """Record one finished model call."""
+        """Record one model call that gave the answer, or a part of one that its reader has."""
         self.provider, self.model = provider, model
         self.usage.add(usage)
         self.provider_s += seconds
         self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
 
-    def failed(self, *, provider: str, model: str, reason: str, seconds: float) -> None:
-        """Record one model call that gave no answer. What of it had come is recorded by `called`; without, nobody pays."""
-        self.failures.append(FailedCall(provider, model, reason, seconds))
-        self.provider_s += seconds
+    def failed(self, call: FailedCall) -> None:
+        """Record one model call that gave no whole answer. What a reader has of it is recorded by `called`."""
+        self.failures.append(call)
+        self.provider_s += call.seconds
 
     def add(self, other: "RequestContext") -> None:
         """Add what another recorded of its calls."""

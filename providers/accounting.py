@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from core import ledger
-from core.context import CacheUse, RequestContext, Usage
+from core.context import CacheUse, FailedCall, RequestContext, Usage
 from providers.metering import charge_of
 from providers.prices import Charge, Tokens
 from providers.served import Served
@@ -16,9 +17,9 @@ OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
 
 
 class Account:
-    """The account of one call, from when it begins. `pay` at most once, then `close`, once."""
+    """The account of one call, from when it begins: `pay` at most once, then `give` or `give_up` or both, then `close`, once."""
 
-    __slots__ = ("_alias", "_bill", "_charge", "_metadata", "_request", "_served", "_started", "_usage")
+    __slots__ = ("_alias", "_bill", "_charge", "_given", "_metadata", "_request", "_served", "_started", "_usage")
 
     def __init__(self, request: RequestContext, served: Served, alias: str, bill: Bill) -> None:
         self._request, self._served, self._alias, self._bill = request, served, alias, bill
@@ -26,21 +27,36 @@ class Account:
         self._usage: Usage | None = None
         self._charge: Charge | None = None
         self._metadata: Mapping[str, Any] | None = None
+        self._given = False
 
-    def pay(self, usage: Usage, metadata: Mapping[str, Any] | None = None, *, seconds: float | None = None) -> None:
+    def pay(self, usage: Usage, metadata: Mapping[str, Any] | None = None) -> None:
         """Take note of what the call used, also where it gave no whole answer: a provider counts what it has sent. `metadata`
-        is LangChain's, where the provider reported any. `seconds` that the provider was waited for: since the beginning."""
+        is LangChain's, where the provider reported any."""
         served = self._served
         self._usage, self._metadata = usage, metadata
         self._charge = charge_of(served.provider_name, served.name, usage, metadata, price=served.price)
         self._bill.add(usage, self._charge)
+
+    def give(self, *, seconds: float | None = None) -> None:
+        """What was paid for is the answer, or a part of one, and its reader has it: it is told with it. `seconds` that the
+        provider was waited for: since the beginning."""
+        if self._usage is None or self._charge is None:
+            return
+        self._given = True
         self._request.called(
-            provider=served.provider_name,
-            model=served.name,
-            usage=usage,
+            provider=self._served.provider_name,
+            model=self._served.name,
+            usage=self._usage,
             cost_usd=self._charge.usd,
             seconds=time.monotonic() - self._started if seconds is None else seconds,
         )
+
+    def give_up(self, reason: str) -> None:
+        """The call gave no whole answer. What was paid for and not given is thrown away."""
+        call = FailedCall(self._served.provider_name, self._served.name, reason, time.monotonic() - self._started)
+        if not self._given and self._usage is not None and self._charge is not None:
+            call = replace(call, usage=self._usage, cost_usd=self._charge.usd)
+        self._request.failed(call)
 
     def close(self, status: str, first_token_s: float | None = None) -> None:
         """Put the call on record. One that nothing was paid for used nothing."""

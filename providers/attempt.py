@@ -18,7 +18,7 @@ from providers.collecting import Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import usage_of
-from providers.neutral import refused
+from providers.neutral import Declined, refused
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
@@ -34,7 +34,8 @@ _HARMLESS_AT_THE_END = frozenset({Kind.CUT, Kind.CONNECTION, Kind.TIMEOUT})
 class Attempt:
     """A call that is made once, by `chunks` or by `whole`. Its deployment's standing and the request's context learn of it.
 
-    `told` says whether anything of the answer has come, `text` is what has. `failure` is set where it failed.
+    `told` says whether anything of the answer has come, `text` is what has. `failure` is set where it failed. Whoever sends a
+    part of it on sets `given`: only then is what a failed call used a part of the answer's.
 
     Raises:
         DeadlineExceeded: the request's time is over.
@@ -60,6 +61,7 @@ class Attempt:
         "_parameters",
         "_pieces",
         "_request",
+        "_rejected",
         "_reserved_tokens",
         "_since",
         "_started",
@@ -68,6 +70,7 @@ class Attempt:
         "_watch",
         "ended",
         "failure",
+        "given",
         "only_text",
         "served",
         "told",
@@ -104,7 +107,7 @@ class Attempt:
         self._started = self._since = 0.0
         self._tells = False
         self._first_token_s: float | None = None
-        self.told = self.ended = False
+        self.told = self.ended = self.given = self._rejected = False
         self.only_text = True
         self.failure: Failure | None = None
 
@@ -139,6 +142,10 @@ class Attempt:
             self._succeeded()
         finally:
             self._watch.close()
+
+    def reject(self) -> None:
+        """Its `chunks`, which are about to be closed, are no continuation of the answer that it was given."""
+        self._rejected = True
 
     async def whole(self) -> ChatResult:
         """The whole answer. How it is asked for depends on how fast the deployment is: a stream shows whether the provider is
@@ -306,14 +313,17 @@ class Attempt:
 
     def _succeeded(self) -> None:
         usage = self._record()
+        self._account.give()
         self.served.standing.succeeded(self._started, self._first_token_s, usage.output_tokens)
         self._account.close(OK, self._first_token_s)
 
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
-        if not isinstance(error, Exception):  # the caller has left
-            self._left(started)
-            return
+        if not isinstance(error, Exception):
+            if not self._rejected:  # the caller has left
+                self._left(started)
+                return
+            error = Declined("The answer that was begun is not gone on with.")
         if isinstance(error, DeadlineExceeded):
             if started:
                 self._out_of_time(started)
@@ -335,8 +345,6 @@ class Attempt:
                 self._took(0)
         else:
             standing.failed(started, failure.kind, failure.retry_after_s)
-        if self.told:  # what a provider has sent it counts, whole or not
-            self._record(seconds=0)  # `_gave_up` tells them
         self._gave_up(failure.kind)
         self._account.close(failure.kind.value, self._first_token_s)
 
@@ -345,35 +353,33 @@ class Attempt:
             self._succeeded()
         elif started:
             self._record()
+            self._account.give()
             self.served.standing.abandoned(started)
             self._account.close(CANCELLED, self._first_token_s)
 
     def _out_of_time(self, started: float) -> None:
         limits = self.served.timeouts
-        if self._loop.time() - self._since > (limits.between_tokens if self.told else limits.first_token) / 2:
+        silent = self._loop.time() - self._since > (limits.between_tokens if self.told else limits.first_token) / 2
+        if silent:
             self.served.standing.failed(started, Kind.TIMEOUT)
-            if self.told:
-                self._record(seconds=0)
-            self._gave_up(Kind.TIMEOUT)
         else:
-            self._record()
             self.served.standing.abandoned(started, Kind.TIMEOUT)
+        self._gave_up(Kind.TIMEOUT, worked=not silent)
         self._account.close(DEADLINE, self._first_token_s)
 
-    def _gave_up(self, kind: Kind) -> None:
-        self._request.failed(
-            provider=self.served.provider_name,
-            model=self.served.name,
-            reason=kind.value,
-            seconds=time.monotonic() - self._started,
-        )
+    def _gave_up(self, kind: Kind, *, worked: bool = False) -> None:
+        if self.told or worked:  # what a provider has sent it counts, whole or not
+            self._record()
+            if self.given:
+                self._account.give(seconds=0)  # `give_up` tells them
+        self._account.give_up(kind.value)
 
-    def _record(self, *, seconds: float | None = None) -> Usage:
+    def _record(self) -> Usage:
         served = self.served
         said = self.text + "".join(self._arguments_told)
         usage = usage_of(self._usage, self._messages, said, lambda counted: served.provider.count_tokens(served.model, counted))
         self._took(usage.total_tokens)
-        self._account.pay(usage, self._usage, seconds=seconds)
+        self._account.pay(usage, self._usage)
         return usage
 
     def _took(self, tokens: int) -> None:

@@ -150,9 +150,7 @@ class FailoverEmbeddings(Embeddings):
         if standing.capacity is not None:
             standing.capacity.take(tokens, started)
         try:
-            async with asyncio.timeout(max(limit_s, 0)):
-                vectors = await self._call(served, texts, bill, query=query)
-            self._check(served, vectors)
+            vectors = await self._call(served, texts, bill, query=query, limit_s=max(limit_s, 0))
         except Exception as error:
             failure = understand(error)
             if failure.kind is Kind.RATE:
@@ -180,26 +178,44 @@ class FailoverEmbeddings(Embeddings):
                 raise_alert(AlertKind.EMBEDDING_MISMATCH, key=f"{self._alias}:{served.provider_name}/{served.model}", **facts)
                 raise WrongDimension(f"{len(vector)} numbers in a vector rather than {self._dimension}")
 
-    async def _call(self, served: Served, texts: list[str], bill: Bill, *, query: bool) -> list[list[float]]:
+    async def _call(self, served: Served, texts: list[str], bill: Bill, *, query: bool, limit_s: float) -> list[list[float]]:
         inner = served.provider.embeddings(served.model, served.timeouts)
         if served.provider_name in FREE:  # no request to count and nothing to pay
-            return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts)
+            async with asyncio.timeout(limit_s):
+                vectors, _ = await _embedded(inner, texts, query=query)
+            self._check(served, vectors)
+            return vectors
         request = context.current()
         request.attempts += 1
         account = Account(request, served, self._alias, bill)
-        reported: int | None = None
         try:
-            if isinstance(inner, Metered):
-                vectors, reported = await inner.aembed_metered(texts)
-            else:
-                vectors = [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts)
-        except BaseException as error:
-            account.close(understand(error).kind.value if isinstance(error, Exception) else CANCELLED)
+            async with asyncio.timeout(limit_s):
+                vectors, reported = await _embedded(inner, texts, query=query)
+            counted = _counted(served, texts) if reported is None else reported
+            account.pay(Usage(input_tokens=counted, estimated=reported is None))
+            self._check(served, vectors)
+        except Exception as error:
+            kind = understand(error).kind.value
+            account.give_up(kind)
+            account.close(kind)
             raise
-        counted = reported if reported is not None else sum(served.provider.count_tokens(served.model, text) for text in texts)
-        account.pay(Usage(input_tokens=counted, estimated=reported is None))
+        except BaseException:
+            account.close(CANCELLED)
+            raise
+        account.give()
         account.close(OK)
         return vectors
+
+
+async def _embedded(inner: Embeddings, texts: list[str], *, query: bool) -> tuple[list[list[float]], int | None]:
+    """The vectors, and the tokens that the provider reports, None where it reports none."""
+    if isinstance(inner, Metered):
+        return await inner.aembed_metered(texts)
+    return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts), None
+
+
+def _counted(served: Served, texts: list[str]) -> int:
+    return sum(served.provider.count_tokens(served.model, text) for text in texts)
 
 
 def _order(

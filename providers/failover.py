@@ -166,8 +166,9 @@ class FailoverChatModel(AsynchronousChatModel):
             try:
                 async with aclosing(attempt.chunks()) as chunks:
                     async for chunk in chunks:
-                        for each in _joined(seam, chunk) if seam is not None else (chunk,):
+                        for each in (chunk,) if seam is None else _joined(seam, chunk, attempt):
                             sent += each.text
+                            attempt.given = True
                             yield each
             except Exception as error:
                 self._failed(candidates, attempt, error)
@@ -262,21 +263,25 @@ class FailoverChatModel(AsynchronousChatModel):
         )
 
 
-def _joined(seam: Seam, chunk: ChatGenerationChunk) -> Sequence[ChatGenerationChunk]:
+def _joined(seam: Seam, chunk: ChatGenerationChunk, attempt: Attempt) -> Sequence[ChatGenerationChunk]:
     """A chunk of a continuation, as far as it is to be sent.
 
     Raises:
-        StreamCut: it was cut as well, or adds nothing to an answer that lacks something.
+        StreamCut: it was cut as well, adds nothing to an answer that lacks something, or cannot be joined to it for certain.
     """
     if seam.joined:
         return (chunk,)
     message: Any = chunk.message
-    text = seam.feed(chunk.text)
     ends = finish_reason(chunk) is not None
-    if message.tool_call_chunks or ends:
-        text += seam.end()
-    if ends and seam.missing:
-        raise StreamCut
+    try:
+        text = seam.feed(chunk.text)
+        if message.tool_call_chunks or ends:
+            text += seam.end()
+        if ends and seam.missing:
+            raise StreamCut  # noqa: TRY301
+    except StreamCut:
+        attempt.reject()
+        raise
     if text == chunk.text:
         return (chunk,)
     piece = ChatGenerationChunk(message=AIMessageChunk(content=text, id=message.id))

@@ -145,6 +145,19 @@ async def test_a_stream_that_breaks_off_is_paid_for_what_came(
     assert entry.first_token_ms is not None
 
 
+async def test_a_discarded_answer_goes_on_record_with_what_it_used(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake
+) -> None:
+    first.then(Fault.CUT)
+    await models.chat().ainvoke("Hello")
+    thrown_away, answered = book.entries
+    assert (thrown_away.status, answered.status) == ("connection", "ok")
+    assert thrown_away.tokens.input > 0
+    assert thrown_away.tokens.output > 0
+    assert thrown_away.cost_usd
+    assert request_context.usage.total_tokens == answered.tokens.input + answered.tokens.output
+
+
 async def test_a_caller_who_leaves_pays_for_what_came(models: Models, book: Book, request_context: RequestContext) -> None:
     async with aclosing(models.chat().astream("Hello")) as stream:  # type: ignore[type-var]
         await anext(stream)

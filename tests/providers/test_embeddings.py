@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from core import context
-from core.context import RequestContext
+from core.context import RequestContext, Usage
 from core.errors import InvalidRequest, ProviderFailed
 from core.principals import SYSTEM
 from core.settings import Settings, SettingsError
@@ -92,9 +92,20 @@ async def test_vectors_of_another_length_are_never_given(models: Models, fakes: 
     lying = models.embeddings("lying")
     assert len(await lying.aembed_query("a")) == DIMENSIONS
     fakes[0].always(Fault.UNAVAILABLE)
-    with pytest.raises(ProviderFailed):
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as request, pytest.raises(ProviderFailed):
         await lying.aembed_documents(["a", "b"])
     assert fakes[2].asked, "it was asked, and its vectors were refused"
+    assert (request.provider, request.model, request.usage) == (None, None, Usage())
+    refused = [failed for failed in request.failures if failed.provider == "openai_compatible:other"]
+    assert refused[0].usage.input_tokens == 1
+    assert {failed.reason for failed in request.failures} == {"server_error"}
+
+
+async def test_a_silent_deployment_is_told_among_the_failures(models: Models, fakes: tuple[OpenAIFake, ...]) -> None:
+    fakes[0].then(Fault.SILENT)
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as request:
+        await models.embeddings().aembed_query("abc")
+    assert [(failed.provider, failed.reason) for failed in request.failures] == [("openai", "timeout")]
 
 
 async def test_a_moments_failure_is_tried_again(models: Models, fakes: tuple[OpenAIFake, ...]) -> None:

@@ -14,7 +14,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from core import context
-from core.context import RequestContext
+from core.context import RequestContext, Usage
 from core.errors import (
     ContentRefused,
     ContextLengthExceeded,
@@ -29,7 +29,7 @@ from core.principals import SYSTEM
 from core.settings import Settings
 from providers.models import Models
 from tests.fakes.openai import MODEL, OpenAIFake
-from tests.fakes.wire import RETRY_AFTER_S, Fault, Reply
+from tests.fakes.wire import RETRY_AFTER_S, Break, Fault, Reply
 
 WHOLE = Reply().text
 BEFORE_THE_FIRST_TOKEN = (
@@ -260,10 +260,13 @@ async def test_an_answer_that_the_deadline_cuts_is_paid_for_as_far_as_it_came(
     first.then(Fault.STALLED)
     with pytest.raises(DeadlineExceeded):
         await (collect(models.chat("alone")) if streamed else models.chat("alone").ainvoke("Hello"))
-    assert (request_context.provider, request_context.model) == ("openai", MODEL)
-    assert request_context.usage.input_tokens > 0
-    assert request_context.usage.output_tokens > 0
-    assert request_context.usage.estimated
+    (failed,) = request_context.failures
+    assert (failed.provider, failed.model) == ("openai", MODEL)
+    used, other = (request_context.usage, failed.usage) if streamed else (failed.usage, request_context.usage)
+    assert used.input_tokens > 0
+    assert used.output_tokens > 0
+    assert used.estimated
+    assert other == Usage(), "what its reader has is told as the answer's, what was thrown away apart from it"
     await models.close()
 
 
@@ -275,8 +278,33 @@ async def test_an_answer_that_breaks_off_is_paid_for_as_far_as_it_came(
     first.always(fault)
     with pytest.raises(PlatformError):
         await (collect(models.chat("alone")) if streamed else models.chat("alone").ainvoke("Hello"))
-    assert request_context.usage.output_tokens > 0
-    assert request_context.failures
+    thrown_away = sum(failed.usage.output_tokens for failed in request_context.failures)
+    assert bool(request_context.usage.output_tokens) is streamed
+    assert bool(thrown_away) is not streamed
+    assert all(failed.cost_usd for failed in request_context.failures) is not streamed
+
+
+async def test_what_a_discarded_answer_used_is_told_apart_from_the_answers_usage(
+    models: Models, first: OpenAIFake, second: OpenAIFake, request_context: RequestContext
+) -> None:
+    calls = Reply(text="", calls=[("weather", {"city": "Oslo"}), ("weather", {"city": "Rome"})])
+    for thrown_away in (Fault.CUT, Break(Fault.CUT, 2, calls)):
+        request_context.clear()
+        first.then(thrown_away)
+        answer = await models.chat().ainvoke("Hello")
+        said = Reply()
+        assert (request_context.usage.input_tokens, request_context.usage.output_tokens) == (
+            said.input_tokens,
+            said.output_tokens,
+        )
+        assert not request_context.usage.estimated
+        assert answer.usage_metadata is not None
+        assert answer.usage_metadata["total_tokens"] == request_context.usage.total_tokens
+        (failed,) = request_context.failures
+        assert (failed.provider, request_context.provider) == ("openai", "openai_compatible:there")
+        assert failed.usage.input_tokens > 0
+        assert failed.usage.output_tokens > 0
+        assert failed.cost_usd
 
 
 async def test_an_unknown_price_is_told_as_unknown(models: Models, request_context: RequestContext) -> None:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core import context
-from core.context import RequestContext
+from core.context import RequestContext, Usage
 from core.errors import PlatformError
 from core.principals import SYSTEM
 from core.settings import Settings
@@ -185,7 +185,21 @@ async def test_tool_calls_that_break_off_are_paid_for_as_far_as_they_came(
     reply = Reply(text="", calls=[("weather", {"city": "Oslo"}), ("weather", {"city": "Rome"})])
     fakes[0].always(Break(Fault.CUT, 2, reply))
     await call(models.chat("alone"))
-    assert request_context.usage.output_tokens > 0
+    thrown_away = [failed.usage for failed in request_context.failures]
+    paid = [request_context.usage] if call is streamed else thrown_away
+    assert all(usage.output_tokens > 0 for usage in paid)
+
+
+async def test_the_part_of_a_cut_answer_that_was_taken_up_counts(
+    models: Models, fakes: Fakes, request_context: RequestContext
+) -> None:
+    fakes[0].then(Break(Fault.CUT, 5, ANSWER))
+    fakes[1].continues = True
+    fakes[1].always(ANSWER)
+    assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
+    (failed,) = request_context.failures
+    assert failed.usage == Usage()
+    assert request_context.usage.output_tokens > ANSWER.output_tokens
 
 
 async def test_failed_calls_are_recorded_and_not_paid_for(
