@@ -17,7 +17,8 @@ OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
 
 
 class Account:
-    """The account of one call, from when it begins: `pay` at most once, then `give` or `give_up` or both, then `close`, once."""
+    """The account of one call, from when it begins: `pay` at most once, then `give` or `give_up` or both,
+    then `close`, once."""
 
     __slots__ = ("_alias", "_bill", "_charge", "_given", "_metadata", "_request", "_served", "_started", "_usage")
 
@@ -50,6 +51,10 @@ class Account:
             cost_usd=self._charge.usd,
             seconds=time.monotonic() - self._started if seconds is None else seconds,
         )
+
+    def set_aside(self) -> None:
+        """What was paid for is on record alone: the platform called for itself."""
+        self._request.provider_s += time.monotonic() - self._started
 
     def give_up(self, reason: str) -> None:
         """The call gave no whole answer. What was paid for and not given is thrown away."""

@@ -35,7 +35,7 @@ class Attempt:
     """A call that is made once, by `chunks` or by `whole`. Its deployment's standing and the request's context learn of it.
 
     `told` says whether anything of the answer has come, `text` is what has. `failure` is set where it failed. Whoever sends a
-    part of it on sets `given`: only then is what a failed call used a part of the answer's.
+    part of it on sets `given`: only then what a failed call used is the answer's. A call `aside` is the platform's own.
 
     Raises:
         DeadlineExceeded: the request's time is over.
@@ -51,6 +51,7 @@ class Attempt:
         "_alias",
         "_alive",
         "_arguments_told",
+        "_aside",
         "_bill",
         "_chat",
         "_deadline",
@@ -60,8 +61,8 @@ class Attempt:
         "_model",
         "_parameters",
         "_pieces",
-        "_request",
         "_rejected",
+        "_request",
         "_reserved_tokens",
         "_since",
         "_started",
@@ -88,8 +89,10 @@ class Attempt:
         chat: Callable[[Served], BaseChatModel],
         alive: Callable[[Served, Watch], AbstractContextManager[None]],
         reserved_tokens: int = 0,
+        aside: bool = False,
     ) -> None:
         self.served = served
+        self._aside = aside
         self._alias = alias
         self._bill = bill
         self._chat, self._alive = chat, alive
@@ -313,7 +316,10 @@ class Attempt:
 
     def _succeeded(self) -> None:
         usage = self._record()
-        self._account.give()
+        if self._aside:
+            self._account.set_aside()
+        else:
+            self._account.give()
         self.served.standing.succeeded(self._started, self._first_token_s, usage.output_tokens)
         self._account.close(OK, self._first_token_s)
 

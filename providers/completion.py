@@ -93,7 +93,7 @@ class Completion(Runnable[dict[str, Any], str]):
             )
             if not able:
                 raise UnsupportedFeature("The model cannot fill in the middle of a text.", param="suffix")
-        route = replace(self._route, deployments=able, chat=partial(_completing, suffix))
+        route = replace(self._route, deployments=able, chat=partial(_completing, suffix), raw=True)
         kept = self._kept.apart(f"completion/{suffix or ''}") if self._kept is not None else None
         model = FailoverChatModel(route=route, kept=kept)
         return model, [HumanMessage(prompt)], {name: asked[name] for name in PARAMETERS if asked.get(name) is not None}

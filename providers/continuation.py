@@ -1,12 +1,15 @@
 """Taking up a stream that was cut: another deployment is given what was sent so far and goes on from there.
 
-A model that takes such a beginning up gives the rest alone. One that does not, or is not sure to, repeats what was sent or the
-end of it. `Seam` joins the two so that nothing stands twice and nothing is missing; where that cannot be known, it says so.
+A model that takes such a beginning up gives the rest alone, or repeats the end of what was sent. `Seam` joins the two so that
+nothing stands twice and nothing is missing; where that cannot be known, it says so. A model that does not take it up answers
+anew, which no text tells from a continuation: `Riddle` finds out before it is trusted.
 """
 
+import random
 import unicodedata
+from dataclasses import dataclass, field
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from providers.failures import StreamCut
 
@@ -25,23 +28,53 @@ def begun(messages: list[BaseMessage], sent: str) -> list[BaseMessage]:
     return [*messages, AIMessage(sent.rstrip())]
 
 
+_WORDS = "amber basil cedar delta ember flint grape hazel ivory jade kiwi lemon maple nectar olive pearl quartz raven topaz"
+#: Of so many words the model is given the first half as its own.
+_ASKED = 8
+#: Tokens in which the other half fits.
+RIDDLE_TOKENS = 32
+#: Seconds for which a deployment is believed to be as it was found.
+FOUND_FOR_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Riddle:
+    """A request with its answer begun, which goes on with a word that was drawn by lot."""
+
+    words: list[str] = field(default_factory=lambda: random.sample(_WORDS.split(), _ASKED))
+
+    @property
+    def messages(self) -> list[BaseMessage]:
+        asked = f"Write these words in this order, with a space between them and nothing else: {' '.join(self.words)}"
+        return begun([HumanMessage(asked)], " ".join(self.words[: _ASKED // 2]))
+
+    def solved(self, answer: str) -> bool:
+        """Whether the answer is the rest, and no answer from the beginning."""
+        rest = self.words[_ASKED // 2 :]
+        return [word.strip(".,").casefold() for word in answer.split()][: len(rest)] == rest
+
+
 class Seam:
     """Of a continuation, what is to be sent after `sent`.
 
-    It holds text back only while that agrees with something that was sent; mostly not at all.
+    It holds text back only while that agrees with something that was sent; mostly not at all. Space before a repetition is none
+    of the answer's. Of a model that is not `trusted` to take a beginning up, only an answer that repeats all of it is joined.
 
     `told`: whether it has given anything to send.
 
     Raises:
-        StreamCut: by `feed`, when a repetition may as well be the answer's own.
+        StreamCut: by `feed`, when a repetition may as well be the answer's own, or an answer is none of what was sent.
     """
 
-    def __init__(self, sent: str) -> None:
+    def __init__(self, sent: str, *, trusted: bool = True) -> None:
         self._sent = sent.rstrip()
         self._space = sent[len(self._sent) :]
         self._held = ""
+        self._trusted = trusted
         self.told = False
-        self._starts: list[int] | None = [0, *range(1, len(self._sent) - REPEATED + 1)]
+        first = len(self._sent) - len(self._sent.lstrip())
+        later = range(first + 1, len(self._sent) - REPEATED + 1) if trusted else ()
+        self._starts: list[int] | None = [first, *later]
 
     @property
     def joined(self) -> bool:
@@ -62,30 +95,39 @@ class Seam:
         if self._starts is None:
             return self._spaced(text)
         self._held += text
-        self._starts = [start for start in self._starts if self._agrees(start)]
-        whole = [start for start in self._starts if len(self._sent) - start <= len(self._held)]
-        if len(whole) < len(self._starts) or not self._held:
+        told = self._held.lstrip()
+        self._starts = [start for start in self._starts if self._agrees(told, start)]
+        whole = [start for start in self._starts if len(self._sent) - start <= len(told)]
+        if len(whole) < len(self._starts) or not told:
             return ""
         rest = self._held
         if whole:
             repeated = self._sent[whole[0] :]
             if len(whole) > 1 or len(repeated) < REPEATED or _repeats_itself(repeated):
                 raise StreamCut
-            rest = rest[len(repeated) :]
+            rest = told[len(repeated) :]
+        elif not self._trusted:
+            raise StreamCut
         self._starts = None
         return self._spaced(rest)
 
     def end(self) -> str:
-        """What was held back when the continuation ends: as far as it went it was no repetition."""
+        """What was held back when the continuation ends: as far as it went it was no repetition.
+
+        Raises:
+            StreamCut: nothing says that it is a continuation.
+        """
         if self._starts is None:
             return ""
+        if not self._trusted:
+            raise StreamCut
         self._starts = None
         return self._spaced(self._held)
 
-    def _agrees(self, start: int) -> bool:
-        if len(self._held) <= len(self._sent) - start:
-            return self._sent.startswith(self._held, start)
-        return self._held.startswith(self._sent[start:])
+    def _agrees(self, told: str, start: int) -> bool:
+        if len(told) <= len(self._sent) - start:
+            return self._sent.startswith(told, start)
+        return told.startswith(self._sent[start:])
 
     def _spaced(self, text: str) -> str:
         """Without the space that was sent already."""

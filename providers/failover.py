@@ -1,5 +1,6 @@
 """A chat model that is a chain of deployments: the first that gives a whole answer in time answers."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -19,9 +20,10 @@ from core.context import current
 from core.errors import Killed, ProviderFailed
 from providers.alarms import alarm, relieve
 from providers.attempt import Attempt
+from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import as_chunk, finish_reason, merged
-from providers.continuation import Seam, begun
+from providers.continuation import FOUND_FOR_S, RIDDLE_TOKENS, Riddle, Seam, begun
 from providers.failures import ALARMING, Failure, Kind, StreamCut
 from providers.parameters import allowed
 from providers.places import limits
@@ -159,9 +161,11 @@ class FailoverChatModel(AsynchronousChatModel):
         self, route: Route, bill: Bill, deadline: Deadline, messages: list[BaseMessage], parameters: dict[str, Any]
     ) -> AsyncGenerator[ChatGenerationChunk]:
         candidates = Candidates(route, messages, parameters, deadline)
-        sent = ""
+        sent, seam = "", None
         while (served := await candidates.next()) is not None:
-            seam = Seam(sent) if sent else None
+            if sent and (seam := await self._seam(route, bill, candidates, served, deadline, sent)) is None:
+                candidates.pass_over(served)
+                continue
             attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters, sent)
             try:
                 async with aclosing(attempt.chunks()) as chunks:
@@ -183,7 +187,7 @@ class FailoverChatModel(AsynchronousChatModel):
                 relieve(served)
                 return
             if told:
-                candidates.go_on()
+                candidates.go_on(served)
         if sent:
             raise interrupted(candidates.last)
         raise candidates.outcome()
@@ -216,6 +220,55 @@ class FailoverChatModel(AsynchronousChatModel):
         """The deployments that are not switched off, by name; None where all are not."""
         alive = self.route.alive(current().principal.tenant)
         return None if len(alive) == len(self.deployments) else "/".join(served.standing.name for served in alive)
+
+    async def _seam(
+        self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline, sent: str
+    ) -> Seam | None:
+        """Where the deployment's answer joins what was sent; None where it is not worth a call. The model that has begun the
+        answer may give the same again."""
+        trusted = await self._goes_on(route, bill, candidates, served, deadline)
+        if trusted is None or not (trusted or candidates.written_by(served)):
+            return None
+        return Seam(sent, trusted=trusted)
+
+    async def _goes_on(
+        self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline
+    ) -> bool | None:
+        """Whether a deployment is known to take up an answer that is begun; None: it cannot be called. Where only its operator
+        says so it is asked: once in a while, by one of the calls that the request has.
+
+        Raises:
+            DeadlineExceeded
+        """
+        standing = served.standing
+        if not served.unproven or (route.raw and isinstance(served.provider, Completes)):
+            return True
+        if standing.goes_on is not None and time.monotonic() < standing.goes_on_until:
+            return standing.goes_on
+        if not candidates.spend(served):
+            return False
+        riddle, parameters = Riddle(), {"temperature": 0, "max_tokens": RIDDLE_TOKENS}
+        attempt = Attempt(
+            served,
+            deadline,
+            riddle.messages,
+            parameters,
+            alias=route.alias,
+            bill=bill,
+            chat=Served.chat,
+            alive=route.call,
+            reserved_tokens=candidates.tokens,
+            aside=True,
+        )
+        try:
+            answer = (await attempt.whole()).generations[0].text
+        except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
+            self._failed(candidates, attempt, error)
+            if attempt.failure is None or attempt.failure.kind is not Kind.REQUEST:
+                return None
+            answer = ""  # it takes no answer that is begun
+        standing.goes_on, standing.goes_on_until = riddle.solved(answer), time.monotonic() + FOUND_FOR_S
+        return standing.goes_on
 
     def _attempt(
         self,

@@ -279,15 +279,17 @@ class Models:
         if timeouts is None:
             timeouts = self.settings.timeouts
             timeouts = provider.patient(timeouts) if isinstance(provider, TakesTurns) else timeouts
+        facts = provider.facts(deployment.model)
         return Served(
             provider_name=deployment.provider,
             provider=provider,
             model=deployment.model,
             timeouts=timeouts,
-            facts=replace(provider.facts(deployment.model), **deployment.known_facts),
+            facts=replace(facts, **deployment.known_facts),
             price=self._price(deployment),
             standing=self._standing(deployment),
             weight=deployment.weight,
+            unproven=bool(deployment.prefill) and not facts.prefill,
             region=region_of(deployment, configured),
             here=is_here(deployment),
             bare=configured is not None and configured.credentials == "run_time",

@@ -47,6 +47,7 @@ class Candidates:
         "_route",
         "_too_small",
         "_tries",
+        "_writer",
     )
 
     def __init__(self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any], deadline: Deadline) -> None:
@@ -61,6 +62,7 @@ class Candidates:
         self._attempts = self._rounds = 0
         self._too_small: int | None = None
         self._continuing = self._last = False
+        self._writer: str | None = None
         route.budget.earn()
 
     @property
@@ -107,10 +109,31 @@ class Candidates:
         elif failure.kind is Kind.CONTEXT:
             self._larger_than(served)
 
-    def go_on(self) -> None:
-        """From now on only deployments count that take up an answer which is begun; the one that was cut may be one."""
+    def go_on(self, writer: Served) -> None:
+        """From now on only deployments count that take up an answer which `writer` has begun, who may be one."""
         self._continuing = True
+        self._writer = self._writer or bare_model(writer.model)
         self._order = [served for served in self._route.deployments if served.facts.prefill]
+
+    def written_by(self, served: Served) -> bool:
+        """Whether the answer was begun by the same model."""
+        return self._writer == bare_model(served.model)
+
+    def spend(self, served: Served) -> bool:
+        """Whether one more call may be made, of the deployment that was given last; it is taken from its limits."""
+        if self._attempts >= self._route.retries.attempts:
+            return False
+        self._attempts += 1
+        self._taken(served, time.monotonic())
+        return True
+
+    def pass_over(self, served: Served) -> None:
+        """The deployment that was given last is not called after all."""
+        self._attempts -= 1
+        self._tries[served] = self._tries.get(served, 0) + 1
+        self._failed.setdefault(served, Failure(Kind.DECLINED, ProviderFailed("The answer cannot be continued here.")))
+        if served.standing.capacity is not None:
+            served.standing.capacity.correct(-self._demand.tokens, time.monotonic())
 
     def outcome(self) -> PlatformError:
         """The error of a request that has no candidate left."""

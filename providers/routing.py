@@ -129,7 +129,8 @@ STRATEGIES: dict[str, Strategy] = {
 class Route:
     """An alias: its deployments, and how its requests are tried.
 
-    `touch` has what changed be told to other processes. `chat` gives the model to call of a deployment.
+    `touch` has what changed be told to other processes. `chat` gives the model to call of a deployment. `raw`: where a provider
+    completes texts, that model takes up any answer that is begun.
     """
 
     alias: str
@@ -140,6 +141,7 @@ class Route:
     budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))
     touch: Callable[..., None] = lambda **_: None
     chat: Callable[[Served], BaseChatModel] = Served.chat
+    raw: bool = False
     policies: Policies = field(default_factory=Policies)
     kills: KillSwitches = field(default_factory=KillSwitches)
     accounts: Accounts | None = None

@@ -24,6 +24,8 @@ class Served:
     standing: Standing
     price: Price | None = None
     weight: float = 1.0
+    #: An operator says that it takes up an answer that is begun; the platform knows nothing of that.
+    unproven: bool = False
     #: Where its calls are answered, None where that is not known; and whether that is this machine.
     region: str | None = None
     here: bool = False

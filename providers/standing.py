@@ -49,6 +49,8 @@ class Standing:
         "capacity",
         "explored_at",
         "first_token_s",
+        "goes_on",
+        "goes_on_until",
         "held_until",
         "hold_changed",
         "in_flight",
@@ -78,6 +80,9 @@ class Standing:
         #: Until when the provider has asked to be left in peace, and whether the other processes are still to be told.
         self.held_until = 0.0
         self.hold_changed = False
+        #: Whether it was found to take up an answer that is begun, and until when that is believed; None: not known.
+        self.goes_on: bool | None = None
+        self.goes_on_until = 0.0
         self._bare_limits = 0
 
     @property

@@ -5,6 +5,7 @@ What it answers is scripted by request: a `Reply`, a `Fault`, or a `Break` at a 
 
 import asyncio
 import json
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,6 +102,7 @@ class Raw:
 
 
 Step = Reply | Fault | Break | Raw
+_RIDDLE = re.compile(r"Write these words in this order, [a-z ]+: ([a-z ]+)")
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ class Fake:
 
     @property
     def asked(self) -> list[Sent]:
-        """The model calls alone."""
-        return [sent for sent in self.sent if not self.is_aside(sent)]
+        """The model calls alone, without those of the platform's own."""
+        return [sent for sent in self.sent if not self.is_aside(sent) and self.riddle(sent.body) is None]
 
     @property
     def url(self) -> str:
@@ -199,7 +201,9 @@ class Fake:
         path = urlsplit(request.raw_path).path  # as a proxy it is asked for a whole address
         sent = Sent(request.method, path, dict(request.query), headers, body)
         self.sent.append(sent)
-        step: Step = (self.lasting or Reply()) if self.is_aside(sent) else self._prefilled(self._next(), body)
+        aside = self.is_aside(sent)
+        riddle = None if aside else self.riddle(body)
+        step: Step = (self.lasting or Reply()) if aside else riddle or self._prefilled(self._next(), body)
         try:
             if step is Fault.RESET:
                 return await cut(request)
@@ -214,6 +218,15 @@ class Fake:
         except (asyncio.CancelledError, ConnectionResetError):
             self.left += 1
             raise asyncio.CancelledError from None  # what aiohttp passes over in silence
+
+    def riddle(self, body: Any) -> Step | None:
+        """What is said to the platform's question whether an answer that is begun is gone on with, which takes no step of the
+        script; None where it is not asked."""
+        begun = self.begun(body)
+        asked = _RIDDLE.search(json.dumps(body)) if begun else None
+        if begun is None or asked is None:
+            return None
+        return Reply(asked[1].removeprefix(begun) if self.continues else asked[1])
 
     def _next(self) -> Step:
         if self._script:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from providers.continuation import Seam
+from providers.continuation import Riddle, Seam
 from providers.failures import StreamCut
 
 WORDS = st.lists(st.sampled_from(["no", "Oslo", "and", "snow,", "3", "\n", " ", "🌨", "a", "0,"]), min_size=1, max_size=40)
@@ -51,6 +51,8 @@ def test_an_answer_from_the_beginning_stands_once(words: list[str], at: int, siz
         ("It is", " is it?", "It is is it?"),
         ("It is cold in Oslo, and", "It is cold in Oslo, and dark.", "It is cold in Oslo, and dark."),
         ("It is cold. In Oslo it is dark", "In Oslo it is dark and wet.", "It is cold. In Oslo it is dark and wet."),
+        ("It is cold in Oslo, and", "\n It is cold in Oslo, and dark.", "It is cold in Oslo, and dark."),
+        ("\nIt is cold in Oslo, and", "\nIt is cold in Oslo, and dark.", "\nIt is cold in Oslo, and dark."),
         ("It is cold in Oslo", "It is cold", "It is cold in OsloIt is cold"),
         ("no", "no", None),
         ("0, 0, 0, 0, 0, 0, 0, 0,", "0, 0, 0, 0, 0, 0, 0, 0, 0", None),
@@ -75,3 +77,37 @@ def test_a_continuation_that_only_repeats_adds_nothing() -> None:
     assert seam.missing
     assert seam.feed(" the dog") == "the dog"
     assert not seam.missing
+
+
+@pytest.mark.parametrize(
+    ("continuation", "whole"),
+    [
+        ("It is cold in Oslo, and dark.", "It is cold in Oslo, and dark."),
+        ("\nIt is cold in Oslo, and dark.", "It is cold in Oslo, and dark."),
+        ("Sure! It is cold in Oslo, and dark.", None),
+        ("cold in Oslo, and dark.", None),
+        (" dark.", None),
+        ("It is cold", None),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_of_one_that_is_not_trusted_a_whole_repetition_alone_is_joined(continuation: str, whole: str | None, size: int) -> None:
+    sent = "It is cold in Oslo, and"
+    seam = Seam(sent, trusted=False)
+    pieces = [continuation[at : at + size] for at in range(0, len(continuation), size)]
+    if whole is None:
+        with pytest.raises(StreamCut):
+            "".join([*map(seam.feed, pieces), seam.end()])
+    else:
+        assert sent + "".join(map(seam.feed, pieces)) + seam.end() == whole
+
+
+def test_a_riddle_is_solved_by_the_rest_alone() -> None:
+    riddle = Riddle()
+    asked, begun = riddle.messages
+    first, rest = begun.text.split(), riddle.words[len(begun.text.split()) :]
+    assert asked.text.endswith(" ".join(first + rest))
+    assert riddle.solved(" " + " ".join(rest))
+    assert riddle.solved(", ".join(rest).title() + ".")
+    for wrong in ("", " ".join(first + rest), "Sure! " + " ".join(rest), " ".join(rest[1:])):
+        assert not riddle.solved(wrong)

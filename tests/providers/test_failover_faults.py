@@ -129,7 +129,7 @@ async def test_a_stream_cut_at_any_chunk_is_whole_where_another_takes_it_up(
         fake.continues = True
         fake.always(ANSWER)
     assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
-    assert request_context.attempts <= 2
+    assert request_context.attempts <= 3, "the cut one, the question whether the next one goes on, and its answer"
 
 
 @pytest.mark.parametrize("place", range(len(cuts(OpenAIFake()))))
@@ -150,7 +150,65 @@ async def test_one_that_only_repeats_is_joined_without_a_word_twice(models: Mode
         assert text == ANSWER.text if code is None else code == "stream_interrupted"
 
 
-async def test_a_stream_may_be_taken_up_more_than_once(models: Models, fakes: Fakes) -> None:
+ANEW = (
+    Reply(text=f"\n{ANSWER.text}"),
+    Reply(text=f"Sure! {ANSWER.text}"),
+    Reply(text="Another answer, which has nothing of the first."),
+)
+
+
+@pytest.mark.parametrize("answer", ANEW, ids=["space-before", "word-before", "another"])
+@pytest.mark.parametrize("name", ["m", "another-model"])
+async def test_one_that_does_not_go_on_is_never_glued_to_what_was_sent(
+    configured: Settings, fakes: Fakes, request_context: RequestContext, answer: Reply, name: str
+) -> None:
+    first, second = (
+        {"provider": "openai_compatible:a", "model": "m"},
+        {"provider": "openai_compatible:b", "model": name, "prefill": True},
+    )
+    alias = {"alias": "declared", "deployments": [first, second]}
+    models = Models(Settings.load(**configured.model_dump() | {"models": [alias]}))
+    for _ in range(2):
+        fakes[0].then(Break(Fault.CUT, 9, ANSWER))
+        fakes[1].always(answer)
+        text, code = await streamed(models.chat("declared"))
+        assert ANSWER.text.startswith(text)
+        assert (text == ANSWER.text) if code is None else code == "stream_interrupted"
+    assert len(fakes[1].sent) - len(fakes[1].asked) == 1, "it was asked once whether it goes on"
+    assert len(fakes[1].asked) == (2 if name == "m" else 0), "the same model may give the same answer again"
+    await models.close()
+
+
+async def test_the_question_whether_a_deployment_goes_on_is_counted_and_is_no_part_of_the_answer(
+    models: Models, fakes: Fakes, request_context: RequestContext
+) -> None:
+    fakes[1].continues = True
+    fakes[1].always(ANSWER)
+    used = []
+    for _ in range(2):
+        fakes[0].then(Break(Fault.CUT, 5, ANSWER))
+        request_context.clear()
+        assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
+        used.append((request_context.attempts, request_context.usage.total_tokens))
+    assert used[0] == (used[1][0] + 1, used[1][1]), "the first time it is asked"
+    assert [len(request_context.failures), used[1][0]] == [1, 2]
+
+
+async def test_one_call_is_never_more_than_may_be_made(configured: Settings, fakes: Fakes) -> None:
+    models = Models(Settings.load(**configured.model_dump() | {"retries": {"attempts": 2}}))
+    fakes[0].then(Break(Fault.CUT, 5, ANSWER))
+    for fake in fakes[1:]:
+        fake.continues = True
+        fake.always(ANSWER)
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as request:
+        text, code = await streamed(models.chat("prefill"))
+    assert ANSWER.text.startswith(text)
+    assert (code, sum(len(fake.sent) for fake in fakes), request.attempts) == ("stream_interrupted", 2, 2)
+    await models.close()
+
+
+async def test_a_stream_may_be_taken_up_more_than_once(configured: Settings, fakes: Fakes) -> None:
+    models = Models(Settings.load(**configured.model_dump() | {"retries": {"attempts": 7}}))
     fakes[0].then(Break(Fault.CUT, 4, ANSWER))
     for fake in fakes[1:]:
         fake.continues = True
@@ -159,6 +217,7 @@ async def test_a_stream_may_be_taken_up_more_than_once(models: Models, fakes: Fa
     fakes[3].then(ANSWER)
     assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
     assert [message["role"] for message in fakes[3].last.body["messages"]] == ["user", "assistant"]
+    await models.close()
 
 
 async def test_one_that_refuses_a_begun_answer_is_passed_over(models: Models, fakes: Fakes) -> None:
