@@ -15,7 +15,7 @@ BUCKETS = 6
 
 
 class State(StrEnum):
-    """Half open: one call is trying."""
+    """Half open: a call is trying."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -34,7 +34,8 @@ class Breaker:
     """Of one deployment. Times are `time.monotonic()`'s.
 
     It opens on `failures` in a row, or on a share of failures within a window. While it is open, `take_probe` gives one caller
-    every `probe_s` the right to call. A call that was begun after it opened and gave a whole answer closes it.
+    every `probe_s` the right to call, whether the last one has come back or still waits: it may be lost on a provider that is
+    well by now. A call that was begun after it opened and gave a whole answer closes it.
     """
 
     __slots__ = (
@@ -84,7 +85,7 @@ class Breaker:
 
     def take_probe(self, now: float) -> bool:
         """Whether the asking caller is the one who calls next; the answer True is given to one."""
-        if self.opened_at is None or now < self.probe_at or self._is_probed(now):
+        if self.opened_at is None or now < self.probe_at:
             return False
         if self.shared and (self.lease is not Lease.HELD or now >= self.leased_until):
             self.lease = Lease.WANTED
@@ -114,7 +115,8 @@ class Breaker:
         self._bucket(now)[2] += 1
         if self.opened_at is not None:
             if started >= self.opened_at:  # the probe, or a call for want of another deployment
-                self._probing_since = None
+                if self._probing_since is not None and started >= self._probing_since:
+                    self._probing_since = None
                 self.probe_at = max(self.probe_at, started + self.pause())
                 self.changed = State.OPEN
         elif self.failures >= self._rules.failures or self._fails_often(now):
@@ -129,7 +131,7 @@ class Breaker:
 
     def encourage(self, now: float) -> None:
         """The provider has answered beside the calls: the next caller may try, without asking for the right to."""
-        if self.opened_at is None or self._is_probed(now):
+        if self.opened_at is None:
             return
         self.probe_at = now
         if self.shared:
@@ -152,10 +154,6 @@ class Breaker:
     def pause(self) -> float:
         """Seconds from one probe to the next."""
         return self._rules.probe_s * random.uniform(*PROBE_EARLY)  # noqa: S311 - no secret
-
-    def _is_probed(self, now: float) -> bool:
-        """Whether a probe is under way; one that has come to no end within three intervals is forgotten."""
-        return self._probing_since is not None and now - self._probing_since < 3 * self._rules.probe_s
 
     def _bucket(self, now: float) -> list[int]:
         number = int(now / self._span)

@@ -64,6 +64,24 @@ def test_a_probe_that_fails_is_followed_by_one_an_interval_later(opened: Breaker
     assert opened.take_probe(12 + RULES.probe_s)
 
 
+def test_a_probe_that_does_not_come_back_holds_up_none_of_the_next(opened: Breaker) -> None:
+    assert opened.take_probe(12)
+    assert not opened.take_probe(12 + 0.5 * RULES.probe_s), "one within the interval"
+    again = 12 + RULES.probe_s
+    assert opened.take_probe(again)
+    opened.failed(12, again + 1)
+    assert opened.state is State.HALF_OPEN, "the first one's end says nothing of the second"
+    opened.succeeded(again, again + 1)
+    assert opened.closed
+
+
+def test_a_provider_that_answers_beside_the_calls_is_tried_though_a_probe_hangs(opened: Breaker) -> None:
+    assert opened.take_probe(12)
+    opened.encourage(13)
+    assert opened.take_probe(13)
+    assert not opened.take_probe(13)
+
+
 def test_a_probe_that_succeeds_closes_and_an_older_call_does_not(opened: Breaker) -> None:
     opened.succeeded(1, 11)
     assert opened.state is State.OPEN, "it was begun before the failures"
