@@ -7,18 +7,19 @@ from contextlib import AbstractContextManager, AsyncExitStack, aclosing
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context
 from core.context import Usage
-from core.errors import DeadlineExceeded, Killed
+from core.errors import DeadlineExceeded, Killed, Unavailable
 from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
-from providers.collecting import Collector, finish_reason, merged
+from providers.collecting import THINKS, Collector, finish_reason, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
 from providers.metering import usage_of
 from providers.neutral import Declined, refused
+from providers.parameters import system_first
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
@@ -35,7 +36,8 @@ class Attempt:
     """A call that is made once, by `chunks` or by `whole`. Its deployment's standing and the request's context learn of it.
 
     `told` says whether anything of the answer has come, `text` is what has. `failure` is set where it failed. Whoever sends a
-    part of it on sets `given`: only then what a failed call used is the answer's. A call `aside` is the platform's own.
+    part of it on sets `given`: only then what a failed call used is the answer's. A call `aside` is the platform's own. Only
+    where it is `patient` a model that is still being built is waited for longer than a first token.
 
     Raises:
         DeadlineExceeded: the request's time is over.
@@ -50,6 +52,7 @@ class Attempt:
         "_account",
         "_alias",
         "_alive",
+        "_allowed",
         "_arguments_told",
         "_aside",
         "_bill",
@@ -60,6 +63,7 @@ class Attempt:
         "_messages",
         "_model",
         "_parameters",
+        "_patient",
         "_pieces",
         "_rejected",
         "_request",
@@ -89,16 +93,17 @@ class Attempt:
         chat: Callable[[Served], BaseChatModel],
         alive: Callable[[Served, Watch], AbstractContextManager[None]],
         reserved_tokens: int = 0,
+        patient: bool = True,
         aside: bool = False,
     ) -> None:
         self.served = served
-        self._aside = aside
+        self._patient, self._aside = patient, aside
         self._alias = alias
         self._bill = bill
-        self._chat, self._alive = chat, alive
+        self._chat, self._allowed = chat, alive
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
-        self._messages, self._parameters = messages if served.facts.system_anywhere else _system_first(messages), parameters
+        self._messages, self._parameters = messages if served.facts.system_anywhere else system_first(messages), parameters
         self._request = context.current()
         self._loop = asyncio.get_running_loop()
         self._model: Any = None
@@ -110,7 +115,7 @@ class Attempt:
         self._started = self._since = 0.0
         self._tells = False
         self._first_token_s: float | None = None
-        self.told = self.ended = self.given = self._rejected = False
+        self.told = self.ended = self.given = self._alive = self._rejected = False
         self.only_text = True
         self.failure: Failure | None = None
 
@@ -179,7 +184,7 @@ class Attempt:
     # --- the call -----------------------------------------------------------------------------------------------------------
 
     async def _begin(self, stack: AsyncExitStack) -> None:
-        stack.enter_context(self._alive(self.served, self._watch))
+        stack.enter_context(self._allowed(self.served, self._watch))
         if (provider := self.served.turns) is not None:
             await self._watched(stack.enter_async_context(provider.turn(self.served.model)), self._deadline.at)
         self._model = self._chat(self.served)
@@ -189,10 +194,14 @@ class Attempt:
 
     async def _build(self, model: ModelBeingBuilt) -> None:
         """What it takes to build the model in this process says nothing of the provider; that it cannot be built does."""
+        limit = self._deadline.remaining if self._patient else min(self.served.timeouts.first_token, self._deadline.remaining)
         try:
-            self._model = await self._watched(model.find(), self._deadline.at)
+            with self.served.standing.held_place():
+                self._model = await self._watched(model.find(), self._loop.time() + limit)
         except (DeadlineExceeded, Killed):
             raise
+        except TimeoutError as error:
+            raise Unavailable("The model is still being loaded.") from error
         except Exception:
             self._starts()
             raise
@@ -243,9 +252,8 @@ class Attempt:
                 with collector.translating():
                     while (event := await self._next(events)) is not None:
                         if collector.add(event):
-                            self._tells = True
-                            if not self.told:
-                                self._tells_first()
+                            self.told = True
+                            self._lives()
             except Exception:
                 if not collector.ended:
                     raise
@@ -262,7 +270,7 @@ class Attempt:
         if self._tells:
             self._tells, self._since = False, self._loop.time()
         try:
-            limit = self.served.timeouts.between_tokens if self.told else self._first_token_limit()
+            limit = self.served.timeouts.between_tokens if self._alive else self._first_token_limit()
             return await self._watched(anext(stream), self._since + limit)
         except StopAsyncIteration:
             return None
@@ -293,6 +301,7 @@ class Attempt:
     def _note(self, chunk: ChatGenerationChunk) -> None:
         message: Any = chunk.message
         text = chunk.text
+        thinks = chunk.generation_info and chunk.generation_info.pop(THINKS, False)
         if reason := finish_reason(chunk):
             if reason == _WITHHELD:
                 raise refused([_WITHHELD])
@@ -302,17 +311,20 @@ class Attempt:
             self._pieces.append(text)
         self._arguments_told += [call["args"] or "" for call in message.tool_call_chunks]
         if text or message.content or message.tool_call_chunks or message.additional_kwargs:
-            self._tells = True
-            if not self.told:
-                self._tells_first()
+            self.told = True
+            self._lives()
+        elif thinks:
+            self._lives()
         if message.tool_call_chunks or (message.content and not text):
             self.only_text = False
         if message.usage_metadata:
             self._usage = message.usage_metadata
 
-    def _tells_first(self) -> None:
-        self.told = True
-        self._first_token_s = time.monotonic() - self._started
+    def _lives(self) -> None:
+        self._tells = True
+        if not self._alive:
+            self._alive = True
+            self._first_token_s = time.monotonic() - self._started
 
     def _succeeded(self) -> None:
         usage = self._record()
@@ -347,7 +359,7 @@ class Attempt:
             standing.abandoned(started, failure.kind)
         elif failure.kind is Kind.RATE:
             standing.limited(started, failure.retry_after_s)
-            if not self.told:
+            if not self._alive:
                 self._took(0)
         else:
             standing.failed(started, failure.kind, failure.retry_after_s)
@@ -365,16 +377,14 @@ class Attempt:
 
     def _out_of_time(self, started: float) -> None:
         limits = self.served.timeouts
-        silent = self._loop.time() - self._since > (limits.between_tokens if self.told else limits.first_token) / 2
-        if silent:
-            self.served.standing.failed(started, Kind.TIMEOUT)
-        else:
-            self.served.standing.abandoned(started, Kind.TIMEOUT)
+        silent = self._loop.time() - self._since > (limits.between_tokens if self._alive else limits.first_token) / 2
+        end = self.served.standing.failed if silent else self.served.standing.abandoned
+        end(started, Kind.TIMEOUT)
         self._gave_up(Kind.TIMEOUT, worked=not silent)
         self._account.close(DEADLINE, self._first_token_s)
 
     def _gave_up(self, kind: Kind, *, worked: bool = False) -> None:
-        if self.told or worked:  # what a provider has sent it counts, whole or not
+        if self._alive or worked:  # what a provider has sent it counts, whole or not
             self._record()
             if self.given:
                 self._account.give(seconds=0)  # `give_up` tells them
@@ -391,10 +401,3 @@ class Attempt:
     def _took(self, tokens: int) -> None:
         if self.served.standing.capacity is not None:
             self.served.standing.capacity.correct(tokens - self._reserved_tokens, time.monotonic())
-
-
-def _system_first(messages: list[BaseMessage]) -> list[BaseMessage]:
-    system = [isinstance(message, SystemMessage) for message in messages]
-    if system == sorted(system, reverse=True):
-        return messages
-    return sorted(messages, key=lambda message: not isinstance(message, SystemMessage))

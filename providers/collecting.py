@@ -11,6 +11,10 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from providers.neutral import MISREAD, translating, unreadable
 
+#: In a chunk's `generation_info`: the model gives something that is no part of the answer, as its reasoning is.
+THINKS = "thinks"
+#: The fields of a delta that LangChain makes a part of its chunk.
+_OF_ANSWERS = frozenset({"role", "content", "refusal", "tool_calls", "function_call"})
 _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
@@ -22,6 +26,13 @@ def finish_reason(chunk: ChatGenerationChunk) -> str | None:
                 if value := source.get(name):
                     return str(value)
     return None
+
+
+def thinks(event: dict[str, Any]) -> bool:
+    """Whether an event of OpenAI's protocol tells something beside the answer."""
+    choices = event.get("choices")
+    delta = choices[0].get("delta") if choices else None
+    return bool(delta) and any(delta[name] for name in delta if name not in _OF_ANSWERS)
 
 
 def merged(chunks: list[ChatGenerationChunk]) -> ChatResult:

@@ -286,7 +286,6 @@ class FailoverChatModel(AsynchronousChatModel):
             if "max_tokens" in parameters:
                 left = parameters["max_tokens"] - served.provider.count_tokens(served.model, sent)
                 parameters = parameters | {"max_tokens": max(1, left)}
-        tokens = candidates.tokens
         return Attempt(
             served,
             deadline,
@@ -296,7 +295,8 @@ class FailoverChatModel(AsynchronousChatModel):
             bill=bill,
             chat=route.chat,
             alive=route.call,
-            reserved_tokens=tokens,
+            reserved_tokens=candidates.tokens,
+            patient=not candidates.has_other(served),
         )
 
     def _failed(self, candidates: Candidates, attempt: Attempt, error: Exception) -> None:

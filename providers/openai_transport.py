@@ -27,6 +27,7 @@ from openai.types.completion_usage import CompletionTokensDetails, CompletionUsa
 from pydantic import ConfigDict, Field
 
 from core.bridge import call, iterate
+from providers.collecting import THINKS, thinks
 from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, refused, retry_after, unreadable
 from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
 from providers.openai_events import REQUEST, Events, parse
@@ -50,7 +51,8 @@ FRAME_END_S = 0.05
 
 class AsWritten(BaseChatOpenAI):
     """Sends earlier tool calls on as the model wrote them, where a message has that: put together again from parsed arguments
-    they would be another prompt, which no provider's cache knows, and cut ones would be lost."""
+    they would be another prompt, which no provider's cache knows, and cut ones would be lost. Marks chunks of reasoning, of
+    which LangChain tells nothing."""
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
@@ -60,6 +62,12 @@ class AsWritten(BaseChatOpenAI):
                 if calls and sent.get("tool_calls"):
                     sent["tool_calls"] = calls
         return payload
+
+    def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *more: Any) -> ChatGenerationChunk | None:
+        converted: ChatGenerationChunk | None = super()._convert_chunk_to_generation_chunk(chunk, *more)
+        if converted is not None and thinks(chunk):
+            converted.generation_info = {**(converted.generation_info or {}), THINKS: True}
+        return converted
 
 
 class DirectTransport(AsWritten):

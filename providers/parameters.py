@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 
 from core.errors import UnsupportedFeature
 from providers.base import OPENAI_PARAMETERS, ModelFacts
@@ -55,3 +55,11 @@ def _has_image(message: BaseMessage) -> bool:
     return isinstance(message.content, list) and any(
         isinstance(block, dict) and block.get("type") in ("image", "image_url", "input_image") for block in message.content
     )
+
+
+def system_first(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """The messages with those of the system before all others."""
+    system = [isinstance(message, SystemMessage) for message in messages]
+    if system == sorted(system, reverse=True):
+        return messages
+    return sorted(messages, key=lambda message: not isinstance(message, SystemMessage))

@@ -115,6 +115,14 @@ class Candidates:
         self._writer = self._writer or bare_model(writer.model)
         self._order = [served for served in self._route.deployments if served.facts.prefill]
 
+    def has_other(self, served: Served) -> bool:
+        """Whether another deployment than the one that was given last could be called at once."""
+        now = time.monotonic()
+        others = (each for each in self._order or () if each is not served and each not in self._failed)
+        return any(
+            each.standing.breaker.closed and each.standing.held_until <= now and self._has_room(each, now) for each in others
+        )
+
     def written_by(self, served: Served) -> bool:
         """Whether the answer was begun by the same model."""
         return self._writer == bare_model(served.model)

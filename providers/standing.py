@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.settings import BreakerSettings
@@ -99,6 +101,15 @@ class Standing:
     def begun(self) -> None:
         """A call begins; exactly one of `succeeded`, `failed`, `limited`, `abandoned` follows."""
         self.in_flight += 1
+
+    @contextmanager
+    def held_place(self) -> Iterator[None]:
+        """A call that has not begun yet counts as one in flight for the block."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     def succeeded(self, started: float, first_token_s: float | None = None, tokens: int = 0) -> None:
         """A call that was begun at `started` gave a whole answer of so many tokens."""

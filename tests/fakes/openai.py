@@ -97,6 +97,8 @@ class OpenAIFake(Fake):
             return [{**head, "choices": [{"index": index, **choice}]} for index in range(body.get("n") or 1)]
 
         events = event({"role": "assistant", "content": ""})
+        for thought in reply.thoughts:
+            events += event({"content": None, "reasoning_content": thought})
         for piece in reply.pieces:
             events += event({"content": piece})
         for index, call in enumerate(_calls(reply)):

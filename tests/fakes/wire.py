@@ -74,6 +74,8 @@ class Reply:
     finish: str | None = None
     first_token_s: float = 0.0
     between_s: float = 0.0
+    #: What it thinks before it says anything, in pieces, where its protocol can tell.
+    thoughts: Sequence[str] = ()
 
     @property
     def pieces(self) -> list[str]:

@@ -332,6 +332,30 @@ async def test_synchronous_calls_work_while_this_threads_loop_runs(models: Model
     assert models.chat().invoke("Hello").text == WHOLE
 
 
+@pytest.mark.parametrize("transport", ["direct", "sdk"])
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_a_model_that_thinks_is_not_silent(
+    configured: Settings, first: OpenAIFake, request_context: RequestContext, transport: str, streamed: bool
+) -> None:
+    given = configured.model_dump()
+    given["providers"]["openai"]["transport"] = transport
+    models = Models(Settings.load(**given))
+    await models.warm(local=False)
+    first.then(Reply(thoughts=["Well, "] * 8, between_s=0.1))  # its first word comes after twice the limit on a first token
+    text = await collect(models.chat()) if streamed else (await models.chat().ainvoke("Hello")).text
+    assert (text, request_context.provider, request_context.attempts) == (WHOLE, "openai", 1)
+    await models.close()
+
+
+async def test_what_thinks_and_breaks_off_starts_again_elsewhere(
+    models: Models, first: OpenAIFake, request_context: RequestContext
+) -> None:
+    first.then(Break(Fault.CUT, 3, Reply(thoughts=["Well, "] * 8)))
+    assert await collect(models.chat()) == WHOLE
+    assert (request_context.provider, request_context.attempts) == ("openai_compatible:there", 2)
+    assert request_context.failures[0].usage.input_tokens > 0, "thinking is paid for"
+
+
 async def test_composes_with_prompts_and_parsers(models: Models, first: OpenAIFake) -> None:
     chain = (
         ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")]) | models.chat() | StrOutputParser()
