@@ -28,6 +28,8 @@ from providers.watch import Watch
 LONGEST_ANSWER = 4096
 #: The reason for the end of an answer that the provider's policy ended: a part of one is no success.
 _WITHHELD = "content_filter"
+#: Seconds that an answer which has ended is held for what its provider says last: what it used.
+LAST_WORD_S = 2.0
 #: What went wrong after the reason for the end had come takes nothing from the answer.
 _HARMLESS_AT_THE_END = frozenset({Kind.CUT, Kind.CONNECTION, Kind.TIMEOUT})
 
@@ -70,6 +72,7 @@ class Attempt:
         "_reserved_tokens",
         "_since",
         "_started",
+        "_stop",
         "_tells",
         "_usage",
         "_watch",
@@ -103,7 +106,9 @@ class Attempt:
         self._chat, self._allowed = chat, alive
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
-        self._messages, self._parameters = messages if served.facts.system_anywhere else system_first(messages), parameters
+        self._messages = messages if served.facts.system_anywhere else system_first(messages)
+        self._parameters = dict(parameters)
+        self._stop = self._parameters.pop("stop", None)
         self._request = context.current()
         self._loop = asyncio.get_running_loop()
         self._model: Any = None
@@ -213,14 +218,9 @@ class Attempt:
         self._started = time.monotonic()
         self._since = self._loop.time()
 
-    def _arguments(self) -> tuple[list[str] | None, dict[str, Any]]:
-        parameters = dict(self._parameters)
-        return parameters.pop("stop", None), parameters
-
     def _stream(self) -> Any:
-        stop, parameters = self._arguments()
         # The extension point of a chat model rather than `astream`: no second run with callbacks of its own, 0.2 ms a call.
-        return self._model._astream(self._messages, stop, None, **parameters)  # noqa: SLF001
+        return self._model._astream(self._messages, self._stop, None, **self._parameters)  # noqa: SLF001
 
     def _is_fast(self) -> bool:
         standing = self.served.standing
@@ -230,14 +230,12 @@ class Attempt:
         return pace * (self._parameters.get("max_tokens") or LONGEST_ANSWER) < self.served.timeouts.first_token / 2
 
     async def _at_once(self) -> ChatResult:
-        stop, parameters = self._arguments()
-        work = self._model._agenerate(self._messages, stop, None, **parameters)  # noqa: SLF001 - see `_stream`
+        work = self._model._agenerate(self._messages, self._stop, None, **self._parameters)  # noqa: SLF001 - see `_stream`
         result: ChatResult = await self._watched(work, self._since + self._first_token_limit())
         return result
 
     async def _collected(self) -> ChatResult:
-        stop, parameters = self._arguments()
-        collector = Collector.of(self._model, self._messages, stop, parameters)
+        collector = Collector.of(self._model, self._messages, self._stop, self._parameters)
         if collector is None:
             chunks = []
             async with aclosing(self._stream()) as stream:
@@ -254,13 +252,11 @@ class Attempt:
                         if collector.add(event):
                             self.told = True
                             self._lives()
-            except Exception:
-                if not collector.ended:
-                    raise
+                        self.ended = collector.ended
             finally:
                 self._pieces.append(collector.text)
                 self._arguments_told.append(collector.arguments)
-        if not collector.ended:
+        if not self.ended:
             raise StreamCut
         return collector.result()
 
@@ -271,6 +267,7 @@ class Attempt:
             self._tells, self._since = False, self._loop.time()
         try:
             limit = self.served.timeouts.between_tokens if self._alive else self._first_token_limit()
+            limit = min(limit, LAST_WORD_S) if self.ended else limit
             return await self._watched(anext(stream), self._since + limit)
         except StopAsyncIteration:
             return None

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
-from core.errors import ContentRefused
+from core import context
+from core.context import RequestContext
+from core.errors import ContentRefused, ProviderFailed
+from core.principals import SYSTEM
 from core.settings import Settings
 from providers.models import Models
-from tests.fakes.clouds import CLOUDS, installation
+from tests.fakes.clouds import CLOUDS, PATIENT, installation
 from tests.fakes.openai import OpenAIFake
-from tests.fakes.wire import Fault, Raw, Reply
+from tests.fakes.wire import Break, Fault, Raw, Reply
 
 Ask = Callable[..., Awaitable[str]]
 
@@ -32,7 +35,8 @@ def fake(cloud: tuple[str, OpenAIFake]) -> OpenAIFake:
 @pytest.fixture
 async def models(settings: Settings, cloud: tuple[str, OpenAIFake]) -> AsyncIterator[Models]:
     name, fake = cloud
-    made = Models(Settings.load(data_dir=settings.data_dir, **installation({name: fake})))
+    limits = PATIENT.model_copy(update={"between_tokens": 0.4})
+    made = Models(Settings.load(data_dir=settings.data_dir, **installation({name: fake}, timeouts=limits)))
     await made.warm(local=False)
     yield made
     await made.close()
@@ -88,3 +92,37 @@ async def test_a_text_whose_continuation_is_withheld_halfway_is_refused(models: 
 
     with pytest.raises(ContentRefused):
         await (completion.ainvoke if whole else streamed)({"prompt": "Once"})
+
+
+@pytest.mark.parametrize("ending", ["no-marker", "cut", "garbage", "stall"])
+@pytest.mark.parametrize("way", ["streamed", "gathered"])
+async def test_what_goes_wrong_after_the_reason_for_the_end_takes_nothing_from_the_answer(
+    models: Models, fake: OpenAIFake, ending: str, way: str
+) -> None:
+    reply = Reply()
+    after = fake.length(reply) - (1 if ending == "no-marker" else 2)  # behind the reason come the usage and the marker
+    faults = {"no-marker": Fault.UNTERMINATED, "cut": Fault.CUT, "garbage": Fault.MALFORMED, "stall": Fault.STALLED}
+    fake.then(Break(faults[ending], after, reply))
+    model: Any = models.chat()
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as request:
+        if way == "streamed":
+            text = "".join([chunk.text async for chunk in model.astream("Hi")])
+        else:
+            text = (await model.ainvoke("Hi")).text
+    assert (text, request.attempts, request.failures) == (reply.text, 1, [])
+    assert request.usage.output_tokens > 0
+    assert request.usage.estimated is (ending != "no-marker"), "where the provider did not come to tell it, it is counted here"
+
+
+@pytest.mark.parametrize("way", ["streamed", "gathered"])
+async def test_an_error_that_the_provider_tells_after_the_reason_for_the_end_is_one(
+    models: Models, fake: OpenAIFake, way: str
+) -> None:
+    fake.always(Break(Fault.LATE_ERROR, fake.length(Reply()) - 2))
+    model: Any = models.chat()
+
+    async def streamed(text: str) -> list[Any]:
+        return [chunk async for chunk in model.astream(text)]
+
+    with pytest.raises(ProviderFailed):
+        await (streamed if way == "streamed" else model.ainvoke)("Hi")
