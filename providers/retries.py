@@ -1,7 +1,8 @@
 """Which deployment a request calls next, and whether it may: attempts, pauses, the deadline, and what has failed so far.
 
 A request moves on to deployments that it has not tried first, at once. Only where none is left does it come back to one whose
-failure may have been a moment's, after a pause (exponential, full jitter) and out of a budget for all requests together. Where
+failure may have been a moment's, after a pause (exponential, full jitter) and out of a budget for all requests together; not
+once a model has refused the content: then other models are asked once each, and the refusal is told. Where
 all breakers are open it makes one call, of the deployment that was left alone for longest: an answer is worth a try.
 """
 
@@ -43,6 +44,7 @@ class Candidates:
         "_messages",
         "_order",
         "_parameters",
+        "_refused",
         "_rounds",
         "_route",
         "_too_small",
@@ -61,7 +63,7 @@ class Candidates:
         self._failures: list[Failure] = []
         self._attempts = self._rounds = 0
         self._too_small: int | None = None
-        self._continuing = self._last = False
+        self._continuing = self._last = self._refused = False
         self._writer: str | None = None
         route.budget.earn()
 
@@ -104,6 +106,7 @@ class Candidates:
         if failure.kind is Kind.REQUEST:
             self._last = True
         elif failure.kind is Kind.CONTENT:
+            self._refused = True
             name = bare_model(served.model)
             self._order = [each for each in self._order or () if bare_model(each.model) != name]
         elif failure.kind is Kind.CONTEXT:
@@ -238,7 +241,7 @@ class Candidates:
         failure = self._failed.get(served)
         if not standing.breaker.closed or not self._has_room(served, now):
             return None
-        if failure is not None and self._tries[served] > REPEATS.get(failure.kind, 0):
+        if failure is not None and (self._refused or self._tries[served] > REPEATS.get(failure.kind, 0)):
             return None
         if failure is not None and failure.kind is Kind.RATE and failure.error.code != RateLimited.code:
             return None  # our own queue is full: it says so at once

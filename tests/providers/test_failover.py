@@ -209,6 +209,17 @@ async def test_another_model_may_be_asked_and_the_first_reason_is_told(
         await models.chat().ainvoke("Hello")
 
 
+@pytest.mark.parametrize("refuses", [0, 1], ids=["first", "second"])
+async def test_after_a_refusal_nobody_is_asked_again(
+    models: Models, fakes: tuple[OpenAIFake, OpenAIFake], first: OpenAIFake, second: OpenAIFake, refuses: int
+) -> None:
+    fakes[refuses].always(Fault.REFUSED)
+    fakes[1 - refuses].always(Fault.UNAVAILABLE)
+    with pytest.raises(ContentRefused):
+        await models.chat().ainvoke("Hello")
+    assert [len(fake.sent) for fake in fakes] == [1, 1]
+
+
 async def test_a_prompt_too_long_goes_to_larger_windows_alone(models: Models, first: OpenAIFake, second: OpenAIFake) -> None:
     first.then(Fault.TOO_LONG)
     assert await collect(models.chat("small-first")) == WHOLE
