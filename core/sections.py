@@ -73,6 +73,7 @@ class Deployment(Section):
     context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
     images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
     tools: bool | None = Field(None, description="whether the model calls tools, where the platform does not know it")
+    structured_output: bool | None = Field(None, description="whether the model keeps to a JSON schema that it is given")
     prefill: bool | None = Field(None, description="whether the model takes up an answer that is begun for it")
     requests_per_minute: int | None = Field(None, gt=0, description="calls in a minute, all processes together")
     tokens_per_minute: int | None = Field(None, gt=0, description="tokens in and out in a minute, all processes together")
@@ -92,6 +93,7 @@ class Deployment(Section):
             "context_tokens": self.context_tokens,
             "images": self.images,
             "tools": self.tools,
+            "structured_output": self.structured_output,
             "prefill": self.prefill,
         }
         return {name: value for name, value in said.items() if value is not None}

@@ -6,7 +6,7 @@ This is the only module that reads environment variables. `__` goes down a level
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -237,9 +237,11 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
+            problems = error.errors()
             lines = [
                 f"  {setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
-                for problem in error.errors()
+                for problem in problems
+                if problem["type"] != "too_short" or not _is_outside(problem["loc"], [each["loc"] for each in problems])
             ]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
         except PydanticSettingsError as error:  # a level as JSON in a variable: `GENAI_LOCAL={"slots": 4}`
@@ -359,6 +361,11 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
             default = "" if field.default is None else str(field.default)
             choices = get_args(field.annotation) if "Literal" in repr(field.annotation) else ()
             yield variable, default, field.description or " · ".join(map(str, choices))
+
+
+def _is_outside(location: tuple[int | str, ...], others: Sequence[tuple[int | str, ...]]) -> bool:
+    """Whether something within it is wrong as well: pydantic counts an entry that is wrong as none."""
+    return any(len(other) > len(location) and other[: len(location)] == location for other in others)
 
 
 def setting_name(location: tuple[int | str, ...]) -> str:

@@ -77,6 +77,15 @@ def test_a_mistake_in_the_file_is_named(text: str, says: str, tmp_path: Path, mo
         Settings.load()
 
 
+def test_a_mistake_within_a_list_is_told_alone() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.load(models=[{"alias": "a", "deployments": [{"provider": "openai", "model": "m", "picturs": True}]}])
+    assert "deployments.0.picturs" in str(refused.value)
+    assert "at least 1 item" not in str(refused.value)
+    with pytest.raises(SettingsError, match="at least 1 item"):
+        Settings.load(models=[{"alias": "a", "deployments": []}])
+
+
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="GENAI_DATA_DIR"):

@@ -75,6 +75,7 @@ def configured(settings: Settings, first: OpenAIFake, second: OpenAIFake) -> Set
             {"alias": "alone", "deployments": [here]},
             {"alias": "twice", "deployments": [here, there | {"model": f"vendor/{MODEL}-2024-07-18"}]},
             {"alias": "blind", "deployments": [there]},
+            {"alias": "formless-first", "deployments": [there | {"model": "formless", "structured_output": False}, here]},
             {"alias": "small-first", "deployments": [here | {"context_tokens": 100}, there | {"context_tokens": 50}, there]},
         ],
         providers={
@@ -400,6 +401,15 @@ async def test_structured_output_gives_instances(models: Models, first: OpenAIFa
     first.then(Reply(text='{"name": "Oslo", "people": 700000}'))
     assert await models.chat().with_structured_output(City).ainvoke("Oslo") == City(name="Oslo", people=700_000)
     assert first.last.body["response_format"]["json_schema"]["name"] == "City"
+
+
+async def test_a_schema_goes_to_a_model_that_keeps_to_one_by_its_deployments_own_word(
+    models: Models, first: OpenAIFake, second: OpenAIFake
+) -> None:
+    model: Any = models.chat("formless-first")
+    await model.ainvoke("Hello", response_format={"type": "json_object"})
+    await model.ainvoke("Hello")
+    assert (len(first.sent), len(second.sent)) == (1, 1)
 
 
 async def test_structured_output_tells_a_parsing_error_beside_the_raw_answer(models: Models, first: OpenAIFake) -> None:
