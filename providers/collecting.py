@@ -31,8 +31,8 @@ def finish_reason(chunk: ChatGenerationChunk) -> str | None:
 def thinks(event: dict[str, Any]) -> bool:
     """Whether an event of OpenAI's protocol tells something beside the answer."""
     choices = event.get("choices")
-    delta = choices[0].get("delta") if choices else None
-    return bool(delta) and any(delta[name] for name in delta if name not in _OF_ANSWERS)
+    delta: dict[str, Any] = (choices[0].get("delta") if choices else None) or {}
+    return any(value for name, value in delta.items() if name not in _OF_ANSWERS)
 
 
 def merged(chunks: list[ChatGenerationChunk]) -> ChatResult:
