@@ -42,7 +42,8 @@ class FailoverChatModel(AsynchronousChatModel):
     """Calls its deployments in turn, until one answers. Nothing of a failed call reaches the caller.
 
     A call moves on where another deployment may do better (see `providers.retries`). A stream of which a part was sent is taken
-    up by a deployment that can (see `providers.continuation`); an answer that nobody has seen a part of starts again.
+    up by a deployment that can (see `providers.continuation`); an answer that nobody has seen a part of starts again: that of
+    `invoke`, and within a request whose context says `whole` that of `stream`, which then comes in one piece.
 
     Raises:
         ContextLengthExceeded, ContentRefused, UnsupportedFeature, InvalidRequest: the request's own fault.
@@ -100,7 +101,8 @@ class FailoverChatModel(AsynchronousChatModel):
         parameters = allowed(kwargs, stop)
         route = self.route.within_policy()
         messages = await protected(route.privacy, messages)
-        chunks = self._given(route, messages, parameters, restart=False)
+        # most capabilities ask for a stream even where nobody reads its pieces: that may begin again
+        chunks = self._given(route, messages, parameters, restart=current().whole)
         if (given := restoring()) is not None:
             chunks = restored_chunks(chunks, given, json="response_format" in parameters)
         async with aclosing(chunks):

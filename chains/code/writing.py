@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field
 
 from chains.code import languages, parsing, syntax
@@ -68,12 +69,15 @@ def messages(name: str, values: Mapping[str, str]) -> list[BaseMessage]:
 
 async def stream_text(deps: ChainDeps, asked: ModelChoice, prompted: list[BaseMessage]) -> AsyncIterator[str]:
     """The model's answer, piece by piece."""
-    facts = deps.models.facts(asked.model)
-    defaults: dict[str, Any] = {"temperature": 0.0} | ({"max_tokens": _SMALL_MODEL_TOKENS} if facts.small else {})
-    model = bind(deps.models.chat(asked.model), asked, defaults)
-    async for chunk in model.astream(prompted):
+    async for chunk in _writer(deps, asked).astream(prompted):
         if piece := cast("AIMessageChunk", chunk).text:
             yield piece
+
+
+def _writer(deps: ChainDeps, asked: ModelChoice) -> Runnable[Any, AIMessage]:
+    facts = deps.models.facts(asked.model)
+    defaults: dict[str, Any] = {"temperature": 0.0} | ({"max_tokens": _SMALL_MODEL_TOKENS} if facts.small else {})
+    return bind(deps.models.chat(asked.model), asked, defaults)
 
 
 async def write(deps: ChainDeps, asked: ModelChoice, task: Task) -> AsyncIterator[Delta]:
@@ -93,8 +97,8 @@ async def write(deps: ChainDeps, asked: ModelChoice, task: Task) -> AsyncIterato
         else:
             values = {"language": result.language, "code": result.code, "line": str(first.line), "problem": first.message}
             repairing = messages(REPAIR_PROMPT, values)
-        repaired = "".join([piece async for piece in stream_text(deps, asked, repairing)])
-        second, _ = await _read(repaired, task)
+        # nobody reads its pieces: as a whole it may start again elsewhere
+        second, _ = await _read((await _writer(deps, asked).ainvoke(repairing)).text, task)
         if second.valid is not False and second.code:
             result = second.model_copy(update={"explanation": (second if parses else result).explanation or second.explanation})
     yield Delta(final={"output": result})
