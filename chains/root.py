@@ -30,12 +30,16 @@ from chains.refusals import in_words
 from chains.spec import ChainDeps, Delta
 from core import bridge
 from core.context import RequestContext, current, serving
+from core.deadline import Deadline
 from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
 from providers.models import DEFAULT
+from providers.watch import Watch
 
 log = structlog.get_logger()
 
 DEFAULT_BATCH_CONCURRENCY = 8
+#: A step that keeps the deadline by itself, as a model call does, knows better what to make of its end: it goes first.
+_GRACE_S = 0.05
 
 
 def opaque(
@@ -54,10 +58,13 @@ def opaque(
     with the run's own `core.context.current()`, in which model calls record themselves. `form` says what callers get: with
     `DictForm`, `final` is a mapping or a model with `output` and the capability's own fields, and the accounting fields
     (`model`, `provider`, `usage`, `cost_usd`) are put beside them. `published_input` is a model that takes the same and whose
-    schema is shown instead. With `deps` the policies of the request's tenant hold for input and answer; without, none do.
+    schema is shown instead. With `deps` the policies of the request's tenant hold for input and answer, and `timeouts.total`
+    bounds the whole of it; without, none do and nothing does.
     """
     interface = Interface(input_type, output_type, form, published_input or input_type)
-    return OpaqueRoot(name, answer, interface, Protection(deps, name) if deps is not None else None)
+    if deps is None:
+        return OpaqueRoot(name, answer, interface)
+    return OpaqueRoot(name, answer, interface, Protection(deps, name), total_s=deps.settings.timeouts.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,11 @@ class OpaqueRoot(Runnable[Any, Any]):
         answer: Callable[[Any], AsyncIterator[Delta]],
         interface: Interface,
         protection: Protection | None = None,
+        *,
+        total_s: float | None = None,
     ) -> None:
         self.name = self._name = name
+        self._total_s = total_s
         self._answer = answer
         self._protection = protection
         self._interface = interface
@@ -130,13 +140,18 @@ class OpaqueRoot(Runnable[Any, Any]):
         except RecursionError:
             raise InvalidRequest("The input is nested too deeply.") from None
 
-    async def answer(self, value: Any, *, whole: bool = False) -> AsyncGenerator[Delta, None]:
+    def deadline(self) -> Deadline | None:
+        """When an answer that begins now has to be over: with the request that it is a part of, or `timeouts.total` later."""
+        own = current().deadline
+        return own if own is not None or self._total_s is None else Deadline.after(self._total_s)
+
+    async def answer(self, value: Any, *, whole: bool = False, deadline: Deadline | None = None) -> AsyncGenerator[Delta, None]:
         """The run as plain REST serves it: deltas as they come, the last with the flat answer as `final`.
 
         The flat answer holds the capability's own fields and the accounting, not yet the request's identifier. `whole`: the
-        deltas before the last are of no interest, and need not come one by one.
+        deltas before the last are of no interest, and need not come one by one. `deadline` is that of several answers together.
         """
-        form, run = self._interface.form(), _new_run(whole=whole)
+        form, run = self._interface.form(), self._new_run(whole=whole, deadline=deadline)
         async with aclosing(self._steps(value, run)) as deltas:
             async for delta in deltas:
                 if delta.final is None:
@@ -150,7 +165,7 @@ class OpaqueRoot(Runnable[Any, Any]):
         """The whole answer."""
         observer = _Observer(self, input, config)
         await observer.start()
-        form, run = self._interface.form(), _new_run(whole=True)
+        form, run = self._interface.form(), self._new_run(whole=True)
         whole: Any = None
         try:
             async with aclosing(self._steps(input, run)) as deltas:
@@ -232,7 +247,7 @@ class OpaqueRoot(Runnable[Any, Any]):
         return bridge.call(self.abatch(inputs, config, return_exceptions=return_exceptions), self._home)
 
     async def _chunks(self, value: Any) -> AsyncGenerator[Any, None]:
-        form, run = self._interface.form(), _new_run()
+        form, run = self._interface.form(), self._new_run()
         async with aclosing(self._steps(value, run)) as deltas:
             async for delta in deltas:
                 if (chunk := form.chunk(delta)) is not None:
@@ -240,8 +255,14 @@ class OpaqueRoot(Runnable[Any, Any]):
                 if delta.final is not None and (rest := form.rest(form.whole(delta.final, run))) is not None:
                     yield rest
 
+    def _new_run(self, *, whole: bool = False, deadline: Deadline | None = None) -> RequestContext:
+        """A context for one run: of a batch, each input's accounting and time stay its own."""
+        run = current().beside()
+        run.whole, run.deadline = whole, deadline or self.deadline()
+        return run
+
     async def _steps(self, value: Any, run: RequestContext) -> AsyncGenerator[Delta, None]:
-        """Step through the capability's own code, unobserved, and see that it ends with a final delta."""
+        """Step through the capability's own code, unobserved, and see that it ends with a final delta, in time."""
         asked = self.parse(value)
         if isinstance(named := getattr(asked, "model", DEFAULT), str | None):
             admit_to_model(named or DEFAULT)
@@ -251,12 +272,14 @@ class OpaqueRoot(Runnable[Any, Any]):
         run.capability, run.session_id = self._name, getattr(asked, "session_id", None)
         with inside:
             deltas = self._begun(asked)
-        finished = False
+        finished, watch = False, Watch()
         try:
             while not finished:
                 # set for each step and not across yields: between two steps the consumer's own context runs
                 with inside:
-                    delta = await anext(deltas, None)
+                    step = anext(deltas, None)
+                    due = run.deadline
+                    delta = await (step if due is None else watch.wait(step, due.at + _GRACE_S))
                 if delta is None:
                     break
                 finished = delta.final is not None
@@ -266,9 +289,12 @@ class OpaqueRoot(Runnable[Any, Any]):
         except PlatformError:
             raise
         except Exception as error:
+            if isinstance(error, TimeoutError) and run.deadline is not None:
+                run.deadline.check()
             log.exception("capability.failed", capability=self.name, error=type(error).__name__)
             raise Internal("The platform failed to answer; the log says why.") from error
         finally:
+            watch.close()
             with inside:
                 await deltas.aclose()
             outer.add(run)
@@ -346,13 +372,6 @@ class _Inside:
     def __exit__(self, *_: object) -> None:
         var_child_runnable_config.reset(self._config)
         self._serving.__exit__()
-
-
-def _new_run(*, whole: bool = False) -> RequestContext:
-    """A context for one run: of a batch, each input's accounting stays its own."""
-    run = current().beside()
-    run.whole = whole
-    return run
 
 
 def invalid_input(error: ValidationError, value: Any) -> InvalidRequest:

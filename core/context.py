@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
+from core.deadline import Deadline
 from core.principals import ANONYMOUS, SYSTEM, Principal
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class RequestContext:
     cost_usd: Decimal | None = Decimal(0)
     provider_s: float = 0.0
     failures: list[FailedCall] = field(default_factory=list)
+    #: When all of it has to be over; None where each model call has a time of its own.
+    deadline: Deadline | None = None
     #: Nobody reads the pieces of the answer: a model may be asked for the whole of it.
     whole: bool = False
     #: The caller speaks OpenAI's protocol: errors have its shape and statuses.
@@ -114,7 +117,13 @@ class RequestContext:
             session_id=self.session_id,
             tags=self.tags,
             keep_nothing=self.keep_nothing,
+            deadline=self.deadline,
         )
+
+    def due(self, seconds: float) -> Deadline:
+        """When a step that may take so long has to be over: no later than the whole request."""
+        step = Deadline.after(seconds)
+        return step if self.deadline is None or step.at < self.deadline.at else self.deadline
 
     def called(self, *, provider: str, model: str, usage: Usage, cost_usd: Decimal | None, seconds: float) -> None:
         """Record one model call that gave the answer, or a part of one that its reader has."""

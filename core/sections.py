@@ -23,7 +23,7 @@ class Section(BaseModel):
 
 
 class Timeouts(Section):
-    """Seconds. `total` bounds the whole call, retries, waiting for a slot and failover included."""
+    """Seconds. `total` bounds a request with all of its steps: model calls, retries, waiting for a slot, failover, search."""
 
     connect: float = Field(5, gt=0, description="seconds to open a connection to a provider")
     first_token: float = Field(

@@ -82,7 +82,7 @@ class FailoverEmbeddings(Embeddings):
         self._touch()
         deployments = self._route.within_policy().deployments
         texts = await self._protected(deployments, texts, query=query)
-        deadline = Deadline.after(self._route.total_s)
+        deadline = context.current().due(self._route.total_s)
         tokens = sum(map(len, texts)) // CHARACTERS_A_TOKEN
         self._route.budget.earn()
         bill = await opened_for_texts(self._route, deployments, texts)

@@ -50,7 +50,7 @@ class FailoverChatModel(AsynchronousChatModel):
         RateLimited: all deployments are at their limits, or the local model's queue is full.
         Unavailable: no local model can be loaded, or no server of one answers.
         ProviderFailed: all deployments failed; code `stream_interrupted` where a stream was cut after its first token.
-        DeadlineExceeded: `total_s` is over.
+        DeadlineExceeded: `total_s` is over, or the time of the request that the call is a step of.
         Killed: the alias, its deployments or the tenant's use of models is switched off, also while the answer comes.
         DataPolicyRefused, PersonalDataBlocked: the tenant's policies do not let the request go to any provider.
     """
@@ -141,7 +141,7 @@ class FailoverChatModel(AsynchronousChatModel):
         kept = self.kept if policy is None else self.kept.apart(f"data/{policy}")
         if (left := self._alive()) is not None:
             kept = kept.apart(f"alive/{left}")
-        return kept.answers(messages, parameters, call, whole=restart, total_s=route.total_s)
+        return kept.answers(messages, parameters, call, whole=restart, total_s=current().due(route.total_s).remaining)
 
     async def _answers(
         self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool
@@ -150,7 +150,7 @@ class FailoverChatModel(AsynchronousChatModel):
         if restart:
             yield as_chunk(await self._whole(route, messages, parameters))
             return
-        deadline = Deadline.after(route.total_s)
+        deadline = current().due(route.total_s)
         route, bill = await billed(route, messages, parameters)
         try:
             async with aclosing(self._streamed(route, bill, deadline, messages, bill.limited(parameters))) as chunks:
@@ -196,7 +196,7 @@ class FailoverChatModel(AsynchronousChatModel):
 
     async def _whole(self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any]) -> ChatResult:
         """The whole answer of the first deployment that gives one."""
-        deadline = Deadline.after(route.total_s)
+        deadline = current().due(route.total_s)
         route, bill = await billed(route, messages, parameters)
         try:
             return await self._asked(route, bill, deadline, messages, bill.limited(parameters))

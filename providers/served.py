@@ -1,15 +1,16 @@
-"""A deployment that is ready to be called, and the time that a whole request has."""
+"""A deployment that is ready to be called."""
 
-import asyncio
 from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
 
-from core.errors import DeadlineExceeded
+from core.deadline import Deadline
 from core.settings import Timeouts
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.prices import Price
 from providers.standing import Standing
+
+__all__ = ["Deadline", "Served"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,23 +45,3 @@ class Served:
 
     def chat(self) -> BaseChatModel:
         return self.provider.chat(self.model, self.timeouts)
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """When the whole request has to be over, on the running loop's clock."""
-
-    at: float
-
-    @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        return cls(asyncio.get_running_loop().time() + seconds)
-
-    @property
-    def remaining(self) -> float:
-        return self.at - asyncio.get_running_loop().time()
-
-    def check(self) -> None:
-        """Raises DeadlineExceeded once it has passed."""
-        if self.remaining <= 0:
-            raise DeadlineExceeded("The request took longer than it may.")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import structlog
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field
@@ -15,6 +16,9 @@ from chains.forms import Accounted, DictForm
 from chains.parameters import ModelChoice, bind
 from chains.prompting import prompt
 from chains.spec import ChainDeps, Delta
+from core.errors import DeadlineExceeded, ProviderFailed, RateLimited, Unavailable
+
+log = structlog.get_logger()
 
 REPAIR_PROMPT = "code/repair.txt"
 AGAIN_PROMPT = "code/again.txt"
@@ -97,11 +101,21 @@ async def write(deps: ChainDeps, asked: ModelChoice, task: Task) -> AsyncIterato
         else:
             values = {"language": result.language, "code": result.code, "line": str(first.line), "problem": first.message}
             repairing = messages(REPAIR_PROMPT, values)
-        # nobody reads its pieces: as a whole it may start again elsewhere
-        second, _ = await _read((await _writer(deps, asked).ainvoke(repairing)).text, task)
-        if second.valid is not False and second.code:
+        second = await _repaired(deps, asked, task, repairing)
+        if second is not None and second.valid is not False and second.code:
             result = second.model_copy(update={"explanation": (second if parses else result).explanation or second.explanation})
     yield Delta(final={"output": result})
+
+
+async def _repaired(deps: ChainDeps, asked: ModelChoice, task: Task, prompted: list[BaseMessage]) -> CodeResult | None:
+    """The second try; None where nobody could make it, or not in time: the first says what is wrong with it."""
+    try:
+        # nobody reads its pieces: as a whole it may start again elsewhere
+        text = (await _writer(deps, asked).ainvoke(prompted)).text
+    except (ProviderFailed, RateLimited, Unavailable, DeadlineExceeded) as error:
+        log.warning("code.not_repaired", reason=error.code)
+        return None
+    return (await _read(text, task))[0]
 
 
 async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:

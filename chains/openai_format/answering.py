@@ -15,6 +15,7 @@ from chains.openai_format.answers import DONE, ChatFormat, CompletionFormat, Too
 from chains.openai_format.requests import ChatCompletionRequest, CompletionRequest
 from chains.root import OpaqueRoot
 from core.context import current
+from core.deadline import Deadline
 from core.errors import Internal
 
 DEFAULT_ALIAS = "default"
@@ -30,7 +31,8 @@ async def chat_completion(root: OpaqueRoot, asked: ChatCompletionRequest) -> dic
     """The whole answer to a chat completion request."""
     form = ChatFormat(asked.model or DEFAULT_ALIAS)
     _keep_apart(asked)
-    answers = await _each(asked.choices(), lambda one: _gather(root, one))
+    deadline = root.deadline()  # one for all of its answers
+    answers = await _each(asked.choices(), lambda one: _gather(root, one, deadline))
     choices = [form.choice(index, answer.flat) for index, answer in enumerate(answers)]
     return form.whole(choices, total([answer.usage for answer in answers]))
 
@@ -39,8 +41,9 @@ async def chat_completion_events(root: OpaqueRoot, asked: ChatCompletionRequest)
     """The events of a streamed one. What it raises is for the caller of the generator to tell."""
     form = ChatFormat(asked.model or DEFAULT_ALIAS, with_usage=asked.with_usage)
     _keep_apart(asked)
+    deadline = root.deadline()  # one for all of its answers
     usages: list[dict[str, Any]] = []
-    streams = [_chat_events(root, one, index, form, usages) for index, one in enumerate(asked.choices())]
+    streams = [_chat_events(root, one, index, form, usages, deadline) for index, one in enumerate(asked.choices())]
     async with aclosing(_side_by_side(streams)) as events:
         async for event in events:
             yield event
@@ -51,8 +54,9 @@ async def completion(root: OpaqueRoot, asked: CompletionRequest) -> dict[str, An
     """The whole answer to a completion request."""
     form = CompletionFormat(asked.model or DEFAULT_ALIAS)
     _keep_apart(asked)
+    deadline = root.deadline()  # one for all of its answers
     asked_one_by_one = asked.choices()
-    answers = await _each(asked_one_by_one, lambda one: _gather(root, one))
+    answers = await _each(asked_one_by_one, lambda one: _gather(root, one, deadline))
     choices = [
         form.choice(index, answer.flat | answer.data, one.prompt if asked.echo else "")
         for index, (one, answer) in enumerate(zip(asked_one_by_one, answers, strict=True))
@@ -64,9 +68,11 @@ async def completion_events(root: OpaqueRoot, asked: CompletionRequest) -> Event
     """The events of a streamed one."""
     form = CompletionFormat(asked.model or DEFAULT_ALIAS, with_usage=asked.with_usage)
     _keep_apart(asked)
+    deadline = root.deadline()  # one for all of its answers
     usages: list[dict[str, Any]] = []
     streams = [
-        _completion_events(root, one, index, form, usages, echo=bool(asked.echo)) for index, one in enumerate(asked.choices())
+        _completion_events(root, one, index, form, usages, deadline, echo=bool(asked.echo))
+        for index, one in enumerate(asked.choices())
     ]
     async with aclosing(_side_by_side(streams)) as events:
         async for event in events:
@@ -75,12 +81,17 @@ async def completion_events(root: OpaqueRoot, asked: CompletionRequest) -> Event
 
 
 async def _chat_events(
-    root: OpaqueRoot, asked: ChatRequest, index: int, form: ChatFormat, usages: list[dict[str, Any]]
+    root: OpaqueRoot,
+    asked: ChatRequest,
+    index: int,
+    form: ChatFormat,
+    usages: list[dict[str, Any]],
+    deadline: Deadline | None,
 ) -> Events:
     start = form.start(index)  # told with what follows it: until then a refusal can be a plain 4xx
     calls: ToolCalls | None = None
     metadata: list[dict[str, Any]] = []
-    async with aclosing(root.answer(asked)) as deltas:
+    async with aclosing(root.answer(asked, deadline=deadline)) as deltas:
         async for delta in deltas:
             data = delta.data
             if delta.text:
@@ -101,11 +112,18 @@ async def _chat_events(
 
 
 async def _completion_events(
-    root: OpaqueRoot, asked: CompletionInput, index: int, form: CompletionFormat, usages: list[dict[str, Any]], *, echo: bool
+    root: OpaqueRoot,
+    asked: CompletionInput,
+    index: int,
+    form: CompletionFormat,
+    usages: list[dict[str, Any]],
+    deadline: Deadline | None,
+    *,
+    echo: bool,
 ) -> Events:
     start = form.text(index, asked.prompt) if echo else b""
     reason: str | None = None
-    async with aclosing(root.answer(asked)) as deltas:
+    async with aclosing(root.answer(asked, deadline=deadline)) as deltas:
         async for delta in deltas:
             reason = delta.data.get("finish_reason") or reason
             if delta.text:
@@ -129,9 +147,9 @@ class _Answer:
         return usage_of(self.flat, self.metadata)
 
 
-async def _gather(root: OpaqueRoot, asked: ChatRequest | CompletionInput) -> _Answer:
+async def _gather(root: OpaqueRoot, asked: ChatRequest | CompletionInput, deadline: Deadline | None) -> _Answer:
     answer = _Answer({})
-    async with aclosing(root.answer(asked, whole=True)) as deltas:
+    async with aclosing(root.answer(asked, whole=True, deadline=deadline)) as deltas:
         async for delta in deltas:
             if delta.final is not None:
                 answer.flat = delta.final

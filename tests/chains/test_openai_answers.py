@@ -5,14 +5,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 
 from chains.chat import SPEC
-from chains.openai_format.answering import chat_completion
+from chains.openai_format.answering import chat_completion, chat_completion_events
 from chains.openai_format.answers import ToolCalls, total, usage_of
 from chains.openai_format.errors import error_body, status_of
 from chains.openai_format.requests import ChatCompletionRequest
 from chains.spec import ChainDeps
-from core.context import RequestContext, serving
+from core.context import RequestContext, current, serving
+from core.deadline import Deadline
 from core.principals import SYSTEM
 from core.settings import Settings
 from tests.chains.fakes import ScriptedModels
@@ -95,3 +97,20 @@ async def test_answers_that_are_to_differ_do_not_come_out_of_the_response_cache(
         answer = await chat_completion(root, request)
     assert len(answer["choices"]) == asked.get("n", 1)
     assert (context.cache_control == "no-store") is apart
+
+
+async def test_several_answers_to_one_request_have_one_deadline_together(settings: Settings) -> None:
+    class Noting(ScriptedModels):
+        def chat(self, alias: str | None = None) -> BaseChatModel:
+            deadlines.append(current().deadline)
+            return super().chat(alias)
+
+    deadlines: list[Deadline | None] = []
+    root = SPEC.build(ChainDeps(settings, cast("Any", Noting()), cast("Any", None), cast("Any", SimpleNamespace())))
+    asked = {"messages": [{"role": "user", "content": "hi"}], "n": 12}
+    await chat_completion(root, ChatCompletionRequest.model_validate(asked))
+    assert len(deadlines) == 12
+    assert len(set(deadlines)) == 1
+    _ = [event async for event in chat_completion_events(root, ChatCompletionRequest.model_validate(asked | {"stream": True}))]
+    assert None not in deadlines
+    assert (len(deadlines), len(set(deadlines))) == (24, 2)

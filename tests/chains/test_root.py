@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -10,10 +10,11 @@ from langchain_core.messages import AIMessage
 from pydantic import BaseModel, Field
 
 from chains.forms import DictForm, TextForm
-from chains.root import OpaqueRoot, opaque
+from chains.root import Interface, OpaqueRoot, opaque
 from chains.spec import Delta
 from core.context import RequestContext, Usage, current, serving
-from core.errors import Internal, InvalidRequest, RateLimited
+from core.deadline import Deadline
+from core.errors import DeadlineExceeded, Internal, InvalidRequest, RateLimited
 from core.principals import SYSTEM
 
 CANARY = "planted-prompt-that-nobody-may-see"
@@ -270,3 +271,52 @@ async def test_the_flat_answer_has_the_accounting_beside_the_output() -> None:
     deltas = [delta async for delta in root().answer({"question": "why"})]
     assert deltas[-1].final == WHOLE
     assert {"citations": ["a"]} in [delta.data for delta in deltas]
+
+
+def in_time(answer: Callable[[Any], AsyncIterator[Delta]], total_s: float) -> OpaqueRoot:
+    return OpaqueRoot("find", answer, Interface(Question, Found, DictForm, Question), total_s=total_s)
+
+
+async def test_a_step_that_asks_no_model_ends_with_the_time_of_the_request_too() -> None:
+    closed: list[bool] = []
+
+    async def search(asked: Question) -> AsyncIterator[Delta]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closed.append(True)
+        yield Delta(final=Found(output=""))
+
+    with pytest.raises(DeadlineExceeded):
+        await in_time(search, 0.05).ainvoke({"question": "why"})
+    with pytest.raises(DeadlineExceeded):
+        _ = [chunk async for chunk in in_time(search, 0.05).astream({"question": "why"})]
+    assert closed == [True, True]
+
+
+async def test_a_time_out_of_a_step_of_its_own_is_no_deadline() -> None:
+    async def search(asked: Question) -> AsyncIterator[Delta]:
+        raise TimeoutError
+        yield Delta()
+
+    with pytest.raises(Internal):
+        await in_time(search, 60).ainvoke({"question": "why"})
+
+
+async def test_steps_of_a_request_share_its_deadline_and_each_input_of_a_batch_has_its_own() -> None:
+    seen: list[Deadline | None] = []
+
+    async def look(asked: Question) -> AsyncIterator[Delta]:
+        seen.extend([current().deadline, current().beside().deadline, current().due(1000)])
+        await asyncio.sleep(0)
+        yield Delta(final=Found(output="x"))
+
+    await in_time(look, 60).abatch([{"question": "a"}, {"question": "b"}], {"max_concurrency": 1})
+    assert None not in seen
+    assert seen[0] == seen[1] == seen[2] != seen[3] == seen[4] == seen[5]
+    seen.clear()
+    sooner = Deadline.after(5)
+    with serving(RequestContext(request_id="-", principal=SYSTEM, deadline=sooner)):
+        await in_time(look, 60).ainvoke({"question": "a"})
+        assert current().due(1).at < sooner.at
+    assert seen == [sooner] * 3

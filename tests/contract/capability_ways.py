@@ -12,6 +12,7 @@ from langserve import RemoteRunnable
 from chains import CHAINS
 from chains.conversations import Conversations
 from chains.endpoints import answering
+from chains.root import OpaqueRoot
 from chains.spec import ChainDeps, ChainSpec
 from core.database import Database
 from core.queue import Queue
@@ -35,6 +36,7 @@ class House:
 
     deps: ChainDeps
     models: Models
+    roots: Mapping[str, OpaqueRoot]
     client: httpx.AsyncClient
     transport: httpx.ASGITransport
 
@@ -70,7 +72,7 @@ async def house(settings: Settings, database: Database) -> AsyncIterator[House]:
     open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client:
-        yield House(deps, models, client, transport)
+        yield House(deps, models, {name: root for name, (_, root) in capabilities.items()}, client, transport)
     await models.close()
     resources.close()
 

@@ -4,12 +4,17 @@ the whole answer."""
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from core.child import close_children
+from core.context import RequestContext, serving
 from core.database import Database, migrate
+from core.deadline import Deadline
+from core.errors import DeadlineExceeded
+from core.principals import SYSTEM
 from core.settings import Settings
 from tests.contract.capability_ways import NAMES, WAYS, House, example, house
 from tests.contract.faults import BRIEF
@@ -42,7 +47,7 @@ async def opened(first: OpenAIFake, second: OpenAIFake, tmp_path_factory: pytest
     ]
     settings = Settings.load(
         data_dir=tmp_path_factory.mktemp("data"),
-        models=[{"alias": "default", "deployments": deployments}],
+        models=[{"alias": "default", "deployments": deployments}, {"alias": "second", "deployments": deployments[1:]}],
         providers={
             "openai_compatible:first": {"base_url": first.base_url},
             "openai_compatible:second": {"base_url": second.base_url},
@@ -94,3 +99,40 @@ async def test_a_step_whose_pieces_nobody_sees_starts_again_within_a_stream_too(
     assert name == "event: done"
     assert json.loads(data.removeprefix("data: "))["output"]["valid"] is True
     assert (len(first.asked), len(second.asked)) == (2, 1)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestOneDeadlineForAll:
+    """Two model calls, each within the time of a request, and both together over it."""
+
+    TOTAL_S = 1.6
+
+    def _slow(self, opened: House, second: OpenAIFake) -> None:
+        opened.heal()
+        second.clear()
+        broken = "```python\ndef add(a, b)\n    return\n```"
+        second.then(Reply(broken, first_token_s=0.2)).always(Reply(ANSWER.text, first_token_s=1.5))
+
+    async def test_a_question_that_was_rewritten_first(self, opened: House, second: OpenAIFake) -> None:
+        second.clear()
+        second.always(ANSWER)
+        asked = example("rag") | {"model": "second", "session_id": "followed"}
+        await opened.roots["rag"].ainvoke(asked)
+        self._slow(opened, second)
+        asked["question"] = "And how long is sick pay continued?"
+        with pytest.raises(DeadlineExceeded):
+            await self._ask(opened, "rag", asked)
+        assert len(second.asked) == 2
+
+    async def test_code_that_could_not_be_repaired_in_time_says_what_is_wrong_with_it(
+        self, opened: House, second: OpenAIFake
+    ) -> None:
+        self._slow(opened, second)
+        answer = await self._ask(opened, "code/generate", {"model": "second", "instruction": "add"})
+        assert answer["output"]["valid"] is False
+        assert answer["output"]["problems"]
+        assert len(second.asked) == 2
+
+    async def _ask(self, house: House, name: str, asked: dict[str, Any]) -> Any:
+        with serving(RequestContext(request_id="-", principal=SYSTEM, deadline=Deadline.after(self.TOTAL_S))):
+            return await house.roots[name].ainvoke(asked)
