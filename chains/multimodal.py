@@ -8,7 +8,7 @@ about pictures without any text, the request is refused with `no_text_found`: an
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, cast
@@ -26,6 +26,7 @@ from chains.prompting import prompt
 from chains.protection.protection import Found
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
+from core.context import sparing
 from core.errors import ProviderFailed, RateLimited, Unavailable, UnreadableFile
 from core.principals import Scope
 from core.settings import Settings
@@ -127,14 +128,16 @@ async def look(deps: ChainDeps, asked: MultimodalInput) -> AsyncIterator[Delta]:
     if facts.images:
         contents = await _read(given, as_seen, deps.settings)
         pictured = any(content.pictures for content in contents)
+        readable = pictured and not deps.models.facts(asked.model, images=False).images
         began = False
         try:
-            async with aclosing(_told(deps, asked, facts, contents)) as deltas:
-                async for delta in deltas:
-                    began = True
-                    yield delta
+            with sparing() if readable else nullcontext():
+                async with aclosing(_told(deps, asked, facts, contents)) as deltas:
+                    async for delta in deltas:
+                        began = True
+                        yield delta
         except (ProviderFailed, RateLimited, Unavailable) as failure:
-            if began or not pictured or deps.models.facts(asked.model, images=False).images:
+            if began or not readable:
                 raise
             log.warning("multimodal.unseen", reason=failure.code)
         else:

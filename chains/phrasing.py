@@ -19,6 +19,7 @@ from chains.protection.protection import Found
 from chains.quotes import Quote, candidates, plain
 from chains.spec import ChainDeps
 from chains.specifics import figures, numbers
+from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Passage
 from retrievers.sentences import units
@@ -71,7 +72,8 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
     turns = "\n".join(f"{message.role}: {message.text()}" for message in history[-_TURNS:])
     text = prompt("rag_rewrite.txt").substitute(conversation=turns, question=question)
     try:
-        reply = await deps.models.chat(alias).bind(temperature=0, max_tokens=200).ainvoke([HumanMessage(text)])
+        with sparing():
+            reply = await deps.models.chat(alias).bind(temperature=0, max_tokens=200).ainvoke([HumanMessage(text)])
     except PolicyRefused:
         raise
     except PlatformError as error:  # a step on the way to the answer, which may well be found without it

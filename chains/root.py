@@ -32,6 +32,7 @@ from core import bridge
 from core.context import RequestContext, current, serving
 from core.deadline import Deadline
 from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
+from core.tries import Tries
 from providers.models import DEFAULT
 from providers.watch import Watch
 
@@ -256,9 +257,9 @@ class OpaqueRoot(Runnable[Any, Any]):
                     yield rest
 
     def _new_run(self, *, whole: bool = False, deadline: Deadline | None = None) -> RequestContext:
-        """A context for one run: of a batch, each input's accounting and time stay its own."""
+        """A context for one run: of a batch, each input's accounting, time and tries stay its own."""
         run = current().beside()
-        run.whole, run.deadline = whole, deadline or self.deadline()
+        run.whole, run.deadline, run.tries = whole, deadline or self.deadline(), Tries()
         return run
 
     async def _steps(self, value: Any, run: RequestContext) -> AsyncGenerator[Delta, None]:

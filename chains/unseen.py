@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any
 
 import structlog
@@ -12,6 +12,7 @@ from chains.messages import ImagePart, TextPart
 from chains.pictures import parts_of
 from chains.prompting import prompt
 from chains.spec import ChainDeps, Delta
+from core.context import sparing
 from core.errors import ProviderFailed, RateLimited, Unavailable
 from core.settings import Settings
 
@@ -30,14 +31,15 @@ async def seen_or_read(
         UnreadableFile: a picture is damaged or too large to read.
         what `answer` raises
     """
-    began = False
+    began, readable = False, not deps.models.facts(alias, images=False).images
     try:
-        async with aclosing(answer(messages)) as deltas:
-            async for delta in deltas:
-                began = True
-                yield delta
+        with sparing() if readable else nullcontext():
+            async with aclosing(answer(messages)) as deltas:
+                async for delta in deltas:
+                    began = True
+                    yield delta
     except (ProviderFailed, RateLimited, Unavailable) as failure:
-        if began or deps.models.facts(alias, images=False).images:
+        if began or not readable:
             raise
         log.warning("chat.unseen", reason=failure.code)
     else:

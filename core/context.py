@@ -6,6 +6,7 @@ it and write into it what the answer's headers tell: model, provider, attempts, 
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core.deadline import Deadline
 from core.principals import ANONYMOUS, SYSTEM, Principal
+from core.tries import Tries
 
 if TYPE_CHECKING:
     from core.policies.privacy import Record
@@ -78,6 +80,8 @@ class RequestContext:
     failures: list[FailedCall] = field(default_factory=list)
     #: When all of it has to be over; None where each model call has a time of its own.
     deadline: Deadline | None = None
+    #: Calls in vain, over all steps of one answer; None where each model call counts its own.
+    tries: Tries | None = None
     #: Nobody reads the pieces of the answer: a model may be asked for the whole of it.
     whole: bool = False
     #: The caller speaks OpenAI's protocol: errors have its shape and statuses.
@@ -118,6 +122,7 @@ class RequestContext:
             tags=self.tags,
             keep_nothing=self.keep_nothing,
             deadline=self.deadline,
+            tries=self.tries,
         )
 
     def due(self, seconds: float) -> Deadline:
@@ -175,6 +180,12 @@ _current: ContextVar[RequestContext | None] = ContextVar("genai_request", defaul
 def current() -> RequestContext:
     """The context of this request; outside of one, a new context of the platform itself."""
     return _current.get() or RequestContext(request_id="-", principal=SYSTEM)
+
+
+def sparing() -> AbstractContextManager[None]:
+    """For the block, calls in vain are spared for what comes after it; see `Tries.sparing`."""
+    tries = current().tries
+    return nullcontext() if tries is None else tries.sparing()
 
 
 def tenant() -> str | None:

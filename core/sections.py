@@ -46,7 +46,9 @@ class BreakerSettings(Section):
 class RetrySettings(Section):
     """How often a request is tried. Moving on to another deployment counts as well."""
 
-    attempts: int = Field(5, ge=1, description="calls of providers that one request may make")
+    attempts: int = Field(
+        5, ge=1, description="calls of providers that may come to nothing in one answer, over all of its steps"
+    )
     pause_s: float = Field(0.5, gt=0, description="seconds at most before a deployment is called again; doubled each time")
     longest_pause_s: float = Field(10, gt=0, description="seconds at most, also where a provider asks for more by Retry-After")
     share: float = Field(0.2, ge=0, description="repeated calls of the same deployment for each request, over all requests")

@@ -15,6 +15,7 @@ from core.bridge import call
 from core.context import Usage
 from core.errors import Killed, ProviderFailed, RateLimited
 from core.policies.policy import Place
+from core.tries import Tries
 from providers.accounting import CANCELLED, OK, Account
 from providers.alarms import alarm, relieve
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
@@ -22,7 +23,7 @@ from providers.metering import FREE
 from providers.privacy import protected_texts
 from providers.retries import retry_pause_s
 from providers.routing import CHARACTERS_A_TOKEN, Route
-from providers.served import Deadline, Served
+from providers.served import Deadline, Served, failed_last
 from providers.spending import Bill, opened_for_texts
 
 log = structlog.get_logger()
@@ -69,10 +70,12 @@ class FailoverEmbeddings(Embeddings):
         return call(self.aembed_query(text), None)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        return await self._embed(texts, query=False) if texts else []
+        with context.sparing():
+            return await self._embed(texts, query=False) if texts else []
 
     async def aembed_query(self, text: str) -> list[float]:
-        return (await self._embed([text], query=True))[0]
+        with context.sparing():
+            return (await self._embed([text], query=True))[0]
 
     async def aembed_metered(self, texts: list[str]) -> tuple[list[list[float]], int | None]:
         """The vectors, and None: what was used is in the request's context."""
@@ -80,19 +83,28 @@ class FailoverEmbeddings(Embeddings):
 
     async def _embed(self, texts: list[str], *, query: bool) -> list[list[float]]:
         self._touch()
-        deployments = self._route.within_policy().deployments
+        answer = context.current().tries or Tries()
+        deployments = failed_last(self._route.within_policy().deployments, answer)
         texts = await self._protected(deployments, texts, query=query)
         deadline = context.current().due(self._route.total_s)
         tokens = sum(map(len, texts)) // CHARACTERS_A_TOKEN
         self._route.budget.earn()
         bill = await opened_for_texts(self._route, deployments, texts)
         try:
-            return await self._first_of(deployments, texts, tokens, deadline, bill, query=query)
+            return await self._first_of(answer, deployments, texts, tokens, deadline, bill, query=query)
         finally:
             bill.close()
 
     async def _first_of(
-        self, deployments: Sequence[Served], texts: list[str], tokens: int, deadline: Deadline, bill: Bill, *, query: bool
+        self,
+        answer: Tries,
+        deployments: Sequence[Served],
+        texts: list[str],
+        tokens: int,
+        deadline: Deadline,
+        bill: Bill,
+        *,
+        query: bool,
     ) -> list[list[float]]:
         """The vectors of the first deployment that gives them."""
         failures: dict[int, Failure] = {}  # by the place of the deployment
@@ -104,7 +116,9 @@ class FailoverEmbeddings(Embeddings):
                 await asyncio.sleep(min(pause_s, max(deadline.remaining, 0)))
             for number, place in enumerate(order):
                 deadline.check()
-                if calls >= retries.attempts or (place in tries and not self._route.budget.spend()):
+                repeats = place in tries
+                may = answer.may_repeat(retries.attempts) if repeats else answer.may_move_on(retries.attempts)
+                if calls >= retries.attempts or (calls and not may) or (repeats and not self._route.budget.spend()):
                     calls = retries.attempts
                     break
                 calls += 1
@@ -119,6 +133,7 @@ class FailoverEmbeddings(Embeddings):
                 except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                     deadline.check()
                     failures[place] = self._understood(served, error)
+                    answer.note(served.standing, ill=True)
             rounds += 1
         errors = [failure.error for failure in failures.values()]
         if errors and (len(deployments) == 1 or all(isinstance(error, Killed) for error in errors)):

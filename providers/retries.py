@@ -13,13 +13,15 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from core.context import current
 from core.errors import ContentRefused, Killed, PlatformError, ProviderFailed, RateLimited
 from core.settings import RetrySettings
+from core.tries import Tries
 from providers.breaker import Lease
-from providers.failures import CALLERS_OWN, REPEATS, Failure, Kind
+from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind
 from providers.parameters import missing
 from providers.routing import Demand, Route, bare_model
-from providers.served import Deadline, Served
+from providers.served import Deadline, Served, failed_last
 
 #: Seconds that a pause has at least: nobody calls in a tight loop, whatever the dice say.
 SHORTEST_PAUSE_S = 0.02
@@ -31,9 +33,13 @@ def retry_pause_s(retries: RetrySettings, rounds: int) -> float:
 
 
 class Candidates:
-    """Of one request. Ask for the `next` one, call it, and report with `failed`, until there is none or one answered."""
+    """Of one model call. Ask for the `next` one, call it, and report with `failed`, until there is none or one answered.
+
+    What it may try depends on what the other steps of the same answer have tried, too (see `core.tries`).
+    """
 
     __slots__ = (
+        "_answer",
         "_attempts",
         "_continuing",
         "_deadline",
@@ -56,6 +62,7 @@ class Candidates:
         self._route = route
         self._messages, self._parameters = messages, parameters
         self._deadline = deadline
+        self._answer = current().tries or Tries()
         self._demand = Demand.of(messages, parameters.get("max_tokens"))
         self._order: list[Served] | None = None
         self._failed: dict[Served, Failure] = {}
@@ -84,7 +91,8 @@ class Candidates:
             DeadlineExceeded
         """
         self._deadline.check()
-        if self._last or self._attempts >= self._route.retries.attempts:
+        most = self._route.retries.attempts
+        if self._last or self._attempts >= most or (self._attempts and not self._answer.may_move_on(most)):
             return None
         now = time.monotonic()
         if self._order is None:
@@ -98,6 +106,7 @@ class Candidates:
     def failed(self, served: Served, failure: Failure) -> None:
         """What came of the call. A failure of the caller's own making ends the request where no other model could do better."""
         self._failures.append(failure)
+        self._answer.note(served.standing, ill=failure.kind not in HARMLESS)
         self._failed[served] = failure
         self._tries[served] = self._tries.get(served, 0) + 1
         self._route.touch(urgent=True)
@@ -167,7 +176,7 @@ class Candidates:
     def _able(self, now: float) -> list[Served]:
         """The deployments that can serve the request, in the order of the alias."""
         able = []
-        for served in self._route.order(self._demand, now):
+        for served in failed_last(self._route.order(self._demand, now), self._answer):
             if lacking := missing(served.facts, self._parameters, self._messages):
                 self._failures.append(Failure(Kind.UNSUPPORTED, lacking))
             else:
@@ -224,9 +233,11 @@ class Candidates:
         if served is None or wait > self._deadline.remaining or wait > self._route.retries.longest_pause_s:
             self._give_up(now)
             return None
-        if served in self._failed and not self._route.budget.spend():
-            self._give_up(now)
-            return None
+        if served in self._failed:
+            may_repeat = self._answer.may_repeat(self._route.retries.attempts)
+            if not may_repeat or not self._route.budget.spend():
+                self._give_up(now)
+                return None
         self._rounds += 1
         await asyncio.sleep(wait)
         now = time.monotonic()

@@ -1,16 +1,18 @@
 """A deployment that is ready to be called."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.language_models import BaseChatModel
 
 from core.deadline import Deadline
 from core.settings import Timeouts
+from core.tries import Tries
 from providers.base import ModelFacts, Provider, TakesTurns
 from providers.prices import Price
 from providers.standing import Standing
 
-__all__ = ["Deadline", "Served"]
+__all__ = ["Deadline", "Served", "failed_last"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,3 +47,8 @@ class Served:
 
     def chat(self) -> BaseChatModel:
         return self.provider.chat(self.model, self.timeouts)
+
+
+def failed_last(deployments: Sequence[Served], tries: Tries) -> Sequence[Served]:
+    """The same, but for those that gave nothing in an earlier step of the answer: they come last."""
+    return sorted(deployments, key=lambda served: served.standing in tries.failed) if tries.failed else deployments

@@ -11,8 +11,10 @@ from chains.multimodal import MAX_IMAGES, SPEC
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.child import close_children
+from core.context import RequestContext, serving
 from core.errors import GuardBlocked, InvalidRequest, PlatformError, UnreadableFile
 from core.policies.policy import DataPolicy, Policy
+from core.principals import SYSTEM
 from core.settings import Settings
 from providers.base import ModelFacts
 from providers.models import Models
@@ -302,3 +304,20 @@ async def test_a_picture_in_a_conversation_is_read_out_as_well(
     assert "QUAY NINE" in sent[1]["text"]
     with pytest.raises(PlatformError):
         await CHAT.build(deps).ainvoke(asked | {"model": "alone"})
+
+
+@pytest.mark.parametrize("capability", ["multimodal", "chat"])
+@pytest.mark.parametrize("fault", [Fault.SERVER, Fault.CREDENTIAL])
+async def test_seeing_and_reading_in_its_place_make_no_more_calls_than_an_answer_may(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake], fault: Fault, capability: str
+) -> None:
+    fakes[0].always(fault)
+    spec, asked = SPEC, {"text": "What does the sign say?", "images": [SIGN]}
+    if capability == "chat":
+        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SIGN}"}}
+        spec, asked = CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "text": "What?"}, picture]}]}
+    root = spec.build(ChainDeps(settings, models, cast("Any", None), cast("Any", None)))
+    with serving(RequestContext(request_id="r", principal=SYSTEM)) as request:
+        await root.ainvoke(asked)
+    assert request.attempts == len(fakes[0].asked) + len(fakes[1].asked) <= 5
+    assert len(fakes[1].asked) == 1

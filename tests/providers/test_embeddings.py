@@ -13,6 +13,7 @@ from core.context import RequestContext, Usage
 from core.errors import InvalidRequest, ProviderFailed
 from core.principals import SYSTEM
 from core.settings import Settings, SettingsError
+from core.tries import Tries
 from providers.models import Models
 from tests.fakes.openai import DIMENSIONS, OpenAIFake
 from tests.fakes.wire import Fault, Sent, Step
@@ -197,3 +198,18 @@ async def test_a_silent_deployment_is_left_for_one_text_as_for_a_query(models: M
     fakes[0].then(Fault.SILENT)
     async with asyncio.timeout(4):  # its share of the total is five seconds, its first-token limit 0.4
         assert (await models.embeddings().aembed_documents(["abc"]))[0][0] == 3.0
+
+
+async def test_within_an_answer_a_query_leaves_calls_to_the_model_that_is_to_answer(
+    models: Models, fakes: tuple[OpenAIFake, ...]
+) -> None:
+    fakes[0].always(Fault.SERVER)
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM, tries=Tries())) as request:
+        for calls in (2, 3):  # its first call a step makes in any case
+            with pytest.raises(ProviderFailed):
+                await models.embeddings("alone").aembed_query("abc")
+            assert len(fakes[0].asked) == request.attempts == calls
+        assert request.tries is not None
+        assert request.tries.may_move_on(5)
+        await models.embeddings().aembed_query("abc")
+    assert (len(fakes[0].asked), len(fakes[1].asked)) == (3, 1), "the one that failed is not asked first again"
