@@ -119,16 +119,21 @@ def standing(quotes: Sequence[Quote]) -> list[Quote]:
     return sorted(beside, key=lambda quote: quote.start) + [quote for quote in close if quote not in beside]
 
 
-async def from_sources(
-    deps: ChainDeps, asked: ModelChoice, question: str, history: Sequence[Any], passages: Sequence[Passage]
-) -> AsyncIterator[str | Phrased]:
-    """A large model's answer piece by piece, and at the end the whole with what its marks stand for."""
-    Found(deps, asked.model).mark([_defused(said) for each in passages for said in (each.chunk.context, each.chunk.text)])
-    sources = "\n\n".join(
+def as_sources(deps: ChainDeps, alias: str | None, passages: Sequence[Passage]) -> str:
+    """The passages as they stand in the prompt of a model, numbered from 1."""
+    Found(deps, alias).mark([_defused(said) for each in passages for said in (each.chunk.context, each.chunk.text)])
+    return "\n\n".join(
         f'<source number="{number}" document="{_attribute(passage.chunk.document)}">\n'
         f"{_defused(passage.chunk.context)}\n{_defused(passage.chunk.text)}\n</source>"
         for number, passage in enumerate(passages, 1)
     )
+
+
+async def from_sources(
+    deps: ChainDeps, asked: ModelChoice, question: str, history: Sequence[Any], passages: Sequence[Passage]
+) -> AsyncIterator[str | Phrased]:
+    """A large model's answer piece by piece, and at the end the whole with what its marks stand for."""
+    sources = as_sources(deps, asked.model, passages)
     messages: list[BaseMessage] = [
         SystemMessage(prompt("rag.txt").substitute(nothing=_NOTHING)),
         *to_langchain(history[-_TURNS:]),

@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from chains.citations import Citation, Verifier, citations
 from chains.conversations import SessionField
+from chains.grading import PROMPT as GRADE
+from chains.grading import refuted
 from chains.grounding import Evidence, gather
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
@@ -82,13 +84,13 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     wording = await standalone(deps, asked.question, history, asked.model)
     passages, evidence, degraded = await _find(deps, asked, collection, wording)
     quotes = await verifier.verified(evidence.quotes)
+    sources = passages[: asked.limit or deps.settings.retrieval.results]
     if facts.small:
-        if quotes and evidence.confidence >= _ANSWERED:
+        if quotes and evidence.confidence >= _ANSWERED and not await refuted(deps, wording, sources):
             text, used = await from_quotes(deps, asked, wording, quotes)
             answer = RAGAnswer(output=text, citations=citations(used), answered=True)
             yield Delta(text=text)
-    elif passages and evidence.likelihood >= _WORTH_ASKING:
-        sources = passages[: asked.limit or deps.settings.retrieval.results]
+    elif passages and evidence.likelihood >= _WORTH_ASKING and not await refuted(deps, wording, sources):
         async for piece in from_sources(deps, asked, wording, history, sources):
             if isinstance(piece, str):
                 yield Delta(text=piece)
@@ -177,7 +179,7 @@ SPEC = ChainSpec(
     output=RAGAnswer,
     scope=Scope.RAG_READ,
     build=build,
-    prompts=PROMPTS,
+    prompts=(*PROMPTS, GRADE),
     answer=RAGAnswer,
     example={"question": "Which databases can the platform use?", "collection": "handbook"},
 )

@@ -234,6 +234,9 @@ class RAGSettings(Section):
     rewrite_model: str | None = Field(
         None, description="alias that puts a follow-up question into words of its own; empty: the request's model"
     )
+    grade_model: str | None = Field(
+        None, description="alias that is asked whether the passages answer the question, and whose no is final; empty: none is"
+    )
 
 
 class ChainSettings(Section):

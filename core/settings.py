@@ -200,9 +200,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _steps_have_models(self) -> "Settings":
-        named = self.chains.rag.rewrite_model
-        if named and named not in {alias.alias for alias in self.aliases if alias.kind == "chat"}:
-            raise ValueError(f"chains.rag.rewrite_model: there is no chat alias {named!r}")
+        known = {alias.alias for alias in self.aliases if alias.kind == "chat"}
+        for step, named in self.chains.rag.model_dump().items():
+            if named and named not in known:
+                raise ValueError(f"chains.rag.{step}: there is no chat alias {named!r}")
         return self
 
     @model_validator(mode="after")

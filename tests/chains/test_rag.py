@@ -242,3 +242,27 @@ async def test_what_is_not_there_or_no_question_is_refused(settings, kept):
         for wrong in ({"question": " "}, {"question": 5}, {"filter": {"a": [1]}}, {"limit": 0}, {"surprise": 1}):
             with pytest.raises(InvalidRequest):
                 await it.root.ainvoke({"question": "x", "collection": "company"} | wrong)
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize(
+    ("said", "answered"), [("No.", False), ("**no**", False), ("Yes.", True), ("None of them lies.", True)]
+)
+async def test_an_alias_of_its_own_grades_what_was_found(tmp_path, kept, small, said, answered):
+    settings = Settings.load(data_dir=tmp_path / "graded", chains={"rag": {"grade_model": "default"}})
+    async with desk(settings, kept, said, "Sick pay is continued for six weeks [1].", small=small) as it:
+        answer = await it.ask("How long is sick pay continued?")
+        assert answer["answered"] is answered
+        assert ("does not hold an answer" in answer["output"]) is not answered
+        assert len(it.model.prompts) == (2 if answered else 1)
+        graded = it.model.prompts[0][-1].text
+        assert graded.startswith("Do these passages")
+        assert "Sick pay is continued for six weeks." in graded
+
+
+async def test_a_grade_that_cannot_be_had_is_done_without(tmp_path, kept):
+    settings = Settings.load(data_dir=tmp_path / "graded", chains={"rag": {"grade_model": "default"}})
+    async with desk(settings, kept, small=True) as it:
+        answer = await it.ask("I am busy: how long is sick pay continued?")
+        assert answer["answered"] is True
+        assert "six weeks" in answer["output"]

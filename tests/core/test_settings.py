@@ -144,3 +144,11 @@ def test_the_command_line_finds_the_platform_where_the_settings_put_it(tmp_path:
     monkeypatch.setenv("GENAI_PORT", "8443")
     file.write_text('[tls]\ncertificate_file = "genai.crt"\nca_file = "authority.pem"\n')
     assert (platform_address(), platform_authorities()) == ("https://127.0.0.1:8443", Path("authority.pem"))
+
+
+@pytest.mark.parametrize("step", ["rewrite_model", "grade_model"])
+def test_a_step_of_rag_names_a_chat_alias_that_there_is(tmp_path: Path, step: str) -> None:
+    for name in ("nobody", "embeddings"):
+        with pytest.raises(SettingsError, match=rf"{step}: there is no chat alias '{name}'"):
+            Settings.load(data_dir=tmp_path, chains={"rag": {step: name}})
+    assert getattr(Settings.load(data_dir=tmp_path, chains={"rag": {step: "default"}}).chains.rag, step) == "default"
