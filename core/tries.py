@@ -22,13 +22,18 @@ class Tries:
         if ill:
             self.failed.add(called)
 
+    @property
+    def spares(self) -> bool:
+        """Whether the step that runs now can be done without."""
+        return self._sparing > 0
+
     def may_move_on(self, allowed: int) -> bool:
         """Whether a step that failed at one deployment may call another, where so many calls of an answer may be in vain."""
-        return self.in_vain < allowed - bool(self._sparing)
+        return self.in_vain < allowed - self.spares
 
     def may_repeat(self, allowed: int) -> bool:
         """Whether it may call the same one again."""
-        return self.in_vain < (allowed // 2 if self._sparing else allowed)
+        return self.in_vain < (allowed // 2 if self.spares else allowed)
 
     @contextmanager
     def sparing(self) -> Iterator[None]:

@@ -254,6 +254,8 @@ class Candidates:
             return None
         if failure is not None and (self._refused or self._tries[served] > REPEATS.get(failure.kind, 0)):
             return None
+        if failure is not None and failure.kind is Kind.TIMEOUT and self._answer.spares:
+            return None  # silence has cost its limit once: the rest of the time is for what the answer cannot do without
         if failure is not None and failure.kind is Kind.RATE and failure.error.code != RateLimited.code:
             return None  # our own queue is full: it says so at once
         retries = self._route.retries
