@@ -17,14 +17,13 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.budget_settings import BudgetSettings
 from core.provider_settings import ProviderSettings
+from core.reliability_settings import AlertSettings, BreakerSettings, ProbeSettings, RetrySettings
 from core.retention_settings import RetentionSettings
 from core.sections import (
     MODEL_KINDS,
     SHORTEST_SECRET,
-    AlertSettings,
     AnswerCache,
     BatchSettings,
-    BreakerSettings,
     CacheSettings,
     ChainSettings,
     ConversationSettings,
@@ -39,11 +38,9 @@ from core.sections import (
     OIDCProvider,
     PolicySettings,
     PrivacySettings,
-    ProbeSettings,
     RAGSettings,
     RequestLimits,
     RetrievalSettings,
-    RetrySettings,
     Section,
     SignInSettings,
     Timeouts,
