@@ -1,7 +1,7 @@
 """Kill switches: a model, a provider or a tenant's use of models, off in every process within a second."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from core.kill_switches.store import KillSwitchStore
 from core.principals import Principal, Scope
 from core.tables import KillKind, KillSwitch
 from server.auth import requires
+from server.pagination import Paging, page_of
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/kill-switches", tags=["Operations"])
@@ -50,15 +51,17 @@ class SwitchInfo(BaseModel):
 
 
 class SwitchList(BaseModel):
-    """All that hold for the caller's tenant, the newest first."""
+    """Some of those that hold for the caller's tenant, the newest first."""
 
     results: list[SwitchInfo]
+    next_cursor: str | None
 
 
-@router.get("")
-async def list_switches(state: CurrentState, principal: Manager) -> SwitchList:
+@router.get("", response_model=SwitchList)
+async def list_switches(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, Any]:
     """List what is switched off for the caller's tenant."""
-    return SwitchList(results=[SwitchInfo.of(row, principal) for row in await KillSwitchStore(state.database).all(principal)])
+    found = [SwitchInfo.of(row, principal) for row in await KillSwitchStore(state.database).all(principal)]
+    return page_of(found, paging, lambda switch: f"{switch.kind}/{switch.name}/{switch.everywhere}")
 
 
 @router.put("/{kind}/{name:path}")

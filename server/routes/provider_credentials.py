@@ -16,6 +16,7 @@ from core.settings import ProviderSettings
 from core.tables import ProviderCredential
 from providers.trial import Trial, tried
 from server.auth import requires
+from server.pagination import Paging, page_of
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/provider-credentials", tags=["Operations"])
@@ -113,9 +114,10 @@ class CredentialInfo(BaseModel):
 
 
 class CredentialList(BaseModel):
-    """All of the tenant's, the newest first."""
+    """Some of the tenant's, the newest first."""
 
     results: list[CredentialInfo]
+    next_cursor: str | None
 
 
 class TrialInfo(BaseModel):
@@ -136,14 +138,16 @@ class TrialInfo(BaseModel):
         )
 
 
-@router.get("")
+@router.get("", response_model=CredentialList)
 async def list_credentials(
     state: CurrentState,
     principal: Manager,
+    paging: Paging,
     provider: Annotated[str | None, Query(max_length=128, description="of this provider alone")] = None,
-) -> CredentialList:
+) -> dict[str, Any]:
     """List the credentials of the caller's tenant."""
-    return CredentialList(results=[CredentialInfo(**told) for told in await listed(state, principal, provider)])
+    found = [CredentialInfo(**told) for told in await listed(state, principal, provider)]
+    return page_of(found, paging, lambda credential: credential.id)
 
 
 @router.post("", status_code=201)

@@ -16,6 +16,7 @@ from server.access.directory import Directory
 from server.auth import current_principal, request_context, requires
 from server.file_streams import FileStream
 from server.gate import admit
+from server.pagination import Paging, page_of
 from server.routes.jobs import JobInfo
 from server.state import CurrentState
 
@@ -42,6 +43,7 @@ class ExportList(BaseModel):
     """Exports, the newest first."""
 
     results: list[ExportInfo]
+    next_cursor: str | None
 
 
 @router.delete("/{user_id}", status_code=202, response_model=JobInfo)
@@ -72,23 +74,24 @@ async def export_user(user_id: str, request: Request, state: CurrentState, princ
     return job_view(job)
 
 
-@router.get("/{user_id}/exports")
-async def list_exports(user_id: str, request: Request, state: CurrentState, principal: Anybody) -> ExportList:
+@router.get("/{user_id}/exports", response_model=ExportList)
+async def list_exports(
+    user_id: str, request: Request, state: CurrentState, principal: Anybody, paging: Paging
+) -> dict[str, Any]:
     """List the exports of a user's data. `me` is yourself."""
     rows = await Directory(state.database).exports(principal, _subject(request, principal, user_id))
-    return ExportList(
-        results=[
-            ExportInfo(
-                id=row.id,
-                job_id=job.id,
-                state=JobState(job.state),
-                created_at=row.created_at,
-                expires_at=row.expires_at,
-                size=row.size,
-            )
-            for row, job in rows
-        ]
-    )
+    found = [
+        ExportInfo(
+            id=row.id,
+            job_id=job.id,
+            state=JobState(job.state),
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+            size=row.size,
+        )
+        for row, job in rows
+    ]
+    return page_of(found, paging, lambda export: export.id)
 
 
 @router.get(

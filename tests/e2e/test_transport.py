@@ -79,7 +79,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory, postgresql: Any) -> Iter
         stack.callback(valkey.close)
         broker_socket = urlsplit(valkey.start()).path
         broker = stack.enter_context(tls_in_front(inner, partial(asyncio.open_unix_connection, broker_socket)))
-        url = make_url(infra.postgresql.database_of_platform(postgresql, "encrypted"))
+        url = make_url(infra.postgresql.database_of_platform(postgresql, "transport"))
         database_socket = f"{url.query['host']}/.s.PGSQL.{url.port or 5432}"
         behind = partial(asyncio.open_unix_connection, database_socket)
         database = stack.enter_context(tls_in_front(inner, behind, postgresql=True))
