@@ -93,7 +93,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory, postgresql: Any) -> Iter
             GENAI_CONFIG=str(config),
             GENAI_HANDBOOK="false",
             GENAI_LOCAL__WARM="false",
-            GENAI_DATABASE_URL=f"postgresql://genai@localhost:{database}/encrypted?sslmode=verify-full",
+            GENAI_DATABASE_URL=f"postgresql://genai@localhost:{database}/transport?sslmode=verify-full",
             GENAI_REDIS_URL=f"rediss://localhost:{broker}/0",
             GENAI_TLS__CERTIFICATE_FILE=str(issued.certificate_file),
             GENAI_TLS__KEY_FILE=str(issued.key_file),

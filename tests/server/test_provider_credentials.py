@@ -159,7 +159,7 @@ def test_one_is_tried_before_it_is_kept(here: Here) -> None:
     assert here.first.last.headers["authorization"] == f"Bearer {NEW}"
     here.first.always(Fault.CREDENTIAL)
     assert here.call("POST", f"{PATH}/test", tenant="acme", json=body).json()["code"] == "authentication"
-    assert here.call("GET", PATH, tenant="acme").json() == {"results": []}
+    assert here.call("GET", PATH, tenant="acme").json() == {"results": [], "next_cursor": None}
     body["options"] = {"base_url": "http://127.0.0.1:1/v1"}
     assert code(here.call("POST", f"{PATH}/test", tenant="acme", json=body)) == (403, "forbidden")
     assert here.call("POST", f"{PATH}/test", json=body).json()["code"] == "connection"
