@@ -56,6 +56,11 @@ _NUMBER = re.compile(
 )
 #: One that holds none takes so much from the confidence.
 _NO_NUMBER = 0.3
+#: An age is told by years, or by a day of birth.
+_ASKS_FOR_AGE = re.compile(r"\bhow old\b|\bwie alt\b", re.I)
+_AGE = re.compile(
+    r"\b(aged?|born|old|years?|months?|weeks?|birthday|jahre?n?|monate?n?|alt|geboren)\b|\b(1[5-9]|20)\d\d\b", re.I
+)
 #: A number or identifier in the question is what it is about.
 _NAMED_BONUS = 0.3
 #: "What is X?" is answered by a sentence that says "X is …", or by a row or line that begins "X:".
@@ -127,9 +132,11 @@ def gather(
     nearby = {passage.chunk.id: set(words(f"{passage.chunk.context}\n{passage.chunk.text}")) for passage in passages}
     top = max(passage.score for passage in passages)
     bonus = _Bonus(question)
+    measures = {term: _NEARBY for term, word in terms.items() if word.lower() in MEASURES}
     scored = []
     for number, (quote, passage) in enumerate(found):
         held = {term: _NEARBY * float(meant[place, number]) for place, term in enumerate(terms)}
+        held |= measures if _holds_number(quote.text) else {}
         held |= dict.fromkeys(nearby[quote.chunk.id], _NEARBY) | dict.fromkeys(own[_key(quote)], 1.0)
         # the title of a whole document vouches for nothing in particular
         vouches = quote.heading and quote.heading != quote.chunk.context.split("\n", 1)[0].split(" › ", 1)[0]
@@ -194,6 +201,7 @@ class _Bonus:
         asked = _ASKS_FOR_DEFINITION.match(question)
         self._named = {token.lower() for token in _TOKEN.findall(question) if re.search(r"\d|\w[_./]\w", token)}
         self._number = bool(_ASKS_FOR_NUMBER.search(question))
+        self._age = bool(_ASKS_FOR_AGE.search(question))
         self._definition = (
             re.compile(rf"(?:^|\W){re.escape(asked[1])}\W{{0,3}}(?:is\b|are\b|was\b|means|stands|:|\()", re.I)
             if asked
@@ -207,7 +215,8 @@ class _Bonus:
         return bonus + (_DEFINITION_BONUS if self._definition and self._definition.search(plain(text)[:200]) else 0.0)
 
     def lacks(self, text: str) -> float:
-        return _NO_NUMBER if self._number and not _holds_number(text) else 0.0
+        holds = _AGE.search(text) if self._age else _holds_number(text)
+        return _NO_NUMBER if self._number and not holds else 0.0
 
 
 def _holds_number(text: str) -> bool:

@@ -51,7 +51,12 @@ EXCLUSIVE = _listed(
     "left right upper lower front rear red blue green yellow black white brown orange purple pink grey gray male female "
     "husband wife father mother son daughter brother sister uncle aunt morning noon evening night weekday weekend christmas "
     "easter montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag januar februar märz mai juni juli oktober "
-    "dezember frühling sommer herbst rot blau grün gelb schwarz weiß"
+    "dezember frühling sommer herbst rot blau grün gelb schwarz weiß "
+    # who stand across from each other: near in meaning, and never the same
+    "landlord tenant lessor lessee buyer seller purchaser vendor supplier customer employer employee teacher pupil student "
+    "doctor patient lender borrower creditor debtor sender recipient host guest plaintiff defendant parent child "
+    "vermieter mieter käufer verkäufer lieferant kunde arbeitgeber arbeitnehmer lehrer schüler arzt gläubiger schuldner "
+    "absender empfänger gastgeber gast kläger beklagter"
 )
 _COLOURS = _listed(
     "red blue green yellow black white brown orange purple pink grey gray silver gold beige violet rot blau grün gelb "
@@ -61,7 +66,8 @@ _COLOURS = _listed(
 CLASSES = dict.fromkeys(_listed("colour colours color colors farbe"), _COLOURS)
 #: What is answered by a number, mostly without its name.
 MEASURES = _listed(
-    "weight height length width depth age speed temperature distance duration size gewicht höhe länge breite tiefe alter größe"
+    "weight height length width depth age speed temperature distance duration size period amount percentage "
+    "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag"
 )
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "

@@ -7,7 +7,7 @@ from core.database import Database, migrate
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
 from core.settings import Settings
-from core.tables import Document
+from core.tables import Collection, Document
 from providers.likeness import comparable
 from providers.models import Models
 from tests.chains.asking import LEAVE, Desk, Place, add, desk
@@ -266,3 +266,33 @@ async def test_a_grade_that_cannot_be_had_is_done_without(tmp_path, kept):
         answer = await it.ask("I am busy: how long is sick pay continued?")
         assert answer["answered"] is True
         assert "six weeks" in answer["output"]
+
+
+CONTRACT = """# Contract of the garden shed
+
+The borrower is Henrike Voss. Paulo Mendes repaired the roof on 3 June.
+
+## Withdrawal
+
+Either side may withdraw within sixty days, in writing.
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How long is the withdrawal period?", "sixty days"),  # the measure is told by its number alone
+        ("Who is the borrower?", "Henrike Voss"),
+        ("Who is the borrower's lender?", None),  # who stands across from somebody is another
+        ("How old is Paulo Mendes?", None),  # a day is no age
+    ],
+)
+async def test_measures_counterparts_and_ages(settings, kept, question, expected):
+    async with desk(settings, kept, *["I cannot say."] * 2, small=True) as it:
+        collection = Collection(name="shed")
+        async with kept.database.transaction(all_tenants=True) as session:
+            session.add(collection)
+        await add(it.library, collection, "shed.md", CONTRACT)
+        answer = await it.ask(question, collection="shed")
+        assert answer["answered"] is (expected is not None)
+        assert expected is None or expected in answer["output"]
