@@ -3,8 +3,8 @@
     python -m infra.bench.gateway [--peers DIRECTORY] [--rounds 5] [--seconds 4] [--connections 1,16] [--only whole|streamed]
 
 All call the same mock provider (see `infra.bench.mock_provider`), one process each. The platform runs in the profile `full`:
-a scoped key that is not the administrator's, PostgreSQL as its database, the log line of each request; nothing is cached. A
-round counts when all its answers have a good status and the provider has answered as many calls as were made; otherwise the
+a scoped key that is not the administrator's, an active budget in dollars, the ledger on PostgreSQL, the log line of each
+request; nothing is cached. A round counts when all its answers have a good status and the provider has answered as many calls as were made; otherwise the
 table says so in the figures' place, since they would flatter.
 """
 
@@ -48,6 +48,7 @@ alias = "{model}"
 [[models.deployments]]
 provider = "openai_compatible:{model}"
 model = "{model}"
+price = {{ input_usd_per_million = "0.15", output_usd_per_million = "0.6" }}
 [providers."openai_compatible:{model}"]
 base_url = "{provider}/v1"
 api_key = "none"
@@ -144,10 +145,12 @@ def full_profile(directory: Path, provider: str) -> Iterator[Running]:
 
 
 def scoped_key(platform: Running) -> str:
-    """A key that may call models and not manage the platform."""
+    """A key that may call models and not manage the platform, under a budget that it will not come to the end of."""
     with platform.client() as client:
-        made = client.post("/api/v1/keys", json={"name": "bench", "role": "user"})
-    return str(made.raise_for_status().json()["key"])
+        made = client.post("/api/v1/keys", json={"name": "bench", "role": "user"}).raise_for_status().json()
+        budget = {"name": "bench", "scope": {"key": made["id"]}, "limit_usd": 1_000_000, "window": "month"}
+        client.post("/api/v1/budgets", json=budget).raise_for_status()
+    return str(made["key"])
 
 
 def _peers(stack: ExitStack, directory: Path, provider: str, console: Console) -> dict[str, Any]:
