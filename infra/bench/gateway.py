@@ -4,8 +4,8 @@
 
 All call the same mock provider (see `infra.bench.mock_provider`), one process each. The platform runs in the profile `full`:
 a scoped key that is not the administrator's, an active budget in dollars, the ledger on PostgreSQL, the log line of each
-request; nothing is cached. A round counts when all its answers have a good status and the provider has answered as many calls as were made; otherwise the
-table says so in the figures' place, since they would flatter.
+request; nothing is cached. A round counts when all its answers have a good status and the provider has answered as many calls
+as were made; otherwise the table says so in the figures' place, since they would flatter.
 """
 
 import argparse
