@@ -117,7 +117,7 @@ class FailoverEmbeddings(Embeddings):
             for number, place in enumerate(order):
                 deadline.check()
                 repeats = place in tries
-                may = answer.may_repeat(retries.attempts) if repeats else answer.may_move_on(retries.attempts)
+                may = answer.may_go_on(retries.attempts)
                 if calls >= retries.attempts or (calls and not may) or (repeats and not self._route.budget.spend()):
                     calls = retries.attempts
                     break

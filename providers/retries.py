@@ -92,7 +92,7 @@ class Candidates:
         """
         self._deadline.check()
         most = self._route.retries.attempts
-        if self._last or self._attempts >= most or (self._attempts and not self._answer.may_move_on(most)):
+        if self._last or self._attempts >= most or (self._attempts and not self._answer.may_go_on(most)):
             return None
         now = time.monotonic()
         if self._order is None:
@@ -234,7 +234,7 @@ class Candidates:
             self._give_up(now)
             return None
         if served in self._failed:
-            may_repeat = self._answer.may_repeat(self._route.retries.attempts)
+            may_repeat = self._answer.may_go_on(self._route.retries.attempts)
             if not may_repeat or not self._route.budget.spend():
                 self._give_up(now)
                 return None

@@ -10,20 +10,21 @@ MOST = 5
 def test_calls_of_all_steps_count_together() -> None:
     tries = Tries()
     for _ in range(MOST):
-        assert (tries.may_move_on(MOST), tries.may_repeat(MOST)) == (True, True)
+        assert tries.may_go_on(MOST)
         tries.note("a", ill=True)
-    assert (tries.may_move_on(MOST), tries.may_repeat(MOST)) == (False, False)
+    assert not tries.may_go_on(MOST)
 
 
-@pytest.mark.parametrize(("most", "moves", "repeats"), [(5, 4, 2), (2, 1, 1), (1, 0, 0)])
-def test_a_step_that_can_be_done_without_leaves_calls_to_those_after_it(most: int, moves: int, repeats: int) -> None:
+@pytest.mark.parametrize(("most", "spared", "left"), [(5, 2, 3), (4, 2, 2), (2, 1, 1), (1, 0, 1)])
+def test_steps_that_can_be_done_without_leave_half_of_the_calls_to_the_others(most: int, spared: int, left: int) -> None:
     tries = Tries()
     with tries.sparing():
         for failed in range(most):
-            assert (tries.may_move_on(most), tries.may_repeat(most)) == (failed < moves, failed < repeats)
-            if failed < moves:
-                tries.note("a", ill=True)
-    assert tries.may_move_on(most)
+            assert tries.may_go_on(most) == (failed < spared)
+            tries.note("a", ill=True)  # a step's first call is made in any case
+    for failed in range(most):
+        assert tries.may_go_on(most) == (failed < left)
+        tries.note("b", ill=True)
 
 
 def test_what_is_ill_is_remembered() -> None:

@@ -210,6 +210,6 @@ async def test_within_an_answer_a_query_leaves_calls_to_the_model_that_is_to_ans
                 await models.embeddings("alone").aembed_query("abc")
             assert len(fakes[0].asked) == request.attempts == calls
         assert request.tries is not None
-        assert request.tries.may_move_on(5)
+        assert request.tries.may_go_on(5)
         await models.embeddings().aembed_query("abc")
     assert (len(fakes[0].asked), len(fakes[1].asked)) == (3, 1), "the one that failed is not asked first again"
