@@ -68,7 +68,7 @@ class Models:
         self.privacy = Privacy(self.policies, most_characters=settings.privacy.max_characters)
         #: What administrators have switched off.
         self.kills = KillSwitches()
-        self.budgets = Budgets(closed=settings.budgets.without_store == "refuse")
+        self.budgets = Budgets(settings)
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._aliases = {alias.alias: alias for alias in settings.aliases}
@@ -91,7 +91,7 @@ class Models:
         this server. Without it everything goes on."""
         self._sharing.connect(clients)
         self.answers.connect(clients, keyring)
-        self.budgets.connect(self.settings, clients)
+        self.budgets.connect(clients)
 
     def chat(self, alias: str | None = None) -> BaseChatModel:
         """The chat model behind an alias; None is `default`.

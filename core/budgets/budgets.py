@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,10 +65,12 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a budget stands: in tokens, or in dollars."""
+    """How a budget stands: in tokens, or in dollars. `counted` is False where the server that counts is away: what was spent is
+    then the ledger's, and what is reserved nobody knows."""
 
     spent: Decimal
     reserved: Decimal
+    counted: bool
     begin: datetime
     end: datetime | None
 
@@ -78,21 +81,31 @@ class Budgets:
     Where the server that counts is away, what falls under a budget that refuses is refused, unless the settings say otherwise.
     """
 
-    def __init__(self, *, closed: bool = True) -> None:
-        self._closed = closed
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+        self._closed = settings is None or settings.budgets.without_store == "refuse"
         self._rules = Rules()
         self._batches: ScriptBatches | None = None
-        self._engine: Engine | None = None
+        self._opened: Engine | None = None
+        self._opening = threading.Lock()
         self._settling: set[asyncio.Task[None]] = set()
         self._rest_until = 0.0
 
-    def connect(self, settings: Settings, clients: RedisClients) -> None:
+    def connect(self, clients: RedisClients) -> None:
+        """Count together with the other processes that are connected to this server."""
         self._batches = ScriptBatches(clients)
-        self._engine = blocking_engine(settings)
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
+        if self._opened is not None:
+            self._opened.dispose()
+
+    def _spent(self, rule: Rule, now: datetime) -> dict[int, int]:
+        """What the ledger has, by bucket. Blocking."""
+        if self._settings is None:
+            return {}
+        with self._opening:
+            self._opened = self._opened or blocking_engine(self._settings)
+        return dict(spent(self._opened, rule, now))
 
     async def load(self, database: Database) -> None:
         """Read the budgets of all tenants."""
@@ -153,9 +166,8 @@ class Budgets:
             raise Unavailable("The budgets cannot be asked now.", code="budgets_unavailable", retry_after_s=1)
 
     async def _seed(self, batches: ScriptBatches, rule: Rule, now: datetime) -> None:
-        if self._engine is not None:
-            found = await asyncio.to_thread(spent, self._engine, rule, now)
-            await counters.seed(batches, rule.counter, rule.window.buckets(now), dict(found))
+        found = await asyncio.to_thread(self._spent, rule, now)
+        await counters.seed(batches, rule.counter, rule.window.buckets(now), found)
 
     def settle(self, hold: Hold, tokens: int, usd: Decimal) -> None:
         """See `Hold.settle`."""
@@ -179,25 +191,31 @@ class Budgets:
             await asyncio.gather(*mine)
 
     async def standing(self, row: Budget) -> Standing:
-        """How a budget stands now.
-
-        Raises:
-            Unavailable: `budgets_unavailable`.
-        """
+        """How a budget stands now."""
         rule, now = Rule.of(row), utc_now()
-        if self._batches is None:
-            raise Unavailable("The budgets cannot be asked now.", code="budgets_unavailable", retry_after_s=1)
-        try:
-            batches, buckets = self._batches, rule.window.buckets(now)
-            found = await counters.read(batches, rule.counter, buckets)
-            if found is None:
-                await self._seed(batches, rule, now)
-                found = await counters.read(batches, rule.counter, buckets)
-        except (RedisError, OSError, TimeoutError):
-            raise Unavailable("The budgets cannot be asked now.", code="budgets_unavailable", retry_after_s=1) from None
-        used, held = found or (0, 0)
         unit = UNIT_USD if rule.in_usd else Decimal(1)
-        return Standing(used * unit, held * unit, rule.window.begin(now), rule.window.end(now))
+        found = await self._counted(rule, now)
+        if found is None:
+            by_bucket = await asyncio.to_thread(self._spent, rule, now)
+            used, held = sum(by_bucket.values()), 0
+        else:
+            used, held = found
+        return Standing(used * unit, held * unit, found is not None, rule.window.begin(now), rule.window.end(now))
+
+    async def _counted(self, rule: Rule, now: datetime) -> tuple[int, int] | None:
+        """Spent and reserved; None where the server that counts is away."""
+        if self._batches is None:
+            return None
+        buckets = rule.window.buckets(now)
+        try:
+            found = await counters.read(self._batches, rule.counter, buckets)
+            if found is None:
+                await self._seed(self._batches, rule, now)
+                found = await counters.read(self._batches, rule.counter, buckets)
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("budgets.store_away", error=type(error).__name__)
+            return None
+        return found or (0, 0)
 
     async def forget(self, row: Budget) -> None:
         """Delete the counter of a budget that is no more. It expires by itself where the server is away."""

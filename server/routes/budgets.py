@@ -109,6 +109,7 @@ class BudgetStanding(BudgetInfo):
 
     spent: float
     reserved: float = Field(description="by requests that are being answered")
+    counted: bool = Field(description="false: Redis is away, so that `spent` is the ledger's and `reserved` not known")
     remaining: float
     since: datetime = Field(description="when what counts now began")
     resets_at: datetime | None = Field(description="when it starts afresh; null for a window that rolls")
@@ -176,6 +177,7 @@ async def get_budget(budget_id: str, state: CurrentState, principal: Reader) -> 
         **BudgetInfo.of(row).model_dump(),
         spent=float(standing.spent),
         reserved=float(standing.reserved),
+        counted=standing.counted,
         remaining=float(max(Decimal(0), limit - standing.spent - standing.reserved)),
         since=standing.begin,
         resets_at=standing.end,

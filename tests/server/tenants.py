@@ -247,7 +247,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             total=1,
             expires_at=utc_now() + timedelta(days=1),
         )
-        budget = Budget(tenant=tenant, name=mark, window="month", limit_tokens=10**9, created_by=owner.id)
+        budget = Budget(tenant=tenant, name=mark, window="month", limit_tokens=10**9, mode="soft", created_by=owner.id)
         session.add_all([document, batch, export, budget])
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}

@@ -67,7 +67,7 @@ def test_one_that_fails_its_test_is_not_added_and_not_shown_again(here: Here) ->
     refused = send(here, act="add", provider="openai", label="Ours", api_key=KEY, test="yes")
     assert (refused.status_code, "Nothing was added." in refused.text, KEY in refused.text) == (422, True, False)
     assert 'value="Ours"' in refused.text
-    assert here.call("GET", "/api/v1/provider-credentials", tenant="acme").json() == {"results": []}
+    assert here.call("GET", "/api/v1/provider-credentials", tenant="acme").json() == {"results": [], "next_cursor": None}
     assert send(here, act="add", provider="openai", label="Ours", api_key=KEY).status_code == 303
 
 

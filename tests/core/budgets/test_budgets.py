@@ -10,6 +10,7 @@ import pytest
 
 from core import alerts
 from core.alerts import Alert
+from core.budget_settings import BudgetSettings
 from core.budgets import Budgets, Degraded
 from core.database import Database, utc_now
 from core.errors import BudgetExceeded, Unavailable
@@ -45,8 +46,8 @@ def caller() -> Principal:
 
 @pytest.fixture
 async def budgets(database: Database, clients: RedisClients) -> AsyncIterator[Budgets]:
-    made = Budgets()
-    made.connect(database._settings, clients)
+    made = Budgets(database._settings)
+    made.connect(clients)
     yield made
     await made.settled()
     made.close()
@@ -180,9 +181,12 @@ async def test_what_has_no_price_is_not_let_into_a_budget_of_dollars(budgets: Bu
 @pytest.mark.parametrize(("closed", "mode", "admitted"), [(True, "hard", False), (True, "soft", True), (False, "hard", True)])
 async def test_with_the_store_away(database: Database, caller: Principal, closed: bool, mode: str, admitted: bool) -> None:
     async with database.transaction(all_tenants=True) as session:
-        session.add(Budget(tenant="acme", window="day", limit_tokens=100, created_by="usr_0", mode=mode))
-    budgets, clients = Budgets(closed=closed), RedisClients("redis://127.0.0.1:1")
-    budgets.connect(database._settings, clients)
+        row = Budget(tenant="acme", window="day", limit_tokens=100, created_by="usr_0", mode=mode)
+        session.add(row)
+    without = BudgetSettings(without_store="refuse" if closed else "admit")
+    budgets = Budgets(database._settings.model_copy(update={"budgets": without}))
+    clients = RedisClients("redis://127.0.0.1:1")
+    budgets.connect(clients)
     await budgets.load(database)
     for _ in range(2):
         if admitted:
@@ -191,6 +195,8 @@ async def test_with_the_store_away(database: Database, caller: Principal, closed
             with pytest.raises(Unavailable) as refused:
                 await reserve(budgets, caller)
             assert refused.value.code == "budgets_unavailable"
+    standing = await budgets.standing(row)
+    assert (standing.spent, standing.counted) == (0, False)
     budgets.close()
     await clients.close()
 
