@@ -1,9 +1,10 @@
 """Which server has a database whose vectors are its own: as `server.ownership` for directories, once the database is open."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.database import Database
 from core.errors import Conflict
@@ -38,4 +39,7 @@ async def sole_server(settings: Settings, database: Database) -> AsyncIterator[N
         try:
             yield
         finally:
+            # before the connection goes: the server notices that only later, and whoever starts next would be refused
+            with suppress(SQLAlchemyError):
+                await connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _STORE_LOCK})
             await connection.invalidate()  # the pool would keep it, and the lock with it

@@ -23,7 +23,6 @@ from server.state import CurrentState, State
 router = APIRouter(prefix="/api/v1/budgets", tags=["Usage"])
 
 Manager = Annotated[Principal, requires(Scope.BUDGETS_MANAGE)]
-Reader = Annotated[Principal, requires(Scope.BUDGETS_MANAGE, Scope.USAGE_READ)]
 
 Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000, max_digits=18, decimal_places=9)]
 Tokens = Annotated[int, Field(gt=0, le=2**50)]
@@ -155,7 +154,7 @@ async def create_budget(new: NewBudget, state: CurrentState, principal: Manager)
 
 
 @router.get("", response_model=BudgetPage)
-async def list_budgets(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, object]:
+async def list_budgets(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the budgets."""
     query = select(Budget).order_by(col(Budget.id)).limit(paging.limit + 1)
     if paging.after is not None:
@@ -168,7 +167,7 @@ async def list_budgets(state: CurrentState, principal: Reader, paging: Paging) -
 
 
 @router.get("/{budget_id}")
-async def get_budget(budget_id: str, state: CurrentState, principal: Reader) -> BudgetStanding:
+async def get_budget(budget_id: str, state: CurrentState, principal: Manager) -> BudgetStanding:
     """Show a budget and how it stands."""
     row = await _find(state, principal, budget_id)
     standing = await state.models.budgets.standing(row)

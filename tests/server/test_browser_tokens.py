@@ -48,7 +48,8 @@ async def a_key(door: Guarded, **rights: Any) -> tuple[str, str]:
 async def test_a_token_works_from_its_origin_and_from_nowhere_else(door: Guarded) -> None:
     answer = await made(door, scopes=["chat:invoke", "models:read"], expires_in=120)
     body = answer.json()
-    assert (answer.status_code, body["token_type"], body["expires_in"], body["origin"]) == (201, "Bearer", 120, OURS)
+    assert (answer.status_code, body["token_type"], body["origin"]) == (201, "Bearer", OURS)
+    assert 110 < body["expires_in"] <= 120
     assert body["scope"] == "chat:invoke models:read"
     token = body["access_token"]
     good = await me(door, token, origin=OURS)
