@@ -1,5 +1,6 @@
 """Keys and tokens of the common vendors, by the forms that the vendors publish, and what stands behind `password=`."""
 
+import base64
 import re
 from collections.abc import Iterator
 
@@ -65,14 +66,35 @@ _FORMS = (
 )
 #: Every form has as long a run without a blank, and hardly a word of prose has.
 _LONG = re.compile(r"[\w/+=.:-]{15}|-----BEGIN ")
-_BY_FORM = re.compile("|".join(_FORMS))
-
-#: A name that says what follows. The value is taken up to the next blank or quote.
-_NAMED = re.compile(
-    r"(?i)\b(?:password|passwd|passphrase|pwd|api[ _-]?key|apikey|secret(?:[ _-]?key)?|access[ _-]?key|auth[ _-]?token|"
-    r"access[ _-]?token|refresh[ _-]?token|client[ _-]?secret|private[ _-]?key|bearer)"
-    r"(?:[\"']?\s{0,3}(?:[:=]|\bis\b:?)\s{0,3}|\s(?=[A-Za-z0-9+/_.=-]{20}))[\"'`]?(?P<value>[^\s\"'`<>,;]{6,500})"
+#: Where a word begins and ends, also beside an underscore: `call_AKIA…` holds a key as well.
+_BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
+_BY_FORM = re.compile(
+    "|".join(
+        (_BEGIN if form.startswith(r"\b") else "")
+        + form.removeprefix(r"\b").removesuffix(r"\b")
+        + (_END if form.endswith(r"\b") else "")
+        for form in _FORMS
+    )
 )
+
+_VALUE = r"[\"'`]?(?P<value>[^\s\"'`<>,;]{6,500})"
+_SAYS = r"[\"']?\s{0,3}(?::=|=>|[:=])\s{0,3}"
+#: A name that says what follows, also at the end of a longer one (`DB_PASSWORD`, `dbPassword`). The value is taken up to the
+#: next blank or quote.
+_NAMED = re.compile(
+    rf"(?i)(?:passw(?:or)?d|passphrase|api[ _-]?key|(?:{_BEGIN}|(?-i:(?<=[a-z0-9])(?=[A-Z])))(?:pwd|secret(?:[ _-]?key)?|"
+    r"(?:access|account|encryption|master|private|signing|subscription)[ _-]?key|"
+    r"(?:access|auth|bearer|refresh|security|session)[ _-]?token|client[ _-]?secret|bearer))"
+    rf"(?:_?\d{{1,2}})?(?:{_SAYS}|[\"']?\s{{1,3}}is\b:?\s{{0,3}}|\s(?=[A-Za-z0-9+/_.=-]{{20}})){_VALUE}"
+)
+#: Names of settings that end so stand before other things too: their value has to look like a key.
+_MAYBE_NAMED = re.compile(rf"(?i)[a-z0-9][_-](?:key|token|secret|credentials?|pass|pat|auth)(?:_?\d{{1,2}})?{_SAYS}{_VALUE}")
+_KEY_LIKE = re.compile(r"(?=[A-Za-z+]{0,100}\d)(?=[\d+]{0,100}[A-Za-z])[A-Za-z0-9+]{16}")
+_AUTHORIZATION = re.compile(
+    rf"(?i){_BEGIN}authorization{_SAYS}[\"']?(?P<scheme>[a-z][a-z0-9-]{{2,20}})[ \t]{{1,3}}(?P<value>[\w+/=.~:-]{{6,4000}})"
+)
+_LOOKED_UP = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)*(?:[(\[]$|\(.*\)$|\[.*\]$)")
+_NAME = re.compile(r"[\w.-]{1,80}\Z")
 #: Passwords within addresses: `postgres://user:password@host`.
 _IN_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,100}:(?P<value>[^\s/@]{3,200})@")
 
@@ -84,13 +106,54 @@ def find(text: str) -> Iterator[Entity]:
             yield Entity(PIIType.SECRET, *match.span(), 1.0)
     for match in _IN_ADDRESS.finditer(text):
         yield Entity(PIIType.SECRET, *match.span("value"), 1.0)
-    for match in _NAMED.finditer(text):
-        value = match["value"].rstrip(".!?)]}")
-        if len(value) >= 6 and _looks_random(value):
-            start = match.start("value")
-            yield Entity(PIIType.SECRET, start, start + len(value), 0.9)
+    for match in _named(text):
+        start = match.start("value")
+        yield Entity(PIIType.SECRET, start, start + len(_value(match)), 0.9)
+
+
+def labelled(text: str) -> Iterator[tuple[int, int]]:
+    """Where a name with its secret stands: from the beginning of the name, which is nobody's, to the end of the value."""
+    for match in _named(text):
+        name = _NAME.search(text, max(0, match.start() - 80), match.start())
+        yield (match.start() if name is None else name.start()), match.end()
+
+
+def _named(text: str) -> Iterator[re.Match[str]]:
+    """The names whose value is a secret; each value once."""
+    seen: set[int] = set()
+    for pattern, is_secret in ((_NAMED, _is_named), (_MAYBE_NAMED, _is_key_like), (_AUTHORIZATION, _authorises)):
+        for match in pattern.finditer(text):
+            if match.start("value") not in seen and is_secret(match):
+                seen.add(match.start("value"))
+                yield match
+
+
+def _is_named(match: re.Match[str]) -> bool:
+    return len(_value(match)) >= 6 and _looks_random(match["value"])
+
+
+def _is_key_like(match: re.Match[str]) -> bool:
+    return _KEY_LIKE.search(_value(match)) is not None
+
+
+def _authorises(match: re.Match[str]) -> bool:
+    return _is_basic(match["value"]) if match["scheme"].lower() == "basic" else _looks_random(match["value"])
+
+
+def _value(match: re.Match[str]) -> str:
+    return match["value"].rstrip(".!?)]}")
 
 
 def _looks_random(value: str) -> bool:
-    """Whether it is more than a word: `password: required` names none."""
+    """Whether it is more than a word, and no call or look-up of a program: `password: required` names none."""
+    if _LOOKED_UP.match(value):
+        return False
     return not value.isalpha() or (len(value) >= 16 and value != value.lower())
+
+
+def _is_basic(value: str) -> bool:
+    """Whether it is a name and a password in base64, as HTTP's `Basic` has them."""
+    try:
+        return b":" in base64.b64decode(value, validate=True)
+    except ValueError:
+        return False

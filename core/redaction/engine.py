@@ -150,8 +150,9 @@ def _no_context() -> "ContextAwareEnhancer":
 def _names(text: str, spans: Iterable[tuple[str, int, int]]) -> Iterator[Entity]:
     """What the model found, less what it is known to see where nothing is. It reads over the ends of lines: each line's part
     is a name of its own."""
+    labelled = list(credentials.labelled(text))
     for label, span_start, span_end in spans:
-        if label not in _MODEL_TYPES:
+        if label not in _MODEL_TYPES or any(start <= span_start and span_end <= end for start, end in labelled):
             continue
         kind, score = _MODEL_TYPES[label]
         for line in re.finditer(r"[^\n]+", text[span_start:span_end]):

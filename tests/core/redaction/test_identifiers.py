@@ -100,6 +100,19 @@ def test_keys_of_the_common_vendors_are_found_whole(value: str) -> None:
     [
         ("password: hunter2!x", "hunter2!x"),
         ('{"api_key": "9f8e7d6c5b4a"}', "9f8e7d6c5b4a"),
+        ("DB_PASSWORD=Tr0ub4dor&3xyz", "Tr0ub4dor&3xyz"),
+        ("PGPASSWORD=abc123def", "abc123def"),
+        ('const dbPassword = "Tr0ub4dor3";', "Tr0ub4dor3"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"),
+        ("secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"),
+        ("OPENAI_API_KEY=0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("MY_API_KEY: 3f9a8b7c6d5e4f3a", "3f9a8b7c6d5e4f3a"),
+        ("aws_session_token = IQoJb3JpZ2luX2VjEJr///wEaCXVz", "IQoJb3JpZ2luX2VjEJr///wEaCXVz"),
+        ("AZURE_OPENAI_KEY=0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("Ocp-Apim-Subscription-Key: 0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ('"Authorization": "Basic dXNlcjpwYXNz"', "dXNlcjpwYXNz"),
+        ("Authorization: Token abcdef123456", "abcdef123456"),
+        ("call_AKIAIOSFODNN7EXAMPLE_1", "AKIAIOSFODNN7EXAMPLE"),
         ("postgres://app:s3cr3tpw@db/x", "s3cr3tpw"),
     ],
 )
@@ -107,8 +120,19 @@ def test_a_secret_is_found_by_its_name(text: str, value: str) -> None:
     assert [text[one.start : one.end] for one in credentials.find(text)] == [value]
 
 
-def test_a_word_behind_password_is_none() -> None:
-    assert list(credentials.find("The password is required, and the token is missing.")) == []
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The password is required, and the token is missing.",
+        'DB_PASSWORD = os.environ["DB_PASSWORD"]',
+        "cache_key = user-profile-v2-123456",
+        "max_tokens: 1234567890123456",
+        "Authorization: Basic authentication",
+        "idempotency_key: 550e8400-e29b-41d4-a716-446655440000",
+    ],
+)
+def test_what_is_no_secret_behind_such_a_name_is_none(text: str) -> None:
+    assert list(credentials.find(text)) == []
 
 
 @pytest.mark.parametrize(
