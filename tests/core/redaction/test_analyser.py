@@ -50,6 +50,23 @@ def test_texts_without_personal_data_are_left_alone(analyser: Analyser, text: st
 
 
 @pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("DB_PASSWORD=Tr0ub4dor&3xyz", "Tr0ub4dor&3xyz"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCY"),
+        ("Ocp-Apim-Subscription-Key: 0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+    ],
+)
+def test_the_name_of_a_secret_is_nobodys(analyser: Analyser, text: str, secret: str) -> None:
+    assert seen(analyser, text) == [("SECRET", secret)]
+
+
+@pytest.mark.parametrize("code", ['x="{}"', "name='{}'", 'User("{}", 3)', '["{}","x"]', '{{"author":"{}"}}'])
+def test_a_name_within_code_is_found_whole(analyser: Analyser, code: str) -> None:
+    assert ("PERSON", "Maria Schmidt") in seen(analyser, code.format("Maria Schmidt"))
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [
         ("I live at 12 main street in town", "12 main street"),
