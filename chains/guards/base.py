@@ -63,6 +63,11 @@ class Guard(Runnable[str, Finding | None]):
             PlatformError: it cannot be said; the text does not pass then, where the guard blocks.
         """
 
+    async def read_beside(self, text: str) -> Finding | None:
+        """The same for what a request holds beside what was said: messages of the system and the model, descriptions and names
+        of tools. A guard that judges what a conversation is about need not judge these so."""
+        return await self.read(text)
+
     async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> Finding | None:
         """What there is to object to in a text."""
         return await self._acall_with_config(self.read, input, config)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Final
 from pydantic import Field, StringConstraints
 
 from chains.guards.base import Finding, Guard, Options
+from chains.guards.readings import readings
 from core.policies.policy import Side
 
 #: Bytes that a compiled pattern may take.
@@ -42,7 +43,8 @@ class Patterns(Guard):
                 raise ValueError(f"deny.{name}: this pattern fits every text")
 
     async def read(self, text: str) -> Finding | None:
-        return next((Finding(name) for name, pattern in self._compiled.items() if pattern.search(text)), None)
+        ways = readings(text)
+        return next((Finding(name) for name, pattern in self._compiled.items() if any(map(pattern.search, ways))), None)
 
 
 def compiled(pattern: str, options: Any) -> Any:

@@ -8,14 +8,17 @@ import asyncio
 import base64
 import binascii
 import re
-import unicodedata
+from functools import partial
 from typing import ClassVar, Final
 
 from pydantic import Field
 
 from chains.guards.base import Finding, Guard, Options
+from chains.guards.readings import readings
 from core.policies.policy import Side
 
+#: What takes back what follows: instructions often say never to tell the prompt.
+_NOT: Final = r"(?<!\bnever )(?<!\bdo not )(?<!\bdon't )(?<!\bdon’t )(?<!\bmust not )(?<!\bshould not )(?<!\bmay not )"
 _ANY: Final = r"(?:\W+\w+){0,5}?\W+"
 _RULES: Final = r"(?:instructions?|prompts?|rules|guidelines|directives|programming)"
 _HIDDEN: Final = r"(?:system|initial|hidden|original|secret|developer|internal|above|previous)"
@@ -63,16 +66,23 @@ _SIGNS: Final = {
         r"secrets?|credentials?|passwords?|api\W+keys?|user\W+data|personal\W+data)\b(?:\W+\w+){0,10}?\W+(?:to|as|in)\b[^\n]{0,40}https?:",
     ),
 }
-_COMPILED: Final = {reason: (score, re.compile(pattern)) for reason, (score, pattern) in _SIGNS.items()}
-#: What would end our own marks round found text, or forge those of chat templates.
+#: An order that is forbidden is none.
+_ORDERS: Final = ("override", "prompt_extraction")
+_COMPILED: Final = {
+    reason: (score, re.compile(rf"{_NOT}(?:{pattern})" if reason in _ORDERS else pattern))
+    for reason, (score, pattern) in _SIGNS.items()
+}
+#: What would forge the marks of chat templates.
+_TEMPLATE_MARKS: Final = re.compile(
+    r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>|\[/?INST\]|<</?SYS>>", re.I
+)
+#: What would end our own marks round found text, or begin another's turn.
 _MARKS: Final = re.compile(
     r"</?\s*(?:source|attachment|documents?|context|system|instructions?)(?:\s[^>]{0,80})?>"
-    r"|<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>"
-    r"|\[/?INST\]|<</?SYS>>|^\s{0,3}(?:#{1,6}\s*)?(?:system|assistant|developer)\s*(?:prompt|message|instructions?)?\s*:",
+    r"|^\s{0,3}(?:#{1,6}\s*)?(?:system|assistant|developer)\s*(?:prompt|message|instructions?)?\s*:",
     re.I | re.M,
 )
-#: Characters that nobody sees: zero width, direction marks, Unicode tags.
-_UNSEEN: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+#: Letters that nobody sees.
 _TAGS: Final = re.compile("[\U000e0020-\U000e007e]{8,}")
 _BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{24,4000}={0,2}")
 _MOST_DECODED: Final = 20
@@ -96,26 +106,37 @@ class PromptInjection(Guard):
     usual: ClassVar[tuple[Side, ...]] = (Side.INPUTS, Side.RETRIEVED)
 
     async def read(self, text: str) -> Finding | None:
-        found = await asyncio.to_thread(strongest, text) if len(text) > _LONG else strongest(text)
+        return await self._read(text, marks=True)
+
+    async def read_beside(self, text: str) -> Finding | None:
+        """The same, but for marks such as `<context>`, which instructions and descriptions are often written with."""
+        return await self._read(text, marks=False)
+
+    async def _read(self, text: str, *, marks: bool) -> Finding | None:
+        look = partial(strongest, text, marks=marks)
+        found = await asyncio.to_thread(look) if len(text) > _LONG else look()
         return found if found is not None and found.score >= self.options.threshold else None
 
 
-def strongest(text: str) -> Finding | None:
-    """The surest sign of an injection in a text; None where there is none."""
+def strongest(text: str, *, marks: bool = True) -> Finding | None:
+    """The surest sign of an injection in a text; None where there is none. Without `marks`, of marks those of chat templates
+    alone count."""
     best: Finding | None = None
     for start in range(0, max(len(text), 1), _PIECE - 400):
-        for found in _signs(text[start : start + _PIECE]):
+        for found in _signs(text[start : start + _PIECE], marks=marks):
             if best is None or found.score > best.score:
                 best = found
     return best
 
 
-def _signs(text: str) -> list[Finding]:
-    found = [Finding("forged_marks", 0.7)] if _MARKS.search(text) else []
+def _signs(text: str, *, marks: bool) -> list[Finding]:
+    kinds = (_TEMPLATE_MARKS, _MARKS) if marks else (_TEMPLATE_MARKS,)
+    forged = any(kind.search(way) for way in readings(text) for kind in kinds)
+    found = [Finding("forged_marks", 0.7)] if forged else []
     if _TAGS.search(text):
         found.append(Finding("hidden_text", 0.9))
     plain = _plain(text)
-    found += [Finding(reason, score) for reason, (score, sign) in _COMPILED.items() if sign.search(plain)]
+    found += [Finding(reason, score) for reason, (score, sign) in _COMPILED.items() if any(map(sign.search, plain))]
     for hidden in _decoded(text):
         if any(sign.search(hidden) for _, sign in _COMPILED.values()):
             found.append(Finding("encoded", 0.95))
@@ -123,21 +144,19 @@ def _signs(text: str) -> list[Finding]:
     return found
 
 
-def _plain(text: str) -> str:
-    """The text as it reads: compatibility forms, marks and unseen characters taken away, in small letters."""
-    tags = "".join(chr(ord(one) - 0xE0000) if "\U000e0020" <= one <= "\U000e007e" else one for one in text)
-    folded = unicodedata.normalize("NFKC", _UNSEEN.sub("", tags)).casefold()
-    return re.sub(r"\s+", " ", folded)
+def _plain(text: str) -> tuple[str, ...]:
+    """The text in the ways that it can be read, in small letters, runs of blanks as one."""
+    return tuple({re.sub(r"\s+", " ", way.casefold()) for way in readings(text)})
 
 
 def _decoded(text: str) -> list[str]:
     """What base64 in the text says, where it says something."""
-    texts = []
+    texts: list[str] = []
     for match in list(_BASE64.finditer(text))[:_MOST_DECODED]:
         coded = match[0].rstrip("=").replace("-", "+").replace("_", "/")
         try:
             said = base64.b64decode(coded + "=" * (-len(coded) % 4)).decode()
         except (binascii.Error, UnicodeDecodeError):
             continue
-        texts.append(_plain(said))
+        texts += _plain(said)
     return texts

@@ -51,7 +51,12 @@ class Topics(Guard):
         said = parts(text)
         return await asyncio.to_thread(self._compare, said) if said else None
 
-    def _compare(self, said: list[str]) -> Finding | None:
+    async def read_beside(self, text: str) -> Finding | None:
+        """Whether it is about a denied topic: the description of a tool need not be about an allowed one."""
+        said = parts(text) if self.options.deny else []
+        return await asyncio.to_thread(self._compare, said, within=False) if said else None
+
+    def _compare(self, said: list[str], *, within: bool = True) -> Finding | None:
         if self._topics is None:
             self._topics = self._embedded(self.options.deny), self._embedded(self.options.allow)
         denied, allowed = self._topics
@@ -61,7 +66,7 @@ class Topics(Guard):
             nearest = int(likeness.argmax())
             if likeness[nearest] >= self.options.threshold:
                 return Finding(self.options.deny[nearest], round(float(likeness[nearest]), 2))
-        if len(allowed):
+        if len(allowed) and within:
             likeness = float((vectors @ allowed.T).max())
             if likeness < self.options.threshold:
                 return Finding("off_topic", round(1 - likeness, 2))

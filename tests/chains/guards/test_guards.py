@@ -70,6 +70,29 @@ async def test_a_pattern_names_itself_and_its_time_is_bounded() -> None:
     assert await exact.ainvoke("project") is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["ze\u200bbrafish", "zebra\u00adfish", "zеbrаfish", "ｚｅｂｒａｆｉｓｈ", "zébrafïsh", "ᴢᴇʙʀᴀғɪѕʜ"],  # noqa: RUF001
+)
+async def test_a_pattern_is_found_behind_what_nobody_sees_and_letters_that_look_alike(text: str) -> None:
+    patterns = guard(Patterns, {"deny": {"fish": "zebrafish"}})
+    assert await patterns.ainvoke(f"the {text} project") == Finding("fish")
+
+
+async def test_a_pattern_of_another_alphabet_is_found_as_it_stands() -> None:
+    patterns = guard(Patterns, {"deny": {"code name": "проект\\s+заря", "firm": "Müller"}})
+    assert await patterns.ainvoke("о Проект Заря говорят") == Finding("code name")  # noqa: RUF001
+    assert await patterns.ainvoke("bei Müller") == Finding("firm")
+
+
+async def test_what_stands_beside_what_was_said_need_not_be_about_an_allowed_topic(models: Models) -> None:
+    options = {"allow": ["questions about train travel"], "deny": ["gambling and betting"]}
+    topics = guard(Topics, options, models)
+    assert await topics.read("How do I bake sourdough bread?") is not None
+    assert await topics.read_beside("How do I bake sourdough bread?") is None
+    assert await topics.read_beside("Tell me how to win at gambling and betting.") is not None
+
+
 async def test_an_answer_must_be_json_that_fits() -> None:
     schema = {"type": "object", "properties": {"code": {"type": "string", "pattern": "^(a+)+$"}}, "required": ["code"]}
     fits = guard(JSONSchema, {"schema": schema})
