@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,16 +118,16 @@ def check_settings(settings: Settings) -> None:
             raise SettingsError(f"These settings cannot be used:\n  {where}: {error.message}") from None
 
 
-async def ask(posted: Sequence[Posted], texts: Sequence[str], side: Side) -> None:
-    """Have guards read texts. What those that monitor find is reported.
+async def ask(posted: Sequence[Posted], texts: Sequence[str], side: Side, *, beside: Sequence[str] = ()) -> None:
+    """Have guards read texts, and what stands `beside` them. What those that monitor find is reported.
 
     Raises:
         GuardBlocked: one that blocks found something.
         PlatformError: one that blocks could not say.
     """
     for each in posted:
-        for text in texts:
-            finding = await _finding(each, text)
+        for text, read in [*((text, each.guard.read) for text in texts), *((text, each.guard.read_beside) for text in beside)]:
+            finding = await _finding(each, text, read)
             if finding is None:
                 continue
             tell(each, finding, side)
@@ -144,7 +144,7 @@ async def passes(posted: Sequence[Posted], text: str, side: Side) -> bool:
     return True
 
 
-async def _finding(each: Posted, text: str) -> Finding | None:
+async def _finding(each: Posted, text: str, read: Callable[[str], Awaitable[Finding | None]]) -> Finding | None:
     if not text.strip():
         return None
     request = current()
@@ -152,7 +152,7 @@ async def _finding(each: Posted, text: str) -> Finding | None:
     aside.privacy = request.privacy
     try:
         with serving(aside):
-            return await each.guard.read(text)
+            return await read(text)
     except PlatformError as error:
         if each.blocks:
             raise

@@ -7,15 +7,18 @@ from typing import Any, cast
 from chains.prompting import own_words
 from chains.protection.answers import Answering
 from chains.protection.guarding import Posted, ask, passes
-from chains.protection.inputs import texts_of
+from chains.protection.inputs import Written, together, written
 from chains.spec import ChainDeps, Delta
 from core.context import current
 from core.policies.policy import PIIMode, Place, Side
 from core.policies.privacy import record_of
+from core.redaction.entities import PIIType
 from providers.models import DEFAULT
 
 #: It is there to handle personal data as its caller says.
 EXEMPT = frozenset({"pii"})
+#: What is told by its form alone, and may be looked for in names and identifiers, which are no language.
+_BY_FORM = frozenset({PIIType.SECRET, PIIType.CREDIT_CARD, PIIType.IBAN_CODE, PIIType.EMAIL_ADDRESS})
 
 
 class Protection:
@@ -24,7 +27,8 @@ class Protection:
     def __init__(self, deps: ChainDeps, capability: str) -> None:
         self._policies = deps.models.policies
         self._privacy = deps.models.privacy
-        self._privacy.own_words(own_words())
+        self._own = frozenset(own_words())
+        self._privacy.own_words(tuple(self._own))
         self._guards = deps.guards
         self._capability, self._exempt = capability, capability in EXEMPT
 
@@ -44,8 +48,10 @@ class Protection:
 
     async def _protected(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         alias = getattr(asked, "model", None) or DEFAULT
-        await ask(self._guards.posted(Side.INPUTS, alias), texts_of(asked), Side.INPUTS)
-        await self._refuse_blocked(asked)
+        given = written(asked)
+        if standing := self._guards.posted(Side.INPUTS, alias):
+            await ask(standing, given.said, Side.INPUTS, beside=given.beside(self._own))
+        await self._refuse_blocked(given)
         modes = self._privacy.modes(Place.ANSWERS)
         posted = self._guards.posted(Side.OUTPUTS, alias)
         deltas = cast("AsyncGenerator[Delta, None]", answer(asked))
@@ -55,13 +61,19 @@ class Protection:
             async for delta in deltas:
                 yield delta
 
-    async def _refuse_blocked(self, asked: Any) -> None:
-        """Refuse what no prompt may hold before anything is done for it; the rest is seen to where a model is called."""
+    async def _refuse_blocked(self, given: Written) -> None:
+        """Refuse what no prompt may hold before anything is done for it; the rest is seen to where a model is called. What
+        stands beside the messages is searched here alone: to change it would change what the model can do."""
         modes = self._privacy.modes(Place.PROMPTS).get(Place.PROMPTS, {})
         blocking = {kind: mode for kind, mode in modes.items() if mode is PIIMode.BLOCK}
         if blocking:
             passing = self._privacy.passing({Place.PROMPTS: blocking})
-            for text in texts_of(asked, everybody=True):
+            for text in (*given.said, *given.told, *given.worded):
+                await passing.text(text)
+        by_form = {kind: mode for kind, mode in blocking.items() if kind in _BY_FORM}
+        if by_form:
+            passing = self._privacy.passing({Place.PROMPTS: by_form})
+            for text in together(given.named):
                 await passing.text(text)
 
 
