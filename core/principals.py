@@ -82,6 +82,20 @@ BROWSER_SCOPES = frozenset(
     }
 )
 
+#: Rights over what the whole tenant, or all of them, go by: who belongs to it, its policies, providers and budgets. A key for
+#: some models or collections changes nothing of that.
+TENANT_WIDE = frozenset(
+    {
+        Scope.USERS_MANAGE,
+        Scope.POLICIES_MANAGE,
+        Scope.BUDGETS_MANAGE,
+        Scope.MODELS_DEPLOY,
+        Scope.PROVIDERS_MANAGE,
+        Scope.TENANTS_MANAGE,
+        Scope.CACHE_MANAGE,
+    }
+)
+
 DEFAULT_TENANT = "default"
 #: Rights over what all tenants share. Only principals of the default tenant, the operator's own, can hold them.
 PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})
@@ -138,6 +152,11 @@ class Principal:
         except ValueError:
             return False
         return any(place in network for network in self.networks)
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The names of what narrows the key: `models`, `collections`, `networks`."""
+        return tuple(name for name in ("models", "collections", "networks") if getattr(self, name) is not None)
 
     @property
     def rights(self) -> str:

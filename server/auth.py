@@ -14,8 +14,9 @@ from core import audit
 from core.context import RequestContext
 from core.errors import Forbidden, Unauthenticated
 from core.policies.store import Policies
-from core.principals import Principal, Scope
+from core.principals import TENANT_WIDE, Principal, Scope
 from server.access.access import Access
+from server.access.limits import refuse_more
 from server.access.tokens import is_access_token
 from server.error_responses import as_platform_error, error_response
 from server.gate import admit, declares
@@ -182,10 +183,17 @@ def request_context(request: Request) -> RequestContext:
 
 
 def requires(*scopes: Scope) -> Any:
-    """A dependency that lets in principals who have one of the scopes and gives them: `Annotated[Principal, requires(…)]`."""
+    """A dependency that lets in principals who have one of the scopes and gives them: `Annotated[Principal, requires(…)]`.
+
+    A key for some models or collections may look at what the whole tenant goes by, and changes none of it (`more_than_own`).
+    """
+    tenant_wide = bool(scopes) and TENANT_WIDE.issuperset(scopes)
 
     async def check(request: Request) -> Principal:
-        return admit(request_context(request), *scopes)
+        principal = admit(request_context(request), *scopes)
+        if tenant_wide and request.method not in _SAFE_METHODS:
+            refuse_more(principal, [limit for limit in principal.limits if limit != "networks"])
+        return principal
 
     return Depends(declares(check, *scopes))
 

@@ -31,6 +31,7 @@ from core.tables import (
 )
 from server.access.endings import end_sign_ins
 from server.access.epoch import raise_epoch
+from server.access.limits import refuse_limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Directory:
 
     Raises (what changes somebody):
         NotFound: `user_not_found`, `team_not_found`, `role_not_found`, for another tenant's as well.
-        Forbidden: `more_than_own`: a right that the caller has not.
+        Forbidden: `more_than_own`: a right that the caller has not, or has with limits alone.
         InvalidRequest: `unknown_role`.
     """
 
@@ -226,7 +227,7 @@ class Directory:
     async def _exportable(session: AsyncSession, principal: Principal, user_id: str) -> None:
         """A key that can do less than whom it acts for does not get around that by an export."""
         role = principal.role if user_id == principal.id else (await _user(session, principal, user_id)).role
-        await _within_own(session, principal, role)
+        await _within_scopes(session, principal, role)
         if principal.collections is not None:
             raise Forbidden("This key is for some collections alone.", code="more_than_own")
 
@@ -256,6 +257,9 @@ class Directory:
             team = await _team(session, principal, team_id)
             for user_id in wanted:
                 await _user(session, principal, user_id)
+            members = await session.exec(select(TeamMember.user_id).where(TeamMember.team_id == team.id))
+            if not set(wanted) <= set(members.all()):
+                await refuse_limited(session, principal)
             await session.exec(delete(TeamMember).where(col(TeamMember.team_id) == team.id))
             session.add_all([TeamMember(team_id=team.id, user_id=user_id) for user_id in wanted])
             await raise_epoch(session)
@@ -269,6 +273,7 @@ class Directory:
             team, user = await _team(session, principal, team_id), await _user(session, principal, user_id, lock=True)
             row = await session.get(TeamMember, (team.id, user.id))
             if member and row is None:
+                await refuse_limited(session, principal)
                 session.add(TeamMember(team_id=team.id, user_id=user.id))
             elif not member and row is not None:
                 await session.delete(row)
@@ -300,6 +305,7 @@ class Directory:
             raise Conflict("The built-in roles stay as they are.", code="built_in_role")
         _not_more(principal, scopes)
         async with self._database.transaction(principal.tenant) as session:
+            await refuse_limited(session, principal)
             role = await session.get(CustomRole, (principal.tenant, name), with_for_update=True)
             if role is None:
                 role = CustomRole(tenant=principal.tenant, name=name)
@@ -365,6 +371,12 @@ async def _team(session: AsyncSession, principal: Principal, team_id: str) -> Te
 
 
 async def _within_own(session: AsyncSession, principal: Principal, role: str) -> None:
+    """Refuse who has a limit, since no role has any, and who lacks a scope of the role."""
+    await refuse_limited(session, principal)
+    await _within_scopes(session, principal, role)
+
+
+async def _within_scopes(session: AsyncSession, principal: Principal, role: str) -> None:
     held = await scopes_of(session, principal.tenant, role)
     if not held and role not in set(Role) and await session.get(CustomRole, (principal.tenant, role)) is None:
         raise InvalidRequest("There is no such role.", code="unknown_role", param="role")

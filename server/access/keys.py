@@ -18,6 +18,7 @@ from core.rights import scopes_of
 from core.tables import APIKey, User
 from server.access.credentials import principal_of_key, valid_now
 from server.access.epoch import raise_epoch
+from server.access.limits import end_of_key
 
 #: The key of the first start, or the one that `GENAI_ADMIN_KEY` sets.
 ADMINISTRATOR_ID = "key_administrator"
@@ -84,7 +85,8 @@ class Keys:
         return row, key
 
     async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[APIKey, str]:
-        """A new key in place of one, with the same rights and its end in time: the old one lives on for `overlap`.
+        """A new key in place of one, with the same rights and its end in time: the old one lives on for `overlap`, and no
+        longer than it would have.
 
         Raises:
             NotFound: `key_not_found`.
@@ -107,9 +109,11 @@ class Keys:
             )
             session.add(row)
             old.replaced_by = row.id
-            old.expires_at = now + overlap
+            ends = now + overlap
+            old.expires_at = ends if old.expires_at is None else min(ends, old.expires_at)
             await raise_epoch(session)
-            told: dict[str, audit.Detail] = {"replaced_by": row.id, "old_ends_in_s": int(overlap.total_seconds())}
+            left_s = int((old.expires_at - now).total_seconds())
+            told: dict[str, audit.Detail] = {"replaced_by": row.id, "old_ends_in_s": left_s}
             await audit.record(session, audit.Action.KEY_ROTATED, on=("key", key_id), details=told, principal=principal)
         return row, key
 
@@ -255,6 +259,9 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
     wider = [name for given, own, name in limits if own is not None and (given is None or not given <= own)]
     if not _within(rights.networks, maker.networks):
         wider.append("networks")
+    end = await end_of_key(session, maker.key_id)
+    if end is not None and (rights.expires_at is None or rights.expires_at > end):
+        wider.append("expires_at")
     if more or wider:
         what = ", ".join([*sorted(more), *wider])
         audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=maker)
@@ -279,6 +286,7 @@ def _rights_of(row: APIKey) -> KeyRights:
         collections=None if row.collections is None else frozenset(row.collections),
         networks=None if row.networks is None else tuple(ip_network(network) for network in row.networks),
         user_id=row.user_id,
+        expires_at=row.expires_at,
     )
 
 

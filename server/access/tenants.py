@@ -13,6 +13,7 @@ from core.principals import DEFAULT_TENANT, Principal, Role, held_in
 from core.tables import APIKey, AuditHead, DataRequest, DataRequestKind, Job, Tenant
 from server.access.epoch import raise_epoch
 from server.access.keys import KeyRights, Keys
+from server.access.limits import refuse_limited
 
 
 class Tenants:
@@ -36,10 +37,12 @@ class Tenants:
 
         Raises:
             Conflict: `already_exists`.
+            Forbidden: `more_than_own`: the caller's key has limits, the new one would have none.
         """
         tenant = Tenant(id=tenant_id, name=name)
         try:
             async with self._database.transaction(all_tenants=True) as session:
+                await refuse_limited(session, principal)
                 if await session.get(AuditHead, tenant_id) is not None:
                     raise _taken()  # by one that was erased: its record stays, and is nobody else's
                 session.add(tenant)

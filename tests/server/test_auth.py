@@ -13,6 +13,7 @@ from core.principals import SYSTEM, Principal, Role, Scope
 from core.tables import APIKey, BrowserSession, SignInToken
 from server.access.keys import KeyRights
 from server.auth import COOKIE, local_path, requires
+from server.routes import budgets, kill_switches, policies
 from tests.server.conftest import ON_SQLITE, Guarded
 
 PAGE = {"accept": "text/html,application/xhtml+xml"}
@@ -185,3 +186,24 @@ async def test_a_session_ends_after_its_hours(guarded: Guarded, database: Databa
     async with database.transaction(all_tenants=True) as session:
         await session.exec(update(BrowserSession).where(col(BrowserSession.digest) != "").values(expires_at=utc_now()))
     assert (await guarded.client.get("/api/v1/auth/me")).status_code == 401
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("limit", [{"models": ["default"]}, {"collections": ["manuals"]}], ids=str)
+async def test_a_key_for_some_models_or_collections_changes_nothing_of_the_whole_tenant(
+    guarded: Guarded, limit: dict[str, list[str]]
+) -> None:
+    for module in (policies, kill_switches, budgets):
+        guarded.app.include_router(module.router)
+    body = {"name": "x", "role": "admin"} | limit
+    key = (await guarded.client.post("/api/v1/keys", json=body, headers=guarded.headers)).json()["key"]
+    headers = {"x-api-key": key}
+    for method, path, wanted in (
+        ("PUT", "/api/v1/policies", {"guards": None}),
+        ("PUT", "/api/v1/kill-switches/model/default", {"reason": "x"}),
+        ("DELETE", "/api/v1/kill-switches/model/default", None),
+        ("DELETE", "/api/v1/budgets/bud_1", None),
+    ):
+        refused = await guarded.client.request(method, path, json=wanted, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own"), path
+    assert (await guarded.client.get("/api/v1/policies", headers=headers)).status_code == 200

@@ -164,6 +164,38 @@ async def test_no_key_is_wider_than_its_maker(guarded: Guarded, wider: dict[str,
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own")
 
 
+async def test_no_key_outlives_its_maker(guarded: Guarded) -> None:
+    soon, sooner = (utc_now() + timedelta(days=days) for days in (2, 1))
+    maker = await _made(guarded, {"name": "maker", "role": "admin", "expires_at": soon.isoformat()})
+    endless = await _made(guarded, {"name": "endless", "role": "user"})
+    headers = {"x-api-key": maker["key"]}
+    later = {"expires_at": (soon + timedelta(seconds=1)).isoformat()}
+    for path, body in (
+        ("/api/v1/keys", {"name": "child"}),
+        ("/api/v1/keys", {"name": "child"} | later),
+        (f"/api/v1/keys/{endless['id']}/rotate", {"overlap_s": 60}),
+    ):
+        refused = await guarded.client.post(path, json=body, headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own"), body
+    for end in (soon, sooner):
+        body = {"name": "child", "expires_at": end.isoformat()}
+        assert (await guarded.client.post("/api/v1/keys", json=body, headers=headers)).status_code == 201
+
+
+async def test_while_a_key_is_replaced_it_makes_what_the_one_in_its_place_may(guarded: Guarded) -> None:
+    maker = await _made(guarded, {"name": "maker", "role": "admin"})
+    await guarded.client.post(f"/api/v1/keys/{maker['id']}/rotate", json={"overlap_s": 60}, headers=guarded.headers)
+    made = await guarded.client.post("/api/v1/keys", json={"name": "x"}, headers={"x-api-key": maker["key"]})
+    assert (made.status_code, made.json()["expires_at"]) == (201, None)
+
+
+async def test_an_overlap_gives_no_key_more_time(guarded: Guarded) -> None:
+    made = await _made(guarded, {"name": "x", "expires_at": (utc_now() + timedelta(hours=1)).isoformat()})
+    await guarded.client.post(f"/api/v1/keys/{made['id']}/rotate", json={"overlap_s": 86_400}, headers=guarded.headers)
+    shown = (await guarded.client.get(f"/api/v1/keys/{made['id']}", headers=guarded.headers)).json()
+    assert shown["expires_at"] == made["expires_at"]
+
+
 async def test_a_rotated_key_lives_on_for_the_overlap_beside_the_new_one(guarded: Guarded) -> None:
     made = (
         await guarded.client.post("/api/v1/keys", json={"name": "x", "scopes": ["rag:read"]}, headers=guarded.headers)

@@ -84,6 +84,44 @@ async def test_nobody_gives_changes_or_takes_more_than_they_have(here: Guarded) 
     assert code(await ask(here, "PUT", "/roles/admin", {"scopes": ["chat:invoke"]})) == (409, "built_in_role")
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"models": ["default"]},
+        {"collections": ["manuals"]},
+        {"networks": ["127.0.0.1/32"]},
+        {"expires_at": "2101-01-01T00:00:00Z"},
+    ],
+    ids=str,
+)
+async def test_a_limited_key_gives_nobody_what_has_no_limits(here: Guarded, limit: dict[str, Any]) -> None:
+    boss = (await ask(here, "POST", "/users", {"name": "Boss", "email": "boss@example.com", "role": "admin"})).json()["id"]
+    team = (await ask(here, "POST", "/teams", {"name": "Research"})).json()["id"]
+    await ask(here, "PUT", "/roles/desk", {"scopes": ["chat:invoke"]})
+    key = (await ask(here, "POST", "/keys", {"name": "limited", "role": "admin"} | limit)).json()["key"]
+    for method, path, body in (
+        ("PUT", f"/users/{boss}/password", {"password": PASSWORD}),
+        ("PATCH", f"/users/{boss}", {"name": "Other"}),
+        ("POST", "/users", {"name": "x", "email": "x@example.com", "password": PASSWORD}),
+        ("PUT", "/roles/desk", {"scopes": ["chat:invoke", "rag:read"]}),
+        ("PUT", "/roles/mine", {"scopes": ["chat:invoke"]}),
+        ("DELETE", "/roles/desk", None),
+        ("PUT", f"/teams/{team}/members", {"members": [boss]}),
+        ("POST", "/tenants", {"id": "acme", "name": "Acme"}),
+        ("POST", "/keys", {"name": "child", "role": "user"}),
+    ):
+        assert code(await ask(here, method, path, body, key=key)) == (403, "more_than_own"), path
+    assert [user["name"] for user in (await ask(here, "GET", "/users", key=key)).json()["results"]] == ["Boss"]
+    assert [tenant["id"] for tenant in (await ask(here, "GET", "/tenants")).json()["results"]] == ["default"]
+
+
+async def test_an_account_manages_users_with_keys_that_end(here: Guarded) -> None:
+    desk = (await ask(here, "POST", "/users", {"name": "hr", "kind": "service", "role": "admin"})).json()["id"]
+    body = {"name": "of this year", "role": "admin", "user_id": desk, "expires_at": "2101-01-01T00:00:00Z"}
+    key = (await ask(here, "POST", "/keys", body)).json()["key"]
+    assert (await ask(here, "POST", "/users", {"name": "Ada"}, key=key)).status_code == 201
+
+
 async def test_a_service_account_has_no_password(here: Guarded) -> None:
     made = (await ask(here, "POST", "/users", {"name": "robot", "kind": "service"})).json()["id"]
     assert code(await ask(here, "PUT", f"/users/{made}/password", {"password": PASSWORD})) == (409, "not_a_person")

@@ -1,0 +1,54 @@
+"""What a key with limits may not do: give, or change, what has none of them.
+
+A user, a role and a tenant know no limits to models, collections, networks or time. Whoever is limited would get around it with
+a password that they have given, or a role that they have changed.
+"""
+
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core import audit
+from core.errors import Forbidden
+from core.principals import Principal
+from core.tables import APIKey
+
+#: Keys that took each other's place are followed this far.
+_ROTATIONS = 100
+
+
+async def refuse_limited(session: AsyncSession, principal: Principal) -> None:
+    """Refuse to let somebody with limits decide who may do what.
+
+    The end of a key counts where the key stands for itself: a user or service account lives on after theirs.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    limits = list(principal.limits)
+    key = await session.get(APIKey, principal.key_id) if principal.key_id is not None else None
+    if key is not None and key.user_id is None and await end_of_key(session, key.id) is not None:
+        limits.append("expires_at")
+    refuse_more(principal, limits)
+
+
+def refuse_more(principal: Principal, limits: list[str]) -> None:
+    """Refuse, and put on record, what would pass these limits; without any, nothing is refused.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    if limits:
+        what = ", ".join(limits)
+        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
+        raise Forbidden(f"This key is limited, and what it would change is not: {what}.", code="more_than_own")
+
+
+async def end_of_key(session: AsyncSession, key_id: str | None) -> datetime | None:
+    """When the rights of a key end; None for never. One that was rotated has those of the key in its place."""
+    for _ in range(_ROTATIONS):
+        key = await session.get(APIKey, key_id) if key_id is not None else None
+        if key is None or key.replaced_by is None:
+            return None if key is None else key.expires_at
+        key_id = key.replaced_by
+    return None
