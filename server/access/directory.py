@@ -31,7 +31,7 @@ from core.tables import (
 )
 from server.access.endings import end_sign_ins
 from server.access.epoch import raise_epoch
-from server.access.limits import refuse_limited
+from server.access.limits import refuse_limited, refuse_unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class Directory:
                 await _user(session, principal, user_id)
             members = await session.exec(select(TeamMember.user_id).where(TeamMember.team_id == team.id))
             if not set(wanted) <= set(members.all()):
-                await refuse_limited(session, principal)
+                await refuse_unseen(session, principal, team.id)
             await session.exec(delete(TeamMember).where(col(TeamMember.team_id) == team.id))
             session.add_all([TeamMember(team_id=team.id, user_id=user_id) for user_id in wanted])
             await raise_epoch(session)
@@ -273,7 +273,7 @@ class Directory:
             team, user = await _team(session, principal, team_id), await _user(session, principal, user_id, lock=True)
             row = await session.get(TeamMember, (team.id, user.id))
             if member and row is None:
-                await refuse_limited(session, principal)
+                await refuse_unseen(session, principal, team.id)
                 session.add(TeamMember(team_id=team.id, user_id=user.id))
             elif not member and row is not None:
                 await session.delete(row)

@@ -6,12 +6,14 @@ a password that they have given, or a role that they have changed.
 
 from datetime import datetime
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
 from core.errors import Forbidden
-from core.principals import Principal
-from core.tables import APIKey
+from core.principals import Principal, Scope
+from core.tables import APIKey, Collection, CollectionShare, ShareAccess, ShareKind
+from retrievers.sharing import Level, levels_of
 
 #: Keys that took each other's place are followed this far.
 _ROTATIONS = 100
@@ -42,6 +44,37 @@ def refuse_more(principal: Principal, limits: list[str]) -> None:
         what = ", ".join(limits)
         audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
         raise Forbidden(f"This key is limited, and what it would change is not: {what}.", code="more_than_own")
+
+
+async def refuse_unseen(session: AsyncSession, principal: Principal, team_id: str) -> None:
+    """Refuse to let somebody put people, themselves included, into a team with which more is shared than they may use
+    themselves, or who is limited.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    await refuse_limited(session, principal)
+    query = (
+        select(Collection, CollectionShare.access)
+        .join(CollectionShare, col(CollectionShare.collection_id) == col(Collection.id))
+        .where(CollectionShare.kind == ShareKind.TEAM.value, CollectionShare.subject == team_id)
+        .where(col(Collection.deleted_at).is_(None))
+    )
+    shared = (await session.exec(query)).all()
+    levels = await levels_of(session, principal, [collection for collection, _ in shared])
+    if not all(
+        level >= (Level.WRITE if access == ShareAccess.WRITE else Level.READ) and _may(principal, access)
+        for level, (_, access) in zip(levels, shared, strict=True)
+    ):
+        on = ("scope", "more_than_own")
+        audit.note(audit.Action.SCOPE_DENIED, on=on, details={"wanted": "shared_collections"}, principal=principal)
+        text = "Nobody gives more than they have: collections are shared with this team that you may not use so yourself."
+        raise Forbidden(text, code="more_than_own")
+
+
+def _may(principal: Principal, access: str) -> bool:
+    needed = {Scope.RAG_READ, Scope.RAG_WRITE} if access == ShareAccess.WRITE else {Scope.RAG_READ}
+    return needed <= principal.scopes or principal.may(Scope.RAG_MANAGE)
 
 
 async def end_of_key(session: AsyncSession, key_id: str | None) -> datetime | None:

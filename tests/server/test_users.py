@@ -5,7 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Role
+from core.tables import Collection, CollectionShare
 from server.access.keys import KeyRights
 from server.routes import tenants, users
 from tests.server.conftest import ON_SQLITE, Guarded
@@ -113,6 +115,39 @@ async def test_a_limited_key_gives_nobody_what_has_no_limits(here: Guarded, limi
         assert code(await ask(here, method, path, body, key=key)) == (403, "more_than_own"), path
     assert [user["name"] for user in (await ask(here, "GET", "/users", key=key)).json()["results"]] == ["Boss"]
     assert [tenant["id"] for tenant in (await ask(here, "GET", "/tenants")).json()["results"]] == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "access", "member", "status"),
+    [
+        (["users:manage", "rag:read"], "read", False, 403),
+        (["users:manage", "rag:read"], "read", True, 200),
+        (["users:manage", "rag:read"], "write", True, 403),
+        (["users:manage"], "read", True, 403),
+        (["users:manage", "rag:manage"], "write", False, 200),
+    ],
+    ids=str,
+)
+async def test_nobody_puts_people_where_they_would_see_more_than_oneself(
+    here: Guarded, database: Database, scopes: list[str], access: str, member: bool, status: int
+) -> None:
+    desk = (await ask(here, "PUT", "/roles/desk", {"scopes": scopes})).json()["name"]
+    one, other = [(await ask(here, "POST", "/users", {"name": name, "role": desk})).json()["id"] for name in ("One", "Other")]
+    team = (await ask(here, "POST", "/teams", {"name": "Research"})).json()["id"]
+    key = (await ask(here, "POST", "/keys", {"name": "x", "role": desk, "user_id": one})).json()["key"]
+    path, members = f"/teams/{team}/members", [one] if member else []
+    await ask(here, "PUT", path, {"members": members})
+    async with database.transaction("default") as session:
+        session.add(Collection(id="col_1", tenant="default", name="secret", owner="usr_owner"))
+        await session.flush()
+        session.add(CollectionShare(collection_id="col_1", kind="team", subject=team, access=access))
+    for wanted in ({"members": [*members, other]}, {"members": [one, other]}):
+        answer = await ask(here, "PUT", path, wanted, key=key)
+        assert answer.status_code == status
+        if status == 403:
+            assert answer.json()["error"]["code"] == "more_than_own"
+            assert (await ask(here, "GET", "/teams")).json()["results"][0]["members"] == members
+    assert (await ask(here, "PUT", path, {"members": []}, key=key)).status_code == 200
 
 
 async def test_an_account_manages_users_with_keys_that_end(here: Guarded) -> None:
