@@ -166,6 +166,8 @@ class Keys:
     async def revoke(self, tenant: str, key_id: str) -> None:
         """End a key and every browser session made from it. Revoking twice changes nothing.
 
+        Keys that it took the place of, and that still go on for their overlap, end with it.
+
         Raises:
             NotFound: `key_not_found`.
             Conflict: `last_administrator`, it is the last key that may manage keys.
@@ -177,12 +179,14 @@ class Keys:
             row = await _get(session, tenant, key_id, lock=True)
             if row.revoked_at is not None:
                 return
-            if list(left) == [key_id]:
+            ending = [row, *await _replaced(session, row)]
+            if left and {each.id for each in ending}.issuperset(left):
                 raise Conflict("This is the last administrator's key. Make another one first.", code="last_administrator")
-            row.revoked_at = utc_now()
-            session.add(row)
+            for each in ending:
+                each.revoked_at = utc_now()
+                session.add(each)
+                await audit.record(session, audit.Action.KEY_REVOKED, on=("key", each.id), tenant=tenant)
             await raise_epoch(session)
-            await audit.record(session, audit.Action.KEY_REVOKED, on=("key", key_id), tenant=tenant)
 
     async def ensure_administrator(self, configured: str | None) -> str | None:
         """Make sure that the administrator's key is there, and is the configured one where one is configured.
@@ -199,6 +203,7 @@ class Keys:
                 if row is not None:
                     if configured and row.digest != digest:
                         row.digest, row.hint, row.revoked_at = digest, key_hint(key), None
+                        row.expires_at, row.replaced_by = None, None  # it may have been rotated before it was lost
                         session.add(row)
                         await raise_epoch(session)
                         await audit.record(
@@ -225,6 +230,19 @@ async def _get(session: AsyncSession, tenant: str, key_id: str, *, lock: bool = 
     if row is None or row.tenant != tenant:
         raise NotFound("There is no key of that identifier.", code="key_not_found")
     return row
+
+
+async def _replaced(session: AsyncSession, row: APIKey) -> list[APIKey]:
+    """The keys whose place this one took, one after the other, that are still valid."""
+    found: list[APIKey] = []
+    replaced = [row.id]
+    while replaced:
+        chosen = select(APIKey).where(APIKey.tenant == row.tenant, col(APIKey.replaced_by).in_(replaced))
+        former = (await session.exec(chosen.order_by(APIKey.id).with_for_update())).all()
+        found += former
+        replaced = [each.id for each in former]
+    now = utc_now()
+    return [each for each in found if each.revoked_at is None and (each.expires_at is None or each.expires_at > now)]
 
 
 def _told(row: APIKey) -> dict[str, audit.Detail]:

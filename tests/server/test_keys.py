@@ -212,6 +212,38 @@ async def test_a_rotated_key_lives_on_for_the_overlap_beside_the_new_one(guarded
     assert shown["expires_at"] is not None
 
 
+async def test_a_revoked_key_takes_those_with_it_whose_place_it_took(guarded: Guarded) -> None:
+    keys = [await _made(guarded, {"name": "x"})]
+    for overlap_s in (60, 0, 60):
+        path = f"/api/v1/keys/{keys[-1]['id']}/rotate"
+        keys.append((await guarded.client.post(path, json={"overlap_s": overlap_s}, headers=guarded.headers)).json())
+    assert [await guarded.access.by_key(key["key"]) is None for key in keys] == [False, True, False, False]
+    assert (await guarded.client.delete(f"/api/v1/keys/{keys[2]['id']}", headers=guarded.headers)).status_code == 204
+    assert [await guarded.access.by_key(key["key"]) is None for key in keys] == [True, True, True, False]
+
+
+async def test_a_key_in_another_s_place_goes_on_when_that_one_is_revoked(guarded: Guarded) -> None:
+    old = await _made(guarded, {"name": "x"})
+    path = f"/api/v1/keys/{old['id']}"
+    new = (await guarded.client.post(f"{path}/rotate", headers=guarded.headers)).json()
+    assert (await guarded.client.delete(path, headers=guarded.headers)).status_code == 204
+    assert [await guarded.access.by_key(key["key"]) is None for key in (old, new)] == [True, False]
+
+
+async def test_the_last_administrator_cannot_be_revoked_with_the_key_before(guarded: Guarded) -> None:
+    path = f"/api/v1/keys/{ADMINISTRATOR_ID}/rotate"
+    new = (await guarded.client.post(path, json={"overlap_s": 60}, headers=guarded.headers)).json()
+    refused = await guarded.client.delete(f"/api/v1/keys/{new['id']}", headers=guarded.headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "last_administrator")
+
+
+async def test_a_configured_key_works_after_the_one_before_was_rotated(guarded: Guarded) -> None:
+    await guarded.client.post(f"/api/v1/keys/{ADMINISTRATOR_ID}/rotate", json={"overlap_s": 0}, headers=guarded.headers)
+    configured = "configured-key-of-more-than-32-characters"
+    assert await guarded.access.keys.ensure_administrator(configured) is None
+    assert await guarded.access.by_key(configured) is not None
+
+
 async def test_without_an_overlap_the_old_key_ends_at_once(guarded: Guarded) -> None:
     made = await _made(guarded, {"name": "x"})
     own = {"x-api-key": made["key"]}
