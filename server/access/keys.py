@@ -84,6 +84,12 @@ class Keys:
             await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=_told(row), principal=principal)
         return row, key
 
+    async def user_of(self, principal: Principal) -> str | None:
+        """The user who a principal is, however they came in; None where it is a key that stands for itself."""
+        async with self._database.session(principal.tenant) as session:
+            user = await session.get(User, principal.id)
+        return None if user is None or user.tenant != principal.tenant else user.id
+
     async def rotate(self, principal: Principal, key_id: str, *, overlap: timedelta) -> tuple[APIKey, str]:
         """A new key in place of one, with the same rights and its end in time: the old one lives on for `overlap`, and no
         longer than it would have.

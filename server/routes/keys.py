@@ -37,7 +37,11 @@ class NewKey(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     role: str = Field(Role.USER.value, description="a built-in role, or one of the tenant's own")
     expires_at: AwareDatetime | None = Field(None, description="null: never")
-    user_id: str | None = Field(None, max_length=64, description="the user or service account that it acts for; null: itself")
+    user_id: str | None = Field(
+        None,
+        max_length=64,
+        description="the user or service account that it acts for and ends with; left out: you, if you are one; null: itself",
+    )
     scopes: list[Scope] | None = Field(None, min_length=1, description="these of the role's scopes alone; null: all of them")
     models: Names | None = Field(None, description="the aliases of models that it is for; null: all")
     collections: Names | None = Field(None, description="the collections that it is for; null: all that its owner may see")
@@ -92,7 +96,7 @@ class KeyPage(BaseModel):
 
 @router.post("", status_code=201)
 async def create_key(new: NewKey, state: CurrentState, principal: Manager) -> MadeKey:
-    """Make a key. The answer shows it this once."""
+    """Make a key. The answer shows it this once. What a user makes acts for that user, unless `user_id` says otherwise."""
     if new.expires_at is not None and new.expires_at <= utc_now():
         raise InvalidRequest("The key would have expired already.", param="expires_at")
     rights = KeyRights(
@@ -101,7 +105,7 @@ async def create_key(new: NewKey, state: CurrentState, principal: Manager) -> Ma
         models=None if new.models is None else frozenset(new.models),
         collections=None if new.collections is None else frozenset(new.collections),
         networks=None if new.networks is None else tuple(new.networks),
-        user_id=new.user_id,
+        user_id=new.user_id if "user_id" in new.model_fields_set else await state.access.keys.user_of(principal),
         expires_at=new.expires_at,
     )
     row, key = await state.access.keys.create(principal, new.name, rights)

@@ -12,6 +12,7 @@ from core.principals import SYSTEM, Scope
 from core.settings import Settings
 from server.access.directory import Directory
 from server.access.keys import KeyRights
+from server.auth import COOKIE
 from tests.server.administration import api, get, key_of, problem, send, sign_in, value, with_pages
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import person
@@ -170,3 +171,16 @@ async def test_a_tenant_is_made_closed_and_opened(here: Guarded) -> None:
         assert (await me(here, key)).status_code == status
     assert problem(await send(here, "/admin/tenants", act="close", of="default")) == "The default tenant cannot be closed."
     assert problem(await send(here, "/admin/tenants", act="close", of="gone")) == "There is no such tenant."
+
+
+async def test_the_form_begins_with_whoever_is_signed_in(here: Guarded, database: Database) -> None:
+    assert value(await get(here, "/admin/keys"), "user_id") == ""
+    ada = await person(database, role="admin")
+    here.client.cookies.clear()
+    here.client.cookies.set(COOKIE, await here.access.sessions.open(user_id=ada.id))
+    page = await get(here, "/admin/keys")
+    assert value(page, "user_id") == ada.id
+    await send(here, "/admin/keys", act="make", name="mine", role="user", user_id=ada.id)
+    await send(here, "/admin/keys", act="make", name="program", role="user", user_id="")
+    owners = {row["name"]: row["user_id"] for row in (await api(here, "GET", "/keys")).json()["results"]}
+    assert (owners["mine"], owners["program"]) == (ada.id, None)

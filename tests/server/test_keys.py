@@ -16,6 +16,7 @@ from core.settings import Settings
 from core.tables import CustomRole, Team, TeamMember, Tenant, User
 from server.access.access import Access
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
+from server.auth import COOKIE
 from tests.server.conftest import ON_SQLITE, Guarded
 
 FOREIGNER = Principal("key_x", "another-tenant", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
@@ -273,6 +274,26 @@ async def test_what_one_process_takes_away_another_refuses_within_a_second(
                 await asyncio.sleep(0.02)
     finally:
         watching.cancel()
+
+
+async def test_what_a_user_makes_acts_for_the_user_unless_it_is_to_stand_for_itself(
+    guarded: Guarded, database: Database
+) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        session.add(User(id="usr_1", tenant=SYSTEM.tenant, name="Ada", role="admin"))
+    cookie = await guarded.access.sessions.open(user_id="usr_1")
+    guarded.client.cookies.set(COOKIE, cookie)
+    bodies: list[dict[str, object]] = [{"name": "mine"}, {"name": "program", "user_id": None}]
+    made = [(await guarded.client.post("/api/v1/keys", json=body)).json() for body in bodies]
+    guarded.client.cookies.clear()
+    made.append(await _made(guarded, {"name": "of a key"}))
+    own = {"x-api-key": made[0]["key"]}
+    assert (await guarded.client.get("/api/v1/auth/me", headers=own)).json()["id"] == "usr_1"
+    assert [key["user_id"] for key in made] == ["usr_1", None, None]
+    async with database.transaction(all_tenants=True) as session:
+        (await session.get_one(User, "usr_1")).disabled_at = utc_now()
+    guarded.access.forget()
+    assert [await guarded.access.by_key(key["key"]) is None for key in made] == [True, False, False]
 
 
 async def test_a_key_does_what_its_user_may_and_ends_with_the_user(guarded: Guarded, database: Database) -> None:

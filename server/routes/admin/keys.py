@@ -129,7 +129,8 @@ async def _list(
         "search": wanted.like or "",
         "ended": not wanted.valid,
         "made": made,
-        "acts_for": request.query_params.get("for", "")[:64],
+        "open": "for" in request.query_params,
+        "acts_for": request.query_params.get("for", "")[:64] or await state.access.keys.user_of(principal) or "",
         **await _choices(state, principal),
     }
     return admin_page(request, principal, "keys", values, form=form, problem=problem, status=201 if made else 200)
