@@ -20,6 +20,7 @@ from core.database import Database, utc_now
 from core.encryption.envelope import Place
 from core.encryption.keyring import Sealer
 from core.errors import InvalidRequest, NotFound
+from core.moments import in_utc
 from core.policies.privacy import Record
 from core.principals import Principal
 from core.redaction.replacement import PSEUDONYM
@@ -126,11 +127,9 @@ class Conversations:
         if after is not None:
             created, _, identifier = after.partition("|")
             try:
-                moment = datetime.fromisoformat(created)
+                moment = in_utc(datetime.fromisoformat(created))
             except ValueError:
                 raise _bad_cursor() from None
-            if moment.tzinfo is None:
-                raise _bad_cursor()
             later = (col(Conversation.created_at) < moment) | (
                 (col(Conversation.created_at) == moment) & (col(Conversation.id) < identifier)
             )

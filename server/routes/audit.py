@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
 
@@ -16,6 +16,7 @@ from core.audit.verification import Finding, snapshot, verify
 from core.database import SECRET
 from core.errors import InvalidRequest
 from core.keys import Hasher
+from core.moments import Moment
 from core.principals import Principal, Scope
 from core.tables import AuditEvent
 from server.auth import requires
@@ -72,8 +73,8 @@ def asked(
     actor: Annotated[str | None, Query(max_length=64)] = None,
     object_type: Annotated[str | None, Query(max_length=64, description="as `key`")] = None,
     object_id: Annotated[str | None, Query(alias="object", max_length=200, description="its identifier")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="not before")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="not before")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
 ) -> search.Filter:
     """Read the filter from the query. Raises InvalidRequest for text that no event can hold."""
     if any("\0" in (text or "") for text in (actor, object_type, object_id)):

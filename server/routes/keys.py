@@ -4,11 +4,12 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, IPvAnyNetwork
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 from starlette.responses import Response
 
 from core.database import utc_now
 from core.errors import InvalidRequest
+from core.moments import Moment
 from core.principals import Principal, Role, Scope
 from core.tables import APIKey
 from server.access.keys import KeyRights
@@ -36,7 +37,7 @@ class NewKey(BaseModel):
 
     name: str = Field(min_length=1, max_length=200)
     role: str = Field(Role.USER.value, description="a built-in role, or one of the tenant's own")
-    expires_at: AwareDatetime | None = Field(None, description="null: never")
+    expires_at: Moment | None = Field(None, description="null: never")
     user_id: str | None = Field(
         None,
         max_length=64,

@@ -3,9 +3,10 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from core.ledger.usage import Line, usage
+from core.moments import Moment
 from core.principals import Principal, Scope
 from server.auth import requires
 from server.state import CurrentState
@@ -52,8 +53,8 @@ async def report(
             "`price_basis`, `hour`, `day`, `month` or `tag:NAME`; several by repetition or with commas",
         ),
     ] = [],  # noqa: B006 - FastAPI copies it
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="not before")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="not before")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
 ) -> UsageReport:
     """Sum what was used, and what it cost. A call is in it as soon as its answer is."""
     names = [name.strip() for part in group_by for name in part.split(",") if name.strip()]

@@ -70,7 +70,7 @@ async def test_sessions_and_messages_page_without_gaps(database: Database) -> No
     assert end is None
 
 
-@pytest.mark.parametrize("cursor", ["x", "2020-01-01|a", "9" * 30])
+@pytest.mark.parametrize("cursor", ["x", "2020-01-01|a", "0001-01-01T00:00:00+23:59|a", "9" * 30])
 async def test_a_strange_cursor_is_refused(database: Database, cursor: str) -> None:
     kept = Conversations(database)
     await kept.append(ANN, "s1", [User(content="x")])

@@ -208,10 +208,27 @@ async def test_a_list_is_filtered_and_paged_the_newest_first(watched: Guarded, d
 @ON_SQLITE
 @pytest.mark.parametrize(
     "params",
-    [{"action": "key.eaten"}, {"from": "yesterday"}, {"from": "2026-01-01T00:00:00"}, {"cursor": "eA"}, {"actor": "\0"}],
+    [
+        {"action": "key.eaten"},
+        {"from": "yesterday"},
+        {"from": "2026-01-01T00:00:00"},
+        {"from": "0001-01-01T00:00:00+23:59"},
+        {"to": "9999-12-31T23:59:59-23:59"},
+        {"cursor": "eA"},
+        {"actor": "\0"},
+    ],
 )
 async def test_a_filter_that_is_none_is_refused(watched: Guarded, params: dict[str, str]) -> None:
     assert (await watched.client.get(AUDIT, params=params, headers=watched.headers)).status_code == 422
+    if "cursor" not in params:
+        assert (await watched.client.get(f"{AUDIT}/export", params=params, headers=watched.headers)).status_code == 422
+
+
+async def test_events_are_found_between_the_first_and_the_last_moment_there_are(watched: Guarded, database: Database) -> None:
+    await write(database, 2, tenant="default")
+    params = {"object": "key_1", "from": "0001-01-01T00:00:00-23:59", "to": "9999-12-31T23:59:59+23:59"}
+    found = (await watched.client.get(AUDIT, params=params, headers=watched.headers)).json()["results"]
+    assert [event["object_id"] for event in found] == ["key_1"]
 
 
 async def test_an_export_is_lines_with_common_names_and_is_itself_on_record(watched: Guarded, database: Database) -> None:

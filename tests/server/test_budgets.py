@@ -155,3 +155,4 @@ def test_usage_has_a_call_as_soon_as_its_answer(here: Here) -> None:
     (search,) = [line for line in used(group_by="tag:team,capability") if line["tag:team"] == "search"]
     assert (search["capability"], search["requests"], search["failed"]) == ("chat", 2, 0)
     assert code(here.call("GET", "/api/v1/usage", params={"group_by": "colour"})) == (422, "invalid_dimension")
+    assert code(here.call("GET", "/api/v1/usage", params={"from": "0001-01-01T00:00:00+23:59"})) == (422, "invalid_request")

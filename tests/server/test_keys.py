@@ -67,6 +67,7 @@ async def test_a_list_is_paged_without_gaps_or_repetitions(guarded: Guarded) -> 
         {"name": "x", "models": [""]},
         {"name": "x", "expires_at": "2001-01-01T00:00:00Z"},
         {"name": "x", "expires_at": "2101-01-01T00:00:00"},
+        {"name": "x", "expires_at": "9999-12-31T23:59:59-23:59"},
         {"name": 1},
         [],
         None,

@@ -14,6 +14,7 @@ from core import audit
 from core.audit import search
 from core.audit.actions import category
 from core.errors import InvalidRequest, PlatformError
+from core.moments import in_utc
 from core.principals import Principal, Scope
 from server.access.directory import Directory
 from server.pages.administration import PATH, AdminRoute, Typed, admin_page, checked, sections_of, typed
@@ -37,7 +38,7 @@ _CATEGORIES = {
 
 
 def _in_utc(at: datetime) -> datetime:
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else in_utc(at)
 
 
 Moment = Annotated[datetime, AfterValidator(_in_utc)]

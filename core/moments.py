@@ -1,0 +1,24 @@
+"""Moments that callers name: each with its offset from UTC, and one that UTC has as well."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC.
+
+    Raises:
+        ValueError: it has no offset, or is before the year 1 or after the year 9999 there.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a moment without an offset from UTC")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a moment has to be within the years 1 to 9999 in UTC") from None
+
+
+#: What a request names: with an offset, in UTC from here on.
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
