@@ -11,7 +11,8 @@ from core.policies.events import report
 from core.policies.policy import EVERY, SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
 from core.principals import Principal, Scope
-from core.tables import Tenant
+from core.tables import KillKind, Tenant
+from providers import PROVIDERS
 from server.access.epoch import raise_epoch
 from server.auth import requires
 from server.state import CurrentState, State
@@ -73,6 +74,7 @@ async def change_policies(asked: Sections, state: CurrentState, principal: Manag
     """Change sections of the policies of the caller's tenant."""
     given = asked.model_dump(mode="json", include=asked.model_fields_set)
     await asyncio.to_thread(_check, asked)
+    _check_providers(state, asked.data)
     _check_retention(state, asked.retention)
     async with state.database.transaction(principal.tenant) as session:
         tenant = await session.get(Tenant, principal.tenant, with_for_update=True)
@@ -98,6 +100,17 @@ def _check(asked: Sections) -> None:
         named += rule.capabilities
     if unknown := sorted(set(named) - set(CHAINS) - set(_NAMED_TOO)):
         raise InvalidRequest(f"There is no capability {unknown[0][:128]!r}.", code="unknown_capability", param="pii")
+
+
+def _check_providers(state: State, asked: DataPolicy | None) -> None:
+    """Refuse a provider that is not there: one that is left out by a misspelt name would see the data."""
+    if asked is None:
+        return
+    for field, names in (("providers", asked.providers or ()), ("exclude", asked.exclude)):
+        for name in names:
+            if name not in PROVIDERS and not state.models.knows(KillKind.PROVIDER, name):
+                text = f"There is no provider {name!r}: no alias, no setting and no kind of provider has that name."
+                raise InvalidRequest(text, code="unknown_provider", param=f"data.{field}")
 
 
 def _check_retention(state: State, asked: RetentionPolicy | None) -> None:

@@ -148,12 +148,20 @@ def test_sections_are_changed_alone_and_given_back(here: Here) -> None:
         ({"guards": [{"guard": "topics"}]}, "invalid_guard"),
         ({"guards": [{"guard": "moderation", "options": {"alias": "a", "provider": "b"}}]}, "invalid_guard"),
         ({"data": {"providers": "openai"}}, "invalid_request"),
+        ({"data": {"exclude": ["opnai"]}}, "unknown_provider"),
+        ({"data": {"exclude": ["openai_compatible:thare"]}}, "unknown_provider"),
+        ({"data": {"providers": ["openai", "azure:*"]}}, "unknown_provider"),
         ({"budget": {}}, "invalid_request"),
     ],
 )
 def test_what_would_never_hold_is_refused(here: Here, body: Any, expected: str) -> None:
     assert code(here.client.put("/api/v1/policies", json=body)) == (422, expected)
     assert here.client.get("/api/v1/policies").json()["own"] == []
+
+
+def test_providers_are_named_by_their_kind_their_own_name_or_as_this_machine(here: Here) -> None:
+    names = ["local", "azure", "openai", "openai_compatible", "openai_compatible:there"]
+    assert here.policy(data={"providers": names, "exclude": names})["data"]["exclude"] == names
 
 
 # --- personal data in prompts -----------------------------------------------------------------------------------------------
