@@ -36,6 +36,13 @@ async def me(here: Guarded, key: str) -> httpx.Response:
     return answer
 
 
+async def test_a_limit_that_the_form_does_not_have_makes_no_key(here: Guarded) -> None:
+    for field in ("days", "model", "key_id"):
+        refused = await send(here, "/admin/keys", act="make", name="n", role="user", **{field: "-1"})
+        assert (refused.status_code, field in problem(refused)) == (422, True)
+    assert [row["name"] for row in (await api(here, "GET", "/keys")).json()["results"]] == ["administrator"]
+
+
 async def test_a_key_is_made_with_all_its_limits_and_shown_once(here: Guarded, database: Database) -> None:
     ada = await person(database, role="developer", email="ada@example.test")
     day = (utc_now() + timedelta(days=2)).date()

@@ -85,11 +85,13 @@ async def change_key(key_id: str, request: Request, state: CurrentState, princip
 
 
 async def _wanted(state: State, principal: Principal, form: Typed) -> dict[str, Any]:
-    """The body of `POST /api/v1/keys` from the form."""
+    """The body of `POST /api/v1/keys` from the form. What the form does not have is in it too, and refused there: a limit that
+    was sent by a wrong name must not be left out unnoticed."""
     user_id = form.text("user_id") or None
     if user_id and principal.may(Scope.USERS_MANAGE):  # others are told of nobody whose identifier they do not know
         user_id = (await Directory(state.database).find_user(principal, user_id)).id
-    return {
+    sent = {name: form.text(name) for name in form.given if name != "act"}
+    return sent | {
         "name": form.text("name"),
         "role": form.text("role"),
         "user_id": user_id,
