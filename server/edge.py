@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import ledger
 from core.context import RequestContext, serving
+from core.keys import KEY_PREFIX
 from core.policies.retention import HEADER as RETENTION
 from core.policies.retention import wishes_nothing_kept
 from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
+from server.access.tokens import REFRESH_PREFIX
 from server.error_responses import as_platform_error, error_response
 from server.security_headers import ALWAYS, hsts
 from server.tags import TAGS, tags_of
@@ -29,6 +31,8 @@ STATIC_PREFIX = "/static/"
 #: Below it, everything is as OpenAI's clients expect it.
 OPENAI_PREFIX = "/v1/"
 _QUIET_PATHS = ("/api/v1/health", STATIC_PREFIX)
+#: A key or a refresh token, also one that was cut short.
+_KEYS = re.compile(rf"({KEY_PREFIX}|{REFRESH_PREFIX})[\w-]{{16,}}")
 
 
 class Edge:
@@ -139,12 +143,12 @@ def pii_header(found: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _log(scope: Scope, context: RequestContext, status: int) -> None:
-    """One line a request. Never the query: a sign-in link carries its token there."""
+    """One line a request. Never the query: a sign-in link carries its token there. Of a key in the path no more than that."""
     quiet = scope["path"].startswith(_QUIET_PATHS) and status < CLIENT_CLOSED_REQUEST
     (log.debug if quiet else log.info)(
         "request.finished",
         method=scope["method"],
-        path=scope["path"][:200],
+        path=_KEYS.sub(r"\1…", scope["path"])[:200],
         status=status,
         ms=round((time.perf_counter() - context.started) * 1000, 1),
         principal=context.principal.id,

@@ -9,10 +9,12 @@ import pytest
 from fastapi import Body, Request
 from sqlalchemy.exc import OperationalError
 from starlette.responses import Response, StreamingResponse
+from structlog.testing import capture_logs
 
 from core import ledger
 from core.context import Usage, current
 from core.errors import RateLimited, Unauthenticated
+from core.keys import new_key
 from server.edge import BrokenOff
 
 
@@ -23,6 +25,18 @@ async def test_a_harmless_request_id_is_kept_and_any_other_replaced(behind_edge)
     assert kept.headers["x-request-id"] == kept.json() == "from-the-proxy.1"
     replaced = await client.get("/", headers={"x-request-id": 'a"b\\c{}'})
     assert replaced.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_key_that_stands_in_the_path_is_not_logged(behind_edge) -> None:  # type: ignore[no-untyped-def]
+    _, client = behind_edge()
+    key, refresh = new_key(), new_key().replace("gk_", "gr_")
+    cut = "/" + "x" * 150 + key  # the log ends within it
+    with capture_logs() as told:
+        for path in (f"/nothing/{key}", f"/{key}/{refresh}/more", f"/%67k_{key[3:]}?{key}", cut, f"/nothing/{key[:40]}"):
+            assert (await client.get(path)).status_code == 404
+    logged = [line["path"] for line in told if line["event"] == "request.finished"]
+    assert logged == ["/nothing/gk_…", "/gk_…/gr_…/more", "/gk_…", "/" + "x" * 150 + "gk_…", "/nothing/gk_…"]
+    assert key[3:11] not in str(told)
 
 
 async def test_an_unexpected_exception_is_a_500_in_the_error_shape_without_its_text(behind_edge) -> None:  # type: ignore[no-untyped-def]
