@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy import delete, func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -17,8 +17,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chains.messages import Message, System, User
 from core.database import Database, utc_now
-from core.encryption.envelope import Place
+from core.encryption.envelope import Place, not_opened
 from core.encryption.keyring import Sealer
+from core.encryption.plain_forms import is_message, is_privacy
 from core.errors import InvalidRequest, NotFound
 from core.moments import in_utc
 from core.policies.privacy import Record
@@ -183,11 +184,15 @@ class Conversations:
     async def _kept_privacy(self, conversation: Conversation) -> dict[str, Any]:
         """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
         place = Place(conversation.tenant, *_PRIVACY, conversation.id)
-        return dict(await self._database.keyring.open_json(place, conversation.privacy))
+        return dict(await self._database.keyring.open_json(place, conversation.privacy, fits=is_privacy))
 
     async def _message(self, principal: Principal, row: ConversationMessage) -> Any:
         """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
-        return _MESSAGE.validate_python(await self._database.keyring.open_json(_place(principal, row), row.payload))
+        payload = await self._database.keyring.open_json(_place(principal, row), row.payload, fits=is_message)
+        try:
+            return _MESSAGE.validate_python(payload)
+        except ValidationError:  # its text would repeat what is stored
+            raise not_opened("not a message") from None
 
 
 def _sealed(sealer: Sealer, message: Any) -> ConversationMessage:

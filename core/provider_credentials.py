@@ -12,6 +12,7 @@ from core import audit
 from core.credential_forms import OPTION_NAMES, SECRET_NAMES, checked_options, checked_secrets, hint_of, project_of
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
+from core.encryption.plain_forms import is_secrets
 from core.epoch import raise_epoch
 from core.errors import Conflict, Forbidden, NotFound
 from core.principals import Principal, Scope
@@ -71,14 +72,14 @@ class ProviderCredentials:
         Raises:
             DecryptionFailed: they are not what was kept in this row.
         """
-        found: dict[str, str] = await self._database.keyring.open_json(_place(row, "secrets"), row.secrets)
+        found: dict[str, str] = await self._database.keyring.open_json(_place(row, "secrets"), row.secrets, fits=is_secrets)
         return found
 
     async def pending_of(self, row: ProviderCredential) -> dict[str, str] | None:
         """The secrets that are to take their place, None where there are none. Raises as `secrets_of` does."""
         if row.pending is None:
             return None
-        found: dict[str, str] = await self._database.keyring.open_json(_place(row, "pending"), row.pending)
+        found: dict[str, str] = await self._database.keyring.open_json(_place(row, "pending"), row.pending, fits=is_secrets)
         return found
 
     async def settings_of(self, row: ProviderCredential, configured: ProviderSettings) -> ProviderSettings:

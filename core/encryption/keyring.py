@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +33,7 @@ from core.encryption.envelope import (
     sealed_in_json,
 )
 from core.encryption.key_encryption import KeyEncryption
+from core.encryption.plain_forms import is_object
 from core.errors import Unavailable
 from core.settings import Settings
 
@@ -145,10 +146,16 @@ class Keyring:
             return await asyncio.to_thread(opened, key, place, data)
         return opened(key, place, data)
 
-    async def open_json(self, place: Place, value: Any) -> Any:
-        """The value of a JSON column; what was never sealed comes as it is. Raises DecryptionFailed as `open` does."""
+    async def open_json(self, place: Place, value: Any, *, fits: Callable[[Any], bool] = is_object) -> Any:
+        """The value of a JSON column; what was never sealed comes as it is, where it has the column's form (`fits`).
+
+        Raises:
+            DecryptionFailed: as `open` does; or it was never sealed, and is nothing that was stored there.
+        """
         data = sealed_in_json(value)
         if data is None:
+            if not fits(value):
+                raise not_opened("neither sealed nor of the column's form")
             return value
         return loaded(await self.open(place, data))
 

@@ -6,7 +6,8 @@ is locked for the moment in which it changes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from core.database import Database, utc_now
 from core.encryption.envelope import key_id_of, sealed_in_json
 from core.encryption.keyring import CURRENT_S
 from core.encryption.sealed_columns import SEALED_COLUMNS, SealedColumn
+from core.errors import DecryptionFailed
 from core.files import Files
 from core.tables import Document, KeyRotation, StoredFile
 
@@ -85,13 +87,18 @@ class Rotation:
                 rows = (await (await session.connection()).execute(column.page(after, _ROWS_AT_ONCE))).all()
             if not rows:
                 return
-            stale = []
+            stale, plain = [], 0
             for row in rows:
                 key, (tenant, value) = column.key_of(row), row[len(column.key) :]
-                if (owner := await self._owner_of_stale(column, tenant, value)) is not None:
+                with _told(column, key):
+                    owner = await self._owner_of_stale(column, tenant, value)
+                if owner is not None:
                     stale.append((key, owner))
+                    plain += _says_something_in_the_clear(column, value)
             if stale:
                 await self._reseal(column, stale)
+            if plain:
+                log.warning("encryption.was_in_the_clear", column=column.name, values=plain)
             after = column.key_of(rows[-1])
             yield after, len(stale)
 
@@ -121,10 +128,12 @@ class Rotation:
                     continue
                 place = column.place(tenant, key)
                 where = (place.table, place.column, place.row)
-                if column.json:
-                    sealed = sealers[tenant].seal_json(*where, await self._keyring.open_json(place, value))
-                else:
-                    sealed = sealers[tenant].seal(*where, await self._keyring.open(place, bytes(value)))
+                with _told(column, key):
+                    if column.json:
+                        opened = await self._keyring.open_json(place, value, fits=column.fits)
+                        sealed = sealers[tenant].seal_json(*where, opened)
+                    else:
+                        sealed = sealers[tenant].seal(*where, await self._keyring.open(place, bytes(value)))
                 await connection.execute(column.write(key, sealed))
 
     async def _stored(
@@ -153,3 +162,21 @@ class Rotation:
             row = await session.get(model, row_id)
         if row is None or key not in [getattr(row, name) for name in columns]:
             await self._files.delete(key)
+
+
+@contextmanager
+def _told(column: SealedColumn, key: Sequence[Any]) -> Iterator[None]:
+    """What cannot be opened is named in the log, so that an operator finds it."""
+    try:
+        yield
+    except DecryptionFailed as error:
+        log.warning("encryption.not_opened", column=column.name, row="/".join(map(str, key)), **error.context)
+        raise
+
+
+def _says_something_in_the_clear(column: SealedColumn, value: Any) -> bool:
+    """Of each value that was never sealed is told: it is from before encryption was on, or somebody has put it there. One that
+    is empty tells nobody anything."""
+    if column.json:
+        return value != {} and sealed_in_json(value) is None
+    return key_id_of(bytes(value)) is None

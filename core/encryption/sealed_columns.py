@@ -1,6 +1,6 @@
 """The columns that are sealed: where each value is, whose it is, and how to read them all in order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy.sql.dml import Update
 from sqlmodel import SQLModel
 
 from core.encryption.envelope import Place
+from core.encryption.plain_forms import is_message, is_object, is_privacy, is_secrets
 from core.tables import Batch, BatchRow, Conversation, ConversationMessage, IdempotencyRecord, ProviderCredential
 
 
@@ -17,7 +18,7 @@ class SealedColumn:
     """`key` is the primary key, whose parts with `/` between them are the row in the value's place.
 
     The tenant is in the row, or in that of `owner` (table, its column that is referred to, the one that refers); where it is in
-    neither, only the data key knows it.
+    neither, only the data key knows it. `fits` says whether a value that was never sealed can be one of a JSON column.
     """
 
     model: type[SQLModel]
@@ -25,6 +26,7 @@ class SealedColumn:
     key: tuple[str, ...] = ("id",)
     owner: tuple[type[SQLModel], str, str] | None = None
     json: bool = False
+    fits: Callable[[Any], bool] = is_object
 
     @property
     def table(self) -> Table:
@@ -73,10 +75,10 @@ class SealedColumn:
 
 
 SEALED_COLUMNS = (
-    SealedColumn(ConversationMessage, "payload", owner=(Conversation, "id", "conversation_id"), json=True),
-    SealedColumn(Conversation, "privacy", json=True),
+    SealedColumn(ConversationMessage, "payload", owner=(Conversation, "id", "conversation_id"), json=True, fits=is_message),
+    SealedColumn(Conversation, "privacy", json=True, fits=is_privacy),
     SealedColumn(IdempotencyRecord, "body"),
     SealedColumn(BatchRow, "result", key=("batch_id", "number"), owner=(Batch, "id", "batch_id")),
-    SealedColumn(ProviderCredential, "secrets", json=True),
-    SealedColumn(ProviderCredential, "pending", json=True),
+    SealedColumn(ProviderCredential, "secrets", json=True, fits=is_secrets),
+    SealedColumn(ProviderCredential, "pending", json=True, fits=is_secrets),
 )

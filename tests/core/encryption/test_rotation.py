@@ -1,12 +1,13 @@
 """Rotation while others read and write: everything is sealed anew, nothing fails, and what was cut short goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import select
+from structlog.testing import capture_logs
 
 from chains.conversations import Conversations
 from chains.messages import User
@@ -208,6 +209,73 @@ async def test_messages_that_were_swapped_in_the_database_are_refused(database: 
             await conversations.history(SYSTEM, name)
         with pytest.raises(DecryptionFailed):
             await conversations.read(SYSTEM, name)
+
+
+@pytest.mark.parametrize("put", ['"hello"', "[1]", "7", '{"role": 7}', "{}"])
+async def test_what_is_no_message_and_was_never_sealed_is_refused_and_not_sealed(database: Database, put: str) -> None:
+    conversations = Conversations(database)
+    await conversations.append(SYSTEM, "one", [User(content="mine")])
+    await overwrite(database, "conversation_messages", "payload", put)
+    await refused_by_all(database, "conversation_messages.payload", conversations.history(SYSTEM, "one"))
+
+
+@pytest.mark.parametrize(
+    "put", ['{"values": 7}', '{"values": {"Ann": "Bea"}}', '{"said": "x"}', '{"given": [1]}', "[]", '{"a": {}}']
+)
+async def test_what_are_no_pseudonyms_and_was_never_sealed_is_refused_and_not_sealed(database: Database, put: str) -> None:
+    conversations = Conversations(database)
+    await conversations.append(SYSTEM, "one", [User(content="mine")])
+    await overwrite(database, "conversations", "privacy", put)
+    await refused_by_all(database, "conversations.privacy", conversations.privacy(SYSTEM, "one"))
+
+
+@pytest.mark.parametrize("put", ['{"api_key": 7}', '"sk-1"', "[]"])
+async def test_what_are_no_secrets_and_was_never_sealed_is_refused_and_not_sealed(database: Database, put: str) -> None:
+    credentials = ProviderCredentials(database)
+    await credentials.add(SYSTEM, provider="openai", name="ours", secrets={"api_key": "sk-1"})
+    await overwrite(database, "provider_credentials", "secrets", put)
+    [row] = await credentials.all(SYSTEM)
+    await refused_by_all(database, "provider_credentials.secrets", credentials.secrets_of(row))
+
+
+async def test_a_message_that_is_none_but_was_sealed_is_refused_too(database: Database) -> None:
+    conversations = Conversations(database)
+    await conversations.append(SYSTEM, "one", [User(content="mine")])
+    await overwrite(database, "conversation_messages", "payload", '{"role": "user", "content": {"secret": 1}}')
+    for _ in range(2):
+        with pytest.raises(DecryptionFailed):
+            await conversations.history(SYSTEM, "one")
+        with capture_logs() as told:
+            await Rotation(database, Files(database._settings, database.keyring), settle_s=0).run()
+    assert "secret" not in str(told)
+
+
+async def test_a_rotation_tells_how_much_was_in_the_clear(database: Database) -> None:
+    conversations, files = Conversations(database), Files(database._settings, database.keyring)
+    await conversations.append(SYSTEM, "one", [User(content="mine"), User(content="yours")])
+    await overwrite(database, "conversation_messages", "payload", '{"role": "user", "content": "theirs"}')
+    found = []
+    for _ in range(2):
+        with capture_logs() as told:
+            await Rotation(database, files, settle_s=0).run()
+        found.append([(line["column"], line["values"]) for line in told if line["event"] == "encryption.was_in_the_clear"])
+    assert found == [[("conversation_messages.payload", 2)], []]
+    assert [message.text() for message in await conversations.history(SYSTEM, "one")] == ["theirs"] * 2
+
+
+async def overwrite(database: Database, table: str, column: str, value: str) -> None:
+    """As somebody does who can write to the database."""
+    async with database.transaction(all_tenants=True) as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql(f"UPDATE {table} SET {column} = '{value}'")
+
+
+async def refused_by_all(database: Database, column: str, reading: Coroutine[Any, Any, Any]) -> None:
+    with pytest.raises(DecryptionFailed):
+        await reading
+    with capture_logs() as told, pytest.raises(DecryptionFailed):
+        await Rotation(database, Files(database._settings, database.keyring), settle_s=0).run()
+    assert [line["column"] for line in told if line["event"] == "encryption.not_opened"] == [column]
 
 
 async def test_a_conversation_that_was_given_to_another_tenant_is_refused(database: Database) -> None:
