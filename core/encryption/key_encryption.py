@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from core.encryption import KEY_SOURCES, OFF
-from core.encryption.local_keys import PREFIX, KeyFile, LocalKeys, key_file
+from core.encryption.local_keys import KEY_FILE, PREFIX, KeyFile, LocalKeys, key_file
 from core.encryption.sources import KeySource, keys_unavailable
 from core.settings import Settings, SettingsError
 
@@ -35,12 +35,8 @@ class KeyEncryption:
         if not self.off:
             KEY_SOURCES.require(self._chosen, _SETTING)
         names = set(wrapped_by)
-        file = key_file(self._settings)
-        if self._chosen == "file" and any(name.startswith(PREFIX) for name in names) and not file.exists():
-            raise SettingsError(
-                f"The key file {file} is missing, and what is stored cannot be read without it: put it back from its backup, "
-                "or name it with GENAI_ENCRYPTION__KEY_FILE."
-            )
+        if self._chosen == "file":
+            self._check_file(names)
         for name in names:
             if self._holder(name) is None:
                 raise SettingsError(
@@ -48,6 +44,22 @@ class KeyEncryption:
                 )
         if not self.off:
             self._source.wrap(bytes(32), {"use": "check"})
+
+    def _check_file(self, names: Iterable[str]) -> None:
+        """A key file that is missing is made for a new installation alone."""
+        file, usual = key_file(self._settings), self._settings.path(KEY_FILE)
+        if file.exists():
+            return
+        if any(name.startswith(PREFIX) for name in names):
+            raise SettingsError(
+                f"The key file {file} is missing, and what is stored cannot be read without it: put it back from its backup, "
+                "or name it with GENAI_ENCRYPTION__KEY_FILE."
+            )
+        if usual.exists():
+            raise SettingsError(
+                f"GENAI_ENCRYPTION__KEY_FILE names {file}, which is missing, and the data directory has a key already: put "
+                f"{usual} there, or name that."
+            )
 
     def wrap(self, key_id: bytes, tenant: str, secret: bytes) -> tuple[bytes, str]:
         """The wrapped key, and what has wrapped it."""

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -67,13 +67,18 @@ class LocalKeys:
         given = [_stretched(key.removeprefix(_FORMER)) for key in former if key.startswith(_FORMER)]
         return {_name_of(key): key for key in (*self._own(), *given)}
 
-    def _own(self) -> list[bytes]:
+    def _own(self) -> Sequence[bytes]:
         """The source's own keys, the one that wraps first."""
         return read_key_file(key_file(self._settings))
 
 
 class KeyFile(LocalKeys):
-    """The file's first line wraps; those below are former keys, which unwrap what they have wrapped."""
+    """The file's first line wraps; those below are former keys, which unwrap what they have wrapped.
+
+    It is made when it is asked for first. One that goes later is not made again: what it held stays in hand.
+    """
+
+    _mine: Sequence[bytes] = ()
 
     def rotate(self) -> None:
         """Put a new key above the others. Other processes find it when they meet a key that it has wrapped.
@@ -83,19 +88,21 @@ class KeyFile(LocalKeys):
         path = key_file(self._settings)
         try:
             with FileLock(path.with_suffix(".lock")):
-                _write(path, [secrets.token_bytes(_KEY_BYTES), *read_key_file(path)])
+                _write(path, [secrets.token_bytes(_KEY_BYTES), *(read_key_file(path) or self._mine)])
         except OSError as error:
             log.warning("encryption.key_file_kept", error=error.strerror)
         self._keys = self._read()
 
-    def _own(self) -> list[bytes]:
-        return make_key_file(key_file(self._settings))
+    def _own(self) -> Sequence[bytes]:
+        path = key_file(self._settings)
+        self._mine = (read_key_file(path) or self._mine) if self._mine else make_key_file(path)
+        return self._mine
 
 
 class KeySetting(LocalKeys):
     """`encryption.key`, from which the key is derived."""
 
-    def _own(self) -> list[bytes]:
+    def _own(self) -> Sequence[bytes]:
         key = self._settings.encryption.key
         given = needed(key.get_secret_value() if key else None, "key", "the source `setting` needs the key itself")
         return [_stretched(given), *super()._own()]
@@ -108,11 +115,14 @@ def key_file(settings: Settings) -> Path:
 
 
 def make_key_file(path: Path) -> list[bytes]:
-    """The keys of the file, which is made where there is none. Several processes get the same ones. Blocking.
+    """The keys of the file, which is made where there is none, in a directory that is there. Several processes get the same
+    ones. Blocking.
 
     Raises:
         SettingsError: it cannot be made or read. A file that is there needs no place beside it that can be written to.
     """
+    if not path.parent.is_dir():  # the lock would make it
+        raise SettingsError(f"The key file {path} cannot be made: there is no directory {path.parent}.")
     try:
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():

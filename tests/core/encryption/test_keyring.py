@@ -101,6 +101,39 @@ async def test_a_start_without_the_key_file_is_refused_and_makes_no_new_one(conf
     assert not settings.path(KEY_FILE).exists()
 
 
+def test_a_key_file_that_is_named_and_missing_is_not_made_beside_the_one_that_is_there(
+    configured: Callable[..., Settings],
+) -> None:
+    usual, other = configured().path(KEY_FILE), configured().data_dir / "keys"
+    started(configured())  # nothing is sealed yet
+    other.mkdir()
+    with pytest.raises(SettingsError, match="GENAI_ENCRYPTION__KEY_FILE"):
+        started(configured(key_file=other / "own.key"))
+    assert list(other.iterdir()) == []
+    usual.rename(other / "own.key")
+    started(configured(key_file=other / "own.key"))
+    assert not usual.exists()
+
+
+def test_a_key_file_in_a_directory_that_is_not_there_is_not_made(configured: Callable[..., Settings]) -> None:
+    nowhere = configured().data_dir / "mounted" / "own.key"
+    with pytest.raises(SettingsError, match="no directory"):
+        started(configured(key_file=nowhere))
+    assert not nowhere.parent.exists()
+
+
+async def test_a_key_file_that_goes_while_it_is_used_is_not_made_anew(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    keyring = started(settings)
+    sealed = await keyring.seal(PLACE, b"secret")
+    settings.path(KEY_FILE).unlink()
+    assert not keyring._wrapping._local.has("local:0123456789abcdef")
+    assert not settings.path(KEY_FILE).exists()
+    await asyncio.to_thread(keyring.rotate)  # writes what is in hand
+    assert len(settings.path(KEY_FILE).read_text().split()) == 2
+    assert await started(settings).open(PLACE, sealed) == b"secret"
+
+
 async def test_a_start_with_another_key_is_refused_until_the_former_one_is_named(configured: Callable[..., Settings]) -> None:
     sealed = await started(configured(key=KEYS[0])).seal(PLACE, b"secret")
     with pytest.raises(SettingsError, match="GENAI_ENCRYPTION__PREVIOUS_KEYS") as caught:
