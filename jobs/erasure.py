@@ -192,6 +192,8 @@ class _Erasure:
     async def _addresses(self) -> None:
         """Of the audit log identifiers stay, which name nobody any more."""
         async with self._database.transaction(all_tenants=True) as session:
+            if await held(session, self._lease) is None:  # before the chain, whose writers wait from the erasure on
+                raise LeaseLost
             actor = None if self._whole_tenant else self._subject
             erased = await audit.erase_addresses(session, self._tenant, actor)
             await self._count(session, "addresses", "audit_log", erased)

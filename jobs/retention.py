@@ -44,6 +44,8 @@ from jobs.base import JobContext
 log = structlog.get_logger()
 
 _ENDED = [state.value for state in BatchState if state.finished]
+#: The kind of what `audit.erase_addresses` erases.
+_ADDRESSES = "audit_addresses"
 #: Failed sign-ins count for a day.
 _ATTEMPTS_FOR = timedelta(days=1)
 
@@ -72,6 +74,8 @@ class Retention:
             done[tenant] = await self._of_tenant(tenant, policies.of(tenant).retention)
             if deleted := {kind: number for kind, number in done[tenant].items() if number}:
                 log.info("retention.applied", tenant=tenant, **deleted)
+                deleted.pop(_ADDRESSES, None)  # on record with their erasure
+            if deleted:
                 async with self._database.transaction(tenant) as session:
                     who = replace(SYSTEM, tenant=tenant)
                     await audit.record(session, audit.Action.RETENTION_APPLIED, details={**deleted}, principal=who)
@@ -89,7 +93,7 @@ class Retention:
         if (days := self._settings.audit_address_days) is not None:
             async with self._database.transaction(tenant) as session:
                 before = utc_now() - timedelta(days=days)
-                work.deleted["audit_addresses"] += await audit.erase_addresses(session, tenant, before=before)
+                work.deleted[_ADDRESSES] += await audit.erase_addresses(session, tenant, before=before)
         await drop_unclaimed(self._database, self._context.library.resources.files)
         return work.deleted
 

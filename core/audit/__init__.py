@@ -7,8 +7,9 @@ Both take the actor, the tenant, the key, the address and the request's identifi
 """
 
 from core.audit.actions import Action, Outcome
+from core.audit.erasures import erase_addresses
 from core.audit.events import Detail
 from core.audit.recorder import Recorder, connect, note
-from core.audit.recording import erase_addresses, record
+from core.audit.recording import record
 
 __all__ = ["Action", "Detail", "Outcome", "Recorder", "connect", "erase_addresses", "note", "record"]

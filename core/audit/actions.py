@@ -18,6 +18,7 @@ class Action(StrEnum):
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_BROKEN = "audit.broken"
     AUDIT_LOST = "audit.lost"
+    AUDIT_ADDRESSES_ERASED = "audit.addresses_erased"
     SETTINGS_STARTED = "settings.started"
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"

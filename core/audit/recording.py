@@ -1,10 +1,8 @@
 """Events that become true together with the act, in its transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from sqlalchemy import event as database_events
-from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit.actions import Action, Outcome
@@ -14,7 +12,6 @@ from core.audit.stream import tell
 from core.database import SECRET
 from core.keys import Hasher
 from core.principals import Principal
-from core.tables import AuditEvent
 
 
 async def record(
@@ -44,16 +41,3 @@ async def record(
     connection = await session.connection()
     rows = await connection.run_sync(append, Hasher(session.info[SECRET]()), [event])
     database_events.listen(session.sync_session, "after_commit", lambda _: tell(rows), once=True)
-
-
-async def erase_addresses(
-    session: AsyncSession, tenant: str, actor: str | None = None, *, before: datetime | None = None
-) -> int:
-    """Erase where requests came from, and tell of how many events: somebody's, or with None everybody's; those of before a
-    time, or all. The chain stays valid: a digest stands for the address."""
-    chosen = [col(AuditEvent.tenant) == tenant, col(AuditEvent.address).is_not(None)]
-    if actor is not None:
-        chosen.append(col(AuditEvent.actor) == actor)
-    if before is not None:
-        chosen.append(col(AuditEvent.at) < before)
-    return (await session.exec(update(AuditEvent).where(*chosen).values(address=None))).rowcount

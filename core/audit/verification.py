@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from core.audit.actions import Action
 from core.audit.chain import GENESIS, address_digest, digest, seal
+from core.audit.erasures import Erasures
 from core.keys import Hasher
 from core.principals import DEFAULT_TENANT
 from core.tables import AuditEvent, AuditHead
@@ -58,9 +59,10 @@ def verify_all(connection: Connection, hasher: Hasher, anchors: Sequence[Anchor]
 def verify(connection: Connection, hasher: Hasher, tenant: str, anchors: Sequence[Anchor] = ()) -> Finding:
     """Verify a tenant's chain. Reads all of it, a thousand events at a time."""
     expected = {anchor.number: anchor.hash for anchor in anchors if anchor.tenant == tenant}
+    erasures = Erasures(connection, tenant)
     good, last = 0, GENESIS
     for row in _rows(connection, tenant):
-        reason = _why_not(hasher, row, good + 1, last)
+        reason = _why_not(hasher, row, good + 1, last, erasures)
         if reason is None and not compare_digest(expected.pop(row.number, row.hash), row.hash):
             reason = "it is not the event that the anchor names: the chain was written anew"
         if reason is not None:
@@ -91,7 +93,7 @@ def _rows(connection: Connection, tenant: str) -> Iterator[AuditEvent]:
         after = found[-1].number
 
 
-def _why_not(hasher: Hasher, row: AuditEvent, number: int, last: str) -> str | None:
+def _why_not(hasher: Hasher, row: AuditEvent, number: int, last: str, erasures: Erasures) -> str | None:
     if row.number != number:
         return f"it is missing: event {row.number} follows"
     if not compare_digest(row.previous_hash, last):
@@ -100,6 +102,8 @@ def _why_not(hasher: Hasher, row: AuditEvent, number: int, last: str) -> str | N
         return "it was changed"
     if row.address is not None and row.address_digest != address_digest(hasher, row.tenant, row.number, row.address):
         return "its address was changed"
+    if row.address is None and row.address_digest is not None and not erasures.cover(row):
+        return "its address was erased, and no erasure on record says so"
     if row.action == Action.AUDIT_BROKEN:
         return "the end of the chain was changed before it"
     return None

@@ -7,11 +7,14 @@ import pytest
 from sqlmodel import col, select, update
 
 from core import audit
+from core.audit.chain import append
+from core.audit.events import Event
 from core.batches import Batches
 from core.context import RequestContext, serving
 from core.data_requests import open_request
 from core.database import Database, utc_now
 from core.jobs import end, open_job
+from core.keys import Hasher, load_secret
 from core.policies.policy import Policy
 from core.policies.retention import RetentionPolicy
 from core.policies.store import Policies
@@ -201,3 +204,22 @@ async def test_network_addresses_leave_the_record_which_stays_whole(desk: Desk) 
         erased = await audit.erase_addresses(session, "default", before=utc_now() + timedelta(seconds=1))
     assert erased == 1
     assert await addresses() == [None]
+
+
+async def test_erased_addresses_are_on_record_with_their_erasure_alone(desk: Desk) -> None:
+    settings = Settings.load(
+        data_dir=desk.settings.data_dir, database_url=desk.settings.database_url, retention={"audit_address_days": 30}
+    )
+    old = Event(
+        *("default", utc_now() - timedelta(days=31), audit.Action.KEY_CREATED, audit.Outcome.SUCCESS, SYSTEM.id),
+        *(None, None, "192.0.2.7", None, {}),
+    )
+    async with desk.database.transaction(all_tenants=True) as session:
+        await (await session.connection()).run_sync(append, Hasher(load_secret(desk.settings)), [old])
+    done = await Retention(desk.context.__class__(settings, desk.database, desk.queue, desk.library)).apply()
+    assert done["default"]["audit_addresses"] == 1
+    async with desk.database.session(all_tenants=True) as session:
+        rows = (await session.exec(select(AuditEvent.action, AuditEvent.object_id, AuditEvent.details))).all()
+    told = [(object_id, sorted(details)) for action, object_id, details in rows if action == "audit.addresses_erased"]
+    assert told == [("default", ["addresses", "before"])]
+    assert not any("audit_addresses" in details for _, _, details in rows)

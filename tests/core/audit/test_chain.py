@@ -3,7 +3,9 @@
 import asyncio
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -14,9 +16,9 @@ from structlog.testing import capture_logs
 from core import audit
 from core.audit.verification import Anchor
 from core.context import RequestContext, serving
-from core.database import Database
+from core.database import Database, utc_now
 from core.keys import new_key
-from core.principals import SYSTEM
+from core.principals import ANONYMOUS, SYSTEM
 from core.settings import Settings
 from core.tables import AuditEvent, AuditHead
 from tests.core.audit.conftest import Tamper, Verify, write
@@ -59,6 +61,7 @@ async def test_an_event_says_who_did_what_on_which_object_and_from_where(databas
         "details = '{\"a\": 1}'",
         "request_id = 'req_9'",
         "address = '10.9.9.9'",
+        "address = NULL",
         "address_digest = NULL",
         "key_id = 'key_9'",
     ],
@@ -69,7 +72,7 @@ async def test_an_edited_event_is_found(database: Database, verified: Verify, ta
     await tamper(f"UPDATE audit_events SET {change} WHERE {ROWS} = 2")
     broken = (await verified())["acme"].broken
     assert broken is not None
-    assert (broken.number, "changed" in broken.reason) == (2, True)
+    assert (broken.number, "changed" in broken.reason or "erased" in broken.reason) == (2, True)
 
 
 @pytest.mark.parametrize(("removed", "first"), [("= 1", 1), ("= 2", 2), ("= 4", 4), (">= 3", 3)])
@@ -171,8 +174,79 @@ async def test_an_address_is_erased_and_the_chain_stays_valid(database: Database
         await write(database, 2)
     async with database.transaction(all_tenants=True) as session:
         assert await audit.erase_addresses(session, "acme", "usr_0") == 1
-    assert [row.address for row in await _rows(database)] == [None, "10.1.2.3"]
+    assert [row.address for row in await _rows(database)][:2] == [None, "10.1.2.3"]
+    told = (await _rows(database))[-1]
+    assert (told.action, told.object_type, told.object_id) == ("audit.addresses_erased", "user", "usr_0")
+    assert told.details == {"addresses": 1}
     assert (await verified())["acme"].broken is None
+
+
+async def test_what_was_tried_on_somebodys_account_is_erased_with_their_addresses(database: Database, verified: Verify) -> None:
+    with serving(RequestContext("req_1", ANONYMOUS, address="10.1.2.3")):
+        async with database.transaction(all_tenants=True) as session:
+            await audit.record(session, audit.Action.SIGNIN_FAILED, on=("user", "usr_0"), tenant="acme")
+            await audit.record(session, audit.Action.SIGNIN_FAILED, on=("user", "usr_1"), tenant="acme")
+    async with database.transaction(all_tenants=True) as session:
+        assert await audit.erase_addresses(session, "acme", "usr_0") == 1
+    assert [row.address for row in await _rows(database)][:2] == [None, "10.1.2.3"]
+    assert (await verified())["acme"].broken is None
+
+
+@pytest.mark.parametrize(
+    ("erasure", "number", "is_whole"),
+    [
+        ({"actor": "usr_0"}, 2, False),
+        ({"actor": "usr_1"}, 2, True),
+        ({}, 2, True),
+        ({"before": timedelta(hours=-1)}, 2, False),
+        ({"before": timedelta(hours=1)}, 2, True),
+        ({}, 5, False),
+    ],
+    ids=["somebody else's", "theirs", "everybody's", "of earlier ones", "of that time", "before it happened"],
+)
+async def test_an_address_may_be_gone_only_by_an_erasure_on_record(
+    database: Database, verified: Verify, tamper: Tamper, erasure: dict[str, Any], number: int, is_whole: bool
+) -> None:
+    if "before" in erasure:
+        erasure = {"before": utc_now() + erasure["before"]}
+    on = ("user", erasure["actor"]) if "actor" in erasure else ("tenant", "acme")
+    details = {"addresses": 1, "before": erasure["before"].isoformat()} if "before" in erasure else {"addresses": 1}
+    with serving(RequestContext("req_1", SYSTEM, address="10.1.2.3")):
+        await write(database, 3)
+        async with database.transaction(all_tenants=True) as session:
+            await audit.record(session, audit.Action.AUDIT_ADDRESSES_ERASED, on=on, details=details, tenant="acme")
+        await write(database, 1)
+    assert (await verified())["acme"].broken is None
+    await tamper(f"UPDATE audit_events SET address = NULL WHERE {ROWS} = {number}")
+    broken = (await verified())["acme"].broken
+    assert (broken is None, broken and broken.number) == (is_whole, None if is_whole else number)
+
+
+@pytest.mark.parametrize(
+    ("action", "on", "details", "tenant"),
+    [
+        (audit.Action.USER_DELETED, ("user", "usr_1"), {}, "acme"),
+        (audit.Action.ERASURE_FINISHED, ("user", "usr_1"), {}, "acme"),
+        (audit.Action.TENANT_DELETED, ("tenant", "acme"), {}, "default"),
+        (audit.Action.RETENTION_APPLIED, None, {"audit_addresses": 3}, "acme"),
+    ],
+    ids=["user", "erasure", "tenant", "retention"],
+)
+async def test_what_earlier_versions_erased_is_no_break(
+    database: Database,
+    verified: Verify,
+    tamper: Tamper,
+    action: audit.Action,
+    on: tuple[str, str] | None,
+    details: dict[str, audit.Detail],
+    tenant: str,
+) -> None:
+    with serving(RequestContext("req_1", SYSTEM, address="10.1.2.3")):
+        await write(database, 2)
+    async with database.transaction(all_tenants=True) as session:
+        await audit.record(session, action, on=on, details=details, tenant=tenant, principal=SYSTEM)
+    await tamper(f"UPDATE audit_events SET address = NULL WHERE {ROWS} = 2")
+    assert {each.broken for each in (await verified()).values()} == {None}
 
 
 async def test_what_is_rolled_back_is_neither_on_record_nor_told(database: Database) -> None:
