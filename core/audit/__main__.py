@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from core.audit.verification import Anchor, snapshot, verify_all
+from core.audit.witness import Witness
 from core.database import blocking_engine, is_made
 from core.keys import Hasher, has_secret, load_secret
 from core.settings import Settings, SettingsError
@@ -40,11 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify(settings: Settings, anchors: Sequence[Anchor]) -> int:
-    hasher, engine, broken = Hasher(load_secret(settings)), blocking_engine(settings), False
+    hasher, engine, broken, chains = Hasher(load_secret(settings)), blocking_engine(settings), False, 0
+    known = [*Witness(settings, hasher).anchors(), *anchors]
     try:
         with engine.connect() as connection:
             snapshot(connection)
-            for found in verify_all(connection, hasher, anchors):
+            for found in verify_all(connection, hasher, known):
+                chains += 1
                 if found.broken is None:
                     _say(f"whole   {found.tenant}:{found.events}:{found.hash}")
                 else:
@@ -53,6 +56,8 @@ def _verify(settings: Settings, anchors: Sequence[Anchor]) -> int:
             connection.rollback()
     finally:
         engine.dispose()
+    if not chains:
+        return _say("Nothing was verified: there is no event on record, and no key or user. Start the platform once.", 2)
     return 1 if broken else 0
 
 

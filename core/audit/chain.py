@@ -40,7 +40,7 @@ def append(connection: Connection, hasher: Hasher, events: Sequence[Event]) -> l
             begun.append(_own(Action.AUDIT_STARTED, Outcome.SUCCESS, ("tenant", tenant)))
     if mine := begun + [event for event in events if event.tenant == DEFAULT_TENANT]:
         with across_tenants(connection):
-            rows += _extend(connection, hasher, DEFAULT_TENANT, mine)[0]
+            rows += _extend(connection, hasher, DEFAULT_TENANT, mine, with_it=[event.on[1] for event in begun if event.on])[0]
     return rows
 
 
@@ -64,10 +64,15 @@ def seal(hasher: Hasher, tenant: str, number: int, last: str) -> str:
     return hasher.digest("audit-head", f"{tenant}\0{number}\0{last}")
 
 
-def _extend(connection: Connection, hasher: Hasher, tenant: str, events: Sequence[Event]) -> tuple[list[AuditEvent], bool]:
-    """The rows, and whether the chain begins with them."""
+def _extend(
+    connection: Connection, hasher: Hasher, tenant: str, events: Sequence[Event], *, with_it: Sequence[str] = ()
+) -> tuple[list[AuditEvent], bool]:
+    """The rows, and whether the chain begins with them; `with_it` names the chains that begin in the same transaction."""
     number, last, whole = _lock_head(connection, hasher, tenant)
     is_new = number == 0
+    if is_new and tenant == DEFAULT_TENANT:  # it begins with the first of all: where others are, it was there, and is gone
+        others = select(col(AuditHead.tenant)).where(col(AuditHead.tenant).not_in([tenant, *with_it]))
+        whole = whole and connection.scalar(others.limit(1)) is None
     if not whole:  # going on must not heal what was cut: the mark stays, and fails every verification from now on
         events = [_own(Action.AUDIT_BROKEN, Outcome.FAILURE, ("audit", tenant), tenant), *events]
     rows = []

@@ -19,6 +19,7 @@ from core.audit.chain import append
 from core.audit.events import Detail, Event, Who, happened
 from core.audit.stream import tell, tell_unwritten
 from core.audit.throttle import WINDOW_S, Throttle
+from core.audit.witness import Witness
 from core.database import blocking_engine, blocking_transaction
 from core.keys import Hasher, load_secret
 from core.principals import DEFAULT_TENANT, SYSTEM, Principal
@@ -37,6 +38,8 @@ class Recorder:
     def __init__(self, settings: Settings, *, window_s: float = WINDOW_S, most_waiting: int = MOST_WAITING) -> None:
         self._engine = blocking_engine(settings)
         self._hasher = Hasher(load_secret(settings))
+        self._witness = Witness(settings, self._hasher)
+        self._witnessed = False
         self._throttle = Throttle(window_s)
         self._most_waiting = most_waiting
         self._waiting: deque[Event] = deque()
@@ -110,6 +113,7 @@ class Recorder:
             tell_unwritten(batch, "write_failed")
         else:
             tell(rows)
+            self._witnessed = self._witnessed or self._witness.keep(self._engine)
         with self._changed:
             self._away = False
             self._lost -= lost

@@ -12,7 +12,7 @@ from core.audit.chain import GENESIS, address_digest, digest, seal
 from core.audit.erasures import Erasures
 from core.keys import Hasher
 from core.principals import DEFAULT_TENANT
-from core.tables import AuditEvent, AuditHead
+from core.tables import APIKey, AuditEvent, AuditHead, User
 
 _AT_ONCE = 1000
 
@@ -45,13 +45,18 @@ class Finding:
 
 
 def verify_all(connection: Connection, hasher: Hasher, anchors: Sequence[Anchor] = ()) -> Iterator[Finding]:
-    """Verify every chain: of all that have events, a head, an anchor, or were begun. In one snapshot, see `snapshot`."""
+    """Verify every chain: of all that have events, a head, an anchor, or were begun. In one snapshot, see `snapshot`.
+
+    The operator's is there wherever another one is, or a key or a user: making the first of them begins it.
+    """
     begun = select(col(AuditEvent.object_id)).where(
         col(AuditEvent.tenant) == DEFAULT_TENANT, col(AuditEvent.action) == Action.AUDIT_STARTED.value
     )
     tenants = {anchor.tenant for anchor in anchors} | {str(tenant) for tenant in connection.scalars(begun)}
     tenants |= set(connection.scalars(select(col(AuditHead.tenant))))
     tenants |= set(connection.scalars(select(col(AuditEvent.tenant)).distinct()))
+    if tenants or any(connection.scalar(select(column).limit(1)) for column in (col(APIKey.id), col(User.id))):
+        tenants.add(DEFAULT_TENANT)
     for tenant in sorted(tenants):
         yield verify(connection, hasher, tenant, anchors)
 

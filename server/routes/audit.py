@@ -13,6 +13,7 @@ from core import audit
 from core.audit import search
 from core.audit.stream import as_line
 from core.audit.verification import Finding, snapshot, verify
+from core.audit.witness import Witness
 from core.database import SECRET
 from core.errors import InvalidRequest
 from core.keys import Hasher
@@ -108,7 +109,7 @@ async def verify_events(state: CurrentState, principal: Auditor) -> Verification
 
     def found(connection: Connection, hasher: Hasher) -> Finding:
         snapshot(connection)
-        return verify(connection, hasher, principal.tenant)
+        return verify(connection, hasher, principal.tenant, Witness(state.settings, hasher).anchors())
 
     async with state.database.session(principal.tenant) as session:
         connection = await session.connection()

@@ -127,6 +127,19 @@ async def test_a_whole_chain_that_vanished_is_missed(database: Database, verifie
     assert found["default"].broken is None
 
 
+async def test_where_other_chains_are_the_operators_cannot_vanish_or_begin_anew(
+    database: Database, verified: Verify, tamper: Tamper
+) -> None:
+    await write(database, 2)
+    gone = [f"DELETE FROM {table} WHERE tenant = 'default'" for table in ("audit_events", "audit_heads")]
+    await tamper(*gone)
+    assert (await verified())["default"].broken is not None
+    await write(database, 1, tenant="beta")
+    found = await verified()
+    assert found["default"].broken is not None
+    assert {found[tenant].broken for tenant in ("acme", "beta")} == {None}
+
+
 async def test_an_event_that_was_put_in_is_found(database: Database, verified: Verify, tamper: Tamper) -> None:
     await write(database, 2)
     columns = "tenant, at, action, outcome, actor, key_id, object_type, object_id, address, address_digest, request_id, details"

@@ -7,7 +7,9 @@ import pytest
 
 from core.audit.__main__ import main
 from core.database import Database
+from core.keys import load_secret
 from core.settings import Settings
+from core.tables import User
 from tests.core.audit.conftest import Tamper, write
 
 
@@ -39,6 +41,23 @@ async def test_the_first_broken_event_is_printed_and_the_exit_is_1(
     await tamper("UPDATE audit_events SET actor = 'usr_9' WHERE tenant = 'acme' AND number >= 3")
     assert main([]) == 1
     assert "BROKEN  acme: event 3: it was changed" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("named")
+async def test_a_log_that_was_emptied_is_missed(database: Database, tamper: Tamper, capsys: pytest.CaptureFixture[str]) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        session.add(User(id="usr_1", tenant="default", kind="person", name="Ada", role="user"))
+    await write(database, 2)
+    await tamper("DELETE FROM audit_events", "DELETE FROM audit_heads")
+    assert main([]) == 1
+    assert "BROKEN  default: event 1: the chain is gone" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("named", "database")
+def test_where_nothing_is_on_record_yet_it_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    load_secret(settings)
+    assert main([]) == 2
+    assert "no event on record" in capsys.readouterr().err
 
 
 def test_where_there_is_no_platform_nothing_is_made(
