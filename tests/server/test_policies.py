@@ -479,7 +479,7 @@ def test_other_fields_of_a_capability_are_read_too(here: Here) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_a_secret_that_must_not_leave_is_refused_wherever_it_stands(place: str, here: Here) -> None:
     here.policy(pii={"*": {"mode": "block", "types": ["SECRET"]}})
-    asked = beside("The key is AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE")[place]
+    asked = beside("The key is AKIA" + "IOSFODNN7EXAMPLE.", "AKIA" + "IOSFODNN7EXAMPLE")[place]
     assert code(here.client.post("/v1/chat/completions", json=asked)) == (400, "pii_blocked")
     assert here.sent == "[]"
 
