@@ -8,9 +8,10 @@ from typing import TypeVar
 import structlog
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlmodel import col, select, update
+from sqlmodel import and_, case, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unauthenticated
 from core.keys import Hasher, new_token
@@ -18,7 +19,7 @@ from core.principals import Principal
 from core.settings import SignInSettings
 from core.tables import Tenant, User, UserKind
 from server.access.endings import end_sign_ins
-from server.access.throttle import Throttle
+from server.access.throttle import Owner, Throttle, note_attempt
 
 log = structlog.get_logger()
 
@@ -28,6 +29,8 @@ _MEMORY_KIB, _PASSES, _THREADS = 47_104, 1, 1
 _AT_ONCE, _WAITING = 2, 64
 _MAX_CHARACTERS = 1024
 _FEWEST_DIFFERENT = 5
+#: Of one e-mail address, in several tenants: an attempt is on record for as many.
+_MOST_ACCOUNTS = 10
 _REFUSED = "E-mail address or password are not right."
 
 T = TypeVar("T")
@@ -35,8 +38,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    id: str
-    digest: str
+    """Of a user: who they are, and their password's digest, where they may sign in with one."""
+
+    owner: Owner
+    digest: str | None
 
 
 class Passwords:
@@ -108,7 +113,7 @@ class Passwords:
         if user is None or user.password_digest is None:
             raise Conflict("You do not sign in with a password here.", code="no_password")
         account = _account_name(user.email or user.id)
-        await self._throttle.begin(account, address)
+        await self._throttle.begin(account, address, [Owner(user.id, user.tenant)])
         if not await self._matches(old, user.password_digest):
             raise Forbidden("The old password is not right.", code="wrong_password")
         await self._throttle.succeeded(account, address)
@@ -124,38 +129,42 @@ class Passwords:
             RateLimited: `too_many_attempts`, `queue_full`.
         """
         account_name = _account_name(email)
-        await self._throttle.begin(account_name, address)
-        account = await self._find(account_name, tenant)
+        accounts = await self._find(account_name, tenant)
+        owners = [account.owner for account in accounts]
+        await self._throttle.begin(account_name, address, owners)
+        open_ones = [account for account in accounts if account.digest]
+        account = open_ones[0] if len(open_ones) == 1 else None
         nobodys = await self._nobodys()
-        if not await self._matches(password, account.digest if account else nobodys) or account is None:
+        shown_to = account.digest if account and account.digest else nobodys
+        if not await self._matches(password, shown_to) or account is None:
             log.warning("sign_in.failed", how="password")
+            note_attempt(audit.Action.SIGNIN_FAILED, audit.Outcome.FAILURE, owners, {"method": "password"})
             raise Unauthenticated(_REFUSED, code="sign_in_failed")
         await self._throttle.succeeded(account_name, address)
-        log.info("sign_in.succeeded", how="password", user=account.id)
-        return account.id
+        log.info("sign_in.succeeded", how="password", user=account.owner.id)
+        return account.owner.id
 
-    async def _find(self, email: str, tenant: str | None) -> _Account | None:
-        """The one account that is meant and may sign in."""
+    async def _find(self, email: str, tenant: str | None) -> list[_Account]:
+        """The accounts that may be meant, with a digest where they may sign in. Those come first."""
+        open_ones = and_(
+            col(User.kind) == UserKind.PERSON.value,
+            col(User.password_digest).is_not(None),
+            col(User.disabled_at).is_(None),
+            col(Tenant.disabled_at).is_(None),
+        )
+        digest = case((open_ones, col(User.password_digest)))
         chosen = (
-            select(User.id, User.password_digest)
+            select(User.id, User.tenant, digest)
             .join(Tenant, col(Tenant.id) == col(User.tenant))
-            .where(
-                User.email == email,
-                User.kind == UserKind.PERSON.value,
-                col(User.password_digest).is_not(None),
-                col(User.disabled_at).is_(None),
-                col(Tenant.disabled_at).is_(None),
-            )
-            .limit(2)
+            .where(User.email == email)
+            .order_by(digest.is_(None), User.id)
+            .limit(_MOST_ACCOUNTS)
         )
         if tenant:
             chosen = chosen.where(User.tenant == tenant)
         async with self._database.session(all_tenants=True) as session:
             found = (await session.exec(chosen)).all()
-        if len(found) != 1:
-            return None
-        user_id, digest = found[0]
-        return _Account(user_id, digest or "")
+        return [_Account(Owner(user_id, of), stored) for user_id, of, stored in found]
 
     async def _nobodys(self) -> str:
         """A digest that no password has: an account that is not there costs as much time as one that is."""

@@ -38,7 +38,8 @@ class BrowserSessions:
         return token
 
     async def redeem(self, token: str) -> str | None:
-        """The identifier of the key that the link was made for; None for a link that is unknown, used or expired.
+        """The identifier of the key that the link was made for; None for a link that is unknown, used or expired, or
+        whose key is not valid any more: which of these is not told, the failure is put on record.
 
         Of two calls at once, one gets it.
         """
@@ -54,7 +55,21 @@ class BrowserSessions:
             .returning(col(SignInToken.key_id))
         )
         async with self._database.transaction(all_tenants=True) as session:
-            return (await session.exec(statement)).scalars().first()
+            key_id: str | None = (await session.exec(statement)).scalars().first()
+            if key_id is not None and await principal_of_key(session, col(APIKey.id) == key_id) is not None:
+                return key_id
+            found = select(APIKey.tenant).where(APIKey.id == key_id)
+            tenant = None if key_id is None else (await session.exec(found)).first()
+        on = None if key_id is None or tenant is None else ("key", key_id)
+        audit.note(
+            audit.Action.SIGNIN_FAILED,
+            outcome=audit.Outcome.FAILURE,
+            on=on,
+            details={"method": "link"},
+            principal=ANONYMOUS,
+            tenant=tenant,
+        )
+        return None
 
     async def open(self, *, key_id: str | None = None, user_id: str | None = None, method: str = "key") -> str:
         """A new session's cookie, for a key or for a user who has signed in, by which `method` goes on record. Expired sessions

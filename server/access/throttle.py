@@ -3,6 +3,8 @@
 An account and an address are counted in the database, under digests, whether the account exists or not.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from math import ceil
@@ -27,6 +29,14 @@ _FORGOTTEN_AFTER = timedelta(days=1)
 _LONGEST_DOUBLING = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A user to whom an account belongs."""
+
+    id: str
+    tenant: str
+
+
 class Throttle:
     """Counts an attempt before it is made, so that many at once get no more tries than one after the other."""
 
@@ -35,8 +45,8 @@ class Throttle:
         self._hasher = hasher
         self._settings = settings
 
-    async def begin(self, account: str, address: str | None) -> None:
-        """Count an attempt as failed until `succeeded` says otherwise.
+    async def begin(self, account: str, address: str | None, users: Sequence[Owner] = ()) -> None:
+        """Count an attempt as failed until `succeeded` says otherwise. `users` are those whose account it is, for the record.
 
         Raises:
             RateLimited: `too_many_attempts`, the account or the address has to wait first. That attempt is not counted.
@@ -63,7 +73,7 @@ class Throttle:
                     session.add(row)
         if longest > 0:
             log.warning("sign_in.throttled", wait_s=ceil(longest))
-            audit.note(audit.Action.SIGNIN_LOCKED, outcome=audit.Outcome.DENIED, principal=ANONYMOUS)
+            note_attempt(audit.Action.SIGNIN_LOCKED, audit.Outcome.DENIED, users)
             message = f"There were too many attempts to sign in. Try again in {ceil(longest)} seconds."
             raise RateLimited(message, code="too_many_attempts", retry_after_s=longest)
 
@@ -91,6 +101,17 @@ class Throttle:
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         values = {"subject": subject, "failures": 0, "last_at": utc_now()}
         await session.exec(insert(SignInAttempts).values(values).on_conflict_do_nothing())
+
+
+def note_attempt(
+    action: audit.Action, outcome: audit.Outcome, users: Sequence[Owner], details: Mapping[str, audit.Detail] | None = None
+) -> None:
+    """Put an attempt to sign in on record: on each user whose account it was, in their tenant's chain, else in the operator's.
+    Its caller does not learn which."""
+    for owner in users:
+        audit.note(action, outcome=outcome, on=("user", owner.id), details=details, principal=ANONYMOUS, tenant=owner.tenant)
+    if not users:
+        audit.note(action, outcome=outcome, details=details, principal=ANONYMOUS)
 
 
 def _place(address: str) -> str:

@@ -33,7 +33,6 @@ async def sign_in_page(
         return _form(request, state, target)
     key_id = await state.access.sessions.redeem(token)
     if key_id is None:
-        _note_failure("link")
         problem = Unauthenticated("This link has been used or has expired. Sign in another way.")
         return _form(request, state, target, problem)
     return _signed_in(request, state, await state.access.sessions.open(key_id=key_id, method="link"), target)
@@ -53,8 +52,6 @@ async def sign_in(request: Request, state: CurrentState) -> Response:
         else:
             cookie = await _with_key(request, state, given["key"].strip())
     except PlatformError as error:
-        if isinstance(error, Unauthenticated):
-            _note_failure("key" if given["key"] else "password")
         return _form(request, state, target, error)
     return _signed_in(request, state, cookie, target)
 
@@ -115,6 +112,7 @@ async def _with_password(request: Request, state: State, given: dict[str, str]) 
 async def _with_key(request: Request, state: State, key: str) -> str:
     principal = await state.access.by_key(key) if key else None
     if principal is None or principal.key_id is None or not principal.may_come_from(_address(request)):
+        _note_failure("key")
         raise Unauthenticated(_NO_KEY)
     return await state.access.sessions.open(key_id=principal.key_id)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from core import audit
 from core.context import RequestContext, serving
@@ -19,13 +19,14 @@ from core.keys import new_key
 from core.policies.events import report
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
-from core.tables import AuditEvent, Tenant
+from core.tables import AuditEvent, Tenant, User
 from retrievers.fetching import fetch
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.access.tokens import TokenRefused
 from server.routes import audit as audit_routes
 from tests.core.audit.conftest import write
 from tests.server.conftest import ON_SQLITE, Guarded
+from tests.server.people import ADDRESS, person_with_password
 
 AUDIT = "/api/v1/audit"
 FOREIGNER = Principal("key_x", "acme", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
@@ -87,6 +88,58 @@ async def test_signing_in_and_out_is_on_record(watched: Guarded) -> None:
     assert (await _found(watched, "signin_link.created"))[0]["object_id"] == ADMINISTRATOR_ID
     (failed,) = await _found(watched, "signin.failed")  # the second one is the same again
     assert (failed["actor"], failed["outcome"], failed["address"]) == ("anonymous", "failure", "127.0.0.1")
+
+
+async def _of_tenant(database: Database, tenant: str, action: str, events: int) -> list[AuditEvent]:
+    """The events of an action in a tenant's chain, once there are as many."""
+    chosen = select(AuditEvent).where(AuditEvent.tenant == tenant, AuditEvent.action == action)
+    deadline = time.monotonic() + 30
+    while True:
+        async with database.session(all_tenants=True) as session:
+            found = list((await session.exec(chosen.order_by(col(AuditEvent.number)))).all())
+        if len(found) >= events:
+            return found
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+@ON_SQLITE
+async def test_who_guesses_somebodys_password_is_on_record_in_that_persons_tenant(watched: Guarded, database: Database) -> None:
+    user = await person_with_password(watched, database, tenant="acme")
+    closed = await person_with_password(watched, database, email="closed@example.test", tenant="acme")
+    async with database.transaction(all_tenants=True) as session:
+        await session.exec(update(User).where(col(User.id) == closed.id).values(disabled_at=utc_now()))
+    answers = [
+        await watched.client.post("/signin", data={"email": email, "password": "a wrong password"})
+        for email in (*[ADDRESS] * 7, "closed@example.test")
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 2 + [401]
+    failed = await _of_tenant(database, "acme", "signin.failed", 2)
+    assert [(row.actor, row.object_type, row.object_id) for row in failed] == [
+        ("anonymous", "user", user.id),
+        ("anonymous", "user", closed.id),
+    ]
+    assert [(row.address, row.details["method"]) for row in failed] == [("127.0.0.1", "password")] * 2
+    (locked,) = await _of_tenant(database, "acme", "signin.locked", 1)
+    assert (locked.object_id, locked.outcome) == (user.id, "denied")
+    await watched.client.post("/signin", data={"email": "nobody@example.test", "password": "a wrong password"})
+    (unknown,) = await _of_tenant(database, "default", "signin.failed", 1)
+    assert (unknown.object_id, unknown.details["method"]) == (None, "password")
+
+
+@ON_SQLITE
+async def test_a_link_of_a_key_that_was_revoked_signs_nobody_in(watched: Guarded, database: Database) -> None:
+    row, _ = await watched.access.keys.create(SYSTEM, "reader", KeyRights(Role.USER))
+    token = await watched.access.sessions.make_link_token(row.id)
+    await watched.client.delete(f"/api/v1/keys/{row.id}", headers=watched.headers)
+    opened = await watched.client.get("/signin", params={"token": token})
+    assert (opened.status_code, "set-cookie" in opened.headers) == (401, False)
+    unknown = await watched.client.get("/signin", params={"token": "unknown"})
+    assert opened.text == unknown.text
+    (failed, _) = await _of_tenant(database, "default", "signin.failed", 2)
+    assert (failed.object_type, failed.object_id, failed.outcome) == ("key", row.id, "failure")
+    async with database.session(all_tenants=True) as session:
+        assert (await session.exec(select(AuditEvent).where(AuditEvent.action == "signin.succeeded"))).all() == []
 
 
 @ON_SQLITE
