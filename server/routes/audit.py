@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
@@ -95,7 +95,12 @@ async def list_events(state: CurrentState, principal: Auditor, wanted: Wanted, p
 
 
 @router.get("/export", response_class=Response, responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}})
-async def export_events(state: CurrentState, principal: Auditor, wanted: Wanted) -> Response:
+async def export_events(
+    state: CurrentState,
+    principal: Auditor,
+    wanted: Wanted,
+    _form: Annotated[Literal["ndjson"], Query(alias="format", description="there is no other")] = "ndjson",
+) -> Response:
     """Export events, the oldest first: a line of JSON each, with the field names of the Elastic Common Schema."""
     async with state.database.transaction(principal.tenant) as session:
         await audit.record(session, audit.Action.AUDIT_EXPORTED, principal=principal)

@@ -49,6 +49,16 @@ async def test_events_are_found_by_who_what_on_which_how_and_when(here: Guarded)
     assert "disabled" in shown
 
 
+async def test_the_list_tells_from_where_under_which_request_and_what_else(here: Guarded) -> None:
+    await here.client.post(
+        "/api/v1/keys", json={"name": "x", "role": "user"}, headers=here.headers | {"x-request-id": "req_mine"}
+    )
+    page = (await get(here, "/admin/audit?action=key.created")).text
+    [listed] = [line for line in re.findall(r"<summary.*?</summary>", page, re.DOTALL) if "req_mine" in line]
+    assert "from 127.0.0.1" in listed
+    assert "role: user" in listed
+
+
 async def test_what_is_found_is_exported(here: Guarded) -> None:
     await api(here, "POST", "/teams", {"name": "Research"})
     page = await get(here, "/admin/audit?action=team.changed&from=2020-01-01T00:00")

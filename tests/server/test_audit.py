@@ -128,6 +128,13 @@ async def test_who_guesses_somebodys_password_is_on_record_in_that_persons_tenan
 
 
 @ON_SQLITE
+async def test_an_export_in_a_format_that_there_is_not_is_refused(watched: Guarded) -> None:
+    for form, status in (("ndjson", 200), ("csv", 422)):
+        answer = await watched.client.get(f"{AUDIT}/export", params={"format": form}, headers=watched.headers)
+        assert answer.status_code == status
+
+
+@ON_SQLITE
 async def test_a_link_of_a_key_that_was_revoked_signs_nobody_in(watched: Guarded, database: Database) -> None:
     row, _ = await watched.access.keys.create(SYSTEM, "reader", KeyRights(Role.USER))
     token = await watched.access.sessions.make_link_token(row.id)
