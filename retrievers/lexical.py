@@ -102,7 +102,8 @@ class LexicalIndex:
         opened = self._open(shelf)
         if opened is None or len(name) > _MOST_NAME_CHARACTERS:
             return False
-        pattern = re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", f"{name}=") + "(.|\n)*"
+        # signs that mean something alone: behind a backslash others do, as < and > do
+        pattern = re.sub(r"([\\.+*?()|\[\]{}^$#&~-])", r"\\\1", f"{name}=") + "(.|\n)*"
         parsed = self._tantivy.Query.regex_query(opened.index.schema, "filter", pattern)
         return bool(opened.index.searcher().search(parsed, 1, count=False).hits)
 

@@ -77,7 +77,11 @@ def test_a_filter_holds_for_every_result(index: LexicalIndex):
     assert found(index, "words", filter={"year": True}) == found(index, "words", filter={"lang": "EN"}) == []
 
 
-@pytest.mark.parametrize("name", ["year", "due.date (UTC)", "größe", "a-b_c d", "💶", "lines\nof"])
+@pytest.mark.parametrize(
+    "name",
+    ["year", "due.date (UTC)", "größe", "a-b_c d", "💶", "lines\nof", "<J`>", "".join(map(chr, range(33, 127))), "\x11\x96"],
+    ids=[f"name{number}" for number in range(9)],
+)
 def test_it_knows_which_attributes_there_are(index: LexicalIndex, name: str):
     assert not index.has_attribute(ONE, name)
     index.upsert(ONE, [chunk(1, "words", **{name: "two\nlines"})])
