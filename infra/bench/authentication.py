@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from core.database import Database, migrate
+from core.policies.store import Policies
 from core.principals import SYSTEM, Principal, Scope
 from core.settings import Settings
 from server import error_responses
@@ -82,7 +83,7 @@ async def measure(directory: Path, requests: int) -> list[Added]:
 
 def _app(settings: Settings, access: Access | None) -> FastAPI:
     """The platform's layers before a route of FastAPI's and one as LangServe's are. Without `access` everybody comes in."""
-    layers = [Middleware(Edge), *([Middleware(Authentication, access=access)] if access else [])]
+    layers = [Middleware(Edge), *([Middleware(Authentication, access=access, policies=Policies())] if access else [])]
     app = FastAPI(middleware=[*layers, Middleware(BodyGuard, limits=settings.limits)])
     error_responses.install(app)
 
