@@ -28,6 +28,8 @@ log = structlog.get_logger()
 #: Seconds that an answer is held for the database.
 WAIT_S = 0.025
 _AT_ONCE = 500
+#: Seconds for which more is waited for where several answer at once: a commit costs as much for one as for many.
+GATHER_S = 0.002
 _RETRY_S = 0.5
 #: Entries that wait in memory while the database is away; beyond them, the file alone has them.
 _MOST_WAITING = 20_000
@@ -133,6 +135,10 @@ class Ledger:
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
+            alone = len(self._waiting) < 2
+        if not alone and not self._closing:
+            time.sleep(GATHER_S)
+        with self._changed:
             return list(islice(self._waiting, _AT_ONCE)) or None
 
     def _write(self, batch: Sequence[Entry]) -> bool:
