@@ -5,8 +5,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from core.per_loop import PerLoop
 from core.redis_clients import RedisClients
 
@@ -65,9 +63,9 @@ class _Queue:
             batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
             try:
                 answers = await self._batches.send([call for call, _ in batch])
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - the boundary of a task: whoever waits is told, whatever it is
                 answers = [error] * len(batch)
-            except BaseException:
+            except BaseException:  # the loop ends
                 for _, future in batch:
                     future.cancel()
                 raise

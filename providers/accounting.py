@@ -98,21 +98,26 @@ def enter_kept(request: RequestContext, *, alias: str, provider: str, model: str
 
 
 def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.Tokens:
-    """Tokens by class, none of them in two."""
+    """Tokens by class, none of them in two. What no answer can have is taken for the most or least that one can."""
     if not metadata:
-        return ledger.Tokens(input=usage.input_tokens, output=usage.output_tokens)
+        return ledger.Tokens(input=_possible(usage.input_tokens), output=_possible(usage.output_tokens))
     tokens = Tokens.of(metadata)
     cached = tokens.cache_read + tokens.cache_write + tokens.cache_write_1h
     return ledger.Tokens(
-        input=max(0, tokens.input - cached),
-        cached=tokens.cache_read,
-        cache_write=tokens.cache_write,
-        cache_write_1h=tokens.cache_write_1h,
-        output=tokens.output,
-        reasoning=tokens.reasoning,
-        input_audio=tokens.input_audio,
-        output_audio=tokens.output_audio,
+        input=_possible(tokens.input - cached),
+        cached=_possible(tokens.cache_read),
+        cache_write=_possible(tokens.cache_write),
+        cache_write_1h=_possible(tokens.cache_write_1h),
+        output=_possible(tokens.output),
+        reasoning=_possible(tokens.reasoning),
+        input_audio=_possible(tokens.input_audio),
+        output_audio=_possible(tokens.output_audio),
     )
+
+
+def _possible(tokens: int) -> int:
+    """A provider can say any number; a column of the ledger has 31 bits."""
+    return min(max(0, tokens), 2**31 - 1)
 
 
 def _whose(request: RequestContext) -> dict[str, Any]:

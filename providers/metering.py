@@ -1,7 +1,6 @@
 """What a model call used and what it cost."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -12,7 +11,7 @@ from core.context import Usage
 from providers.prices import FREE, Charge, Price, Tokens
 from providers.tokens import Counter, count_messages
 
-__all__ = ["FREE", "charge_of", "cost_of", "usage_of"]
+__all__ = ["FREE", "charge_of", "usage_of"]
 
 log = structlog.get_logger()
 
@@ -22,11 +21,6 @@ def usage_of(metadata: Any, messages: Sequence[BaseMessage], output: str, count:
     if metadata:
         return Usage(input_tokens=metadata["input_tokens"], output_tokens=metadata["output_tokens"])
     return Usage(input_tokens=count_messages(messages, count), output_tokens=count(output), estimated=True)
-
-
-def cost_of(provider: str, model: str, usage: Usage, metadata: Any = None, *, price: Price | None = None) -> Decimal | None:
-    """Dollars, None where no price is known; see `charge_of`."""
-    return charge_of(provider, model, usage, metadata, price=price).usd
 
 
 def charge_of(provider: str, model: str, usage: Usage, metadata: Any = None, *, price: Price | None = None) -> Charge:

@@ -5,6 +5,7 @@ starts puts into the database. A row that is there already is not added again.
 """
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +14,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 from filelock import FileLock, Timeout
 
@@ -42,7 +42,7 @@ class Spool:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        lines = b"".join(orjson.dumps(row, default=str) + b"\n" for row in rows)
+        lines = b"".join(map(_line, rows))
         view = memoryview(lines)
         while view:
             view = view[os.write(self._file, view) :]
@@ -92,6 +92,20 @@ def left_behind(directory: Path) -> Iterator[tuple[Path, Iterator[list[dict[str,
                 Path(lock.lock_file).unlink(missing_ok=True)
 
 
+def set_aside(directory: Path, row: Mapping[str, Any]) -> None:
+    """Keep a row that the database refuses where an operator finds it: a line of `refused.json` in the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = os.open(directory / "refused.json", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(file, _line(row))
+    finally:
+        os.close(file)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(dict(row), default=str).encode() + b"\n"
+
+
 def _rows_of(path: Path) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     with path.open("rb") as file:
@@ -99,7 +113,7 @@ def _rows_of(path: Path) -> Iterator[list[dict[str, Any]]]:
             if not line.endswith(b"\n"):  # the process died while it wrote: its caller got no answer
                 log.warning("ledger.spool_cut", file=path.name)
                 break
-            rows.append(_row(orjson.loads(line)))
+            rows.append(_row(json.loads(line)))
             if len(rows) == _READ_AT_ONCE:
                 yield rows
                 rows = []

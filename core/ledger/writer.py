@@ -15,11 +15,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from core.database import blocking_engine, blocking_transaction
 from core.ledger.entries import Entry
-from core.ledger.spool import Spool, left_behind
+from core.ledger.spool import Spool, left_behind, set_aside
 from core.settings import Settings
 from core.tables.ledger import LedgerRow
 
@@ -31,6 +31,8 @@ _AT_ONCE = 500
 #: Seconds for which more is waited for where several answer at once: a commit costs as much for one as for many.
 GATHER_S = 0.002
 _RETRY_S = 0.5
+#: What is wrong with a row, and not with the database.
+_OF_A_ROW = (DataError, IntegrityError, OverflowError, ValueError, TypeError)
 #: Entries that wait in memory while the database is away; beyond them, the file alone has them.
 _MOST_WAITING = 20_000
 
@@ -165,6 +167,8 @@ class Ledger:
         try:
             with blocking_transaction(self._engine) as connection:
                 connection.execute(self._insert, rows)
+        except _OF_A_ROW as error:
+            return self._one_by_one(rows, error)
         except SQLAlchemyError as error:
             if not self._away:
                 log.warning("ledger.database_away", error=type(error).__name__)
@@ -174,6 +178,15 @@ class Ledger:
         if self._away:
             log.info("ledger.database_back")
         self._away = self._late = False
+        return True
+
+    def _one_by_one(self, rows: list[dict[str, Any]], error: Exception) -> bool:
+        """A row that the database does not take must not keep the others out: it is set aside, in a file of its own."""
+        if len(rows) > 1:
+            taken = [self._commit([row]) for row in rows]
+            return all(taken)
+        log.error("ledger.row_refused", id=rows[0]["id"], error=type(error).__name__)
+        set_aside(self._directory, rows[0])
         return True
 
     def _wake(self) -> None:

@@ -208,3 +208,9 @@ async def test_embeddings_are_in_it(models: Models, book: Book, request_context:
 )
 def test_no_token_is_in_two_classes(metadata: Any, expected: Tokens) -> None:
     assert classes_of(Usage(10, 4), metadata) == expected
+
+
+@pytest.mark.parametrize(("said", "kept"), [(2**70, 2**31 - 1), (-5, 0)])
+def test_a_number_that_no_answer_can_have_breaks_no_ledger(said: int, kept: int) -> None:
+    assert classes_of(Usage(said, said), {"input_tokens": said, "output_tokens": said}) == Tokens(input=kept, output=kept)
+    assert classes_of(Usage(said, said), None) == Tokens(input=kept, output=kept)

@@ -1,6 +1,7 @@
 """The ledger's writer: on record before anybody goes on, whatever the database does."""
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -119,6 +120,18 @@ async def test_what_memory_does_not_hold_is_taken_from_the_file(
     ledger.record(entry("req_99"))
     await asyncio.to_thread(ledger.close, LONG_S)
     assert _requests(settings) == [*(f"req_{number:02}" for number in range(20)), "req_99"]
+
+
+async def test_a_row_that_the_database_refuses_keeps_no_other_out_and_is_set_aside(ledger: Ledger, rows: Any) -> None:
+    for request, tokens in (("req_1", 1), ("req_2", 2**70), ("req_3", 3)):
+        ledger.record(entry(request, tokens=Tokens(input=tokens)))
+    await ledger.settled()
+    assert [row.request_id for row in await rows()] == ["req_1", "req_3"]
+    (aside,) = (ledger._directory / "refused.json").read_text().splitlines()
+    assert json.loads(aside)["request_id"] == "req_2"
+    ledger.record(entry("req_4"))
+    await ledger.settled()
+    assert [row.request_id for row in await rows()] == ["req_1", "req_3", "req_4"]
 
 
 KILLED = """
