@@ -53,6 +53,7 @@ def test_a_person_is_made_let_in_put_into_a_team_and_signed_out(page: Page, brow
     page.get_by_label("Password again").fill(PASSWORD)
     page.get_by_role("button", name="Set the password").click()
     expect(page.get_by_role("status")).to_contain_text("The password is set")
+    expect(page).not_to_have_url(re.compile("done"))
     user = page.url
 
     context = browser.new_context(base_url=platform.url)
@@ -126,6 +127,7 @@ def test_a_key_is_narrowed_made_used_rotated_and_revoked_and_all_of_it_is_on_rec
     expect(page.get_by_role("status")).to_contain_text("revoked")
     assert [asked(platform, each, "models") for each in (key, new)] == [401, 200]
 
+    expect(page).not_to_have_url(re.compile("done"))
     page.goto(f"/admin/audit?object={page.url.rpartition('/')[2]}")
     found = page.locator(".events summary b")
     expect(found.filter(has_text=re.compile(r"^key\."))).to_have_text(["key.revoked", "key.rotated", "key.created"])
