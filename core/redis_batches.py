@@ -3,13 +3,19 @@ connection. A hundred requests at once cost a few round trips, and no request wa
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha1
 from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
 
 from core.per_loop import PerLoop
 from core.redis_clients import RedisClients
 
 #: Scripts that go together at most: what the server works on without a break, some tens of milliseconds.
 _MOST = 500
+#: Seconds that what nobody waits for is kept back, to go with what somebody does.
+_LATER_S = 0.005
 
 
 class ScriptBatches:
@@ -17,30 +23,49 @@ class ScriptBatches:
 
     def __init__(self, clients: RedisClients) -> None:
         self._clients = clients
-        self._scripts: dict[str, Any] = {}
         self._queues: PerLoop[_Queue] = PerLoop(_nothing)
 
-    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """The answer of a script.
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any], *, later: bool = False) -> Any:
+        """The answer of a script. `later`: nobody waits for it, and it may go with the next one.
 
         Raises:
             redis.RedisError, TimeoutError, OSError: the server is away, or refuses it.
         """
-        return await self._queues.get(None, lambda: _Queue(self)).put((script, keys, arguments))
+        return await self._queues.get(None, lambda: _Queue(self)).put((script, keys, arguments), later=later)
 
     async def send(self, calls: "Sequence[_Call]") -> list[Any]:
         """The answers of some, errors among them."""
-        client = self._clients.get()
-        async with client.pipeline(transaction=False) as pipeline:
+        answers = await self._evaluated(calls)
+        unknown = [number for number, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:  # the server is new, or has forgotten them
+            again = await self._taught([calls[number] for number in unknown])
+            for number, answer in zip(unknown, again, strict=True):
+                answers[number] = answer
+        return answers
+
+    async def _taught(self, calls: "Sequence[_Call]") -> list[Any]:
+        try:
+            for script in {script for script, _, _ in calls}:
+                await self._clients.get().script_load(script)
+            return await self._evaluated(calls)
+        except (RedisError, OSError, TimeoutError) as error:
+            return [error] * len(calls)
+
+    async def _evaluated(self, calls: "Sequence[_Call]") -> list[Any]:
+        async with self._clients.get().pipeline(transaction=False) as pipeline:
             for script, keys, arguments in calls:
-                if script not in self._scripts:
-                    self._scripts[script] = client.register_script(script)
-                await self._scripts[script](keys=keys, args=arguments, client=pipeline)
+                pipeline.evalsha(_name(script), len(keys), *keys, *arguments)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
             return answers
 
 
 _Call = tuple[str, Sequence[str], Sequence[Any]]
+
+
+@lru_cache
+def _name(script: str) -> str:
+    """What Redis calls a script that it knows."""
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 class _Queue:
@@ -50,13 +75,24 @@ class _Queue:
         self._batches = batches
         self._waiting: list[tuple[_Call, asyncio.Future[Any]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def put(self, call: _Call) -> Any:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    async def put(self, call: _Call, *, later: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((call, future))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._send())
+        if not later:
+            self._start()
+        elif self._timer is None:
+            self._timer = loop.call_later(_LATER_S, self._start)
         return await future
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._send())
 
     async def _send(self) -> None:
         while self._waiting:

@@ -128,7 +128,7 @@ async def settle(batches: ScriptBatches, hold: str, shares: Sequence[Share], spe
     for share, amount in zip(shares, spent, strict=True):
         buckets = share.buckets
         arguments += [buckets.newest, buckets.oldest, buckets.expire_s, share.amount, amount]
-    await batches.run(_SETTLE, [share.key for share in shares], arguments)
+    await batches.run(_SETTLE, [share.key for share in shares], arguments, later=True)
 
 
 async def seed(batches: ScriptBatches, key: str, buckets: Buckets, spent: dict[int, int]) -> None:

@@ -14,14 +14,11 @@ from itertools import islice
 from typing import Any
 
 import structlog
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from core.database import blocking_engine, blocking_transaction
 from core.ledger.entries import Entry
+from core.ledger.inserts import DatabaseAway, Inserts, RowsRefused
 from core.ledger.spool import Spool, left_behind, set_aside
 from core.settings import Settings
-from core.tables.ledger import LedgerRow
 
 log = structlog.get_logger()
 
@@ -31,8 +28,6 @@ _AT_ONCE = 500
 #: Seconds for which more is waited for where several answer at once: a commit costs as much for one as for many.
 GATHER_S = 0.002
 _RETRY_S = 0.5
-#: What is wrong with a row, and not with the database.
-_OF_A_ROW = (DataError, IntegrityError, OverflowError, ValueError, TypeError)
 #: Entries that wait in memory while the database is away; beyond them, the file alone has them.
 _MOST_WAITING = 20_000
 
@@ -41,9 +36,7 @@ class Ledger:
     """The ledger of a process. `close` writes what is left."""
 
     def __init__(self, settings: Settings, *, wait_s: float = WAIT_S) -> None:
-        self._engine = blocking_engine(settings)
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        self._insert = insert(LedgerRow.__table__).on_conflict_do_nothing()  # type: ignore[attr-defined]
+        self._inserts = Inserts(settings)
         self._directory = settings.path("ledger")
         self._spool = Spool(self._directory)
         self._wait_s = wait_s
@@ -99,7 +92,8 @@ class Ledger:
         if self._committed >= self._taken and not self._only_in_file:
             self._spool.clear()
         self._spool.close()
-        self._engine.dispose()
+        if not self._thread.is_alive():  # it may wait for a database that does not answer
+            self._inserts.close()
 
     # --- the file -----------------------------------------------------------------------------------------------------------
 
@@ -165,27 +159,25 @@ class Ledger:
 
     def _commit(self, rows: list[dict[str, Any]]) -> bool:
         try:
-            with blocking_transaction(self._engine) as connection:
-                connection.execute(self._insert, rows)
-        except _OF_A_ROW as error:
+            self._inserts.add(rows)
+        except RowsRefused as error:
             return self._one_by_one(rows, error)
-        except SQLAlchemyError as error:
+        except DatabaseAway as error:
             if not self._away:
-                log.warning("ledger.database_away", error=type(error).__name__)
+                log.warning("ledger.database_away", error=str(error))
             self._away = True
-            self._engine.dispose()
             return False
         if self._away:
             log.info("ledger.database_back")
         self._away = self._late = False
         return True
 
-    def _one_by_one(self, rows: list[dict[str, Any]], error: Exception) -> bool:
+    def _one_by_one(self, rows: list[dict[str, Any]], error: RowsRefused) -> bool:
         """A row that the database does not take must not keep the others out: it is set aside, in a file of its own."""
         if len(rows) > 1:
             taken = [self._commit([row]) for row in rows]
             return all(taken)
-        log.error("ledger.row_refused", id=rows[0]["id"], error=type(error).__name__)
+        log.error("ledger.row_refused", id=rows[0]["id"], error=str(error))
         set_aside(self._directory, rows[0])
         return True
 
