@@ -26,6 +26,7 @@ from core.tables import (
     IdempotencyRecord,
     Job,
     JobEvent,
+    RateLimit,
     RefreshToken,
     ShareKind,
     SignInToken,
@@ -95,6 +96,7 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
         Belonging(APIKey, col(APIKey.id).in_(keys)),
         Belonging(TeamMember, col(TeamMember.user_id) == user_id),
         Belonging(Budget, (col(Budget.tenant) == tenant) & (col(Budget.user) == user_id)),
+        Belonging(RateLimit, (col(RateLimit.tenant) == tenant) & (col(RateLimit.user) == user_id)),
         Belonging(User, (col(User.tenant) == tenant) & (col(User.id) == user_id)),
     ]
 

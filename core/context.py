@@ -5,7 +5,7 @@ it and write into it what the answer's headers tell: model, provider, attempts, 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -40,6 +40,18 @@ class Usage:
 
 CacheUse = Literal["miss", "bypass", "semantic", "hit"]
 _LEANT_LEAST: tuple[CacheUse, ...] = ("miss", "bypass", "semantic", "hit")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of a rate limit: of `limit` requests or tokens within `window_s` seconds, or of requests at once (None).
+    There is more after `wait_s` seconds."""
+
+    unit: str
+    limit: int
+    left: int
+    window_s: int | None
+    wait_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,8 @@ class RequestContext:
     session_id: str | None = None
     #: The cheaper alias that a budget had it given to.
     degraded: str | None = None
+    #: What is left of the rate limits that it counts in.
+    allowances: Sequence[Allowance] = ()
     #: What the caller wants the costs told apart by.
     tags: Mapping[str, str] = field(default_factory=dict)
     #: Personal data that was found, by place and type.
@@ -151,6 +165,7 @@ class RequestContext:
         self.provider_s += other.provider_s
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
         self.degraded = other.degraded or self.degraded
+        self.allowances = other.allowances or self.allowances
         if other.cache is not None:
             self.answered_by(other.cache)
         for place, counts in other.pii.items():

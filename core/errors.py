@@ -182,7 +182,8 @@ class UnsupportedMediaType(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Narrower codes: `queue_full` (a bounded queue: the local model's, the search for personal data)."""
+    """Narrower codes: `queue_full` (a bounded queue: the local model's, the search for personal data),
+    `request_over_rate_limit` (it alone asks for more than a window has)."""
 
     code, status, retryable = "rate_limited", 429, True
 

@@ -19,6 +19,7 @@ from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
 from server.access.tokens import REFRESH_PREFIX
 from server.error_responses import as_platform_error, error_response
+from server.rate_limit_headers import rate_limit_headers
 from server.security_headers import ALWAYS, hsts
 from server.tags import TAGS, tags_of
 
@@ -123,6 +124,7 @@ def call_headers(context: RequestContext) -> dict[str, str]:
     """The `x-genai-*` headers of what is known by now; none before a model was asked. A stream that begins knows the cache's
     part alone."""
     found = {"x-genai-pii": pii_header(context.pii)} if context.pii else {}
+    found |= rate_limit_headers(context.allowances)
     if context.attempts == 0 and context.provider is None:
         return found if context.cache is None else found | {"x-genai-cache": context.cache}
     headers = found | {

@@ -40,6 +40,7 @@ class Action(StrEnum):
     PII_BLOCKED = "pii.blocked"
     DATA_POLICY_REFUSED = "data_policy.refused"
     BUDGET_CHANGED = "budget.changed"
+    RATE_LIMIT_CHANGED = "rate_limit.changed"
     POLICY_CHANGED = "policy.changed"
     TENANT_CREATED = "tenant.created"
     TENANT_CHANGED = "tenant.changed"
@@ -68,7 +69,16 @@ class Action(StrEnum):
 _CATEGORIES = {
     "authentication": ("signin", "signin_link", "session", "token", "revoked_key"),
     "iam": ("key", "user", "team", "role", "tenant", "share"),
-    "configuration": ("settings", "policy", "budget", "provider_credential", "encryption_key", "kill_switch", "audit"),
+    "configuration": (
+        "settings",
+        "policy",
+        "budget",
+        "rate_limit",
+        "provider_credential",
+        "encryption_key",
+        "kill_switch",
+        "audit",
+    ),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),
     "database": ("collection", "document", "cache", "erasure", "retention"),

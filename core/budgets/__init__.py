@@ -1,6 +1,7 @@
-"""Budgets: reserve before a call, settle after it, release what was not used. How it is meant: `docs/ledger.md`."""
+"""Budgets and rate limits: reserve before a call, settle after it. How it is meant: `docs/ledger.md`."""
 
-from core.budgets.budgets import Budgets, Degraded, Hold
+from core.budgets.budgets import Budgets, Hold
+from core.budgets.refusals import Degraded
 from core.budgets.windows import Window
 
 __all__ = ["Budgets", "Degraded", "Hold", "Window"]

@@ -1,4 +1,4 @@
-"""Holding requests to budgets: room is reserved before a call and settled after it, in all processes together."""
+"""Holding requests to budgets and rate limits, in all processes together: room is reserved before a call, settled after it."""
 
 import asyncio
 import secrets
@@ -10,38 +10,30 @@ from decimal import Decimal
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlmodel import select
 
-from core.alerts import AlertKind, raise_alert
+from core import context
+from core.budget_settings import BudgetSettings
 from core.budgets import counters
-from core.budgets.counters import Share
-from core.budgets.rules import UNIT_USD, Rule, Rules, units
+from core.budgets.allowances import allowances
+from core.budgets.alone import Alone
+from core.budgets.counters import Kind, Share
+from core.budgets.refusals import refuse, refuse_too_long, refuse_unpriced, tell
+from core.budgets.rules import UNIT_USD, Rule, Rules, Unit, units
 from core.budgets.spent import spent
+from core.budgets.store import Store, StoreAway
 from core.database import Database, blocking_engine, utc_now
-from core.errors import BudgetExceeded, Unavailable
+from core.errors import Unavailable
 from core.principals import Principal
 from core.redis_batches import ScriptBatches
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.tables.budgets import Budget, BudgetMode
+from core.tables import Budget, RateLimit
 
 log = structlog.get_logger()
 
-#: Seconds that the server is left alone after a failure.
-REST_S: Final = 1.0
-#: Shares of a budget that are told of.
-_TOLD: Final = (1.0, 0.8, 0.5)
 _TRIES: Final = 3
-
-
-class Degraded(Exception):
-    """The request is to go to a cheaper alias."""
-
-    def __init__(self, alias: str) -> None:
-        super().__init__(alias)
-        self.alias = alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +46,9 @@ class Hold:
     shares: Sequence[Share]
 
     @property
-    def refuses(self) -> bool:
-        """Whether one of its budgets lets nothing go over its limit."""
-        return any(rule.refuses for rule in self.rules)
+    def bounds(self) -> bool:
+        """Whether a budget lets nothing go over its limit, so that the answer must not be longer than was reserved."""
+        return any(rule.refuses and not rule.rate for rule in self.rules)
 
     def settle(self, tokens: int, usd: Decimal) -> None:
         """Put what was spent in the place of what was reserved. Returns at once; must be called on an event loop."""
@@ -78,22 +70,22 @@ class Standing:
 class Budgets:
     """One for a process. Before `connect` there are none.
 
-    Where the server that counts is away, what falls under a budget that refuses is refused, unless the settings say otherwise.
+    Where the server that counts is away, what falls under a budget that refuses is refused, and the process counts alone for
+    rate limits, unless the settings say otherwise.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
-        self._closed = settings is None or settings.budgets.without_store == "refuse"
         self._rules = Rules()
-        self._batches: ScriptBatches | None = None
+        self._store: Store | None = None
+        self._alone = Alone()
         self._opened: Engine | None = None
         self._opening = threading.Lock()
         self._settling: set[asyncio.Task[None]] = set()
-        self._rest_until = 0.0
 
     def connect(self, clients: RedisClients) -> None:
         """Count together with the other processes that are connected to this server."""
-        self._batches = ScriptBatches(clients)
+        self._store = Store(ScriptBatches(clients))
 
     def close(self) -> None:
         if self._opened is not None:
@@ -108,62 +100,68 @@ class Budgets:
         return dict(spent(self._opened, rule, now))
 
     async def load(self, database: Database) -> None:
-        """Read the budgets of all tenants."""
+        """Read the budgets and rate limits of all tenants."""
         async with database.session(all_tenants=True) as session:
-            self._rules = Rules((await session.exec(select(Budget))).all())
+            self._rules = Rules((await session.exec(select(Budget))).all(), (await session.exec(select(RateLimit))).all())
 
     def of(self, principal: Principal, alias: str) -> Sequence[Rule]:
-        """The budgets that a request falls under."""
+        """What a request falls under."""
         return self._rules.of(principal, alias)
 
-    async def reserve(self, rules: Sequence[Rule], tokens: int, usd: Decimal | None, hold_s: float) -> Hold | None:
+    async def reserve(
+        self, rules: Sequence[Rule], tokens: int, usd: Decimal | None, hold_s: float, *, at_least: int = 0
+    ) -> Hold | None:
         """Reserve for a request of at most so many tokens and dollars, for `hold_s` seconds unless it is settled before. `usd`
-        is None where no price is known. None: the server that counts is away, and the settings let requests through.
+        is None where no price is known. `at_least` as many tokens it will use: a rate limit is asked for as much as it has, and
+        corrected afterwards. None: the server that counts is away, and the settings let requests through.
 
         Raises:
             BudgetExceeded: there is no room; `budget_unpriced`.
+            RateLimited: a rate limit has none; `request_over_rate_limit`.
             Degraded: there is none, and the budget names a cheaper alias.
             Unavailable: `budgets_unavailable`.
         """
         if usd is None:
-            _refuse_unpriced(rules)
+            refuse_unpriced(rules)
+        refuse_too_long(rules, at_least)
         now, hold = utc_now(), secrets.token_hex(8)
-        amounts = [units(usd or Decimal(0)) if rule.in_usd else tokens for rule in rules]
-        shares = [
-            Share(rule.counter, rule.window.buckets(now), amount, rule.limit if rule.refuses else None)
-            for rule, amount in zip(rules, amounts, strict=True)
-        ]
+        shares = [_share(rule, tokens, usd or Decimal(0), now, hold_s) for rule in rules]
         answer = await self._ask(hold, hold_s, rules, shares, now)
         if answer is None:
+            self._go_without(rules, now)
             return None
         if answer.full is not None:
-            _refuse(rules[answer.full], now)
-        for rule, share, used in zip(rules, shares, answer.used, strict=True):
-            _tell(rule, used + share.amount)
+            context.current().allowances = allowances((rules[answer.full],), (rules[answer.full].limit,), answer.wait_s)
+            refuse(rules[answer.full], answer, now)
+        used = [before + share.amount for before, share in zip(answer.used, shares, strict=True)]
+        for rule, amount in zip(rules, used, strict=True):
+            tell(rule, amount)
+        context.current().allowances = allowances(rules, used)
         return Hold(self, hold, rules, shares)
 
     async def _ask(
         self, hold: str, hold_s: float, rules: Sequence[Rule], shares: Sequence[Share], now: datetime
     ) -> counters.Answer | None:
-        loop = asyncio.get_running_loop()
-        if self._batches is None or self._rest_until > loop.time():
-            self._may_go_without(rules)
-            return None
-        try:
-            for _ in range(len(rules) + _TRIES):
-                answer = await counters.reserve(self._batches, hold, hold_s, shares)
-                if answer.unknown is None:
-                    return answer
-                await self._seed(self._batches, rules[answer.unknown], now)
-        except (RedisError, OSError, TimeoutError) as error:
-            self._rest_until = loop.time() + REST_S
-            log.warning("budgets.store_away", error=type(error).__name__)
-        self._may_go_without(rules)
+        if self._store is not None:
+            try:
+                with self._store.asked() as batches:
+                    for _ in range(len(rules) + _TRIES):
+                        answer = await counters.reserve(batches, hold, hold_s, shares)
+                        if answer.unknown is None:
+                            return answer
+                        await self._seed(batches, rules[answer.unknown], now)
+            except StoreAway:
+                return None
         return None
 
-    def _may_go_without(self, rules: Sequence[Rule]) -> None:
-        if self._closed and any(rule.refuses for rule in rules):
-            raise Unavailable("The budgets cannot be asked now.", code="budgets_unavailable", retry_after_s=1)
+    def _go_without(self, rules: Sequence[Rule], now: datetime) -> None:
+        chosen = BudgetSettings() if self._settings is None else self._settings.budgets
+        for rule in rules:
+            way = chosen.rate_limits_without_store if rule.rate else chosen.without_store
+            if rule.refuses and way == "refuse":
+                raise Unavailable("The budgets cannot be asked now.", code="budgets_unavailable", retry_after_s=1)
+        if chosen.rate_limits_without_store == "process" and (full := self._alone.full(rules)) is not None:
+            refuse(*full, now)
 
     async def _seed(self, batches: ScriptBatches, rule: Rule, now: datetime) -> None:
         found = await asyncio.to_thread(self._spent, rule, now)
@@ -176,14 +174,18 @@ class Budgets:
         task.add_done_callback(self._settling.discard)
 
     async def _settle(self, hold: Hold, tokens: int, usd: Decimal) -> None:
-        if self._batches is None:
+        if self._store is None:
             return
-        amounts = [units(usd) if rule.in_usd else tokens for rule in hold.rules]
+        used = {Unit.USD: units(usd), Unit.TOKENS: tokens, Unit.CONCURRENT: 0}
+        held = [pair for pair in zip(hold.rules, hold.shares, strict=True) if pair[1].kind is not Kind.AT_ONCE]
+        if not held:
+            return
         try:
-            await counters.settle(self._batches, hold.id, hold.shares, amounts)
-        except (RedisError, OSError, TimeoutError) as error:
+            with self._store.asked() as batches:
+                await counters.settle(batches, hold.id, [share for _, share in held], [used[rule.unit] for rule, _ in held])
+        except StoreAway:
             # what was reserved stays so until its time is over; the ledger has what was spent
-            log.warning("budgets.not_settled", error=type(error).__name__)
+            log.debug("budgets.not_settled", hold=hold.id)
 
     async def settled(self) -> None:
         """Wait until what was settled on this loop is counted."""
@@ -204,54 +206,40 @@ class Budgets:
 
     async def _counted(self, rule: Rule, now: datetime) -> tuple[int, int] | None:
         """Spent and reserved; None where the server that counts is away."""
-        if self._batches is None:
+        if self._store is None:
             return None
         buckets = rule.window.buckets(now)
         try:
-            found = await counters.read(self._batches, rule.counter, buckets)
-            if found is None:
-                await self._seed(self._batches, rule, now)
-                found = await counters.read(self._batches, rule.counter, buckets)
-        except (RedisError, OSError, TimeoutError) as error:
-            log.warning("budgets.store_away", error=type(error).__name__)
+            with self._store.asked() as batches:
+                found = await counters.read(batches, rule.counter, buckets)
+                if found is None:
+                    await self._seed(batches, rule, now)
+                    found = await counters.read(batches, rule.counter, buckets)
+        except StoreAway:
             return None
         return found or (0, 0)
 
     async def forget(self, row: Budget) -> None:
         """Delete the counter of a budget that is no more. It expires by itself where the server is away."""
-        if self._batches is not None:
+        if self._store is not None:
             try:
-                await counters.forget(self._batches, Rule.of(row).counter)
-            except (RedisError, OSError, TimeoutError) as error:
-                log.warning("budgets.store_away", error=type(error).__name__)
+                with self._store.asked() as batches:
+                    await counters.forget(batches, Rule.of(row).counter)
+            except StoreAway:
+                log.debug("budgets.not_forgotten", budget=row.id)
 
 
-def _refuse(rule: Rule, now: datetime) -> None:
-    _tell(rule, rule.limit)
-    if rule.mode is BudgetMode.DEGRADE and rule.degrade_to is not None:
-        raise Degraded(rule.degrade_to)
-    end = rule.window.end(now)
-    raise BudgetExceeded(
-        f"The budget {rule.name or rule.id!r} has no room for this request.",
-        retry_after_s=None if end is None else (end - now).total_seconds(),
-        context={"budget": rule.id},
-    )
-
-
-def _refuse_unpriced(rules: Sequence[Rule]) -> None:
-    for rule in rules:
-        if rule.in_usd and rule.refuses:
-            raise BudgetExceeded(
-                f"No price is known for this model, and the budget {rule.name or rule.id!r} is in dollars.",
-                code="budget_unpriced",
-                context={"budget": rule.id},
-            )
-
-
-def _tell(rule: Rule, used: int) -> None:
-    """Raise the alert of the highest share that is reached."""
-    share = next((share for share in _TOLD if used >= share * rule.limit), None)
-    if share is not None:
-        raise_alert(
-            AlertKind.BUDGET_USED, key=f"{rule.id}:{share:.0%}", budget=rule.id, name=rule.name, tenant=rule.tenant, share=share
-        )
+def _share(rule: Rule, tokens: int, usd: Decimal, now: datetime, hold_s: float) -> Share:
+    """What a request takes of a rule. Of a rate limit it never takes more than there is at all: how long the answer will be is
+    a guess."""
+    amount = 1
+    if rule.unit is Unit.USD:
+        amount = units(usd)
+    elif rule.unit is Unit.TOKENS:
+        amount = min(tokens, rule.limit) if rule.rate else tokens
+    kind = Kind.FROM_LEDGER
+    if rule.rate:
+        kind = Kind.AT_ONCE if rule.unit is Unit.REQUESTS else Kind.FROM_NOTHING
+    buckets = rule.window.buckets(now)
+    kept_s = max(buckets.expire_s, int(hold_s) + 1) if rule.rate else buckets.expire_s
+    return Share(rule.counter, buckets, amount, rule.limit if rule.refuses else None, kept_s, kind)

@@ -1,17 +1,21 @@
-"""Which budgets a request falls under."""
+"""Which budgets and rate limits a request falls under."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 
 from core.budgets.counters import PREFIX
 from core.budgets.windows import Window
 from core.principals import Principal
 from core.tables.budgets import Budget, BudgetMode
+from core.tables.rate_limits import Each, RateLimit
 
 #: Dollars are counted in parts of it, rounded up.
 UNIT_USD: Final = Decimal("1e-9")
+#: How long a counter of what goes on at once is kept, longer than anything does.
+_AT_ONCE = Window("24h")
 
 
 def units(usd: Decimal) -> int:
@@ -19,9 +23,19 @@ def units(usd: Decimal) -> int:
     return int((usd / UNIT_USD).to_integral_value(ROUND_CEILING))
 
 
+class Unit(StrEnum):
+    """What is counted."""
+
+    USD = "usd"
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+    CONCURRENT = "concurrent"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A budget as requests are held to it. `limit` is in tokens, or in units of `UNIT_USD`."""
+    """A budget, or one number of a rate limit (`rate`), as requests are held to it. `limit` is in its unit, dollars in units of
+    `UNIT_USD`. Of what is counted for everybody apart (`each`), it is one caller's."""
 
     id: str
     tenant: str
@@ -31,29 +45,48 @@ class Rule:
     key: str | None
     alias: str | None
     limit: int
-    in_usd: bool
+    unit: Unit
     window: Window
-    mode: BudgetMode
-    degrade_to: str | None
+    mode: BudgetMode = BudgetMode.HARD
+    degrade_to: str | None = None
+    rate: bool = False
+    each: Each | None = None
+    caller: str | None = None
 
     @classmethod
     def of(cls, row: Budget) -> "Rule":
         in_usd = row.limit_usd is not None
         limit = int(row.limit_usd / UNIT_USD) if row.limit_usd is not None else row.limit_tokens or 0
         return cls(
-            id=row.id,
-            tenant=row.tenant,
-            name=row.name,
-            team=row.team,
-            user=row.user,
-            key=row.key,
-            alias=row.alias,
+            **_whose(row),
             limit=limit,
-            in_usd=in_usd,
+            unit=Unit.USD if in_usd else Unit.TOKENS,
             window=Window(row.window),
             mode=BudgetMode(row.mode),
             degrade_to=row.degrade_to,
         )
+
+    @classmethod
+    def of_rates(cls, row: RateLimit) -> "list[Rule]":
+        """One for each number that the row gives."""
+        given = {Unit.REQUESTS: row.requests, Unit.TOKENS: row.tokens, Unit.CONCURRENT: row.concurrent}
+        window, each = Window(row.window), None if row.each is None else Each(row.each)
+        return [
+            cls(
+                **_whose(row),
+                limit=limit,
+                unit=unit,
+                window=_AT_ONCE if unit is Unit.CONCURRENT else window,
+                rate=True,
+                each=each,
+            )
+            for unit, limit in given.items()
+            if limit is not None
+        ]
+
+    @property
+    def in_usd(self) -> bool:
+        return self.unit is Unit.USD
 
     @property
     def refuses(self) -> bool:
@@ -63,8 +96,8 @@ class Rule:
     @property
     def counter(self) -> str:
         """Its name in Redis: all of a tenant's in one place of a cluster."""
-        unit = "usd" if self.in_usd else "tokens"
-        return f"{PREFIX}:{{{self.tenant}}}:{self.id}:{unit}:{self.window.text}"
+        apart = "" if self.caller is None else f":{self.caller}"
+        return f"{PREFIX}:{{{self.tenant}}}:{self.id}:{self.unit}:{self.window.text}{apart}"
 
     def counts(self, principal: Principal, alias: str) -> bool:
         """Whether a request of theirs to the alias counts."""
@@ -75,17 +108,28 @@ class Rule:
             and (self.team is None or self.team in principal.teams)
         )
 
+    def applied(self, principal: Principal) -> "Rule":
+        """As it is for this caller."""
+        if self.each is None:
+            return self
+        return replace(self, caller=(self.each is Each.KEY and principal.key_id) or principal.id)
+
 
 class Rules:
-    """All budgets by tenant, in memory."""
+    """All budgets and rate limits by tenant, in memory."""
 
-    def __init__(self, rows: Sequence[Budget] = ()) -> None:
+    def __init__(self, budgets: Sequence[Budget] = (), rates: Sequence[RateLimit] = ()) -> None:
         found: dict[str, list[Rule]] = {}
-        for row in rows:
-            found.setdefault(row.tenant, []).append(Rule.of(row))
+        for rule in (*map(Rule.of, budgets), *(rule for row in rates for rule in Rule.of_rates(row))):
+            found.setdefault(rule.tenant, []).append(rule)
         self._of: Mapping[str, Sequence[Rule]] = found
 
     def of(self, principal: Principal, alias: str) -> Sequence[Rule]:
         """Those that a request falls under. Costs a look into a dictionary where its tenant has none."""
         rules = self._of.get(principal.tenant)
-        return [rule for rule in rules if rule.counts(principal, alias)] if rules else ()
+        return [rule.applied(principal) for rule in rules if rule.counts(principal, alias)] if rules else ()
+
+
+def _whose(row: Budget | RateLimit) -> dict[str, Any]:
+    names = ("id", "tenant", "name", "team", "user", "key", "alias")
+    return {name: getattr(row, name) for name in names}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-_ROLLING = re.compile(r"([1-9][0-9]{0,3})([hd])")
+_ROLLING = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=366)
 #: A rolling window moves on in so many steps.
 STEPS: Final = 48
@@ -27,7 +28,7 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window as it is written: `day`, `week`, `month`, `24h`, `30d`.
+    """A window as it is written: `day`, `week`, `month`, `24h`, `30d`; those of rate limits `10s`, `1m` as well.
 
     Raises:
         ValueError: it is none of these, or longer than a year.
@@ -37,11 +38,16 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.text not in ("day", "week", "month") and not (timedelta(0) < self._length() <= _LONGEST):
-            raise ValueError("a window is day, week, month, or hours or days such as 24h and 30d, a year at most")
+            raise ValueError("a window is day, week, month, or a time such as 24h and 30d, a year at most")
 
     def begin(self, now: datetime) -> datetime:
         """When what counts now began. A rolling window begins with a step of it, so that nothing is counted too late."""
         return datetime.fromtimestamp(self.buckets(now).oldest, UTC)
+
+    @property
+    def rolls(self) -> timedelta:
+        """How long it is, where it rolls; else nothing."""
+        return self._length()
 
     def end(self, now: datetime) -> datetime | None:
         """When it starts afresh; None for one that rolls."""
@@ -58,7 +64,7 @@ class Window:
             start = int(begin.timestamp())
             return Buckets(start, start, 31 * 86_400)
         length = int(self._length().total_seconds())
-        step, seconds = length // STEPS, int(now.timestamp())
+        step, seconds = max(1, length // STEPS), int(now.timestamp())
         return Buckets(seconds // step * step, (seconds - length) // step * step, step)
 
     def _calendar(self, now: datetime) -> datetime | None:
@@ -73,4 +79,4 @@ class Window:
         found = _ROLLING.fullmatch(self.text)
         if found is None:
             return timedelta(0)
-        return timedelta(hours=int(found[1])) if found[2] == "h" else timedelta(days=int(found[1]))
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})

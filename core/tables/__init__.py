@@ -14,6 +14,7 @@ from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
 from core.tables.provider_credentials import ProviderCredential
+from core.tables.rate_limits import Each, RateLimit
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "DataRequestKind",
     "Document",
     "DocumentState",
+    "Each",
     "IdempotencyRecord",
     "Job",
     "JobEvent",
@@ -45,6 +47,7 @@ __all__ = [
     "KillSwitch",
     "LedgerRow",
     "ProviderCredential",
+    "RateLimit",
     "RefreshToken",
     "RowState",
     "ShareAccess",

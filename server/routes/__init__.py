@@ -28,6 +28,7 @@ ROUTERS = (
     "audit",
     "usage",
     "budgets",
+    "rate_limits",
     "admin.overview",
     "admin.users",
     "admin.teams",

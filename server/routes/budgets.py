@@ -1,6 +1,6 @@
 """Budgets of the caller's tenant: made, shown with how they stand, changed, removed. A change holds within a second."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
@@ -27,6 +27,7 @@ Manager = Annotated[Principal, requires(Scope.BUDGETS_MANAGE)]
 Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000, max_digits=18, decimal_places=9)]
 Tokens = Annotated[int, Field(gt=0, le=2**50)]
 Mode = Literal["hard", "soft", "degrade"]
+_SHORTEST = timedelta(hours=1)
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -61,7 +62,9 @@ class NewBudget(BaseModel):
     @field_validator("window")
     @classmethod
     def _known(cls, window: str) -> str:
-        return Window(window).text
+        if timedelta(0) < Window(window).rolls < _SHORTEST:
+            raise ValueError("a budget is for an hour at least; a rate limit may be for less")
+        return window
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:

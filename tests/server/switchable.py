@@ -20,7 +20,7 @@ from providers.models import Models
 from server.langserve_routes import register
 from server.openai_door.routes import open_door
 from server.readiness import Readiness
-from server.routes import budgets, health, kill_switches, provider_credentials, usage
+from server.routes import budgets, health, kill_switches, provider_credentials, rate_limits, usage
 from server.routes import models as model_routes
 from server.routes.admin import providers as page
 from tests.fakes.openai import MODEL, OpenAIFake
@@ -97,7 +97,7 @@ def _process(settings: Settings, redis_url: str) -> Iterator[tuple[httpx.Client,
     capabilities = built(settings, cast("Any", models), conversations, only=("chat", "completion"))
     register(app, capabilities)
     open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
-    for module in (budgets, usage, kill_switches, provider_credentials, model_routes, health, page):
+    for module in (budgets, rate_limits, usage, kill_switches, provider_credentials, model_routes, health, page):
         app.include_router(module.router)
     with served(app) as url, httpx.Client(base_url=url, timeout=60) as client, _watching(settings, models):
         yield client, database

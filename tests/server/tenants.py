@@ -34,6 +34,7 @@ from core.tables import (
     Job,
     JobState,
     KillKind,
+    RateLimit,
     RowState,
     Team,
     TeamMember,
@@ -248,7 +249,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             expires_at=utc_now() + timedelta(days=1),
         )
         budget = Budget(tenant=tenant, name=mark, window="month", limit_tokens=10**9, mode="soft", created_by=owner.id)
-        session.add_all([document, batch, export, budget])
+        rate = RateLimit(tenant=tenant, name=mark, requests=10**9, created_by=owner.id)
+        session.add_all([document, batch, export, budget, rate])
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
         session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": mark}).encode()))
@@ -263,6 +265,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "key_id": owner.id,
         "credential_id": credential.id,
         "budget_id": budget.id,
+        "rate_limit_id": rate.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",
         "tenant": tenant,
