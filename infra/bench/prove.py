@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from infra.bench import authentication, canaries, fuzzing, gateway, promises, request_mix, resealing
+from infra.bench import authentication, canaries, fuzzing, gateway, overspending, promises, request_mix, resealing
 from infra.bench import faults as failover
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import ROOT, Running, running
@@ -38,6 +38,7 @@ class Counts:
     requests: int = 100_000
     calls: int = 2_000
     cases: int = 1_000
+    room: int = 50
     rotations: int = 3
     readers: int = 16
     authenticated: int = 20_000
@@ -61,6 +62,7 @@ SMALL = Counts(
     requests=1000,
     calls=200,
     cases=20,
+    room=6,
     rotations=1,
     readers=3,
     authenticated=1000,
@@ -180,6 +182,16 @@ def outage(place: Path, counts: Counts) -> Figures:
     return asyncio.run(failover.outage(place, count=counts.calls))
 
 
+def overspent(place: Path, counts: Counts) -> Figures:
+    """200 requests at once over four processes, before a budget with room for 50: exactly those are answered, to the token."""
+    return asyncio.run(overspending.overspent(place, asked=4 * counts.room, room=counts.room, killed=False))
+
+
+def overspent_killed(place: Path, counts: Counts) -> Figures:
+    """The same, with one of the processes killed in the middle: the limit holds, and what it had reserved comes back."""
+    return asyncio.run(overspending.overspent(place, asked=4 * counts.room, room=counts.room, killed=True))
+
+
 def openapi_data(place: Path, counts: Counts) -> Figures:
     """2,000 of 5,000 cases drawn from the OpenAPI document, with a credential and without: no 5xx, none comes in without."""
     return _fuzzed(place, counts.cases * 2, counts, "data")
@@ -239,6 +251,8 @@ PARTS: dict[str, Callable[[Path, Counts], Figures]] = {
         bad_input,
         faults,
         outage,
+        overspent,
+        overspent_killed,
         openapi_data,
         openapi_capabilities,
         openapi_langserve,
