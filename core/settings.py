@@ -3,13 +3,14 @@
 This is the only module that reads environment variables. `__` goes down a level: `GENAI_LOCAL__SLOTS=4`.
 """
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -200,7 +201,8 @@ class Settings(BaseSettings):
         known = {alias.alias for alias in self.aliases if alias.kind == "chat"}
         for step, named in self.chains.rag.model_dump().items():
             if named and named not in known:
-                raise ValueError(f"chains.rag.{step}: there is no chat alias {named!r}")
+                variable = f"GENAI_CHAINS__RAG__{step.upper()} (chains.rag.{step} in the TOML file)"
+                raise ValueError(f"{variable}: there is no chat alias {named!r}")
         return self
 
     @model_validator(mode="after")
@@ -243,8 +245,10 @@ class Settings(BaseSettings):
             ]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
         except PydanticSettingsError as error:  # a level as JSON in a variable: `GENAI_LOCAL={"slots": 4}`
-            name = found[1].upper() if (found := re.search(r'field "(\w+)"', str(error))) else ""
-            raise SettingsError(f"These settings cannot be used:\n  GENAI_{name}: it is not JSON") from None
+            field = found[1] if (found := re.search(r'field "(\w+)"', str(error))) else ""
+            names = _no_json(cls, field) or [f"GENAI_{field.upper()}"]
+            lines = [f"  {name}: it is not JSON" for name in names]
+            raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
 
     @property
     def aliases(self) -> tuple[ModelAlias, ...]:
@@ -286,13 +290,43 @@ class Settings(BaseSettings):
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
+def _no_json(settings: type[BaseModel], field: str) -> list[str]:
+    """The variables below a field that hold no JSON, though what they set is a list, a table or a section."""
+    return [
+        name
+        for name, value in sorted(os.environ.items())
+        if name.upper().startswith(f"GENAI_{field.upper()}__")
+        and _holds_json(settings, name.upper().removeprefix("GENAI_").lower().split("__"))
+        and not _is_json(value)
+    ]
+
+
+def _holds_json(settings: type[BaseModel], path: list[str]) -> bool:
+    annotation: Any = settings
+    for name in path:
+        field = getattr(annotation, "model_fields", {}).get(name)
+        if field is None:
+            return False
+        annotation = field.annotation
+    kinds = [get_origin(each) or each for each in (annotation, *get_args(annotation))]
+    return any(isinstance(kind, type) and issubclass(kind, (BaseModel, Mapping, list, tuple, frozenset)) for kind in kinds)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def platform_address() -> str:
     """Where the command line finds the platform that these variables and the TOML file describe; a port of 0 says nothing.
 
     Nothing else is checked: a client needs no setting but these.
 
     Raises:
-        SettingsError: the TOML file cannot be read.
+        SettingsError: the TOML file cannot be read; the port is none.
     """
     file = _toml_file()
     names = ("public_url", "host", "port")
@@ -301,6 +335,8 @@ def platform_address() -> str:
     }
     if str(given.get("port")) == "0":
         del given["port"]
+    elif not re.fullmatch(r"[0-9]{1,5}", port := str(given.get("port", 0))):
+        raise SettingsError(f"GENAI_PORT: {port!r} is no port")
     if (certificate := _tls_file("certificate_file")) is not None:
         given["tls"] = TLSSettings.model_construct(certificate_file=certificate)
     return Settings.model_construct(**given).base_url

@@ -14,9 +14,10 @@ from providers.synchronous import AsynchronousChatModel
 
 
 class LazyChatModel(AsynchronousChatModel):
-    """Raises what `find` raises, and what the model raises that it gives."""
+    """Raises what `find` raises, and what the model raises that it gives. `rewrite` is what becomes of the messages before."""
 
     find: Callable[[], Awaitable[BaseChatModel]] = Field(exclude=True, repr=False)
+    rewrite: Callable[[list[BaseMessage]], list[BaseMessage]] = Field(list, exclude=True, repr=False)
 
     @property
     def _llm_type(self) -> str:
@@ -30,7 +31,7 @@ class LazyChatModel(AsynchronousChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         model: Any = await self.find()
-        async with aclosing(model._astream(messages, stop, run_manager, **kwargs)) as chunks:  # noqa: SLF001 - a wrapper of a model
+        async with aclosing(model._astream(self.rewrite(messages), stop, run_manager, **kwargs)) as chunks:  # noqa: SLF001 - a wrapper of a model
             async for chunk in chunks:
                 yield chunk
 
@@ -42,7 +43,7 @@ class LazyChatModel(AsynchronousChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = await self.find()
-        return await model._agenerate(messages, stop, run_manager, **kwargs)  # noqa: SLF001 - a wrapper of a model
+        return await model._agenerate(self.rewrite(messages), stop, run_manager, **kwargs)  # noqa: SLF001 - a wrapper of a model
 
 
 class ModelBeingBuilt(LazyChatModel):

@@ -9,10 +9,12 @@ from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 
 from core.errors import Unavailable, UnsupportedFeature
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
 from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
+from providers.control_tokens import as_text, control_tokens
 from providers.gguf import Header, read_header
 from providers.lazy_chat import LazyChatModel
 from providers.local_chat import LlamaServer
@@ -57,10 +59,17 @@ class LocalProvider:
             return found.chat(timeouts)
         server, name = self._server(model), _weights(model).name
 
+        path = _weights(model).path
+
         async def find() -> BaseChatModel:
+            await asyncio.to_thread(control_tokens, path)
             return (await server.endpoint()).chat(name, timeouts)
 
-        return LazyChatModel(find=find)
+        def rewrite(messages: list[BaseMessage]) -> list[BaseMessage]:
+            tokens = control_tokens(path)
+            return messages if tokens is None else as_text(messages, tokens)
+
+        return LazyChatModel(find=find, rewrite=rewrite)
 
     def patient(self, timeouts: Timeouts) -> Timeouts:
         """The limits for a model on this machine; see the class."""

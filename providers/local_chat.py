@@ -69,7 +69,10 @@ class LlamaServer:
         """
         if (endpoint := self._serving()) is not None:
             return endpoint
-        return await asyncio.to_thread(self._start)
+        before, now = self._endpoint, await asyncio.to_thread(self._start)
+        if before is not None and before is not now:
+            await before.close()  # of a child that is no more
+        return now
 
     def _serving(self) -> Endpoint | None:
         child, endpoint = self._child, self._endpoint

@@ -38,7 +38,11 @@ _KEPT_DAYS = 1.0
 _KEPT_BYTES = 8 * 2**20
 _IN_MEMORY = 1 * 2**20
 _REPLAY_CHUNK = 64 * 2**10
-_FORGOTTEN = frozenset({401, 403, 408, 409, 429})
+#: A caller sends it with /batch to get errors in their inputs' places rather than the first as the whole answer: another
+#: answer to the same body.
+RETURN_EXCEPTIONS = "x-genai-return-exceptions"
+#: Refused for now: what is repeated later may be let in.
+_FORGOTTEN = frozenset({401, 402, 403, 408, 409, 429})
 #: Headers that belong to one sending, not to the answer.
 _NOT_KEPT = frozenset({"content-length", "date", "server", "connection", "transfer-encoding", "x-request-id", "set-cookie"})
 
@@ -218,6 +222,8 @@ async def _read(receive: Receive, body: IO[bytes], headers: Headers) -> str | No
     found = re.search(r'boundary="?([^";,\s]+)', content_type)
     boundary = found[1].encode("latin-1", "replace") if found else b""
     digest, rest = hashlib.sha256(content_type.partition(";")[0].encode() + b"\0"), b""
+    if asked := headers.get(RETURN_EXCEPTIONS):
+        digest.update(asked.encode("latin-1", "replace") + b"\0")
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -29,14 +29,13 @@ from core.errors import Forbidden, InvalidRequest, MalformedJSON, NotFound, Plat
 from core.settings import RequestLimits, Settings
 from server.auth import request_context
 from server.gate import guarded
+from server.idempotency import RETURN_EXCEPTIONS
 from server.playground import form_schema, from_form, page, patches
 from server.rest import add_rest_route
 from server.security_headers import page_policy
 from server.streams import CallerGone, EventStream, GoneResponse, event, until_hung_up
 
 PREFIX = "/api/v1"
-#: A caller sends it with /batch to get errors in their inputs' places rather than the first as the whole answer.
-RETURN_EXCEPTIONS = "x-genai-return-exceptions"
 _PAGES = {"default": "playground", "chat": "chat_playground"}
 
 

@@ -30,8 +30,21 @@ def test_every_error_code_that_a_caller_may_see_is_described() -> None:
         for file in (ROOT / package).rglob("*.py"):
             raised |= set(re.findall(r"\bcode\s*=\s*\"([a-z_]+)\"", file.read_text()))
             raised |= set(re.findall(r"^    code, status.* = \"([a-z_]+)\"", file.read_text(), re.MULTILINE))
-    client_side = {"unreachable", "timeout", "no_json", "unknown", "certificate_not_trusted"}  # the command line's own
+    client_side = {
+        "invalid_url",
+        "unreachable",
+        "timeout",
+        "no_json",
+        "unknown",
+        "certificate_not_trusted",
+    }  # the command line's own
     assert sorted(code for code in raised - client_side if f"`{code}`" not in page) == []
+
+
+def test_every_error_code_of_a_status_is_described_once() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
+    described = [(status, code) for status, codes in rows for code in re.findall(r"`([a-z_]+)`", codes)]
+    assert sorted({each for each in described if described.count(each) > 1}) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

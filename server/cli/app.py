@@ -45,6 +45,8 @@ def connect(
     key: Annotated[str | None, typer.Option(envvar="GENAI_API_KEY", help="Key; else the one kept by `genai login`.")] = None,
 ) -> None:
     """Every command but `serve` speaks to the platform that these name."""
+    if context.invoked_subcommand == "serve":
+        return
     url = (url or platform_address()).rstrip("/")
     platform = Platform(url, key or saved_key(url), verify=authorities(platform_authorities()))
     context.obj = platform

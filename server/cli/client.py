@@ -47,14 +47,17 @@ class Platform:
         self.url = url.rstrip("/")
         self.verify = verify
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=headers,
-            timeout=httpx.Timeout(180, connect=10),
-            trust_env=False,
-            follow_redirects=False,
-            verify=verify or True,
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=httpx.Timeout(180, connect=10),
+                trust_env=False,
+                follow_redirects=False,
+                verify=verify or True,
+            )
+        except httpx.InvalidURL:
+            raise CallFailed(f"{self.url!r} is no address of a platform: see --url and GENAI_URL", code="invalid_url") from None
 
     def close(self) -> None:
         self._http.close()

@@ -146,9 +146,26 @@ def test_the_command_line_finds_the_platform_where_the_settings_put_it(tmp_path:
     assert (platform_address(), platform_authorities()) == ("https://127.0.0.1:8443", Path("authority.pem"))
 
 
+def test_the_command_line_is_told_of_a_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENAI_PORT", "0x")
+    with pytest.raises(SettingsError, match="GENAI_PORT"):
+        platform_address()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GENAI_POLICIES__PII", "GENAI_FETCH__PRIVATE_NETWORKS", "GENAI_PROXIES__TRUSTED", "GENAI_ENCRYPTION__PREVIOUS_KEYS"],
+)
+def test_a_list_or_table_that_is_no_json_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "zzz")
+    with pytest.raises(SettingsError, match=rf"  {name}: it is not JSON$"):
+        Settings.load(data_dir=tmp_path)
+
+
 @pytest.mark.parametrize("step", ["rewrite_model", "grade_model"])
 def test_a_step_of_rag_names_a_chat_alias_that_there_is(tmp_path: Path, step: str) -> None:
     for name in ("nobody", "embeddings"):
-        with pytest.raises(SettingsError, match=rf"{step}: there is no chat alias '{name}'"):
+        with pytest.raises(SettingsError, match=rf"GENAI_CHAINS__RAG__{step.upper()} .*: there is no chat alias '{name}'"):
             Settings.load(data_dir=tmp_path, chains={"rag": {step: name}})
     assert getattr(Settings.load(data_dir=tmp_path, chains={"rag": {step: "default"}}).chains.rag, step) == "default"

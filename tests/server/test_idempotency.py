@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.database import Database, utc_now
-from core.errors import NotFound, ProviderFailed, RateLimited
+from core.errors import BudgetExceeded, NotFound, ProviderFailed, RateLimited
 from core.principals import SYSTEM, Role
 from core.tables import IdempotencyRecord, User
 from server.access.keys import KeyRights
@@ -121,6 +121,12 @@ async def test_the_same_key_with_another_body_is_refused(work: Work) -> None:
     assert work.done == 1
 
 
+async def test_the_same_body_asking_for_errors_in_their_places_is_another_request(work: Work) -> None:
+    assert (await work("k")).status_code == 201
+    refused = await work("k", headers={"x-genai-return-exceptions": "true"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "idempotency_mismatch")
+
+
 async def test_of_two_at_once_the_second_is_told_to_wait(work: Work) -> None:
     work.may_go_on.clear()
     first = asyncio.create_task(work("k"))
@@ -133,10 +139,12 @@ async def test_of_two_at_once_the_second_is_told_to_wait(work: Work) -> None:
     assert (await work("k")).content == (await first).content
 
 
-@pytest.mark.parametrize("error", [RateLimited("later"), ProviderFailed("down"), ValueError("bug")], ids=str)
+@pytest.mark.parametrize(
+    "error", [RateLimited("later"), BudgetExceeded("full"), ProviderFailed("down"), ValueError("bug")], ids=str
+)
 async def test_a_failure_that_may_pass_is_tried_again(work: Work, error: Exception) -> None:
     work.raises = error
-    assert (await work("k")).status_code >= 429
+    assert (await work("k")).status_code >= 402
     work.raises = None
     assert (await work("k")).status_code == 201
     assert work.done == 2
