@@ -29,11 +29,13 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any, Literal, get_args
 
-from core.child_main import HEADER, RETIRED
+from core.child_main import HEADER, IDLE_S, RETIRED
 from core.settings import child_environment
 
 Lane = Literal["files", "code"]
 
+#: Seconds after which it is looked whether a child has left that nobody had work for.
+_SWEEP_S = IDLE_S + 5
 MAX_ANSWER_BYTES = 256 * 2**20
 
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from core.child_main import main; main(int(sys.argv[1]))"
@@ -310,6 +312,7 @@ class _Workers:
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
+        self._sweeper: threading.Timer | None = None
 
     def submit(self, call: _Call) -> Future[Any]:
         return self._threads.submit(call, self._take, self._give_back)
@@ -332,13 +335,34 @@ class _Workers:
             if child in self._busy:
                 self._busy.discard(child)
                 self._idle.append(child)
+                self._sweep_later()
                 return
         child.kill()
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            self._sweeper = threading.Timer(_SWEEP_S, self._sweep)
+            self._sweeper.daemon = True
+            self._sweeper.start()
+
+    def _sweep(self) -> None:
+        """Reap the children that have left by themselves."""
+        with self._lock:
+            self._sweeper = None
+            ended = [child for child in self._idle if child.process.poll() is not None]
+            self._idle = [child for child in self._idle if child not in ended]
+            if self._idle:
+                self._sweep_later()
+        for child in ended:
+            child.kill()
 
     def close(self) -> None:
         with self._lock:
             children = [*self._idle, *self._busy]
             self._idle, self._busy = [], set()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                self._sweeper = None
         for child in children:
             child.kill()
 

@@ -178,3 +178,12 @@ def _wait(condition: Any, timeout_s: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+async def test_a_child_that_left_by_itself_is_reaped_though_nobody_needs_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.child._SWEEP_S", 0.05)
+    pid = await run_in_child("os:getpid", timeout_s=30)
+    os.kill(pid, signal.SIGTERM)
+    async with asyncio.timeout(20):
+        while psutil.pid_exists(pid):  # noqa: ASYNC110 - a timer's doing
+            await asyncio.sleep(0.01)
