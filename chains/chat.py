@@ -20,7 +20,7 @@ from chains.messages import Assistant, Messages, System, to_langchain
 from chains.parameters import Details, Sampling, Tooling, call_parameters
 from chains.pictures import parts_of, with_images_inside
 from chains.prompting import prompt
-from chains.protection.keeping import keep, recalled
+from chains.protection.keeping import History, keep, recalled
 from chains.replies import answered
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
@@ -154,7 +154,9 @@ async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
     """Answer, with the kept messages before the new ones where there is a session; then keep both."""
     facts = deps.models.facts(asked.model)
     model = deps.models.chat(asked.model)
-    messages = await with_images_inside(await _with_history(deps, asked, facts), deps.settings)
+    history = None if asked.session_id is None else await recalled(deps, asked.session_id)
+    told = asked.messages if history is None else await _with_history(deps, asked, facts, history)
+    messages = await with_images_inside(told, deps.settings)
     whole: AIMessage | None = None
 
     def answer(messages: Sequence[Any]) -> AsyncGenerator[Delta]:
@@ -169,24 +171,23 @@ async def converse(deps: ChainDeps, asked: ChatRequest) -> AsyncIterator[Delta]:
                 whole = cast("AIMessage", delta.final)
     if whole is None:
         return
-    if asked.session_id is not None:
-        said = Assistant(
+    if asked.session_id is not None and history is not None:
+        reply = Assistant(
             content=whole.text, tool_calls=[_call(call) for call in (*whole.tool_calls, *whole.invalid_tool_calls)]
         )
-        await keep(deps, asked.session_id, [*asked.messages, said])
+        await keep(deps, asked.session_id, history, said=asked.messages, answer=reply)
     yield Delta(final=whole)
 
 
-async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts) -> Sequence[Any]:
-    if asked.session_id is None:
-        return asked.messages
-    kept = await recalled(deps, asked.session_id)
+async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts, history: History) -> Sequence[Any]:
+    kept = history.messages
     if any(isinstance(message, System) for message in asked.messages):
         kept = [message for message in kept if not isinstance(message, System)]
     budget = min(deps.settings.conversations.history_tokens, (facts.context_tokens or 1 << 30) // 2)
     count = partial(deps.models.count_tokens, alias=asked.model)
     lead = list(takewhile(lambda message: isinstance(message, System), asked.messages))
     before = await asyncio.to_thread(trimmed, kept, budget_tokens=budget, count=count)
+    await history.admit(before, asked.model)
     return [*lead, *before, *asked.messages[len(lead) :]]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
-from sqlalchemy import delete, func
+from sqlalchemy import delete, func, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -38,6 +38,9 @@ SessionField = Annotated[
 _MESSAGE: TypeAdapter[Any] = TypeAdapter(Message)
 #: Where the pseudonyms of a session lie: table and column.
 _PRIVACY = (Conversation.__tablename__, "privacy")
+#: Where a message lies, and what in it names the guards that it has passed.
+_PAYLOAD = (ConversationMessage.__tablename__, "payload")
+_PASSED = "passed_guards"
 _ID: TypeAdapter[str] = TypeAdapter(SessionId)
 
 
@@ -53,11 +56,21 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class KeptMessage:
-    """A message and where it stands in its conversation, counted from 0."""
+    """A message and where it stands in its conversation, counted from 0. `passed`: the guards that it has passed, by key."""
 
+    id: str
     position: int
     created_at: datetime
     message: Any
+    passed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What guards have read in a turn: `passed` of each of its messages, in order, and kept ones that were `reread`."""
+
+    passed: Sequence[frozenset[str]] = ()
+    reread: Sequence[KeptMessage] = ()
 
 
 class Conversations:
@@ -67,6 +80,10 @@ class Conversations:
         self._database = database
 
     async def history(self, principal: Principal, session_id: str, *, newest: int = 200) -> list[Any]:
+        """The messages alone of what `recall` gives."""
+        return [kept.message for kept in await self.recall(principal, session_id, newest=newest)]
+
+    async def recall(self, principal: Principal, session_id: str, *, newest: int = 200) -> list[KeptMessage]:
         """The session's messages, oldest first, at most the `newest` ones and every system message; empty for a new session."""
         async with self._database.session(principal.tenant) as session:
             conversation = await _find(session, principal, session_id)
@@ -76,7 +93,7 @@ class Conversations:
             last = await session.exec(mine.order_by(col(ConversationMessage.position).desc()).limit(newest))
             rows = {row.position: row for row in last}
             rows |= {row.position: row for row in await session.exec(mine.where(ConversationMessage.role == "system"))}
-        return [await self._message(principal, rows[position]) for position in sorted(rows)]
+        return [await self._kept(principal, rows[position]) for position in sorted(rows)]
 
     async def privacy(self, principal: Principal, session_id: str) -> dict[str, Any]:
         """What is kept of a session's pseudonyms, for `core.policies.privacy.Record.take_up`; empty where there is nothing."""
@@ -93,13 +110,16 @@ class Conversations:
         capability: str = "chat",
         privacy: Record | None = None,
         renames: bool = False,
+        read: Reading = Reading(),
     ) -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages.
 
         The pseudonyms of `privacy` are kept with it. Where another turn has given one of them to another value meanwhile, it
-        gets a new one, in the messages as well if they were written with pseudonyms (`renames`).
+        gets a new one, in the messages as well if they were written with pseudonyms (`renames`). What guards have `read` is
+        remembered with the messages.
         """
-        rows = [await self._row(principal, message) for message in messages]
+        new = [*zip(messages, read.passed or [frozenset[str]()] * len(messages), strict=True)]
+        rows = [await self._row(principal, *one) for one in new]
         sealer = await self._database.keyring.sealer(principal.tenant)
         async with self._database.transaction(principal.tenant) as session:
             conversation = await _find_or_make(session, principal, session_id, capability)
@@ -110,7 +130,7 @@ class Conversations:
                 if (kept := joined.dump()) != before:
                     conversation.privacy = sealer.seal_json(*_PRIVACY, conversation.id, kept)
                 if renames and renamed:
-                    rows = [_sealed(sealer, _renamed(message, renamed)) for message in messages]
+                    rows = [_sealed(sealer, _renamed(message, renamed), passed) for message, passed in new]
             counted = await session.exec(
                 select(func.max(ConversationMessage.position)).where(ConversationMessage.conversation_id == conversation.id)
             )
@@ -119,6 +139,10 @@ class Conversations:
             for position, row in enumerate(rows, start=first):
                 row.conversation_id, row.position = conversation.id, position
             session.add_all(rows)
+            for each in read.reread:
+                payload = sealer.seal_json(*_PAYLOAD, each.id, _payload(each.message, each.passed))
+                mine = (col(ConversationMessage.id) == each.id, col(ConversationMessage.conversation_id) == conversation.id)
+                await session.exec(update(ConversationMessage).where(*mine).values(payload=payload))
 
     async def page(
         self, principal: Principal, *, limit: int = 50, after: str | None = None
@@ -159,7 +183,7 @@ class Conversations:
                     raise _bad_cursor()
                 query = query.where(col(ConversationMessage.position) > int(after))
             rows = list(await session.exec(query.order_by(col(ConversationMessage.position)).limit(limit + 1)))
-        kept = [KeptMessage(row.position, row.created_at, await self._message(principal, row)) for row in rows[:limit]]
+        kept = [await self._kept(principal, row) for row in rows[:limit]]
         return _info(conversation), kept, str(rows[limit - 1].position) if len(rows) > limit else None
 
     async def delete(self, principal: Principal, session_id: str) -> None:
@@ -175,10 +199,10 @@ class Conversations:
             await session.exec(delete(ConversationMessage).where(col(ConversationMessage.conversation_id) == conversation.id))
             await session.delete(conversation)
 
-    async def _row(self, principal: Principal, message: Any) -> ConversationMessage:
+    async def _row(self, principal: Principal, message: Any, passed: frozenset[str]) -> ConversationMessage:
         """A row for the message, sealed, which belongs to no conversation yet."""
-        row, payload = _plain(message)
-        row.payload = await self._database.keyring.seal_json(_place(principal, row), payload)
+        row = _new_row(message)
+        row.payload = await self._database.keyring.seal_json(_place(principal, row), _payload(message, passed))
         return row
 
     async def _kept_privacy(self, conversation: Conversation) -> dict[str, Any]:
@@ -186,29 +210,34 @@ class Conversations:
         place = Place(conversation.tenant, *_PRIVACY, conversation.id)
         return dict(await self._database.keyring.open_json(place, conversation.privacy, fits=is_privacy))
 
-    async def _message(self, principal: Principal, row: ConversationMessage) -> Any:
+    async def _kept(self, principal: Principal, row: ConversationMessage) -> KeptMessage:
         """Raises DecryptionFailed: it is not what was stored in this row for this tenant."""
         payload = await self._database.keyring.open_json(_place(principal, row), row.payload, fits=is_message)
         try:
-            return _MESSAGE.validate_python(payload)
+            passed = frozenset(map(str, payload.get(_PASSED, ())))
+            return KeptMessage(row.id, row.position, row.created_at, _MESSAGE.validate_python(payload), passed)
         except ValidationError:  # its text would repeat what is stored
             raise not_opened("not a message") from None
 
 
-def _sealed(sealer: Sealer, message: Any) -> ConversationMessage:
+def _sealed(sealer: Sealer, message: Any, passed: frozenset[str]) -> ConversationMessage:
     """The same within a transaction."""
-    row, payload = _plain(message)
-    row.payload = sealer.seal_json(ConversationMessage.__tablename__, "payload", row.id, payload)
+    row = _new_row(message)
+    row.payload = sealer.seal_json(*_PAYLOAD, row.id, _payload(message, passed))
     return row
 
 
-def _plain(message: Any) -> tuple[ConversationMessage, dict[str, Any]]:
-    row = ConversationMessage(conversation_id="", position=0, role=message.role)
-    return row, message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
+def _new_row(message: Any) -> ConversationMessage:
+    return ConversationMessage(conversation_id="", position=0, role=message.role)
+
+
+def _payload(message: Any, passed: frozenset[str]) -> dict[str, Any]:
+    payload: dict[str, Any] = message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
+    return payload | ({_PASSED: sorted(passed)} if passed else {})
 
 
 def _place(principal: Principal, row: ConversationMessage) -> Place:
-    return Place(principal.tenant, ConversationMessage.__tablename__, "payload", row.id)
+    return Place(principal.tenant, *_PAYLOAD, row.id)
 
 
 async def _find(session: AsyncSession, principal: Principal, session_id: str, *, lock: bool = False) -> Conversation | None:

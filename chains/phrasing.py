@@ -34,7 +34,8 @@ _SMALL_ANSWER_TOKENS = 64
 _SHOWN = 3
 _WORTH_WAITING_S = 6.0
 _ANSWER_TOKENS = 1024
-_TURNS = 6
+#: Messages of a conversation that go into a prompt.
+TURNS = 6
 _LEAD = re.compile(
     r"^\W*(?:(?:quote|answer|the answer(?: to (?:this|the|your) question)?(?: is)?)\s*:\s*|the answer is\s+)+", re.I
 )
@@ -69,7 +70,7 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
     if deps.models.facts(alias).small:
         # a small model rewrites badly; the words of the question before are what the search needs
         return f"{asked[-1].strip()} {question.strip()}"
-    turns = "\n".join(f"{message.role}: {message.text()}" for message in history[-_TURNS:])
+    turns = "\n".join(f"{message.role}: {message.text()}" for message in history[-TURNS:])
     text = prompt("rag_rewrite.txt").substitute(conversation=turns, question=question)
     try:
         with sparing():
@@ -136,7 +137,7 @@ async def from_sources(
     sources = as_sources(deps, asked.model, passages)
     messages: list[BaseMessage] = [
         SystemMessage(prompt("rag.txt").substitute(nothing=_NOTHING)),
-        *to_langchain(history[-_TURNS:]),
+        *to_langchain(history[-TURNS:]),
         # marked, so that a cache compares it word for word: what means nearly the same may be of another's documents
         HumanMessage(
             prompt("rag_question.txt").substitute(sources=sources, question=question),

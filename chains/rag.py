@@ -17,7 +17,7 @@ from chains.grading import refuted
 from chains.grounding import Evidence, gather
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
-from chains.phrasing import PROMPTS, from_quotes, from_sources, standalone
+from chains.phrasing import PROMPTS, TURNS, from_quotes, from_sources, standalone
 from chains.protection.keeping import keep, recalled
 from chains.protection.protection import Found
 from chains.quotes import Quote
@@ -76,9 +76,11 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     principal = current().principal
     collection = await deps.library.collections.get(principal, asked.collection)
     facts = deps.models.facts(asked.model)
-    history = []
+    kept, history = None, []
     if asked.session_id is not None:
-        history = await recalled(deps, asked.session_id)
+        kept = await recalled(deps, asked.session_id)
+        history = kept.messages[-TURNS:]
+        await kept.admit(history, asked.model)
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None
     wording = await standalone(deps, asked.question, history, asked.model)
@@ -105,9 +107,9 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
         yield Delta(text=answer.output)
     answer.indexing, answer.degraded = pending > 0, degraded
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
-    if asked.session_id is not None:
-        turn = [User(content=asked.question), Assistant(content=answer.output)]
-        await keep(deps, asked.session_id, turn)
+    if asked.session_id is not None and kept is not None:
+        said, reply = [User(content=asked.question)], Assistant(content=answer.output)
+        await keep(deps, asked.session_id, kept, said=said, answer=reply)
     yield Delta(final=answer)
 
 

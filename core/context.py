@@ -106,6 +106,8 @@ class RequestContext:
     cache: CacheUse | None = None
     #: The capability that is being run, by its name in the table; empty outside of one.
     capability: str = ""
+    #: The guards of inputs that what the caller wrote has passed, by their keys (`chains.protection.guarding`).
+    passed: frozenset[str] = frozenset()
     #: The conversation that it belongs to.
     session_id: str | None = None
     #: The cheaper alias that a budget had it given to.

@@ -28,11 +28,12 @@ _KEPT: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A guard that stands somewhere, and what happens when it finds something."""
+    """A guard that stands somewhere, and what happens when it finds something. `key` says how it is set."""
 
     guard: Guard
     name: str
     blocks: bool
+    key: str = ""
 
 
 class Guards:
@@ -56,25 +57,25 @@ class Guards:
         found = []
         for rule in applying:
             try:
-                guard = self._guard(rule)
+                guard, key = self._guard(rule)
             except PlatformError as error:
                 log.warning("guard.unavailable", guard=rule.guard, code=error.code)
                 if rule.mode is GuardMode.BLOCK:
                     raise Unavailable(f"The guard {rule.guard!r} cannot be asked.", code="guard_unavailable") from error
                 continue
             if side in (rule.on or guard.usual):
-                found.append(Posted(guard, rule.guard, rule.mode is GuardMode.BLOCK))
+                found.append(Posted(guard, rule.guard, rule.mode is GuardMode.BLOCK, f"{rule.mode.value}:{key.hex()}"))
         return found
 
-    def _guard(self, rule: GuardRule) -> Guard:
+    def _guard(self, rule: GuardRule) -> tuple[Guard, bytes]:
         key = hashlib.blake2b(orjson.dumps([rule.guard, rule.options], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
         if (built := self._built.get(key)) is not None:
-            return built
+            return built, key
         kind, options = checked(rule)
         if len(self._built) >= _KEPT:
             self._built.clear()
         self._built[key] = guard = kind(options, self._models)
-        return guard
+        return guard, key
 
 
 def checked(rule: GuardRule) -> tuple[type[Guard], Any]:

@@ -31,6 +31,11 @@ class Written:
     worded: list[str] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
 
+    def without_blanks(self) -> "Written":
+        """The same without texts that say nothing."""
+        every = (self.said, self.told, self.worded, self.named)
+        return Written(*([text for text in texts if text.strip()] for texts in every))
+
     def beside(self, own: frozenset[str]) -> list[str]:
         """What guards read beside what was said. `own` are the platform's own words: it may say them to the model."""
         told = [text for text in self.told if text.strip() not in own]
@@ -52,7 +57,14 @@ def written(asked: Any) -> Written:
             if isinstance(value, str) and name not in _TEXTS and not (ours and name in _ADDRESSES):
                 (found.worded if ours else found.said).append(value)
     _add_tooling(found, asked)
-    return Written(*([text for text in texts if text.strip()] for texts in (found.said, found.told, found.worded, found.named)))
+    return found.without_blanks()
+
+
+def written_in(message: Any) -> Written:
+    """The same of one message of a conversation."""
+    found = Written()
+    _add_message(found, message)
+    return found.without_blanks()
 
 
 def together(texts: Iterable[str]) -> list[str]:

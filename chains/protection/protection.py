@@ -11,7 +11,7 @@ from chains.protection.inputs import Written, together, written
 from chains.spec import ChainDeps, Delta
 from core.context import current
 from core.policies.policy import PIIMode, Place, Side
-from core.policies.privacy import record_of
+from core.policies.privacy import Privacy, record_of
 from core.redaction.entities import PIIType
 from providers.models import DEFAULT
 
@@ -51,7 +51,8 @@ class Protection:
         given = written(asked)
         if standing := self._guards.posted(Side.INPUTS, alias):
             await ask(standing, given.said, Side.INPUTS, beside=given.beside(self._own))
-        await self._refuse_blocked(given)
+            current().passed = frozenset(each.key for each in standing)
+        await refuse_blocked(self._privacy, given)
         modes = self._privacy.modes(Place.ANSWERS)
         posted = self._guards.posted(Side.OUTPUTS, alias)
         deltas = cast("AsyncGenerator[Delta, None]", answer(asked))
@@ -61,20 +62,25 @@ class Protection:
             async for delta in deltas:
                 yield delta
 
-    async def _refuse_blocked(self, given: Written) -> None:
-        """Refuse what no prompt may hold before anything is done for it; the rest is seen to where a model is called. What
-        stands beside the messages is searched here alone: to change it would change what the model can do."""
-        modes = self._privacy.modes(Place.PROMPTS).get(Place.PROMPTS, {})
-        blocking = {kind: mode for kind, mode in modes.items() if mode is PIIMode.BLOCK}
-        if blocking:
-            passing = self._privacy.passing({Place.PROMPTS: blocking})
-            for text in (*given.said, *given.told, *given.worded):
-                await passing.text(text)
-        by_form = {kind: mode for kind, mode in blocking.items() if kind in _BY_FORM}
-        if by_form:
-            passing = self._privacy.passing({Place.PROMPTS: by_form})
-            for text in together(given.named):
-                await passing.text(text)
+
+async def refuse_blocked(privacy: Privacy, given: Written) -> None:
+    """Refuse what no prompt may hold before anything is done for it; the rest is seen to where a model is called. What
+    stands beside the messages is searched here alone: to change it would change what the model can do.
+
+    Raises:
+        PersonalDataBlocked
+    """
+    modes = privacy.modes(Place.PROMPTS).get(Place.PROMPTS, {})
+    blocking = {kind: mode for kind, mode in modes.items() if mode is PIIMode.BLOCK}
+    if blocking:
+        passing = privacy.passing({Place.PROMPTS: blocking})
+        for text in (*given.said, *given.told, *given.worded):
+            await passing.text(text)
+    by_form = {kind: mode for kind, mode in blocking.items() if kind in _BY_FORM}
+    if by_form:
+        passing = privacy.passing({Place.PROMPTS: by_form})
+        for text in together(given.named):
+            await passing.text(text)
 
 
 class Found:
