@@ -3,16 +3,24 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 from re import compile as pattern
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from core.context import current
 from core.errors import DataPolicyRefused
 from core.policies.events import report
-from core.policies.policy import LOCAL
+from core.policies.policy import LOCAL, DataPolicy
 from core.policies.store import Policies
-from core.settings import Deployment, ProviderSettings, usual_variable
+from core.settings import Deployment, ProviderSettings, SettingsError, usual_variable
+from core.tables import KillKind
+from providers import PROVIDERS
 from providers.served import Served
+
+if TYPE_CHECKING:
+    from providers.models import Models
+
+#: What is said of a provider that is not there.
+NO_PROVIDER: Final = "There is no provider {!r}: no alias, no setting and no kind of provider has that name."
 
 #: A Bedrock inference profile sends a call to any region of its geography (AWS: cross-region inference, November 2026).
 _PROFILE: Final = pattern(r"^(us-gov|us|eu|apac|au|ca|jp|global)\.")
@@ -35,6 +43,28 @@ def region_of(deployment: Deployment, configured: ProviderSettings | None) -> st
     if kind == "vertex":
         return usual_variable("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_REGION") or "us-central1"
     return None
+
+
+def unknown_provider(policy: DataPolicy, models: "Models") -> tuple[str, str] | None:
+    """The field and the name of a provider in a data policy that is not there: one that is left out by a misspelt name would
+    see the data. None where all are."""
+    for field, names in (("providers", policy.providers or ()), ("exclude", policy.exclude)):
+        for name in names:
+            if name not in PROVIDERS and not models.knows(KillKind.PROVIDER, name):
+                return field, name
+    return None
+
+
+def check_settings(models: "Models") -> None:
+    """Refuse a start with a data policy that names a provider which is not there.
+
+    Raises:
+        SettingsError
+    """
+    if (unknown := unknown_provider(models.settings.policies.data, models)) is not None:
+        field, name = unknown
+        where = f"GENAI_POLICIES__DATA (policies.data.{field} in the TOML file)"
+        raise SettingsError(f"These settings cannot be used:\n  {where}: {NO_PROVIDER.format(name[:128])}")
 
 
 def is_here(deployment: Deployment) -> bool:

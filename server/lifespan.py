@@ -161,9 +161,11 @@ def _assemble(
 ) -> State:
     from chains.conversations import Conversations
     from chains.protection.guarding import check_settings
+    from providers import places
     from retrievers.library import Library
 
     check_settings(settings)
+    places.check_settings(resources.models)
     return State(
         settings=settings,
         readiness=readiness,

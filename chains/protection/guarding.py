@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,7 @@ from chains.guards.base import Finding, Guard
 from core.context import RequestContext, current, serving
 from core.errors import GuardBlocked, InvalidRequest, NotFound, PlatformError, Unavailable
 from core.policies.events import report
-from core.policies.policy import GuardMode, GuardRule, Side
+from core.policies.policy import EVERY, GuardMode, GuardRule, Side
 from core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _KEPT: Final = 256
+#: Names that rules may have beside those of the capabilities.
+_NAMED_TOO: Final = (EVERY, "code", "embeddings")
+_UNUSABLE: Final = "These settings cannot be used:\n  GENAI_POLICIES__{} (policies.{} in the TOML file): {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,16 @@ def checked(rule: GuardRule) -> tuple[type[Guard], Any]:
     return kind, options
 
 
+def unknown_capability(pii: Iterable[str], guards: Iterable[GuardRule]) -> str | None:
+    """A capability that rules name and that is not there, so that they would never hold; None where all are."""
+    from chains import CHAINS
+
+    named = {*pii, *(name for rule in guards for name in rule.capabilities)}
+    return min(named - set(CHAINS) - set(_NAMED_TOO), default=None)
+
+
 def check_settings(settings: Settings) -> None:
-    """Refuse a start with guards that cannot be used.
+    """Refuse a start with rules for capabilities that are not there, or guards that cannot be used.
 
     Raises:
         SettingsError
@@ -115,8 +126,11 @@ def check_settings(settings: Settings) -> None:
         try:
             checked(rule)
         except InvalidRequest as error:
-            where = "GENAI_POLICIES__GUARDS (policies.guards in the TOML file)"
-            raise SettingsError(f"These settings cannot be used:\n  {where}: {error.message}") from None
+            raise SettingsError(_UNUSABLE.format("GUARDS", "guards", error.message)) from None
+    for section, pii, guards in (("pii", settings.policies.pii, ()), ("guards", (), settings.policies.guards)):
+        if (unknown := unknown_capability(pii, guards)) is not None:
+            problem = f"There is no capability {unknown[:128]!r}."
+            raise SettingsError(_UNUSABLE.format(section.upper(), section, problem))
 
 
 async def ask(posted: Sequence[Posted], texts: Sequence[str], side: Side, *, beside: Sequence[str] = ()) -> None:

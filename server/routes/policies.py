@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InvalidRequest, NotFound
 from core.policies.events import report
-from core.policies.policy import EVERY, SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
+from core.policies.policy import SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
 from core.principals import Principal, Scope
-from core.tables import KillKind, Tenant
-from providers import PROVIDERS
+from core.tables import Tenant
+from providers.places import NO_PROVIDER, unknown_provider
 from server.access.epoch import raise_epoch
 from server.auth import requires
 from server.state import CurrentState, State
@@ -21,8 +21,6 @@ router = APIRouter(prefix="/api/v1/policies", tags=["Policies"])
 
 Manager = Annotated[Principal, requires(Scope.POLICIES_MANAGE)]
 Guards = Annotated[tuple[GuardRule, ...], Field(max_length=50)]
-#: Names that rules may have beside those of the capabilities.
-_NAMED_TOO = (EVERY, "code", "embeddings")
 
 
 class Sections(BaseModel):
@@ -91,26 +89,18 @@ async def change_policies(asked: Sections, state: CurrentState, principal: Manag
 
 def _check(asked: Sections) -> None:
     """Refuse what would never hold: unknown capabilities, guards that are not there or cannot be set so."""
-    from chains import CHAINS
-    from chains.protection.guarding import checked
+    from chains.protection.guarding import checked, unknown_capability
 
-    named = list(asked.pii or ())
     for rule in asked.guards or ():
         checked(rule)
-        named += rule.capabilities
-    if unknown := sorted(set(named) - set(CHAINS) - set(_NAMED_TOO)):
-        raise InvalidRequest(f"There is no capability {unknown[0][:128]!r}.", code="unknown_capability", param="pii")
+    if (unknown := unknown_capability(asked.pii or {}, asked.guards or ())) is not None:
+        raise InvalidRequest(f"There is no capability {unknown[:128]!r}.", code="unknown_capability", param="pii")
 
 
 def _check_providers(state: State, asked: DataPolicy | None) -> None:
-    """Refuse a provider that is not there: one that is left out by a misspelt name would see the data."""
-    if asked is None:
-        return
-    for field, names in (("providers", asked.providers or ()), ("exclude", asked.exclude)):
-        for name in names:
-            if name not in PROVIDERS and not state.models.knows(KillKind.PROVIDER, name):
-                text = f"There is no provider {name!r}: no alias, no setting and no kind of provider has that name."
-                raise InvalidRequest(text, code="unknown_provider", param=f"data.{field}")
+    if asked is not None and (unknown := unknown_provider(asked, state.models)) is not None:
+        field, name = unknown
+        raise InvalidRequest(NO_PROVIDER.format(name), code="unknown_provider", param=f"data.{field}")
 
 
 def _check_retention(state: State, asked: RetentionPolicy | None) -> None:

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from core.settings import Deployment, ProviderSettings
-from providers.places import is_here, region_of
+from core.settings import Deployment, ProviderSettings, Settings, SettingsError
+from providers.models import Models
+from providers.places import check_settings, is_here, region_of
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,14 @@ def test_a_region_is_what_settings_and_names_tell(
 )
 def test_a_model_is_here_where_its_server_is_on_this_machine(provider: str, model: str, here: bool) -> None:
     assert is_here(Deployment(provider=provider, model=model)) is here
+
+
+@pytest.mark.parametrize(("field", "name"), [("exclude", "opnai"), ("providers", "openai_compatible:thare")])
+def test_a_data_policy_of_the_deployment_that_names_nobody_stops_the_start(field: str, name: str) -> None:
+    settings = Settings.load(
+        providers={"openai_compatible:there": {"base_url": "http://127.0.0.1:9/v1"}},
+        policies={"data": {field: ["azure", "openai_compatible:there", "local", name]}},
+    )
+    with pytest.raises(SettingsError, match=rf"GENAI_POLICIES__DATA .*policies\.data\.{field}.*'{name}'"):
+        check_settings(Models(settings))
+    check_settings(Models(Settings.load(providers=settings.providers, policies={"data": {field: ["azure", "local"]}})))

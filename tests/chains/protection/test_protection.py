@@ -42,9 +42,11 @@ async def test_the_platforms_own_words_are_nobodys_data_and_callers_words_beside
     [
         ({"guards": [{"guard": "shoe"}]}, "GENAI_POLICIES__GUARDS"),
         ({"guards": [{"guard": "patterns", "options": {}}]}, "deny"),
+        ({"guards": [{"guard": "prompt_injection", "capabilities": ["caht"]}]}, "GENAI_POLICIES__GUARDS.*'caht'"),
+        ({"pii": {"caht": "redact"}}, "GENAI_POLICIES__PII.*'caht'"),
     ],
 )
-def test_a_guard_that_cannot_be_used_stops_the_start(policies: Any, named: str) -> None:
+def test_rules_that_would_never_hold_stop_the_start(policies: Any, named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         check_settings(Settings.load(policies=policies))
 
