@@ -12,6 +12,7 @@ from core.audit.chain import GENESIS, address_digest, digest, seal
 from core.audit.erasures import Erasures
 from core.keys import Hasher
 from core.principals import DEFAULT_TENANT
+from core.row_security import across_tenants
 from core.tables import APIKey, AuditEvent, AuditHead, User
 
 _AT_ONCE = 1000
@@ -62,7 +63,9 @@ def verify_all(connection: Connection, hasher: Hasher, anchors: Sequence[Anchor]
 
 
 def verify(connection: Connection, hasher: Hasher, tenant: str, anchors: Sequence[Anchor] = ()) -> Finding:
-    """Verify a tenant's chain. Reads all of it, a thousand events at a time."""
+    """Verify a tenant's chain. Reads all of it, a thousand events at a time, and where the operator's says that it began."""
+    if tenant != DEFAULT_TENANT and _is_begun_anew(connection, tenant, anchors):
+        return Finding(tenant, 0, GENESIS, Break(1, "it was emptied, and begun anew"))
     expected = {anchor.number: anchor.hash for anchor in anchors if anchor.tenant == tenant}
     erasures = Erasures(connection, tenant)
     good, last = 0, GENESIS
@@ -77,6 +80,23 @@ def verify(connection: Connection, hasher: Hasher, tenant: str, anchors: Sequenc
     if reason is None and expected:
         reason = "the chain ends before the event that the anchor names"
     return Finding(tenant, good, last, None if reason is None else Break(good + 1, reason))
+
+
+def _is_begun_anew(connection: Connection, tenant: str, anchors: Sequence[Anchor]) -> bool:
+    """Whether another tenant's chain was there before: the operator's, which tells of each beginning, tells of two, or of one
+    and is itself not the one that began with the event that an anchor names."""
+    number, hashed = col(AuditEvent.number), col(AuditEvent.hash)
+    operators = col(AuditEvent.tenant) == DEFAULT_TENANT
+    of_it = (
+        col(AuditEvent.action) == Action.AUDIT_STARTED.value,
+        col(AuditEvent.object_type) == "tenant",
+        col(AuditEvent.object_id) == tenant,
+    )
+    with across_tenants(connection):
+        begun = len(connection.scalars(select(number).where(operators, *of_it).limit(2)).all())
+        first = connection.scalar(select(hashed).where(operators, number == 1)) if begun == 1 else None
+    known = [anchor.hash for anchor in anchors if (anchor.tenant, anchor.number) == (DEFAULT_TENANT, 1)]
+    return begun > 1 or (first is not None and any(not compare_digest(first, each) for each in known))
 
 
 def snapshot(connection: Connection) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from sqlmodel import col, select, update
 
 from core import audit
+from core.audit.witness import FILE
 from core.context import RequestContext, serving
 from core.database import Database, utc_now
 from core.errors import PlatformError
@@ -24,7 +26,7 @@ from retrievers.fetching import fetch
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.access.tokens import TokenRefused
 from server.routes import audit as audit_routes
-from tests.core.audit.conftest import write
+from tests.core.audit.conftest import tampered, write
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import ADDRESS, person_with_password
 
@@ -37,7 +39,9 @@ async def watched(guarded: Guarded, database: Database, settings: Settings) -> A
     """The same server, with a recorder and the routes of the audit log."""
     guarded.app.include_router(audit_routes.router)
     url = None if database.is_sqlite else database.engine.url.render_as_string(hide_password=False)
-    recorder = audit.Recorder(Settings.load(data_dir=Path(settings.data_dir), database_url=url))
+    named = Settings.load(data_dir=Path(settings.data_dir), database_url=url)
+    guarded.app.state.platform = replace(guarded.app.state.platform, settings=named)
+    recorder = audit.Recorder(named)
     audit.connect(recorder)
     yield guarded
     audit.connect(None)
@@ -52,6 +56,14 @@ async def _found(guarded: Guarded, action: str, events: int = 1) -> list[dict[st
         found: list[dict[str, Any]] = answer.json()["results"]
         if len(found) >= events:
             return found
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def _witnessed(guarded: Guarded) -> None:
+    """Once the data directory knows with which event the log began."""
+    deadline = time.monotonic() + 30
+    while not (guarded.app.state.platform.settings.path(FILE)).exists():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
@@ -303,6 +315,31 @@ async def test_an_export_is_lines_with_common_names_and_is_itself_on_record(watc
         "127.0.0.1",
     )
     assert lines[2]["genai.previous_hash"] == lines[1]["genai.hash"]
+
+
+@pytest.mark.parametrize("emptied", ["their own", "all of it"])
+async def test_a_tenant_finds_that_its_log_was_emptied_and_begun_anew(
+    watched: Guarded, database: Database, emptied: str
+) -> None:
+    async def verified() -> tuple[bool, int, int | None]:
+        found = (await watched.client.get(f"{AUDIT}/verify", headers=theirs)).json()
+        return found["valid"], found["events"], found["broken_at"]
+
+    async with database.transaction(all_tenants=True) as session:
+        session.add(Tenant(id="acme", name="Acme"))
+    _, key = await watched.access.keys.create(FOREIGNER, "theirs", KeyRights(Role.ADMIN))
+    theirs = {"x-api-key": key}
+    audit.note(audit.Action.SETTINGS_STARTED, outcome=audit.Outcome.SUCCESS, principal=SYSTEM)
+    await _witnessed(watched)
+    await write(database, 2)
+    assert await verified() == (True, 3, None)
+    whose = " WHERE tenant = 'acme'" if emptied == "their own" else ""
+    await tampered(database, *(f"DELETE FROM {table}{whose}" for table in ("audit_events", "audit_heads")))
+    assert await verified() == (False, 0, 1)
+    await write(database, 2)
+    assert await verified() == (False, 0, 1)
+    await write(database, 2, tenant="default")
+    assert await verified() == (False, 0, 1)
 
 
 async def test_the_chain_is_verified_over_the_api(watched: Guarded, database: Database) -> None:

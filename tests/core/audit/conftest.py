@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,15 +48,16 @@ def verified(database: Database) -> Verify:
 
 @pytest.fixture
 def tamper(database: Database) -> Tamper:
-    """Runs statements as one who may do anything in the database, and has taken the triggers away."""
+    """`tampered` with the test's database."""
+    return partial(tampered, database)
 
-    async def run(*statements: str) -> None:
-        async with database.transaction(all_tenants=True) as session:
-            connection = await session.connection()
-            for table, trigger in TRIGGERS:
-                on = "" if database.is_sqlite else f" ON {table}"
-                await connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}{on}"))
-            for statement in statements:
-                await connection.execute(text(statement))
 
-    return run
+async def tampered(database: Database, *statements: str) -> None:
+    """Run statements as one who may do anything in the database, and has taken the triggers away."""
+    async with database.transaction(all_tenants=True) as session:
+        connection = await session.connection()
+        for table, trigger in TRIGGERS:
+            on = "" if database.is_sqlite else f" ON {table}"
+            await connection.execute(text(f"DROP TRIGGER IF EXISTS {trigger}{on}"))
+        for statement in statements:
+            await connection.execute(text(statement))

@@ -47,6 +47,30 @@ async def test_a_log_that_was_emptied_and_begun_anew_is_found(named: Settings, t
     assert (broken and broken.number) == 1
 
 
+async def test_another_tenants_log_is_found_emptied_by_the_operators_which_tells_when_it_began(
+    named: Settings, database: Database, tamper: Tamper
+) -> None:
+    _start(named)
+    await write(database, 2)
+    assert main([]) == 0
+    await tamper("DELETE FROM audit_events WHERE tenant = 'acme'", "DELETE FROM audit_heads WHERE tenant = 'acme'")
+    assert main([]) == 1
+    await write(database, 2)
+    assert main([]) == 1
+
+
+async def test_that_the_operators_log_was_emptied_alone_is_no_break_of_another_tenants(
+    named: Settings, database: Database, tamper: Tamper, verified: Verify
+) -> None:
+    _start(named)
+    await write(database, 2)
+    await tamper("DELETE FROM audit_events WHERE tenant = 'default'", "DELETE FROM audit_heads WHERE tenant = 'default'")
+    _start(named)
+    found = await verified(*Witness(named, Hasher(load_secret(named))).anchors())
+    assert found["default"].broken
+    assert found["acme"].broken is None
+
+
 async def test_a_log_that_was_there_before_is_known_from_the_next_start_on(named: Settings, database: Database) -> None:
     await write(database, 2, tenant="default")
     assert Witness(named, Hasher(load_secret(named))).anchors() == []
