@@ -1,0 +1,127 @@
+"""Two servers of one platform, each a process of its own, on one PostgreSQL: what one of them takes away the other refuses within a
+second, while the Redis that they share does not answer."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+import infra.postgresql
+from core.settings import Settings
+from core.valkey import EmbeddedValkey
+from infra.running import Running
+from tests.fakes.openai import MODEL, OpenAIFake
+
+#: What is promised, and how long to wait for it at all.
+WITHIN_S, AT_ALL_S = 1.0, 20.0
+ATTEMPTS = 3
+ASKED = {"messages": [{"role": "user", "content": "Hello"}]}
+#: The bundled store belongs to one process, so a second server is refused; nothing is looked up in this one.
+STORE = """
+from retrievers.stores.chroma import ChromaStore
+
+
+class SharedStore(ChromaStore):
+    pass
+"""
+
+
+@dataclass
+class Two:
+    """Clients of the servers, with the administrator's key; the provider counts what reaches it."""
+
+    here: httpx.Client
+    there: httpx.Client
+    provider: OpenAIFake
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Two]:
+    url = infra.postgresql.database_of_platform(request.getfixturevalue("postgresql"), "two_servers")
+    package = tmp_path_factory.mktemp("package")
+    (package / "shared_store.py").write_text(STORE)
+    metadata = package / "shared_store-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shared-store\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[genai.stores]\nshared = shared_store:SharedStore\n")
+    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+    with OpenAIFake() as provider:
+        alias = {"alias": "default", "deployments": [{"provider": "openai", "model": MODEL}]}
+        settings = {
+            "GENAI_DATABASE_URL": url,
+            "GENAI_REDIS_URL": valkey.start(),
+            "GENAI_SECRET_KEY": secrets.token_urlsafe(32),
+            "GENAI_ENCRYPTION__KEY": secrets.token_urlsafe(32),
+            "GENAI_ADMIN_KEY": secrets.token_urlsafe(32),
+            "GENAI_RETRIEVAL__STORE": "shared",
+            "GENAI_HANDBOOK": "false",
+            "GENAI_LOCAL__WARM": "false",
+            "GENAI_MODELS": json.dumps([alias]),
+            "GENAI_PROVIDERS": json.dumps({"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}}),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
+        }
+        servers = [Running(tmp_path_factory.mktemp(name), **settings) for name in ("here", "there")]
+        try:
+            for server in servers:
+                server.start(ready=False)
+            for server in servers:
+                server.wait_for("/api/v1/health/ready")
+            clients = [server.client(key=settings["GENAI_ADMIN_KEY"]) for server in servers]
+            for client in clients:
+                assert client.post("/api/v1/chat", json=ASKED).status_code == 200
+            valkey.close()
+            yield Two(*clients, provider)
+        finally:
+            for server in servers:
+                server.stop()
+            valkey.close()
+
+
+def chats(client: httpx.Client) -> tuple[int, str]:
+    answer = client.post("/api/v1/chat", json=ASKED)
+    return answer.status_code, answer.json().get("error", {}).get("code", "")
+
+
+def seconds_until(refused: Callable[[], bool]) -> float:
+    """How long something went on being let through: until the first request that was refused was sent."""
+    began = time.monotonic()
+    while True:
+        sent = time.monotonic() - began
+        if refused():
+            return sent
+        assert sent < AT_ALL_S
+
+
+def test_a_kill_switch_that_one_server_sets_holds_in_the_other_without_redis(two: Two) -> None:
+    took = []
+    for _ in range(ATTEMPTS):
+        assert chats(two.there) == (200, "")
+        two.here.put("/api/v1/kill-switches/provider/openai", json={"reason": "It leaks."}).raise_for_status()
+        took.append(seconds_until(lambda: chats(two.there) == (403, "killed")))
+        asked = len(two.provider.asked)
+        assert [chats(two.there) for _ in range(3)] == [(403, "killed")] * 3
+        assert len(two.provider.asked) == asked
+        two.here.delete("/api/v1/kill-switches/provider/openai").raise_for_status()
+        seconds_until(lambda: chats(two.there) == (200, ""))
+    assert sorted(took)[ATTEMPTS // 2] < WITHIN_S, took
+
+
+def test_a_key_that_one_server_revokes_is_refused_by_the_other_without_redis(two: Two) -> None:
+    took = []
+    for number in range(ATTEMPTS):
+        made = two.here.post("/api/v1/keys", json={"name": f"for a moment {number}", "role": "user"}).raise_for_status().json()
+        with httpx.Client(
+            base_url=two.there.base_url, headers={"x-api-key": made["key"]}, timeout=60, trust_env=False
+        ) as theirs:
+            assert chats(theirs) == (200, "")
+            two.here.delete(f"/api/v1/keys/{made['id']}").raise_for_status()
+            took.append(seconds_until(lambda client=theirs: chats(client)[0] == 401))  # type: ignore[misc]
+            asked = len(two.provider.asked)
+            assert chats(theirs) == (401, "invalid_key")
+            assert len(two.provider.asked) == asked
+    assert sorted(took)[ATTEMPTS // 2] < WITHIN_S, took
