@@ -1,8 +1,11 @@
 """Keys and tokens of the common vendors, by the forms that the vendors publish, and what stands behind `password=`."""
 
 import base64
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from core.redaction.entities import Entity, PIIType
 
@@ -95,6 +98,17 @@ _AUTHORIZATION = re.compile(
 )
 _LOOKED_UP = re.compile(r"[A-Za-z_]\w*(?:(?:\.|::|->)\w+)*(?:[(\[]$|\(.*\)$|\[.*\]$)")
 _NAME = re.compile(r"[\w.-]{1,80}\Z")
+#: An AWS secret access key, which has no form but its length: 40 characters of base64.
+_BARE = re.compile(r"(?<![\w/+.-])[A-Za-z0-9/+]{40}(?![\w/+=-])")
+#: So near to the key's identifier, before or behind it, it is taken for its secret; elsewhere where it stands alone on a line.
+_NEAR = 300
+_KEY_ID = re.compile(rf"{_BEGIN}(?:AKIA|ASIA)[A-Z2-7]{{16}}{_END}")
+_ALONE = re.compile(r"(?:^|\n)[ \t>*\-\"'`(\[]*\Z"), re.compile(r"[ \t\"'`,;)\].]*(?:\r?\n|\Z)")
+#: A line that only a longer text in base64 has: a certificate, a picture.
+_BLOCK = re.compile(r"[A-Za-z0-9/+]{40,}={0,2}\Z")
+#: Bits a character, and changes between small letters, capitals, digits and signs, that 40 characters drawn by lot have, all
+#: but 1 in 400 of them; hashes in hexadecimal, paths and names in camel case have fewer.
+_DRAWN_BITS, _DRAWN_CHANGES = 4.25, 16
 #: Passwords within addresses: `postgres://user:password@host`.
 _IN_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,100}:(?P<value>[^\s/@]{3,200})@")
 
@@ -104,6 +118,9 @@ def find(text: str) -> Iterator[Entity]:
     if _LONG.search(text):
         for match in _BY_FORM.finditer(text):
             yield Entity(PIIType.SECRET, *match.span(), 1.0)
+        for match in _BARE.finditer(text):
+            if _is_drawn(match[0]) and (_is_by_its_id(text, match) or _is_alone(text, match)):
+                yield Entity(PIIType.SECRET, *match.span(), 0.9)
     for match in _IN_ADDRESS.finditer(text):
         yield Entity(PIIType.SECRET, *match.span("value"), 1.0)
     for match in _named(text):
@@ -149,6 +166,32 @@ def _looks_random(value: str) -> bool:
     if _LOOKED_UP.match(value):
         return False
     return not value.isalpha() or (len(value) >= 16 and value != value.lower())
+
+
+def _is_by_its_id(text: str, match: re.Match[str]) -> bool:
+    return _KEY_ID.search(text, max(0, match.start() - _NEAR), match.end() + _NEAR) is not None
+
+
+def _is_alone(text: str, match: re.Match[str]) -> bool:
+    """Whether nothing but quotes and such stands beside it on its line, and it is no line of a longer text in base64."""
+    before, behind = _ALONE
+    begin = before.search(text, max(0, match.start() - 40), match.start())
+    end = behind.match(text, match.end())
+    if begin is None or end is None or (begin.start() and text[begin.start()] != "\n"):
+        return False
+    above = text[: begin.start()].rpartition("\n")[2].strip()
+    below = text[end.end() :].partition("\n")[0].strip()
+    return not (_BLOCK.match(above) or _BLOCK.match(below))
+
+
+def _is_drawn(value: str) -> bool:
+    """Whether the characters look as if they were drawn by lot: of every kind, hardly any twice, and well mixed."""
+    kinds = ["A" if one.isupper() else "a" if one.islower() else "0" if one.isdigit() else "+" for one in value]
+    if not {"A", "a", "0"} <= set(kinds):
+        return False
+    shares = [count / len(value) for count in Counter(value).values()]
+    bits = -sum(share * math.log2(share) for share in shares)
+    return bits >= _DRAWN_BITS and sum(one != other for one, other in pairwise(kinds)) >= _DRAWN_CHANGES
 
 
 def _is_basic(value: str) -> bool:

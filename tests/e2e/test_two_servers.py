@@ -1,5 +1,5 @@
-"""Two servers of one platform, each a process of its own, on one PostgreSQL: what one of them takes away the other refuses within a
-second, while the Redis that they share does not answer."""
+"""Two servers of one platform, each a process of its own, on one PostgreSQL: what one of them takes away the other refuses
+within a second, while the Redis that they share does not answer."""
 
 import json
 import os
@@ -71,11 +71,11 @@ def two(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
                 server.start(ready=False)
             for server in servers:
                 server.wait_for("/api/v1/health/ready")
-            clients = [server.client(key=settings["GENAI_ADMIN_KEY"]) for server in servers]
-            for client in clients:
+            here, there = (server.client(key=settings["GENAI_ADMIN_KEY"]) for server in servers)
+            for client in (here, there):
                 assert client.post("/api/v1/chat", json=ASKED).status_code == 200
             valkey.close()
-            yield Two(*clients, provider)
+            yield Two(here, there, provider)
         finally:
             for server in servers:
                 server.stop()

@@ -120,6 +120,47 @@ def test_a_secret_is_found_by_its_name(text: str, value: str) -> None:
     assert [text[one.start : one.end] for one in credentials.find(text)] == [value]
 
 
+BARE = "wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY"
+DRAWN = "q9Zr+T3vKp0LxW7bYd2/" + "GmN5sHc8JfQ1uEaR6kVi"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BARE,
+        f"Here is what they sent:\n  {BARE}\nIs it still good?",
+        f"keys:\n- '{DRAWN}',\n- other",
+        f"The pair AKIA{'IOSFODNN7EXAMPLE'} and {BARE}, from the console.",
+        f"{DRAWN} belongs to ASIA{'IOSFODNN7EXAMPLE'}.",
+        f"AKIA{'IOSFODNN7EXAMPLE'};{DRAWN}",
+    ],
+)
+def test_a_bare_key_of_aws_is_found_by_its_identifier_or_alone_on_its_line(text: str) -> None:
+    found = [text[one.start : one.end] for one in credentials.find(text) if not text[one.start : one.end].startswith("A")]
+    assert found == [BARE if BARE in text else DRAWN]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"It says {DRAWN} in the middle of a line.",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
+        "da39A3ee5E6b4b0D3255bfEF95601890afd80709",
+        "src/components/Navigation2/HelpersOfPage",
+        "getTheNumberOfOpenConnectionsPerServer42",
+        "0123456789012345678901234567890123456789",
+        f"{DRAWN}==",
+        f"{DRAWN}x",
+        f"-----BEGIN CERTIFICATE-----\n{'MIIDdzCCAl+gAwIB' * 4}\n{DRAWN}\n-----END CERTIFICATE-----",
+        f"{DRAWN}\n{'MIIDdzCCAl+gAwIB' * 4}",
+        "commit da39a3ee5e6b4b0d3255bfef95601890afd80709 by AKIAIOSFODNN7EXAMPLX",
+    ],
+)
+def test_what_is_no_bare_key_of_aws_is_none(text: str) -> None:
+    assert [one for one in credentials.find(text) if one.end - one.start == 40] == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
