@@ -89,6 +89,10 @@ class Watcher:
             if not away:
                 log.warning("changes.database_away", error=type(error).__name__)
             return None
+        except Exception:  # the boundary of a task that must never end
+            if not away:
+                log.exception("changes.not_looked_at")
+            return None
 
     async def _tell(self, database: Database) -> bool:
         """Whether all have read. What one of them fails at keeps no other from reading, and is tried again."""

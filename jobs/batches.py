@@ -267,6 +267,8 @@ class _Together(Generic[T]):
             try:
                 kept = await self._put([one for one, _ in group])
             except Exception as error:  # noqa: BLE001 - handed to those who wait for it
+                if all(written.done() for _, written in group):
+                    log.warning("batch.not_written", error=type(error).__name__)  # whoever waited has been cut off
                 for _, written in group:
                     if not written.done():
                         written.set_exception(error)

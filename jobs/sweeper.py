@@ -38,7 +38,7 @@ class Sweeper:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._passes = 0
-        self._failing = False
+        self._failing = self._broker_away = False
         self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
         self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
         self._retention = Retention(context)
@@ -86,10 +86,7 @@ class Sweeper:
         waiting = await self._context.library.documents.leases.queued(AT_ONCE)
         if not waiting:
             return
-        try:
-            if await self._context.queue.waiting(INGESTION) > 0:
-                return
-        except RedisError:
+        if not await self._is_empty(INGESTION):
             return
         if await self._context.queue.send_all(INGEST, waiting, queue=INGESTION):
             log.info("sweeper.sent", documents=len(waiting))
@@ -97,22 +94,28 @@ class Sweeper:
     async def _send_batches(self) -> None:
         """Send the batches that no living worker has, where none waits in the broker."""
         waiting = await self._batches.waiting()
-        try:
-            if not waiting or await self._context.queue.waiting(BATCHES) > 0:
-                return
-        except RedisError:
+        if not waiting or not await self._is_empty(BATCHES):
             return
         await self._context.queue.send_all(RUN_BATCH, [(batch_id,) for batch_id in waiting], queue=BATCHES)
 
     async def _send_data_requests(self) -> None:
         """Send erasures and exports that no living worker has, and erasures that are to be looked at once more."""
         waiting = await self._data_requests.waiting()
-        try:
-            if not waiting or await self._context.queue.waiting(DATA_REQUESTS) > 0:
-                return
-        except RedisError:
+        if not waiting or not await self._is_empty(DATA_REQUESTS):
             return
         await self._context.queue.send_all(RUN_DATA_REQUEST, [(one,) for one in waiting], queue=DATA_REQUESTS)
+
+    async def _is_empty(self, queue: str) -> bool:
+        """Whether nothing waits in the broker. False where it does not answer, which is logged once."""
+        try:
+            waiting = await self._context.queue.waiting(queue)
+        except RedisError as error:
+            if not self._broker_away:
+                log.warning("sweeper.broker_away", error=type(error).__name__)
+            self._broker_away = True
+            return False
+        self._broker_away = False
+        return waiting == 0
 
     async def _clean_up(self) -> None:
         library = self._context.library

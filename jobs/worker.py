@@ -14,6 +14,7 @@ import dramatiq
 import structlog
 
 from core import alerts, audit, ledger
+from core.background import told
 from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.database import Database, keyring_of, migrate
@@ -123,11 +124,11 @@ class EmbeddedWorker:
         context = JobContext(self._settings, database, queue, library)
         changes = self._resources.models.changes
         await changes.load(database)
-        self._watching = asyncio.ensure_future(changes.run(database))
+        self._watching = told(asyncio.ensure_future(changes.run(database)), "changes")
         sweeper = Sweeper(context)
         if not self._resources.store.shareable:
             await sweeper.take_back()
-        self._sweeping = asyncio.ensure_future(sweeper.run())
+        self._sweeping = told(asyncio.ensure_future(sweeper.run()), "sweeper")
         return context
 
     async def _cut_off(self) -> None:

@@ -57,8 +57,8 @@ class Authentication:
             if context.principal.origin is not None:
                 refuse_other_origin(context.principal, Headers(scope=scope), self._policies)
         except Exception as error:  # noqa: BLE001 - answered here in the error shape, whatever it is
+            refusal = as_platform_error(error)  # logs what nobody expected, of a public path too
             if not public:
-                refusal = as_platform_error(error)
                 if isinstance(refusal, Unauthenticated) and wants_page(scope):
                     await _to_sign_in(scope)(scope, receive, send)
                 else:

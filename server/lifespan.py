@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from core import alerts, audit, ledger
+from core.background import told
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
 from core.keys import Hasher, load_secret
@@ -198,7 +199,7 @@ async def _warm(settings: Settings, models: "Models", readiness: Readiness) -> N
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine until it ends or the platform does."""
-    task = asyncio.create_task(work)
+    task = told(asyncio.create_task(work), work.__qualname__)
 
     async def end() -> None:
         task.cancel()

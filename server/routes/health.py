@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from core.principals import Principal, Scope
 from server.auth import current_principal
 from server.state import CurrentState, State
+
+log = structlog.get_logger()
 
 router = APIRouter(prefix="/api/v1/health", tags=["Operations"])
 
@@ -47,6 +50,8 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
         _check(state.database.ping()), _check(state.queue.ping()), _check(asyncio.to_thread(_ping_store, state))
     )
     parts = dict(zip(names, checks, strict=True))
+    if failed := {name: part["detail"] for name, part in parts.items() if part["status"] != "ready"}:
+        log.warning("health.degraded", **failed)
     models = state.models.states()
     body = dict(state.readiness.body())
     if state.readiness.ready and (any(part["status"] != "ready" for part in parts.values()) or state.models.kills.everywhere):

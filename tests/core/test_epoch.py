@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from structlog.testing import capture_logs
 
 from core.database import Database
 from core.epoch import Watcher, raise_epoch
@@ -69,3 +72,24 @@ async def test_one_run_is_enough_for_a_process(database: Database) -> None:
             await watcher.run(database)
             await watcher.load(database)
         assert heard.times == 2
+
+
+async def test_what_nobody_expected_of_a_look_ends_no_watch(database: Database) -> None:
+    class Odd:
+        """The database, whose second session is not to be had."""
+
+        asked = 0
+
+        def session(self, *, all_tenants: bool) -> Any:
+            self.asked += 1
+            if self.asked == 2:
+                raise RuntimeError("odd")
+            return database.session(all_tenants=all_tenants)
+
+    heard = Heard()
+    with capture_logs() as logged:
+        async with watching(Watcher(heard.heed), cast("Database", Odd())):
+            await until(lambda: heard.times == 2)
+            await raised(database)
+            await until(lambda: heard.times == 3)
+    assert "changes.not_looked_at" in [line["event"] for line in logged]

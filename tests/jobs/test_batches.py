@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlmodel import update
+from structlog.testing import capture_logs
 
 from core.batch_work import BatchWork, NewRow, RowResult
 from core.batches import QUEUE, RUN_BATCH, Batches
@@ -16,11 +17,14 @@ from core.database import Database, utc_now
 from core.jobs import Jobs
 from core.policies.policy import Policy
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
+from core.queue import Queue
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.stored_files import BATCH, StoredFiles
 from core.tables import APIKey, Batch, BatchRow, BatchState, JobState, Tenant, User
+from jobs.base import JobContext
 from jobs.batch_input import read_input
-from jobs.batches import run_batch
+from jobs.batches import _Together, run_batch
+from jobs.sweeper import Sweeper
 from providers.models import Models
 from tests.desks import Desk, eventually, opened
 from tests.fakes.openai import OpenAIFake
@@ -274,6 +278,37 @@ async def test_a_lost_message_is_sent_again_by_the_sweeper(place: Desk) -> None:
     batch = await begin(place, requests(1), send=False)
     with place.worker():
         assert (await ended(place, batch)).state == BatchState.COMPLETED
+
+
+@ON_SQLITE
+async def test_a_broker_that_is_away_is_logged_once_by_the_sweeper(place: Desk) -> None:
+    await begin(place, requests(1), send=False)
+    away = Queue("redis://127.0.0.1:1")
+    sweeper = Sweeper(JobContext(place.settings, place.database, away, place.library))
+    with capture_logs() as logged:
+        await sweeper.sweep()
+        await sweeper.sweep()
+    assert [line["event"] for line in logged if line["event"].startswith("sweeper.")] == ["sweeper.broker_away"]
+    away.close()
+
+
+async def test_what_could_not_be_written_is_logged_where_nobody_waits_for_it_any_more() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def put(_rows: Sequence[int]) -> bool:
+        begun.set()
+        await go_on.wait()
+        raise RuntimeError("away")
+
+    together = _Together(put)
+    waiting = asyncio.create_task(together.write(1))
+    await begun.wait()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    with capture_logs() as logged:
+        go_on.set()
+        await together.settled()
+    assert [(line["event"], line["error"]) for line in logged] == [("batch.not_written", "RuntimeError")]
 
 
 async def test_of_two_workers_one_has_the_batch(place: Desk, provider: OpenAIFake) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from sqlmodel import col, select, update
+from structlog.testing import capture_logs
 
 from core.database import Database, utc_now
 from core.principals import SYSTEM, Principal, Role, Scope
@@ -23,6 +24,19 @@ async def test_nothing_is_answered_without_a_key(guarded: Guarded) -> None:
     for path in ("/api/v1/keys", "/api/v1/auth/me", "/nowhere", "/docs"):
         refused = await guarded.client.get(path)
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthenticated"), path
+
+
+@ON_SQLITE
+async def test_what_fails_on_a_public_path_is_logged_and_keeps_nobody_out(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def odd(_key: str) -> Principal:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(guarded.access, "by_key", odd)
+    with capture_logs() as logged:
+        assert (await guarded.client.get("/signin", headers=guarded.headers)).status_code == 200
+    assert [line["error"] for line in logged if line["event"] == "request.failed"] == ["RuntimeError"]
 
 
 @pytest.mark.parametrize("kind", ["bearer", "header"])

@@ -1,0 +1,35 @@
+"""Health: what fails is told to who may know it, and to the log."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+from structlog.testing import capture_logs
+
+from core.database import Database
+from core.queue import Queue
+from core.settings import Settings
+from server.readiness import Readiness
+from server.routes import health
+from tests.server.conftest import ON_SQLITE
+from tests.server.serving import platform
+
+
+@ON_SQLITE
+async def test_a_part_that_does_not_answer_is_told_and_logged(settings: Settings, database: Database) -> None:
+    readiness = Readiness()
+    for part in list(readiness.waiting):
+        readiness.done(part)
+    nothing: Any = SimpleNamespace(states=list, kills=SimpleNamespace(everywhere=0))
+    store = SimpleNamespace(resources=SimpleNamespace(store=SimpleNamespace(ping=lambda: None)))
+    queue = Queue("redis://127.0.0.1:1")
+    app = platform(settings, readiness=readiness, database=database, queue=queue, library=store, models=nothing)
+    app.include_router(health.router)
+    with capture_logs() as logged:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            told = (await client.get("/api/v1/health")).json()
+    assert told["status"] == "degraded"
+    assert [part for part in ("database", "broker", "store") if told[part]["status"] != "ready"] == ["broker"]
+    assert [line["broker"] for line in logged if line["event"] == "health.degraded"] == [told["broker"]["detail"]]
+    await asyncio.to_thread(queue.close)
