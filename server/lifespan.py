@@ -199,7 +199,7 @@ async def _warm(settings: Settings, models: "Models", readiness: Readiness) -> N
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine until it ends or the platform does."""
-    task = told(asyncio.create_task(work), work.__qualname__)
+    task = told(asyncio.create_task(work), getattr(work, "__qualname__", "background"))
 
     async def end() -> None:
         task.cancel()
