@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.citations import marks, without_marks
 from chains.grounding import keeps_to
+from chains.intervals import is_cut
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
@@ -101,8 +102,8 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
         kept.append(plain(sentence))
     text = " ".join(kept)
     used = _supporting(text, quotes, resources.lexical.words) if kept else []
-    # an answer that leaves out the best quote answers something else
-    if quotes[0] in used:
+    # an answer that leaves out the best quote answers something else, and one that tells one end of a time but half
+    if quotes[0] in used and not is_cut(question, text, said):
         return text, used
     close = standing(quotes)
     return " ".join(_as_sentence(plain(quote.text)) for quote in close), close

@@ -215,6 +215,14 @@ async def test_a_follow_up_knows_what_was_asked_before(settings, kept):
         assert "18.5 kg" in answer["output"]
 
 
+async def test_how_long_something_lasted_is_told_by_both_of_its_ends(settings, kept):
+    async with desk(settings, kept, "The tram strike lasted until 2004.", small=True) as it:
+        text = "# Tram strike\n\nThe tram strike in the harbour lasted from 1998 to 2004, with short breaks."
+        await add(it.library, await it.library.collections.get(SYSTEM, "company"), "strike.md", text)
+        answer = await it.ask("How long did the tram strike last?")
+        assert "from 1998 to 2004" in answer["output"]
+
+
 async def test_the_stream_adds_up_to_the_answer(settings, kept):
     async with desk(settings, kept, *["Sick pay is continued for six weeks."] * 2, small=True) as it:
         question = {"question": "How long is sick pay continued?", "collection": "company"}
