@@ -1,6 +1,6 @@
-"""A small application behind the platform's own middleware, for tests of that middleware."""
+"""A small application behind the platform's own middleware, for tests of that middleware; and the platform of `switchable`."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ from core.database import Database
 from core.policies.store import Policies
 from core.queue import Queue
 from core.settings import Settings
+from core.valkey import EmbeddedValkey
 from server import error_responses
 from server.access.access import Access
 from server.auth import Authentication
@@ -24,6 +25,7 @@ from server.idempotency import Idempotency
 from server.readiness import Readiness
 from server.routes import account, auth, browser_tokens, keys, sign_in, tokens
 from server.state import State
+from tests.server.switchable import Here, switchable
 
 #: For tests of what no database makes a difference to.
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -95,3 +97,20 @@ async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guard
 
 def _client(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://test")
+
+
+@pytest.fixture(scope="module")
+def switched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    """The platform of `tests.server.switchable`, one for a module: use `here`, which clears it."""
+    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as started:
+        yield started
+    valkey.close()
+
+
+@pytest.fixture
+def here(switched: Here) -> Iterator[Here]:
+    """The same, with nothing switched off and no credential kept."""
+    switched.clear()
+    yield switched
+    switched.clear()

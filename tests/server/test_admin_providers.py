@@ -1,34 +1,15 @@
 """The page of providers: credentials and kill switches by forms that work without a script."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from tests.fakes.wire import Fault
-from tests.server.switchable import Here, switchable
+from tests.server.switchable import Here
 
 PAGE = "/admin/providers"
 KEY, OTHER = "sk-canary-page-" + "x" * 30, "sk-canary-next-" + "y" * 30
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as here:
-        yield here
-    valkey.close()
-
-
-@pytest.fixture
-def here(running: Here) -> Iterator[Here]:
-    running.clear()
-    yield running
-    running.clear()
 
 
 def send(here: Here, path: str = PAGE, *, tenant: str = "acme", **form: Any) -> httpx.Response:

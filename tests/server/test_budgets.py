@@ -8,34 +8,23 @@ import pytest
 
 from core import ledger
 from core.ledger import Ledger
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from tests.fakes.wire import Reply
-from tests.server.switchable import Here, code, events, switchable
-from tests.server.test_kill_switches import until
+from tests.server.switchable import Here, code, events, until
 
 BUDGETS = "/api/v1/budgets"
 REPLY = Reply()
 SPENT = REPLY.input_tokens + REPLY.output_tokens
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as here:
-        yield here
-    valkey.close()
-
-
 @pytest.fixture
-def here(running: Here) -> Iterator[Here]:
-    book = Ledger(running.database._settings)
+def here(switched: Here) -> Iterator[Here]:
+    book = Ledger(switched.database._settings)
     ledger.connect(book)
-    running.clear()
-    yield running
+    switched.clear()
+    yield switched
     for tenant in ("default", "acme"):
-        for budget in running.call("GET", BUDGETS, tenant=tenant).json()["results"]:
-            running.call("DELETE", f"{BUDGETS}/{budget['id']}", tenant=tenant)
+        for budget in switched.call("GET", BUDGETS, tenant=tenant).json()["results"]:
+            switched.call("DELETE", f"{BUDGETS}/{budget['id']}", tenant=tenant)
     ledger.connect(None)
     book.close()
 

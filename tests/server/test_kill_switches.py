@@ -1,36 +1,17 @@
 """Kill switches through every door: refused, gone past, cut, not given from the cache, told; in another process as well."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from tests.fakes.openai import MODEL
 from tests.fakes.wire import Break, Fault, Reply
-from tests.server.switchable import SMALL, Here, code, events, switchable
+from tests.server.switchable import SMALL, Here, code, events, until
 
 KILLS = "/api/v1/kill-switches"
 LONG = Reply("one two three four five six seven eight")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as here:
-        yield here
-    valkey.close()
-
-
-@pytest.fixture
-def here(running: Here) -> Iterator[Here]:
-    running.clear()
-    yield running
-    running.clear()
 
 
 def kill(here: Here, what: str, *, tenant: str = "default", **query: Any) -> httpx.Response:
@@ -41,13 +22,6 @@ def kill(here: Here, what: str, *, tenant: str = "default", **query: Any) -> htt
 
 def lift(here: Here, what: str, *, tenant: str = "default") -> None:
     assert here.call("DELETE", f"{KILLS}/{what}", tenant=tenant).status_code == 204
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("what", ["model/only", f"model/{MODEL}", f"model/openai/{MODEL}", "provider/openai", "tenant/default"])

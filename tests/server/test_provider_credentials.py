@@ -1,35 +1,15 @@
 """Credentials kept at run time: what the provider is called with, by whom, and what is never shown."""
 
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import pytest
 
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from tests.fakes.openai import MODEL
 from tests.fakes.wire import Fault, Reply
-from tests.server.switchable import Here, code, events, switchable
+from tests.server.switchable import Here, code, events, until
 
 PATH = "/api/v1/provider-credentials"
 OURS, NEW = "sk-canary-ours-" + "x" * 30, "sk-canary-new-" + "y" * 30
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as here:
-        yield here
-    valkey.close()
-
-
-@pytest.fixture
-def here(running: Here) -> Iterator[Here]:
-    running.clear()
-    yield running
-    running.clear()
 
 
 def add(here: Here, key: str = OURS, *, tenant: str = "acme", provider: str = "openai", **more: Any) -> dict[str, Any]:
@@ -46,13 +26,6 @@ def used(here: Here, *, tenant: str = "acme", client: httpx.Client | None = None
     assert answer.status_code == 200, answer.text
     fake = here.first if model == "only" else here.second
     return fake.last.headers["authorization"].removeprefix("Bearer ")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 def test_a_tenants_own_is_what_its_calls_are_made_with_and_nobody_elses(here: Here) -> None:
