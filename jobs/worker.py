@@ -55,6 +55,7 @@ class EmbeddedWorker:
         self._context: JobContext | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._workers: list[dramatiq.Worker] = []
 
     def start(self) -> None:
@@ -125,6 +126,7 @@ class EmbeddedWorker:
         changes = self._resources.models.changes
         await changes.load(database)
         self._watching = told(asyncio.ensure_future(changes.run(database)), "changes")
+        self._listening = told(asyncio.ensure_future(self._resources.models.listen()), "listening")
         sweeper = Sweeper(context)
         if not self._resources.store.shareable:
             await sweeper.take_back()
@@ -139,7 +141,7 @@ class EmbeddedWorker:
 
     async def _close(self) -> None:
         await self._cut_off()
-        background = [task for task in (self._sweeping, self._watching) if task is not None]
+        background = [task for task in (self._sweeping, self._watching, self._listening) if task is not None]
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)

@@ -93,6 +93,10 @@ class Models:
         self.answers.connect(clients, keyring)
         self.budgets.connect(clients)
 
+    async def listen(self) -> None:
+        """Go by what the other processes find out of deployments while no request asks, too: until cancelled."""
+        await self._sharing.listen()
+
     def chat(self, alias: str | None = None) -> BaseChatModel:
         """The chat model behind an alias; None is `default`.
 

