@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
 from providers.neutral import NeutralChatModel, of_event, of_status, refused, retry_after
-from providers.openai_transport import AsWritten, DirectTransport
+from providers.openai_transport import DirectTransport, SDKTransport
 from providers.refusals import of_answers, of_error
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
@@ -78,7 +78,7 @@ class AzureTranslation(NeutralChatModel):
         return result
 
 
-class AzureChat(AzureTranslation, AsWritten, AzureChatOpenAI):
+class AzureChat(AzureTranslation, SDKTransport, AzureChatOpenAI):
     """Azure over the SDK's transport."""
 
 

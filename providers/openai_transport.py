@@ -18,6 +18,7 @@ import aiohttp
 import httpx2
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
@@ -50,9 +51,14 @@ FRAME_END_S = 0.05
 
 
 class AsWritten(BaseChatOpenAI):
-    """Sends earlier tool calls on as the model wrote them, where a message has that: put together again from parsed arguments
-    they would be another prompt, which no provider's cache knows, and cut ones would be lost. Marks chunks of reasoning, of
-    which LangChain tells nothing."""
+    """What both transports have. Sends earlier tool calls on as the model wrote them, where a message has that: put together
+    again from parsed arguments they would be another prompt, which no provider's cache knows, and cut ones would be lost. Marks
+    chunks of reasoning, of which LangChain tells nothing. `path` takes chat completions."""
+
+    path: str = Field("/chat/completions", exclude=True)
+
+    def _through_the_sdk(self, payload: dict[str, Any]) -> bool:
+        return bool(self.include_response_headers) or self._use_responses_api(payload)
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
@@ -73,7 +79,7 @@ class AsWritten(BaseChatOpenAI):
 class DirectTransport(AsWritten):
     """A mixin: it stands before `ChatOpenAI` or `AzureChatOpenAI` among the bases.
 
-    `path` of the wire takes chat completions; with `n` above 1 a streamed chunk names its choice in `generation_info`.
+    With `n` above 1 a streamed chunk names its choice in `generation_info`.
     """
 
     #: `_astream` takes `merged`.
@@ -83,7 +89,6 @@ class DirectTransport(AsWritten):
 
     wire: Wire = Field(exclude=True, repr=False)
     limits: aiohttp.ClientTimeout = Field(exclude=True, repr=False)
-    path: str = Field("/chat/completions", exclude=True)
 
     def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The request as it is sent, from a caller's parameters."""
@@ -93,9 +98,6 @@ class DirectTransport(AsWritten):
     def neutral(self, error: Exception) -> Exception:
         """The neutral error of one that `events` raises, which are neutral already."""
         return error
-
-    def _through_the_sdk(self, payload: dict[str, Any]) -> bool:
-        return bool(self.include_response_headers) or self._use_responses_api(payload)
 
     async def _agenerate(
         self,
@@ -107,8 +109,8 @@ class DirectTransport(AsWritten):
         payload = self._get_request_payload(messages, stop=stop, **kwargs)
         if self._through_the_sdk(payload):
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        form = payload.pop("response_format", None)
-        if form is None:
+        form = payload.get("response_format")
+        if not isinstance(form, type):
             answer = await self.post(self.path, payload)
             try:
                 answer = _complete(answer)
@@ -153,6 +155,7 @@ class DirectTransport(AsWritten):
                 async for events in blocks:
                     if parsed is not None:
                         parsed.add(events)
+                        events = [event | {"usage": None} for event in events]
                     for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
                         if chunk.generation_info:
                             not_withheld(chunk, events)
@@ -230,7 +233,16 @@ class DirectTransport(AsWritten):
 
 
 class SDKTransport(NeutralChatModel, AsWritten):
-    """A mixin as `DirectTransport` is, over the SDK's own connections. A stream's end is known by its finish reason."""
+    """A mixin as `DirectTransport` is, over the SDK's own connections. A stream's end is known by its finish reason.
+
+    The SDK parses answers in a given form, and refuses some with tools; only where the form is a class that is wanted.
+    """
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if isinstance(payload.get("response_format"), dict):
+            payload["extra_body"] = {**(payload.get("extra_body") or {}), "response_format": payload.pop("response_format")}
+        return payload
 
     def translated(self, error: Exception) -> Exception:
         return neutral(error)
@@ -309,6 +321,8 @@ def _reading() -> Iterator[None]:
 
 def neutral(error: Exception) -> Exception:
     """The error of langchain-core's neutral tree that langchain-openai would raise; the same where it is none of the wire's."""
+    if isinstance(error, ModelError):
+        return error
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
         error = openai.APITimeoutError(request=REQUEST)
     elif isinstance(error, aiohttp.ClientError | OSError | httpx2.HTTPError) or "JSONDecodeError" in type(error).__name__:

@@ -17,9 +17,10 @@ from pydantic import BaseModel
 
 from core.settings import Settings, Timeouts
 from providers.azure import AzureProvider
+from providers.models import Models
 from providers.openai_transport import DirectChatOpenAI
 from providers.wire import Wire, limits_of
-from tests.fakes.clouds import CLOUDS
+from tests.fakes.clouds import CLOUDS, installation
 from tests.fakes.wire import Reply
 
 LIMITS = limits_of(Timeouts(connect=5, total=20))
@@ -195,7 +196,10 @@ IMAGE = HumanMessage(
 
 
 def comparable(message: BaseMessage) -> dict[str, Any]:
-    return {name: value for name, value in message.model_dump().items() if name != "id"}
+    """Of an answer in a form that is no class the SDK says that it has not parsed it, which tells nothing."""
+    more = message.additional_kwargs
+    told = {name: value for name, value in more.items() if name != "parsed" or value is not None}
+    return {name: value for name, value in message.model_dump().items() if name != "id"} | {"additional_kwargs": told}
 
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if not name.startswith("structured")])
@@ -315,9 +319,14 @@ async def test_a_streamed_class_ends_with_the_same_parsed_chunk(pair: Any) -> No
     chunks = []
     for model in pair("structured"):
         bound = model.bind(response_format=Weather)
-        chunks.append([comparable(chunk) async for chunk in bound.astream("Oslo?")])
-    assert chunks[0][-1] == chunks[1][-1]
-    assert "".join(chunk["content"] for chunk in chunks[0]) == "".join(chunk["content"] for chunk in chunks[1])
+        chunks.append([chunk async for chunk in bound.astream("Oslo?")])
+    assert comparable(chunks[0][-1]) == comparable(chunks[1][-1])
+    ours, theirs = [sum(each[1:], each[0]) for each in chunks]
+    assert (ours.text, ours.usage_metadata, ours.additional_kwargs) == (
+        theirs.text,
+        theirs.usage_metadata,
+        theirs.additional_kwargs,
+    )
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -346,3 +355,44 @@ async def test_azure_gives_the_same_in_every_field(streamed: bool) -> None:
             assert [sent.headers[name] for sent in (ours, theirs) for name in ("api-key", "x-team")] == ["azure-key", "a"] * 2
         for provider in providers:
             await provider.close()
+
+
+CALLS = Reply(text="Let me look.", calls=[("weather", {"city": "Oslo"})])
+TOOLS = {"tools": [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]}
+FORM = {"type": "json_schema", "json_schema": {"name": "Weather", "schema": Weather.model_json_schema()}}
+ASKED: dict[str, tuple[Reply, dict[str, Any]]] = {
+    "text": (Reply(text="Grüße 🌍"), {}),
+    "long": (Reply(finish="length"), {"max_tokens": 4}),
+    "thoughts": (Reply(thoughts=["Hm, ", "well."]), {}),
+    "logprobs": (Reply(), {"logprobs": True, "top_logprobs": 1}),
+    "tools": (CALLS, TOOLS),
+    "form": (Reply(text='{"city": "Oslo", "degrees": 3}'), {"response_format": FORM}),
+    "long-form": (Reply(text='{"city": "Os', finish="length"), {"response_format": FORM, "max_tokens": 4}),
+    "form-tools": (CALLS, TOOLS | {"response_format": {"type": "json_object"}}),
+}
+
+
+@pytest.mark.parametrize("way", ["streamed", "gathered", "at-once"])
+@pytest.mark.parametrize("cloud", ["openai", "azure"])
+async def test_a_caller_gets_the_same_of_either_transport_in_every_field(settings: Settings, cloud: str, way: str) -> None:
+    found: list[dict[str, Any]] = []
+    with CLOUDS[cloud].start() as fake:
+        for transport in ("direct", "sdk"):
+            over = {"providers": {CLOUDS[cloud].provider: CLOUDS[cloud].settings(fake, transport=transport)}}
+            models = Models(Settings.load(data_dir=settings.data_dir, **installation({cloud: fake}) | over))
+            await models.warm(local=False)
+            model: Any = models.chat()
+            found.append({})
+            for name, (reply, parameters) in ASKED.items():
+                fake.clear()
+                fake.then(reply)
+                model.deployments[0].standing.token_s.value = 1e-9 if way == "at-once" else None
+                if way == "streamed":
+                    chunks = [chunk async for chunk in model.astream("Oslo, as JSON?", **parameters)]
+                    answer = sum(chunks[1:], chunks[0])
+                else:
+                    answer = await model.ainvoke("Oslo, as JSON?", **parameters)
+                found[-1][name] = (comparable(answer), [(sent.path, sent.query, sent.body) for sent in fake.sent])
+            await models.close()
+    assert found[0] == found[1]
+    assert all(len(sent) == 1 for _, sent in found[0].values())
