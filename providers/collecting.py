@@ -196,7 +196,7 @@ class Collector:
             raise unreadable() from error
 
     def _result(self) -> ChatResult:
-        from providers.openai_transport import _complete, _each_its_own, not_withheld
+        from providers.openai_answers import complete, each_its_own, not_withheld
 
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._texts) or None, **self._more}
         message["refusal"] = "".join(self._refusals) or None
@@ -206,8 +206,8 @@ class Collector:
         for named in (choice for choice in self._last.get("choices") or () if choice.get("content_filter_results")):
             choice["content_filter_results"] = named["content_filter_results"]
         head = {name: value for name, value in self._head.items() if name not in ("choices", "usage", "object")}
-        answer = _complete(head | {"object": "chat.completion", "choices": [choice], "usage": self._usage})
-        result = _each_its_own(self._model._create_chat_result(answer), answer)  # noqa: SLF001
+        answer = complete(head | {"object": "chat.completion", "choices": [choice], "usage": self._usage})
+        result = each_its_own(self._model._create_chat_result(answer), answer)  # noqa: SLF001
         not_withheld(result.generations[0], [self._last])
         return result
 

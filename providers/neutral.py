@@ -165,8 +165,8 @@ def not_configured(message: str) -> ModelAuthenticationError:
 
 
 def unfinished() -> ModelConnectionError:
-    """The error for a stream that was cut: retryable, and never a success."""
-    return ModelConnectionError("The stream ended without its final marker.")
+    """The error for an answer that was cut: retryable, and never a success."""
+    return ModelConnectionError("The answer ended without its final marker.")
 
 
 def unreadable() -> ModelConnectionError:
@@ -244,6 +244,10 @@ class NeutralChatModel(BaseChatModel):
         """Reasons for the end that mean: refused by policy."""
         return ()
 
+    def ends_unnamed(self, generation: ChatGeneration) -> bool:
+        """Whether an answer that came in one piece is whole although it names no reason for its end."""
+        return False
+
     def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """A caller's parameters, which have OpenAI's names, as the provider takes them.
 
@@ -276,6 +280,12 @@ class NeutralChatModel(BaseChatModel):
             raise refused([reason or ""])
         return reason
 
+    def _whole(self, result: ChatResult) -> ChatResult:
+        for generation in result.generations:
+            if not self.check(generation) and not self.ends_unnamed(generation):
+                raise unfinished()
+        return result
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -286,9 +296,7 @@ class NeutralChatModel(BaseChatModel):
         self.admit(messages)
         with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             result = super()._generate(messages, stop, run_manager, **self.arguments(kwargs))  # type: ignore[safe-super]
-        for generation in result.generations:
-            self.check(generation)
-        return result
+        return self._whole(result)
 
     async def _agenerate(
         self,
@@ -300,9 +308,7 @@ class NeutralChatModel(BaseChatModel):
         self.admit(messages)
         with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             result = await super()._agenerate(messages, stop, run_manager, **self.arguments(kwargs))
-        for generation in result.generations:
-            self.check(generation)
-        return result
+        return self._whole(result)
 
     def _stream(
         self,

@@ -10,7 +10,7 @@ path with the same errors and the same two methods, for an operator who wants it
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, ClassVar, cast
 
@@ -23,29 +23,19 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI, _handle_openai_api_error, _handle_openai_bad_request
-from openai.types.chat.chat_completion import ChatCompletion, Choice
-from openai.types.completion_usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 from pydantic import ConfigDict, Field
 
 from core.bridge import call, iterate
 from providers.collecting import THINKS, thinks
-from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, refused, retry_after, unreadable
-from providers.openai_chunks import LOGPROBS_FIELDS, Chunks
+from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, retry_after, unfinished, unreadable
+from providers.openai_answers import WITHHELD, complete, each_its_own, not_withheld
+from providers.openai_chunks import Chunks
 from providers.openai_events import REQUEST, Events, parse
 from providers.openai_schema import Parsed, parsed_answer, wire_format
-from providers.refusals import of_answers
 from providers.wire import Wire, body_of
 
-_ANSWER_FIELDS = dict.fromkeys(ChatCompletion.model_fields)
-_CHOICE_FIELDS = dict.fromkeys(Choice.model_fields)
-_USAGE_FIELDS = dict.fromkeys(CompletionUsage.model_fields)
-_DETAILS_FIELDS = {
-    "prompt_tokens_details": dict.fromkeys(PromptTokensDetails.model_fields),
-    "completion_tokens_details": dict.fromkeys(CompletionTokensDetails.model_fields),
-}
 #: Statuses below 500 for which langchain-openai has an error of the neutral tree.
 _OF_LANGCHAIN = frozenset({400, 401, 403, 404, 408, 429})
-_WITHHELD = "content_filter"
 #: Seconds that the end of a stream's frame may come after `[DONE]`. A provider sends both at once; a new connection costs more.
 FRAME_END_S = 0.05
 
@@ -56,6 +46,10 @@ class AsWritten(BaseChatOpenAI):
     chunks of reasoning, of which LangChain tells nothing. `path` takes chat completions."""
 
     path: str = Field("/chat/completions", exclude=True)
+
+    def ends_unnamed(self, generation: ChatGeneration) -> bool:
+        """Whether an answer that came in one piece is whole although it names no reason for its end. OpenAI's always do."""
+        return False
 
     def _through_the_sdk(self, payload: dict[str, Any]) -> bool:
         return bool(self.include_response_headers) or self._use_responses_api(payload)
@@ -113,8 +107,8 @@ class DirectTransport(AsWritten):
         if not isinstance(form, type):
             answer = await self.post(self.path, payload)
             try:
-                answer = _complete(answer)
-                result = _each_its_own(self._create_chat_result(answer), answer)
+                answer = complete(answer)
+                result = each_its_own(self._create_chat_result(answer), answer)
             except MISREAD as error:
                 raise unreadable() from error
         else:
@@ -124,6 +118,8 @@ class DirectTransport(AsWritten):
                 result = self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
         for generation in result.generations:
             not_withheld(generation, [answer])
+            if not (generation.generation_info or {}).get("finish_reason") and not self.ends_unnamed(generation):
+                raise unfinished()
         return result
 
     async def _astream(
@@ -251,7 +247,7 @@ class SDKTransport(NeutralChatModel, AsWritten):
         return (generation.generation_info or {}).get("finish_reason")
 
     def refusals(self) -> Collection[str]:
-        return (_WITHHELD,)
+        return (WITHHELD,)
 
     def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
         return self._get_request_payload(messages, stop=stop, **kwargs)
@@ -284,8 +280,13 @@ class SDKTransport(NeutralChatModel, AsWritten):
             raise self.translated(error) from error
 
 
-class _MaxTokens(BaseChatOpenAI):
-    """For servers other than OpenAI's, which know `max_tokens` and may not know its successor `max_completion_tokens`."""
+class _OfOthers(BaseChatOpenAI):
+    """For servers other than OpenAI's, which know `max_tokens` and may not know its successor `max_completion_tokens`. Some may
+    leave out the reason for the end: Ollama, vLLM and OpenRouter declare it optional (November 2026)."""
+
+    def ends_unnamed(self, generation: ChatGeneration) -> bool:
+        message: Any = generation.message
+        return bool(message.content or message.tool_calls or message.invalid_tool_calls)
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
@@ -298,7 +299,7 @@ class DirectChatOpenAI(DirectTransport, ChatOpenAI):
     """OpenAI over our own transport."""
 
 
-class CompatibleChatOpenAI(_MaxTokens, DirectTransport, ChatOpenAI):
+class CompatibleChatOpenAI(_OfOthers, DirectTransport, ChatOpenAI):
     """Other servers over our own transport."""
 
 
@@ -306,7 +307,7 @@ class SDKChatOpenAI(SDKTransport, ChatOpenAI):
     """OpenAI over the SDK's transport."""
 
 
-class CompatibleSDKChatOpenAI(_MaxTokens, SDKTransport, ChatOpenAI):
+class CompatibleSDKChatOpenAI(_OfOthers, SDKTransport, ChatOpenAI):
     """Other servers over the SDK's transport."""
 
 
@@ -346,44 +347,11 @@ def neutral(error: Exception) -> Exception:
     return error
 
 
-def _complete(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer with the fields that the SDK's types add, so that LangChain makes the same of it."""
-    if not isinstance(answer.get("choices"), list):
-        raise unreadable()
-    choices = [_CHOICE_FIELDS | choice for choice in answer["choices"]]
-    for choice in choices:
-        if choice["logprobs"]:
-            choice["logprobs"] = LOGPROBS_FIELDS | choice["logprobs"]
-    usage = answer.get("usage")
-    if usage:
-        details = {name: fields | usage[name] for name, fields in _DETAILS_FIELDS.items() if usage.get(name)}
-        usage = _USAGE_FIELDS | usage | details
-    return _ANSWER_FIELDS | answer | {"choices": choices, "usage": usage}
-
-
-def _each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:
-    """The result as the SDK's types would have made it; and where there are several choices, each with its own reason for the
-    end and log probabilities: langchain-openai 1.7 gives all of them those of the last."""
-    for generation, choice in zip(result.generations, answer["choices"], strict=True):
-        generation.message.additional_kwargs["refusal"] = choice["message"].get("refusal")
-        if len(answer["choices"]) > 1:
-            own = {name: choice[name] for name in ("finish_reason", "logprobs")}
-            generation.generation_info = (generation.generation_info or {}) | own
-    return result
-
-
 def _within_a_stream(error: openai.APIError) -> Exception:
     """The neutral error of an error event, which has no status: langchain-openai passes it on as the SDK's."""
     made: Any = of_event(error.code, error.message)
     made.body = error.body  # as the SDK's errors have it
     return cast("Exception", made)
-
-
-def not_withheld(generation: ChatGeneration, answers: Iterable[dict[str, Any]]) -> None:
-    """Raises `ContentRefused` for an answer that the provider's policy ended: a part of one is no success. The provider's
-    `answers` may say by which category."""
-    if (generation.generation_info or {}).get("finish_reason") == _WITHHELD:
-        raise refused(of_answers(answers) or [_WITHHELD])
 
 
 async def _read_out(response: aiohttp.ClientResponse) -> None:

@@ -96,7 +96,7 @@ def _usage(reply: Reply) -> dict[str, int]:
 
 
 def _stop_reason(reply: Reply) -> str:
-    return reply.finish or ("tool_use" if reply.calls else "end_turn")
+    return ("tool_use" if reply.calls else "end_turn") if reply.finish is None else reply.finish
 
 
 def answered(reply: Reply) -> dict[str, Any]:

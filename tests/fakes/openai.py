@@ -113,8 +113,8 @@ def _head(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": "c1", "object": kind, "created": 1, "model": body.get("model", MODEL), "system_fingerprint": "fp_1"}
 
 
-def finish(reply: Reply) -> str:
-    return reply.finish or ("tool_calls" if reply.calls else "stop")
+def finish(reply: Reply) -> str | None:
+    return ("tool_calls" if reply.calls else "stop") if reply.finish is None else reply.finish or None
 
 
 def _usage(reply: Reply) -> dict[str, int]:

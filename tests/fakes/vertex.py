@@ -135,7 +135,8 @@ def gemini_chunks(reply: Reply) -> list[dict[str, Any]]:
         chunks = [
             {"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "index": 0}], "modelVersion": "gemini"}
         ]
-    chunks[-1]["candidates"][0]["finishReason"] = reply.finish or "STOP"
+    if reply.finish != "":
+        chunks[-1]["candidates"][0]["finishReason"] = reply.finish or "STOP"
     return chunks
 
 
@@ -157,7 +158,7 @@ def claude_whole(reply: Reply) -> dict[str, Any]:
         "role": "assistant",
         "model": "claude",
         "content": content,
-        "stop_reason": reply.finish or ("tool_use" if reply.calls else "end_turn"),
+        "stop_reason": (("tool_use" if reply.calls else "end_turn") if reply.finish is None else reply.finish) or None,
         "stop_sequence": None,
         "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
     }

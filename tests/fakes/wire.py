@@ -65,7 +65,7 @@ EMPTY_EVERY_S = 0.1
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says. `calls` are (name, arguments); the delays are in seconds."""
+    """What the model says. `calls` are (name, arguments); an empty `finish`: no reason for the end; delays are in seconds."""
 
     text: str = "Hello from the other side."
     calls: Sequence[tuple[str, Mapping[str, Any]]] = ()

@@ -386,6 +386,22 @@ class ProviderContract:
         await fake.until(lambda: fake.left == 1)
         assert (await ask(model, way)).text == Reply().text
 
+    async def test_an_answer_in_one_piece_that_names_no_reason_for_its_end_is_cut(
+        self, model: BaseChatModel, fake: Fake
+    ) -> None:
+        fake.then(Reply(finish=""), Reply(text="", finish=""))
+        if self.cloud == "compatible":  # of those some leave it out
+            assert (await ask(model, "ainvoke")).text == Reply().text
+        else:
+            with pytest.raises(ModelError) as caught:
+                await ask(model, "ainvoke")
+            assert understand(caught.value).kind == Kind.CONNECTION
+            fake.clear()
+            fake.then(Reply(text="", finish=""))
+        with pytest.raises(ModelError) as caught:
+            await ask(model, "ainvoke")
+        assert understand(caught.value).kind == Kind.CONNECTION
+
     async def test_an_answer_that_is_begun_may_be_refused(self, model: BaseChatModel, fake: Fake) -> None:
         fake.then(Fault.PREFILL)
         with pytest.raises((ModelError, PlatformError)) as caught:

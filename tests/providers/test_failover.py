@@ -460,3 +460,16 @@ async def test_a_suffix_is_refused_where_no_model_fills_in(models: Models) -> No
     with pytest.raises(UnsupportedFeature) as refused:
         await models.completion().ainvoke({"prompt": "def f():", "suffix": "return x"})
     assert refused.value.param == "suffix"
+
+
+@pytest.mark.parametrize("text", ["Half of", ""], ids=["text", "nothing"])
+async def test_an_answer_at_once_that_names_no_reason_for_its_end_moves_on(
+    models: Models, first: OpenAIFake, second: OpenAIFake, request_context: RequestContext, text: str
+) -> None:
+    first.then(Reply(text=text, finish=""))
+    model: Any = models.chat()
+    for served in model.deployments:
+        served.standing.token_s.value = 1e-9  # known to be fast: asked for all at once
+    answer = await model.ainvoke("Hello")
+    assert (answer.text, request_context.provider, request_context.attempts) == (WHOLE, "openai_compatible:there", 2)
+    assert not any(sent.body.get("stream") for sent in (first.last, second.last))

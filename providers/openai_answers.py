@@ -1,0 +1,55 @@
+"""Answers of OpenAI's protocol as the SDK's types would have made them, for LangChain to read."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from langchain_core.outputs import ChatGeneration, ChatResult
+from openai.types.chat.chat_completion import ChatCompletion, Choice
+from openai.types.completion_usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
+
+from providers.neutral import refused, unreadable
+from providers.openai_chunks import LOGPROBS_FIELDS
+from providers.refusals import of_answers
+
+#: The reason for the end of an answer that the provider's policy ended.
+WITHHELD = "content_filter"
+_ANSWER_FIELDS = dict.fromkeys(ChatCompletion.model_fields)
+_CHOICE_FIELDS = dict.fromkeys(Choice.model_fields)
+_USAGE_FIELDS = dict.fromkeys(CompletionUsage.model_fields)
+_DETAILS_FIELDS = {
+    "prompt_tokens_details": dict.fromkeys(PromptTokensDetails.model_fields),
+    "completion_tokens_details": dict.fromkeys(CompletionTokensDetails.model_fields),
+}
+
+
+def complete(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer with the fields that the SDK's types add, so that LangChain makes the same of it."""
+    if not isinstance(answer.get("choices"), list):
+        raise unreadable()
+    choices = [_CHOICE_FIELDS | choice for choice in answer["choices"]]
+    for choice in choices:
+        if choice["logprobs"]:
+            choice["logprobs"] = LOGPROBS_FIELDS | choice["logprobs"]
+    usage = answer.get("usage")
+    if usage:
+        details = {name: fields | usage[name] for name, fields in _DETAILS_FIELDS.items() if usage.get(name)}
+        usage = _USAGE_FIELDS | usage | details
+    return _ANSWER_FIELDS | answer | {"choices": choices, "usage": usage}
+
+
+def each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:
+    """The result as the SDK's types would have made it; and where there are several choices, each with its own reason for the
+    end and log probabilities: langchain-openai 1.7 gives all of them those of the last."""
+    for generation, choice in zip(result.generations, answer["choices"], strict=True):
+        generation.message.additional_kwargs["refusal"] = choice["message"].get("refusal")
+        if len(answer["choices"]) > 1:
+            own = {name: choice[name] for name in ("finish_reason", "logprobs")}
+            generation.generation_info = (generation.generation_info or {}) | own
+    return result
+
+
+def not_withheld(generation: ChatGeneration, answers: Iterable[dict[str, Any]]) -> None:
+    """Raises `ContentRefused` for an answer that the provider's policy ended: a part of one is no success. The provider's
+    `answers` may say by which category."""
+    if (generation.generation_info or {}).get("finish_reason") == WITHHELD:
+        raise refused(of_answers(answers) or [WITHHELD])
