@@ -23,7 +23,7 @@ from providers.attempt import Attempt
 from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import as_chunk, finish_reason, merged
-from providers.continuation import FOUND_FOR_S, RIDDLE_TOKENS, Riddle, Seam, begun
+from providers.continuation import FOUND_FOR_S, RIDDLE_TOKENS, BegunAnew, Riddle, Seam, begun
 from providers.failures import ALARMING, Failure, Kind, StreamCut
 from providers.parameters import allowed
 from providers.places import limits
@@ -237,16 +237,18 @@ class FailoverChatModel(AsynchronousChatModel):
         self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline
     ) -> bool | None:
         """Whether a deployment is known to take up an answer that is begun; None: it cannot be called. Where only its operator
-        says so it is asked: once in a while, by one of the calls that the request has.
+        says so it is asked: once in a while, by one of the calls that the request has. What has begun one anew does not.
 
         Raises:
             DeadlineExceeded
         """
         standing = served.standing
-        if not served.unproven or (route.raw and isinstance(served.provider, Completes)):
+        if _is_raw(route, served):
             return True
         if standing.goes_on is not None and time.monotonic() < standing.goes_on_until:
             return standing.goes_on
+        if not served.unproven:
+            return True
         if not candidates.spend(served):
             return False
         riddle, parameters = Riddle(), {"temperature": 0, "max_tokens": RIDDLE_TOKENS}
@@ -306,6 +308,8 @@ class FailoverChatModel(AsynchronousChatModel):
         failure, served = attempt.failure, attempt.served
         if failure is None:
             raise interrupted(None) if isinstance(error, StreamCut) else error
+        if isinstance(error, BegunAnew) and not _is_raw(self.route, served):
+            served.standing.goes_on, served.standing.goes_on_until = False, time.monotonic() + FOUND_FOR_S
         candidates.failed(served, failure)
         alarm(served, failure)
         (log.error if failure.kind in ALARMING else log.warning)(
@@ -316,6 +320,11 @@ class FailoverChatModel(AsynchronousChatModel):
             kind=failure.kind.value,
             error=type(error).__name__,
         )
+
+
+def _is_raw(route: Route, served: Served) -> bool:
+    """Whether the deployment continues texts, which is all that it does."""
+    return route.raw and isinstance(served.provider, Completes)
 
 
 def _joined(seam: Seam, chunk: ChatGenerationChunk, attempt: Attempt) -> Sequence[ChatGenerationChunk]:

@@ -62,6 +62,33 @@ def test_repetitions_are_told_from_continuations(sent: str, continuation: str, w
     assert {joined(sent, continuation, size) for size in (1, 3, 100)} == {whole}
 
 
+LONG = "The capital of France is Paris, which lies on the Seine. It has two million"
+
+
+@pytest.mark.parametrize(
+    ("sent", "continuation", "whole"),
+    [
+        # anew, in other words after the first ones, with other marks, or after a few words
+        (LONG, "The capital of France is the city of Paris.", None),
+        (LONG, "**The capital of France is Paris** and nothing else.", None),
+        (LONG, "The capital of France is Paris.", None),
+        (LONG, "Sure! The capital of France is Paris, which lies on the Seine. It has 2 million people.", None),
+        ("Hello there, how are you? ", "Hello there, how are you doing?", None),
+        # what an answer may well say again
+        (LONG, " people. The capital of Italy is Rome.", LONG + " people. The capital of Italy is Rome."),
+        (LONG, " people. The capital of France is old.", LONG + " people. The capital of France is old."),
+        ("- A blue whale\n", "- A blue shark\n- An eel", "- A blue whale\n- A blue shark\n- An eel"),
+        ("SELECT a FROM users WHERE id = 1;\n", "SELECT a FROM users WHERE id = 2;", ...),
+        ("def test_a_b() -> None:\n    assert a\n\n\n", "def test_a_b_c() -> None:\n    assert b", ...),
+        ("On a dark and stormy night we sat. On a dark and", " stormy night we sat.", ...),
+        ("row(1, 'a blue whale')\nrow(2, 'b')\nrow(", "1, 'a blue whale')", ...),
+    ],
+)
+def test_an_answer_anew_is_told_from_what_an_answer_may_say_again(sent: str, continuation: str, whole: object) -> None:
+    expected = sent + continuation if whole is ... else whole
+    assert {joined(sent, continuation, size) for size in (1, 3, 100)} == {expected}
+
+
 @pytest.mark.parametrize(
     ("sent", "missing"), [("The quick brown ", True), ("One, ", True), ("It is so.", False), ("「はい」", False)]
 )

@@ -179,6 +179,33 @@ async def test_one_that_does_not_go_on_is_never_glued_to_what_was_sent(
     await models.close()
 
 
+async def test_one_that_answers_anew_although_it_has_solved_the_riddle_is_noticed_before_text_stands_twice(
+    models: Models, fakes: Fakes, request_context: RequestContext
+) -> None:
+    fakes[1].continues = True
+    fakes[1].always(Reply(text="Grüße aus Oslo: it is four degrees, and there is no snow."))
+    fakes[2].continues = True
+    fakes[2].always(ANSWER)
+    for _ in range(2):
+        fakes[0].then(Break(Fault.CUT, 9, ANSWER))
+        assert await streamed(models.chat("prefill")) == (ANSWER.text, None), "the next one that can has taken it up"
+    assert models.chat("prefill").deployments[1].standing.goes_on is False  # type: ignore[attr-defined]
+    assert len(fakes[1].sent) - len(fakes[1].asked) == 1, "it is neither relied on nor asked again"
+    assert models.health()[0]["deployments"][1]["breaker"] == "closed", "and answers from the beginning as before"
+
+
+async def test_an_answer_anew_that_nobody_else_takes_up_ends_as_an_error(configured: Settings, fakes: Fakes) -> None:
+    first, second = ({"provider": f"openai_compatible:{name}", "model": "m"} for name in NAMES[:2])
+    alias = {"alias": "two", "deployments": [first, second | {"prefill": True}]}
+    models = Models(Settings.load(**configured.model_dump() | {"models": [alias]}))
+    fakes[0].then(Break(Fault.CUT, 9, ANSWER))
+    fakes[1].continues = True
+    fakes[1].always(Reply(text="Grüße aus Oslo: it is four degrees, and there is no snow."))
+    text, code = await streamed(models.chat("two"))
+    assert (ANSWER.text.startswith(text), bool(text), code) == (True, True, "stream_interrupted")
+    await models.close()
+
+
 async def test_the_question_whether_a_deployment_goes_on_is_counted_and_is_no_part_of_the_answer(
     models: Models, fakes: Fakes, request_context: RequestContext
 ) -> None:
