@@ -97,13 +97,13 @@ def enter_kept(request: RequestContext, *, alias: str, provider: str, model: str
     )
 
 
-def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.Tokens:
+def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.TokenClasses:
     """Tokens by class, none of them in two. What no answer can have is taken for the most or least that one can."""
     if not metadata:
-        return ledger.Tokens(input=_possible(usage.input_tokens), output=_possible(usage.output_tokens))
+        return ledger.TokenClasses(input=_possible(usage.input_tokens), output=_possible(usage.output_tokens))
     tokens = Tokens.of(metadata)
     cached = tokens.cache_read + tokens.cache_write + tokens.cache_write_1h
-    return ledger.Tokens(
+    return ledger.TokenClasses(
         input=_possible(tokens.input - cached),
         cached=_possible(tokens.cache_read),
         cache_write=_possible(tokens.cache_write),

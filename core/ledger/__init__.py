@@ -5,7 +5,7 @@
     await ledger.settled()               # all that was recorded so far is kept, whatever the database does
 """
 
-from core.ledger.entries import Entry, Tokens
+from core.ledger.entries import Entry, TokenClasses
 from core.ledger.writer import Ledger, connect, record, settled
 
-__all__ = ["Entry", "Ledger", "Tokens", "connect", "record", "settled"]
+__all__ = ["Entry", "Ledger", "TokenClasses", "connect", "record", "settled"]

@@ -12,7 +12,7 @@ _id = new_id("led")
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenClasses:
     """Tokens by class, none in two of them: `input` are those that were neither read from the provider's cache (`cached`) nor
     written to it. `reasoning` and `output_audio` are of `output`, `input_audio` of `input`."""
 
@@ -45,7 +45,7 @@ class Entry:
     tags: Mapping[str, str] = field(default_factory=dict)
     cache: str | None = None
     estimated: bool = False
-    tokens: Tokens = Tokens()
+    tokens: TokenClasses = TokenClasses()
     tier: str | None = None
     cost_usd: Decimal | None = Decimal(0)
     price_basis: str = "exact"
@@ -64,5 +64,5 @@ class Entry:
         return columns
 
 
-CLASSES = tuple(one.name for one in fields(Tokens))
+CLASSES = tuple(one.name for one in fields(TokenClasses))
 _PLAIN = tuple(one.name for one in fields(Entry) if one.name not in {"tags", "tokens"})

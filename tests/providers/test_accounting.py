@@ -9,40 +9,19 @@ from typing import Any
 
 import pytest
 
-from core import context, ledger
+from core import context
 from core.context import RequestContext, Usage
 from core.errors import PlatformError
-from core.ledger import Entry, Tokens
+from core.ledger import TokenClasses
 from core.principals import SYSTEM
 from core.settings import Settings
 from providers.accounting import classes_of
 from providers.models import Models
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Reply
+from tests.providers.bookkeeping import Book
 
 PRICE = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6", "cached_usd_per_million": "0.075"}
-
-
-class Book:
-    """Keeps entries in memory."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-
-    def record(self, entry: Entry) -> None:
-        self.entries.append(entry)
-
-    @property
-    def told(self) -> list[tuple[str, str]]:
-        return [(entry.provider, entry.status) for entry in self.entries]
-
-
-@pytest.fixture
-def book() -> Iterator[Book]:
-    opened: Any = Book()
-    ledger.connect(opened)
-    yield opened
-    ledger.connect(None)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +105,7 @@ async def test_each_attempt_is_one_entry_and_one_that_gave_nothing_costs_nothing
         await models.chat().ainvoke("Hello")
     failed, answered = book.entries
     assert book.told == [("openai", "server_error"), ("openai_compatible:there", "ok")]
-    assert (failed.tokens, failed.cost_usd) == (Tokens(), Decimal(0))
+    assert (failed.tokens, failed.cost_usd) == (TokenClasses(), Decimal(0))
     assert answered.tokens.output == Reply().output_tokens
     assert (answered.cost_usd, answered.price_basis) == (None, "unpriced")
 
@@ -183,11 +162,11 @@ async def test_embeddings_are_in_it(models: Models, book: Book, request_context:
 @pytest.mark.parametrize(
     ("metadata", "expected"),
     [
-        (None, Tokens(input=10, output=4)),
-        ({"input_tokens": 10, "output_tokens": 4}, Tokens(input=10, output=4)),
+        (None, TokenClasses(input=10, output=4)),
+        ({"input_tokens": 10, "output_tokens": 4}, TokenClasses(input=10, output=4)),
         (
             {"input_tokens": 10, "output_tokens": 4, "input_token_details": {"cache_read": 6}},
-            Tokens(input=4, cached=6, output=4),
+            TokenClasses(input=4, cached=6, output=4),
         ),
         (
             {
@@ -201,16 +180,18 @@ async def test_embeddings_are_in_it(models: Models, book: Book, request_context:
                 },
                 "output_token_details": {"reasoning": 3, "audio": 1},
             },
-            Tokens(input=4, cached=2, cache_write=3, cache_write_1h=1, output=4, reasoning=3, input_audio=1, output_audio=1),
+            TokenClasses(
+                input=4, cached=2, cache_write=3, cache_write_1h=1, output=4, reasoning=3, input_audio=1, output_audio=1
+            ),
         ),
     ],
     ids=["counted here", "plain", "cached", "all classes"],
 )
-def test_no_token_is_in_two_classes(metadata: Any, expected: Tokens) -> None:
+def test_no_token_is_in_two_classes(metadata: Any, expected: TokenClasses) -> None:
     assert classes_of(Usage(10, 4), metadata) == expected
 
 
 @pytest.mark.parametrize(("said", "kept"), [(2**70, 2**31 - 1), (-5, 0)])
 def test_a_number_that_no_answer_can_have_breaks_no_ledger(said: int, kept: int) -> None:
-    assert classes_of(Usage(said, said), {"input_tokens": said, "output_tokens": said}) == Tokens(input=kept, output=kept)
-    assert classes_of(Usage(said, said), None) == Tokens(input=kept, output=kept)
+    assert classes_of(Usage(said, said), {"input_tokens": said, "output_tokens": said}) == TokenClasses(input=kept, output=kept)
+    assert classes_of(Usage(said, said), None) == TokenClasses(input=kept, output=kept)

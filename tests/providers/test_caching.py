@@ -5,7 +5,7 @@ import functools
 import operator
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
@@ -23,32 +23,12 @@ from core.errors import ContentRefused, ProviderFailed
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
-from core.valkey import EmbeddedValkey
 from providers.models import Models
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Reply
 
 WHOLE = Reply().text
 SAME: dict[str, Any] = {"temperature": 0}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[OpenAIFake]:
-    with OpenAIFake() as fake:
-        yield fake
-
-
-@pytest.fixture
-def provider(opened: OpenAIFake) -> OpenAIFake:
-    opened.clear()
-    return opened
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from core.principals import SYSTEM
 from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.tables import Budget
-from core.valkey import EmbeddedValkey
 from providers.models import Models
 from providers.spending import LONGEST_ANSWER
 from tests.fakes.openai import MODEL, OpenAIFake
@@ -27,25 +26,6 @@ REPLY = Reply()
 SPENT = (Decimal(REPLY.input_tokens) * 1000 + Decimal(REPLY.output_tokens) * 2000) / 1_000_000
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
-@pytest.fixture(scope="module")
-def opened() -> Iterator[OpenAIFake]:
-    with OpenAIFake() as fake:
-        yield fake
-
-
-@pytest.fixture
-def provider(opened: OpenAIFake) -> OpenAIFake:
-    opened.clear()
-    return opened
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from core.budget_settings import BudgetSettings
 from core.budgets import Budgets, Degraded
 from core.database import Database, utc_now
 from core.errors import BudgetExceeded, Unavailable
-from core.ledger import Entry, Tokens
+from core.ledger import Entry, TokenClasses
 from core.principals import SYSTEM, Principal
 from core.redis_clients import RedisClients
 from core.settings import Settings
@@ -211,7 +211,7 @@ def _entry(**more: Any) -> Entry:
         "model": "small",
         "status": "ok",
         "latency_ms": 1.0,
-        "tokens": Tokens(input=7, cached=5, output=5, reasoning=4),
+        "tokens": TokenClasses(input=7, cached=5, output=5, reasoning=4),
         "cost_usd": Decimal("0.25"),
         "at": utc_now(),
     }

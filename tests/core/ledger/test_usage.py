@@ -9,7 +9,7 @@ import pytest
 
 from core.database import Database
 from core.errors import InvalidRequest
-from core.ledger import Entry, Tokens
+from core.ledger import Entry, TokenClasses
 from core.ledger.usage import Line, usage
 from core.tables import LedgerRow
 
@@ -35,7 +35,7 @@ def entry(**more: Any) -> Entry:
         "model": "small",
         "status": "ok",
         "latency_ms": 10.0,
-        "tokens": Tokens(input=7, cached=5, cache_write=1, cache_write_1h=1, output=3, reasoning=2),
+        "tokens": TokenClasses(input=7, cached=5, cache_write=1, cache_write_1h=1, output=3, reasoning=2),
         "cost_usd": Decimal("0.1"),
         "at": NOON,
     }
@@ -67,7 +67,7 @@ async def test_failed_cached_estimated_and_unpriced_are_told_apart(database: Dat
         entry(status="timeout", cost_usd=Decimal(0)),
         entry(estimated=True),
         entry(cost_usd=None, price_basis="unpriced"),
-        entry(request_id="req_2", cache="hit", cost_usd=Decimal(0), tokens=Tokens(), latency_ms=0.0),
+        entry(request_id="req_2", cache="hit", cost_usd=Decimal(0), tokens=TokenClasses(), latency_ms=0.0),
     )
     line = (await lines(database))[()]
     assert (line.requests, line.attempts, line.failed, line.cached) == (2, 3, 1, 1)

@@ -15,7 +15,7 @@ import pytest
 from sqlmodel import select
 
 from core.database import Database
-from core.ledger import Entry, Ledger, Tokens
+from core.ledger import Entry, Ledger, TokenClasses
 from core.ledger import writer as writing
 from core.settings import Settings
 from core.tables import LedgerRow
@@ -34,7 +34,7 @@ def entry(request: str = "req_1", **more: Any) -> Entry:
         "status": "ok",
         "latency_ms": 12.5,
         "cost_usd": Decimal("0.000000012345"),
-        "tokens": Tokens(input=7, cached=5, output=3),
+        "tokens": TokenClasses(input=7, cached=5, output=3),
         "tags": {"team": "search"},
     }
     return Entry(**(told | more))
@@ -124,7 +124,7 @@ async def test_what_memory_does_not_hold_is_taken_from_the_file(
 
 async def test_a_row_that_the_database_refuses_keeps_no_other_out_and_is_set_aside(ledger: Ledger, rows: Any) -> None:
     for request, tokens in (("req_1", 1), ("req_2", 2**70), ("req_3", 3)):
-        ledger.record(entry(request, tokens=Tokens(input=tokens)))
+        ledger.record(entry(request, tokens=TokenClasses(input=tokens)))
     await ledger.settled()
     assert [row.request_id for row in await rows()] == ["req_1", "req_3"]
     (aside,) = (ledger._directory / "refused.json").read_text().splitlines()

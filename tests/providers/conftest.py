@@ -1,0 +1,42 @@
+"""Fixtures of what several tests of providers stand on: a Valkey, a provider at the wire, a ledger in memory."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from core import ledger
+from core.settings import Settings
+from core.valkey import EmbeddedValkey
+from tests.fakes.openai import OpenAIFake
+from tests.providers.bookkeeping import Book
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Valkey."""
+    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+    yield valkey.start()
+    valkey.close()
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[OpenAIFake]:
+    with OpenAIFake() as fake:
+        yield fake
+
+
+@pytest.fixture
+def provider(opened: OpenAIFake) -> OpenAIFake:
+    """A provider that nobody has called yet."""
+    opened.clear()
+    return opened
+
+
+@pytest.fixture
+def book() -> Iterator[Book]:
+    """What goes on record."""
+    opened: Any = Book()
+    ledger.connect(opened)
+    yield opened
+    ledger.connect(None)
