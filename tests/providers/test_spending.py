@@ -7,19 +7,22 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from core import context
 from core.context import RequestContext
 from core.database import Database
-from core.errors import BudgetExceeded
+from core.errors import BudgetExceeded, ProviderFailed
 from core.principals import SYSTEM
 from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.tables import Budget
 from providers.models import Models
 from providers.spending import LONGEST_ANSWER
+from providers.tokens import count_messages, estimate
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Reply
+from tests.providers.bookkeeping import Book
 
 PRICE = {"input_usd_per_million": "1000", "output_usd_per_million": "2000"}
 REPLY = Reply()
@@ -141,6 +144,48 @@ async def test_a_caller_who_leaves_gives_back_what_did_not_come(
     assert 0 < now.spent < 100
 
 
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_who_leaves_before_a_word_has_come_is_booked_the_prompt_that_was_sent(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext, book: Book, streamed: bool
+) -> None:
+    dollars, tokens = await limit(limit_usd=Decimal(100)), await limit(limit_tokens=100_000)
+    provider.then(Fault.SILENT)
+    asked = asyncio.create_task(say(models, "cheap", streamed=streamed, max_tokens=50))
+    await provider.until(lambda: len(provider.sent) == 1)
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    (entry,) = book.entries
+    assert (entry.status, entry.estimated, entry.first_token_ms) == ("cancelled", True, None)
+    prompt = count_messages([HumanMessage("Hello")], estimate)
+    assert (entry.tokens.input, entry.tokens.output, entry.cost_usd) == (prompt, 0, Decimal(prompt) / 1000)
+    now = [await standing(models, row) for row in (dollars, tokens)]
+    assert [(each.spent, each.reserved) for each in now] == [(entry.cost_usd, 0), (prompt, 0)]
+
+
+async def test_what_budgets_count_is_what_the_ledger_has_however_calls_end(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext, book: Book
+) -> None:
+    dollars, tokens = await limit(limit_usd=Decimal(100)), await limit(limit_tokens=100_000)
+    await say(models, "cheap", streamed=True)
+    provider.then(Fault.SERVER)  # costs nothing, and is tried again
+    await say(models, "cheap")
+    provider.then(Fault.CUT)  # what came of it is thrown away
+    await say(models, "cheap")
+    provider.then(Fault.CUT)
+    with pytest.raises(ProviderFailed):
+        await say(models, "cheap", streamed=True)
+    provider.then(Reply(between_s=5))
+    stream: Any = models.chat("cheap").astream("Hello")
+    await anext(stream)
+    await stream.aclose()
+    ends = ["ok", "server_error", "ok", "connection", "ok", "connection", "cancelled"]
+    assert [entry.status for entry in book.entries] == ends
+    cost = sum(entry.cost_usd or 0 for entry in book.entries)
+    used = sum(entry.tokens.input + entry.tokens.cached + entry.tokens.output for entry in book.entries)
+    now = [await standing(models, row) for row in (dollars, tokens)]
+    assert [(each.spent, each.reserved) for each in now] == [(cost, 0), (used, 0)]
+
+
 async def test_a_kept_answer_needs_no_room(models: Models, limit: Any, request_context: RequestContext) -> None:
     await say(models)
     await limit(limit_tokens=1)
@@ -191,10 +236,6 @@ async def test_embeddings_need_room_as_well(
 async def test_of_many_at_once_no_more_are_called_than_there_is_room_for(
     models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
 ) -> None:
-    from langchain_core.messages import HumanMessage
-
-    from providers.tokens import count_messages, estimate
-
     given = count_messages([HumanMessage("Hello")], estimate)
     provider.always(Reply(input_tokens=given, output_tokens=5))
     row = await limit(limit_tokens=10 * (given + 5))
