@@ -2,7 +2,6 @@
 within a second, while the Redis that they share does not answer."""
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -15,20 +14,13 @@ import infra.postgresql
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
 from infra.running import Running
+from infra.shared_store import shared_store
 from tests.fakes.openai import MODEL, OpenAIFake
 
 #: What is promised, and how long to wait for it at all.
 WITHIN_S, AT_ALL_S = 1.0, 20.0
 ATTEMPTS = 3
 ASKED = {"messages": [{"role": "user", "content": "Hello"}]}
-#: The bundled store belongs to one process, so a second server is refused; nothing is looked up in this one.
-STORE = """
-from retrievers.stores.chroma import ChromaStore
-
-
-class SharedStore(ChromaStore):
-    pass
-"""
 
 
 @dataclass
@@ -43,12 +35,6 @@ class Two:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Two]:
     url = infra.postgresql.database_of_platform(request.getfixturevalue("postgresql"), "two_servers")
-    package = tmp_path_factory.mktemp("package")
-    (package / "shared_store.py").write_text(STORE)
-    metadata = package / "shared_store-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shared-store\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[genai.stores]\nshared = shared_store:SharedStore\n")
     valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
     with OpenAIFake() as provider:
         alias = {"alias": "default", "deployments": [{"provider": "openai", "model": MODEL}]}
@@ -58,12 +44,11 @@ def two(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
             "GENAI_SECRET_KEY": secrets.token_urlsafe(32),
             "GENAI_ENCRYPTION__KEY": secrets.token_urlsafe(32),
             "GENAI_ADMIN_KEY": secrets.token_urlsafe(32),
-            "GENAI_RETRIEVAL__STORE": "shared",
             "GENAI_HANDBOOK": "false",
             "GENAI_LOCAL__WARM": "false",
             "GENAI_MODELS": json.dumps([alias]),
             "GENAI_PROVIDERS": json.dumps({"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}}),
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
+            **shared_store(tmp_path_factory.mktemp("package")),
         }
         servers = [Running(tmp_path_factory.mktemp(name), **settings) for name in ("here", "there")]
         try:
