@@ -225,7 +225,8 @@ class Search:
                     self.flight.emit(chunk)
         except TimeoutError:
             raise DeadlineExceeded("The request took longer than it may.") from None
-        self._worth = worth_keeping(self.flight.pieces, limited=self._call.parameters.get("max_tokens") is not None)
+        worth = worth_keeping(self.flight.pieces, limited=self._call.parameters.get("max_tokens") is not None)
+        self._worth = worth and not self.flight.took.degraded
         self.flight.finish()
 
     def _give(self, kept: Kept) -> None:
@@ -237,7 +238,7 @@ class Search:
     async def _keep(self) -> bool:
         """Keep the answer, if it is worth it. Whether it is there now."""
         chunks, took, now = self.flight.pieces, self.flight.took, time.time()
-        if took.provider is None or took.model is None or took.degraded or not self._worth:
+        if took.provider is None or took.model is None or not self._worth:
             return False
         asked = self._asked if self._settings.semantic else None
         kept = Kept(compact(chunks), took.provider, took.model, took.usage, now, asked.text if asked else None)

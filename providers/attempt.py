@@ -14,20 +14,18 @@ from core import context
 from core.context import Usage
 from core.errors import DeadlineExceeded, Killed, Unavailable
 from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
-from providers.collecting import THINKS, Collector, finish_reason, merged
+from providers.collecting import Collector, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
-from providers.metering import usage_of
 from providers.neutral import Declined, refused
 from providers.parameters import system_first
+from providers.received import WITHHELD, Received
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
 
 #: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
 LONGEST_ANSWER = 4096
-#: The reason for the end of an answer that the provider's policy ended: a part of one is no success.
-_WITHHELD = "content_filter"
 #: Seconds that an answer which has ended is held for what its provider says last: what it used.
 LAST_WORD_S = 2.0
 #: What went wrong after the reason for the end had come takes nothing from the answer.
@@ -53,35 +51,27 @@ class Attempt:
     __slots__ = (
         "_account",
         "_alias",
-        "_alive",
         "_allowed",
-        "_arguments_told",
         "_aside",
         "_bill",
         "_chat",
         "_deadline",
-        "_first_token_s",
         "_loop",
         "_messages",
         "_model",
         "_parameters",
         "_patient",
-        "_pieces",
+        "_received",
         "_rejected",
         "_request",
         "_reserved_tokens",
         "_since",
         "_started",
         "_stop",
-        "_tells",
-        "_usage",
         "_watch",
-        "ended",
         "failure",
         "given",
-        "only_text",
         "served",
-        "told",
     )
 
     def __init__(
@@ -113,38 +103,42 @@ class Attempt:
         self._loop = asyncio.get_running_loop()
         self._model: Any = None
         self._watch = Watch()
-        self._pieces: list[str] = []
-        self._arguments_told: list[str] = []
-        self._usage: Any = None
+        self._received = Received(served.provider_name)
         self._account: Any = None
         self._started = self._since = 0.0
-        self._tells = False
-        self._first_token_s: float | None = None
-        self.told = self.ended = self.given = self._alive = self._rejected = False
-        self.only_text = True
+        self.given = self._rejected = False
         self.failure: Failure | None = None
 
     @property
     def text(self) -> str:
-        return "".join(self._pieces)
+        return self._received.text
+
+    @property
+    def told(self) -> bool:
+        return self._received.told
+
+    @property
+    def only_text(self) -> bool:
+        return self._received.only_text
 
     async def chunks(self) -> AsyncGenerator[ChatGenerationChunk]:
         """The chunks from the first that tells something on; what came before it is sent with it."""
+        received = self._received
         try:
             async with AsyncExitStack() as stack:
                 await self._begin(stack)
                 stream = await stack.enter_async_context(aclosing(self._stream()))
                 held: list[ChatGenerationChunk] = []
                 while (chunk := await self._next(stream)) is not None:
-                    self._note(chunk)
-                    if not self.told:
+                    received.note(chunk)
+                    if not received.told:
                         held.append(chunk)
                         continue
                     for each in held:
                         yield each
                     held.clear()
                     yield chunk
-                if not self.ended:
+                if not received.ended:
                     raise StreamCut  # noqa: TRY301
                 for each in held:
                     yield each
@@ -170,13 +164,14 @@ class Attempt:
                 if not result.generations:
                     raise StreamCut  # noqa: TRY301
                 message: Any = result.generations[0].message
-                self.told = True
-                if not self._pieces:
-                    self._pieces.append(message.text)
-                self._usage = message.usage_metadata or self._usage
+                received = self._received
+                received.told = True
+                if not received.text:
+                    received.add(message.text)
+                received.usage = message.usage_metadata or received.usage
                 info = (result.generations[0].generation_info or {}) | message.response_metadata
-                if info.get("finish_reason") == _WITHHELD:
-                    raise refused([_WITHHELD])  # noqa: TRY301
+                if info.get("finish_reason") == WITHHELD:
+                    raise refused([WITHHELD])  # noqa: TRY301
                 message.response_metadata["provider"] = self.served.provider_name
         except BaseException as error:
             self._failed(error)
@@ -216,6 +211,7 @@ class Attempt:
         self._account = Account(self._request, self.served, self._alias, self._bill)
         self.served.standing.begun()
         self._started = time.monotonic()
+        self._received.begin(self._started)
         self._since = self._loop.time()
 
     def _stream(self) -> Any:
@@ -235,14 +231,15 @@ class Attempt:
         return result
 
     async def _collected(self) -> ChatResult:
+        received = self._received
         collector = Collector.of(self._model, self._messages, self._stop, self._parameters)
         if collector is None:
             chunks = []
             async with aclosing(self._stream()) as stream:
                 while (chunk := await self._next(stream)) is not None:
-                    self._note(chunk)
+                    received.note(chunk)
                     chunks.append(chunk)
-            if not self.ended:
+            if not received.ended:
                 raise StreamCut
             return merged(chunks)
         async with aclosing(collector.events()) as events:
@@ -250,29 +247,29 @@ class Attempt:
                 with collector.translating():
                     while (event := await self._next(events)) is not None:
                         if collector.add(event):
-                            self.told = True
-                            self._lives()
-                        self.ended = collector.ended
+                            received.told = True
+                            received.live()
+                        received.ended = collector.ended
             finally:
-                self._pieces.append(collector.text)
-                self._arguments_told.append(collector.arguments)
-        if not self.ended:
+                received.add(collector.text, collector.arguments)
+        if not received.ended:
             raise StreamCut
         return collector.result()
 
     async def _next(self, stream: AsyncIterator[Any]) -> Any:
         """The next piece, None at the end. Pieces that tell nothing buy no time: a limit runs from the call's beginning, or
         from when it is waited for what follows a piece that told something."""
-        if self._tells:
-            self._tells, self._since = False, self._loop.time()
+        received = self._received
+        if received.fresh:
+            received.fresh, self._since = False, self._loop.time()
         try:
-            limit = self.served.timeouts.between_tokens if self._alive else self._first_token_limit()
-            limit = min(limit, LAST_WORD_S) if self.ended else limit
+            limit = self.served.timeouts.between_tokens if received.alive else self._first_token_limit()
+            limit = min(limit, LAST_WORD_S) if received.ended else limit
             return await self._watched(anext(stream), self._since + limit)
         except StopAsyncIteration:
             return None
         except Exception as error:
-            if self.ended and understand(error).kind in _HARMLESS_AT_THE_END:
+            if received.ended and understand(error).kind in _HARMLESS_AT_THE_END:
                 return None
             raise
 
@@ -295,42 +292,14 @@ class Attempt:
 
     # --- what came of it ----------------------------------------------------------------------------------------------------
 
-    def _note(self, chunk: ChatGenerationChunk) -> None:
-        message: Any = chunk.message
-        text = chunk.text
-        thinks = chunk.generation_info and chunk.generation_info.pop(THINKS, False)
-        if reason := finish_reason(chunk):
-            if reason == _WITHHELD:
-                raise refused([_WITHHELD])
-            self.ended = True
-            message.response_metadata["provider"] = self.served.provider_name
-        if text:
-            self._pieces.append(text)
-        self._arguments_told += [call["args"] or "" for call in message.tool_call_chunks]
-        if text or message.content or message.tool_call_chunks or message.additional_kwargs:
-            self.told = True
-            self._lives()
-        elif thinks:
-            self._lives()
-        if message.tool_call_chunks or (message.content and not text):
-            self.only_text = False
-        if message.usage_metadata:
-            self._usage = message.usage_metadata
-
-    def _lives(self) -> None:
-        self._tells = True
-        if not self._alive:
-            self._alive = True
-            self._first_token_s = time.monotonic() - self._started
-
     def _succeeded(self) -> None:
         usage = self._record()
         if self._aside:
             self._account.set_aside()
         else:
             self._account.give()
-        self.served.standing.succeeded(self._started, self._first_token_s, usage.output_tokens)
-        self._account.close(OK, self._first_token_s)
+        self.served.standing.succeeded(self._started, self._received.first_token_s, usage.output_tokens)
+        self._account.close(OK, self._received.first_token_s)
 
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
@@ -356,32 +325,32 @@ class Attempt:
             standing.abandoned(started, failure.kind)
         elif failure.kind is Kind.RATE:
             standing.limited(started, failure.retry_after_s)
-            if not self._alive:
+            if not self._received.alive:
                 self._took(0)
         else:
             standing.failed(started, failure.kind, failure.retry_after_s)
         self._gave_up(failure.kind)
-        self._account.close(failure.kind.value, self._first_token_s)
+        self._account.close(failure.kind.value, self._received.first_token_s)
 
     def _left(self, started: float) -> None:
-        if self.ended:
+        if self._received.ended:
             self._succeeded()
         elif started:
             self._record()
             self._account.give()
             self.served.standing.abandoned(started)
-            self._account.close(CANCELLED, self._first_token_s)
+            self._account.close(CANCELLED, self._received.first_token_s)
 
     def _out_of_time(self, started: float) -> None:
         limits = self.served.timeouts
-        silent = self._loop.time() - self._since > (limits.between_tokens if self._alive else limits.first_token) / 2
+        silent = self._loop.time() - self._since > (limits.between_tokens if self._received.alive else limits.first_token) / 2
         end = self.served.standing.failed if silent else self.served.standing.abandoned
         end(started, Kind.TIMEOUT)
         self._gave_up(Kind.TIMEOUT, worked=not silent)
-        self._account.close(DEADLINE, self._first_token_s)
+        self._account.close(DEADLINE, self._received.first_token_s)
 
     def _gave_up(self, kind: Kind, *, worked: bool = False) -> None:
-        if self._alive or worked:  # what a provider has sent it counts, whole or not
+        if self._received.alive or worked:  # what a provider has sent it counts, whole or not
             self._record()
             if self.given:
                 self._account.give(seconds=0)  # `give_up` tells them
@@ -389,10 +358,9 @@ class Attempt:
 
     def _record(self) -> Usage:
         served = self.served
-        said = self.text + "".join(self._arguments_told)
-        usage = usage_of(self._usage, self._messages, said, lambda counted: served.provider.count_tokens(served.model, counted))
+        usage = self._received.used(self._messages, lambda text: served.provider.count_tokens(served.model, text))
         self._took(usage.total_tokens)
-        self._account.pay(usage, self._usage)
+        self._account.pay(usage, self._received.usage)
         return usage
 
     def _took(self, tokens: int) -> None:
