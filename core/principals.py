@@ -28,6 +28,7 @@ class Scope(StrEnum):
     MODELS_DEPLOY = "models:deploy"
     USAGE_READ = "usage:read"
     BUDGETS_MANAGE = "budgets:manage"
+    ALERTS_MANAGE = "alerts:manage"
     KEYS_MANAGE = "keys:manage"
     USERS_MANAGE = "users:manage"
     POLICIES_MANAGE = "policies:manage"
@@ -82,13 +83,14 @@ BROWSER_SCOPES = frozenset(
     }
 )
 
-#: Rights over what the whole tenant, or all of them, go by: who belongs to it, its policies, providers and budgets. A key for
-#: some models or collections changes nothing of that.
+#: Rights over what the whole tenant, or all of them, go by: who belongs to it, its policies, providers, budgets and alerts. A
+#: key for some models or collections changes nothing of that.
 TENANT_WIDE = frozenset(
     {
         Scope.USERS_MANAGE,
         Scope.POLICIES_MANAGE,
         Scope.BUDGETS_MANAGE,
+        Scope.ALERTS_MANAGE,
         Scope.MODELS_DEPLOY,
         Scope.PROVIDERS_MANAGE,
         Scope.TENANTS_MANAGE,

@@ -1,4 +1,4 @@
-"""The settings of what keeps answers coming: breakers, retries, probes, alerts."""
+"""The settings of what keeps answers coming: breakers, retries, probes."""
 
 from pydantic import Field
 
@@ -32,9 +32,3 @@ class ProbeSettings(Section):
     unhealthy_s: float = Field(10, gt=0, description="seconds between two probes of a deployment that is not well")
     idle_s: float = Field(300, gt=0, description="seconds without a call after which a deployment that is well is probed")
     timeout_s: float = Field(10, gt=0, description="seconds that a probe may take")
-
-
-class AlertSettings(Section):
-    """Telling operators of trouble."""
-
-    window_s: float = Field(3600, gt=0, description="seconds in which the same alert is raised once, over all processes")

@@ -16,9 +16,10 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
 from core.provider_settings import ProviderSettings
-from core.reliability_settings import AlertSettings, BreakerSettings, ProbeSettings, RetrySettings
+from core.reliability_settings import BreakerSettings, ProbeSettings, RetrySettings
 from core.retention_settings import RetentionSettings
 from core.sections import (
     MODEL_KINDS,

@@ -14,6 +14,7 @@ import dramatiq
 import structlog
 
 from core import alerts, audit, ledger
+from core.alerts.book import Book
 from core.background import told
 from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
@@ -23,6 +24,8 @@ from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.telemetry import configure_logging
+from jobs.alert_monitor import AlertMonitor
+from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
 from jobs.sweeper import Sweeper
@@ -53,9 +56,7 @@ class EmbeddedWorker:
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._context: JobContext | None = None
-        self._sweeping: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._workers: list[dramatiq.Worker] = []
 
     def start(self) -> None:
@@ -125,12 +126,13 @@ class EmbeddedWorker:
         context = JobContext(self._settings, database, queue, library)
         changes = self._resources.models.changes
         await changes.load(database)
-        self._watching = told(asyncio.ensure_future(changes.run(database)), "changes")
-        self._listening = told(asyncio.ensure_future(self._resources.models.listen()), "listening")
         sweeper = Sweeper(context)
         if not self._resources.store.shareable:
             await sweeper.take_back()
-        self._sweeping = told(asyncio.ensure_future(sweeper.run()), "sweeper")
+        monitor, notices = AlertMonitor(context), Notices(database, self._settings)
+        listening = self._resources.models.listen()
+        for work in (changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()):
+            self._background.append(told(asyncio.ensure_future(work), getattr(work, "__qualname__", "background")))
         return context
 
     async def _cut_off(self) -> None:
@@ -141,10 +143,9 @@ class EmbeddedWorker:
 
     async def _close(self) -> None:
         await self._cut_off()
-        background = [task for task in (self._sweeping, self._watching, self._listening) if task is not None]
-        for task in background:
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._context is not None:
             self._context.queue.close()
             await self._context.database.close()
@@ -198,7 +199,8 @@ def _work_until_told(settings: Settings) -> None:
     redis_url = settings.redis_url or (valkey.start() if valkey else "")
     clients = RedisClients(redis_url)
     models.connect(clients, keyring)
-    alerts.connect(clients, settings.alerts.window_s)
+    alert_book = Book(settings, alerts.alerts().tell)
+    alerts.connect(alert_book, settings.alerts.window_s)
     recorder = audit.Recorder(settings)
     audit.connect(recorder)
     book = ledger.Ledger(settings)
@@ -209,6 +211,8 @@ def _work_until_told(settings: Settings) -> None:
         told.wait()
     finally:
         worker.stop()
+        alerts.connect(None)
+        alert_book.close()
         ledger.connect(None)
         book.close()
         audit.connect(None)

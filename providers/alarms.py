@@ -1,5 +1,6 @@
 """Which of a deployment's failures an operator is told of, and when they are over. Cheap: asked at every call."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from core.alerts import AlertKind, raise_alert, recover_alert
@@ -23,8 +24,16 @@ def alarm(served: "Served", failure: Failure) -> None:
         raise_alert(AlertKind.PROVIDER_OUTAGE, key=_key(served), **facts, reason=failure.kind.value)
 
 
-def relieve(served: "Served") -> None:
-    """It has answered: what was told of it is over. Costs a comparison where nothing was."""
+def exhausted(alias: str, deployments: Sequence["Served"]) -> None:
+    """A request found no deployment of the alias that answers. Tell of it where all are left alone, and none for a credential
+    that is a tenant's own trouble."""
+    if all(not served.standing.breaker.closed and not served.standing.account for served in deployments):
+        raise_alert(AlertKind.ALIAS_UNUSABLE, key=alias, alias=alias)
+
+
+def relieve(served: "Served", alias: str) -> None:
+    """It has answered, for the alias: what was told of them is over. Costs a comparison where nothing was."""
+    recover_alert(AlertKind.ALIAS_UNUSABLE, key=alias)
     if not served.standing.ailing:
         return
     served.standing.ailing = False

@@ -17,7 +17,7 @@ from core.errors import Killed, ProviderFailed, RateLimited
 from core.policies.policy import Place
 from core.tries import Tries
 from providers.accounting import CANCELLED, OK, Account
-from providers.alarms import alarm, relieve
+from providers.alarms import alarm, exhausted, relieve
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
 from providers.metering import FREE
 from providers.privacy import protected_texts
@@ -135,6 +135,7 @@ class FailoverEmbeddings(Embeddings):
                     failures[place] = self._understood(served, error)
                     answer.note(served.standing, ill=True)
             rounds += 1
+        exhausted(self._alias, deployments)
         errors = [failure.error for failure in failures.values()]
         if errors and (len(deployments) == 1 or all(isinstance(error, Killed) for error in errors)):
             raise errors[0]
@@ -181,7 +182,7 @@ class FailoverEmbeddings(Embeddings):
             standing.abandoned(started)
             raise
         standing.succeeded(started, None)
-        relieve(served)
+        relieve(served, self._alias)
         return vectors
 
     def _check(self, served: Served, vectors: Sequence[Sequence[float]]) -> None:

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, InstanceOf
 
 from core.context import current
 from core.errors import Killed, ProviderFailed
-from providers.alarms import alarm, relieve
+from providers.alarms import alarm, exhausted, relieve
 from providers.attempt import Attempt
 from providers.base import Completes
 from providers.caching import AliasCache
@@ -186,12 +186,13 @@ class FailoverChatModel(AsynchronousChatModel):
                 if told and not (attempt.only_text and sent.strip()):
                     raise interrupted(attempt.failure) from error
             else:
-                relieve(served)
+                relieve(served, route.alias)
                 return
             if told:
                 candidates.go_on(served)
         if sent:
             raise interrupted(candidates.last)
+        exhausted(route.alias, route.deployments)
         raise candidates.outcome()
 
     async def _whole(self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any]) -> ChatResult:
@@ -214,8 +215,9 @@ class FailoverChatModel(AsynchronousChatModel):
             except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                 self._failed(candidates, attempt, error)
             else:
-                relieve(served)
+                relieve(served, route.alias)
                 return result
+        exhausted(route.alias, route.deployments)
         raise candidates.outcome()
 
     def _alive(self) -> str | None:

@@ -11,8 +11,8 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv6Address, ip_address
 from pathlib import PurePosixPath
@@ -54,9 +54,49 @@ async def fetch(url: str, *, settings: Settings, resolve: Resolve = resolved) ->
         TooLarge: more than `limits.upload_bytes` (`file_too_large`).
     """
     trail = _Trail(url)
-    try:
+    with _told(trail):
         async with asyncio.timeout(settings.fetch.timeout_s):
             return await _fetch(trail, settings, resolve)
+
+
+def check(url: str, *, allowed: FetchSettings) -> None:
+    """Refuse an address that `post` would always refuse. No name is looked up for it: what one means is asked when it is used.
+    What is refused is put on record.
+
+    Raises:
+        InvalidRequest: `url_refused`.
+    """
+    trail = _Trail(url)
+    with _told(trail):
+        address = _literal(_parsed(url))
+        if address is not None and not is_allowed(address, allowed):
+            raise _refused()
+
+
+async def post(
+    url: str, body: bytes, headers: Mapping[str, str], *, allowed: FetchSettings, resolve: Resolve = resolved
+) -> int:
+    """Send JSON to an address that a caller has given; the status of the answer, which is not read. A redirect is an answer
+    like any other. What is refused is put on record.
+
+    Raises:
+        InvalidRequest: `url_refused`, `fetch_failed`.
+    """
+    trail = _Trail(url)
+    with _told(trail):
+        async with asyncio.timeout(allowed.timeout_s), _client(allowed) as client:
+            parsed = _parsed(url)
+            addresses = await _checked(parsed, allowed, resolve)
+            sent = {"Content-Type": "application/json", **headers}
+            async with _answered(client, parsed, addresses, "POST", body, sent) as response:
+                return response.status_code
+
+
+@contextmanager
+def _told(trail: "_Trail") -> Iterator[None]:
+    """Errors as this module promises them; what is refused is put on record."""
+    try:
+        yield
     except TimeoutError as error:
         raise _failed("it took too long") from error
     except SSRFProtectionError as error:
@@ -105,11 +145,18 @@ async def _client(allowed: FetchSettings) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def _answered(client: httpx.AsyncClient, url: httpx.URL, addresses: Sequence[IPAddress]) -> AsyncIterator[httpx.Response]:
+async def _answered(
+    client: httpx.AsyncClient,
+    url: httpx.URL,
+    addresses: Sequence[IPAddress],
+    method: str = "GET",
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> AsyncIterator[httpx.Response]:
     """The beginning of the answer from the first of the addresses that can be reached; its host's name stays in `Host`, and in
     what its certificate must be for."""
     for number, address in enumerate(addresses, start=1):
-        request = client.build_request("GET", url.copy_with(host=str(address)))
+        request = client.build_request(method, url.copy_with(host=str(address)), content=content, headers=headers)
         request.headers["Host"] = url.netloc.decode("ascii")
         request.extensions["sni_hostname"] = url.raw_host.decode("ascii")
         try:
@@ -137,13 +184,17 @@ def _parsed(url: str) -> httpx.URL:
     return parsed
 
 
-async def _checked(url: httpx.URL, allowed: FetchSettings, resolve: Resolve) -> Sequence[IPAddress]:
-    """The addresses to connect to, once all that the host has are found good."""
-    host = url.raw_host.decode("ascii")
+def _literal(url: httpx.URL) -> IPAddress | None:
+    """The address that its host is; None for a name."""
     try:
-        address = literal(host)
+        return literal(url.raw_host.decode("ascii"))
     except ValueError as error:
         raise _refused("its host is not spelt as a name or an address in full") from error
+
+
+async def _checked(url: httpx.URL, allowed: FetchSettings, resolve: Resolve) -> Sequence[IPAddress]:
+    """The addresses to connect to, once all that the host has are found good."""
+    address, host = _literal(url), url.raw_host.decode("ascii")
     try:
         found = [address] if address is not None else await resolve(host, url.port or (443 if url.scheme == "https" else 80))
     except (OSError, UnicodeError) as error:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from core.alerts import AlertKind, raise_alert, recover_alert
 from core.settings import SettingsError, TLSSettings
 from core.transport.certificate import on_disk, read_certificate
 
@@ -40,8 +41,6 @@ class Certificates:
     def look(self) -> None:
         """Take what lies on the disk where it has changed. What cannot be served is told as an alert, and the certificate that
         is served stays. Blocking, short."""
-        from core.alerts import AlertKind, raise_alert, recover_alert  # it brings Redis's client, and the first second has none
-
         found = on_disk(self._tls)
         if found != self._seen:
             try:

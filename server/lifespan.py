@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from core import alerts, audit, ledger
+from core.alerts.book import Book
 from core.background import told
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
@@ -66,6 +67,10 @@ async def running(
             stack.push_async_callback(asyncio.to_thread, book.close)
             ledger.connect(book)
             stack.callback(ledger.connect, None)
+            told = await asyncio.to_thread(Book, settings, alerts.alerts().tell)
+            stack.push_async_callback(asyncio.to_thread, told.close)
+            alerts.connect(told, settings.alerts.window_s)
+            stack.callback(alerts.connect, None)
             access = await Access.open(settings, database)
             await welcome_administrator(settings, access, greet)
         with readiness.starting("broker"):
@@ -79,8 +84,6 @@ async def running(
         _in_background(stack, access.watch(models.changes))
         stack.push_async_callback(models.close)
         models.connect(clients, keyring)
-        alerts.connect(clients, settings.alerts.window_s)
-        stack.callback(alerts.connect, None)
         _in_background(stack, models.prober.run())
         _in_background(stack, models.listen())
         # the chat model loads in a process of its own, while this one imports the stores

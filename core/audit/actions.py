@@ -39,6 +39,7 @@ class Action(StrEnum):
     GUARD_BLOCKED = "guard.blocked"
     PII_BLOCKED = "pii.blocked"
     DATA_POLICY_REFUSED = "data_policy.refused"
+    ALERT_ROUTE_CHANGED = "alert_route.changed"
     BUDGET_CHANGED = "budget.changed"
     RATE_LIMIT_CHANGED = "rate_limit.changed"
     POLICY_CHANGED = "policy.changed"
@@ -72,6 +73,7 @@ _CATEGORIES = {
     "configuration": (
         "settings",
         "policy",
+        "alert_route",
         "budget",
         "rate_limit",
         "provider_credential",

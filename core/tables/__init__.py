@@ -1,6 +1,7 @@
 """All tables, imported here so that the migrations see every one. One file an aggregate."""
 
 from core.tables.access import APIKey, BrowserSession, SignInToken
+from core.tables.alerts import AlertDelivery, AlertRoute, AlertRouteKind, AlertRow, AlertState, DeliveryState
 from core.tables.audit import AuditEvent, AuditHead
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.budgets import Budget, BudgetMode
@@ -20,6 +21,11 @@ from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, Signin
 __all__ = [
     "APIKey",
     "AccessEpoch",
+    "AlertDelivery",
+    "AlertRoute",
+    "AlertRouteKind",
+    "AlertRow",
+    "AlertState",
     "AuditEvent",
     "AuditHead",
     "Batch",
@@ -35,6 +41,7 @@ __all__ = [
     "CustomRole",
     "DataRequest",
     "DataRequestKind",
+    "DeliveryState",
     "Document",
     "DocumentState",
     "Each",

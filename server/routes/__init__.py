@@ -29,6 +29,8 @@ ROUTERS = (
     "usage",
     "budgets",
     "rate_limits",
+    "alerts",
+    "alert_routes",
     "admin.overview",
     "admin.users",
     "admin.teams",

@@ -17,6 +17,7 @@ from chains.conversations import Conversations
 from chains.messages import Assistant
 from chains.messages import User as Said
 from core import jobs
+from core.alerts.routes import AlertRoutes
 from core.database import Database, utc_now
 from core.kill_switches.store import KillSwitchStore
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
@@ -24,6 +25,9 @@ from core.provider_credentials import ProviderCredentials
 from core.settings import Settings
 from core.stored_files import BATCH, StoredFiles
 from core.tables import (
+    AlertDelivery,
+    AlertRoute,
+    AlertRow,
     Batch,
     BatchRow,
     Budget,
@@ -218,6 +222,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
     credential = await kept.add(owner, provider="openai", name=mark, secrets={"api_key": mark})
     await KillSwitchStore(desk.database).put(owner, KillKind.PROVIDER, "bedrock", reason=mark, everywhere=False)
     await desk.resources.files.put(f"exports/{tenant}", content, tenant=tenant)
+    alert_route = AlertRoute(tenant=tenant, name=mark, kind="webhook", least="critical", created_by=owner.id)
+    await AlertRoutes(desk.database).add(owner, alert_route, f"https://{mark}.example.com/", f"https://{mark}.example.com/…")
     async with desk.database.transaction(tenant) as session:
         session.add(CollectionShare(collection_id=collection.id, kind="user", subject=reader, access="read"))
         job = await jobs.open_job(session, owner, "ingestion", total=1, arguments={"collection": name, "note": mark})
@@ -250,7 +256,12 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         )
         budget = Budget(tenant=tenant, name=mark, window="month", limit_tokens=10**9, mode="soft", created_by=owner.id)
         rate = RateLimit(tenant=tenant, name=mark, requests=10**9, created_by=owner.id)
-        session.add_all([document, batch, export, budget, rate])
+        moments = dict.fromkeys(("first_seen", "last_seen", "told_at"), utc_now())
+        told = {"kind": "spend_spike", "severity": "warning", "facts": {"note": mark}}
+        alert = AlertRow(tenant=tenant, key=tenant, **told, **moments)
+        notice = AlertDelivery(tenant=tenant, route_id=alert_route.id, created_at=utc_now(), next_at=utc_now())
+        notice.body, notice.state = {"type": mark}, "failed"
+        session.add_all([document, batch, export, budget, rate, alert, notice])
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
         session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": mark}).encode()))
@@ -266,6 +277,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "credential_id": credential.id,
         "budget_id": budget.id,
         "rate_limit_id": rate.id,
+        "alert_id": alert.id,
+        "alert_route_id": alert_route.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",
         "tenant": tenant,

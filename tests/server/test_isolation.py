@@ -42,7 +42,9 @@ PLAIN = {"model": "default", "file": "index.html"}
 #: How many alternatives of a schema are tried: all of four beside all of three.
 VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
-UNGUESSABLE = ("document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id")
+UNGUESSABLE = (
+    "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
+)  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
     "/api/v1/rag/collections",
@@ -69,6 +71,11 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/kill-switches",
     "/api/v1/budgets",
     "/api/v1/rate-limits",
+    "/api/v1/alerts",
+    "/api/v1/alerts/{alert_id}",
+    "/api/v1/alert-routes",
+    "/api/v1/alert-routes/{alert_route_id}",
+    "/api/v1/alert-routes/{alert_route_id}/notices",
     "/v1/files",
     "/v1/files/{file_id}",
     "/v1/files/{file_id}/content",
