@@ -34,6 +34,7 @@ _GROUPS: dict[str, dict[Scope, str]] = {
         Scope.BATCHES_MANAGE: "see and stop every batch",
         Scope.CACHE_MANAGE: "drop kept answers",
         Scope.MODELS_DEPLOY: "deploy models",
+        Scope.ALERTS_MANAGE: "see alerts, and where they are told",
     },
     "Operate the platform": {
         Scope.TENANTS_MANAGE: "make and close tenants",
