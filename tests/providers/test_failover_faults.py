@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core import context
+from core.alerts import alerts
 from core.context import RequestContext, Usage
 from core.errors import PlatformError
 from core.principals import SYSTEM
@@ -25,6 +26,12 @@ Fakes = tuple[OpenAIFake, OpenAIFake, OpenAIFake, OpenAIFake]
 def fakes() -> Iterator[Fakes]:
     with OpenAIFake() as a, OpenAIFake() as b, OpenAIFake() as c, OpenAIFake() as d:
         yield a, b, c, d
+
+
+@pytest.fixture(autouse=True)
+def untold() -> None:
+    """What other tests were told is not remembered."""
+    alerts()._seen.clear()
 
 
 @pytest.fixture
@@ -378,6 +385,31 @@ async def test_with_all_breakers_open_a_request_makes_one_call(models: Models, f
         with pytest.raises(PlatformError):
             await models.chat().ainvoke("Hello")
     assert all(len(fake.asked) == 1 for fake in fakes), "the one left alone for longest, so each in its turn"
+
+
+async def test_an_alias_is_told_of_once_all_of_its_deployments_are_left_alone_and_when_one_answers(
+    models: Models, fakes: Fakes
+) -> None:
+    for fake in fakes:
+        fake.always(Fault.UNAVAILABLE)
+    standings = [served.standing for served in models.chat().deployments]  # type: ignore[attr-defined] # ours
+    with capture_logs() as told:
+        async with asyncio.timeout(20):
+            while any(standing.breaker.closed for standing in standings):
+                assert _of_alias(told) == []
+                with pytest.raises(PlatformError):
+                    await models.chat().ainvoke("Hello")
+        with pytest.raises(PlatformError):
+            await models.chat().ainvoke("Hello")
+        assert _of_alias(told) == ["alert.raised"]
+        for fake in fakes:
+            fake.always(ANSWER)
+        await models.chat().ainvoke("Hello")
+    assert _of_alias(told) == ["alert.raised", "alert.recovered"]
+
+
+def _of_alias(told: Any) -> list[str]:
+    return [each["event"] for each in told if each.get("kind") == "alias_unusable" and each["key"] == "default"]
 
 
 async def test_a_cut_answer_that_is_continued_by_nothing_is_no_success(models: Models, fakes: Fakes) -> None:

@@ -20,7 +20,7 @@ from core import audit
 from core.database import utc_now
 from core.errors import InvalidRequest, TooLarge
 from core.settings import FetchSettings, RequestLimits, Settings
-from retrievers.fetching import fetch
+from retrievers.fetching import check, fetch, post
 from retrievers.public_addresses import IPAddress
 
 LOOPBACK = FetchSettings(private_networks=("127.0.0.1/32",), timeout_s=5)  # type: ignore[arg-type]  # parsed
@@ -290,3 +290,51 @@ async def test_a_certificate_must_be_the_name_s_and_not_the_address_s(
             await fetch(f"https://other.example.test:{port}/", settings=inside, resolve=loopback)
         assert caught.value.code == "fetch_failed"
     assert asked_for == ["docs.example.test", "other.example.test"]
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[tuple[str, list[Any]]]:
+    """A server on the loopback interface that takes what is posted, and all that it was sent."""
+    seen: list[Any] = []
+
+    async def received(request: web.Request) -> web.Response:
+        seen.append((request.path, dict(request.headers), await request.read()))
+        moved = request.path == "/moved"
+        return web.Response(status=307 if moved else 202, headers={"Location": "/elsewhere"} if moved else {})
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", received)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", seen
+    await runner.cleanup()
+
+
+async def test_what_is_posted_arrives_once_and_a_redirect_leads_nowhere(hook: tuple[str, list[Any]]) -> None:
+    url, seen = hook
+    assert await post(f"{url}/in?a=1", b'{"a": 1}', {"X-Own": "x"}, allowed=LOOPBACK) == 202
+    assert await post(f"{url}/moved", b"{}", {}, allowed=LOOPBACK) == 307
+    assert [(path, body) for path, _, body in seen] == [("/in", b'{"a": 1}'), ("/moved", b"{}")]
+    assert (seen[0][1]["X-Own"], seen[0][1]["Content-Type"]) == ("x", "application/json")
+
+
+async def test_nothing_is_posted_to_an_address_that_is_not_allowed(hook: tuple[str, list[Any]]) -> None:
+    url, seen = hook
+    for refused in (url, url.replace("127.0.0.1", "localhost"), "http://169.254.169.254/", "file:///etc/passwd"):
+        with pytest.raises(InvalidRequest) as caught:
+            await post(refused, b"{}", {}, allowed=FetchSettings())
+        assert caught.value.code == "url_refused"
+    assert seen == []
+
+
+async def test_a_name_that_means_a_private_address_is_refused_when_it_is_posted_to() -> None:
+    async def rebound(_host: str, _port: int) -> Sequence[IPAddress]:
+        return [ip_address("10.0.0.1")]
+
+    check("https://hooks.example.com/", allowed=FetchSettings())
+    with pytest.raises(InvalidRequest, match="public"):
+        await post("https://hooks.example.com/", b"{}", {}, allowed=FetchSettings(), resolve=rebound)
+    for literally in ("https://10.0.0.1/", "https://0x7f.1/", "https://user:word@example.com/"):
+        with pytest.raises(InvalidRequest):
+            check(literally, allowed=FetchSettings())
