@@ -52,7 +52,9 @@ class Book:
         identity = alert.kind, alert.tenant, alert.key
         with self._changed:
             if identity not in self._waiting and len(self._waiting) >= _MOST:
-                del self._waiting[next(iter(self._waiting))]
+                lost = next(iter(self._waiting))
+                del self._waiting[lost]
+                self._told -= {(lost, True), (lost, False)}
                 self._lost += 1
             _merge(self._waiting.setdefault(identity, []), alert)
             self._changed.notify_all()
@@ -126,12 +128,9 @@ class Book:
                 self._told.add(known)
                 self._tell(alert)
         with self._changed:
-            for alert in batch:
-                identity = alert.kind, alert.tenant, alert.key
-                later = self._waiting.pop(identity, [])
-                again = self._waiting.setdefault(identity, [])
-                for each in (alert, *later):
-                    _merge(again, each)
+            later, self._waiting = self._waiting, {}
+            for alert in (*batch, *(each for alerts in later.values() for each in alerts)):
+                _merge(self._waiting.setdefault((alert.kind, alert.tenant, alert.key), []), alert)
 
 
 def _merge(waiting: list[Alert], alert: Alert) -> None:
