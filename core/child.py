@@ -15,7 +15,6 @@ import io
 import json
 import os
 import pickle
-import queue
 import select
 import signal
 import socket
@@ -26,11 +25,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Literal, get_args
 
 from core.child_main import HEADER, IDLE_S, RETIRED
-from core.settings import child_environment
+from core.child_spawner import spawn
 
 Lane = Literal["files", "code"]
 
@@ -169,9 +168,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         self._socket = ours
         with theirs:
-            self.process = _spawner().spawn(
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)], theirs.fileno()
-            )
+            self.process = spawn([sys.executable, "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)], theirs.fileno())
 
     def send(self, message: Any, timeout_s: float) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
@@ -367,40 +364,6 @@ class _Workers:
             child.kill()
 
 
-class _Spawner:
-    """Starts processes from one thread that lives as long as this process does.
-
-    Linux ties `PR_SET_PDEATHSIG` to the thread that started the child: a thread of a pool that ends would kill it.
-    """
-
-    def __init__(self) -> None:
-        self._wanted: queue.SimpleQueue[tuple[list[str], int, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="child-spawner", daemon=True).start()
-
-    def spawn(self, command: list[str], inherited: int) -> "subprocess.Popen[bytes]":
-        future: Future[subprocess.Popen[bytes]] = Future()
-        self._wanted.put((command, inherited, future))
-        return future.result()
-
-    def _run(self) -> None:
-        while True:
-            command, inherited, future = self._wanted.get()
-            try:
-                process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    pass_fds=[inherited],
-                    env=child_environment(),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                future.set_exception(error)
-            else:
-                future.set_result(process)
-
-
 class _PlainUnpickler(pickle.Unpickler):
     """Loads plain values, and dataclasses and enumerations of modules that are at hand."""
 
@@ -416,8 +379,3 @@ class _PlainUnpickler(pickle.Unpickler):
 @cache
 def _workers(_lane: Lane) -> _Workers:
     return _Workers()
-
-
-@lru_cache(maxsize=1)
-def _spawner() -> _Spawner:
-    return _Spawner()

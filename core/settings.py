@@ -3,14 +3,13 @@
 This is the only module that reads environment variables. `__` goes down a level: `GENAI_LOCAL__SLOTS=4`.
 """
 
-import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_origin
+from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -48,6 +47,7 @@ from core.sections import (
     Timeouts,
     TokenSettings,
 )
+from core.setting_names import is_outside, no_json, setting_name
 from core.transport.addresses import checked_database_url, checked_public_url, checked_redis_url
 from core.transport.sections import ProxySettings, TLSSettings
 
@@ -242,12 +242,12 @@ class Settings(BaseSettings):
             lines = [
                 f"  {setting_name(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in problems
-                if problem["type"] != "too_short" or not _is_outside(problem["loc"], [each["loc"] for each in problems])
+                if problem["type"] != "too_short" or not is_outside(problem["loc"], [each["loc"] for each in problems])
             ]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
         except PydanticSettingsError as error:  # a level as JSON in a variable: `GENAI_LOCAL={"slots": 4}`
             field = found[1] if (found := re.search(r'field "(\w+)"', str(error))) else ""
-            names = _no_json(cls, field) or [f"GENAI_{field.upper()}"]
+            names = no_json(cls, field, os.environ) or [f"GENAI_{field.upper()}"]
             lines = [f"  {name}: it is not JSON" for name in names]
             raise SettingsError("These settings cannot be used:\n" + "\n".join(lines)) from None
 
@@ -289,36 +289,6 @@ class Settings(BaseSettings):
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         scheme = "https" if self.tls.serves else "http"
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
-
-
-def _no_json(settings: type[BaseModel], field: str) -> list[str]:
-    """The variables below a field that hold no JSON, though what they set is a list, a table or a section."""
-    return [
-        name
-        for name, value in sorted(os.environ.items())
-        if name.upper().startswith(f"GENAI_{field.upper()}__")
-        and _holds_json(settings, name.upper().removeprefix("GENAI_").lower().split("__"))
-        and not _is_json(value)
-    ]
-
-
-def _holds_json(settings: type[BaseModel], path: list[str]) -> bool:
-    annotation: Any = settings
-    for name in path:
-        field = getattr(annotation, "model_fields", {}).get(name)
-        if field is None:
-            return False
-        annotation = field.annotation
-    kinds = [get_origin(each) or each for each in (annotation, *get_args(annotation))]
-    return any(isinstance(kind, type) and issubclass(kind, (BaseModel, Mapping, list, tuple, frozenset)) for kind in kinds)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def platform_address() -> str:
@@ -396,19 +366,6 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
             default = "" if field.default is None else str(field.default)
             choices = get_args(field.annotation) if "Literal" in repr(field.annotation) else ()
             yield variable, default, field.description or " · ".join(map(str, choices))
-
-
-def _is_outside(location: tuple[int | str, ...], others: Sequence[tuple[int | str, ...]]) -> bool:
-    """Whether something within it is wrong as well: pydantic counts an entry that is wrong as none."""
-    return any(len(other) > len(location) and other[: len(location)] == location for other in others)
-
-
-def setting_name(location: tuple[int | str, ...]) -> str:
-    """`("local", "slots")` → `GENAI_LOCAL__SLOTS (local.slots in the TOML file)`."""
-    if not location:
-        return "settings"
-    variable = "GENAI_" + "__".join(str(part).upper() for part in location)
-    return f"{variable} ({'.'.join(map(str, location))} in the TOML file)"
 
 
 def _refuse_unknown_variables(cls: type[Settings]) -> None:
