@@ -28,13 +28,14 @@ THROUGH: Mapping[str, tuple[tuple[str, str], ...]] = {
     "browser_sessions": (("key_id", "api_keys"), ("user_id", "users")),
     "collection_shares": (("collection_id", "collections"),),
     "conversation_messages": (("conversation_id", "conversations"),),
+    "invoice_lines": (("invoice_id", "invoices"),),
     "job_events": (("job_id", "jobs"),),
     "refresh_tokens": (("family_id", "token_families"),),
     "sign_in_tokens": (("key_id", "api_keys"),),
     "team_members": (("team_id", "teams"),),
 }
 #: Tables that hold nothing of any tenant.
-SHARED = frozenset({"access_epoch", "key_rotations", "sign_in_attempts", "signing_keys", "unclaimed_files"})
+SHARED = frozenset({"access_epoch", "key_rotations", "sign_in_attempts", "signing_keys", "unclaimed_files", "usage_turns"})
 
 
 class TenantMissing(RuntimeError):

@@ -35,7 +35,7 @@ from core.tables import (
 
 _AT_ONCE = 200
 #: Columns that say nothing about anybody: digests of secrets, and what workers note for themselves.
-_LEFT_OUT = {"digest", "password_digest", "principal", "lease", "leased_until", "fingerprint"}
+_LEFT_OUT = {"digest", "password_digest", "principal", "lease", "leased_until", "fingerprint", "rolled"}
 
 Page = list[dict[str, Any]]
 

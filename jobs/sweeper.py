@@ -1,4 +1,5 @@
-"""Finds what was lost: messages that the broker never got or forgot, leases of dead workers, deletions cut short."""
+"""Finds what was lost: messages that the broker never got or forgot, leases of dead workers, deletions cut short. Rolls the
+ledger up as well."""
 
 import asyncio
 from datetime import timedelta
@@ -14,6 +15,7 @@ from core.batches import RUN_BATCH
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.data_requests import RUN_DATA_REQUEST, DataRequests
 from core.database import utc_now
+from core.ledger.rollups import roll_up
 from core.queue import INGESTION
 from core.stored_files import drop_unclaimed
 from core.tables import Document, Job, JobEvent, JobState
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 INTERVAL_S = 3.0
 #: Documents that one pass sends or cleans up.
 AT_ONCE = 1000
+#: Entries of the ledger that one pass rolls up at most, so that a backlog keeps nothing else waiting.
+ROLLED_AT_ONCE = 10_000
 #: How long a finished job's events can be read again.
 EVENTS_KEPT = timedelta(days=7)
 _EVENTS_EVERY = 1000  # passes, somewhat less than an hour
@@ -73,6 +77,7 @@ class Sweeper:
             await self._forget_events()
             await drop_unclaimed(self._context.database, self._context.library.resources.files)
         self._passes += 1
+        await roll_up(self._context.database, most=ROLLED_AT_ONCE)
         await self._send_lost()
         await self._send_batches()
         await self._send_data_requests()

@@ -6,6 +6,7 @@ from core.tables.audit import AuditEvent, AuditHead
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.budgets import Budget, BudgetMode
 from core.tables.conversations import Conversation, ConversationMessage
+from core.tables.cost_centres import CostCentreRule
 from core.tables.data_requests import DataRequest, DataRequestKind
 from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
 from core.tables.encryption import KeyRotation, WrappedKey
@@ -14,9 +15,11 @@ from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tena
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
+from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
+from core.tables.usage import UsageHour, UsageLatency, UsageSpan, UsageTurn
 
 __all__ = [
     "APIKey",
@@ -34,10 +37,12 @@ __all__ = [
     "BrowserSession",
     "Budget",
     "BudgetMode",
+    "ClosedMonth",
     "Collection",
     "CollectionShare",
     "Conversation",
     "ConversationMessage",
+    "CostCentreRule",
     "CustomRole",
     "DataRequest",
     "DataRequestKind",
@@ -46,12 +51,15 @@ __all__ = [
     "DocumentState",
     "Each",
     "IdempotencyRecord",
+    "Invoice",
+    "InvoiceLine",
     "Job",
     "JobEvent",
     "JobState",
     "KeyRotation",
     "KillKind",
     "KillSwitch",
+    "LedgerAdjustment",
     "LedgerRow",
     "ProviderCredential",
     "RateLimit",
@@ -69,6 +77,10 @@ __all__ = [
     "Tenant",
     "TokenFamily",
     "UnclaimedFile",
+    "UsageHour",
+    "UsageLatency",
+    "UsageSpan",
+    "UsageTurn",
     "User",
     "UserKind",
     "WrappedKey",

@@ -1,10 +1,10 @@
-"""The ledger: what every call of a provider used and cost. Rows are added and never changed."""
+"""The ledger: what every call of a provider used and cost. Rows are added and never changed, but for the mark `rolled`."""
 
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, Index
+from sqlalchemy import Date, Index, false, text
 from sqlmodel import Field, SQLModel
 
 from core.money import Money
@@ -17,7 +17,10 @@ class LedgerRow(SQLModel, table=True):
     made, reasoning among them."""
 
     __tablename__ = "ledger"
-    __table_args__ = (Index("ix_ledger_tenant_at", "tenant", "at"),)
+    __table_args__ = (
+        Index("ix_ledger_tenant_at", "tenant", "at"),
+        Index("ix_ledger_tail", "tenant", "at", sqlite_where=text("rolled = 0"), postgresql_where=text("NOT rolled")),
+    )
 
     id: str = identifier("led")
     at: datetime = required_moment(index=True)
@@ -49,3 +52,8 @@ class LedgerRow(SQLModel, table=True):
     price_since: date | None = Field(default=None, sa_type=Date)
     latency_ms: float
     first_token_ms: float | None = None
+    rolled: bool = Field(
+        default=False,
+        sa_column_kwargs={"server_default": false()},
+        description="it is counted in `usage_hours`; the others are the tail, which reports read row by row",
+    )

@@ -120,6 +120,9 @@ def test_every_table_that_names_somebody_is_thought_of() -> None:
         "collections",  # with their stores
         "stored_files",  # with their bytes
         "data_requests",  # exports with their bytes; erasures are finished
+        "closed_months",  # the tenant's, whoever closed them
+        "invoices",  # the tenant's, whoever imported them
+        "ledger_adjustments",  # the tenant's, whoever made them
         "kill_switches",  # the tenant's, whoever set them
         "provider_credentials",  # the tenant's, whoever put them in
         "sign_in_attempts",  # digests, for a day

@@ -1,0 +1,95 @@
+"""What usage can be told apart by, and how that is asked of the database."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from typing import cast as typed
+
+from sqlalchemy import ColumnElement, FromClause, String, case, cast, func, literal, null, select
+
+from core.errors import InvalidRequest
+from core.tables import CostCentreRule, TeamMember
+
+#: Columns of the ledger.
+PLAIN = ("alias", "provider", "model", "capability", "principal", "key_id", "session_id", "status", "cache", "price_basis")
+GRAINS = ("hour", "day", "week", "month")
+TAG = "tag:"
+#: Made up of others. A principal of several teams counts in each of them.
+TEAM, CENTRE, TENANT = "team", "cost_centre", "tenant"
+_ON_SQLITE = {"hour": ("%Y-%m-%dT%H:00:00Z",), "day": ("%Y-%m-%d",), "month": ("%Y-%m",)}
+_ON_POSTGRESQL = {"hour": 'YYYY-MM-DD"T"HH24:00:00"Z"', "day": "YYYY-MM-DD", "week": "YYYY-MM-DD", "month": "YYYY-MM"}
+_MEMBER: Any = TeamMember.__table__.c  # type: ignore[attr-defined]
+#: Most characters of a tag's name, as `x-genai-tags` takes them.
+_TAG_NAME = 64
+
+
+class Dimensions:
+    """The dimensions over some facts. `rules` say whose cost centre is which (`core.ledger.centres`); `across`: of several
+    tenants, which can then be told apart as well."""
+
+    def __init__(self, source: Any, *, sqlite: bool, rules: Sequence[CostCentreRule] = (), across: bool = False) -> None:
+        self._source, self._sqlite, self._rules, self._across = source, sqlite, rules, across
+        self.row = source.c
+
+    def joined(self, names: Sequence[str]) -> FromClause:
+        """Where to select from, so that these can be asked for."""
+        if TEAM not in names:
+            return typed("FromClause", self._source)
+        members = TeamMember.__table__  # type: ignore[attr-defined]
+        return typed("FromClause", self._source.outerjoin(members, _MEMBER.user_id == self.row.principal))
+
+    def of(self, name: str, param: str = "group_by") -> ColumnElement[Any]:
+        """The expression of a dimension.
+
+        Raises:
+            InvalidRequest: `invalid_dimension`, there is none of this name.
+        """
+        if name in PLAIN:
+            return typed("ColumnElement[Any]", self.row[name])
+        if name in GRAINS:
+            return self._grain(name)
+        if name.startswith(TAG) and len(TAG) < len(name) <= len(TAG) + _TAG_NAME:
+            return typed("ColumnElement[Any]", self.row.tags[name.removeprefix(TAG)].as_string())
+        made: dict[str, Callable[[], ColumnElement[Any]]] = {TEAM: lambda: _MEMBER.team_id, CENTRE: self._centre}
+        if self._across:
+            made[TENANT] = lambda: self.row.tenant
+        if name in made:
+            return made[name]()
+        known = ", ".join((*PLAIN, *GRAINS, *made, "tag:NAME"))
+        raise InvalidRequest(f"There is no dimension of this name; there are {known}.", code="invalid_dimension", param=param)
+
+    def is_one_of(self, name: str, values: Sequence[str]) -> ColumnElement[bool]:
+        """The condition of a dimension having one of the values; the empty text stands for none.
+
+        Raises:
+            InvalidRequest: `invalid_dimension`.
+        """
+        given = [value for value in values if value]
+        if name == TEAM:
+            members = select(_MEMBER.user_id).where(_MEMBER.team_id.in_(given)) if given else select(_MEMBER.user_id)
+            found = self.row.principal.in_(members)
+            return typed("ColumnElement[bool]", found if given else ~found)
+        column = self.of(name, "only")
+        found = column.in_(given)
+        return found if len(given) == len(values) else found | column.is_(None)
+
+    def _grain(self, name: str) -> ColumnElement[Any]:
+        at = self.row.at
+        if self._sqlite:
+            steps = ("%Y-%m-%d", at, "weekday 0", "-6 days") if name == "week" else (*_ON_SQLITE[name], at)
+            return func.strftime(*steps)
+        at = func.timezone("UTC", at)
+        return func.to_char(func.date_trunc("week", at) if name == "week" else at, _ON_POSTGRESQL[name])
+
+    def _centre(self) -> ColumnElement[Any]:
+        """The first rule that fits says it."""
+        rules = [(self._fits(rule), literal(rule.centre)) for rule in self._rules]
+        return case(*rules, else_=None) if rules else cast(null(), String)
+
+    def _fits(self, rule: CostCentreRule) -> ColumnElement[bool]:
+        if rule.kind == "team":
+            fits: Any = self.row.principal.in_(select(_MEMBER.user_id).where(_MEMBER.team_id == rule.value))
+        elif rule.kind == "tag":
+            fits = self.row.tags[rule.name].as_string() == rule.value
+        else:
+            fits = self.row[{"key": "key_id", "user": "principal"}[rule.kind]] == rule.value
+        return typed("ColumnElement[bool]", fits & (self.row.tenant == rule.tenant) if self._across else fits)
