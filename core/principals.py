@@ -27,6 +27,7 @@ class Scope(StrEnum):
     MODELS_READ = "models:read"
     MODELS_DEPLOY = "models:deploy"
     USAGE_READ = "usage:read"
+    USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"
     ALERTS_MANAGE = "alerts:manage"
     KEYS_MANAGE = "keys:manage"
@@ -89,6 +90,7 @@ TENANT_WIDE = frozenset(
     {
         Scope.USERS_MANAGE,
         Scope.POLICIES_MANAGE,
+        Scope.USAGE_MANAGE,
         Scope.BUDGETS_MANAGE,
         Scope.ALERTS_MANAGE,
         Scope.MODELS_DEPLOY,

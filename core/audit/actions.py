@@ -42,6 +42,11 @@ class Action(StrEnum):
     ALERT_ROUTE_CHANGED = "alert_route.changed"
     BUDGET_CHANGED = "budget.changed"
     RATE_LIMIT_CHANGED = "rate_limit.changed"
+    COST_CENTRE_CHANGED = "cost_centre.changed"
+    MONTH_CLOSED = "month.closed"
+    LEDGER_ADJUSTED = "ledger.adjusted"
+    INVOICE_IMPORTED = "invoice.imported"
+    INVOICE_REMOVED = "invoice.removed"
     POLICY_CHANGED = "policy.changed"
     TENANT_CREATED = "tenant.created"
     TENANT_CHANGED = "tenant.changed"
@@ -80,10 +85,11 @@ _CATEGORIES = {
         "encryption_key",
         "kill_switch",
         "audit",
+        "cost_centre",
     ),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),
-    "database": ("collection", "document", "cache", "erasure", "retention"),
+    "database": ("collection", "document", "cache", "erasure", "retention", "month", "ledger", "invoice"),
 }
 _CATEGORY_OF = {name: category for category, names in _CATEGORIES.items() for name in names}
 

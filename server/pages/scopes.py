@@ -35,6 +35,8 @@ _GROUPS: dict[str, dict[Scope, str]] = {
         Scope.CACHE_MANAGE: "drop kept answers",
         Scope.MODELS_DEPLOY: "deploy models",
         Scope.ALERTS_MANAGE: "see alerts, and where they are told",
+        Scope.BUDGETS_MANAGE: "budgets",
+        Scope.USAGE_MANAGE: "cost centres and the month's close",
     },
     "Operate the platform": {
         Scope.TENANTS_MANAGE: "make and close tenants",

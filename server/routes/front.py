@@ -30,6 +30,7 @@ async def front(request: Request, state: CurrentState, principal: Annotated[Prin
         "principal": principal,
         "may_write": principal.may(Scope.RAG_WRITE),
         "administers": bool(sections_of(principal)),
+        "may_read_usage": principal.may(Scope.USAGE_READ),
         "may_manage_keys": principal.may(Scope.KEYS_MANAGE),
         "version": platform_version(),
         "base_url": state.settings.base_url,

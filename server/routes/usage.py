@@ -1,5 +1,6 @@
 """What the caller's tenant used and what it cost, from the ledger."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -12,6 +13,12 @@ from server.auth import requires
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/usage", tags=["Usage"])
+
+
+GROUP_BY = (
+    "`alias`, `provider`, `model`, `capability`, `principal`, `team`, `key_id`, `cost_centre`, `session_id`, `status`, "
+    "`cache`, `price_basis`, `hour`, `day`, `week`, `month` or `tag:NAME`"
+)
 
 
 class UsageLine(BaseModel):
@@ -45,24 +52,22 @@ class UsageReport(BaseModel):
 async def report(
     state: CurrentState,
     principal: Annotated[Principal, requires(Scope.USAGE_READ)],
-    group_by: Annotated[
-        list[str],
-        Query(
-            max_length=8,
-            description="`alias`, `provider`, `model`, `capability`, `principal`, `key_id`, `session_id`, `status`, `cache`, "
-            "`price_basis`, `hour`, `day`, `month` or `tag:NAME`; several by repetition or with commas",
-        ),
-    ] = [],  # noqa: B006 - FastAPI copies it
+    group_by: Annotated[list[str], Query(max_length=8, description=f"{GROUP_BY}; several by repetition or with commas")] = [],  # noqa: B006
     since: Annotated[Moment | None, Query(alias="from", description="not before")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
 ) -> UsageReport:
     """Sum what was used, and what it cost. A call is in it as soon as its answer is."""
-    names = [name.strip() for part in group_by for name in part.split(",") if name.strip()]
-    lines = await usage(state.database, principal.tenant, names, since, until)
-    return UsageReport(results=[UsageLine.model_validate(_flat(line)) for line in lines])
+    lines = await usage(state.database, principal.tenant, names_in(group_by), since, until)
+    return UsageReport(results=[UsageLine.model_validate(flat(line)) for line in lines])
 
 
-def _flat(line: Line) -> dict[str, Any]:
+def names_in(group_by: Sequence[str]) -> list[str]:
+    """The dimensions that a query names, by repetition or with commas."""
+    return [name.strip() for part in group_by for name in part.split(",") if name.strip()]
+
+
+def flat(line: Line) -> dict[str, Any]:
+    """The fields of a `UsageLine`."""
     tokens = line.tokens
     written = tokens["cache_write"] + tokens["cache_write_1h"]
     return line.group | {

@@ -4,7 +4,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,18 @@ from core.tables import (
     Batch,
     BatchRow,
     Budget,
+    ClosedMonth,
     CollectionShare,
+    CostCentreRule,
     CustomRole,
     DataRequest,
     Document,
+    Invoice,
+    InvoiceLine,
     Job,
     JobState,
     KillKind,
+    LedgerAdjustment,
     RateLimit,
     RowState,
     Team,
@@ -261,9 +267,17 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         alert = AlertRow(tenant=tenant, key=tenant, **told, **moments)
         notice = AlertDelivery(tenant=tenant, route_id=alert_route.id, created_at=utc_now(), next_at=utc_now())
         notice.body, notice.state = {"type": mark}, "failed"
-        session.add_all([document, batch, export, budget, rate, alert, notice])
+        rule = CostCentreRule(tenant=tenant, centre=mark, kind="tag", name="team", value=mark)
+        adjustment = LedgerAdjustment(
+            tenant=tenant, at=utc_now(), cost_usd=Decimal(1), reason=mark, alias=mark, created_by=owner.id
+        )
+        days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
+        invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
+        closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
+        session.add_all([document, batch, export, budget, rate, alert, notice, rule, adjustment, invoice, closed])
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
+        session.add(InvoiceLine(invoice_id=invoice.id, day=date(2026, 1, 1), model=mark, cost_usd=Decimal(1)))
         session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": mark}).encode()))
     return {
         "collection": name,
@@ -279,6 +293,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "rate_limit_id": rate.id,
         "alert_id": alert.id,
         "alert_route_id": alert_route.id,
+        "rule_id": rule.id,
+        "invoice_id": invoice.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",
         "tenant": tenant,

@@ -38,12 +38,13 @@ ALIASES = {
 #: What a field that is called `id` may name.
 ANYTHING = ("user_id", "team_id", "role", "key_id")
 #: Path parameters that name nobody's thing.
-PLAIN = {"model": "default", "file": "index.html"}
+PLAIN = {"month": "2026-01", "model": "default", "file": "index.html"}
 #: How many alternatives of a schema are tried: all of four beside all of three.
 VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
 UNGUESSABLE = (
     "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
+    "rule_id", "invoice_id",
 )  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
@@ -76,6 +77,11 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/alert-routes",
     "/api/v1/alert-routes/{alert_route_id}",
     "/api/v1/alert-routes/{alert_route_id}/notices",
+    "/api/v1/usage/cost-centres",
+    "/api/v1/usage/adjustments",
+    "/api/v1/usage/invoices",
+    "/api/v1/usage/invoices/{invoice_id}",
+    "/api/v1/usage/invoices/{invoice_id}/differences",
     "/v1/files",
     "/v1/files/{file_id}",
     "/v1/files/{file_id}/content",

@@ -1,0 +1,221 @@
+"""Analytics over REST and as a page: who sees what, what a line tells, filters, CSV, cost centres."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.database import Database, utc_now
+from core.ledger import Entry, Tokens
+from core.ledger.rollups import roll_up
+from core.principals import Role
+from core.settings import Settings
+from core.tables import LedgerRow, Team, TeamMember, User
+from server.routes import analytics, cost_centres, usage, usage_page
+from tests.server.administration import OWN_SITE, api, key_of, sign_in, with_pages
+from tests.server.conftest import Guarded
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PATH = "/usage/analytics"
+
+
+@pytest.fixture
+def here(guarded: Guarded, settings: Settings) -> Guarded:
+    for module in (usage, analytics, cost_centres, usage_page):
+        guarded.app.include_router(module.router)
+    return with_pages(guarded, settings)
+
+
+def entry(request: str = "req_1", **more: Any) -> Entry:
+    told: dict[str, Any] = {
+        "request_id": request,
+        "tenant": "default",
+        "principal": "usr_1",
+        "alias": "default",
+        "provider": "openai",
+        "model": "small",
+        "status": "ok",
+        "latency_ms": 100.0,
+        "capability": "chat",
+        "tokens": Tokens(input=600, output=400),
+        "cost_usd": Decimal("0.02"),
+        "at": NOON,
+    }
+    return Entry(**(told | more))
+
+
+async def put(database: Database, *entries: Entry) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        session.add_all([LedgerRow(**one.row()) for one in entries])
+
+
+async def lines(here: Guarded, query: str = "", *, key: str | None = None) -> list[dict[str, Any]]:
+    answer = await api(here, "GET", f"{PATH}?{query}", key=key)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["results"]
+    return found
+
+
+async def test_a_line_tells_what_follows_from_its_sums(here: Guarded, database: Database) -> None:
+    await put(
+        database,
+        entry("req_1", status="timeout", latency_ms=900.0, cost_usd=Decimal(0), tokens=Tokens()),
+        entry("req_1", provider="bedrock", model="large", cost_usd=Decimal("0.06")),
+        entry("req_2"),
+        entry("req_3", cache="hit", latency_ms=0.0, cost_usd=Decimal(0), tokens=Tokens()),
+    )
+    for _ in range(2):  # as the tail, and rolled up
+        openai, bedrock = sorted(await lines(here, "group_by=provider"), key=lambda line: str(line["provider"]), reverse=True)
+        assert (openai["attempts"], openai["error_rate"], openai["failovers"], openai["failover_rate"]) == (2, 0.5, 1, 0.333333)
+        assert (openai["cached"], openai["cache_rate"], openai["cache_savings_usd"]) == (1, 0.333333, 0.02)
+        assert openai["usd_per_1k_tokens"] == 0.02
+        assert openai["latency_p50_ms"] == pytest.approx(100, rel=0.26)
+        assert openai["latency_p99_ms"] == pytest.approx(900, rel=0.26)
+        assert (bedrock["requests"], bedrock["failovers"], bedrock["error_rate"], bedrock["cache_savings_usd"]) == (1, 0, 0, 0)
+        await roll_up(database)
+
+
+async def test_filters_and_order(here: Guarded, database: Database) -> None:
+    await put(
+        database,
+        entry("req_1", tags={"team": "search"}),
+        entry("req_2", tags={"team": "ads"}, alias="fast", cost_usd=Decimal("0.5"), key_id="key_1"),
+        entry("req_3", alias="code", at=NOON + timedelta(days=8)),
+    )
+    await roll_up(database)
+    assert [line["alias"] for line in await lines(here, "group_by=alias&only=tag:team=search&only=tag:team=ads")] == [
+        "fast",
+        "default",
+    ]
+    assert [line["alias"] for line in await lines(here, "group_by=alias&only=tag:team=&only=alias=code")] == ["code"]
+    assert [line["alias"] for line in await lines(here, "group_by=alias&only=key_id=key_1")] == ["fast"]
+    by_week = await lines(here, "group_by=week,alias&order=group")
+    assert [(line["week"], line["alias"]) for line in by_week] == [
+        ("2026-02-23", "default"),
+        ("2026-02-23", "fast"),
+        ("2026-03-09", "code"),
+    ]
+    for query, code in (
+        ("only=alias", "invalid_filter"),
+        ("only=colour=red", "invalid_dimension"),
+        ("group_by=tenant", "invalid_dimension"),
+        ("order=colour", "invalid_request"),
+    ):
+        answer = await api(here, "GET", f"{PATH}?{query}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, code), query
+
+
+async def test_it_is_paged(here: Guarded, database: Database) -> None:
+    await put(database, *(entry(f"req_{number}", alias=f"a{number}", cost_usd=Decimal(number)) for number in range(5)))
+    seen, cursor = [], ""
+    while True:
+        answer = (await api(here, "GET", f"{PATH}?group_by=alias&limit=2&cursor={cursor}")).json()
+        seen += [line["alias"] for line in answer["results"]]
+        if (cursor := answer["next_cursor"]) is None:
+            break
+    assert seen == ["a4", "a3", "a2", "a1", "a0"]
+
+
+async def test_csv_has_every_digit_and_no_formula(here: Guarded, database: Database) -> None:
+    evil = '=HYPERLINK("http://evil.test")'
+    await put(database, entry(tags={"team": evil}, cost_usd=Decimal("0.000000012345")))
+    answer = await api(here, "GET", f"{PATH}?group_by=tag:team,day&format=csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["tag:team"], row["day"], row["cost_usd"]) == (f"'{evil}", "2026-03-01", "0.000000012345")
+    headers = {"x-api-key": here.key, "accept": "text/csv"}
+    assert (await here.client.get(f"/api/v1{PATH}", headers=headers)).headers["content-type"].startswith("text/csv")
+
+
+async def test_a_tenant_sees_itself_alone_and_the_operator_all(here: Guarded, database: Database) -> None:
+    theirs = await key_of(here, tenant="acme")
+    await put(database, entry(), entry(tenant="acme", cost_usd=Decimal(7), provider="secret"))
+    for _ in range(2):
+        assert [line["provider"] for line in await lines(here, "group_by=provider")] == ["openai"]
+        assert [line["provider"] for line in await lines(here, "group_by=provider", key=theirs)] == ["secret"]
+        both = await lines(here, "group_by=tenant&all_tenants=true")
+        assert [(line["tenant"], line["cost_usd"], line["requests"]) for line in both] == [("acme", 7, 1), ("default", 0.02, 1)]
+        (whole,) = await lines(here, "all_tenants=true")
+        assert (whole["requests"], whole["cost_usd"]) == (2, 7.02)
+        for key in (theirs, await key_of(here, Role.ANALYST)):
+            answer = await api(here, "GET", f"{PATH}?all_tenants=true", key=key)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "forbidden")
+        await roll_up(database)
+    assert (await api(here, "GET", PATH, key=await key_of(here, Role.USER))).status_code == 403
+
+
+async def test_teams_and_cost_centres(here: Guarded, database: Database) -> None:
+    async with database.transaction("default") as session:
+        session.add_all([User(id="usr_1", tenant="default", name="Ada"), Team(id="team_1", tenant="default", name="Search")])
+        await session.flush()
+        session.add(TeamMember(team_id="team_1", user_id="usr_1"))
+    await put(
+        database,
+        entry("req_1"),
+        entry("req_2", principal="usr_2", tags={"project": "x"}, cost_usd=Decimal(1)),
+        entry("req_3", principal="usr_2", key_id="key_9", tags={"project": "x"}, cost_usd=Decimal(2)),
+        entry("req_4", principal="usr_3", cost_usd=Decimal(3)),
+    )
+    by_team = {line["team"]: line["cost_usd"] for line in await lines(here, "group_by=team")}
+    assert by_team == {None: 6, "team_1": 0.02}
+    assert [line["requests"] for line in await lines(here, "only=team=team_1")] == [1]
+    made = []
+    for rule in (
+        {"centre": "100", "kind": "team", "value": "team_1"},
+        {"centre": "200", "kind": "tag", "name": "project", "value": "x"},
+        {"centre": "300", "kind": "key", "value": "key_9"},
+    ):
+        answer = await api(here, "POST", "/usage/cost-centres", rule)
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["id"])
+    for _ in range(2):
+        by_centre = {line["cost_centre"]: line["cost_usd"] for line in await lines(here, "group_by=cost_centre")}
+        assert by_centre == {"100": 0.02, "200": 1, "300": 2, None: 3}
+        assert [line["cost_usd"] for line in await lines(here, "only=cost_centre=200")] == [1]
+        (whole,) = await lines(here, "group_by=cost_centre,tenant&all_tenants=true&only=cost_centre=300")
+        assert (whole["cost_centre"], whole["tenant"], whole["cost_usd"]) == ("300", "default", 2)
+        await roll_up(database)
+    again = await api(here, "POST", "/usage/cost-centres", {"centre": "5", "kind": "key", "value": "key_9"})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "already_exists")
+    assert (await api(here, "POST", "/usage/cost-centres", {"centre": "5", "kind": "tag", "value": "x"})).status_code == 422
+    listed = (await api(here, "GET", "/usage/cost-centres?limit=2")).json()
+    assert len(listed["results"]) == 2
+    assert listed["next_cursor"]
+    analyst = await key_of(here, Role.ANALYST)
+    assert (await api(here, "DELETE", f"/usage/cost-centres/{made[0]}", key=analyst)).status_code == 403
+    assert (await api(here, "DELETE", f"/usage/cost-centres/{made[0]}")).status_code == 204
+    assert (await api(here, "DELETE", f"/usage/cost-centres/{made[0]}")).status_code == 404
+    events = (await api(here, "GET", "/audit?action=cost_centre.changed")).json()["results"]
+    assert [event["details"]["change"] for event in events] == ["removed", "created", "created", "created"]
+
+
+@pytest.mark.parametrize("period", ["24h", "7d", "30d", "12w", "12m"])
+async def test_the_page_shows_what_was_used_without_a_script(here: Guarded, database: Database, period: str) -> None:
+    await put(
+        database,
+        entry("req_1", at=utc_now(), model="<b>bold</b>"),
+        *(entry(f"req_{number}", at=utc_now(), model=f"m{number}") for number in range(10, 17)),
+        entry("req_2", tenant="acme", at=utc_now(), model="secret"),
+    )
+    await sign_in(here)
+    page = await here.client.get(f"/usage?period={period}&by=model", headers=OWN_SITE)
+    assert page.status_code == 200
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page.text
+    assert "<b>bold</b>" not in page.text
+    assert "secret" not in page.text
+    assert "others" in page.text
+    assert page.text.count("<rect") == 12 + 6  # two charts, and the legend
+    assert "<script" not in page.text
+    assert "style=" not in page.text
+    link = page.text.partition('href="/api/v1/usage/analytics?')[2].partition('"')[0].replace("&amp;", "&")
+    assert (await here.client.get(f"/api/v1/usage/analytics?{link}")).text.startswith(("day,", "hour,", "week,", "month,"))
+
+
+async def test_an_empty_page_says_so(here: Guarded) -> None:
+    await sign_in(here)
+    assert "Nothing was used" in (await here.client.get("/usage", headers=OWN_SITE)).text
+    await sign_in(here, await key_of(here, Role.USER))
+    assert (await here.client.get("/usage", headers=OWN_SITE)).status_code == 403
