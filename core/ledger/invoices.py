@@ -80,6 +80,8 @@ def _line(number: int, row: Mapping[str, str | None]) -> tuple[Key, Decimal]:
         parsed = date.fromisoformat(day[:10])
     except ValueError:
         raise _wrong(number, "the day does not read as 2026-01-31") from None
+    if not 2000 <= parsed.year < 3000:
+        raise _wrong(number, "the year is none of this millennium")
     try:
         usd = Decimal(cost.removeprefix("$"))
         if not usd.is_finite() or abs(usd) > MOST_USD:

@@ -99,7 +99,7 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
     at: datetime = fields.pop("at", None) or utc_now()
     if at > utc_now():
         raise InvalidRequest("An adjusting entry cannot be of a time to come.", param="at")
-    month = at.astimezone(UTC).strftime("%Y-%m")
+    month = at.astimezone(UTC).isoformat()[:7]
     async with database.transaction(principal.tenant) as session:
         await _alone(session, principal.tenant)
         if await session.get(ClosedMonth, (principal.tenant, month)) is not None:
@@ -109,7 +109,7 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
             if found is None:
                 raise NotFound("The ledger has no such entry.", code="entry_not_found", param="entry")
             fields |= {name: getattr(found, name) for name in _OF_ENTRY}
-            fields["corrects"] = found.at.astimezone(UTC).strftime("%Y-%m")
+            fields["corrects"] = found.at.astimezone(UTC).isoformat()[:7]
         if fields.get("corrects") == month:
             del fields["corrects"]
         row = LedgerAdjustment(tenant=principal.tenant, at=at, created_by=principal.id, **fields)

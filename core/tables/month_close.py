@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Date, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.money import Money
@@ -44,8 +44,8 @@ class ClosedMonth(SQLModel, table=True):
     tenant: str = Field(primary_key=True, max_length=64)
     month: str = Field(primary_key=True, max_length=7)
     cost_usd: Decimal = Field(sa_type=Money, nullable=False)
-    attempts: int
-    unpriced: int
+    attempts: int = Field(sa_type=BigInteger)
+    unpriced: int = Field(sa_type=BigInteger)
     created_by: str = Field(max_length=64)
     created_at: datetime = created_now()
 

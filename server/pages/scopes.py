@@ -35,7 +35,7 @@ _GROUPS: dict[str, dict[Scope, str]] = {
         Scope.CACHE_MANAGE: "drop kept answers",
         Scope.MODELS_DEPLOY: "deploy models",
         Scope.ALERTS_MANAGE: "see alerts, and where they are told",
-        Scope.BUDGETS_MANAGE: "budgets",
+        Scope.BUDGETS_MANAGE: "budgets and rate limits",
         Scope.USAGE_MANAGE: "cost centres and the month's close",
     },
     "Operate the platform": {

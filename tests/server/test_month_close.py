@@ -151,6 +151,7 @@ async def test_the_differences_of_an_invoice_are_explained(here: Guarded, databa
         "day,model\n2026-01-01,x",
         "day,model,cost_usd",
         "day,model,cost_usd\nyesterday,x,1",
+        "day,model,cost_usd\n9999-12-31,x,1",
         "day,model,cost_usd\n2026-01-01,x,a lot",
         "day,model,cost_usd\n2026-01-01,x,NaN",
         "day,model,cost_usd\n2026-01-01,x,1e99",
@@ -159,7 +160,7 @@ async def test_the_differences_of_an_invoice_are_explained(here: Guarded, databa
         "day,model,cost_usd\n2026-01-01",
         "\n",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 async def test_what_is_no_invoice_is_refused_by_its_line(here: Guarded, wrong: str) -> None:
     answer = await api(here, "POST", "/usage/invoices", {"provider": "openai", "number": "1", "csv": wrong})
