@@ -51,7 +51,7 @@ class History:
             try:
                 await ask(unread, given.said, Side.INPUTS, beside=given.beside(frozenset(own_words())))
             except GuardBlocked as error:
-                text = f"{error.message} It found it in what is kept under the session: go on under another session_id."
+                text = f"{error.message} What it objects to is kept under this session: go on under another session_id."
                 raise GuardBlocked(text) from error
             passed = kept.passed | keys
             self.reread.append(replace(kept, passed=passed if len(passed) <= _REMEMBERED else keys))

@@ -154,7 +154,7 @@ def test_a_bare_key_of_aws_is_found_by_its_identifier_or_alone_on_its_line(text:
         f"{DRAWN}x",
         f"-----BEGIN CERTIFICATE-----\n{'MIIDdzCCAl+gAwIB' * 4}\n{DRAWN}\n-----END CERTIFICATE-----",
         f"{DRAWN}\n{'MIIDdzCCAl+gAwIB' * 4}",
-        f"commit da39a3ee5e6b4b0d3255bfef95601890afd80709 by {'AKIA' + 'IOSFODNN7EXAMPLX'}",
+        "commit da39a3ee5e6b4b0d3255bfef95601890afd80709 by AKIA" + "IOSFODNN7EXAMPLE",
     ],
 )
 def test_what_is_no_bare_key_of_aws_is_none(text: str) -> None:
