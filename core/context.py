@@ -116,6 +116,8 @@ class RequestContext:
     allowances: Sequence[Allowance] = ()
     #: What the caller wants the costs told apart by.
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: The stable code of the error that its caller was told, with the status it stands for; None where all went well.
+    error: tuple[str, int] | None = None
     #: Personal data that was found, by place and type.
     pii: dict[str, dict[str, int]] = field(default_factory=dict)
     #: What has to be known of it for the rest of the run; None where no policy looks for any.
@@ -184,6 +186,10 @@ class RequestContext:
         self.provider = self.model = None
         self.attempts, self.failures, self.usage = 0, [], Usage()
         self.provider_s, self.cost_usd, self.cache = 0.0, Decimal(0), None
+
+    def refused(self, code: str, status: int) -> None:
+        """Record the error that the caller is told."""
+        self.error = code, status
 
     def answered_by(self, use: CacheUse) -> None:
         """Record what the cache did for one model call. Of several calls the one that leant on it least is told."""

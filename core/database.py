@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import context, row_security
+from core import context, pools, row_security
 from core.keys import load_secret
 from core.settings import Settings
 from core.tenancy import ALL, TenantMissing, TenantSession
@@ -61,11 +61,13 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
-def sync_url(settings: Settings) -> str:
-    """The SQLAlchemy URL for a synchronous engine: SQLite's own driver, psycopg 3."""
-    if settings.database_url is None:
+def sync_url(settings: Settings, *, direct: bool = False) -> str:
+    """The SQLAlchemy URL for a synchronous engine: SQLite's own driver, psycopg 3. `direct` is without a pooler between, where
+    the settings have such an address: for what a connection has to keep beyond a transaction."""
+    address = (settings.database.direct_url if direct else None) or settings.database_url
+    if address is None:
         return f"sqlite:///{settings.path('genai.db')}"
-    url = make_url(settings.database_url)
+    url = make_url(address)
     if url.get_backend_name() in ("postgresql", "postgres"):
         url = encrypted_database(url.set(drivername="postgresql+psycopg"), settings.tls)
     return url.render_as_string(hide_password=False)
@@ -90,9 +92,9 @@ def is_made(settings: Settings) -> bool:
         engine.dispose()
 
 
-def async_url(settings: Settings) -> str:
+def async_url(settings: Settings, *, direct: bool = False) -> str:
     """The SQLAlchemy URL for an asynchronous engine: aiosqlite, psycopg 3."""
-    return sync_url(settings).replace("sqlite://", "sqlite+aiosqlite://", 1)
+    return sync_url(settings, direct=direct).replace("sqlite://", "sqlite+aiosqlite://", 1)
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
@@ -124,8 +126,11 @@ class Database:
         self._keyring = keyring
         url = async_url(settings)
         self.is_sqlite = url.startswith("sqlite")
-        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": 10, "max_overflow": 10, "pool_pre_ping": True}
+        options = pools.session_pool(settings)
+        if not self.is_sqlite:
+            options |= {"pool_pre_ping": True, "connect_args": pools.driver_options(settings)}
         self.engine: AsyncEngine = create_async_engine(url, **WITHOUT_VALUES, **options)
+        pools.watch(self.engine.sync_engine, pools.SESSIONS, options["pool_size"] + options["max_overflow"])
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_pragmas)
         secret = cache(partial(load_secret, settings))
@@ -198,12 +203,23 @@ def blocking_engine(settings: Settings) -> Engine:
     """An engine for one thread of its own, which may wait."""
     url = sync_url(settings)
     if url.startswith("sqlite"):
-        engine = create_engine(url, **WITHOUT_VALUES)
+        size, more = 5, 10
+        engine = create_engine(url, pool_size=size, max_overflow=more, **WITHOUT_VALUES)
         event.listen(engine, "connect", _set_pragmas)
-        return engine
-    engine = create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True, **WITHOUT_VALUES)
-    event.listen(engine, "begin", row_security.see_all)
+    else:
+        size, more = 1, 1
+        driver = pools.driver_options(settings)
+        engine = create_engine(
+            url, pool_size=size, max_overflow=more, pool_pre_ping=True, connect_args=driver, **WITHOUT_VALUES
+        )
+        event.listen(engine, "begin", row_security.see_all_now)
+    pools.watch(engine, pools.THREADS, size + more)
     return engine
+
+
+def direct_engine(settings: Settings) -> AsyncEngine:
+    """An engine whose connections are the database's own, each opened for its block: for what is kept beyond a transaction."""
+    return create_async_engine(async_url(settings, direct=True), poolclass=NullPool, **WITHOUT_VALUES)
 
 
 @contextmanager
@@ -218,7 +234,7 @@ def blocking_transaction(engine: Engine) -> Iterator[Connection]:
 
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema. May be called by several processes at once: one migrates, the others wait."""
-    url = sync_url(settings)
+    url = sync_url(settings, direct=True)
     engine = create_engine(url, poolclass=NullPool, **WITHOUT_VALUES)
     try:
         if engine.dialect.name == "sqlite":

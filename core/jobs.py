@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement
+from sqlalchemy.event import listen
 from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import metrics
 from core.database import Database, utc_now
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM, Principal, Scope
@@ -155,6 +157,20 @@ async def end(session: AsyncSession, job: Job, state: JobState) -> None:
     session.add(job)
     await session.flush()
     await tell(session, job, "done", {"job": job_view(job)})
+    if metrics.are_counted():
+        _count_once_committed(session, job)
+
+
+def _count_once_committed(session: AsyncSession, job: Job) -> None:
+    """What is rolled back has not ended."""
+    began, ended = job.started_at or job.created_at, job.finished_at or utc_now()
+    kind, outcome = job.kind, str(job.state)
+    waited_s, ran_s = (began - job.created_at).total_seconds(), (ended - began).total_seconds()
+
+    def tell_metrics(_: object) -> None:
+        metrics.job_ended(kind, outcome, waited_s=waited_s, ran_s=ran_s)
+
+    listen(session.sync_session, "after_commit", tell_metrics, once=True)
 
 
 def job_principal(job: Job) -> Principal:

@@ -33,6 +33,11 @@ class PerLoop(Generic[T]):
             values[key] = make()
         return values[key]
 
+    def values(self) -> list[T]:
+        """Those of all loops."""
+        with self._lock:
+            return [value for values in list(self._values.values()) for value in list(values.values())]
+
     async def close(self) -> None:
         """Close the values of this loop, and ask the other loops that still run to close theirs."""
         here = asyncio.get_running_loop()

@@ -24,13 +24,20 @@ class RedisClients:
         redis.RedisError, TimeoutError, OSError: by a call, where the server is away.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
         self._url = url
+        self.connections = connections
         self._clients: PerLoop[redis.Redis] = PerLoop(_close)
 
     def get(self) -> redis.Redis:
         """The client of the running event loop; it answers in bytes."""
         return self._clients.get(None, self._connect)
+
+    def open_connections(self) -> tuple[int, int]:
+        """Connections of all loops: in use, and idle."""
+        pools = [client.connection_pool for client in self._clients.values()]
+        in_use = sum(len(pool._in_use_connections) for pool in pools)  # noqa: SLF001 - redis-py tells it in no other way
+        return in_use, sum(len(pool._available_connections) for pool in pools)  # noqa: SLF001
 
     async def close(self) -> None:
         """Close the connections of every loop."""
@@ -39,7 +46,7 @@ class RedisClients:
     def _connect(self) -> redis.Redis:
         pool = redis.BlockingConnectionPool.from_url(
             self._url,
-            max_connections=CONNECTIONS,
+            max_connections=self.connections,
             timeout=ANSWER_S,
             socket_connect_timeout=CONNECT_S,
             socket_timeout=ANSWER_S,

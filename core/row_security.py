@@ -31,6 +31,11 @@ def see_all(connection: Connection) -> None:
     connection.execute(text(f"SET {SETTING} = '{ALL}'"))
 
 
+def see_all_now(connection: Connection) -> None:
+    """The same until the transaction ends: behind a pooler, its connection is another's afterwards."""
+    connection.execute(text(f"SET LOCAL {SETTING} = '{ALL}'"))
+
+
 @contextmanager
 def across_tenants(connection: Connection) -> Iterator[None]:
     """Let a transaction reach the rows of all tenants within the block, and its own alone after it. For what the platform keeps

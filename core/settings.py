@@ -17,6 +17,8 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
+from core.metrics_settings import MetricsSettings
+from core.pool_settings import DatabaseSettings, RedisSettings
 from core.provider_settings import ProviderSettings
 from core.reliability_settings import BreakerSettings, ProbeSettings, RetrySettings
 from core.retention_settings import RetentionSettings
@@ -61,6 +63,7 @@ __all__ = [
     "CacheSettings",
     "ChainSettings",
     "ConversationSettings",
+    "DatabaseSettings",
     "Deployment",
     "DeploymentPrice",
     "EncryptionSettings",
@@ -68,6 +71,7 @@ __all__ = [
     "JobSettings",
     "LocalSettings",
     "LogSettings",
+    "MetricsSettings",
     "ModelAlias",
     "OIDCProvider",
     "PolicySettings",
@@ -76,6 +80,7 @@ __all__ = [
     "ProviderSettings",
     "ProxySettings",
     "RAGSettings",
+    "RedisSettings",
     "RequestLimits",
     "RetrievalSettings",
     "RetrySettings",
@@ -124,6 +129,9 @@ class Settings(BaseSettings):
     handbook: bool = Field(True, description="keep a collection with the platform's own documentation")
 
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
     tls: TLSSettings = TLSSettings()
     proxies: ProxySettings = ProxySettings()
     encryption: EncryptionSettings = EncryptionSettings()

@@ -7,8 +7,10 @@ import asyncio
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import dramatiq
 import structlog
@@ -31,6 +33,9 @@ from jobs.broker import worker_broker
 from jobs.sweeper import Sweeper
 from retrievers import STORES
 from retrievers.library import Library, Resources, open_resources
+
+if TYPE_CHECKING:
+    from providers.models import Models
 
 log = structlog.get_logger()
 
@@ -197,7 +202,7 @@ def _work_until_told(settings: Settings) -> None:
     models = Models(settings)
     resources = open_resources(settings, models, keyring)
     redis_url = settings.redis_url or (valkey.start() if valkey else "")
-    clients = RedisClients(redis_url)
+    clients = RedisClients(redis_url, connections=settings.redis.connections)
     models.connect(clients, keyring)
     alert_book = Book(settings, alerts.alerts().tell)
     alerts.connect(alert_book, settings.alerts.window_s)
@@ -207,8 +212,9 @@ def _work_until_told(settings: Settings) -> None:
     ledger.connect(book)
     worker = EmbeddedWorker(settings, redis_url, resources)
     try:
-        worker.start()
-        told.wait()
+        with _measured(settings, redis_url, clients, book, models):
+            worker.start()
+            told.wait()
     finally:
         worker.stop()
         alerts.connect(None)
@@ -221,6 +227,23 @@ def _work_until_told(settings: Settings) -> None:
         asyncio.run(models.close())
         if valkey is not None:
             valkey.close()
+
+
+@contextmanager
+def _measured(
+    settings: Settings, redis_url: str, clients: RedisClients, book: ledger.Ledger, models: "Models"
+) -> Iterator[None]:
+    """Count for the block where `GENAI_METRICS__PORT` is set: a worker has no other port to be scraped on."""
+    if settings.metrics.port is None:
+        yield
+        return
+    from core.metrics.measured import measured
+    from providers import readings
+
+    with measured(settings, redis_url, clients, book) as exposition:
+        exposition.sources.add("providers", lambda: readings.standings(models))
+        exposition.sources.add("connections", lambda: readings.connections(models))
+        yield
 
 
 if __name__ == "__main__":

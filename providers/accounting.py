@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core import ledger
+from core import ledger, metrics
 from core.context import CacheUse, FailedCall, RequestContext, Usage
 from providers.metering import charge_of
 from providers.prices import Charge, Tokens
@@ -76,7 +76,7 @@ class Account:
                 "price_source": self._charge.source,
                 "price_since": self._charge.since,
             }
-        ledger.record(
+        _enter(
             ledger.Entry(
                 **_whose(self._request),
                 alias=self._alias,
@@ -92,9 +92,13 @@ class Account:
 
 def enter_kept(request: RequestContext, *, alias: str, provider: str, model: str, cache: CacheUse) -> None:
     """Put on record that the response cache gave the answer: no provider was called, and nobody pays."""
-    ledger.record(
-        ledger.Entry(**_whose(request), alias=alias, provider=provider, model=model, status=OK, cache=cache, latency_ms=0.0)
-    )
+    _enter(ledger.Entry(**_whose(request), alias=alias, provider=provider, model=model, status=OK, cache=cache, latency_ms=0.0))
+
+
+def _enter(entry: ledger.Entry) -> None:
+    """Put it on record for whoever keeps and whoever counts: both see the same entries."""
+    ledger.record(entry)
+    metrics.called(entry)
 
 
 def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.TokenClasses:

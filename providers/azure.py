@@ -19,7 +19,7 @@ from providers.building import BuiltModels, HTTPClients
 from providers.facts import facts_of
 from providers.neutral import NeutralEmbeddings, code_of, of_status, retry_after
 from providers.tokens import estimate
-from providers.wire import Wire, limits_of
+from providers.wire import Connections, Wire, limits_of
 
 _PROBING = Timeouts(total=10)
 #: Azure's limit on the texts of one request.
@@ -113,6 +113,9 @@ class AzureProvider:
         path = f"/openai/deployments/{quote(deployment, safe='')}/chat/completions?api-version={self._access.api_version}"
         direct: BaseChatModel = DirectAzureChat(wire=self._connections(), limits=limits_of(timeouts), path=path, **options)
         return direct
+
+    def connections(self) -> Connections | None:
+        return None if self._wire is None else self._wire.use()
 
     def _connections(self) -> Wire:
         with self._lock:

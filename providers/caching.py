@@ -13,6 +13,7 @@ from typing import Any, Final
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from core import metrics
 from core.cache import Cache
 from core.context import CacheUse, RequestContext, current
 from core.encryption.keyring import Keyring
@@ -112,7 +113,7 @@ class AliasCache:
         wish = wish_of(request.cache_control)
         store = self._all.store
         if store is None or not wish.store or not self._may(parameters, wish) or keeps_nothing(self._all.policies, request):
-            request.answered_by("bypass")
+            self._without(request, "bypass")
             return call()
         return self._shared(Call(request, wish, messages, parameters, call, whole, total_s), store)
 
@@ -125,7 +126,7 @@ class AliasCache:
         until = asyncio.get_running_loop().time() + call.total_s
         asked = await asked_for(self._version, call)
         if asked is None:
-            request.answered_by("bypass")
+            self._without(request, "bypass")
             async with aclosing(call.make()) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -151,14 +152,20 @@ class AliasCache:
             except PlatformError as error:
                 mine = own or last or (told and not call.whole)
                 if mine or not (isinstance(error, DeadlineExceeded) or error.code == "stream_interrupted"):
-                    request.answered_by("miss")
+                    self._without(request, "miss")
                     raise
                 continue  # it came to nothing, under the limits of another
-            if use != "miss":
+            if use == "miss":
+                metrics.not_kept(self._alias, use)
+            else:
                 self._enter(request, search, use)
             for chunk in given:
                 yield copy_of(chunk)
             return
+
+    def _without(self, request: RequestContext, use: CacheUse) -> None:
+        request.answered_by(use)
+        metrics.not_kept(self._alias, use)
 
     def _enter(self, request: RequestContext, search: Search, use: CacheUse) -> None:
         took = search.flight.took

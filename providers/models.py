@@ -44,6 +44,7 @@ from providers.running import is_stopped
 from providers.served import Served
 from providers.sharing import Sharing
 from providers.standing import Standing
+from providers.wire import Connected, Connections
 
 log = structlog.get_logger()
 
@@ -242,6 +243,12 @@ class Models:
             }
             for name, alias in self._aliases.items()
         ]
+
+    def connections(self) -> Iterator[tuple[str, Connections]]:
+        """How the platform's own connections to each provider are used."""
+        for name, provider in list(self._providers.items()):
+            if isinstance(provider, Connected) and (use := provider.connections()) is not None:
+                yield name, use
 
     def catalogue(self) -> Iterator[tuple[ModelAlias, Route]]:
         """Each alias that the request's principal may use, as it is configured, with its deployments in the same order."""

@@ -14,6 +14,7 @@ from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
 from providers.building import BuiltModels
 from providers.openai_protocol import Endpoint
 from providers.tokens import estimate
+from providers.wire import Connections
 
 #: Servers without access control take any key; an empty header would be refused by some.
 NO_KEY = "none"
@@ -49,6 +50,9 @@ class OpenAICompatibleProvider:
 
     def _key(self, configured: ProviderSettings) -> str:
         return configured.api_key.get_secret_value() if configured.api_key else NO_KEY
+
+    def connections(self) -> Connections | None:
+        return self.endpoint.use()
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         return self._built.get(model, timeouts)

@@ -11,7 +11,7 @@ import orjson
 from langchain_core.embeddings import Embeddings
 
 from core.settings import Timeouts
-from providers.wire import Wire, limits_of
+from providers.wire import Connections, Wire, limits_of
 
 if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
     from providers.building import HTTPClients
@@ -40,6 +40,10 @@ class Endpoint:
                 headers = {"authorization": f"Bearer {self.api_key}", **self.headers}
                 self._open.wire = Wire(self.base_url, headers, connections=self.connections)
             return self._open.wire
+
+    def use(self) -> Connections | None:
+        """How its connections are used; None before the first."""
+        return None if self._open.wire is None else self._open.wire.use()
 
     def chat(self, model: str, timeouts: Timeouts) -> "DirectTransport | SDKTransport":
         """A chat model that streams its usage and does not retry. Built at first use, which takes some 50 ms."""

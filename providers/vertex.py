@@ -16,7 +16,7 @@ from providers.facts import facts_of
 from providers.google_access import GoogleAccess
 from providers.neutral import NeutralEmbeddings
 from providers.tokens import estimate
-from providers.wire import limits_of
+from providers.wire import Connections, limits_of
 
 if TYPE_CHECKING:
     from providers.vertex_gemini import GeminiWire
@@ -104,6 +104,9 @@ class VertexProvider:
         if self._wire is not None:
             await self._wire.close()
         await self._clients.close()
+
+    def connections(self) -> Connections | None:
+        return None if self._wire is None else self._wire.use()
 
     def _connections(self) -> "GeminiWire":
         from providers.vertex_gemini import GeminiWire

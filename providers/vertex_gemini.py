@@ -25,7 +25,7 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable
-from providers.wire import Lines, Wire, body_of
+from providers.wire import Connections, Lines, Wire, body_of
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.
 _REFUSALS = frozenset(
@@ -67,6 +67,9 @@ class GeminiWire:
             raise ModelTimeoutError("Vertex AI did not answer in time.") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ModelConnectionError(type(error).__name__) from error
+
+    def use(self) -> Connections:
+        return self._wire.use()
 
     async def close(self) -> None:
         await self._wire.close()

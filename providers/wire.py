@@ -1,7 +1,8 @@
 """Connections to one HTTP server for asynchronous callers: a pool for each event loop, through the system's proxy."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -93,6 +94,24 @@ class Lines:
         return b"".join(self._rest)
 
 
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How a pool is used; `limit` are those that may be open at once."""
+
+    in_use: int
+    idle: int
+    limit: int
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """A provider that is called over connections of the platform's own, rather than those of an SDK."""
+
+    def connections(self) -> Connections | None:
+        """How they are used now; None before the first."""
+        ...
+
+
 class Wire:
     """A connection pool to one server, safe to use from any event loop.
 
@@ -125,6 +144,14 @@ class Wire:
         """As `post`, without a payload."""
         headers = await self._headers() if self._headers is not None else None
         return await self._session().get(self.base_url + path, headers=headers, timeout=limits, allow_redirects=False)
+
+    def use(self) -> "Connections":
+        """How its connections are used now, those of all loops together."""
+        found = [session.connector for session in self._sessions.values()]
+        connectors = [connector for connector in found if isinstance(connector, aiohttp.TCPConnector)]
+        in_use = sum(len(connector._acquired) for connector in connectors)  # noqa: SLF001 - aiohttp tells it in no other way
+        idle = sum(len(some) for connector in connectors for some in list(connector._conns.values()))  # noqa: SLF001
+        return Connections(in_use, idle, self.connections * max(1, len(connectors)))
 
     async def close(self) -> None:
         await self._sessions.close()

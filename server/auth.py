@@ -27,8 +27,10 @@ HEALTH_PATHS = ("/api/v1/health", "/api/v1/health/live", "/api/v1/health/ready")
 #: Where programs get tokens and learn how to check them: each asks for a credential in its body, or for none.
 TOKEN_PATH, REVOKE_PATH, JWKS_PATH = "/api/v1/auth/token", "/api/v1/auth/revoke", "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
+#: Its callers show a token of its own, and have to be answered while the database is away.
+METRICS_PATH = "/metrics"
 _TOKEN_PATHS = (TOKEN_PATH, REVOKE_PATH, JWKS_PATH, METADATA_PATH)
-_PUBLIC_PATHS = frozenset({SIGN_IN_PATH, "/favicon.ico", "/robots.txt", *_TOKEN_PATHS, *HEALTH_PATHS})
+_PUBLIC_PATHS = frozenset({SIGN_IN_PATH, "/favicon.ico", "/robots.txt", METRICS_PATH, *_TOKEN_PATHS, *HEALTH_PATHS})
 _PUBLIC_PREFIXES = ("/static/", f"{SIGN_IN_PATH}/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -46,7 +48,7 @@ class Authentication:
         self._policies = policies
 
     async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] == METRICS_PATH:
             await self._app(scope, receive, send)
             return
         context: RequestContext = scope["state"]["context"]

@@ -10,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import ledger
+from core import ledger, metrics
 from core.context import RequestContext, serving
 from core.keys import KEY_PREFIX
 from core.policies.retention import HEADER as RETENTION
@@ -18,6 +18,7 @@ from core.policies.retention import wishes_nothing_kept
 from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
 from server.access.tokens import REFRESH_PREFIX
+from server.doors import door_of
 from server.error_responses import as_platform_error, error_response
 from server.rate_limit_headers import rate_limit_headers
 from server.security_headers import ALWAYS, hsts
@@ -31,7 +32,7 @@ CLIENT_CLOSED_REQUEST = 499
 STATIC_PREFIX = "/static/"
 #: Below it, everything is as OpenAI's clients expect it.
 OPENAI_PREFIX = "/v1/"
-_QUIET_PATHS = ("/api/v1/health", STATIC_PREFIX)
+_QUIET_PATHS = ("/api/v1/health", "/metrics", STATIC_PREFIX)
 #: A key or a refresh token, also one that was cut short.
 _KEYS = re.compile(rf"({KEY_PREFIX}|{REFRESH_PREFIX})[\w-]{{16,}}")
 
@@ -65,6 +66,7 @@ class Edge:
         over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
         constant = self._over_tls if over_tls else ALWAYS
         answer = _Answer(send, context, constant, static=scope["path"].startswith(STATIC_PREFIX))
+        metrics.began()
         with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 context.keep_nothing = wishes_nothing_kept(headers.get(RETENTION))
@@ -78,10 +80,13 @@ class Edge:
                 if answer.started:
                     # the status is out: break the connection, so that the caller cannot take this for a whole answer
                     log.warning("answer.broken_off", code=shown.code)
+                    context.refused(shown.code, shown.status)
                     raise BrokenOff from None
                 await error_response(shown)(scope, receive, answer.send)
             finally:
                 _log(scope, context, answer.status)
+                if metrics.are_counted():
+                    metrics.answered(_told(scope["path"], context, answer))
 
 
 class BrokenOff(Exception):
@@ -98,6 +103,8 @@ class _Answer:
         self._context = context
         self.started = False
         self.status = CLIENT_CLOSED_REQUEST
+        #: Seconds to the first piece of an answer that comes in pieces.
+        self.first_s: float | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -109,8 +116,11 @@ class _Answer:
             headers.raw.extend(pair for pair in self._constant if pair[0] not in given)
             for name, value in call_headers(self._context).items():
                 headers[name] = value
-        elif not message.get("more_body") and (self._context.attempts or self._context.provider):
-            await ledger.settled()
+        elif not message.get("more_body"):
+            if self._context.attempts or self._context.provider:
+                await ledger.settled()
+        elif self.first_s is None and message.get("body", b":")[:1] not in (b"", b":"):  # a comment is a sign of life alone
+            self.first_s = time.perf_counter() - self._context.started
         await self._send(message)
 
 
@@ -142,6 +152,21 @@ def call_headers(context: RequestContext) -> dict[str, str]:
 def pii_header(found: Mapping[str, Mapping[str, int]]) -> str:
     """Personal data that was found: `prompts.PERSON=2, answers.EMAIL_ADDRESS=1`."""
     return ", ".join(f"{place}.{kind}={count}" for place, counts in found.items() for kind, count in counts.items())
+
+
+def _told(path: str, context: RequestContext, answer: _Answer) -> metrics.Answer:
+    door, capability = door_of(path)
+    code, status = context.error or (None, None)
+    return metrics.Answer(
+        door=door,
+        capability=capability,
+        status=answer.status,
+        seconds=time.perf_counter() - context.started,
+        first_s=answer.first_s if capability else None,
+        overhead_s=context.overhead_s if context.attempts else None,
+        error=code,
+        error_status=status,
+    )
 
 
 def _log(scope: Scope, context: RequestContext, status: int) -> None:

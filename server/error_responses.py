@@ -48,6 +48,7 @@ def error_response(error: PlatformError) -> Response:
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="genai"'
     request = current()
+    request.refused(error.code, error.status)
     if request.openai:
         return JSONResponse(body_of(error), status_of(error.status), headers)
     return JSONResponse(error.body(request.request_id), error.status, headers)
@@ -56,6 +57,7 @@ def error_response(error: PlatformError) -> Response:
 def _shaped(status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
     """The answer for what is no `PlatformError`."""
     request, message = current(), message[:_MAX_MESSAGE]
+    request.refused(code, status)
     if request.openai:
         return JSONResponse(error_body(status, code, message, more.get("param")), status_of(status), headers)
     return JSONResponse(
@@ -67,9 +69,10 @@ def as_platform_error(error: BaseException) -> PlatformError:
     """The error to show for an exception that nobody expected; logged, with its traceback unless its cause is plain."""
     if isinstance(error, PlatformError):
         return error
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeout) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
+    if isinstance(error, PoolTimeout):
+        log.warning("database.busy")
+        return Unavailable("All connections to the database are in use.", code="database_busy", retry_after_s=1)
+    if isinstance(error, OperationalError | InterfaceError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         log.error("database.unavailable", error=type(error).__name__, cause=type(error.__cause__).__name__)
         return Unavailable("The database does not answer.", code="database_unavailable", retry_after_s=2)
     log.error("request.failed", error=type(error).__name__, exc_info=error)

@@ -30,6 +30,7 @@ from server.state import State
 
 if TYPE_CHECKING:
     from core.encryption.keyring import Keyring
+    from core.metrics.exposition import Exposition
     from providers.models import Models
     from retrievers.library import Resources
 
@@ -77,13 +78,14 @@ async def running(
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
             stack.callback(queue.close)
-        clients = RedisClients(redis_url)
+        clients = RedisClients(redis_url, connections=settings.redis.connections)
         stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
         await models.changes.load(database)
         _in_background(stack, access.watch(models.changes))
         stack.push_async_callback(models.close)
         models.connect(clients, keyring)
+        exposition = await _measured(settings, redis_url, clients, book, models, stack) if settings.metrics.on else None
         _in_background(stack, models.prober.run())
         _in_background(stack, models.listen())
         # the chat model loads in a process of its own, while this one imports the stores
@@ -92,6 +94,7 @@ async def running(
             resources = await asyncio.to_thread(_open_stores, settings, models, keyring)
             stack.push_async_callback(asyncio.to_thread, resources.close)
         state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, resources)
+        state.metrics = exposition
         stack.push_async_callback(asyncio.to_thread, state.analyser.close)
         if beside is not None:
             run_beside = await asyncio.to_thread(load_target, beside)
@@ -147,6 +150,25 @@ def _models(settings: Settings) -> "Models":
     from providers.models import Models
 
     return Models(settings)
+
+
+async def _measured(
+    settings: Settings,
+    redis_url: str,
+    clients: RedisClients,
+    book: ledger.Ledger,
+    models: "Models",
+    stack: AsyncExitStack,
+) -> "Exposition":
+    from core.metrics.measured import measured
+    from providers import readings
+
+    measuring = measured(settings, redis_url, clients, book)
+    exposition = await asyncio.to_thread(measuring.__enter__)
+    stack.push_async_callback(asyncio.to_thread, measuring.__exit__, None, None, None)
+    exposition.sources.add("providers", lambda: readings.standings(models))
+    exposition.sources.add("connections", lambda: readings.connections(models))
+    return exposition
 
 
 def _open_stores(settings: Settings, models: "Models", keyring: "Keyring") -> "Resources":

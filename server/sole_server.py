@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.database import Database
+from core.database import Database, direct_engine
 from core.errors import Conflict
 from core.settings import Settings
 from retrievers import ONE_PROCESS
@@ -28,7 +28,7 @@ async def sole_server(settings: Settings, database: Database) -> AsyncIterator[N
     if database.is_sqlite or settings.retrieval.store not in ONE_PROCESS:
         yield
         return
-    async with database.engine.connect() as connection:
+    async with direct_engine(settings).connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         if not (await connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _STORE_LOCK})).scalar():
             raise Conflict(

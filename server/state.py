@@ -14,6 +14,7 @@ from server.readiness import Readiness
 
 if TYPE_CHECKING:
     from chains.conversations import Conversations
+    from core.metrics.exposition import Exposition
     from providers.models import Models
     from retrievers.library import Library
 
@@ -32,6 +33,8 @@ class State:
     library: "Library"
     conversations: "Conversations"
     analyser: Analyser = field(default_factory=Analyser)
+    #: None where nobody is to read any.
+    metrics: "Exposition | None" = None
 
 
 def get_state(request: Request) -> State:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from core.context import current
 from core.errors import PlatformError
 from server.error_responses import as_platform_error
 
@@ -176,7 +177,9 @@ class EventStream(Response):
             if not outbox.told and not outbox.started:
                 raise
             scope.setdefault("state", {})["failed"] = True
-            outbox.put(self._on_error(as_platform_error(error)))
+            shown = as_platform_error(error)
+            current().refused(shown.code, shown.status)
+            outbox.put(self._on_error(shown))
 
 
 class _Outbox:

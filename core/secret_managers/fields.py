@@ -8,7 +8,7 @@ from pydantic import BaseModel, SecretStr
 from core.secret_managers import is_reference
 from core.settings import SettingsError, setting_name
 
-_URLS_WITH_PASSWORDS = ("database_url", "redis_url")
+_URLS_WITH_PASSWORDS = ("database_url", "redis_url", "direct_url")
 
 
 def with_secrets(section: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:

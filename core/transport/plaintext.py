@@ -95,8 +95,9 @@ def check_listening(settings: "Settings") -> None:
     """Refuse to take requests from other machines in plaintext, where no proxy is said to stand between.
 
     Raises:
-        SettingsError: naming `GENAI_HOST`.
+        SettingsError: naming `GENAI_HOST`, or `GENAI_METRICS__HOST`.
     """
+    check_metrics_listening(settings)
     host, tls = settings.host, settings.tls
     if tls.serves or settings.proxies.trusted or may_be_plain(host, tls):
         return
@@ -107,6 +108,28 @@ def check_listening(settings: "Settings") -> None:
         f"in plaintext. Set {certificate} to serve TLS, or {proxies} to the network of a proxy that does; or, where something "
         f"else protects them, GENAI_TLS__ALLOW_PLAINTEXT='[\"{host}\"]'"
     )
+
+
+def check_metrics_listening(settings: "Settings") -> None:
+    """Refuse a listener for metrics that tells everybody on a network, or that a token would be sent to in plaintext.
+
+    Raises:
+        SettingsError: naming `GENAI_METRICS__HOST`.
+    """
+    metrics = settings.metrics
+    if metrics.port is None or is_here(metrics.host):
+        return
+    shown, token = metrics.host or "every interface", setting_name(("metrics", "token"))
+    if metrics.token is None:
+        problem = f"whoever reaches {shown} would read the metrics. Set {token}"
+    elif not may_be_plain(metrics.host, settings.tls):
+        problem = (
+            f"{token} would be sent to {shown} in plaintext. Have /metrics scraped on the platform's own port; or, where "
+            f"something else protects it, set GENAI_TLS__ALLOW_PLAINTEXT='[\"{metrics.host}\"]'"
+        )
+    else:
+        return
+    raise SettingsError(f"These settings cannot be used:\n  {setting_name(('metrics', 'host'))}: {problem}")
 
 
 def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@
 ROUTERS = (
     "front",
     "health",
+    "metrics",
     "auth",
     "sign_in",
     "account",

@@ -22,6 +22,7 @@ PUBLIC = {
     "/api/v1/health/live",
     "/api/v1/health/ready",
     "/favicon.ico",
+    "/metrics",
     "/signin",
     "/signin/oidc/{name}",
     "/signin/oidc/{name}/callback",
