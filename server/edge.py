@@ -103,7 +103,7 @@ class _Answer:
         self._context = context
         self.started = False
         self.status = CLIENT_CLOSED_REQUEST
-        #: Seconds to the first piece of an answer that comes in pieces.
+        #: Seconds to the first event of a stream of them; 0 before it, None where the answer is none.
         self.first_s: float | None = None
 
     async def send(self, message: Message) -> None:
@@ -111,16 +111,18 @@ class _Answer:
             self.started, self.status = True, message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self._context.request_id
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                self.first_s = 0
             headers.setdefault("cache-control", "no-cache" if self._static else "no-store")
             given = {name for name, _ in headers.raw}
             headers.raw.extend(pair for pair in self._constant if pair[0] not in given)
             for name, value in call_headers(self._context).items():
                 headers[name] = value
-        elif not message.get("more_body"):
-            if self._context.attempts or self._context.provider:
+        else:
+            if self.first_s == 0 and message.get("body", b":")[:1] not in (b"", b":"):  # a comment is a sign of life alone
+                self.first_s = time.perf_counter() - self._context.started
+            if not message.get("more_body") and (self._context.attempts or self._context.provider):
                 await ledger.settled()
-        elif self.first_s is None and message.get("body", b":")[:1] not in (b"", b":"):  # a comment is a sign of life alone
-            self.first_s = time.perf_counter() - self._context.started
         await self._send(message)
 
 
@@ -162,7 +164,7 @@ def _told(path: str, context: RequestContext, answer: _Answer) -> metrics.Answer
         capability=capability,
         status=answer.status,
         seconds=time.perf_counter() - context.started,
-        first_s=answer.first_s if capability else None,
+        first_s=(answer.first_s or None) if capability else None,
         overhead_s=context.overhead_s if context.attempts else None,
         error=code,
         error_status=status,
