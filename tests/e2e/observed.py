@@ -16,7 +16,7 @@ import yaml
 
 from infra.running import ROOT, free_port, wait_until
 
-RULES = sorted((ROOT / "infra/prometheus").glob("*-rules.yml")) + [ROOT / "infra/prometheus/alerts.yml"]
+RULES = [*sorted((ROOT / "infra/prometheus").glob("*-rules.yml")), ROOT / "infra/prometheus/alerts.yml"]
 DASHBOARDS = sorted((ROOT / "infra/grafana").glob("*.json"))
 #: The comparisons of an alert, which give nothing while all is well.
 _COMPARED = re.compile(r"(==|!=|>=|<=|>|<) (?=[\d(a-z])")

@@ -1,4 +1,4 @@
-"""The running platform after scripted traffic: what it counts is what the ledger has and what the provider saw, and everything that
+"""The running platform after scripted traffic: what it counts is what the ledger has and what the provider saw, and all that
 rules and dashboards ask for is there, of `/metrics` and of a real Prometheus."""
 
 import re
