@@ -233,8 +233,8 @@ def _work_until_told(settings: Settings) -> None:
 def _measured(
     settings: Settings, redis_url: str, clients: RedisClients, book: ledger.Ledger, models: "Models"
 ) -> Iterator[None]:
-    """Count for the block where `GENAI_METRICS__PORT` is set: a worker has no other port to be scraped on."""
-    if settings.metrics.port is None:
+    """Count for the block where somebody can see it: a worker has no other port to be scraped on than `GENAI_METRICS__PORT`."""
+    if settings.metrics.port is None and settings.metrics.conventions is None:
         yield
         return
     from core.metrics.measured import measured

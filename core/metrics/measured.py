@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from core.ledger import Ledger
 from core.metrics import seam
@@ -16,6 +17,9 @@ from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.transport.plaintext import check_metrics_listening
 
+if TYPE_CHECKING:
+    from core.metrics.conventions import Conventions
+
 
 @contextmanager
 def measured(settings: Settings, redis_url: str, clients: RedisClients, book: Ledger) -> Iterator[Exposition]:
@@ -25,8 +29,9 @@ def measured(settings: Settings, redis_url: str, clients: RedisClients, book: Le
         SettingsError: the listener's address cannot be had.
     """
     check_metrics_listening(settings)
+    conventions = _conventions(settings)
     sources, stored = Sources(), Stored(settings, redis_url)
-    exposition = Exposition(settings.metrics, Recorder(), sources)
+    exposition = Exposition(settings.metrics, Recorder(None if conventions is None else conventions.called), sources)
     sources.add("jobs", lambda: list(stored.jobs()))
     sources.add("queues", lambda: list(stored.queues()))
     sources.add("reservations", lambda: list(stored.reservations()))
@@ -36,8 +41,18 @@ def measured(settings: Settings, redis_url: str, clients: RedisClients, book: Le
     sources.add("redis_pool", partial(redis_pool, clients))
     with ExitStack() as stack:
         stack.callback(stored.close)
+        if conventions is not None:
+            stack.callback(conventions.close)
         seam.connect(exposition.recorder)
         stack.callback(seam.connect, None)
         if settings.metrics.port is not None:
             stack.callback(Listener(settings.metrics, exposition).close)
         yield exposition
+
+
+def _conventions(settings: Settings) -> "Conventions | None":
+    if settings.metrics.conventions is None:
+        return None
+    from core.metrics.conventions import Conventions  # OpenTelemetry's SDK
+
+    return Conventions(settings)

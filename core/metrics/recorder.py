@@ -36,9 +36,10 @@ _DETAILS = ("reasoning", "input_audio", "output_audio")
 
 
 class Recorder:
-    """The counts of a process, in `registry`. Thread-safe."""
+    """The counts of a process, in `registry`. Thread-safe. `also` is told of calls as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: Callable[[Entry], None] | None = None) -> None:
+        self._also = also
         disable_created_metrics()  # type: ignore[no-untyped-call]  # another series for each of them, of when it began
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
@@ -82,6 +83,8 @@ class Recorder:
 
     def called(self, entry: Entry) -> None:
         """A provider was called, or the response cache answered in its place."""
+        if self._also is not None:
+            self._also(entry)
         if entry.cache is not None:
             self._cache[entry.alias, entry.cache].inc()
             return
