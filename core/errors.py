@@ -24,6 +24,7 @@ PlatformError
 ├── DecryptionFailed              500  decryption_failed
 ├── ProviderFailed                502  provider_failed
 ├── Unavailable                   503  unavailable (and narrower codes)
+│   └── ConnectionsBusy           503  provider_connections_busy
 └── DeadlineExceeded              504  deadline_exceeded
 
 A subclass is made for what code must tell apart; a narrower `code` for what only callers tell apart.
@@ -211,6 +212,12 @@ class Unavailable(PlatformError):
     """Narrower codes: `starting`, `queue_unavailable`, `store_unavailable`, `keys_unavailable`."""
 
     code, status, retryable = "unavailable", 503, True
+
+
+class ConnectionsBusy(Unavailable):
+    """All of the platform's own connections to a provider are in use, which says nothing of the provider."""
+
+    code = "provider_connections_busy"
 
 
 class DeadlineExceeded(PlatformError):

@@ -21,6 +21,7 @@ from langchain_core.exceptions import (
 )
 
 from core.errors import (
+    ConnectionsBusy,
     ContentRefused,
     ContextLengthExceeded,
     DeadlineExceeded,
@@ -38,7 +39,8 @@ from providers import neutral, refusals
 class Kind(StrEnum):
     """Why a call failed. The first four are the caller's: only they are raised as they are.
 
-    `DECLINED`: this deployment takes no such request, or is switched off, and another may take it; it is as well as before.
+    `DECLINED`: this deployment takes no such request, is switched off, or no connection to it is free, and another may take it;
+    it is as well as before.
     """
 
     CONTEXT = "context_length"
@@ -129,6 +131,7 @@ def _kind_of(error: PlatformError) -> Kind:
         (Killed, Kind.DECLINED),
         (RateLimited, Kind.RATE),
         (DeadlineExceeded, Kind.TIMEOUT),
+        (ConnectionsBusy, Kind.DECLINED),
         (Unavailable, Kind.UNAVAILABLE),
     )
     return next((kind for cls, kind in known if isinstance(error, cls)), Kind.SERVER)

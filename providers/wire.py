@@ -1,5 +1,6 @@
 """Connections to one HTTP server for asynchronous callers: a pool for each event loop, through the system's proxy."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -9,6 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
+from core.errors import ConnectionsBusy
 from core.per_loop import PerLoop
 from core.settings import Timeouts
 from core.transport.trust import outward_context
@@ -17,6 +19,8 @@ from core.transport.trust import outward_context
 #: beyond it is not read: callers share this process's memory.
 ANSWER_BYTES = 64 * 2**20
 LINE_BYTES = 16 * 2**20
+#: Seconds that a call waits for one of the platform's own connections to the provider.
+WAIT_S = 5.0
 
 Headers = Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -112,6 +116,18 @@ class Connected(Protocol):
         ...
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Waits for a free connection no longer than `WAIT_S`: without an end, a pool that is exhausted would look like a provider
+    that is silent. aiohttp has no limit for this part alone; a test holds that it still asks here."""
+
+    async def _wait_for_available_connection(self, *args: Any) -> None:
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await super()._wait_for_available_connection(*args)
+        except TimeoutError:
+            raise ConnectionsBusy("All connections to the provider are in use.", retry_after_s=1) from None
+
+
 class Wire:
     """A connection pool to one server, safe to use from any event loop.
 
@@ -133,6 +149,7 @@ class Wire:
 
         Raises:
             aiohttp.ClientError, TimeoutError: there is no answer.
+            ConnectionsBusy: no connection was free for `WAIT_S`.
             whatever `headers` raises
         """
         headers = await self._headers() if self._headers is not None else None
@@ -162,7 +179,7 @@ class Wire:
     def _open(self) -> aiohttp.ClientSession:
         verified = outward_context() if self.base_url.startswith("https:") else True
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.connections, ssl=verified),
+            connector=_Connector(limit=self.connections, ssl=verified),
             headers={"content-type": "application/json", **self._constant},
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=proxy_for(self.base_url),

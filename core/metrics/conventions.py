@@ -5,6 +5,7 @@ Where to is said by OpenTelemetry's usual variables (`OTEL_EXPORTER_OTLP_METRICS
 package opentelemetry-semantic-conventions 0.66b2 (2026), the previous ones those before semantic conventions 1.37 (2025).
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ class Conventions:
         self._embedding = {alias.alias for alias in settings.aliases if alias.kind == "embeddings"}
         self._known: dict[tuple[str, ...], dict[str, Any]] = {}
         resource = Resource.create({"service.name": usual_variable("OTEL_SERVICE_NAME") or "genai-platform"})
+        # it tells of each try in vain; that a batch was not sent is told once
+        logging.getLogger(OTLPMetricExporter.__module__.removesuffix(".__init__")).setLevel(logging.ERROR)
         reader = PeriodicExportingMetricReader(OTLPMetricExporter())
         self._provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self._duration = self._histogram("gen_ai.client.operation.duration", "s", _SECONDS)
