@@ -51,6 +51,11 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Entries that the database does not have yet."""
+        return max(0, self._taken - self._committed)
+
     def record(self, entry: Entry) -> None:
         """Take an entry in. Never blocks."""
         with self._changed:

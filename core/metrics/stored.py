@@ -92,7 +92,7 @@ class Stored:
 
 def waiting(book: Ledger) -> Iterator[Reading]:
     """What this process's ledger has taken in, and the database has not."""
-    yield Reading(families.LEDGER_WAITING, max(0, book._taken - book._committed))  # noqa: SLF001 - its own two counts
+    yield Reading(families.LEDGER_WAITING, book.waiting)
 
 
 def spooled(directory: Path) -> Iterator[Reading]:

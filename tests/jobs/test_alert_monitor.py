@@ -15,7 +15,7 @@ from core.alerts import AlertKind, raise_alert
 from core.alerts.book import Book
 from core.budgets import Budgets
 from core.database import Database, utc_now
-from core.ledger import Entry, Tokens
+from core.ledger import Entry, TokenClasses
 from core.settings import Settings
 from core.tables import AlertRow, Budget, LedgerRow
 from jobs.alert_monitor import AlertMonitor
@@ -104,12 +104,12 @@ def budget(**more: Any) -> Budget:
 
 async def test_a_budget_is_told_of_by_its_highest_share_and_is_over_with_a_higher_limit(watched: Watched) -> None:
     await watched.add(budget())
-    await watched.spend(tokens=Tokens(input=70))
+    await watched.spend(tokens=TokenClasses(input=70))
     await watched.look()
     assert [(row.key, row.severity, row.tenant, row.platform) for row in await watched.rows()] == [
         ("bud_1:50%", "info", "acme", False)
     ]
-    await watched.spend(tokens=Tokens(output=15))
+    await watched.spend(tokens=TokenClasses(output=15))
     await watched.look()
     assert [row.key for row in await watched.rows()] == ["bud_1:50%", "bud_1:80%"]
     async with watched.database.transaction(all_tenants=True) as session:
@@ -132,7 +132,7 @@ async def test_a_calendar_budget_stays_used_until_its_window_ends(watched: Watch
 async def test_an_alert_of_a_budget_that_is_removed_is_over(watched: Watched) -> None:
     row = budget()
     await watched.add(row)
-    await watched.spend(tokens=Tokens(input=70))
+    await watched.spend(tokens=TokenClasses(input=70))
     assert await watched.look() == {"budget_used": "firing"}
     async with watched.database.transaction(all_tenants=True) as session:
         await session.delete(row)
@@ -146,7 +146,7 @@ async def test_a_budget_that_will_not_last_is_told_of_while_there_is_time(
     for module in ("evals.monitors.budgets", "core.budgets.budgets"):
         monkeypatch.setattr(f"{module}.utc_now", lambda: middle)
     await watched.add(budget(window="month"), budget(id="bud_2", window="month", limit_tokens=1000))
-    await watched.add(LedgerRow(**Entry(**_entry(), at=middle - MINUTE, tokens=Tokens(input=70)).row()))
+    await watched.add(LedgerRow(**Entry(**_entry(), at=middle - MINUTE, tokens=TokenClasses(input=70)).row()))
     await watched.look()
     found = {row.kind: row for row in await watched.rows()}
     assert found["budget_forecast"].key.startswith("bud_1:forecast@")
@@ -265,6 +265,6 @@ async def test_rows_that_wait_in_files_are_told_of_at_the_second_look(watched: W
 
 async def test_several_workers_tell_once(watched: Watched) -> None:
     await watched.add(budget())
-    await watched.spend(tokens=Tokens(input=70))
+    await watched.spend(tokens=TokenClasses(input=70))
     await asyncio.gather(*(watched.started()() for _ in range(3)))
     assert len(await watched.rows()) == 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.database import Database, utc_now
-from core.ledger import Entry, Tokens
+from core.ledger import Entry, TokenClasses
 from core.ledger.rollups import roll_up
 from core.principals import Role
 from core.settings import Settings
@@ -40,7 +40,7 @@ def entry(request: str = "req_1", **more: Any) -> Entry:
         "status": "ok",
         "latency_ms": 100.0,
         "capability": "chat",
-        "tokens": Tokens(input=600, output=400),
+        "tokens": TokenClasses(input=600, output=400),
         "cost_usd": Decimal("0.02"),
         "at": NOON,
     }
@@ -62,10 +62,10 @@ async def lines(here: Guarded, query: str = "", *, key: str | None = None) -> li
 async def test_a_line_tells_what_follows_from_its_sums(here: Guarded, database: Database) -> None:
     await put(
         database,
-        entry("req_1", status="timeout", latency_ms=900.0, cost_usd=Decimal(0), tokens=Tokens()),
+        entry("req_1", status="timeout", latency_ms=900.0, cost_usd=Decimal(0), tokens=TokenClasses()),
         entry("req_1", provider="bedrock", model="large", cost_usd=Decimal("0.06")),
         entry("req_2"),
-        entry("req_3", cache="hit", latency_ms=0.0, cost_usd=Decimal(0), tokens=Tokens()),
+        entry("req_3", cache="hit", latency_ms=0.0, cost_usd=Decimal(0), tokens=TokenClasses()),
     )
     for _ in range(2):  # as the tail, and rolled up
         openai, bedrock = sorted(await lines(here, "group_by=provider"), key=lambda line: str(line["provider"]), reverse=True)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from core.database import Database, utc_now
-from core.ledger import Tokens
+from core.ledger import TokenClasses
 from core.ledger.rollups import roll_up
 from core.principals import Role
 from core.settings import Settings
@@ -171,7 +171,7 @@ async def test_what_is_no_invoice_is_refused_by_its_line(here: Guarded, wrong: s
 async def test_a_month_in_the_columns_of_focus_adds_up_to_it(here: Guarded, database: Database) -> None:
     await put(
         database,
-        entry("req_1", tokens=Tokens(input=5, cached=4, output=3)),
+        entry("req_1", tokens=TokenClasses(input=5, cached=4, output=3)),
         entry("req_2", model="large", cost_usd=Decimal("0.000000000001")),
         entry("req_3", at=NOON + timedelta(days=31)),
     )

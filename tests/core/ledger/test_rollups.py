@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlmodel import func, select
 
 from core.database import Database
-from core.ledger import Entry, Ledger, Tokens
+from core.ledger import Entry, Ledger, TokenClasses
 from core.ledger.rollups import roll_up
 from core.ledger.usage import Line, Question, analyse, usage
 from core.settings import Settings
@@ -54,7 +54,9 @@ def some_entry(chance: random.Random) -> Entry:
         estimated=chance.random() < 0.2,
         latency_ms=0.0 if cached else chance.randrange(1, 5000) / 4,
         first_token_ms=chance.choice([None, 12.5, 700.25]),
-        tokens=Tokens(**{name: chance.randrange(1000) for name in ("input", "cached", "cache_write", "output", "reasoning")}),
+        tokens=TokenClasses(
+            **{name: chance.randrange(1000) for name in ("input", "cached", "cache_write", "output", "reasoning")}
+        ),
         cost_usd=chance.choice([None, Decimal(0), Decimal(chance.randrange(10**9)).scaleb(-12)]),
         at=BEGIN + timedelta(minutes=chance.randrange(60 * 60)),
     )

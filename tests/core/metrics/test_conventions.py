@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from core.ledger import Entry
-from core.ledger.entries import Tokens
+from core.ledger.entries import TokenClasses
 from core.metrics.conventions import Conventions
 from core.settings import Settings, SettingsError
 
@@ -84,7 +84,7 @@ CALL = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
 
 
 def test_current_names(settings: Settings, collector: Collector) -> None:
-    call = entry(first_token_ms=40.0, tokens=Tokens(input=5, cached=7, output=3, reasoning=2))
+    call = entry(first_token_ms=40.0, tokens=TokenClasses(input=5, cached=7, output=3, reasoning=2))
     about = CALL | {"gen_ai.provider.name": "azure.ai.openai"}
     assert sent_under(settings, collector, "current", call) == {
         "gen_ai.client.operation.duration": [(about, 0.25)],

@@ -4,7 +4,7 @@ import threading
 from decimal import Decimal
 from typing import Any
 
-from core.ledger import Entry, Tokens
+from core.ledger import Entry, TokenClasses
 from core.metrics import recorder as counting
 from core.metrics.recorder import REST, Recorder
 from core.metrics.seam import Answer
@@ -34,7 +34,7 @@ CALLED = {"alias": "default", "provider": "openai", "model": "gpt-4o"}
 
 def test_each_token_is_in_one_class_and_details_apart() -> None:
     recorder = Recorder()
-    tokens = Tokens(input=5, cached=7, cache_write=11, cache_write_1h=13, output=17, reasoning=3, input_audio=2)
+    tokens = TokenClasses(input=5, cached=7, cache_write=11, cache_write_1h=13, output=17, reasoning=3, input_audio=2)
     recorder.called(entry(tokens=tokens))
     recorder.called(entry(tokens=tokens))
     by_class = {
@@ -107,7 +107,7 @@ def test_labels_that_are_not_from_a_closed_set_after_all_end_in_one_series(monke
     monkeypatch.setattr(counting, "MOST", 10)
     recorder = Recorder()
     for number in range(50):
-        recorder.called(entry(alias=f"alias-{number}", tokens=Tokens(input=1), cost_usd=Decimal(1)))
+        recorder.called(entry(alias=f"alias-{number}", tokens=TokenClasses(input=1), cost_usd=Decimal(1)))
     rest = {"alias": REST, "provider": REST, "model": REST}
     assert value(recorder, "genai_tokens_total", **rest, **{"class": "input"}) == 40
     assert value(recorder, "genai_provider_attempts_total", **rest, outcome=REST) == 40
