@@ -59,7 +59,7 @@ class Collections:
                 await session.flush()
                 await replace_shares(session, collection, shares)
         except IntegrityError:
-            raise Conflict(f"There is a collection named {name!r} already.", code="already_exists", param="name") from None
+            raise Conflict(f"The name {name!r} is taken in this tenant.", code="already_exists", param="name") from None
         return collection
 
     async def ensure(

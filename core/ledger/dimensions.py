@@ -24,10 +24,19 @@ _TAG_NAME = 64
 
 class Dimensions:
     """The dimensions over some facts. `rules` say whose cost centre is which (`core.ledger.centres`); `across`: of several
-    tenants, which can then be told apart as well."""
+    tenants, which can then be told apart as well. `sessions_of`: the principal whose sessions' names are told; None is all."""
 
-    def __init__(self, source: Any, *, sqlite: bool, rules: Sequence[CostCentreRule] = (), across: bool = False) -> None:
+    def __init__(
+        self,
+        source: Any,
+        *,
+        sqlite: bool,
+        rules: Sequence[CostCentreRule] = (),
+        across: bool = False,
+        sessions_of: str | None = None,
+    ) -> None:
         self._source, self._sqlite, self._rules, self._across = source, sqlite, rules, across
+        self._sessions_of = sessions_of
         self.row = source.c
 
     def joined(self, names: Sequence[str]) -> FromClause:
@@ -43,6 +52,8 @@ class Dimensions:
         Raises:
             InvalidRequest: `invalid_dimension`, there is none of this name.
         """
+        if name == "session_id" and self._sessions_of is not None:
+            return case((self.row.principal == self._sessions_of, self.row.session_id), else_=None)
         if name in PLAIN:
             return typed("ColumnElement[Any]", self.row[name])
         if name in GRAINS:

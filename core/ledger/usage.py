@@ -33,7 +33,8 @@ Group = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to add up. `only` are values that a dimension may have. `tenant` None: of all tenants."""
+    """What to add up. `only` are values that a dimension may have. `tenant` None: of all tenants. The names of sessions are told
+    that are of the principal `sessions_of`, and all others are as one without a name; None tells all."""
 
     tenant: str | None
     group_by: Sequence[str] = ()
@@ -42,6 +43,7 @@ class Question:
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)
     order: str = "cost_usd"
     most_dimensions: int = MOST_DIMENSIONS
+    sessions_of: str | None = None
 
     @property
     def names(self) -> set[str]:
@@ -71,14 +73,21 @@ class Line:
 
 
 async def usage(
-    database: Database, tenant: str, group_by: Sequence[str], since: datetime | None = None, until: datetime | None = None
+    database: Database,
+    tenant: str,
+    group_by: Sequence[str],
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    sessions_of: str | None = None,
 ) -> list[Line]:
-    """The tenant's sums from `since` on and before `until`, the dearest first, `MOST_ROWS` at most.
+    """The tenant's sums from `since` on and before `until`, the dearest first, `MOST_ROWS` at most. `sessions_of` is as a
+    `Question` has it.
 
     Raises:
         InvalidRequest: `invalid_dimension`, or more than `MOST_DIMENSIONS`.
     """
-    return await _Report(database, Question(tenant, group_by, since, until)).lines()
+    return await _Report(database, Question(tenant, group_by, since, until, sessions_of=sessions_of)).lines()
 
 
 async def analyse(database: Database, question: Question) -> list[Line]:
@@ -111,7 +120,8 @@ class _Report:
                 f"Group by up to {MOST_DIMENSIONS} dimensions, each once.", code="invalid_dimension", param="group_by"
             )
         rules = await rules_of(database, question.tenant) if CENTRE in question.names else ()
-        over = partial(Dimensions, sqlite=database.is_sqlite, rules=rules, across=question.tenant is None)
+        across, own = question.tenant is None, question.sessions_of
+        over = partial(Dimensions, sqlite=database.is_sqlite, rules=rules, across=across, sessions_of=own)
         source = facts(self._window)
         sums = self._sums(over(source), source.alias("answers") if whole else None)
         async with database.session(question.tenant, all_tenants=question.tenant is None) as session:

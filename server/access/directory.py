@@ -24,13 +24,16 @@ from core.tables import (
     DataRequest,
     DataRequestKind,
     Job,
+    ShareKind,
     Team,
     TeamMember,
     User,
     UserKind,
 )
+from server.access.administrators import refuse_last
 from server.access.endings import end_sign_ins
 from server.access.epoch import raise_epoch
+from server.access.giving import refuse_above, refuse_role, refuse_scopes
 from server.access.limits import refuse_limited, refuse_unseen
 
 
@@ -117,7 +120,7 @@ class Directory:
         user = User(tenant=principal.tenant, kind=kind.value, name=name, email=email.casefold() if email else None, role=role)
         try:
             async with self._database.transaction(principal.tenant) as session:
-                await _within_own(session, principal, role)
+                await _refuse_new(session, principal, role)
                 session.add(user)
                 details: dict[str, audit.Detail] = {"kind": user.kind, "role": role}
                 await audit.record(
@@ -131,17 +134,19 @@ class Directory:
         """Change a user; one who is disabled is refused everywhere within a second.
 
         Raises:
-            Conflict: `own_account`: nobody takes their own role or account away; `being_erased`.
+            Conflict: `own_account`: nobody takes their own role or account away; `being_erased`; `last_administrator`.
         """
         async with self._database.transaction(principal.tenant) as session:
             user = await _user(session, principal, user_id, lock=True)
-            await _within_own(session, principal, user.role)
+            await refuse_above(session, principal, user.role)
             if user.id == principal.id and (change.disabled or change.role not in (None, user.role)):
                 raise Conflict("Somebody else has to do this to your account.", code="own_account")
             if await open_about(session, DataRequestKind.ERASE_USER, user.id) is not None:
                 raise Conflict("This user is being erased.", code="being_erased")
-            if change.role is not None:
-                await _within_own(session, principal, change.role)
+            if change.role not in (None, Role.ADMIN) or change.disabled:
+                await refuse_last(session, user.tenant, without_user=user.id)
+            if change.role is not None and change.role != user.role:
+                await _refuse_new(session, principal, change.role)
                 user.role = change.role
             if change.disabled is not None:
                 user.disabled_at = utc_now() if change.disabled else None
@@ -156,7 +161,7 @@ class Directory:
         """End a user's browser sessions and tokens everywhere within a second. Keys that act for the user stay."""
         async with self._database.transaction(principal.tenant) as session:
             user = await _user(session, principal, user_id, lock=True)
-            await _within_own(session, principal, user.role)
+            await refuse_above(session, principal, user.role)
             await end_sign_ins(session, user.id)
             await audit.record(session, audit.Action.SESSION_ENDED, on=("user", user.id), principal=principal)
 
@@ -169,16 +174,17 @@ class Directory:
         they share with nobody go.
 
         Raises:
-            Conflict: `own_account`; `shared_collections`: nobody has said what becomes of these.
+            Conflict: `own_account`; `shared_collections`: nobody has said what becomes of these; `last_administrator`.
             InvalidRequest: `user_not_found`, nobody of this tenant can take the collections over.
         """
         async with self._database.transaction(principal.tenant) as session:
             user = await _user(session, principal, user_id, lock=True)
-            await _within_own(session, principal, user.role)
+            await refuse_above(session, principal, user.role)
             if user.id == principal.id:
                 raise Conflict("Somebody else has to do this to your account.", code="own_account")
             if (known := await open_about(session, DataRequestKind.ERASE_USER, user.id)) is not None:
                 return known, await session.get_one(Job, known.job_id)
+            await refuse_last(session, user.tenant, without_user=user.id)
             found = await _settle_shared(session, user, hand_over_to, drop_shared)
             user.disabled_at = user.disabled_at or utc_now()
             session.add(user)
@@ -226,8 +232,9 @@ class Directory:
     @staticmethod
     async def _exportable(session: AsyncSession, principal: Principal, user_id: str) -> None:
         """A key that can do less than whom it acts for does not get around that by an export."""
-        role = principal.role if user_id == principal.id else (await _user(session, principal, user_id)).role
-        await _within_scopes(session, principal, role)
+        known = await session.get(User, principal.id) if user_id == principal.id else await _user(session, principal, user_id)
+        role = principal.role if known is None else known.role  # a key that stands for itself is nobody else
+        refuse_scopes(principal, await scopes_of(session, principal.tenant, role))
         if principal.collections is not None:
             raise Forbidden("This key is for some collections alone.", code="more_than_own")
 
@@ -259,7 +266,7 @@ class Directory:
                 await _user(session, principal, user_id)
             members = await session.exec(select(TeamMember.user_id).where(TeamMember.team_id == team.id))
             if not set(wanted) <= set(members.all()):
-                await refuse_unseen(session, principal, team.id)
+                await _refuse_member(session, principal, team)
             await session.exec(delete(TeamMember).where(col(TeamMember.team_id) == team.id))
             session.add_all([TeamMember(team_id=team.id, user_id=user_id) for user_id in wanted])
             await raise_epoch(session)
@@ -273,7 +280,7 @@ class Directory:
             team, user = await _team(session, principal, team_id), await _user(session, principal, user_id, lock=True)
             row = await session.get(TeamMember, (team.id, user.id))
             if member and row is None:
-                await refuse_unseen(session, principal, team.id)
+                await _refuse_member(session, principal, team)
                 session.add(TeamMember(team_id=team.id, user_id=user.id))
             elif not member and row is not None:
                 await session.delete(row)
@@ -303,14 +310,14 @@ class Directory:
         """
         if name in set(Role):
             raise Conflict("The built-in roles stay as they are.", code="built_in_role")
-        _not_more(principal, scopes)
+        refuse_scopes(principal, scopes)
         async with self._database.transaction(principal.tenant) as session:
             await refuse_limited(session, principal)
             role = await session.get(CustomRole, (principal.tenant, name), with_for_update=True)
             if role is None:
                 role = CustomRole(tenant=principal.tenant, name=name)
             else:
-                await _within_own(session, principal, name)
+                await refuse_above(session, principal, name)
             role.description, role.scopes = description, sorted(scopes)
             session.add(role)
             await raise_epoch(session)
@@ -323,7 +330,7 @@ class Directory:
             role = await session.get(CustomRole, (principal.tenant, name))
             if role is None:
                 raise NotFound("There is no such role of your own.", code="role_not_found")
-            await _within_own(session, principal, name)
+            await refuse_above(session, principal, name)
             await session.delete(role)
             await raise_epoch(session)
             await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), principal=principal)
@@ -370,19 +377,13 @@ async def _team(session: AsyncSession, principal: Principal, team_id: str) -> Te
     return team
 
 
-async def _within_own(session: AsyncSession, principal: Principal, role: str) -> None:
-    """Refuse who has a limit, since no role has any, and who lacks a scope of the role."""
+async def _refuse_new(session: AsyncSession, principal: Principal, role: str) -> None:
+    """Refuse to give a user a role that the principal may not give, without a limit."""
+    await refuse_above(session, principal, role)
+    await refuse_role(session, principal, role)
+
+
+async def _refuse_member(session: AsyncSession, principal: Principal, team: Team) -> None:
+    """Refuse to let anybody into the team for who is limited, and who may not use what is shared with it."""
     await refuse_limited(session, principal)
-    await _within_scopes(session, principal, role)
-
-
-async def _within_scopes(session: AsyncSession, principal: Principal, role: str) -> None:
-    held = await scopes_of(session, principal.tenant, role)
-    if not held and role not in set(Role) and await session.get(CustomRole, (principal.tenant, role)) is None:
-        raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
-    _not_more(principal, held)
-
-
-def _not_more(principal: Principal, scopes: frozenset[Scope]) -> None:
-    if more := scopes - principal.scopes:
-        raise Forbidden(f"Nobody gives more than they have: {', '.join(sorted(more))}.", code="more_than_own")
+    await refuse_unseen(session, principal, ShareKind.TEAM, team.id)

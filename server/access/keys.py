@@ -16,8 +16,10 @@ from core.keys import Hasher, is_well_formed, key_hint, new_key
 from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope
 from core.rights import scopes_of
 from core.tables import APIKey, User
+from server.access.administrators import refuse_last
 from server.access.credentials import principal_of_key, valid_now
 from server.access.epoch import raise_epoch
+from server.access.giving import refuse_role, refuse_stead, refuse_stead_of
 from server.access.limits import end_of_key
 
 #: The key of the first start, or the one that `GENAI_ADMIN_KEY` sets.
@@ -61,9 +63,11 @@ class Keys:
         """A new key of the principal's tenant: its row, and the key itself, which cannot be had again.
 
         Raises:
-            Forbidden: `more_than_own`: the key would have a right that its maker has not.
+            Forbidden: `more_than_own`: the key would have a right that its maker has not, a role that is not theirs to give, or
+                act for somebody whom they may not act for; `sign_in_needed`: a token makes none.
             InvalidRequest: `unknown_role`; `user_not_found`.
         """
+        _refuse_token(principal)
         key = new_key()
         row = APIKey(
             tenant=principal.tenant,
@@ -80,8 +84,10 @@ class Keys:
         )
         async with self._database.transaction(principal.tenant) as session:
             await _check(session, principal, rights)
+            await refuse_role(session, principal, rights.role, collections=rights.collections)
             session.add(row)
-            await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=_told(row), principal=principal)
+            told = _told(row) | _stead(principal, row.user_id)
+            await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=told, principal=principal)
         return row, key
 
     async def user_of(self, principal: Principal) -> str | None:
@@ -97,8 +103,9 @@ class Keys:
         Raises:
             NotFound: `key_not_found`.
             Conflict: `key_not_active`: it is revoked, expired or replaced already.
-            Forbidden: `more_than_own`.
+            Forbidden: `more_than_own`, for a key of somebody else as where one is made for them; `sign_in_needed`.
         """
+        _refuse_token(principal)
         key = new_key()
         async with self._database.transaction(principal.tenant) as session:
             old = await _get(session, principal.tenant, key_id, lock=True)
@@ -106,6 +113,10 @@ class Keys:
             if old.revoked_at is not None or old.replaced_by is not None or (old.expires_at and old.expires_at <= now):
                 raise Conflict("Only a key that is in use can be rotated.", code="key_not_active")
             await _check(session, principal, _rights_of(old))
+            stead = _stead(principal, old.user_id or old.stands_for or old.id)
+            if stead:  # the new key is shown to who rotates it
+                refuse_stead_of(principal, frozenset())
+                await refuse_role(session, principal, old.role, collections=_rights_of(old).collections)
             row = APIKey(
                 **old.model_dump(include={"tenant", "name", "role", "user_id", "scopes", "models", "collections", "networks"}),
                 digest=self._hasher.digest(_PURPOSE, key),
@@ -119,7 +130,7 @@ class Keys:
             old.expires_at = ends if old.expires_at is None else min(ends, old.expires_at)
             await raise_epoch(session)
             left_s = int((old.expires_at - now).total_seconds())
-            told: dict[str, audit.Detail] = {"replaced_by": row.id, "old_ends_in_s": left_s}
+            told: dict[str, audit.Detail] = {**stead, "replaced_by": row.id, "old_ends_in_s": left_s}
             await audit.record(session, audit.Action.KEY_ROTATED, on=("key", key_id), details=told, principal=principal)
         return row, key
 
@@ -176,18 +187,14 @@ class Keys:
 
         Raises:
             NotFound: `key_not_found`.
-            Conflict: `last_administrator`, it is the last key that may manage keys.
+            Conflict: `last_administrator`, it is the last key that administers everything, without a limit.
         """
         async with self._database.transaction(tenant) as session:
-            # locked in one order, so that two administrators who revoke each other's do not both see one left
-            administrators = select(APIKey.id).where(APIKey.tenant == tenant, APIKey.role == Role.ADMIN.value, *valid_now())
-            left = (await session.exec(administrators.order_by(APIKey.id).with_for_update())).all()
             row = await _get(session, tenant, key_id, lock=True)
             if row.revoked_at is not None:
                 return
             ending = [row, *await _replaced(session, row)]
-            if left and {each.id for each in ending}.issuperset(left):
-                raise Conflict("This is the last administrator's key. Make another one first.", code="last_administrator")
+            await refuse_last(session, tenant, without_keys={each.id for each in ending})
             for each in ending:
                 each.revoked_at = utc_now()
                 session.add(each)
@@ -257,6 +264,17 @@ def _told(row: APIKey) -> dict[str, audit.Detail]:
     return {name: value for name, value in kept.items() if value is not None}
 
 
+def _stead(principal: Principal, holder: str | None) -> dict[str, audit.Detail]:
+    """What is put on record where a key that acts for another holder is shown to the principal."""
+    return {} if holder in (None, principal.id) else {"on_behalf_of": holder}
+
+
+def _refuse_token(principal: Principal) -> None:
+    """A key would go on when the token's family has ended."""
+    if principal.from_token:
+        raise Forbidden("Sign in, or show a key: a token makes no keys.", code="sign_in_needed")
+
+
 async def _note_ended(session: AsyncSession, digest: str) -> None:
     """Put on record that a key was shown which is no longer valid. The caller is told what anybody with no key is told."""
     row = (await session.exec(select(APIKey).where(APIKey.digest == digest))).first()
@@ -277,6 +295,7 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
         user = await session.get(User, rights.user_id)
         if user is None or user.tenant != maker.tenant:
             raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
+        await refuse_stead(session, maker, user)
         held &= await scopes_of(session, user.tenant, user.role)
     more = (held if rights.scopes is None else held & rights.scopes) - maker.scopes
     limits = ((rights.models, maker.models, "models"), (rights.collections, maker.collections, "collections"))

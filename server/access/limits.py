@@ -46,20 +46,23 @@ def refuse_more(principal: Principal, limits: list[str]) -> None:
         raise Forbidden(f"This key is limited, and what it would change is not: {what}.", code="more_than_own")
 
 
-async def refuse_unseen(session: AsyncSession, principal: Principal, team_id: str) -> None:
-    """Refuse to let somebody put people, themselves included, into a team with which more is shared than they may use
-    themselves, or who is limited.
+async def refuse_unseen(
+    session: AsyncSession, principal: Principal, kind: ShareKind, subject: str, within: frozenset[str] | None = None
+) -> None:
+    """Refuse to let somebody put anybody, themselves included, where more is shared than they may use themselves: into a team,
+    or a role. `within` names the collections that matter; None is all.
 
     Raises:
         Forbidden: `more_than_own`.
     """
-    await refuse_limited(session, principal)
     query = (
         select(Collection, CollectionShare.access)
         .join(CollectionShare, col(CollectionShare.collection_id) == col(Collection.id))
-        .where(CollectionShare.kind == ShareKind.TEAM.value, CollectionShare.subject == team_id)
-        .where(col(Collection.deleted_at).is_(None))
+        .where(Collection.tenant == principal.tenant, col(Collection.deleted_at).is_(None))
+        .where(CollectionShare.kind == kind.value, CollectionShare.subject == subject)
     )
+    if within is not None:
+        query = query.where(col(Collection.name).in_(within))
     shared = (await session.exec(query)).all()
     levels = await levels_of(session, principal, [collection for collection, _ in shared])
     if not all(
@@ -68,7 +71,7 @@ async def refuse_unseen(session: AsyncSession, principal: Principal, team_id: st
     ):
         on = ("scope", "more_than_own")
         audit.note(audit.Action.SCOPE_DENIED, on=on, details={"wanted": "shared_collections"}, principal=principal)
-        text = "Nobody gives more than they have: collections are shared with this team that you may not use so yourself."
+        text = f"Nobody gives more than they have: collections are shared with this {kind.value} that you may not use so."
         raise Forbidden(text, code="more_than_own")
 
 

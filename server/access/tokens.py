@@ -19,9 +19,10 @@ from core.errors import InvalidRequest
 from core.keys import Hasher, new_token
 from core.principals import ANONYMOUS, Principal, Scope
 from core.settings import TokenSettings
-from core.tables import APIKey, RefreshToken, TokenFamily
+from core.tables import APIKey, RefreshToken, TokenFamily, User
 from server.access.credentials import principal_of_key, principal_of_user
 from server.access.epoch import raise_epoch
+from server.access.giving import refuse_stead
 from server.access.signing import ALGORITHM, SigningKeys
 
 log = structlog.get_logger()
@@ -112,6 +113,7 @@ class Tokens:
 
         Raises:
             InvalidRequest: `user_not_found`: nobody of the tenant whom it could act for.
+            Forbidden: `more_than_own`: somebody whom the principal may not act for.
         """
         family = TokenFamily(
             tenant=principal.tenant,
@@ -128,9 +130,16 @@ class Tokens:
             found = await _principal_of(session, family)
             if found is None:
                 raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
+            if use.user_id is not None:
+                await refuse_stead(session, principal, await session.get_one(User, use.user_id))
             session.add(family)
             told: dict[str, audit.Detail] = {"origin": use.origin, "scopes": family.scopes, "expires_in_s": use.lifetime_s}
-            narrowed = {"user_id": use.user_id, "models": family.models, "collections": family.collections}
+            narrowed = {
+                "user_id": use.user_id,
+                "on_behalf_of": use.user_id,
+                "models": family.models,
+                "collections": family.collections,
+            }
             told |= {name: value for name, value in narrowed.items() if value is not None}
             on = ("token_family", family.id)
             await audit.record(session, audit.Action.TOKEN_ISSUED, on=on, details=told, principal=principal)

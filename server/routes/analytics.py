@@ -16,7 +16,7 @@ from core.principals import Principal, Scope
 from server.auth import requires
 from server.csv_answers import MEDIA_TYPE, csv_answer
 from server.pagination import Paging, page_of
-from server.routes.usage import GROUP_BY, UsageLine, flat, names_in
+from server.routes.usage import GROUP_BY, UsageLine, flat, names_in, sessions_of
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/usage", tags=["Usage"])
@@ -83,7 +83,8 @@ def asked(
         if not equals or not name:
             raise InvalidRequest("A filter reads DIMENSION=VALUE.", code="invalid_filter", param="only")
         wanted.setdefault(name, []).append(value)
-    return Question(None if all_tenants else principal.tenant, names_in(group_by), since, until, wanted, order)
+    tenant, own = None if all_tenants else principal.tenant, sessions_of(principal)
+    return Question(tenant, names_in(group_by), since, until, wanted, order, sessions_of=own)
 
 
 Asked = Annotated[Question, Depends(asked)]

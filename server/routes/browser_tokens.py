@@ -35,7 +35,10 @@ class WantedBrowserToken(BaseModel):
     models: Names | None = Field(None, description="the aliases of models that it is for; null: all of yours")
     collections: Names | None = Field(None, description="the collections that it is for; null: all of yours")
     user_id: str | None = Field(
-        None, max_length=64, description="the user that it acts for, with no more than you may; null: you. Needs keys:manage"
+        None,
+        max_length=64,
+        description="the user that it acts for, with no more than you may; null: you. Needs keys:manage and users:manage, "
+        "and all that this user may do",
     )
     expires_in: int = Field(300, ge=10, description="seconds; at most GENAI_TOKENS__BROWSER_S, 900 as it comes")
 
@@ -56,7 +59,8 @@ async def make_browser_token(wanted: WantedBrowserToken, state: CurrentState, pr
 
     Raises:
         Forbidden: `sign_in_needed`: a token makes no further ones; `origin_not_allowed`: the tenant's policies do not let these
-            pages in; `more_than_own`; `forbidden`, `key_needed`: for another user, and you lack keys:manage or showed no key.
+            pages in; `more_than_own`, also for whom you may not act for; `forbidden`, `key_needed`: for another user, and you
+            lack keys:manage or showed no key.
         InvalidRequest: `scope_not_for_browsers`; `user_not_found`; it would be good for too long.
     """
     if principal.from_token:

@@ -36,12 +36,13 @@ class NewKey(BaseModel):
     )
 
     name: str = Field(min_length=1, max_length=200)
-    role: str = Field(Role.USER.value, description="a built-in role, or one of the tenant's own")
+    role: str = Field(Role.USER.value, description="your own, or another one of the tenant's where you hold users:manage")
     expires_at: Moment | None = Field(None, description="null: never")
     user_id: str | None = Field(
         None,
         max_length=64,
-        description="the user or service account that it acts for and ends with; left out: you, if you are one; null: itself",
+        description="the user or service account that it acts for and ends with; left out: you, if you are one; null: itself. "
+        "For somebody else it takes users:manage, and all that they may do",
     )
     scopes: list[Scope] | None = Field(None, min_length=1, description="these of the role's scopes alone; null: all of them")
     models: Names | None = Field(None, description="the aliases of models that it is for; null: all")
@@ -97,7 +98,12 @@ class KeyPage(BaseModel):
 
 @router.post("", status_code=201)
 async def create_key(new: NewKey, state: CurrentState, principal: Manager) -> MadeKey:
-    """Make a key. The answer shows it this once. What a user makes acts for that user, unless `user_id` says otherwise."""
+    """Make a key. The answer shows it this once. What a user makes acts for that user, unless `user_id` says otherwise.
+
+    Raises:
+        Forbidden: `more_than_own`: it would do more than you, have a role that you may not give, or act for whom you may
+            not act for; `sign_in_needed`: a token makes no keys.
+    """
     if new.expires_at is not None and new.expires_at <= utc_now():
         raise InvalidRequest("The key would have expired already.", param="expires_at")
     rights = KeyRights(
@@ -128,7 +134,8 @@ async def get_key(key_id: str, state: CurrentState, principal: Manager) -> KeyIn
 
 @router.post("/{key_id}/rotate", status_code=201)
 async def rotate_key(key_id: str, state: CurrentState, principal: Manager, how: Rotation | None = None) -> MadeKey:
-    """Put a new key in the place of one: the same rights, shown this once. The old one goes on for a while."""
+    """Put a new key in the place of one: the same rights, shown this once. The old one goes on for a while. A key of
+    somebody else takes users:manage, as to make one for them does."""
     overlap = timedelta(seconds=(how or Rotation()).overlap_s)
     row, key = await state.access.keys.rotate(principal, key_id, overlap=overlap)
     state.access.forget()

@@ -56,9 +56,18 @@ async def report(
     since: Annotated[Moment | None, Query(alias="from", description="not before")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
 ) -> UsageReport:
-    """Sum what was used, and what it cost. A call is in it as soon as its answer is."""
-    lines = await usage(state.database, principal.tenant, names_in(group_by), since, until)
+    """Sum what was used, and what it cost. A call is in it as soon as its answer is.
+
+    Names of sessions are their owners': who lacks users:manage sees their own, and all others as one group without a name.
+    """
+    own = sessions_of(principal)
+    lines = await usage(state.database, principal.tenant, names_in(group_by), since, until, sessions_of=own)
     return UsageReport(results=[UsageLine.model_validate(flat(line)) for line in lines])
+
+
+def sessions_of(principal: Principal) -> str | None:
+    """Whose sessions the principal is told the names of; None: everybody's."""
+    return None if principal.may(Scope.USERS_MANAGE) else principal.id
 
 
 def names_in(group_by: Sequence[str]) -> list[str]:

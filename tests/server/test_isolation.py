@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from core.database import Database
+from core.principals import Scope
 from core.settings import Settings
 from server.declared import Declared, declared_routes
 from tests.server.conftest import ON_SQLITE
@@ -277,6 +278,36 @@ async def test_no_route_shows_or_changes_what_is_anothers(tenants: Tenants) -> N
         assert await tenants.stored_of_theirs() == stored, who
     assert {200, 404} <= statuses["other tenant"]
     assert {200, 403, 404} <= statuses["peer"]
+
+
+@ON_SQLITE
+async def test_a_colleague_with_every_right_but_the_route_s_is_shown_and_changes_nothing(tenants: Tenants) -> None:
+    """Of the same tenant, and allowed whatever another route asks for: the one scope that this one asks for is what counts."""
+    gated = [route for route in declared_routes(tenants.app) if route.scopes and not route.public]
+    for lacked in {route.scopes or frozenset() for route in gated}:
+        wanted = {"name": "colleague", "role": "admin", "scopes": sorted(set(Scope) - lacked)}
+        made = await tenants.client.post("/api/v1/keys", json=wanted, headers=tenants.headers("owner"))
+        assert made.status_code == 201, made.text
+        tenants.keys[lacking(lacked)] = made.json()["key"]
+    before, stored, bodies = (
+        await tenants.rows_of_theirs(),
+        await tenants.stored_of_theirs(),
+        Bodies(tenants.app.openapi(), tenants.ids),
+    )
+    for route in gated:
+        options: dict[str, Any] = {"json": bodies.of(route)} if route.method in ("POST", "PUT", "PATCH") else {}
+        for path in paths(route.path, tenants.ids):
+            answer = await asked(tenants, lacking(route.scopes or frozenset()), route, path, **options)
+            where = f"{route.method} {path}: {answer.status_code} {answer.text[:500]}"
+            assert answer.status_code == 403, where
+            assert not shown(answer), where
+            assert not told(tenants, answer), where
+    assert await tenants.rows_of_theirs() == before
+    assert await tenants.stored_of_theirs() == stored
+
+
+def lacking(scopes: frozenset[Scope]) -> str:
+    return f"colleague without {' and '.join(sorted(scopes))}"
 
 
 async def test_no_mixture_of_own_and_anothers_identifiers_shows_or_changes_what_is_anothers(tenants: Tenants) -> None:

@@ -17,7 +17,9 @@ from core.tables import CustomRole, Team, TeamMember, Tenant, User
 from server.access.access import Access
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.auth import COOKIE
+from server.routes import user_data, users
 from tests.server.conftest import ON_SQLITE, Guarded
+from tests.server.people import person
 
 FOREIGNER = Principal("key_x", "another-tenant", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
 
@@ -86,6 +88,54 @@ async def test_the_last_administrator_cannot_be_revoked(guarded: Guarded) -> Non
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "last_administrator")
     await guarded.client.post("/api/v1/keys", json={"name": "second", "role": "admin"}, headers=guarded.headers)
     assert (await guarded.client.delete(f"/api/v1/keys/{ADMINISTRATOR_ID}", headers=guarded.headers)).status_code == 204
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"models": ["default"]},
+        {"collections": ["a"]},
+        {"networks": ["127.0.0.0/8"]},
+        {"scopes": ["keys:manage"]},
+        {"expires_at": "2101-01-01T00:00:00Z"},
+        {"user_id": "usr_clerk"},
+        {"user_id": "usr_former"},
+    ],
+    ids=str,
+)
+async def test_a_key_that_administers_less_than_everything_is_no_administrator_left(
+    guarded: Guarded, database: Database, limit: dict[str, object]
+) -> None:
+    await person(database, id="usr_clerk", role="user")
+    await person(database, id="usr_former", email="f@example.test", role="admin", disabled_at=utc_now())
+    made = await _made(guarded, {"name": "limited", "role": "admin"} | limit)
+    for key in (made["key"], guarded.key):
+        answer = await guarded.client.delete(f"/api/v1/keys/{ADMINISTRATOR_ID}", headers={"x-api-key": key})
+        assert answer.status_code in (401, 403, 409)
+    assert answer.json()["error"]["code"] == "last_administrator"
+    assert (await guarded.client.delete(f"/api/v1/keys/{made['id']}", headers=guarded.headers)).status_code == 204
+
+
+async def test_the_last_administrators_account_is_neither_closed_demoted_nor_erased(
+    guarded: Guarded, database: Database
+) -> None:
+    guarded.app.include_router(users.router)
+    guarded.app.include_router(user_data.router)
+    boss = await person(database, role="admin")
+    key = (await _made(guarded, {"name": "boss", "role": "admin", "user_id": boss.id}))["key"]
+    own, path = {"x-api-key": key}, f"/api/v1/users/{boss.id}"
+    assert (await guarded.client.delete(f"/api/v1/keys/{ADMINISTRATOR_ID}", headers=own)).status_code == 204
+    peer = await person(database, email="peer@example.test", role="admin")
+    cookie = await guarded.access.sessions.open(user_id=peer.id)
+    guarded.client.cookies.set(COOKIE, cookie)
+    for method, change in (("PATCH", {"disabled": True}), ("PATCH", {"role": "user"}), ("DELETE", None)):
+        refused = await guarded.client.request(method, path, json=change)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "last_administrator"), change
+    assert (await guarded.client.patch(path, json={"name": "Boss", "role": "admin"})).status_code == 200
+    assert (await guarded.client.post("/api/v1/keys", json={"name": "mine", "role": "admin"})).status_code == 201
+    assert (await guarded.client.patch(path, json={"role": "user"})).status_code == 200
+    guarded.client.cookies.clear()
 
 
 async def test_two_administrators_cannot_revoke_each_other(guarded: Guarded) -> None:
@@ -160,9 +210,9 @@ async def test_no_key_is_wider_than_its_maker(guarded: Guarded, wider: dict[str,
     narrow = {"name": "maker", "role": "admin", "scopes": ["keys:manage", "chat:invoke"]} | limits
     maker = await _made(guarded, narrow)
     headers = {"x-api-key": maker["key"]}
-    as_wide = {"name": "child", "role": "user", "scopes": ["chat:invoke"]} | limits
+    as_wide = {"name": "child", "role": "admin", "scopes": ["chat:invoke"]} | limits
     assert (await guarded.client.post("/api/v1/keys", json=as_wide, headers=headers)).status_code == 201
-    refused = await guarded.client.post("/api/v1/keys", json={"name": "child"} | wider, headers=headers)
+    refused = await guarded.client.post("/api/v1/keys", json={"name": "child", "role": "admin"} | wider, headers=headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own")
 
 

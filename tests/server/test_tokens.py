@@ -257,6 +257,24 @@ async def test_a_narrow_token_cannot_be_made_into_a_wide_credential(guarded: Gua
 
 
 @ON_SQLITE
+async def test_a_token_makes_no_key_that_would_outlive_its_family(guarded: Guarded) -> None:
+    scopes = ["keys:manage", "chat:invoke"]
+    given = (await guarded.client.post("/api/v1/auth/tokens", json={"scopes": scopes}, headers=guarded.headers)).json()
+    own = await guarded.client.post("/api/v1/keys", json={"name": "x"}, headers=guarded.headers)
+    assert own.status_code == 201
+    bearer = {"authorization": f"Bearer {given['access_token']}"}
+    for path, body in (
+        ("/api/v1/keys", {"name": "y", "role": "admin", "scopes": scopes}),
+        (f"/api/v1/keys/{own.json()['id']}/rotate", {}),
+        (f"/api/v1/keys/{ADMINISTRATOR_ID}/rotate", {}),
+    ):
+        refused = await guarded.client.post(path, json=body, headers=bearer)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "sign_in_needed"), path
+    assert (await guarded.client.get("/api/v1/keys", headers=bearer)).status_code == 200
+    assert (await guarded.client.delete(f"/api/v1/keys/{own.json()['id']}", headers=bearer)).status_code == 204
+
+
+@ON_SQLITE
 async def test_tokens_of_ones_own_hold_no_scope_that_one_has_not(guarded: Guarded) -> None:
     _, key = await guarded.access.keys.create(SYSTEM, "u", KeyRights(Role.USER))
     wanted = {"scopes": ["keys:manage"]}

@@ -184,11 +184,12 @@ def _shown(row: APIKey, *, shut_out: bool) -> dict[str, Any]:
 async def _choices(state: State, principal: Principal) -> dict[str, Any]:
     """What the form for a new key offers: nothing that the principal could not give."""
     roles = await users_api.all_roles(state, principal)
+    given = {role.name for role in roles if principal.may(Scope.USERS_MANAGE) and set(role.scopes) <= principal.scopes}
     suggested: Sequence[User] = []
     if principal.may(Scope.USERS_MANAGE):
         suggested, _ = await Directory(state.database).users(principal, _SUGGESTED, None)
     return {
-        "roles": [(role.name, role.name) for role in roles if set(role.scopes) <= principal.scopes],
+        "roles": [(role.name, role.name) for role in roles if role.name in given | {principal.role}],
         "suggested": suggested,
         "groups": grouped(principal.scopes),
         "aliases": [each["alias"] for each in state.models.states() if principal.may_use_model(each["alias"])],

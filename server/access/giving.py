@@ -1,0 +1,85 @@
+"""What somebody may give to others: a role, and a key or token that acts in another's stead.
+
+A role is more than its scopes: collections are shared with it. To act for somebody is more than both: what is theirs alone
+opens as well. So keys are not enough for either; `users:manage` is, the right to give roles and passwords.
+"""
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core import audit
+from core.errors import Forbidden, InvalidRequest
+from core.principals import Principal, Role, Scope
+from core.rights import scopes_of
+from core.tables import CustomRole, ShareKind, User
+from server.access.limits import refuse_limited, refuse_unseen
+
+
+async def refuse_above(session: AsyncSession, principal: Principal, role: str) -> None:
+    """Refuse to change who has a role, or the role, for who has a limit, since no role has any, and who lacks a scope of it.
+
+    Who has a role that was deleted can do nothing, and anybody may change that.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    await refuse_limited(session, principal)
+    refuse_scopes(principal, await scopes_of(session, principal.tenant, role))
+
+
+def refuse_scopes(principal: Principal, scopes: frozenset[Scope]) -> None:
+    """Refuse to give scopes, or to change what holds them, to who has not all of them.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    if more := scopes - principal.scopes:
+        raise Forbidden(f"Nobody gives more than they have: {', '.join(sorted(more))}.", code="more_than_own")
+
+
+async def refuse_role(
+    session: AsyncSession, principal: Principal, role: str, *, collections: frozenset[str] | None = None
+) -> None:
+    """Refuse to give a role, to a key or a user, that is neither one's own nor one's to give: whoever gives another one holds
+    `users:manage` and all scopes of it, and may use what is shared with it (of `collections`, where whom it is given to is
+    limited to them).
+
+    Raises:
+        InvalidRequest: `unknown_role`.
+        Forbidden: `more_than_own`.
+    """
+    if role not in set(Role) and await session.get(CustomRole, (principal.tenant, role)) is None:
+        raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
+    if role == principal.role:
+        return
+    lacking = {Scope.USERS_MANAGE, *await scopes_of(session, principal.tenant, role)} - principal.scopes
+    if lacking:
+        text = f"You give your own role, {principal.role}. Another one takes users:manage and all that it holds; you lack"
+        _deny(principal, lacking, text)
+    await refuse_unseen(session, principal, ShareKind.ROLE, role, collections)
+
+
+async def refuse_stead(session: AsyncSession, principal: Principal, user: User) -> None:
+    """Refuse to make a credential that acts for somebody else, unless the principal holds `users:manage` and all that this user
+    may do: then they could give them a password as well.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    if user.id != principal.id:
+        refuse_stead_of(principal, await scopes_of(session, user.tenant, user.role))
+
+
+def refuse_stead_of(principal: Principal, scopes: frozenset[Scope]) -> None:
+    """The same for somebody else, who may do this.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    if lacking := {Scope.USERS_MANAGE, *scopes} - principal.scopes:
+        _deny(principal, lacking, "To act for somebody else takes users:manage and all that they may do; you lack")
+
+
+def _deny(principal: Principal, lacking: set[Scope], text: str) -> None:
+    what = ", ".join(sorted(lacking))
+    audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
+    raise Forbidden(f"{text}: {what}.", code="more_than_own")
