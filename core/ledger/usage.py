@@ -33,7 +33,7 @@ Group = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to add up. `only` are values that a dimension may have. `tenant` None: of all tenants. The names of sessions are told
+    """What to add up. `only` are values that a dimension may have. `tenant` None: of all tenants. Names of sessions are told
     that are of the principal `sessions_of`, and all others are as one without a name; None tells all."""
 
     tenant: str | None
