@@ -119,17 +119,22 @@ def mock_provider() -> Iterator[str]:
 
 def calls(provider: str) -> int:
     """How many calls the mock provider has answered, once those that were under way are over."""
-    before = -1
+    return served(provider)["calls"]
+
+
+def served(provider: str) -> dict[str, int]:
+    """What the mock provider has counted; see there."""
+    before: dict[str, int] = {}
     with httpx.Client(trust_env=False) as client:
-        while (now := int(client.get(f"{provider}/count").json()["calls"])) != before:
+        while (now := client.get(f"{provider}/count").json()) != before:
             before = now
             time.sleep(0.1)
     return now
 
 
 @contextmanager
-def full_profile(directory: Path, provider: str) -> Iterator[Running]:
-    """A ready platform before the mock provider, its database on PostgreSQL."""
+def full_profile(directory: Path, provider: str, **more: str) -> Iterator[Running]:
+    """A ready platform before the mock provider, its database on PostgreSQL, with these settings besides."""
     directory.mkdir(parents=True, exist_ok=True)
     with postgresql(waits_for_disk=True) as server:
         configuration = directory / "genai.toml"
@@ -140,6 +145,7 @@ def full_profile(directory: Path, provider: str) -> Iterator[Running]:
             GENAI_DATABASE_URL=database_of_platform(server, "genai"),
             GENAI_HANDBOOK="false",
             GENAI_LOCAL__WARM="false",
+            **more,
         ) as platform:
             yield platform
 

@@ -11,8 +11,9 @@ where `stream_options.include_usage` asks for it) and `/embeddings`, below any p
     mock-failing   status 500
     mock-cut       closes the connection after half of the stream
 
-`GET /count` tells how many calls were answered, how many of them as streams, and how many streams their caller cut. All
-answers are made beforehand and there is no framework: one core gives tens of thousands of answers a second.
+`GET /count` tells how many calls were answered, how many of them as streams, how many streams their caller cut, and how many
+tokens of input and output were reported to callers who were there to the end. All answers are made beforehand and there is no
+framework: one core gives tens of thousands of answers a second.
 """
 
 import argparse
@@ -135,9 +136,18 @@ class MockProvider(asyncio.Protocol):
             wants_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
             self._stream = asyncio.ensure_future(self._send_stream(model, wants_usage=wants_usage))
         elif model == "mock-20ms":
-            asyncio.get_running_loop().call_later(PACE_S, self._transport.write, _WHOLE[model])
+            asyncio.get_running_loop().call_later(PACE_S, self._send_whole, model)
         else:
+            self._send_whole(model)
+
+    def _send_whole(self, model: str) -> None:
+        if not self._transport.is_closing():
             self._transport.write(_WHOLE[model])
+            self._report(DELTAS)
+
+    def _report(self, output_tokens: int) -> None:
+        self._counts["input_tokens"] += PROMPT_TOKENS
+        self._counts["output_tokens"] += output_tokens
 
     async def _send_stream(self, model: str, *, wants_usage: bool) -> None:
         pieces = _STREAMS[model] if wants_usage else _STREAMS[model][:-1]
@@ -152,6 +162,8 @@ class MockProvider(asyncio.Protocol):
             if model == "mock-paced":
                 await asyncio.sleep(PACE_S)
         self._transport.write(_STREAM_END)
+        if wants_usage and not self._transport.is_closing():
+            self._report(PACED_DELTAS if model == "mock-paced" else DELTAS)
 
 
 def _embeddings(given: Any, model: str) -> bytes:
@@ -164,7 +176,7 @@ def _embeddings(given: Any, model: str) -> bytes:
 
 async def serve(port: int) -> None:
     """Answer on the loopback interface until the process ends."""
-    counts = {"calls": 0, "streams": 0, "cut": 0}
+    counts = dict.fromkeys(("calls", "streams", "cut", "input_tokens", "output_tokens"), 0)
     server = await asyncio.get_running_loop().create_server(lambda: MockProvider(counts), HOST, port, backlog=4096)
     print(f"{LISTENING} http://{HOST}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - who started it reads this
     async with server:

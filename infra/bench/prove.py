@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from infra.bench import authentication, canaries, fuzzing, gateway, overspending, promises, request_mix, resealing
+from infra.bench import authentication, canaries, counting, fuzzing, gateway, overspending, promises, request_mix, resealing
 from infra.bench import faults as failover
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import ROOT, Running, running
@@ -182,6 +182,11 @@ def outage(place: Path, counts: Counts) -> Figures:
     return asyncio.run(failover.outage(place, count=counts.calls))
 
 
+def counted(place: Path, counts: Counts) -> Figures:
+    """10,000 requests, a fifth of them with faults: ledger, analytics, Prometheus and the provider count the same."""
+    return asyncio.run(counting.counted(place, requests=counts.requests // 10))
+
+
 def overspent(place: Path, counts: Counts) -> Figures:
     """200 requests at once over four processes, before a budget with room for 50: exactly those are answered, to the token."""
     return asyncio.run(overspending.overspent(place, asked=4 * counts.room, room=counts.room, killed=False))
@@ -251,6 +256,7 @@ PARTS: dict[str, Callable[[Path, Counts], Figures]] = {
         bad_input,
         faults,
         outage,
+        counted,
         overspent,
         overspent_killed,
         openapi_data,
