@@ -58,6 +58,8 @@ class Collections:
                 session.add(collection)
                 await session.flush()
                 await replace_shares(session, collection, shares)
+                on, details = ("collection", collection.id), _told(shares)
+                await audit.record(session, audit.Action.COLLECTION_CREATED, on=on, details=details, principal=principal)
         except IntegrityError:
             raise Conflict(f"The name {name!r} is taken in this tenant.", code="already_exists", param="name") from None
         return collection
@@ -119,7 +121,7 @@ class Collections:
             await replace_shares(session, row, shares)
             row.updated_at = utc_now()
             shared = await shares_of(session, row)
-            on, details = ("collection", row.id), {"shares": len(shared)}
+            on, details = ("collection", row.id), _told(shared)
             await audit.record(session, audit.Action.SHARE_CHANGED, on=on, details=details, principal=principal)
             return shared
 
@@ -171,6 +173,8 @@ class Collections:
             for field, value in changes.items():
                 setattr(row, field, value)
             row.updated_at = utc_now()
+            on, details = ("collection", row.id), {"fields": sorted(changes)}
+            await audit.record(session, audit.Action.COLLECTION_CHANGED, on=on, details=details, principal=principal)
         return row
 
     async def delete(self, principal: Principal, name: str) -> None:
@@ -243,6 +247,12 @@ async def condemn(session: AsyncSession, row: Collection) -> None:
     waited = {job_id: documents for job_id, documents in rows.all()}  # noqa: C416 - rows, not pairs
     await session.exec(update(Document).where(mine).values(state=DocumentState.DELETING, indexed_revision=0))
     await count_parts(session, waited)
+
+
+def _told(shares: Sequence[Share]) -> dict[str, audit.Detail]:
+    """Shares as they are put on record: how many, with whom, and for what."""
+    subjects = [f"{share.kind.value} {share.subject} {share.access.value}".replace("  ", " ") for share in shares]
+    return {"shares": len(shares), "with": subjects}
 
 
 def _refuse(held: Level, needed: Level) -> None:

@@ -24,12 +24,13 @@ class Action(StrEnum):
     KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
     REVOKED_KEY_USED = "revoked_key.used"
+    REVOKED_TOKEN_USED = "revoked_token.used"  # noqa: S105 - no token
     SIGNIN_SUCCEEDED = "signin.succeeded"
     SIGNIN_FAILED = "signin.failed"
     SIGNIN_LOCKED = "signin.locked"
     SIGNIN_LINK_CREATED = "signin_link.created"
     SESSION_ENDED = "session.ended"
-    TOKEN_ISSUED = "token.issued"  # noqa: S105 - no token
+    TOKEN_ISSUED = "token.issued"  # noqa: S105
     TOKEN_REUSED = "token.reused"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
     SCOPE_DENIED = "scope.denied"
@@ -53,11 +54,15 @@ class Action(StrEnum):
     TENANT_DELETED = "tenant.deleted"
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
+    USER_PASSWORD_SET = "user.password_set"  # noqa: S105 - no password
+    USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105
     USER_DELETED = "user.deleted"
     USER_EXPORTED = "user.exported"
     TEAM_CHANGED = "team.changed"
     ROLE_CHANGED = "role.changed"
     SHARE_CHANGED = "share.changed"
+    COLLECTION_CREATED = "collection.created"
+    COLLECTION_CHANGED = "collection.changed"
     COLLECTION_DELETED = "collection.deleted"
     DOCUMENT_DELETED = "document.deleted"
     CACHE_DROPPED = "cache.dropped"
@@ -65,6 +70,7 @@ class Action(StrEnum):
     PROVIDER_CREDENTIAL_TESTED = "provider_credential.tested"
     PROVIDER_CREDENTIAL_ROTATED = "provider_credential.rotated"
     PROVIDER_CREDENTIAL_REMOVED = "provider_credential.removed"
+    SIGNING_KEY_ROTATED = "signing_key.rotated"
     ENCRYPTION_KEY_ROTATED = "encryption_key.rotated"
     ERASURE_FINISHED = "erasure.finished"
     KILL_SWITCH_SET = "kill_switch.set"
@@ -73,7 +79,7 @@ class Action(StrEnum):
 
 
 _CATEGORIES = {
-    "authentication": ("signin", "signin_link", "session", "token", "revoked_key"),
+    "authentication": ("signin", "signin_link", "session", "token", "revoked_key", "revoked_token"),
     "iam": ("key", "user", "team", "role", "tenant", "share"),
     "configuration": (
         "settings",
@@ -83,6 +89,7 @@ _CATEGORIES = {
         "rate_limit",
         "provider_credential",
         "encryption_key",
+        "signing_key",
         "kill_switch",
         "audit",
         "cost_centre",

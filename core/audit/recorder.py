@@ -147,7 +147,8 @@ def note(
     tenant: str | None = None,
 ) -> None:
     """Put on record what has no transaction of its own. Cheap, from any thread, and raises nothing; the arguments are those of
-    `core.audit.record`. The same again (action, actor, key, object) within a minute is counted: see `core.audit.throttle`."""
+    `core.audit.record`. A refusal that is the same again (action, actor, key, object) within a minute is counted: see
+    `core.audit.throttle`."""
     event = happened(action, outcome, on, details, Who(principal, tenant))
     if _connected:
         _connected[0].add(event)

@@ -1,14 +1,23 @@
-"""Events that repeat: the first is put on record at once, the others of a minute are counted, so that nobody floods the log."""
+"""Refusals that repeat: the first is put on record at once, the others of a minute are counted, so that nobody floods the log.
+
+What was done is never counted together, but for tokens that programs fetch, perhaps for each of their requests.
+"""
 
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address, ip_network
 
+from core.audit.actions import Action, Outcome
 from core.audit.events import Event
 from core.principals import ANONYMOUS
 
 WINDOW_S = 60.0
 #: Different events a minute that are told apart. Beyond it, those of one action are counted together.
 MOST = 1000
+
+#: What succeeds and is counted all the same.
+_FREQUENT = frozenset({Action.TOKEN_ISSUED})
+#: Details by which two refusals are not the same: whose last one alone is told would hide the others.
+_TELLING = ("guard", "side", "place", "types", "alias", "provider")
 
 Slot = tuple[str | None, ...]
 
@@ -30,6 +39,8 @@ class Throttle:
 
     def passes(self, event: Event, now: float) -> bool:
         """Whether the event is to be put on record now; where it is not, it is counted."""
+        if event.outcome is Outcome.SUCCESS and event.action not in _FREQUENT:
+            return True
         slot = _slot(event)
         if slot not in self._windows and len(self._windows) >= self._most:
             slot = (event.tenant, event.action)
@@ -64,7 +75,8 @@ class Throttle:
 def _slot(event: Event) -> Slot:
     """What makes two events the same. Of an anonymous caller only the place is known: of IPv6, the network of a site."""
     place = _site(event.address) if event.actor == ANONYMOUS.id else None
-    return (event.tenant, event.action, event.actor, event.key_id, *(event.on or (None, None)), place)
+    told = (str(event.details[name]) if name in event.details else None for name in _TELLING)
+    return (event.tenant, event.action, event.actor, event.key_id, *(event.on or (None, None)), place, *told)
 
 
 def _site(address: str | None) -> str | None:

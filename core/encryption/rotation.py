@@ -12,13 +12,16 @@ from typing import Any
 
 import structlog
 from sqlmodel import SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, utc_now
 from core.encryption.envelope import key_id_of, sealed_in_json
 from core.encryption.keyring import CURRENT_S
 from core.encryption.sealed_columns import SEALED_COLUMNS, SealedColumn
 from core.errors import DecryptionFailed
 from core.files import Files
+from core.principals import SYSTEM
 from core.tables import Document, KeyRotation, StoredFile
 
 log = structlog.get_logger()
@@ -58,6 +61,7 @@ class Rotation:
         state.finished_at = utc_now()
         async with self._database.transaction(all_tenants=True) as session:
             await session.merge(state)
+            await _record(session, state, "finished")
         log.info("encryption.rotated", rotation=state.id, resealed=state.resealed)
         return state
 
@@ -72,6 +76,7 @@ class Rotation:
         state = KeyRotation()
         async with self._database.transaction(all_tenants=True) as session:
             session.add(state)
+            await _record(session, state, "begun")
         return state
 
     async def _note(self, state: KeyRotation, name: str, position: Sequence[Any], resealed: int) -> None:
@@ -162,6 +167,12 @@ class Rotation:
             row = await session.get(model, row_id)
         if row is None or key not in [getattr(row, name) for name in columns]:
             await self._files.delete(key)
+
+
+async def _record(session: AsyncSession, state: KeyRotation, stage: str) -> None:
+    details: dict[str, audit.Detail] = {"stage": stage, "resealed": state.resealed}
+    on = ("key_rotation", state.id)
+    await audit.record(session, audit.Action.ENCRYPTION_KEY_ROTATED, on=on, details=details, principal=SYSTEM)
 
 
 @contextmanager

@@ -14,13 +14,12 @@ from core.context import current
 
 log = structlog.get_logger()
 
-Event = Literal["pii.found", "pii.blocked", "guard.found", "guard.blocked", "data_policy.refused", "policies.changed"]
+Event = Literal["pii.found", "pii.blocked", "guard.found", "guard.blocked", "data_policy.refused"]
 #: Those that are put on record. What is found and let through is not: it would be a line for each request.
 _ON_RECORD: Mapping[Event, Action] = {
     "pii.blocked": Action.PII_BLOCKED,
     "guard.blocked": Action.GUARD_BLOCKED,
     "data_policy.refused": Action.DATA_POLICY_REFUSED,
-    "policies.changed": Action.POLICY_CHANGED,
 }
 _ALARMING: frozenset[Event] = frozenset({"pii.blocked", "guard.blocked", "data_policy.refused"})
 
@@ -32,5 +31,4 @@ def report(event: Event, **facts: str | int | list[str] | Mapping[str, int] | No
     tell(event, tenant=principal.tenant, principal=principal.id, **facts)
     if (action := _ON_RECORD.get(event)) is not None:
         details = {name: fact for name, fact in facts.items() if not isinstance(fact, Mapping)}
-        changed = action is Action.POLICY_CHANGED
-        audit.note(action, outcome=Outcome.SUCCESS if changed else Outcome.DENIED, details=details)
+        audit.note(action, outcome=Outcome.DENIED, details=details)

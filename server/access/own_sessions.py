@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import col, delete, select
 
+from core import audit
 from core.database import Database, utc_now
 from core.errors import Forbidden, NotFound
 from core.principals import Principal
@@ -67,6 +68,8 @@ async def end_own_session(database: Database, principal: Principal, session_id: 
             ended = await end_families(session, col(TokenFamily.id) == session_id, _owner(TokenFamily, principal))
         if not ended:
             raise NotFound("You have no such session.", code="session_not_found")
+        on = ("session" if session_id.startswith(_BROWSER) else "token_family", session_id)
+        await audit.record(session, audit.Action.SESSION_ENDED, on=on, principal=principal)
 
 
 def _refuse_browser_token(principal: Principal) -> None:

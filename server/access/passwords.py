@@ -97,6 +97,7 @@ class Passwords:
         digest = await self.digest(password, email=user.email)
         async with self._database.transaction(tenant) as session:
             await _store(session, user_id, digest)
+            await audit.record(session, audit.Action.USER_PASSWORD_SET, on=("user", user_id), tenant=tenant)
 
     async def change(self, principal: Principal, old: str, new: str, address: str | None, *, keep: str | None = None) -> None:
         """Put a new password in the place of the principal's own. Every other session and token of theirs ends; `keep` is the
@@ -120,6 +121,8 @@ class Passwords:
         digest = await self.digest(new, email=user.email)
         async with self._database.transaction(principal.tenant) as session:
             await _store(session, user.id, digest, keep=keep)
+            on = ("user", user.id)
+            await audit.record(session, audit.Action.USER_PASSWORD_CHANGED, on=on, principal=principal)
 
     async def sign_in(self, email: str, password: str, address: str | None, *, tenant: str | None = None) -> str:
         """The identifier of the user who signs in. `tenant` says whose account is meant where several have the address.

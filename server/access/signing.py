@@ -13,7 +13,9 @@ from joserfc.jwk import ECKey
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, utc_now
+from core.principals import SYSTEM
 from core.settings import TokenSettings
 from core.tables import AccessEpoch, SigningKey, SigningKeyState
 from server.access.epoch import raise_epoch
@@ -83,7 +85,9 @@ class SigningKeys:
         """Let the next key sign. The current one goes on verifying until its last token has expired; with `at_once`, for when
         it has leaked, it and all its tokens end within a second."""
         async with self._database.transaction(all_tenants=True) as session:
-            await self._rotate(session, at_once=at_once)
+            kid = await self._rotate(session, at_once=at_once)
+            on, details = ("signing_key", kid), {"at_once": at_once}
+            await audit.record(session, audit.Action.SIGNING_KEY_ROTATED, on=on, details=details)
         self.forget()
         log.info("signing_keys.rotated", at_once=at_once)
 
@@ -123,9 +127,13 @@ class SigningKeys:
             fresh = current is not None and self._opened(current) is not None
             old_from = utc_now() - timedelta(days=self._settings.key_days)
             if not fresh or (current is not None and (current.activated_at or current.created_at) < old_from):
-                await self._rotate(session, at_once=False)
+                on = ("signing_key", await self._rotate(session, at_once=False))
+                if current is not None:  # the very first is no rotation
+                    details: dict[str, audit.Detail] = {"at_once": False, "by": "age"}
+                    await audit.record(session, audit.Action.SIGNING_KEY_ROTATED, on=on, details=details, principal=SYSTEM)
 
-    async def _rotate(self, session: AsyncSession, *, at_once: bool) -> None:
+    async def _rotate(self, session: AsyncSession, *, at_once: bool) -> str:
+        """The identifier of the key that signs from now on."""
         await _alone(session)
         now = utc_now()
         await session.exec(delete(SigningKey).where(col(SigningKey.expires_at) < now))
@@ -141,6 +149,7 @@ class SigningKeys:
         session.add(self._new())
         if at_once:
             await raise_epoch(session)
+        return upcoming.kid
 
     def _new(self) -> SigningKey:
         kid = f"sig_{secrets.token_hex(8)}"

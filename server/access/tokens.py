@@ -87,7 +87,11 @@ class Tokens:
         self.issuer = issuer
 
     async def issue(self, principal: Principal, scopes: frozenset[Scope] | None, *, refreshable: bool) -> Issued:
-        """Open a family for a principal, with no more than `scopes`; None is whatever the principal may at any time."""
+        """Open a family for a principal, with no more than `scopes`; None is whatever the principal may at any time.
+
+        A family that can be refreshed is on record with it. Of those that cannot, which programs may open for each of their
+        requests, and of refreshing, what repeats within a minute is counted.
+        """
         now = utc_now()
         lifetime = self._settings.refresh_s if refreshable else self._settings.access_s + _LEEWAY_S
         family = TokenFamily(
@@ -104,6 +108,11 @@ class Tokens:
             await session.flush()
             if refresh is not None:
                 session.add(RefreshToken(digest=self._digest(refresh), family_id=family.id))
+                on, details = ("token_family", family.id), _told("refreshable", family)
+                await audit.record(session, audit.Action.TOKEN_ISSUED, on=on, details=details, principal=principal)
+        if refresh is None:
+            key = None if principal.key_id is None else ("key", principal.key_id)
+            _note_issued(key, _told("client_credentials", family), principal)
         held = principal.scopes if scopes is None else principal.scopes & scopes
         access, expires_in = await self._sign(replace(principal, scopes=held), family)
         return Issued(access, expires_in, held, refresh)
@@ -169,13 +178,13 @@ class Tokens:
             if reused:
                 log.warning("tokens.reused", family=family.id)
                 await end_families(session, col(TokenFamily.id) == family.id)
-                who = replace(ANONYMOUS, id=family.user_id or family.key_id or "", tenant=family.tenant, key_id=family.key_id)
-                on = ("token_family", family.id)
+                on, who = ("token_family", family.id), _holder(family)
                 await audit.record(session, audit.Action.TOKEN_REUSED, outcome=audit.Outcome.DENIED, on=on, principal=who)
             elif principal is not None:
                 session.add(RefreshToken(digest=self._digest(following), family_id=family.id))
         if reused or principal is None:
             raise TokenRefused("invalid_grant", "The refresh token is not valid.")
+        _note_issued(("token_family", family.id), {"method": "refresh_token"}, principal)
         held = principal.scopes if scopes is None else scopes
         access, expires_in = await self._sign(replace(principal, scopes=held), family)
         return Issued(access, expires_in, held, following)
@@ -186,8 +195,12 @@ class Tokens:
         async with self._database.transaction(all_tenants=True) as session:
             row = await session.get(RefreshToken, self._digest(token)) if claims is None else None
             family_id = claims["sid"] if claims else row.family_id if row else None
-            if family_id is not None:
-                await end_families(session, col(TokenFamily.id) == family_id)
+            if family_id is None or not await end_families(session, col(TokenFamily.id) == family_id):
+                return
+            family = await session.get(TokenFamily, family_id)
+            if family is not None:
+                on, who = ("token_family", family.id), _holder(family)
+                await audit.record(session, audit.Action.TOKEN_REVOKED, on=on, principal=who)
 
     async def find(self, token: str) -> tuple[Principal, datetime] | None:
         """Whom an access token stands for and until when; None for one that is not good now, whatever the reason."""
@@ -198,6 +211,8 @@ class Tokens:
             family = await session.get(TokenFamily, claims["sid"])
             found = await _principal_of(session, family) if family is not None else None
         if found is None:
+            if family is not None:
+                _note_ended(family)
             return None
         principal, ends = found
         said = (claims["sub"], claims["tenant"], claims["aud"])
@@ -307,6 +322,26 @@ async def _principal_of(session: AsyncSession, family: TokenFamily) -> tuple[Pri
     models, collections = _both(principal.models, family.models), _both(principal.collections, family.collections)
     narrowed = replace(principal, scopes=scopes, models=models, collections=collections)
     return replace(narrowed, from_token=True, origin=family.origin), ends
+
+
+def _holder(family: TokenFamily) -> Principal:
+    """Who is put on record for a family that ends, or has ended: whom its tokens stood for. Without rights."""
+    return replace(ANONYMOUS, id=family.user_id or family.key_id or "", tenant=family.tenant, key_id=family.key_id)
+
+
+def _told(method: str, family: TokenFamily) -> dict[str, audit.Detail]:
+    return {"method": method} | ({} if family.scopes is None else {"scopes": family.scopes})
+
+
+def _note_issued(on: tuple[str, str] | None, details: dict[str, audit.Detail], principal: Principal) -> None:
+    audit.note(audit.Action.TOKEN_ISSUED, outcome=audit.Outcome.SUCCESS, on=on, details=details, principal=principal)
+
+
+def _note_ended(family: TokenFamily) -> None:
+    """Put on record that an access token was shown, signed by us and good by the clock, whose rights have ended."""
+    reason = "revoked" if family.revoked_at else "expired" if family.expires_at <= utc_now() else "owner_disabled"
+    on, details = ("token_family", family.id), {"reason": reason}
+    audit.note(audit.Action.REVOKED_TOKEN_USED, on=on, details=details, principal=_holder(family))
 
 
 def _as_user(key: Principal | None, user: Principal | None) -> Principal | None:

@@ -25,5 +25,6 @@ class Dropped(BaseModel):
 async def drop_cache(state: CurrentState, principal: Manager) -> Dropped:
     """Drop the kept answers of the caller's tenant. What is being answered meanwhile is not kept either."""
     entries = await state.models.answers.drop(principal.tenant)
-    audit.note(audit.Action.CACHE_DROPPED, outcome=audit.Outcome.SUCCESS, details={"entries": entries}, principal=principal)
+    async with state.database.transaction(principal.tenant) as session:
+        await audit.record(session, audit.Action.CACHE_DROPPED, details={"entries": entries}, principal=principal)
     return Dropped(entries=entries)

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core import audit
 from core.errors import InvalidRequest, NotFound
-from core.policies.events import report
+from core.policies.changes import told
 from core.policies.policy import SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
 from core.principals import Principal, Scope
@@ -82,8 +83,9 @@ async def change_policies(asked: Sections, state: CurrentState, principal: Manag
         tenant.policies = {name: value for name, value in kept.items() if value is not None}
         info = _info(state, tenant.policies)
         await raise_epoch(session)
+        details = told(given, tenant.policies)
+        await audit.record(session, audit.Action.POLICY_CHANGED, details=details, principal=principal)
     await state.models.policies.load(state.database)
-    report("policies.changed", sections=sorted(given))
     return info
 
 

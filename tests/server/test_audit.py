@@ -19,6 +19,7 @@ from core.database import Database, utc_now
 from core.errors import PlatformError
 from core.keys import new_key
 from core.policies.events import report
+from core.policies.policy import Policy
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
 from core.tables import AuditEvent, Tenant, User
@@ -26,9 +27,10 @@ from retrievers.fetching import fetch
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.access.tokens import TokenRefused
 from server.routes import audit as audit_routes
+from server.routes import policies as policy_routes
 from tests.core.audit.conftest import tampered, write
 from tests.server.conftest import ON_SQLITE, Guarded
-from tests.server.people import ADDRESS, person_with_password
+from tests.server.people import ADDRESS, PASSWORD, person_with_password
 
 AUDIT = "/api/v1/audit"
 FOREIGNER = Principal("key_x", "acme", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
@@ -378,3 +380,91 @@ async def test_too_many_attempts_to_sign_in_are_on_record(watched: Guarded) -> N
         with pytest.raises(PlatformError):
             await watched.access.passwords.sign_in("nobody@example.com", "a wrong password", "127.0.0.1")
     assert (await _found(watched, "signin.locked"))[0]["outcome"] == "denied"
+
+
+async def _recorded(database: Database, action: str) -> list[AuditEvent]:
+    """What is on record as soon as the act is answered: in its own transaction."""
+    async with database.session(all_tenants=True) as session:
+        return list((await session.exec(select(AuditEvent).where(AuditEvent.action == action))).all())
+
+
+@ON_SQLITE
+async def test_each_change_of_policies_is_on_record_with_it(guarded: Guarded, database: Database) -> None:
+    # without a recorder: what is not in the act's own transaction is lost
+    guarded.app.include_router(policy_routes.router)
+    guarded.policies.defaults = Policy()
+    changes: list[dict[str, Any]] = [
+        {"pii": {"*": "block"}},
+        {"pii": {"*": "off"}},
+        {"browsers": {"origins": ["https://evil.example"]}},
+        {"pii": {"*": "block"}},
+    ]
+    for change in changes:
+        changed = await guarded.client.put("/api/v1/policies", json=change, headers=guarded.headers)
+        assert changed.status_code == 200, changed.text
+    found = await _recorded(database, "policy.changed")
+    assert [event.details["sections"] for event in found] == [["pii"], ["pii"], ["browsers"], ["pii"]]
+    assert found[1].details["pii"] == ["*: off all on prompts retrieved"]
+    assert found[2].details["browsers"] == ["origins: https://evil.example"]
+    assert found[2].details["own"] == ["browsers", "pii"]
+    assert {event.actor for event in found} == {ADMINISTRATOR_ID}
+
+
+async def test_passwords_are_on_record_as_set_by_others_and_as_changed_by_oneself(guarded: Guarded, database: Database) -> None:
+    user = await person_with_password(guarded, database)
+    (given,) = await _recorded(database, "user.password_set")
+    assert (given.object_type, given.object_id) == ("user", user.id)
+    await guarded.client.post("/signin", data={"email": ADDRESS, "password": PASSWORD})
+    asked = {"old_password": PASSWORD, "new_password": "quite another passphrase"}
+    assert (await guarded.client.post("/api/v1/auth/password", json=asked)).status_code == 204
+    (changed,) = await _recorded(database, "user.password_changed")
+    assert (changed.actor, changed.object_id, changed.outcome) == (user.id, user.id, "success")
+
+
+async def test_ending_another_session_of_ones_own_is_on_record(guarded: Guarded, database: Database) -> None:
+    await guarded.client.post("/signin", data={"key": guarded.key})
+    await guarded.client.post("/api/v1/auth/tokens", headers=guarded.headers)
+    listed = (await guarded.client.get("/api/v1/auth/sessions", headers=guarded.headers)).json()["results"]
+    for each in listed:
+        ended = await guarded.client.delete(f"/api/v1/auth/sessions/{each['id']}", headers=guarded.headers)
+        assert ended.status_code == 204
+    found = await _recorded(database, "session.ended")
+    assert {(event.object_type, event.object_id) for event in found} == {
+        ("session" if each["kind"] == "browser" else "token_family", each["id"]) for each in listed
+    }
+    assert {event.actor for event in found} == {ADMINISTRATOR_ID}
+    assert len(listed) == 2
+
+
+async def test_tokens_are_on_record_when_they_are_issued_revoked_and_used_after_that(
+    watched: Guarded, database: Database
+) -> None:
+    made = await watched.client.post("/api/v1/auth/tokens", json={"scopes": ["chat:invoke"]}, headers=watched.headers)
+    (issued,) = await _recorded(database, "token.issued")
+    assert (issued.object_type, issued.details) == ("token_family", {"method": "refreshable", "scopes": ["chat:invoke"]})
+    assert (await watched.client.post("/api/v1/auth/revoke", data={"token": made.json()["access_token"]})).status_code == 200
+    (revoked,) = await _recorded(database, "token.revoked")
+    assert (revoked.object_id, revoked.actor) == (issued.object_id, ADMINISTRATOR_ID)
+    shown = {"authorization": f"Bearer {made.json()['access_token']}"}
+    assert (await watched.client.get("/api/v1/auth/me", headers=shown)).status_code == 401
+    (used,) = await _found(watched, "revoked_token.used")
+    assert (used["object_id"], used["details"], used["outcome"]) == (issued.object_id, {"reason": "revoked"}, "denied")
+
+
+@ON_SQLITE
+async def test_tokens_that_programs_fetch_are_on_record_once_and_then_counted(watched: Guarded) -> None:
+    form = {"grant_type": "client_credentials", "client_id": ADMINISTRATOR_ID, "client_secret": watched.key}
+    for _ in range(3):
+        assert (await watched.client.post("/api/v1/auth/token", data=form)).status_code == 200
+    (issued,) = await _found(watched, "token.issued")
+    assert (issued["object_type"], issued["details"]["method"]) == ("key", "client_credentials")
+
+
+async def test_another_signing_key_is_on_record(guarded: Guarded, database: Database) -> None:
+    await guarded.client.get("/api/v1/auth/signing-keys", headers=guarded.headers)
+    assert await _recorded(database, "signing_key.rotated") == []
+    path = "/api/v1/auth/signing-keys/rotate"
+    listed = (await guarded.client.post(path, json={"at_once": True}, headers=guarded.headers)).json()["results"]
+    (rotated,) = await _recorded(database, "signing_key.rotated")
+    (current,) = [each["kid"] for each in listed if each["state"] == "current"]
+    assert (rotated.object_id, rotated.details, rotated.actor) == (current, {"at_once": True}, ADMINISTRATOR_ID)

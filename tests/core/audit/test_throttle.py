@@ -74,3 +74,24 @@ def test_a_flood_of_different_events_is_counted_together() -> None:
     passed = sum(throttle.passes(replace(EVENT, actor=f"usr_{number}"), 0) for number in range(1000))
     assert passed == 11
     assert sum(event.details["repeated"] for event in throttle.rest()) == 989
+
+
+def test_what_was_done_is_told_each_time() -> None:
+    throttle = Throttle()
+    done = replace(EVENT, action=Action.CACHE_DROPPED, outcome=Outcome.SUCCESS)
+    assert all(throttle.passes(done, 0) for _ in range(3))
+    assert throttle.rest() == []
+
+
+def test_tokens_that_a_program_fetches_for_each_request_are_counted() -> None:
+    throttle = Throttle()
+    issued = replace(EVENT, action=Action.TOKEN_ISSUED, outcome=Outcome.SUCCESS, on=("key", "key_1"))
+    assert [throttle.passes(issued, 0) for _ in range(3)] == [True, False, False]
+
+
+def test_refusals_by_different_guards_are_told_apart() -> None:
+    throttle = Throttle()
+    blocked = replace(EVENT, action=Action.GUARD_BLOCKED, on=None)
+    assert throttle.passes(replace(blocked, details={"guard": "patterns", "score": "0.90"}), 0)
+    assert throttle.passes(replace(blocked, details={"guard": "topics", "score": "0.90"}), 0)
+    assert not throttle.passes(replace(blocked, details={"guard": "topics", "score": "0.91"}), 0)
