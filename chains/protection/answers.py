@@ -37,6 +37,8 @@ class Answering:
         self._redactor = StreamRedactor(privacy.analyser, self._replace) if self._changes else None
         self._monitoring = [each for each in posted if not each.blocks]
         self._blocking = [each for each in posted if each.blocks]
+        #: Names of tools that the caller offered: its own words.
+        self._offered = frozenset(tool.function.name for tool in getattr(asked, "tools", None) or ())
         wanted = getattr(asked, "response_format", None)
         #: A document is judged, and stays valid, as a whole alone.
         self._whole = any(each.guard.whole for each in self._blocking) or (
@@ -161,10 +163,16 @@ class Answering:
         if not isinstance(final, AIMessage):
             return await self._walked(final, known)
         news: dict[str, Any] = {"content": await self._walked(str(final.text), known)}
-        news["tool_calls"] = [call | {"args": await self._rules.value(call["args"])} for call in final.tool_calls]
+        news["tool_calls"] = [
+            call | {"name": await self._name(call["name"]), "args": await self._rules.value(call["args"])}
+            for call in final.tool_calls
+        ]
         news["invalid_tool_calls"] = [
             invalid_tool_call(
-                name=call["name"], args=await self._rules.text(call["args"] or ""), id=call["id"], error="no JSON"
+                name=await self._name(call["name"]),
+                args=await self._rules.text(call["args"] or ""),
+                id=call["id"],
+                error="no JSON",
             )
             for call in final.invalid_tool_calls
         ]
@@ -172,6 +180,11 @@ class Answering:
             told = {name: value for name, value in final.response_metadata.items() if name != "logprobs"}
             news["response_metadata"] = told
         return final.model_copy(update=news)
+
+    async def _name(self, name: str | None) -> str:
+        """The name of a tool as it may leave: one that nobody offered is the model's own text."""
+        said = name or ""
+        return said if said in self._offered else await self._rules.text(said)
 
     async def _walked(self, value: Any, known: Mapping[str, str]) -> Any:
         """The value with its texts handled; models as mappings."""
@@ -205,7 +218,8 @@ def _texts_of(final: Any) -> list[str]:
     """The texts of an answer, its main one first."""
     if isinstance(final, AIMessage):
         calls = [orjson.dumps(call["args"]).decode() for call in final.tool_calls]
-        return [str(final.text), *calls, *(call["args"] or "" for call in final.invalid_tool_calls)]
+        names = "\n".join(call["name"] or "" for call in (*final.tool_calls, *final.invalid_tool_calls))
+        return [str(final.text), *calls, *(call["args"] or "" for call in final.invalid_tool_calls), names]
     if isinstance(final, BaseModel):
         final = final.model_dump(mode="json")
     if not isinstance(final, Mapping):

@@ -2,11 +2,14 @@
 
 import random
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from langchain_core.messages import AIMessage
 
 from chains.guards.patterns import PatternOptions, Patterns
+from chains.parameters import Tool, ToolFunction
 from chains.protection.answers import Answering
 from chains.protection.guarding import Posted
 from chains.spec import Delta
@@ -107,3 +110,49 @@ async def test_pseudonyms_of_an_answer_are_its_own_and_are_not_put_back(analyser
         said, _, _ = await told(ruled(analyser, "pseudonymise"), "To olaf@fjordmail.no and OLAF@fjordmail.no.", 2)
         assert said == "To <EMAIL_ADDRESS_1> and <EMAIL_ADDRESS_1>."
         assert record_of(request).given == set()
+
+
+async def proposed(answering: Answering, *calls: dict[str, Any]) -> Any:
+    """The answer that leaves of one that proposes calls."""
+    whole = AIMessage(content="", tool_calls=[call | {"id": "1"} for call in calls])
+
+    async def deltas() -> AsyncGenerator[Delta, None]:
+        yield Delta(data={"tool_call_chunks": [{"name": call["name"], "args": "{}", "id": "1"} for call in calls]})
+        yield Delta(final=whole)
+
+    return [delta async for delta in answering.of(deltas())]
+
+
+LEAKING = {"name": "zoe.leak@fjordmail.no", "args": {}}
+
+
+async def test_the_name_of_a_proposed_call_is_searched_as_its_arguments_are(analyser: Analyser) -> None:
+    with serving(RequestContext(request_id="r", principal=SYSTEM)):
+        told = await proposed(ruled(analyser, "redact"), LEAKING)
+        assert "zoe.leak" not in repr(told)
+        assert told[-1].final.tool_calls[0]["name"] == "<EMAIL_ADDRESS>"
+        assert told[-1].data["tool_call_chunks"][0]["name"] == "<EMAIL_ADDRESS>"
+        with pytest.raises(PersonalDataBlocked):
+            await proposed(ruled(analyser, "block"), LEAKING)
+
+
+async def test_the_name_of_a_tool_that_the_caller_offered_stays(analyser: Analyser) -> None:
+    policy = Policy.model_validate({"pii": {"*": {"mode": "redact", "on": ["answers"]}}})
+    privacy = Privacy(Policies(policy), analyser)
+    tool = Tool(function=ToolFunction(name="Maria_Schmidt"))
+    answering = Answering(privacy, privacy.modes(Place.ANSWERS), [], SimpleNamespace(tools=[tool]))
+    with serving(RequestContext(request_id="r", principal=SYSTEM)):
+        told = await proposed(answering, {"name": "Maria_Schmidt", "args": {"to": "olaf@fjordmail.no"}})
+    assert told[-1].final.tool_calls[0] | {"type": None, "id": None} == {
+        "name": "Maria_Schmidt",
+        "args": {"to": "<EMAIL_ADDRESS>"},
+        "type": None,
+        "id": None,
+    }
+
+
+async def test_a_guard_reads_the_names_of_proposed_calls(analyser: Analyser) -> None:
+    guard = Patterns(PatternOptions(deny={"leak": r"zoe\.leak"}), cast("Any", None))
+    answering = Answering(Privacy(Policies(), analyser), {}, [Posted(guard, "patterns", blocks=True)], None)
+    with serving(RequestContext(request_id="r", principal=SYSTEM)), pytest.raises(GuardBlocked):
+        await proposed(answering, LEAKING)
