@@ -9,11 +9,10 @@ import re
 import unicodedata
 from typing import Final
 
-#: Zero width, direction marks, fillers, selectors of variants; Unicode tags are letters that nobody sees.
-_UNSEEN: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff"
-    "\uffa0\ufff9-\ufffb\U000e0000-\U000e007f\U000e0100-\U000e01ef]"
-)
+from core.redaction.reading import UNSEEN
+
+_UNSEEN: Final = re.compile(f"[{UNSEEN}]")
+#: Unicode tags are letters that nobody sees.
 _TAGS: Final = {code: chr(code - 0xE0000) for code in range(0xE0020, 0xE007F)}
 _ALIKE: Final = (
     # Cyrillic

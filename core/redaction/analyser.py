@@ -1,7 +1,7 @@
 """The analyser: personal data in a text, loaded at its first use and used from one thread of its own."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from core.errors import RateLimited
 from core.redaction import credentials
 from core.redaction.entities import Entity, kind_of, trimmed, without_overlaps
+from core.redaction.reading import read
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
@@ -41,10 +42,13 @@ class Analyser:
 
     def detect(self, text: str) -> list[Entity]:
         """The entities of a text, in its order, none overlapping another. Blocks: some 12 ms for 500 characters."""
-        found: list[Entity] = []
-        for start, end in _pieces(text):
-            found += self._detect_piece(text[start:end], start)
-        return _settled(found, text)
+        readings = _readings(text)
+        found: list[list[Entity]] = []
+        for reading in readings:
+            found.append([])
+            for start, end in _pieces(reading):
+                found[-1] += self._detect_piece(reading[start:end], start)
+        return _settled(found, readings, text)
 
     async def adetect(self, texts: Sequence[str], *, patient: bool = False) -> list[list[Entity]]:
         """The same for several texts, off the event loop; cancelling ends it behind the piece being read.
@@ -63,10 +67,13 @@ class Analyser:
             loop = asyncio.get_running_loop()
             results = []
             for text in texts:
-                found: list[Entity] = []
-                for start, end in _pieces(text):  # one by one: a long text and a short one take turns
-                    found += await loop.run_in_executor(self._thread, self._detect_piece, text[start:end], start)
-                results.append(await loop.run_in_executor(self._thread, _settled, found, text))
+                readings = await loop.run_in_executor(self._thread, _readings, text)
+                found: list[list[Entity]] = []
+                for reading in readings:
+                    found.append([])
+                    for start, end in _pieces(reading):  # one by one: a long text and a short one take turns
+                        found[-1] += await loop.run_in_executor(self._thread, self._detect_piece, reading[start:end], start)
+                results.append(await loop.run_in_executor(self._thread, _settled, found, readings, text))
             return results
         finally:
             self._waiting -= 1
@@ -90,11 +97,25 @@ class Analyser:
         return found
 
 
-def _settled(found: list[Entity], text: str) -> list[Entity]:
-    """What is kept of all that was found in the pieces of a text."""
-    if len(text) > PIECE:
-        found = [*found, *credentials.find(text)]  # a private key may be longer than what two pieces share
-    return [trimmed(one, text) for one in without_overlaps(found, text)]
+def _readings(text: str) -> list[str]:
+    """What is searched of a text: as it is written, and as it reads where that is otherwise."""
+    reading = read(text)
+    return [text] if reading is None else [text, reading.text]
+
+
+def _settled(found: Sequence[Sequence[Entity]], readings: Sequence[str], text: str) -> list[Entity]:
+    """What is kept of all that was found in the pieces of a text's readings."""
+    kept: list[Entity] = []
+    for each, reading in zip(found, readings, strict=True):
+        # a private key may be longer than what two pieces share
+        whole = [*each, *credentials.find(reading)] if len(reading) > PIECE else each
+        kept += whole if reading is text else _placed(whole, text)
+    return [trimmed(one, text) for one in without_overlaps(kept, text)]
+
+
+def _placed(found: Iterable[Entity], text: str) -> list[Entity]:
+    reading = read(text)
+    return [] if reading is None else [reading.placed(one) for one in found if one.end > one.start]
 
 
 def _pieces(text: str) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from core.errors import InvalidRequest
 from core.redaction.entities import Entity, PIIType
+from core.redaction.reading import plain
 
 #: The form of a pseudonym: one that models leave as it is, and that no type outgrows.
 PSEUDONYM = re.compile(r"<[A-Z][A-Z_]{1,30}_[1-9]\d{0,6}>")
@@ -108,4 +109,4 @@ class JSONPseudonyms(Pseudonyms):
 
 def same(value: str) -> str:
     """What two spellings of a value have in common."""
-    return " ".join(value.split()).casefold()
+    return " ".join(plain(value).split()).casefold()
