@@ -71,7 +71,7 @@ async def _message(passing: Passing, message: BaseMessage) -> BaseMessage:
         if (text := await passing.text(content)) != content:
             news["content"] = text
     else:
-        news["content"] = [await _block(passing, block) for block in content]
+        news["content"] = await _blocks(passing, content)
     if isinstance(message, AIMessage) and message.tool_calls:
         news["tool_calls"] = [call | {"args": await passing.value(call["args"])} for call in message.tool_calls]
     if message.name and await passing.text(message.name) != message.name:
@@ -79,12 +79,28 @@ async def _message(passing: Passing, message: BaseMessage) -> BaseMessage:
     return message.model_copy(update=news) if news else message
 
 
-async def _block(passing: Passing, block: Any) -> Any:
+async def _blocks(passing: Passing, blocks: Sequence[Any]) -> list[Any]:
+    """Blocks of a message as they may pass. One whose text is all of a value that begins before it is left out: providers
+    take no empty ones."""
+    texts = [text for block in blocks if (text := _text_of(block)) is not None]
+    handled = iter(zip(texts, await passing.parts(texts), strict=True))
+    made: list[Any] = []
+    for block in blocks:
+        if _text_of(block) is None:
+            made.append(block)
+            continue
+        before, text = next(handled)
+        if text or not before:
+            made.append(text if isinstance(block, str) else block | {"text": text})
+    return made
+
+
+def _text_of(block: Any) -> str | None:
     if isinstance(block, str):
-        return await passing.text(block)
+        return block
     if isinstance(block, dict) and block.get("type") in _TEXTS and isinstance(block.get("text"), str):
-        return block | {"text": await passing.text(block["text"])}
-    return block
+        return str(block["text"])
+    return None
 
 
 def restoring() -> Pseudonyms | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from chains.messages import Assistant, System
+from chains.messages import Assistant, System, TextPart
 
 #: Fields of the capabilities' inputs that hold texts. Another capability's are found by their type.
 _TEXTS: Final = ("prompt", "suffix", "text", "question", "code", "instruction")
@@ -79,7 +79,12 @@ def together(texts: Iterable[str]) -> list[str]:
 
 
 def _add_message(found: Written, message: Any) -> None:
-    (found.told if isinstance(message, (System, Assistant)) else found.said).append(message.text())
+    into = found.told if isinstance(message, (System, Assistant)) else found.said
+    into.append(message.text())
+    content = getattr(message, "content", "")
+    texts = [] if isinstance(content, str) else [part.text for part in content if isinstance(part, TextPart)]
+    if len(texts) > 1:  # providers read the parts as one text
+        into.append("".join(texts))
     found.named.extend(name for name in (getattr(message, "name", None), getattr(message, "tool_call_id", None)) if name)
     for call in getattr(message, "tool_calls", ()):
         found.named.extend(name for name in (call.id, call.name) if name)

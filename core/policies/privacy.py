@@ -14,6 +14,7 @@ from typing import Any, Final
 from core.context import RequestContext, current
 from core.errors import PersonalDataBlocked, TooLarge
 from core.policies.events import report
+from core.policies.parts import split_values, without
 from core.policies.policy import PIIMode, Place
 from core.policies.store import Policies
 from core.redaction.analyser import Analyser
@@ -177,6 +178,18 @@ class Passing:
             return text
         return self.handled(text, await self._entities(text))
 
+    async def parts(self, texts: Sequence[str]) -> list[str]:
+        """The texts of one message as they may pass. A value that is split over several is found as well, and replaced in the
+        one that it begins in."""
+        if len(texts) < 2:
+            return [await self.text(text) for text in texts]
+        splits = await split_values(texts, self._entities_again)
+        values = {(each.entity.start, each.entity.end): each.value for each in splits}
+        kept = self._kept("".join(texts), [each.entity for each in splits])
+        by = [(one, self._by(one, values[one.start, one.end])) for one in kept]
+        whole = without(texts, [(one, it) for one, it in by if it is not None])
+        return [await self.text(text) for text in whole]
+
     async def value(self, value: Any) -> Any:
         """A value of JSON as it may pass; the same object where nothing is changed."""
         leaves = Leaves(value)
@@ -187,6 +200,11 @@ class Passing:
 
     async def _entities(self, text: str) -> Sequence[Entity]:
         [entities], self._searched = await self._privacy.entities([text], searched=self._searched)
+        return entities
+
+    async def _entities_again(self, text: str) -> Sequence[Entity]:
+        """The same of what is searched a second time: it is not counted twice."""
+        [entities], _ = await self._privacy.entities([text])
         return entities
 
     def handled(self, text: str, entities: Sequence[Entity]) -> str:

@@ -46,7 +46,7 @@ class Here:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def chat(self, said: str = SAID, **more: Any) -> httpx.Response:
+    def chat(self, said: Any = SAID, **more: Any) -> httpx.Response:
         return self.client.post("/api/v1/chat", json={"messages": [{"role": "user", "content": said}], **more})
 
     @property
@@ -610,3 +610,25 @@ def test_a_comparison_tells_who_may_not_see_the_request(here: Here) -> None:
     [row] = here.client.post("/api/v1/models/compare", json={"input_tokens": 10, "model": "default"}).json()["results"]
     assert [(each["able"], each["chosen"]) for each in row["deployments"]] == [(True, True), (False, False)]
     assert "data policy" in row["deployments"][1]["reason"]
+
+
+SPLIT = [{"type": "text", "text": "Write to jane.roe@exam"}, {"type": "text", "text": "ple.com"}]
+
+
+def test_a_value_split_over_two_parts_of_a_message_reaches_no_provider(running: Here) -> None:
+    running.policy(pii={"*": [{"mode": "redact", "types": ["EMAIL_ADDRESS"]}]})
+    assert running.chat(SPLIT).status_code == 200
+    assert "<EMAIL_ADDRESS>" in running.sent
+    assert "jane.roe" not in running.sent
+    assert "ple.com" not in running.sent
+    before = len(running.first.asked)
+    running.policy(pii={"*": [{"mode": "block", "types": ["EMAIL_ADDRESS"]}]})
+    assert running.chat(SPLIT).json()["error"]["code"] == "pii_blocked"
+    assert len(running.first.asked) == before
+
+
+def test_a_word_split_over_two_parts_of_a_message_is_seen_by_guards(running: Here) -> None:
+    running.policy(guards=[{"guard": "patterns", "options": {"deny": {"word": "forbiddenword"}}}])
+    parts = [{"type": "text", "text": "forbidden"}, {"type": "text", "text": "word"}]
+    assert running.chat(parts).json()["error"]["code"] == "guard_blocked"
+    assert running.chat([{"type": "text", "text": "forbidden"}, {"type": "text", "text": "fruit"}]).status_code == 200
