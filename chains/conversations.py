@@ -1,6 +1,7 @@
 """Kept conversations: the messages that belong to a caller's `session_id`, in the database.
 
 A session is its owner's alone (a tenant's principal). One `session_id` is one conversation, whichever capability adds to it.
+It remembers which collections were asked in it: a key that may not ask them neither reads it nor goes on with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
-from sqlalchemy import delete, func, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -20,10 +21,10 @@ from core.database import Database, utc_now
 from core.encryption.envelope import Place, not_opened
 from core.encryption.keyring import Sealer
 from core.encryption.plain_forms import is_message, is_privacy
-from core.errors import InvalidRequest, NotFound
+from core.errors import Forbidden, InvalidRequest, NotFound
 from core.moments import in_utc
 from core.policies.privacy import Record
-from core.principals import Principal
+from core.principals import Principal, Scope
 from core.redaction.replacement import PSEUDONYM
 from core.tables.conversations import Conversation, ConversationMessage
 
@@ -80,15 +81,20 @@ class Conversations:
         self._database = database
 
     async def history(self, principal: Principal, session_id: str, *, newest: int = 200) -> list[Any]:
-        """The messages alone of what `recall` gives."""
+        """The messages alone of what `recall` gives. Raises as it does."""
         return [kept.message for kept in await self.recall(principal, session_id, newest=newest)]
 
     async def recall(self, principal: Principal, session_id: str, *, newest: int = 200) -> list[KeptMessage]:
-        """The session's messages, oldest first, at most the `newest` ones and every system message; empty for a new session."""
+        """The session's messages, oldest first, at most the `newest` ones and every system message; empty for a new session.
+
+        Raises:
+            Forbidden: `session_not_allowed`: collections were asked in it that the key is not for.
+        """
         async with self._database.session(principal.tenant) as session:
             conversation = await _find(session, principal, session_id)
             if conversation is None:
                 return []
+            _refuse_other_collections(principal, conversation)
             mine = select(ConversationMessage).where(ConversationMessage.conversation_id == conversation.id)
             last = await session.exec(mine.order_by(col(ConversationMessage.position).desc()).limit(newest))
             rows = {row.position: row for row in last}
@@ -96,10 +102,14 @@ class Conversations:
         return [await self._kept(principal, rows[position]) for position in sorted(rows)]
 
     async def privacy(self, principal: Principal, session_id: str) -> dict[str, Any]:
-        """What is kept of a session's pseudonyms, for `core.policies.privacy.Record.take_up`; empty where there is nothing."""
+        """What is kept of a session's pseudonyms, for `core.policies.privacy.Record.take_up`; empty where there is nothing.
+        Raises as `recall`."""
         async with self._database.session(principal.tenant) as session:
             conversation = await _find(session, principal, session_id)
-        return {} if conversation is None else await self._kept_privacy(conversation)
+        if conversation is None:
+            return {}
+        _refuse_other_collections(principal, conversation)
+        return await self._kept_privacy(conversation)
 
     async def append(
         self,
@@ -111,8 +121,10 @@ class Conversations:
         privacy: Record | None = None,
         renames: bool = False,
         read: Reading = Reading(),
+        collection: str | None = None,
     ) -> None:
-        """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages.
+        """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages. `collection` is
+        the name of the one that was asked. Raises as `recall`.
 
         The pseudonyms of `privacy` are kept with it. Where another turn has given one of them to another value meanwhile, it
         gets a new one, in the messages as well if they were written with pseudonyms (`renames`). What guards have `read` is
@@ -123,7 +135,10 @@ class Conversations:
         sealer = await self._database.keyring.sealer(principal.tenant)
         async with self._database.transaction(principal.tenant) as session:
             conversation = await _find_or_make(session, principal, session_id, capability)
+            _refuse_other_collections(principal, conversation)
             conversation.updated_at = utc_now()
+            if collection is not None and conversation.collections is not None:
+                conversation.collections = sorted({*conversation.collections, collection})
             if privacy is not None:
                 before = await self._kept_privacy(conversation)
                 joined, renamed = privacy.joined(before)
@@ -147,21 +162,19 @@ class Conversations:
     async def page(
         self, principal: Principal, *, limit: int = 50, after: str | None = None
     ) -> tuple[list[SessionInfo], str | None]:
-        """A page of the sessions, newest first, and the position that the next page starts after (None: no more)."""
+        """A page of the sessions that the principal may read, newest first, and the position that the next page starts after
+        (None: no more)."""
         query = select(Conversation).where(Conversation.tenant == principal.tenant, Conversation.owner == principal.id)
-        if after is not None:
-            created, _, identifier = after.partition("|")
-            try:
-                moment = in_utc(datetime.fromisoformat(created))
-            except ValueError:
-                raise _bad_cursor() from None
-            later = (col(Conversation.created_at) < moment) | (
-                (col(Conversation.created_at) == moment) & (col(Conversation.id) < identifier)
-            )
-            query = query.where(later)
         query = query.order_by(col(Conversation.created_at).desc(), col(Conversation.id).desc()).limit(limit + 1)
+        since = None if after is None else _position(after)
+        rows: list[Conversation] = []
         async with self._database.session(principal.tenant) as session:
-            rows = list(await session.exec(query))
+            while len(rows) <= limit:
+                found = list(await session.exec(query if since is None else query.where(_behind(*since))))
+                rows += [row for row in found if may_read(principal, row.collections)]
+                if len(found) <= limit:
+                    break
+                since = (found[-1].created_at, found[-1].id)
         more = f"{rows[limit - 1].created_at.isoformat()}|{rows[limit - 1].id}" if len(rows) > limit else None
         return [_info(row) for row in rows[:limit]], more
 
@@ -175,7 +188,7 @@ class Conversations:
         """
         async with self._database.session(principal.tenant) as session:
             conversation = await _find(session, principal, session_id)
-            if conversation is None:
+            if conversation is None or not may_read(principal, conversation.collections):
                 raise _missing(session_id)
             query = select(ConversationMessage).where(ConversationMessage.conversation_id == conversation.id)
             if after is not None:
@@ -194,7 +207,7 @@ class Conversations:
         """
         async with self._database.transaction(principal.tenant) as session:
             conversation = await _find(session, principal, session_id, lock=True)
-            if conversation is None:
+            if conversation is None or not may_read(principal, conversation.collections):
                 raise _missing(session_id)
             await session.exec(delete(ConversationMessage).where(col(ConversationMessage.conversation_id) == conversation.id))
             await session.delete(conversation)
@@ -218,6 +231,33 @@ class Conversations:
             return KeptMessage(row.id, row.position, row.created_at, _MESSAGE.validate_python(payload), passed)
         except ValidationError:  # its text would repeat what is stored
             raise not_opened("not a message") from None
+
+
+def may_read(principal: Principal, collections: Sequence[str] | None) -> bool:
+    """Whether a key may see a session in which these collections were asked; None, where that is not known, without limits
+    alone."""
+    if collections is None:
+        return principal.may(Scope.RAG_READ) and principal.collections is None
+    return not collections or (principal.may(Scope.RAG_READ) and all(map(principal.may_use_collection, collections)))
+
+
+def _refuse_other_collections(principal: Principal, conversation: Conversation) -> None:
+    if not may_read(principal, conversation.collections):
+        message = "Collections were asked in this session that the key is not for: take another session_id."
+        raise Forbidden(message, code="session_not_allowed", param="session_id")
+
+
+def _position(cursor: str) -> tuple[datetime, str]:
+    created, _, identifier = cursor.partition("|")
+    try:
+        return in_utc(datetime.fromisoformat(created)), identifier
+    except ValueError:
+        raise _bad_cursor() from None
+
+
+def _behind(moment: datetime, identifier: str) -> ColumnElement[bool]:
+    created = col(Conversation.created_at)
+    return or_(created < moment, and_(created == moment, col(Conversation.id) < identifier))
 
 
 def _sealed(sealer: Sealer, message: Any, passed: frozenset[str]) -> ConversationMessage:
@@ -252,7 +292,7 @@ async def _find_or_make(session: AsyncSession, principal: Principal, session_id:
     found = await _find(session, principal, session_id, lock=True)
     if found is not None:
         return found
-    made = Conversation(tenant=principal.tenant, owner=principal.id, name=session_id, capability=capability)
+    made = Conversation(tenant=principal.tenant, owner=principal.id, name=session_id, capability=capability, collections=[])
     try:
         async with session.begin_nested():
             session.add(made)

@@ -109,7 +109,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None and kept is not None:
         said, reply = [User(content=asked.question)], Assistant(content=answer.output)
-        await keep(deps, asked.session_id, kept, said=said, answer=reply)
+        await keep(deps, asked.session_id, kept, said=said, answer=reply, collection=asked.collection)
     yield Delta(final=answer)
 
 

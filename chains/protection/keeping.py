@@ -62,6 +62,7 @@ async def recalled(deps: ChainDeps, session_id: str) -> History:
 
     Raises:
         InvalidRequest: `nothing_kept`: a request of which nothing is kept has no session.
+        Forbidden: `session_not_allowed`: collections were asked in it that the key is not for.
     """
     principal = current().principal
     refuse_keeping(deps.models.policies, current(), "it cannot belong to a session", "session_id")
@@ -70,9 +71,12 @@ async def recalled(deps: ChainDeps, session_id: str) -> History:
     return History(deps, await deps.conversations.recall(principal, session_id))
 
 
-async def keep(deps: ChainDeps, session_id: str, history: History, *, said: Sequence[Any], answer: Any) -> None:
+async def keep(
+    deps: ChainDeps, session_id: str, history: History, *, said: Sequence[Any], answer: Any, collection: str | None = None
+) -> None:
     """Add what the caller said and the answer to the session, whose `history` was recalled, as the rules for what is written
-    down say, and the pseudonyms of the run. Which guards have read what of the session is kept as well."""
+    down say, and the pseudonyms of the run. Which guards have read what of the session is kept as well.
+    `collection` is the one that was asked."""
     request = current()
     if keeps_nothing(deps.models.policies, request):  # decided meanwhile
         return
@@ -96,6 +100,7 @@ async def keep(deps: ChainDeps, session_id: str, history: History, *, said: Sequ
             passed=[*(request.passed if same else frozenset[str]() for same in unchanged), frozenset[str]()],
             reread=history.reread,
         ),
+        collection=collection,
     )
 
 
@@ -105,11 +110,10 @@ async def _written(passing: Passing, message: Any) -> Any:
         if isinstance(message.content, str):
             news["content"] = await passing.text(message.content)
         else:
-            parts = [
-                part.model_copy(update={"text": await passing.text(part.text)}) if hasattr(part, "text") else part
-                for part in message.content
+            texts = iter(await passing.parts([part.text for part in message.content if hasattr(part, "text")]))
+            news["content"] = [
+                part.model_copy(update={"text": next(texts)}) if hasattr(part, "text") else part for part in message.content
             ]
-            news["content"] = parts
         if calls := getattr(message, "tool_calls", None):
             news["tool_calls"] = [call.model_copy(update={"args": await passing.value(call.args)}) for call in calls]
     except PersonalDataBlocked:

@@ -7,12 +7,13 @@ from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.principals import DEFAULT_TENANT
-from core.tables.columns import created_now, identifier, json_object
+from core.tables.columns import created_now, identifier, json_list_or_none, json_object
 
 
 class Conversation(SQLModel, table=True):
     """`name` is the caller's own `session_id`, unique among what the owner keeps under one capability. `privacy` holds the
-    pseudonyms of its personal data: as secret as its messages."""
+    pseudonyms of its personal data: as secret as its messages. `collections` are the names of those that were asked in it; None
+    in one from before that was kept: it is not known."""
 
     __tablename__ = "conversations"
     __table_args__ = (UniqueConstraint("tenant", "owner", "name"),)
@@ -23,6 +24,7 @@ class Conversation(SQLModel, table=True):
     name: str = Field(max_length=200)
     capability: str = Field(default="chat", max_length=32)
     privacy: dict[str, Any] = json_object()
+    collections: list[str] | None = json_list_or_none()
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
 

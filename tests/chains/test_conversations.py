@@ -2,14 +2,16 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from sqlmodel import update
 
 from chains.conversations import Conversations, trimmed
 from chains.messages import Assistant, System, Tool, User
 from core.database import Database
-from core.errors import InvalidRequest, NotFound
+from core.errors import Forbidden, InvalidRequest, NotFound
 from core.policies.privacy import Record
-from core.principals import SYSTEM
+from core.principals import SYSTEM, Scope
 from core.redaction.entities import PIIType
+from core.tables import Conversation
 
 ANN = replace(SYSTEM, id="key_ann")
 BOB = replace(SYSTEM, id="key_bob")
@@ -131,3 +133,56 @@ async def test_turns_at_once_that_gave_one_pseudonym_to_two_values_are_told_apar
         "Ask <PERSON_1>.",
         "Ask <PERSON_2>.",
     ]
+
+
+HANDBOOK = replace(ANN, collections=frozenset({"handbook"}))
+NO_RAG = replace(ANN, scopes=frozenset({Scope.CHAT_INVOKE}))
+
+
+async def test_a_key_that_may_not_ask_a_collection_neither_reads_a_session_of_it_nor_goes_on(database: Database) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s", [User(content="what is the code?"), Assistant(content="4711")], collection="private")
+    for principal in (HANDBOOK, NO_RAG):
+        for reading in (kept.read, kept.delete):
+            with pytest.raises(NotFound):
+                await reading(principal, "s")
+        for going_on in (kept.history(principal, "s"), kept.privacy(principal, "s"), kept.append(principal, "s", [])):
+            with pytest.raises(Forbidden) as refused:
+                await going_on
+            assert refused.value.code == "session_not_allowed"
+        assert await kept.page(principal) == ([], None)
+    assert len(await kept.history(ANN, "s")) == 2
+
+
+async def test_a_session_remembers_every_collection_that_was_asked_in_it(database: Database) -> None:
+    kept = Conversations(database)
+    await kept.append(HANDBOOK, "s", [User(content="1")])
+    await kept.append(HANDBOOK, "s", [User(content="2")], collection="handbook")
+    await kept.append(HANDBOOK, "chat", [User(content="3")])
+    assert len(await kept.history(HANDBOOK, "s")) == 2
+    assert len(await kept.history(NO_RAG, "chat")) == 1
+    await kept.append(ANN, "s", [User(content="4")], collection="private")
+    with pytest.raises(Forbidden):
+        await kept.history(HANDBOOK, "s")
+
+
+async def test_a_session_of_which_it_is_not_known_is_for_keys_without_limits(database: Database) -> None:
+    kept = Conversations(database)
+    await kept.append(ANN, "s", [User(content="of an earlier version")])
+    async with database.transaction(all_tenants=True) as session:
+        await session.exec(update(Conversation).values(collections=None))
+    await kept.append(ANN, "s", [User(content="asked later")], collection="handbook")
+    assert len(await kept.history(ANN, "s")) == 2
+    for principal in (HANDBOOK, NO_RAG):
+        with pytest.raises(Forbidden):
+            await kept.history(principal, "s")
+
+
+async def test_a_page_is_filled_with_what_may_be_read(database: Database) -> None:
+    kept = Conversations(database)
+    for number in range(9):
+        await kept.append(ANN, f"s{number}", [User(content="x")], collection="private" if number % 3 else "handbook")
+    found, position = await kept.page(HANDBOOK, limit=2)
+    assert [each.session_id for each in found] == ["s6", "s3"]
+    rest, end = await kept.page(HANDBOOK, limit=2, after=position)
+    assert ([each.session_id for each in rest], end) == (["s0"], None)

@@ -2,12 +2,13 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlmodel import select
 
 from core.database import Database, migrate
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
 from core.settings import Settings
-from core.tables import Collection, Document
+from core.tables import Collection, Conversation, Document
 from providers.likeness import comparable
 from providers.models import Models
 from tests.chains.asking import LEAVE, Desk, Place, add, desk
@@ -221,6 +222,14 @@ async def test_how_long_something_lasted_is_told_by_both_of_its_ends(settings, k
         await add(it.library, await it.library.collections.get(SYSTEM, "company"), "strike.md", text)
         answer = await it.ask("How long did the tram strike last?")
         assert "from 1998 to 2004" in answer["output"]
+
+
+async def test_a_session_remembers_which_collection_was_asked(settings, kept):
+    async with desk(settings, kept, "x", small=True) as it:
+        await it.ask("What is the maximum flow of the pump?", session_id="two")
+    async with kept.database.session(all_tenants=True) as session:
+        asked = (await session.exec(select(Conversation.collections).where(Conversation.name == "two"))).one()
+    assert asked == ["company"]
 
 
 async def test_the_stream_adds_up_to_the_answer(settings, kept):
