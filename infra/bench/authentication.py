@@ -3,7 +3,8 @@
     python -m infra.bench.authentication [--requests 20000]
 
 The same stack of middleware with `Authentication` and a route that asks for a scope, beside the same without either: in one
-process, in turns, with a warm cache. For each kind of credential, and for both kinds of route that the platform has.
+process, in turns, with a warm cache. For each kind of credential, and for both kinds of route that the platform has; keys are
+narrowed as far as they can be, and the tenant has policies.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,12 +26,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from core.database import Database, migrate
+from core.policies.policy import Policy
 from core.policies.store import Policies
 from core.principals import SYSTEM, Principal, Scope
 from core.settings import Settings
 from server import error_responses
 from server.access.access import Access
 from server.access.keys import KeyRights
+from server.access.tokens import BrowserUse
 from server.auth import COOKIE, Authentication, requires
 from server.body import BodyGuard
 from server.edge import Edge
@@ -38,6 +42,9 @@ from server.gate import guarded
 #: What is promised, in microseconds a request.
 PROMISED_US = 100.0
 _ROUNDS = 10
+#: As many of each limit as a key can have of networks.
+_LIMITS = 100
+_ORIGIN = "https://app.example.com"
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -83,7 +90,7 @@ async def measure(directory: Path, requests: int) -> list[Added]:
 
 def _app(settings: Settings, access: Access | None) -> FastAPI:
     """The platform's layers before a route of FastAPI's and one as LangServe's are. Without `access` everybody comes in."""
-    layers = [Middleware(Edge), *([Middleware(Authentication, access=access, policies=Policies())] if access else [])]
+    layers = [Middleware(Edge), *([Middleware(Authentication, access=access, policies=_policies())] if access else [])]
     app = FastAPI(middleware=[*layers, Middleware(BodyGuard, limits=settings.limits)])
     error_responses.install(app)
 
@@ -103,18 +110,37 @@ def _app(settings: Settings, access: Access | None) -> FastAPI:
     return app
 
 
+def _policies() -> Policies:
+    """Of a tenant that has decided everything: each section holds something."""
+    policy = {
+        "pii": {"*": "pseudonymise"},
+        "guards": [{"guard": "prompt_injection"}],
+        "data": {"regions": ["eu-*"]},
+        "browsers": {"origins": [*(f"https://app{number}.example.com" for number in range(49)), _ORIGIN]},
+        "retention": {"conversations_days": 30},
+    }
+    return Policies(Policy.model_validate(policy))
+
+
 async def _credentials(access: Access) -> dict[str, Headers]:
-    """A header for each kind: an API key that is narrowed as far as one can be, an access token of it, and a cookie."""
-    narrow = KeyRights("user", scopes=frozenset({Scope.CHAT_INVOKE}), models=frozenset({"default"}))
+    """A header for each kind: an API key that is narrowed as far as one can be, an access token of it, a cookie, and a token
+    for the pages of another origin. Of the networks it is the last one that fits."""
+    models, collections = (frozenset(f"{kind}-{number}" for number in range(_LIMITS)) for kind in ("model", "collection"))
+    networks = tuple(map(ip_network, (*(f"10.{number}.0.0/16" for number in range(_LIMITS - 1)), "127.0.0.0/8")))
+    scopes = frozenset({Scope.CHAT_INVOKE})
+    narrow = KeyRights("user", scopes=scopes, models=models, collections=collections, networks=networks)
     row, key = await access.keys.create(SYSTEM, "measured", narrow)
     principal = await access.by_key(key)
     assert principal is not None
     token = (await access.tokens.issue(principal, None, refreshable=False)).access_token
     cookie = await access.sessions.open(key_id=row.id)
+    use = BrowserUse(_ORIGIN, 3600, models=models, collections=collections)
+    browser = (await access.tokens.issue_for_browser(principal, scopes, use)).access_token
     return {
         "API key": [(b"authorization", f"Bearer {key}".encode())],
         "access token (ES256)": [(b"authorization", f"Bearer {token}".encode())],
         "session cookie": [(b"cookie", f"{COOKIE}={cookie}".encode()), (b"sec-fetch-site", b"same-origin")],
+        "browser token": [(b"authorization", f"Bearer {browser}".encode()), (b"origin", _ORIGIN.encode())],
     }
 
 

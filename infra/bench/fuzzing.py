@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 
+from core.policies.policy import SECTIONS
 from infra import samples
 from infra.bench.gateway import mock_provider
 from infra.running import Running, running
@@ -179,7 +180,7 @@ class _Sender:
             self._found.problems.append(f"{label}: {type(error).__name__}: {error} {_told(case)}")
         if case.method.upper() == "PUT" and case.path.endswith("/policies"):  # the next ones meet none of it
             headers = {"Authorization": f"Bearer {self._platform.key}"}
-            none = dict.fromkeys(("pii", "guards", "data"))
+            none = dict.fromkeys(SECTIONS)
             self._session.put(f"{self._platform.url}{case.path}", json=none, headers=headers, timeout=30).raise_for_status()
 
     def _answer(self, case: Case, credential: dict[str, str]) -> requests.Response:
