@@ -31,6 +31,7 @@ TABLES = (
     "browser_sessions",
     "token_families",
     "tenants",
+    "provider_credentials",
 )
 _FIELDS = (
     "admin",
@@ -46,6 +47,8 @@ _FIELDS = (
     "aws",
 )
 _OF_CALLERS = ("key", "x_api_key", "cookie", "basic", "token", "client_secret", "password", "link", "other_header")
+#: Credentials of providers that are kept, tried and replaced at run time.
+_AT_RUN_TIME = ("added", "tried", "rotated", "added_access_key", "added_secret_key", "added_session_token", "service_account")
 _DEPLOYMENT = """
 [[models]]
 alias = "{fault}"
@@ -107,7 +110,7 @@ def planted(place: Path, *, rounds: int = 1) -> dict[str, float]:
     Raises:
         AssertionError: a secret was found; the message says which and where, not what it is.
     """
-    own = {name: f"canary{secrets.token_hex(20)}" for name in (*_FIELDS, *_OF_CALLERS)}
+    own = {name: f"canary{secrets.token_hex(20)}" for name in (*_FIELDS, *_OF_CALLERS, *_AT_RUN_TIME)}
     told, collected = _Told(), list[bytes]()
     place.mkdir(parents=True, exist_ok=True)
     with failing_provider(collected) as url, ThreadPoolExecutor(16) as pool:
@@ -163,6 +166,8 @@ def _break(platform: Running, own: dict[str, str], told: _Told, pool: ThreadPool
         person = client.post("/api/v1/users", json=user).raise_for_status().json()["id"]
         told.answer(client.put(f"/api/v1/users/{person}/password", json={"password": own["password"]}))
         client.post("/api/v1/rag/collections", json={"name": f"c{number}"}).raise_for_status()
+        for answer in _credentials_at_run_time(client, own):
+            told.answer(answer)
         list(pool.map(told.answer, pool.map(lambda call: call(), _model_calls(client))))
         for answer in _mistakes(platform, client, own, user["email"]):
             told.answer(answer)
@@ -178,6 +183,31 @@ def _break(platform: Running, own: dict[str, str], told: _Told, pool: ThreadPool
         upload = client.post("/v1/files", files={"file": ("x", json.dumps(line).encode())}, data={"purpose": "batch"})
         batch = {"input_file_id": upload.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
         told.answer(client.post("/v1/batches", json=batch))
+
+
+def _credentials_at_run_time(client: httpx.Client, own: dict[str, str]) -> Iterator[httpx.Response]:
+    """Credentials that are kept, tried and replaced, at a provider that repeats them, and some that are none."""
+    path, provider = "/api/v1/provider-credentials", "openai_compatible:401"
+    added = client.post(path, json={"provider": provider, "name": "n", "secrets": {"api_key": own["added"]}})
+    yield added
+    here = f"{path}/{added.raise_for_status().json()['id']}"
+    yield client.post(f"{path}/test", json={"provider": provider, "secrets": {"api_key": own["tried"]}})
+    yield client.post(f"{here}/test")
+    yield client.put(f"{here}/secrets", json={"secrets": {"api_key": own["rotated"]}, "overlap": True})
+    yield client.post(f"{here}/test")
+    bedrock = {
+        "access_key_id": own["added_access_key"],
+        "secret_access_key": own["added_secret_key"],
+        "session_token": own["added_session_token"],
+    }
+    yield client.post(path, json={"provider": "bedrock", "name": "n", "secrets": bedrock})
+    account = json.dumps({"type": "service_account", "private_key": own["service_account"]})
+    for secrets_of in ({"service_account": account}, {"api_key": [own["added"]]}, {"api_key": own["added"] * 400}):
+        for name in (provider, "bedrock", "vertex"):
+            yield client.post(path, json={"provider": name, "name": "n", "secrets": secrets_of})
+            yield client.put(f"{here}/secrets", json={"secrets": secrets_of})
+    yield client.get(path)
+    yield client.get(here)
 
 
 def _said(model: str) -> dict[str, Any]:
@@ -242,6 +272,9 @@ def _everything(client: httpx.Client, own: dict[str, str], email: str, number: i
         yield client.get("/api/v1/sessions/s")
         yield client.get("/api/v1/rag/collections")
         yield client.get("/api/v1/jobs")
+        tried = {"provider": "openai_compatible:401", "secrets": {"api_key": own["tried"]}}
+        yield client.post("/api/v1/provider-credentials", json=tried | {"name": "n"})
+        yield client.get("/api/v1/provider-credentials")
         yield client.get("/v1/files")
         yield client.post("/api/v1/users", json={"name": "x", "email": f"x{number}@example.test", "password": own["password"]})
         yield client.get("/api/v1/users")
