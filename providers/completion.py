@@ -27,6 +27,7 @@ from providers.privacy import protected_text
 from providers.routing import Route
 from providers.served import Served
 from providers.synchronous import AsynchronousChatModel
+from providers.usage import Running, readable
 
 INSTRUCTION = "Continue the text that the user gives. Answer with the continuation alone and never repeat the text."
 PARAMETERS = frozenset({"max_tokens", "temperature", "stop", "seed", "top_p", "presence_penalty", "frequency_penalty"})
@@ -127,13 +128,13 @@ class _CompletingChatModel(AsynchronousChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         parameters = kwargs | ({"stop": stop} if stop else {})
         prompt = "".join(message.text for message in messages)
-        told = False
+        told, running = False, Running()
         try:
             async with aclosing(self.start(prompt, parameters)) as events:
                 async for event in events:
                     told = True
                     try:
-                        chunk = _chunk(event)
+                        chunk = running.of(_chunk(event))
                     except MISREAD as error:
                         raise unreadable() from error
                     yield chunk
@@ -156,9 +157,8 @@ class _CompletingChatModel(AsynchronousChatModel):
 def _chunk(event: dict[str, Any]) -> ChatGenerationChunk:
     """An event of `/completions` as a chunk of a chat."""
     choice: dict[str, Any] = next(iter(event.get("choices") or ()), {})
-    usage = event.get("usage")
     message = AIMessageChunk(content=choice.get("text") or "")
-    if usage:
+    if usage := readable(event.get("usage")):
         given, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
         message.usage_metadata = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
     reason = choice.get("finish_reason")

@@ -10,6 +10,7 @@ from openai.types.completion_usage import CompletionTokensDetails, CompletionUsa
 from providers.neutral import refused, unreadable
 from providers.openai_chunks import LOGPROBS_FIELDS
 from providers.refusals import of_answers
+from providers.usage import readable
 
 #: The reason for the end of an answer that the provider's policy ended.
 WITHHELD = "content_filter"
@@ -30,11 +31,21 @@ def complete(answer: dict[str, Any]) -> dict[str, Any]:
     for choice in choices:
         if choice["logprobs"]:
             choice["logprobs"] = LOGPROBS_FIELDS | choice["logprobs"]
-    usage = answer.get("usage")
-    if usage:
+    if usage := readable(answer.get("usage")):
         details = {name: fields | usage[name] for name, fields in _DETAILS_FIELDS.items() if usage.get(name)}
         usage = _USAGE_FIELDS | usage | details
     return _ANSWER_FIELDS | answer | {"choices": choices, "usage": usage}
+
+
+def with_readable_usage(answer: Any) -> Any:
+    """An answer, as JSON or of the SDK's types, with usage that can be read or none."""
+    told = answer.get("usage") if isinstance(answer, dict) else answer.usage
+    usage = told.model_dump(warnings=False) if isinstance(told, CompletionUsage) else told
+    if not usage or (kept := readable(usage)) is usage:
+        return answer
+    if isinstance(answer, dict):
+        return answer | {"usage": kept}
+    return answer.model_copy(update={"usage": CompletionUsage.model_construct(**kept) if kept else None})
 
 
 def each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:

@@ -28,10 +28,11 @@ from pydantic import ConfigDict, Field
 from core.bridge import call, iterate
 from providers.collecting import THINKS, thinks
 from providers.neutral import MISREAD, NeutralChatModel, of_event, of_status, retry_after, unfinished, unreadable
-from providers.openai_answers import WITHHELD, complete, each_its_own, not_withheld
+from providers.openai_answers import WITHHELD, complete, each_its_own, not_withheld, with_readable_usage
 from providers.openai_chunks import Chunks
 from providers.openai_events import REQUEST, Events, parse
 from providers.openai_schema import Parsed, parsed_answer, wire_format
+from providers.usage import AddingUp, Running, readable
 from providers.wire import Wire, body_of
 
 #: Statuses below 500 for which langchain-openai has an error of the neutral tree.
@@ -40,7 +41,7 @@ _OF_LANGCHAIN = frozenset({400, 401, 403, 404, 408, 429})
 FRAME_END_S = 0.05
 
 
-class AsWritten(BaseChatOpenAI):
+class AsWritten(AddingUp, BaseChatOpenAI):
     """What both transports have. Sends earlier tool calls on as the model wrote them, where a message has that: put together
     again from parsed arguments they would be another prompt, which no provider's cache knows, and cut ones would be lost. Marks
     chunks of reasoning, of which LangChain tells nothing. `path` takes chat completions."""
@@ -64,10 +65,15 @@ class AsWritten(BaseChatOpenAI):
         return payload
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *more: Any) -> ChatGenerationChunk | None:
+        if usage := chunk.get("usage"):
+            chunk = chunk | {"usage": readable(usage)}
         converted: ChatGenerationChunk | None = super()._convert_chunk_to_generation_chunk(chunk, *more)
         if converted is not None and thinks(chunk):
             converted.generation_info = {**(converted.generation_info or {}), THINKS: True}
         return converted
+
+    def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
+        return super()._create_chat_result(with_readable_usage(response), generation_info)
 
 
 class DirectTransport(AsWritten):
@@ -145,7 +151,7 @@ class DirectTransport(AsWritten):
         if (form := payload.get("response_format")) is not None:
             payload["response_format"] = wire_format(form)
             parsed = Parsed(form, payload.get("tools")) if isinstance(form, type) else None
-        chunks = Chunks(self)
+        chunks, running = Chunks(self), Running()
         with _reading():
             async with aclosing(self._blocks(self.path, payload)) as blocks:
                 async for events in blocks:
@@ -158,7 +164,7 @@ class DirectTransport(AsWritten):
                         if run_manager:
                             logprobs = (chunk.generation_info or {}).get("logprobs")
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
-                        yield chunk
+                        yield running.of(chunk)
             if parsed is not None:
                 yield self._get_generation_chunk_from_completion(parsed.whole())
 

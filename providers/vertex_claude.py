@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from core.errors import UnsupportedFeature
 from providers.neutral import NeutralChatModel, of_status, refused, retry_after
+from providers.usage import AddingUp
 
 #: An error event of a stream has a type and no status. docs.anthropic.com/en/api/errors, November 2026.
 _STATUS = {
@@ -97,6 +98,8 @@ class ClaudeTranslation(NeutralChatModel):
         if data.stop_reason == "refusal":
             raise refused(["refusal"])
         result: ChatResult = super()._format_output(data, **kwargs)  # type: ignore[misc]
+        for generation in result.generations:  # as a stream's last chunk has it
+            generation.message.response_metadata["stop_reason"] = data.stop_reason
         return result
 
 
@@ -105,7 +108,7 @@ def claude_class() -> Callable[..., BaseChatModel]:
     """The chat model's class, made when the SDK is first needed."""
     from langchain_google_vertexai.model_garden import ChatAnthropicVertex
 
-    class ClaudeChat(ClaudeTranslation, ChatAnthropicVertex):
+    class ClaudeChat(ClaudeTranslation, AddingUp, ChatAnthropicVertex):
         """Claude with neutral errors."""
 
     return ClaudeChat

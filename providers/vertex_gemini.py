@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable
+from providers.usage import Running
 from providers.wire import Connections, Lines, Wire, body_of
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.
@@ -37,6 +38,7 @@ _REFUSALS = frozenset(
         "SPII",
         "IMAGE_SAFETY",
         "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_RECITATION",
         "MODEL_ARMOR",
     }
 )
@@ -258,13 +260,18 @@ class GeminiTranslation(NeutralChatModel):
         result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
         for generation in result.generations:
             _of_no_end(generation)
+            _with_thoughts(generation)
         return result
 
     def _gemini_chunk_to_generation_chunk(self, response_chunk: Any, prev_total_usage: Any = None) -> Any:
+        """Not every chunk tells what was used so far; LangChain would count all of it again after one that does not. So what
+        stands for the last total is the running one of the stream."""
         _not_blocked(response_chunk)
-        chunk, used = super()._gemini_chunk_to_generation_chunk(response_chunk, prev_total_usage)  # type: ignore[misc]
+        running = prev_total_usage or Running()
+        chunk, _ = super()._gemini_chunk_to_generation_chunk(response_chunk, None)  # type: ignore[misc]
         _of_no_end(chunk)
-        return chunk, used
+        _with_thoughts(chunk)
+        return running.of(chunk), running
 
 
 def _of_no_end(generation: ChatGeneration) -> None:
@@ -272,6 +279,13 @@ def _of_no_end(generation: ChatGeneration) -> None:
     and who goes by the reason would take the first chunk for the last."""
     if (info := generation.generation_info) and info.get("finish_reason") == _NO_END:
         del info["finish_reason"]
+
+
+def _with_thoughts(generation: ChatGeneration) -> None:
+    """Count thoughts as output, which they cost as, and as LangChain has it: Google's count of candidates is without them."""
+    message: Any = generation.message
+    if (usage := message.usage_metadata) and (thoughts := (usage.get("output_token_details") or {}).get("reasoning")):
+        message.usage_metadata = usage | {"output_tokens": usage["output_tokens"] + thoughts}
 
 
 def _not_blocked(response: Any) -> None:
