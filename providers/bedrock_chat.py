@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.bedrock_calls import Call
-from providers.neutral import NeutralChatModel, not_configured, of_status, refused, retry_after
+from providers.neutral import MISREAD, NeutralChatModel, not_configured, of_status, refused, retry_after, unreadable
 
 #: Codes of the API's errors, lower case, as statuses where the answer carries none of its own (an event of a stream)
 #: or one that misleads. docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html, November 2026.
@@ -53,6 +53,7 @@ def translate(error: Exception) -> Exception:
     """What boto3, botocore and urllib3 raise, as a neutral error."""
     from botocore import exceptions as boto
     from botocore.eventstream import ParserError
+    from botocore.parsers import ResponseParserError
     from urllib3.exceptions import HTTPError
     from urllib3.exceptions import TimeoutError as SocketTimeout
 
@@ -66,6 +67,8 @@ def translate(error: Exception) -> Exception:
         return ModelTimeoutError(type(error).__name__)
     if isinstance(error, boto.HTTPClientError | HTTPError | ParserError | boto.ResponseStreamingError | ConnectionError):
         return ModelConnectionError(type(error).__name__)
+    if isinstance(error, ResponseParserError):
+        return unreadable()
     if isinstance(error, boto.ParamValidationError):
         return ModelInvalidRequestError("The request cannot be put into the form of the Converse API.")
     if isinstance(error, boto.BotoCoreError):
@@ -244,8 +247,15 @@ def _in_one_piece(result: ChatResult) -> ChatGenerationChunk:
 
 
 def _plain(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-    """Text as a string, as every other provider streams it, rather than as a list of blocks."""
+    """Text as a string, as every other provider streams it, rather than as a list of blocks.
+
+    Raises:
+        ModelConnectionError: it is none.
+    """
     content = chunk.message.content
     if isinstance(content, list) and all(isinstance(block, dict) and block.get("type") == "text" for block in content):
-        chunk.message.content = "".join(block["text"] for block in content if isinstance(block, dict))
+        try:
+            chunk.message.content = "".join(block["text"] for block in content if isinstance(block, dict))
+        except MISREAD as error:
+            raise unreadable() from error
     return chunk

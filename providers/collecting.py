@@ -18,14 +18,34 @@ _OF_ANSWERS = frozenset({"role", "content", "refusal", "tool_calls", "function_c
 _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 
 
-def finish_reason(chunk: ChatGenerationChunk) -> str | None:
-    """Why the answer ended, None in a chunk of one that goes on."""
+def finish_reason(chunk: ChatGeneration) -> str | None:
+    """Why the answer ended, None in a chunk of one that goes on and where it does not say.
+
+    Raises:
+        ModelConnectionError: what is said is no word.
+    """
     for source in (chunk.generation_info, chunk.message.response_metadata):
         if source:
             for name in _FINISH_NAMES:
                 if value := source.get(name):
-                    return str(value)
+                    if not isinstance(value, str):
+                        raise unreadable()
+                    return value
     return None
+
+
+def _text_of(content: Any) -> str:
+    """The text of a piece of content, which some servers give in blocks. Raises TypeError or LookupError: it is neither."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise TypeError
+    texts = [block if isinstance(block, str) else block["text"] for block in content if _is_text(block)]
+    return "".join(texts)
+
+
+def _is_text(block: Any) -> bool:
+    return isinstance(block, str) or block["type"] == "text"
 
 
 def thinks(event: dict[str, Any]) -> bool:
@@ -175,7 +195,7 @@ class Collector:
                 continue
             tells = True
             if name == "content":
-                self._texts.append(value)
+                self._texts.append(_text_of(value))
             elif name == "refusal":
                 self._refusals.append(value)
             elif name == "tool_calls":

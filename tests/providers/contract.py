@@ -72,8 +72,6 @@ MALFORMED_ANSWERS: dict[type[Fake], tuple[dict[str, Any], ...]] = {
         {"choices": "x"},
         {"choices": [{"index": 0, "message": {"role": "assistant", "content": 5}, "finish_reason": "stop"}]},
         {"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": "x"}, "finish_reason": "tool_calls"}]},
-        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}}], "usage": "many"},
-        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}}], "usage": {"prompt_tokens": "a"}},
     ),
     VertexFake: ({"candidates": [None]}, {"candidates": "x"}, {"candidates": [{"content": {"parts": [{"text": 5}]}}]}),
 }
