@@ -17,9 +17,10 @@ from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
 from providers.collecting import Collector, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
-from providers.neutral import Declined, refused
+from providers.misreading import answers_own
+from providers.neutral import Declined
 from providers.parameters import system_first
-from providers.received import WITHHELD, Received
+from providers.received import Received
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
@@ -44,7 +45,7 @@ class Attempt:
         Killed: it was switched off, before or while it was called.
         TimeoutError: the provider was silent for longer than its limits allow.
         StreamCut: the stream ended without the provider's final word.
-        ContentRefused
+        ContentRefused, ProviderDown: the provider ended the answer by its policy, or as one that went wrong.
         whatever the provider raises
     """
 
@@ -163,16 +164,7 @@ class Attempt:
                 result = await self._at_once() if self._is_fast() else await self._collected()
                 if not result.generations:
                     raise StreamCut  # noqa: TRY301
-                message: Any = result.generations[0].message
-                received = self._received
-                received.told = True
-                if not received.text:
-                    received.add(message.text)
-                received.usage = message.usage_metadata or received.usage
-                info = (result.generations[0].generation_info or {}) | message.response_metadata
-                if info.get("finish_reason") == WITHHELD:
-                    raise refused([WITHHELD])  # noqa: TRY301
-                message.response_metadata["provider"] = self.served.provider_name
+                self._received.take(result.generations[0])
         except BaseException as error:
             self._failed(error)
             raise
@@ -269,7 +261,7 @@ class Attempt:
         except StopAsyncIteration:
             return None
         except Exception as error:
-            if received.ended and understand(error).kind in _HARMLESS_AT_THE_END:
+            if received.ended and understand(answers_own(error, None)).kind in _HARMLESS_AT_THE_END:
                 return None
             raise
 
@@ -293,13 +285,17 @@ class Attempt:
     # --- what came of it ----------------------------------------------------------------------------------------------------
 
     def _succeeded(self) -> None:
-        usage = self._record()
-        if self._aside:
-            self._account.set_aside()
-        else:
-            self._account.give()
-        self.served.standing.succeeded(self._started, self._received.first_token_s, usage.output_tokens)
-        self._account.close(OK, self._received.first_token_s)
+        tokens, status = 0, ERROR
+        try:
+            tokens = self._record().output_tokens
+            if self._aside:
+                self._account.set_aside()
+            else:
+                self._account.give()
+            status = OK
+        finally:
+            self.served.standing.succeeded(self._started, self._received.first_token_s, tokens)
+            self._account.close(status, self._received.first_token_s)
 
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
@@ -313,7 +309,7 @@ class Attempt:
                 self._out_of_time(started)
             return
         try:
-            self.failure = failure = understand(error)
+            self.failure = failure = understand(answers_own(error, self._asked()) if started else error)
         except Exception:
             if started:
                 standing.abandoned(started)
@@ -329,38 +325,46 @@ class Attempt:
                 self._took(0)
         else:
             standing.failed(started, failure.kind, failure.retry_after_s)
-        self._gave_up(failure.kind)
-        self._account.close(failure.kind.value, self._received.first_token_s)
+        self._gave_up(failure.kind, failure.kind.value)
+
+    def _asked(self) -> Callable[[], object] | None:
+        """Builds the request anew, as long as nothing of the answer has come."""
+        prepare = None if self._received.alive else getattr(self._model, "prepared", None)
+        return prepare and (lambda: prepare(self._messages, self._stop, dict(self._parameters)))
 
     def _left(self, started: float) -> None:
         if self._received.ended:
             self._succeeded()
         elif started:
-            self._record()
-            self._account.give()
             self.served.standing.abandoned(started)
-            self._account.close(CANCELLED, self._received.first_token_s)
+            try:
+                self._record()
+                self._account.give()
+            finally:
+                self._account.close(CANCELLED, self._received.first_token_s)
 
     def _out_of_time(self, started: float) -> None:
         limits = self.served.timeouts
         silent = self._loop.time() - self._since > (limits.between_tokens if self._received.alive else limits.first_token) / 2
         end = self.served.standing.failed if silent else self.served.standing.abandoned
         end(started, Kind.TIMEOUT)
-        self._gave_up(Kind.TIMEOUT, worked=not silent)
-        self._account.close(DEADLINE, self._received.first_token_s)
+        self._gave_up(Kind.TIMEOUT, DEADLINE, worked=not silent)
 
-    def _gave_up(self, kind: Kind, *, worked: bool = False) -> None:
-        if self._received.alive or worked:  # what a provider has sent it counts, whole or not
-            self._record()
-            if self.given:
-                self._account.give(seconds=0)  # `give_up` tells them
-        self._account.give_up(kind.value)
+    def _gave_up(self, kind: Kind, status: str, *, worked: bool = False) -> None:
+        try:
+            if self._received.alive or self._received.usage or worked:  # what a provider has sent it counts, whole or not
+                self._record()
+                if self.given:
+                    self._account.give(seconds=0)  # `give_up` tells them
+            self._account.give_up(kind.value)
+        finally:
+            self._account.close(status, self._received.first_token_s)
 
     def _record(self) -> Usage:
         served = self.served
-        usage = self._received.used(self._messages, lambda text: served.provider.count_tokens(served.model, text))
+        usage, told = self._received.used(self._messages, lambda text: served.provider.count_tokens(served.model, text))
         self._took(usage.total_tokens)
-        self._account.pay(usage, self._received.usage)
+        self._account.pay(usage, told)
         return usage
 
     def _took(self, tokens: int) -> None:

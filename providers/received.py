@@ -3,24 +3,22 @@
 import time
 from typing import Any
 
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
 from core.context import Usage
 from providers.collecting import THINKS, finish_reason
+from providers.endings import judge
 from providers.metering import usage_of
-from providers.neutral import refused
 from providers.tokens import Counter
-
-#: The reason for the end of an answer that the provider's policy ended: a part of one is no success.
-WITHHELD = "content_filter"
+from providers.usage import Tally
 
 
 class Received:
     """Of a call that begins with `begin`.
 
     `told`: anything of the answer has come. `ended`: the provider has named a reason for its end. `alive`: it has told
-    something, or thinks; `first_token_s` after so many seconds. `fresh`: it has since that was last asked. `usage` is what the
-    provider reported, as LangChain has it.
+    something, or thinks; `first_token_s` after so many seconds. `fresh`: it has since that was last asked.
     """
 
     __slots__ = (
@@ -28,13 +26,13 @@ class Received:
         "_began",
         "_pieces",
         "_provider_name",
+        "_tally",
         "alive",
         "ended",
         "first_token_s",
         "fresh",
         "only_text",
         "told",
-        "usage",
     )
 
     def __init__(self, provider_name: str) -> None:
@@ -45,7 +43,12 @@ class Received:
         self.told = self.ended = self.alive = self.fresh = False
         self.only_text = True
         self.first_token_s: float | None = None
-        self.usage: Any = None
+        self._tally = Tally()
+
+    @property
+    def usage(self) -> UsageMetadata | None:
+        """What the provider reported, as LangChain has it, None where it did not or where that cannot be true."""
+        return self._tally.told
 
     @property
     def text(self) -> str:
@@ -60,13 +63,19 @@ class Received:
         self._arguments.append(arguments)
 
     def note(self, chunk: ChatGenerationChunk) -> None:
-        """Raises ContentRefused: the provider's policy ended the answer."""
+        """Usage that cannot be true is taken out of it.
+
+        Raises:
+            ContentRefused: the provider's policy ended the answer.
+            ProviderDown: the provider ended it as one that went wrong.
+        """
         message: Any = chunk.message
         text = chunk.text
+        if message.usage_metadata:
+            message.usage_metadata = self._tally.add(message.usage_metadata)
         thinks = chunk.generation_info and chunk.generation_info.pop(THINKS, False)
         if reason := finish_reason(chunk):
-            if reason == WITHHELD:
-                raise refused([WITHHELD])
+            judge(reason, self._provider_name)
             self.ended = True
             message.response_metadata["provider"] = self._provider_name
         if text:
@@ -79,8 +88,18 @@ class Received:
             self.live()
         if message.tool_call_chunks or (message.content and not text):
             self.only_text = False
-        if message.usage_metadata:
-            self.usage = message.usage_metadata
+
+    def take(self, generation: ChatGeneration) -> None:
+        """The whole answer, whether it came in pieces or at once. Raises as `note` does."""
+        message: Any = generation.message
+        self.told = True
+        if not self.text:
+            self.add(message.text)
+        message.usage_metadata = self._tally.settle(message.usage_metadata)
+        if reason := finish_reason(generation):
+            judge(reason, self._provider_name)
+        message.response_metadata["provider"] = self._provider_name
+        self.ended = True
 
     def live(self) -> None:
         """Something has come that shows the provider at work."""
@@ -89,6 +108,10 @@ class Received:
             self.alive = True
             self.first_token_s = time.monotonic() - self._began
 
-    def used(self, messages: list[Any], count: Counter) -> Usage:
-        """What the call used, as reported; else counted here."""
-        return usage_of(self.usage, messages, self.text + "".join(self._arguments), count)
+    def used(self, messages: list[Any], count: Counter) -> tuple[Usage, UsageMetadata | None]:
+        """What the call used, as reported, with that; else counted here."""
+        said = self.text + "".join(self._arguments)
+        told = self.usage if self.ended else self._tally.broken_off(count(said))
+        usage = usage_of(told, messages, said, count)
+        usage.estimated |= told != self.usage
+        return usage, told

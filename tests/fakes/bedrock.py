@@ -77,7 +77,7 @@ class BedrockFake(Fake):
             status, code, message = _ERRORS[step]
             headers = {"x-amzn-errortype": code} | ({"retry-after": str(RETRY_AFTER_S)} if step is Fault.RATE else {})
             return web.json_response({"message": message}, status=status, headers=headers)
-        reply = reply_of(step, blocked="guardrail_intervened")
+        reply = reply_of(step, blocked="guardrail_intervened", broken="malformed_model_output")
         if action == "invoke":
             return await whole(request, embedded(sent.body), step, self)
         if action == "converse":

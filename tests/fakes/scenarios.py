@@ -48,9 +48,17 @@ class Scenario:
         return frozenset({"stream_interrupted"}) if self.told else frozenset()
 
 
+_WITHIN = frozenset(
+    {
+        *(Fault.CUT, Fault.STALLED, Fault.HOLLOW, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR),
+        *(Fault.BROKEN, Fault.PREFILL),
+    }
+)
+
+
 def _with(step: Step, reply: Reply) -> Step:
     """A step that answers with `reply`, wherever it does not say something of its own."""
-    if step in (Fault.CUT, Fault.STALLED, Fault.HOLLOW, Fault.MALFORMED, Fault.UNTERMINATED, Fault.LATE_ERROR, Fault.PREFILL):
+    if step in _WITHIN:
         return Break(Fault(step), -1, reply)
     if isinstance(step, Reply) and step.text == Reply().text:
         return Reply(
@@ -80,6 +88,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("malformed", forever=(Fault.MALFORMED,), told=True, alone=_BROKEN),
     Scenario("unterminated", forever=(Fault.UNTERMINATED,), told=True, alone=_BROKEN),
     Scenario("error-in-the-stream", forever=(Fault.LATE_ERROR,), told=True, alone=_BROKEN | _RATE),
+    Scenario("broken-by-its-own-word", forever=(Fault.BROKEN,), told=True, alone=_BROKEN),
     Scenario("context-too-long", forever=(Fault.TOO_LONG,), alone=frozenset({"context_length_exceeded"})),
     Scenario("content-policy", forever=(Fault.REFUSED,), whole=False, alone=frozenset({"content_refused"})),
     Scenario("answer-withheld", forever=(Fault.BLOCKED,), whole=False, alone=frozenset({"content_refused"})),

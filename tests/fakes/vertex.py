@@ -87,7 +87,9 @@ class VertexFake(Fake):
                 {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}
             ]
         else:
-            chunks = gemini_chunks(Reply(finish="SAFETY") if step is Fault.BLOCKED else reply_of(step, blocked="SAFETY"))
+            chunks = gemini_chunks(
+                Reply(finish="SAFETY") if step is Fault.BLOCKED else reply_of(step, blocked="SAFETY", broken="OTHER")
+            )
         if action == "generateContent":
             return await whole(request, chunks[0] if step is Fault.REFUSED else gemini_whole(chunks), step, self)
         lines = [json.dumps(chunk).encode() for chunk in chunks]
@@ -99,7 +101,7 @@ class VertexFake(Fake):
 
     async def _claude(self, request: web.Request, sent: Sent, action: str, step: Step) -> web.StreamResponse:
         withheld = step in (Fault.BLOCKED, Fault.REFUSED)
-        reply = Reply(finish="refusal") if withheld else reply_of(step, blocked="refusal")
+        reply = Reply(finish="refusal") if withheld else reply_of(step, blocked="refusal", broken="pause_turn")
         if action == "rawPredict":
             return await whole(request, claude_whole(reply), step, self)
         chunks = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in claude_events(reply)]

@@ -32,6 +32,7 @@ class Fault(StrEnum):
     TOO_LONG = "too-long"  # the prompt does not fit
     REFUSED = "refused"  # the prompt is refused by policy
     BLOCKED = "blocked"  # the answer is withheld by policy
+    BROKEN = "broken"  # an answer ends halfway, in order, for a reason that is an error of the provider's
     PREFILL = "prefill"  # an answer that is begun is refused; others are answered
     RESET = "reset"  # the connection is reset
     SILENT = "silent"  # no answer at all
@@ -250,7 +251,7 @@ class Fake:
         reply = step if isinstance(step, Reply) else step.reply if isinstance(step, Break) else Reply()
         rest = replace(reply, text=reply.text.removeprefix(begun))
         if isinstance(step, Fault):
-            return Break(step, -1, rest) if step in _HALFWAY else step
+            return Break(step, -1, rest) if step in (*_HALFWAY, Fault.BROKEN) else step
         if isinstance(step, Raw):
             return step
         return rest if isinstance(step, Reply) else replace(step, reply=rest)
@@ -291,8 +292,12 @@ class Fake:
         asyncio.run(serve())
 
 
-def reply_of(step: Step, *, blocked: str) -> Reply:
-    """What a step says, as far as it says something. `blocked` is the provider's name for an answer withheld by policy."""
+def reply_of(step: Step, *, blocked: str, broken: str = "error") -> Reply:
+    """What a step says, as far as it says something. `blocked` is the provider's name for an answer withheld by policy,
+    `broken` for one that went wrong."""
+    if step is Fault.BROKEN or (isinstance(step, Break) and step.fault is Fault.BROKEN):
+        reply = step.reply if isinstance(step, Break) else Reply()
+        return replace(reply, text="".join(reply.pieces[: len(reply.pieces) // 2]), finish=broken)
     if isinstance(step, Break):
         return step.reply
     if isinstance(step, Reply):
