@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 _ROLLING = re.compile(r"([1-9][0-9]{0,4})([smhd])")
@@ -59,13 +60,7 @@ class Window:
         return begin + timedelta(days=7 if self.text == "week" else 1)
 
     def buckets(self, now: datetime) -> Buckets:
-        begin = self._calendar(now)
-        if begin is not None:
-            start = int(begin.timestamp())
-            return Buckets(start, start, 31 * 86_400)
-        length = int(self._length().total_seconds())
-        step, seconds = max(1, length // STEPS), int(now.timestamp())
-        return Buckets(seconds // step * step, (seconds - length) // step * step, step)
+        return _buckets(self, int(now.timestamp()))
 
     def _calendar(self, now: datetime) -> datetime | None:
         midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -80,3 +75,15 @@ class Window:
         if found is None:
             return timedelta(0)
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@lru_cache(maxsize=256)
+def _buckets(window: Window, seconds: int) -> Buckets:
+    """Asked for by every request, and the same for a second."""
+    begin = window._calendar(datetime.fromtimestamp(seconds, UTC))  # noqa: SLF001 - its own
+    if begin is not None:
+        start = int(begin.timestamp())
+        return Buckets(start, start, 31 * 86_400)
+    length = int(window.rolls.total_seconds())
+    step = max(1, length // STEPS)
+    return Buckets(seconds // step * step, (seconds - length) // step * step, step)
