@@ -162,7 +162,7 @@ def _retry_after(error: Exception) -> float | None:
     wait = getattr(error, "retry_after_s", None)
     if wait is None:
         wait = neutral.retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
-    return wait if wait is not None and 0 <= wait < 86_400 else None
+    return wait if wait is not None and 0 <= wait < neutral.LONGEST_WAIT_S else None
 
 
 def _is_too_long(error: Exception) -> bool:

@@ -52,6 +52,10 @@ TOO_LONG = (
 )
 
 
+#: Seconds that a provider may ask for at most.
+LONGEST_WAIT_S = 86_400.0
+
+
 class ProviderBusy(ModelRateLimitError):
     """429. `retry_after_s` is what the provider asked for, None where it named nothing."""
 
@@ -143,19 +147,29 @@ def refused(reasons: Collection[str]) -> ContentRefused:
 
 
 def retry_after(headers: Mapping[str, Any]) -> float | None:
-    """Seconds that `Retry-After` (or OpenAI's `retry-after-ms`) asks for; None without one that can be read."""
-    lower = {name.lower(): str(value) for name, value in headers.items()}
+    """Seconds that OpenAI's `retry-after-ms` or else `Retry-After` asks for, below a day; None where neither can be read."""
+    lower = {name.lower(): str(value).strip() for name, value in headers.items()}
+    finer = wait_of(lower.get("retry-after-ms", ""), 1000)
+    if finer is not None:
+        return finer
+    value = lower.get("retry-after", "")
+    wait = wait_of(value)
+    if wait is not None or not value:
+        return wait
     try:
-        if "retry-after-ms" in lower:
-            return max(0.0, float(lower["retry-after-ms"]) / 1000)
-        value = lower.get("retry-after", "")
-        if not value:
-            return None
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        moment = parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError):  # a year or a zone that no calendar has
+        return None
+    return wait_of(max(0.0, moment - time()))
+
+
+def wait_of(told: object, per_second: int = 1) -> float | None:
+    """A wait in seconds of a number that a provider told; None for what is none, and for a day and more, which nobody means."""
+    try:
+        wait = float(str(told)) / per_second
     except ValueError:
         return None
+    return max(0.0, wait) if wait < LONGEST_WAIT_S else None
 
 
 def not_configured(message: str) -> ModelAuthenticationError:

@@ -24,7 +24,7 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.google_access import GoogleAccess
-from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable
+from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable, wait_of
 from providers.usage import Running
 from providers.wire import Connections, Lines, Wire, body_of
 
@@ -93,10 +93,7 @@ def _error_of(status: int, body: bytes, headers: Mapping[str, str]) -> Exception
 
 def _seconds(delay: object) -> float | None:
     """A duration in protobuf's JSON form, `"7s"`; None for what is none."""
-    try:
-        return float(str(delay).removesuffix("s"))
-    except ValueError:
-        return None
+    return wait_of(str(delay).removesuffix("s"))
 
 
 def translate(error: Exception) -> Exception:
