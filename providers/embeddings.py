@@ -188,6 +188,8 @@ class FailoverEmbeddings(Embeddings):
     def _check(self, served: Served, vectors: Sequence[Sequence[float]]) -> None:
         """Hold the vectors' length to that of the alias's first answer."""
         for vector in vectors:
+            if len(vector) == 0:
+                raise ModelAPIError("a vector without numbers")
             self._dimension = self._dimension or len(vector)
             if len(vector) != self._dimension:
                 facts = {"provider": served.provider_name, "model": served.name}

@@ -16,7 +16,7 @@ from core.settings import Settings, SettingsError
 from core.tries import Tries
 from providers.models import Models
 from tests.fakes.openai import DIMENSIONS, OpenAIFake
-from tests.fakes.wire import Fault, Sent, Step
+from tests.fakes.wire import Fault, Raw, Sent, Step
 
 SMALL = "text-embedding-3-small"
 
@@ -213,3 +213,17 @@ async def test_within_an_answer_a_query_leaves_calls_to_the_model_that_is_to_ans
         assert request.tries.may_go_on(5)
         await models.embeddings().aembed_query("abc")
     assert (len(fakes[0].asked), len(fakes[1].asked)) == (3, 1), "the one that failed is not asked first again"
+
+
+@pytest.mark.parametrize("query", [True, False])
+async def test_a_vector_without_numbers_is_the_providers_failure(
+    settings: Settings, fakes: tuple[OpenAIFake, OpenAIFake, OpenAIFake], query: bool
+) -> None:
+    models = Models(configured(settings, fakes))
+    fakes[0].always(Raw(b'{"data": [{"index": 0, "embedding": []}], "usage": {"prompt_tokens": 1}}'))
+    model = models.embeddings("embeddings")
+    vector = await model.aembed_query("Hi") if query else (await model.aembed_documents(["Hi"]))[0]
+    assert len(vector) == DIMENSIONS
+    with pytest.raises(ProviderFailed):
+        await models.embeddings("alone").aembed_query("Hi")
+    await models.close()
