@@ -31,4 +31,7 @@ class ProviderSettings(Section):
     transport: Literal["direct", "sdk"] = Field(
         "direct", description="OpenAI's protocol: over the platform's own connections, or by the SDK's own transport"
     )
+    stream_options: bool = Field(
+        True, description="OpenAI's protocol: whether streams are asked for their usage; without, it is estimated"
+    )
     extra_headers: dict[str, str] = Field(default_factory=dict)

@@ -102,7 +102,7 @@ class AzureProvider:
         options = {
             "azure_deployment": deployment,
             "model": named or deployment,
-            "stream_usage": True,
+            "stream_usage": self._configured.stream_options,
             "stream_chunk_timeout": max(timeouts.first_token, timeouts.between_tokens),
             "use_responses_api": False,
             **self._options(timeouts),

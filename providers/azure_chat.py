@@ -12,7 +12,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
 from providers.neutral import NeutralChatModel, of_event, of_status, refused, retry_after
-from providers.openai_transport import DirectTransport, SDKTransport
+from providers.openai_sdk import SDKTransport
+from providers.openai_transport import DirectTransport
 from providers.refusals import of_answers, of_error
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")

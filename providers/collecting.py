@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from providers.call_numbers import CallNumbers
 from providers.neutral import MISREAD, translating, unreadable
 
 #: In a chunk's `generation_info`: the model gives something that is no part of the answer, as its reasoning is.
@@ -119,6 +120,7 @@ class Collector:
         self._texts: list[str] = []
         self._refusals: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
+        self._numbers = CallNumbers()
         self._logprobs: dict[str, list[Any]] = {}
         self._finish: str | None = None
         self._usage: Any = None
@@ -233,11 +235,11 @@ class Collector:
 
     def _add_calls(self, deltas: list[dict[str, Any]]) -> None:
         for delta in deltas:
-            call = self._calls.setdefault(
-                delta.get("index", 0), {"type": "function", "function": {"name": "", "arguments": ""}}
-            )
+            function = delta.get("function") or {}
+            number = self._numbers.of(delta.get("index"), delta.get("id"), function.get("name"))
+            call = self._calls.setdefault(number, {"type": "function", "function": {"name": "", "arguments": ""}})
             if identity := delta.get("id"):
-                call["id"] = identity
-            for name, value in (delta.get("function") or {}).items():
+                call.setdefault("id", identity)
+            for name, value in function.items():
                 if isinstance(value, str):
                     call["function"][name] = call["function"].get(name, "") + value

@@ -12,6 +12,8 @@ from langchain_core.messages import AIMessageChunk, BaseMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from openai.types.chat.chat_completion import ChoiceLogprobs
 
+from providers.call_numbers import CallNumbers
+
 #: What the SDK's types add to log probabilities.
 LOGPROBS_FIELDS = dict.fromkeys(ChoiceLogprobs.model_fields)
 _OF_TEXT = frozenset({"role", "content", "refusal"})
@@ -21,12 +23,13 @@ _set = object.__setattr__
 class Chunks:
     """Converts the events of one stream, in order."""
 
-    __slots__ = ("_convert", "_kind", "_message")
+    __slots__ = ("_convert", "_kind", "_message", "_numbers")
 
     def __init__(self, model: Any) -> None:
         self._convert = model._convert_chunk_to_generation_chunk  # noqa: SLF001 - held by a contract test
         self._kind: type[BaseMessageChunk] = AIMessageChunk
         self._message: dict[str, Any] | None = None
+        self._numbers: dict[int, CallNumbers] = {}  # by choice
 
     def convert(self, event: dict[str, Any]) -> ChatGenerationChunk | None:
         """The chunk of an event, None where it says nothing. Where an answer has several choices, each chunk of another than
@@ -47,6 +50,8 @@ class Chunks:
             self._message = dict(chunk.message.__dict__)
         if choices and (index := choices[0].get("index")):
             chunk.generation_info = {**(chunk.generation_info or {}), "choice": index}
+        if choices and getattr(chunk.message, "tool_call_chunks", None):
+            self._numbers.setdefault(choices[0].get("index") or 0, CallNumbers()).renumber(chunk)
         return chunk
 
     def merged(self, events: list[dict[str, Any]]) -> Iterator[ChatGenerationChunk]:

@@ -46,6 +46,7 @@ class OpenAICompatibleProvider:
             compatible=self.compatible,
             connections=configured.connections,
             transport=configured.transport,
+            stream_options=configured.stream_options,
         )
 
     def _key(self, configured: ProviderSettings) -> str:

@@ -35,10 +35,11 @@ class Events:
     """The JSON objects of a server-sent event stream, from the blocks that arrive. `ended` once `[DONE]` has come; `error` is
     that of an error event, or of one that is not JSON: what came before it counts."""
 
-    __slots__ = ("_lines", "ended", "error")
+    __slots__ = ("_begun", "_lines", "ended", "error")
 
     def __init__(self) -> None:
         self._lines = Lines()
+        self._begun: list[bytes] = []  # the lines of an event that goes on
         self.ended = False
         self.error: Exception | None = None
 
@@ -46,19 +47,72 @@ class Events:
         """The events that are whole with this block."""
         events: list[dict[str, Any]] = []
         for line in self._lines.of(block):
-            if not line.startswith(b"data:"):
+            if line.startswith(b"data:"):
+                data = line[5:].strip()
+                if not self._begun and data.startswith(b"[DONE]"):
+                    self.ended = True
+                    break
+                event = self._of_line(data)
+            else:
+                event = self._of_lines() if self._begun and not line else None
+            if self.error is not None:
+                break
+            if event is None:
                 continue
-            data = line[5:].strip()
-            if data.startswith(b"[DONE]"):
-                self.ended = True
-                break
-            try:
-                event = parse(data)
-            except aiohttp.ClientPayloadError as error:
-                self.error = error
-                break
             if event.get("error"):
                 self.error = error_event(event["error"])
                 break
             events.append(event)
         return events
+
+    def _of_line(self, data: bytes) -> dict[str, Any] | None:
+        """The event that a line of data is, as nearly every one; None for one that goes on: an empty line ends it."""
+        if not self._begun:
+            try:
+                return parse(data)
+            except aiohttp.ClientPayloadError:
+                pass
+        self._begun.append(data)
+        return None
+
+    def _of_lines(self) -> dict[str, Any] | None:
+        """The event that has ended; None where it cannot be read."""
+        data, self._begun = b"\n".join(self._begun), []
+        try:
+            return parse(data)
+        except aiohttp.ClientPayloadError as error:
+            self.error = error if data else None
+            return None
+
+
+def whole_as_events(answer: dict[str, Any], *, ends_unnamed: bool = False) -> list[dict[str, Any]]:
+    """The events of a stream that would have told a whole answer. `ends_unnamed`: one without a reason for its end is whole.
+
+    Raises:
+        openai.APIError: it is an error.
+        aiohttp.ClientPayloadError: it is no answer.
+    """
+    if answer.get("error"):
+        raise error_event(answer["error"])
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise aiohttp.ClientPayloadError("the answer has no choices")
+    head = {name: value for name, value in answer.items() if name not in ("choices", "usage", "object")}
+    events = [head | {"object": "chat.completion.chunk", "choices": [_as_delta(choice, ends_unnamed)]} for choice in choices]
+    return [*events, head | {"object": "chat.completion.chunk", "choices": [], "usage": answer.get("usage")}]
+
+
+def _as_delta(choice: dict[str, Any], ends_unnamed: bool) -> dict[str, Any]:
+    """A choice of a whole answer as one of a stream; that of a text completion is one already."""
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return choice
+    made = {name: value for name, value in choice.items() if name != "message"} | {"delta": dict(message)}
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):
+        made["delta"]["tool_calls"] = [
+            {**call, "index": number} if isinstance(call, dict) else call for number, call in enumerate(calls)
+        ]
+    if ends_unnamed and not made.get("finish_reason") and (message.get("content") or calls):
+        made["finish_reason"] = "tool_calls" if calls else "stop"
+    return made

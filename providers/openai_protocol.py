@@ -15,7 +15,8 @@ from providers.wire import Connections, Wire, limits_of
 
 if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
     from providers.building import HTTPClients
-    from providers.openai_transport import DirectTransport, SDKTransport
+    from providers.openai_sdk import SDKTransport
+    from providers.openai_transport import DirectTransport
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Endpoint:
     """A server and its credential, usable from every event loop.
 
     `compatible` is False for OpenAI itself alone. `transport` is `direct` (our own) or `sdk` (that of OpenAI's SDK).
+    `stream_options`: whether streams are asked for their usage.
     """
 
     base_url: str
@@ -31,6 +33,7 @@ class Endpoint:
     compatible: bool = True
     connections: int = 100
     transport: Literal["direct", "sdk"] = "direct"
+    stream_options: bool = True
     _open: "_Open" = field(default_factory=lambda: _Open(), repr=False, compare=False)
 
     @property
@@ -52,7 +55,7 @@ class Endpoint:
         return self._open.models.setdefault((model, timeouts), self._build(model, timeouts))
 
     def _build(self, model: str, timeouts: Timeouts) -> "DirectTransport | SDKTransport":
-        from providers import openai_transport as transports
+        from providers import openai_sdk, openai_transport
         from providers.building import HTTPClients
 
         with self._open.lock:
@@ -65,16 +68,16 @@ class Endpoint:
             "default_headers": dict(self.headers) or None,
             "max_retries": 0,
             "timeout": timeouts.total,
-            "stream_usage": True,
+            "stream_usage": self.stream_options,
             "stream_chunk_timeout": 0,
             "use_responses_api": False,
             "http_client": synchronous,
             "http_async_client": asynchronous,
         }
         if self.transport == "sdk":
-            sdk = transports.CompatibleSDKChatOpenAI if self.compatible else transports.SDKChatOpenAI
+            sdk = openai_sdk.CompatibleSDKChatOpenAI if self.compatible else openai_sdk.SDKChatOpenAI
             return sdk(**options)
-        direct = transports.CompatibleChatOpenAI if self.compatible else transports.DirectChatOpenAI
+        direct = openai_transport.CompatibleChatOpenAI if self.compatible else openai_transport.DirectChatOpenAI
         return direct(wire=self.wire, limits=limits_of(timeouts), **options)
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:

@@ -21,6 +21,8 @@ ANSWER_BYTES = 64 * 2**20
 LINE_BYTES = 16 * 2**20
 #: Seconds that a call waits for one of the platform's own connections to the provider.
 WAIT_S = 5.0
+#: Of one header of an answer; gateways in between write long ones. What OpenAI's SDK reads (httpcore 1.0: 100 KiB).
+HEADER_BYTES = 100 * 2**10
 
 Headers = Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -65,14 +67,15 @@ class Lines:
     """The lines of a stream of server-sent events from the blocks that arrive, ended by LF, CR LF or CR. aiohttp's own
     iteration fails on those over 128 KB."""
 
-    __slots__ = ("_rest", "_size")
+    __slots__ = ("_after_cr", "_rest", "_size")
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._size = 0
+        self._after_cr = False
 
     def of(self, block: bytes) -> list[bytes]:
-        """The lines that are whole with this block, without their ends; where CR and LF come apart, an empty one between.
+        """The lines that are whole with this block, without their ends.
 
         Raises:
             TooMuch
@@ -80,7 +83,10 @@ class Lines:
         self._size += len(block)
         if self._size > ANSWER_BYTES:
             raise TooMuch
+        if self._after_cr:
+            self._after_cr, block = False, block.removeprefix(b"\n")
         if b"\r" in block:  # which JSON writes as an escape
+            self._after_cr = block.endswith(b"\r")
             block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if b"\n" not in block:
             self._rest.append(block)
@@ -179,6 +185,8 @@ class Wire:
     def _open(self) -> aiohttp.ClientSession:
         verified = outward_context() if self.base_url.startswith("https:") else True
         return aiohttp.ClientSession(
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
             connector=_Connector(limit=self.connections, ssl=verified),
             headers={"content-type": "application/json", **self._constant},
             cookie_jar=aiohttp.DummyCookieJar(),
