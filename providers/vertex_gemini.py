@@ -23,6 +23,7 @@ from langchain_core.runnables import RunnableSequence
 from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
+from providers.gemini_numbers import with_whole_numbers
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable, wait_of
 from providers.usage import Running
@@ -257,6 +258,7 @@ class GeminiTranslation(NeutralChatModel):
         result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
         for generation in result.generations:
             _of_no_end(generation)
+            with_whole_numbers(generation)
             _with_thoughts(generation)
         return result
 
@@ -267,6 +269,7 @@ class GeminiTranslation(NeutralChatModel):
         running = prev_total_usage or Running()
         chunk, _ = super()._gemini_chunk_to_generation_chunk(response_chunk, None)  # type: ignore[misc]
         _of_no_end(chunk)
+        with_whole_numbers(chunk)
         _with_thoughts(chunk)
         return running.of(chunk), running
 
