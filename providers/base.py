@@ -31,6 +31,9 @@ class ModelFacts:
 
     `prefill`: an answer that begins with a last assistant message is continued, so that a cut stream can be taken up.
 
+    `structured_output`: it keeps to a JSON schema by a grammar; `strict_tools`: it can be held to those of its tools as well
+    (OpenAI's `strict`).
+
     `small` marks a model that follows only the simplest instructions: chains then use short prompts with an example, quote
     rather than reason, and check more.
 
@@ -44,6 +47,7 @@ class ModelFacts:
     images: bool = False
     tools: bool = False
     structured_output: bool = False
+    strict_tools: bool = False
     fill_in_the_middle: bool = False
     prefill: bool = False
     small: bool = False

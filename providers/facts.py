@@ -20,6 +20,8 @@ _PARAMETERS = {
 }
 #: OpenAI's models read them where they stand; langchain-aws gathers them, langchain-google-vertexai wants them at the start.
 _SYSTEM_ANYWHERE = frozenset({"openai", "azure"})
+#: Those to which OpenAI's `strict` of a tool gets.
+_STRICT = frozenset({"openai", "azure"})
 
 
 @lru_cache(maxsize=1024)
@@ -32,7 +34,10 @@ def facts_of(provider: str, model: str) -> ModelFacts:
     known: dict[str, Any] = next((facts for pattern, facts in _families() if pattern.search(name)), {})
     window = _priced_window(provider, name)
     said = known | ({"context_tokens": window} if window else {})
-    return ModelFacts(**said, system_anywhere=provider in _SYSTEM_ANYWHERE, parameters=_PARAMETERS[provider])
+    strict = provider in _STRICT and bool(known.get("structured_output"))
+    return ModelFacts(
+        **said, strict_tools=strict, system_anywhere=provider in _SYSTEM_ANYWHERE, parameters=_PARAMETERS[provider]
+    )
 
 
 def _priced_window(provider: str, model: str) -> int | None:

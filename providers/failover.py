@@ -25,6 +25,7 @@ from providers.caching import AliasCache
 from providers.collecting import as_chunk, finish_reason, merged
 from providers.continuation import FOUND_FOR_S, RIDDLE_TOKENS, BegunAnew, Riddle, Seam, begun
 from providers.failures import ALARMING, Failure, Kind, StreamCut
+from providers.form_by_tool import asking_by_tool, by_tool
 from providers.parameters import allowed
 from providers.places import limits
 from providers.privacy import protected, restored_chunks, restored_result, restoring
@@ -72,11 +73,22 @@ class FailoverChatModel(AsynchronousChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {"alias": self.route.alias}
 
+    def get_num_tokens(self, text: str) -> int:
+        """Tokens of a text for the first deployment, as its provider counts them."""
+        first = self.deployments[0]
+        return first.provider.count_tokens(first.model, text)
+
     def bind_tools(
-        self, tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool], *, tool_choice: Any = None, **kwargs: Any
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: Any = None,
+        strict: bool | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Tools in any of LangChain's forms. `tool_choice`: auto, none, any, required, a name, or OpenAI's object."""
-        formatted = [convert_to_openai_tool(tool) for tool in tools]
+        """Tools in any of LangChain's forms. `tool_choice`: auto, none, any, required, a name, or OpenAI's object. `strict`:
+        calls are held to the tools' schemas; a deployment that cannot be held to them is passed over."""
+        formatted = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
         names = {tool["function"]["name"] for tool in formatted}
         if tool_choice in names:
             tool_choice = {"type": "function", "function": {"name": tool_choice}}
@@ -292,6 +304,9 @@ class FailoverChatModel(AsynchronousChatModel):
             if "max_tokens" in parameters:
                 left = parameters["max_tokens"] - served.provider.count_tokens(served.model, sent)
                 parameters = parameters | {"max_tokens": max(1, left)}
+        form = None
+        if by_tool(served.facts, parameters):
+            parameters, form = asking_by_tool(parameters)
         return Attempt(
             served,
             deadline,
@@ -299,7 +314,7 @@ class FailoverChatModel(AsynchronousChatModel):
             parameters,
             alias=route.alias,
             bill=bill,
-            chat=route.chat,
+            chat=route.chat if form is None else lambda served: form.of(route.chat(served)),
             alive=route.call,
             reserved_tokens=candidates.tokens,
             patient=not candidates.has_other(served),

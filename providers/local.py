@@ -115,13 +115,14 @@ class LocalProvider:
         if model == embedding_model().name:
             return ModelFacts(context_tokens=MAX_TOKENS)
         if self._found_server(model) is not None:
-            return ModelFacts(tools=True, structured_output=True, parameters=OPENAI_PARAMETERS)
+            return ModelFacts(tools=True, structured_output=True, strict_tools=True, parameters=OPENAI_PARAMETERS)
         header = _header(_weights(model).path)
         configured = self._settings.local.context_tokens
         return ModelFacts(
             context_tokens=min(configured, header.context_tokens or configured),
             tools=header.calls_tools,
             structured_output=True,
+            strict_tools=True,  # llama.cpp holds each call to its tool's schema
             fill_in_the_middle=header.fills_in,
             small=(header.parameters or 0) < SMALL_BELOW_WEIGHTS,
             parameters=OPENAI_PARAMETERS - {"logit_bias", "reasoning_effort"},

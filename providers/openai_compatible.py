@@ -72,7 +72,7 @@ class OpenAICompatibleProvider:
             yield event
 
     def facts(self, model: str) -> ModelFacts:
-        return ModelFacts(tools=True, structured_output=True, parameters=OPENAI_PARAMETERS)
+        return ModelFacts(tools=True, structured_output=True, strict_tools=True, parameters=OPENAI_PARAMETERS)
 
     def count_tokens(self, model: str, text: str) -> int:
         return estimate(text)

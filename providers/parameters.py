@@ -7,6 +7,7 @@ from langchain_core.messages import BaseMessage, SystemMessage
 
 from core.errors import UnsupportedFeature
 from providers.base import OPENAI_PARAMETERS, ModelFacts
+from providers.form_by_tool import by_tool
 from providers.grammars import rules_of
 
 ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"}) | OPENAI_PARAMETERS
@@ -37,8 +38,10 @@ def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[Ba
     """What this request asks for and a model with these facts has not; None where it can serve it."""
     if "tools" in parameters and not facts.tools:
         return UnsupportedFeature("The model cannot call tools.", param="tools")
+    if not facts.strict_tools and any(tool.get("function", {}).get("strict") for tool in parameters.get("tools") or ()):
+        return UnsupportedFeature("The model cannot be held to the schemas of its tools (strict).", param="tools")
     format_type = (parameters.get("response_format") or {}).get("type", "text")
-    if format_type != "text" and not facts.structured_output:
+    if format_type != "text" and not facts.structured_output and not by_tool(facts, parameters):
         return UnsupportedFeature("The model cannot keep to a response format.", param="response_format")
     if facts.schema_rules is not None and rules_of(parameters) > facts.schema_rules:
         param = "response_format" if format_type != "text" else "tools"

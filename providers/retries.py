@@ -19,6 +19,7 @@ from core.settings import RetrySettings
 from core.tries import Tries
 from providers.breaker import Lease
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind
+from providers.form_by_tool import by_tool
 from providers.parameters import missing
 from providers.routing import Demand, Route, bare_model
 from providers.served import Deadline, Served, failed_last
@@ -122,10 +123,12 @@ class Candidates:
             self._larger_than(served)
 
     def go_on(self, writer: Served) -> None:
-        """From now on only deployments count that take up an answer which `writer` has begun, who may be one."""
+        """From now on only deployments count that take up an answer which `writer` has begun, who may be one. What a tool's call
+        gives begins anew."""
         self._continuing = True
         self._writer = self._writer or bare_model(writer.model)
-        self._order = [served for served in self._route.deployments if served.facts.prefill]
+        able = (served for served in self._route.deployments if served.facts.prefill)
+        self._order = [served for served in able if not by_tool(served.facts, self._parameters)]
 
     def has_other(self, served: Served) -> bool:
         """Whether another deployment than the one that was given last could be called at once."""

@@ -1,12 +1,12 @@
 """JSON schema: an answer must be a JSON document that fits. What it refers to is in the schema itself; nothing is fetched."""
 
-from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 import orjson
 from pydantic import ConfigDict, Field
 
 from chains.guards.base import Finding, Guard, Options
+from core.json_schemas import holds, registry, validator
 from core.policies.policy import Side
 
 _LONGEST_SCHEMA: Final = 50_000
@@ -30,7 +30,7 @@ class JSONSchema(Guard):
 
     def __init__(self, options: Options, models: Any) -> None:
         super().__init__(options, models)
-        self._validator = _validator()(self.options.schema_, registry=_registry())
+        self._validator = validator()(self.options.schema_, registry=registry())
 
     @classmethod
     def check(cls, options: Any) -> None:
@@ -40,11 +40,11 @@ class JSONSchema(Guard):
         told = orjson.dumps(options.schema_)
         if len(told) > _LONGEST_SCHEMA:
             raise ValueError(f"schema: at most {_LONGEST_SCHEMA:,} bytes")
-        if _holds(options.schema_, "patternProperties"):
+        if holds(options.schema_, "patternProperties"):
             raise ValueError("schema: patternProperties is not taken")
         try:
-            _validator().check_schema(options.schema_)
-            _validator()(options.schema_, registry=_registry()).is_valid({})
+            validator().check_schema(options.schema_)
+            validator()(options.schema_, registry=registry()).is_valid({})
         except jsonschema.SchemaError:
             raise ValueError("schema: this is no JSON schema of draft 2020-12") from None
         except (referencing.exceptions.Unresolvable, RecursionError, ValueError):
@@ -59,33 +59,3 @@ class JSONSchema(Guard):
             return None if self._validator.is_valid(value) else Finding("does_not_fit")
         except RecursionError:
             return Finding("does_not_fit")
-
-
-@lru_cache(maxsize=1)
-def _validator() -> Any:
-    """Draft 2020-12 with patterns whose time is bounded."""
-    import jsonschema
-    import re2
-
-    def fits(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Any:
-        if isinstance(instance, str):
-            try:
-                found = re2.search(pattern, instance)
-            except re2.error as error:
-                raise ValueError(str(error)) from None
-            if not found:
-                yield jsonschema.ValidationError("it does not fit the pattern")
-
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": fits})
-
-
-def _registry() -> Any:
-    import referencing
-
-    return referencing.Registry()
-
-
-def _holds(value: Any, name: str) -> bool:
-    if isinstance(value, dict):
-        return name in value or any(_holds(item, name) for item in value.values())
-    return isinstance(value, list) and any(_holds(item, name) for item in value)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage, trim_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
@@ -28,7 +28,9 @@ from core.errors import (
 from core.principals import SYSTEM
 from core.settings import Settings
 from providers.models import Models
+from tests.fakes.clouds import CLOUDS
 from tests.fakes.openai import MODEL, OpenAIFake
+from tests.fakes.vertex import VertexFake
 from tests.fakes.wire import RETRY_AFTER_S, Break, Fault, Reply
 
 WHOLE = Reply().text
@@ -473,3 +475,48 @@ async def test_an_answer_at_once_that_names_no_reason_for_its_end_moves_on(
     answer = await model.ainvoke("Hello")
     assert (answer.text, request_context.provider, request_context.attempts) == (WHOLE, "openai_compatible:there", 2)
     assert not any(sent.body.get("stream") for sent in (first.last, second.last))
+
+
+async def test_tokens_are_counted_as_the_provider_does(models: Models) -> None:
+    model: Any = models.chat()
+    assert model.get_num_tokens("Hello there") == model.deployments[0].provider.count_tokens(MODEL, "Hello there") > 0
+    kept = trim_messages([HumanMessage("long ago " * 200), HumanMessage("Hi")], max_tokens=20, token_counter=model)
+    assert [message.text for message in kept] == ["Hi"]
+
+
+async def test_strict_tools_go_to_a_model_that_can_be_held_to_them(settings: Settings, first: OpenAIFake) -> None:
+    with VertexFake() as gemini:
+        models = Models(
+            Settings.load(
+                data_dir=settings.data_dir,
+                models=[
+                    {
+                        "alias": "default",
+                        "deployments": [CLOUDS["vertex"].deployment(), {"provider": "openai", "model": MODEL}],
+                    },
+                    {"alias": "gemini", "deployments": [CLOUDS["vertex"].deployment()]},
+                ],
+                providers={
+                    "openai": {"base_url": first.base_url, "api_key": "sk-secret"},
+                    "vertex": CLOUDS["vertex"].settings(gemini),
+                },
+            )
+        )
+        await models.warm(local=False)
+        for strict in (True, False):
+            first.always(Reply("", calls=[("City", {"name": "Oslo", "people": 1})]))
+            await models.chat().bind_tools([City], strict=strict).ainvoke("Oslo")
+            assert len(gemini.asked) == (0 if strict else 1)
+        assert first.last.body["tools"][0]["function"]["strict"] is True
+        structured = models.chat().with_structured_output(City, method="function_calling", strict=True)
+        assert await structured.ainvoke("Oslo") == City(name="Oslo", people=1)
+        assert first.last.body["tools"][0]["function"]["strict"] is True
+        for refused in (
+            models.chat("gemini").bind_tools([City], strict=True),
+            models.chat("gemini").with_structured_output(City, method="function_calling", strict=True),
+        ):
+            with pytest.raises(UnsupportedFeature, match="strict"):
+                await refused.ainvoke("Oslo")
+        with pytest.raises(UnsupportedFeature, match="json_mode"):
+            models.chat().with_structured_output(City, method="json_mode", strict=True)
+        await models.close()
