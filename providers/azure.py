@@ -17,8 +17,9 @@ from providers.azure_access import AzureAccess
 from providers.base import ModelFacts, ModelState
 from providers.building import BuiltModels, HTTPClients
 from providers.facts import facts_of
-from providers.neutral import NeutralEmbeddings, code_of, of_status, retry_after
+from providers.neutral import NeutralEmbeddings, code_of, of_status
 from providers.tokens import estimate
+from providers.waits import retry_after
 from providers.wire import Connections, Wire, limits_of
 
 _PROBING = Timeouts(total=10)

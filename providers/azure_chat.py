@@ -11,10 +11,11 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
-from providers.neutral import NeutralChatModel, of_event, of_status, refused, retry_after
+from providers.neutral import NeutralChatModel, of_event, of_status, refused
 from providers.openai_sdk import SDKTransport
 from providers.openai_transport import DirectTransport
 from providers.refusals import of_answers, of_error
+from providers.waits import retry_after
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
 

@@ -23,7 +23,8 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.bedrock_calls import Call
-from providers.neutral import MISREAD, NeutralChatModel, not_configured, of_status, refused, retry_after, unreadable
+from providers.neutral import MISREAD, NeutralChatModel, not_configured, of_status, refused, unreadable
+from providers.waits import retry_after
 
 #: Codes of the API's errors, lower case, as statuses where the answer carries none of its own (an event of a stream)
 #: or one that misleads. docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html, November 2026.

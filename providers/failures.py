@@ -33,7 +33,7 @@ from core.errors import (
     Unavailable,
     UnsupportedFeature,
 )
-from providers import neutral, refusals
+from providers import neutral, refusals, waits
 
 
 class Kind(StrEnum):
@@ -161,8 +161,8 @@ def _retry_after(error: Exception) -> float | None:
     """What the provider asked for, at most a day."""
     wait = getattr(error, "retry_after_s", None)
     if wait is None:
-        wait = neutral.retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
-    return wait if wait is not None and 0 <= wait < neutral.LONGEST_WAIT_S else None
+        wait = waits.retry_after(getattr(getattr(error, "response", None), "headers", None) or {})
+    return wait if wait is not None and 0 <= wait < waits.LONGEST_WAIT_S else None
 
 
 def _is_too_long(error: Exception) -> bool:

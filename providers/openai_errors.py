@@ -8,8 +8,9 @@ import openai
 from langchain_core.exceptions import ModelError
 from langchain_openai.chat_models.base import _handle_openai_api_error, _handle_openai_bad_request
 
-from providers.neutral import MISREAD, Declined, of_event, of_status, retry_after
+from providers.neutral import MISREAD, Declined, of_event, of_status
 from providers.openai_events import REQUEST, error_event
+from providers.waits import retry_after
 
 #: Statuses below 500 for which langchain-openai has an error of the neutral tree.
 _OF_LANGCHAIN = frozenset({400, 401, 403, 404, 408, 429})

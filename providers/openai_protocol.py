@@ -108,7 +108,8 @@ class Endpoint:
         """
         from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelTimeoutError
 
-        from providers.neutral import of_status, retry_after
+        from providers.neutral import of_status
+        from providers.waits import retry_after
 
         limits = aiohttp.ClientTimeout(total=timeouts.connect + 5, sock_connect=timeouts.connect)
         try:

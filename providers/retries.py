@@ -123,8 +123,8 @@ class Candidates:
             self._larger_than(served)
 
     def go_on(self, writer: Served) -> None:
-        """From now on only deployments count that take up an answer which `writer` has begun, who may be one. What a tool's call
-        gives begins anew."""
+        """From now on only deployments count that take up an answer which `writer` has begun, who may be one. What a tool's
+        call gives begins anew."""
         self._continuing = True
         self._writer = self._writer or bare_model(writer.model)
         able = (served for served in self._route.deployments if served.facts.prefill)

@@ -190,8 +190,9 @@ def _translate_embedding(error: Exception) -> Exception:
     from google.genai.errors import APIError
     from langchain_core.exceptions import ModelConnectionError, ModelTimeoutError
 
-    from providers.neutral import of_status, retry_after
+    from providers.neutral import of_status
     from providers.vertex_gemini import translate
+    from providers.waits import retry_after
 
     if isinstance(error, APIError):
         headers = getattr(error.response, "headers", None) or {}

@@ -10,8 +10,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from core.errors import UnsupportedFeature
-from providers.neutral import NeutralChatModel, of_status, refused, retry_after
+from providers.neutral import NeutralChatModel, of_status, refused
 from providers.usage import AddingUp
+from providers.waits import retry_after
 
 #: An error event of a stream has a type and no status. docs.anthropic.com/en/api/errors, November 2026.
 _STATUS = {

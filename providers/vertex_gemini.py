@@ -25,8 +25,9 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.gemini_numbers import with_whole_numbers
 from providers.google_access import GoogleAccess
-from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, retry_after, unreadable, wait_of
+from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, unreadable
 from providers.usage import Running
+from providers.waits import retry_after, wait_of
 from providers.wire import Connections, Lines, Wire, body_of
 
 #: ai.google.dev/api/generate-content#FinishReason, November 2026.

@@ -4,7 +4,7 @@ import pytest
 
 from core.settings import Settings
 from providers.models import Models
-from providers.neutral import retry_after
+from providers.waits import retry_after
 from tests.fakes.clouds import CLOUDS, installation
 from tests.fakes.wire import Raw, Reply
 
