@@ -52,14 +52,14 @@ def asking_by_tool(parameters: dict[str, Any]) -> tuple[dict[str, Any], "AsForm 
     function = {"name": name, "description": form.get("description") or _DESCRIPTION, "parameters": form["schema"]}
     chosen = "required" if tools and choice != "none" else {"type": "function", "function": {"name": name}}
     asked = {"tools": [*tools, {"type": "function", "function": function}], "tool_choice": chosen}
-    return left | asked, AsForm(name, form["schema"])
+    return left | asked, AsForm(name, form["schema"], frozenset() if choice == "none" else frozenset(taken))
 
 
 class AsForm:
-    """Makes the text of an answer of the call by which it was given."""
+    """Makes the text of an answer of the call by which it was given. `others` are the tools that may be called besides."""
 
-    def __init__(self, name: str, schema: dict[str, Any]) -> None:
-        self._name, self._schema = name, schema
+    def __init__(self, name: str, schema: dict[str, Any], others: frozenset[str]) -> None:
+        self._name, self._schema, self._others = name, schema, others
 
     def of(self, model: BaseChatModel) -> BaseChatModel:
         """The model, whose answers are texts in the form."""
@@ -80,10 +80,11 @@ class AsForm:
         generation = result.generations[0]
         message = cast("AIMessage", generation.message)
         reason = finish_reason(cast("Any", generation))
-        others = [call for call in message.tool_calls if call["name"] != self._name]
+        others = [call for call in message.tool_calls if call["name"] in self._others]
         if others:  # it asks for what it needs to answer
             kept = {name: value for name, value in message.additional_kwargs.items() if name != "tool_calls"}
-            return _result(generation, message.model_copy(update={"tool_calls": others, "additional_kwargs": kept}))
+            asking = message.model_copy(update={"tool_calls": others, "additional_kwargs": kept})
+            return ChatResult(generations=[ChatGeneration(message=asking, generation_info=generation.generation_info)])
         text = self._text(message)
         if reason not in _CUT and not self._fits(text):
             raise UnsupportedFeature("The model did not keep to the response format.", param="response_format")
@@ -93,11 +94,12 @@ class AsForm:
             response_metadata=_ended(message.response_metadata),
             usage_metadata=message.usage_metadata,
         )
-        return _result(generation, made)
+        info = _ended(generation.generation_info or {})
+        return ChatResult(generations=[ChatGeneration(message=made, generation_info=info or None)])
 
     def _text(self, message: AIMessage) -> str:
-        calls = [call["args"] for call in message.tool_calls]
-        broken = [call["args"] or "" for call in message.invalid_tool_calls]
+        calls = [call["args"] for call in message.tool_calls if call["name"] == self._name]
+        broken = [call["args"] or "" for call in message.invalid_tool_calls if call["name"] == self._name]
         return orjson.dumps(calls[0]).decode() if calls else broken[0] if broken else str(message.text)
 
     def _fits(self, text: str) -> bool:
@@ -105,11 +107,6 @@ class AsForm:
             return fits(self._schema, orjson.loads(text))
         except (orjson.JSONDecodeError, Unusable):
             return False
-
-
-def _result(generation: ChatGeneration, message: AIMessage) -> ChatResult:
-    info = _ended(generation.generation_info or {})
-    return ChatResult(generations=[ChatGeneration(message=message, generation_info=info or None)])
 
 
 def _ended(told: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,10 @@
 
 All call the same mock provider (see `infra.bench.mock_provider`), one process each. The platform runs in the profile `full`:
 a scoped key that is not the administrator's, an active budget in dollars, the ledger on PostgreSQL, the log line of each
-request; nothing is cached. A round counts when all its answers have a good status and the provider has answered as many calls
+request; nothing is cached. Beside it stands a second platform, alike but that it finds personal data in every prompt and puts
+pseudonyms in its place: what that costs is a line of its own.
+
+A round counts when all its answers have a good status and the provider has answered as many calls
 as were made; otherwise the table says so in the figures' place, since they would flatter.
 """
 
@@ -40,6 +43,9 @@ _STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ours /api/v1/chat": ("/api/v1/chat", CONVERSATION | {"stream": True}),
     "ours LangServe stream": ("/api/v1/chat/stream", {"input": CONVERSATION}),
 }
+#: The door that a line of its own shows with personal data seen to, and how it is.
+_PRIVATE = "ours /v1/chat/completions"
+_PRIVACY = {"GENAI_POLICIES__PII": '{"*": "pseudonymise"}'}
 #: The mock provider's behaviours, each an alias of the same name.
 MODELS = ("mock", "mock-20ms", "mock-paced", "mock-cut", "mock-failing")
 _ALIAS = """\
@@ -75,8 +81,11 @@ def main() -> int:
         provider = stack.enter_context(mock_provider())
         peers = _peers(stack, options.peers, provider, console)
         ours = stack.enter_context(full_profile(scratch, provider))
+        private = stack.enter_context(full_profile(scratch / "private", provider, **_PRIVACY))
         headers = {"authorization": f"Bearer {scoped_key(ours)}"}
+        private_headers = {"authorization": f"Bearer {scoped_key(private)}"}
         assert ours.process is not None
+        assert private.process is not None
         for kind, doors in (("whole", _WHOLE), ("streamed", _STREAMED)):
             if options.only not in (None, kind):
                 continue
@@ -88,6 +97,8 @@ def main() -> int:
                 for name, (path, asked) in doors.items()
                 if _is_there(ours, path)
             ]
+            path, asked = doors[_PRIVATE]
+            own.append(Target("ours /v1, PII on", private.url + path, asked, private_headers, private.process.pid))
             for connections in map(int, options.connections.split(",")):
                 results = compare(
                     [direct, *theirs, *own],

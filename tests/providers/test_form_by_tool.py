@@ -119,8 +119,9 @@ async def test_structured_output_works_and_fails_over(models: Models, first: Fak
         Reply("", calls=[("Weather", {"city": "Oslo", "degrees": "three"})]),
         Reply("", calls=[("Weather", {})]),
         Reply("It is cold."),
+        Reply("", calls=[("look_up", OSLO)]),
     ],
-    ids=["wrong-type", "lacking", "prose"],
+    ids=["wrong-type", "lacking", "prose", "another-tool"],
 )
 async def test_an_answer_that_does_not_keep_to_the_form_is_none(models: Models, formless: Fake, way: str, reply: Reply) -> None:
     formless.always(reply)
@@ -139,6 +140,7 @@ async def test_what_the_model_needs_first_is_called(models: Models, formless: Fa
     formless.then(Reply("", calls=[("look_up", {"city": "Oslo"})]))
     answer = await models.chat("alone").bind_tools([look_up]).ainvoke("Oslo?", response_format=FORM)
     assert [(call["name"], call["args"]) for call in answer.tool_calls] == [("look_up", {"city": "Oslo"})]
+    assert {"tool_calls", "tool_use"} & set(map(str, answer.response_metadata.values()))
     names = [each.get("name") or each["function"]["name"] for each in formless.last.body["tools"]]
     assert names == ["look_up", "Weather"]
 
