@@ -1,10 +1,12 @@
 """`code/fix`: code with a fault in, code without it out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
 from chains.code import parsing
 from chains.code.inputs import CodeInput
+from chains.code.keeping import lost
 from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
@@ -24,7 +26,11 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
     faults = [asked.instruction] if asked.instruction else []
     faults += [f"Line {problem.line}: {problem.message}." for problem in judged.problems if judged.valid is False]
     values = {"language": language, "code": asked.code, "faults": " ".join(faults) or "It does not work as it should."}
-    async for delta in write(deps, asked, Task(PROMPT, values, language)):
+
+    async def fault(code: str) -> str | None:
+        return await asyncio.to_thread(lost, asked.code, code, told=bool(asked.instruction))
+
+    async for delta in write(deps, asked, Task(PROMPT, values, language, fault)):
         yield delta
 
 

@@ -7,7 +7,7 @@ from chains.code.languages import known
 
 MAX_DEFINITIONS = 100
 _MAX_SIGNATURE = 200
-_DEFINES = re.compile(
+DEFINES = re.compile(
     r"^(async_)?(function|method|class|struct|interface|enum|trait|impl|constructor)_(definition|declaration|item|specifier)$"
     r"|^(class|method|module|singleton_method|create_table|create_function)$"
 )
@@ -36,7 +36,7 @@ def outline(code: str, language: str) -> list[Definition]:
     climbing = False
     while len(found) < MAX_DEFINITIONS:
         node = cursor.node
-        if not climbing and node is not None and node.is_named and _DEFINES.match(node.type):
+        if not climbing and node is not None and node.is_named and DEFINES.match(node.type):
             row = node.start_point[0]
             if row < len(lines) and (not found or found[-1].line != row + 1):
                 signature = lines[row].strip().rstrip("{:").strip()[:_MAX_SIGNATURE]

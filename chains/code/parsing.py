@@ -74,6 +74,15 @@ async def outline(code: str, language: str) -> list[Definition]:
     return found
 
 
+async def unused(source: str, code: str, language: str) -> list[str]:
+    """What the source defines, where the code uses none of it; empty where it does, and where that cannot be found out."""
+    try:
+        found: list[str] | None = await _read("chains.code.references:unused", source, code, language)
+    except _UnreadError:
+        return []
+    return found or []
+
+
 async def detect(code: str) -> str | None:
     """The language that code seems to be written in; None when nothing tells, or not in time."""
     try:

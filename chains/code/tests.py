@@ -1,8 +1,10 @@
 """`code/tests`: code in, tests for it out."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
+from chains.code import parsing
 from chains.code.assertions import missing_tests
 from chains.code.inputs import CodeInput
 from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
@@ -11,6 +13,8 @@ from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
 
 PROMPT = "code/tests.txt"
+#: Names that a complaint tells at most.
+_MOST_NAMED = 3
 _FRAMEWORKS = {
     "python": "pytest",
     "javascript": "Jest",
@@ -30,6 +34,14 @@ class TestsInput(CodeInput):
     """Code that has no tests yet."""
 
 
+async def _fault(source: str, language: str, code: str) -> str | None:
+    """Why code is no test of the source; None where it seems to be one."""
+    if found := await asyncio.to_thread(missing_tests, source, language, code):
+        return found
+    names = await parsing.unused(source, code, language)
+    return f"nothing of the code is called: {', '.join(f'`{name}`' for name in names[:_MOST_NAMED])}" if names else None
+
+
 async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
     """Write tests, in the framework that is usual for the language."""
     language = await language_of(asked.code, asked.language)
@@ -39,7 +51,7 @@ async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
         "framework": _FRAMEWORKS.get(language, "the language's usual test framework"),
         "instruction": f" {asked.instruction}" if asked.instruction else "",
     }
-    async for delta in write(deps, asked, Task(PROMPT, values, language, partial(missing_tests, asked.code, language))):
+    async for delta in write(deps, asked, Task(PROMPT, values, language, partial(_fault, asked.code, language))):
         yield delta
 
 
@@ -58,5 +70,6 @@ SPEC = ChainSpec(
     scope=Scope.CODE_INVOKE,
     build=build,
     prompts=(PROMPT, REPAIR_PROMPT, AGAIN_PROMPT),
-    example={"code": "def add(a, b):\n    return a + b", "language": "python"},
+    # one that the bundled model writes right tests for, which tests/e2e/test_examples.py runs
+    example={"code": 'def greet(name):\n    return f"Hello, {name}!"', "language": "python"},
 )

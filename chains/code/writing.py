@@ -1,7 +1,6 @@
 """Capabilities that write code: ask, find the code in the answer, parse it, and have it repaired once."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -56,8 +55,8 @@ class Task:
     prompt: str
     values: Mapping[str, str]
     language: str
-    #: What is wrong with code that parses, in words that can be told to the model; None where nothing is. It blocks.
-    fault: Callable[[str], str | None] | None = None
+    #: What is wrong with code that parses, in words that can be told to the model; None where nothing is.
+    fault: Callable[[str], Awaitable[str | None]] | None = None
 
 
 def draft_form() -> DictForm:
@@ -80,7 +79,7 @@ async def stream_text(deps: ChainDeps, asked: ModelChoice, prompted: list[BaseMe
 
 def _writer(deps: ChainDeps, asked: ModelChoice) -> Runnable[Any, AIMessage]:
     facts = deps.models.facts(asked.model)
-    defaults: dict[str, Any] = {"temperature": 0.0} | ({"max_tokens": _SMALL_MODEL_TOKENS} if facts.small else {})
+    defaults: dict[str, Any] = {"temperature": 0.0} | ({"max_tokens": _SMALL_MODEL_TOKENS, "seed": 0} if facts.small else {})
     return bind(deps.models.chat(asked.model), asked, defaults)
 
 
@@ -129,7 +128,7 @@ async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:
     if other:
         valid, parses = False, True
         problems = [syntax.Problem(line=1, message=f"asked for {task.language}, this is {other}")]
-    elif (parses or untold) and task.fault and (fault := await asyncio.to_thread(task.fault, written.code)):
+    elif (parses or untold) and task.fault and (fault := await task.fault(written.code)):
         valid, problems = False, [syntax.Problem(line=1, message=fault)]
     result = CodeResult(
         code=written.code, language=other or task.language, explanation=written.words, valid=valid, problems=problems

@@ -124,6 +124,24 @@ async def test_what_tests_nothing_is_made_again_and_then_said_to_be_no_test(
     assert (answer["output"]["valid"], len(mended.prompts)) == (True, 2)
 
 
+async def test_tests_that_call_nothing_of_the_code_are_no_tests_of_it(settings: Settings) -> None:
+    beside = "```python\ndef test_sum():\n    assert total(1, 2) == 3\n```\nThey test it."
+    model = ScriptedChat(beside, beside)
+    answer = await root("code/tests", settings, model).ainvoke({"code": ADD})
+    assert answer["output"]["valid"] is False
+    assert answer["output"]["problems"] == [{"line": 1, "message": "nothing of the code is called: `add`"}]
+    assert "nothing of the code is called" in model.prompts[1][-1].text
+
+
+async def test_a_repair_that_lost_the_program_is_made_again_and_then_said_to_be_none(settings: Settings) -> None:
+    other, right = "```js\nconsole.log(this);\n```", "```js\nconsole.log('x');\n```"
+    asked = {"code": "console.log('x'", "language": "javascript"}
+    answer = await root("code/fix", settings, ScriptedChat(other, other)).ainvoke(asked)
+    assert (answer["output"]["valid"], answer["output"]["problems"][0]["message"]) == (False, "what it says is gone from it")
+    answer = await root("code/fix", settings, ScriptedChat(other, right)).ainvoke(asked)
+    assert (answer["output"]["valid"], answer["output"]["code"]) == (True, "console.log('x');")
+
+
 async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:
     model.answers.append(" It adds two numbers.\n")
     answer = await root("code/explain", settings, model).ainvoke({"code": "def add(a, b):\n    return a + b"})
