@@ -14,10 +14,12 @@ from providers.synchronous import AsynchronousChatModel
 
 
 class LazyChatModel(AsynchronousChatModel):
-    """Raises what `find` raises, and what the model raises that it gives. `rewrite` is what becomes of the messages before."""
+    """Raises what `find` raises, and what the model raises that it gives. `rewrite` is what becomes of the messages before,
+    `adapt` of the parameters."""
 
     find: Callable[[], Awaitable[BaseChatModel]] = Field(exclude=True, repr=False)
     rewrite: Callable[[list[BaseMessage]], list[BaseMessage]] = Field(list, exclude=True, repr=False)
+    adapt: Callable[[dict[str, Any]], dict[str, Any]] = Field(dict, exclude=True, repr=False)
 
     @property
     def _llm_type(self) -> str:
@@ -31,7 +33,7 @@ class LazyChatModel(AsynchronousChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         model: Any = await self.find()
-        async with aclosing(model._astream(self.rewrite(messages), stop, run_manager, **kwargs)) as chunks:  # noqa: SLF001 - a wrapper of a model
+        async with aclosing(model._astream(self.rewrite(messages), stop, run_manager, **self.adapt(kwargs))) as chunks:  # noqa: SLF001 - a wrapper of a model
             async for chunk in chunks:
                 yield chunk
 
@@ -43,7 +45,7 @@ class LazyChatModel(AsynchronousChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         model = await self.find()
-        return await model._agenerate(self.rewrite(messages), stop, run_manager, **kwargs)  # noqa: SLF001 - a wrapper of a model
+        return await model._agenerate(self.rewrite(messages), stop, run_manager, **self.adapt(kwargs))  # noqa: SLF001 - a wrapper of a model
 
 
 class ModelBeingBuilt(LazyChatModel):

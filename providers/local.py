@@ -69,7 +69,7 @@ class LocalProvider:
             tokens = control_tokens(path)
             return messages if tokens is None else as_text(messages, tokens)
 
-        return LazyChatModel(find=find, rewrite=rewrite)
+        return LazyChatModel(find=find, rewrite=rewrite, adapt=_repeatable)
 
     def patient(self, timeouts: Timeouts) -> Timeouts:
         """The limits for a model on this machine; see the class."""
@@ -179,6 +179,12 @@ class LocalProvider:
                 return None
             self._found[model] = found
         return self._found[model]
+
+
+def _repeatable(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Who gives a seed wants the same answer again. llama.cpp rounds otherwise where it goes on from what a slot still holds of
+    the request before, which is enough for another word at a temperature of 0."""
+    return parameters | {"cache_prompt": False} if parameters.get("seed") is not None else parameters
 
 
 def _weights(model: str) -> Weights:

@@ -38,6 +38,13 @@ async def models(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mode
     await made.close()
 
 
+SOURCE = """Quotes:
+- Which port does the platform use?: The platform uses port 8000 unless `PORT` sets another one.
+- Which port does the platform use?: `HOST` sets the address, 127.0.0.1 by default, which only this machine reaches.
+- Which port does the platform use?: `PUBLIC_URL` is the address that people type, where a proxy stands in front."""
+QUESTIONS = ("How can I change the port?", "How can I set the port of the platform?", "Which address is it?")
+
+
 def server_of(models: Models) -> LlamaServer:
     server = models.chat().deployments[0].provider._server("bundled")  # type: ignore[attr-defined] # the child, to harm it
     assert isinstance(server, LlamaServer)
@@ -63,6 +70,13 @@ async def test_streams_what_invoke_answers(models: Models) -> None:
     pieces = [chunk.text async for chunk in models.chat().astream("Name three colours.", **asked)]
     assert "".join(pieces) == whole.text
     assert len([piece for piece in pieces if piece]) > 5
+
+
+async def test_a_seed_gives_the_same_answer_whatever_was_asked_before(models: Models) -> None:
+    asked: Any = {"max_tokens": 48, "temperature": 0, "seed": 0}
+    prompts = [f"{SOURCE}\n\nQuestion: {question}\nAnswer in one short sentence." for question in QUESTIONS]
+    answers = [[(await models.chat().ainvoke(prompt, **asked)).text for prompt in prompts] for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
 
 
 async def test_costs_nothing_and_says_who_answered(models: Models) -> None:
