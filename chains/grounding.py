@@ -1,4 +1,4 @@
-"""What of the found passages answers a question: the sentences to quote, whether they do, and whether a reply keeps to them.
+"""What of the found passages answers a question: the sentences to quote, and whether they do.
 
 All of it is arithmetic over the embedding model and the collection's word statistics, so that it holds whatever the chat
 model is: a small one answers what no passage says.
@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from chains.actions import Act, act_of
 from chains.quotes import Quote, candidates
-from chains.relevance import TOKEN, Candidate, compare, coverage, score, tokens
-from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, number_of, numbers, specifics
+from chains.relevance import Candidate, compare, coverage, score
+from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, specifics
 from chains.vocabulary import CLASSES, ENGLISH, GERMAN, LIGHT, MEASURES
 from retrievers.base import Passage
-from retrievers.sentences import units
 
 #: The logistic curve over a quote's relevance makes a probability. It was set on 49 questions that two collections answer and
 #: 25 that they do not, which lie above 0.24 for 46 of the first and below it for 23 of the others.
@@ -24,6 +24,7 @@ _MIDPOINT = 0.66
 _LIGHT = 0.3
 #: Below this probability it makes no difference what a quote lacks.
 _WORTH_VETTING = 0.1
+_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]")
 _MOST_UNITS = 48
 _QUOTED_CHARACTERS = 700
 _MOST_QUOTES = 4
@@ -32,11 +33,6 @@ _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
 #: Code answers only who asks for it, and only a short block of it does.
 _ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
-#: This share of the words that follow each other in a model's wording must be this near to each other in a quote, or it has
-#: made other statements of the same words.
-_JOINED = 0.85
-_NEAR = 3
-_NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,12 @@ def gather(
         return Evidence((), 0.0, 0.0)
     compared = compare(question, found, embed=embed, weights=weights, words=words)
     scored = score(question, found, passages, compared=compared, weights=weights, words=words)
-    kept = _Vetted(_specifics(question, about, words), embed=embed, words=words).of(scored)
+    asked = _specifics(question, about, words)
+    verb = act_of(question if about is None else about)
+    act = None if verb is None else Act(verb, words, embed)
+    if act is not None:  # looked for in the sentence itself, and not all over its passage
+        asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
+    kept = _Vetted(asked, act, embed=embed, words=words).of(scored)
     likelihood = _probability(scored[0][1])
     return Evidence(_chosen([quote for quote, _ in kept]), _probability(kept[0][1]) if kept else 0.0, likelihood)
 
@@ -110,8 +111,8 @@ def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
 class _Vetted:
     """Lets through what has all that the question cannot do without, looking at each passage once."""
 
-    def __init__(self, asked: Specifics, *, embed: Embed, words: Words) -> None:
-        self._asked, self._embed, self._words = asked, embed, words
+    def __init__(self, asked: Specifics, act: Act | None, *, embed: Embed, words: Words) -> None:
+        self._asked, self._act, self._embed, self._words = asked, act, embed, words
         self._lacking: dict[str, bool] = {}
 
     def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
@@ -126,8 +127,27 @@ class _Vetted:
             self._lacking[ground.text] = bool(self._asked.missing(ground, embed=self._embed, meant=meant))
         if self._lacking[ground.text]:
             return False
+        if self._act is not None and not self._says_how(quote, self._act):
+            return False
         sentence = Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", self._words)
         return not self._asked.contradicted(sentence, ground)
+
+    def _says_how(self, quote: Quote, act: Act) -> bool:
+        """Whether a quote speaks of the act, and what stands right by it of all that the act is done to."""
+        heading = act.vouched(quote.heading)
+        if not act.told(heading, f"{quote.columns}\n{quote.text}"):
+            return False
+        labels = [part for part in re.split(r"\n| › ", quote.chunk.context) if part != quote.heading]
+        beside = quote.text if quote.row or _ITEM.match(quote.text) else _paragraph(quote)
+        ground = Ground("\n".join((quote.chunk.document, *labels, heading, quote.columns, beside)), self._words)
+        return not self._asked.missing(ground, embed=self._embed)
+
+
+def _paragraph(quote: Quote) -> str:
+    """The paragraph of its passage that a quote begins in, with the whole quote."""
+    text, start, end = quote.chunk.text, quote.start - quote.chunk.start, quote.end - quote.chunk.start
+    before, after = text.rfind("\n\n", 0, start), text.find("\n\n", end)
+    return text[before + 1 : len(text) if after < 0 else after]
 
 
 def _continued(passages: Sequence[Passage]) -> list[Passage]:
@@ -170,47 +190,3 @@ def _overlap(one: Quote, other: Quote) -> bool:
 
 def _same_words(one: Quote, other: Quote) -> bool:
     return one.text.split() == other.text.split()
-
-
-def keeps_to(sentence: str, quotes: Sequence[str], question: str, *, words: Words, around: Sequence[str] = ()) -> bool:
-    """Whether a reply's sentence says what the quotes say, as far as words tell: all of its telling words, numbers and names
-    are theirs or stand `around` them (each one's headings, columns, title), it denies where they deny, and it adds something
-    to the question's own words. That the question says a word is no reason to say it: it may be what is wrong with it."""
-    sources = "\n".join((*quotes, *around))
-    light = set(words(" ".join(ENGLISH | GERMAN | LIGHT)))
-    own = [word for word in words(sentence) if not word.isdigit()]
-    if not set(own) - light or not set(words(sentence)) & set(words("\n".join(quotes))) - set(words(question)):
-        return False
-    theirs = set(words(sources))
-    if set(own) - theirs - light or len(own) > 2 * len(set(own)):
-        return False
-    # what it takes from one sentence it must not say of what another is about
-    headed = set(words("\n".join(around)))
-    single = [set(words(quote[unit.start : unit.end])) for quote in quotes for unit in units(quote)]
-    if (set(own) - max(single, key=lambda held: len(held & set(own))) - headed) & theirs - light:
-        return False
-    placed = [f"{heading}\n{quote}" for quote, heading in zip(quotes, around or [""] * len(quotes), strict=True)]
-    near = {pair for text in placed for pair in _pairs([word for word in words(text) if word not in light], _NEAR)}
-    joined = _pairs([word for word in own if word not in light], 1)
-    if sum(pair in near for pair in joined) < _JOINED * len(joined):
-        return False
-    if sentence.count("`") % 2 or not _names(sentence) <= tokens(sources) or not numbers(sentence) <= numbers(sources):
-        return False
-    # the quote that it is closest to must deny as it does
-    closest = max(quotes, key=lambda quote: len(set(words(quote)) & set(own)), default="")
-    return bool(_NEGATION.search(sentence)) == bool(_NEGATION.search(closest))
-
-
-def _pairs(words: Sequence[str], within: int) -> set[frozenset[str]]:
-    """The pairs of words that stand at most so many words apart."""
-    return {frozenset((one, other)) for place, one in enumerate(words) for other in words[place + 1 : place + 1 + within]}
-
-
-def _names(text: str) -> set[str]:
-    """What of a text names something and cannot be put in other words, in small letters: what stands in backticks, has a digit
-    or a sign inside as an identifier has, or a capital that does not begin the text."""
-    named = {token for span in re.findall(r"`([^`]*)`", text) for token in TOKEN.findall(span)}
-    for number, token in enumerate(TOKEN.findall(text)):
-        if re.search(r"\d|\w[-_./@]+\w|\w[A-Z]", token) or (number and token[:1].isupper()):
-            named.add(token)
-    return {token.lower() for token in named if number_of(token) is None}

@@ -11,7 +11,6 @@ import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.citations import marks, without_marks
-from chains.grounding import keeps_to
 from chains.intervals import is_cut
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
@@ -20,6 +19,7 @@ from chains.protection.protection import Found
 from chains.quotes import Quote, candidates, plain
 from chains.spec import ChainDeps
 from chains.specifics import figures, numbers
+from chains.support import supporting, without_repetition
 from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Passage
@@ -93,15 +93,18 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     quotes = quotes[:_SHOWN]
     said = [plain(quote.text) for quote in quotes]
     around = [f"{quote.chunk.context}\n{quote.heading}\n{quote.columns}" for quote in quotes]
+    words = resources.lexical.words
     kept: list[str] = []
+    used: list[Quote] = []
     # a small model loses the rows of a table and the lines of code: they are answered with as they are
     reply = "" if _LINES.search(quotes[0].text) else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
-        if not keeps_to(sentence, said, question, words=resources.lexical.words, around=around):
+        stripped = without_repetition(sentence, question, around, words=words)
+        if (place := supporting(stripped, said, question, words=words, around=around)) is None:
             break
-        kept.append(plain(sentence))
+        kept.append(_as_sentence(_capital(plain(stripped))))
+        used += [quotes[place]] if quotes[place] not in used else []
     text = " ".join(kept)
-    used = _supporting(text, quotes, resources.lexical.words) if kept else []
     # an answer that leaves out the best quote answers something else, and one that tells one end of a time but half
     if quotes[0] in used and not is_cut(question, text, said):
         return text, used
@@ -163,7 +166,9 @@ async def _reply(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Seq
     message = prompt("rag_small_question.txt").substitute(
         quotes="\n".join(f"- {_placed(quote)}" for quote in quotes), question=question
     )
-    model = deps.models.chat(asked.model).bind(**_sampling(asked, _SMALL_ANSWER_TOKENS))
+    # with a seed the same question gets the same answer
+    sampling = {"seed": 0} | _sampling(asked, _SMALL_ANSWER_TOKENS)
+    model = deps.models.chat(asked.model).bind(**sampling)
     try:
         async with asyncio.timeout(_WORTH_WAITING_S):
             return (await model.ainvoke([SystemMessage(prompt("rag_small.txt").substitute()), HumanMessage(message)])).text
@@ -194,14 +199,12 @@ def _sentences(text: str) -> list[str]:
     return [said[unit.start : unit.end] for unit in units(said)]
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _as_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…", ":", "。")) else f"{text}."
-
-
-def _supporting(text: str, quotes: Sequence[Quote], words: Any) -> list[Quote]:
-    """The quotes that share enough words with the text to stand for it."""
-    own = set(words(text))
-    return [quote for quote in quotes if len(own & set(words(plain(quote.text)))) >= 0.3 * len(own)]
 
 
 def _cited(text: str, passages: Sequence[Passage], words: Any) -> list[Quote]:

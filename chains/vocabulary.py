@@ -66,7 +66,7 @@ _COLOURS = _listed(
 CLASSES = dict.fromkeys(_listed("colour colours color colors farbe"), _COLOURS)
 #: What is answered by a number, mostly without its name.
 MEASURES = _listed(
-    "weight height length width depth age speed temperature distance duration size period amount percentage "
+    "weight height length width depth age speed temperature distance duration size period amount percentage maximum minimum "
     "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag"
 )
 _UNITS = (
@@ -86,3 +86,35 @@ NUMBERS |= {
 NUMBERS |= {f"{word[:-1]}ieth": NUMBERS[word] for word in _TENS.split()} | {"hundred": "100", "thousand": "1000"}
 #: They count, and they point, so a question that has one need not be about it.
 POINTING = frozenset({"zero", "one", "first", "second", "null", "eins"})
+#: Verbs of which one may stand for another where it is asked how something is done.
+_SYNONYMS = (
+    "delete remove erase drop forget forgets purge discard",
+    "make create add new",
+    "change set choose configure adjust select switch alter edit modify replace",
+    "raise increase lower reduce decrease limit",
+    "list show view",
+    "stop end quit halt cancel abort",
+    "disable off deactivate",
+    "turn switch off on enable disable",
+    "start run launch begin",
+    "upgrade update",
+    "upload add bring import ingest",
+    "rename name",
+    "restore recover undelete",
+    "revoke withdraw",
+    "rotate replace renew",
+    "export download",
+    "merge join combine",
+)
+ACTS: dict[str, frozenset[str]] = {
+    verb: frozenset(other for verbs in _SYNONYMS if verb in verbs.split() for other in verbs.split())
+    for verb in " ".join(_SYNONYMS).split()
+}
+#: What the name of a setting answers by itself.
+SETTING_ACTS = _listed(
+    "change set choose configure adjust select raise increase lower reduce decrease limit turn disable enable"
+)
+#: Acts that a sentence need not name.
+VAGUE_ACTS = _listed(
+    "use get see find know do have go tell work call ask need want handle deal take give put keep look be learn"
+)

@@ -18,6 +18,14 @@ QUESTIONS = {
     "How do I run the tests?": "make test",
     "Can I serve it on all interfaces?": "0.0.0.0",
     "How do I change the port?": "GENAI_PORT",
+    "How can I set the port of the platform?": "GENAI_PORT",
+    "How do I change the address?": "GENAI_HOST",
+    "How do I delete a collection?": "DELETE /api/v1/rag/collections",
+    "How do I list collections?": "GET /api/v1/rag/collections",
+    "How do I rename a collection?": "cannot be renamed",
+    "How do I change the log level?": "GENAI_LOG__LEVEL",
+    "How do I change the context length?": "GENAI_LOCAL__CONTEXT_TOKENS",
+    "What is the maximum number of inputs in a batch?": "GENAI_LIMITS__BATCH",
     "How do I use OpenAI instead of the local model?": "OPENAI_API_KEY",
     "How do I stop the server?": "Ctrl-C",
     "wie starte ich den server?": "make run",
@@ -27,6 +35,8 @@ UNANSWERED = (
     "How do I fine-tune the SmolLM2 model here?",
     "Who founded the company?",
     "Who is the captain of the Titanic?",
+    "How do I restore a deleted document?",
+    "How do I merge two collections?",
 )
 
 

@@ -1,0 +1,170 @@
+"""Whether what a small model says is what one quoted sentence says.
+
+A model that pools the words of several sentences says what none of them does. So each of its sentences has to be one sentence
+of one quote, shortened or turned round at most; where it is not, the quote itself answers better.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from chains.actions import act_of
+from chains.relevance import TOKEN, tokens
+from chains.specifics import Words, number_of, numbers
+from chains.vocabulary import ENGLISH, GERMAN, LIGHT
+from retrievers.sentences import units
+
+_NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
+#: Words that are in no search index and yet say what holds: a sentence has none that its quote does not have.
+_BOUNDS = re.compile(
+    r"\b(before|after|until|till|since|except|unless|only|alone|also|more|less|most|least|under|over|above|below|up to|about|"
+    r"or|must|may|should|all|every|each|both|always|nur|ohne|außer|vor|nach|bis|mehr|weniger|oder|muss|darf|alle|immer)\b",
+    re.I,
+)
+#: A heading that asks is a question as the caller's is: it states nothing that could be said again.
+_ASKS = re.compile(
+    r"\?\s*$|^(how|what|which|who|whom|whose|where|when|why|can|could|may|is|are|do|does|did|should|will|wie|was|welche[rsn]?|"
+    r"wer|wo|wann|warum|kann|ist|sind|darf)\b",
+    re.I,
+)
+#: How something is done is not said by a name alone.
+_FEWEST_WORDS = 3
+_ARTICLE = frozenset({"a", "an", "ein", "eine", "einen", "einem", "einer"})
+_DETERMINED = _ARTICLE | {
+    "the",
+    "this",
+    "that",
+    "its",
+    "their",
+    "one",
+    "each",
+    "every",
+    "no",
+    "der",
+    "die",
+    "das",
+    "den",
+    "dem",
+}
+#: How a small model begins where it was asked something: with the question, or with the heading.
+_REPEATED = re.compile(r"^(?:[-*•]\s+)?(?P<lead>[^:`]{3,120}):\s+(?P<rest>\S.*)$", re.S)
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """A sentence of a quote, what names its subject (the headings that state something, the columns, what announces it), and
+    what only asks."""
+
+    text: str
+    labels: str
+    asked: str
+
+
+def without_repetition(sentence: str, question: str, around: Sequence[str], *, words: Words) -> str:
+    """The sentence without a beginning up to a colon that only repeats the question or a heading."""
+    if (found := _REPEATED.match(sentence)) is None:
+        return sentence
+    empty = set(words(" ".join(ENGLISH | GERMAN | LIGHT)))
+    lead = set(words(found["lead"])) - empty
+    if any(lead <= set(words(f"{question}\n{heading}")) for heading in (*around, "")):
+        return found["rest"]
+    return sentence
+
+
+def supporting(sentence: str, quotes: Sequence[str], question: str, *, words: Words, around: Sequence[str] = ()) -> int | None:
+    """The place of the quote that says what the sentence says, as far as words tell; None where none does by itself.
+
+    All of the sentence's words, numbers and names have to be one sentence's of that quote, in its order, or stand `around` it
+    (each quote's headings and columns, a line each); it denies and bounds what that one does; and it adds something to the
+    words of the question and of the headings. That the question says a word is no reason to say it: it may be what is wrong
+    with it.
+    """
+    if sentence.rstrip().endswith("?") or sentence.count("`") % 2:
+        return None
+    for place, (quote, heading) in enumerate(zip(quotes, around or [""] * len(quotes), strict=True)):
+        if any(_says(unit, sentence, question, words) for unit in _units(quote, heading)):
+            return place
+    return None
+
+
+def _units(quote: str, around: str) -> list[_Unit]:
+    parts = [part.strip() for line in around.splitlines() for part in line.split(" › ") if part.strip()]
+    labels = [part for part in parts if not _ASKS.search(part)]
+    asked = "\n".join(part for part in parts if _ASKS.search(part))
+    found = []
+    for unit in units(quote):
+        text = quote[unit.start : unit.end]
+        found.append(_Unit(text, "\n".join(labels), asked))
+        if text.endswith(":"):
+            labels.append(text)  # what it announces is read with it
+    return found
+
+
+def _says(unit: _Unit, sentence: str, question: str, words: Words) -> bool:
+    empty = set(words(" ".join(ENGLISH | GERMAN)))
+    own = [word for word in words(sentence) if word not in empty]
+    theirs = [word for word in words(unit.text) if word not in empty]
+    labels = set(words(unit.labels))
+    spelt = numbers(f"{unit.text}\n{unit.labels}")
+    telling = [word for word in own if number_of(word) is None]
+    if not set(telling) - set(words(" ".join(LIGHT))) or (len(own) < _FEWEST_WORDS and act_of(question) is not None):
+        return False
+    if set(telling) - set(theirs) - labels or not numbers(sentence) <= spelt:
+        return False
+    if not set(own) & set(theirs) - set(words(question)) - set(words(unit.asked)) - labels:
+        return False
+    ordered = [number_of(word) or word for word in theirs]
+    said = [word for word in (number_of(word) or word for word in own) if word in ordered]
+    if said[-1] == ordered[0] and said[-1].isdigit():  # `in 2022` may stand at the end instead of the beginning
+        said.pop()
+    if not _in_order(said, ordered):
+        return False
+    if not _names(sentence) <= tokens(f"{unit.text}\n{unit.labels}"):
+        return False
+    if bool(_NEGATION.search(sentence)) != bool(_NEGATION.search(unit.text)):
+        return False
+    return _bounds(sentence) <= _bounds(f"{unit.text}\n{unit.labels}") and _articles_hold(sentence, unit.text)
+
+
+def _in_order(own: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether words follow each other as they do in another text, where two that stand together may once change their places
+    (`damage by frost`, `frost damage`)."""
+    reached = {(0, 0, False)}
+    while reached:
+        taken, place, turned = reached.pop()
+        if taken == len(own):
+            return True
+        for position in range(place, len(theirs)):
+            if theirs[position] == own[taken]:
+                reached.add((taken + 1, position + 1, turned))
+                break
+        for position in range(place, len(theirs) - 1):
+            if not turned and taken + 1 < len(own) and theirs[position : position + 2] == [own[taken + 1], own[taken]]:
+                reached.add((taken + 2, position + 2, True))
+                break
+    return False
+
+
+def _bounds(text: str) -> set[str]:
+    return {match.lower() for match in _BOUNDS.findall(text)}
+
+
+def _articles_hold(sentence: str, text: str) -> bool:
+    """Whether no word has got an article that makes a thing of a name (`the password is a swordfish`)."""
+    theirs = [token.lower() for token in TOKEN.findall(text)]
+    before: dict[str, set[str]] = {}
+    for one, other in zip(["", *theirs], theirs, strict=False):
+        before.setdefault(other, set()).add(one)
+    own = [token.lower() for token in TOKEN.findall(sentence)]
+    return all(one not in _ARTICLE or other not in before or before[other] & _DETERMINED for one, other in pairwise(own))
+
+
+def _names(text: str) -> set[str]:
+    """What of a text names something and cannot be put in other words, in small letters: what stands in backticks, has a digit
+    or a sign inside as an identifier has, or a capital that does not begin the text."""
+    named = {token for span in re.findall(r"`([^`]*)`", text) for token in TOKEN.findall(span)}
+    for number, token in enumerate(TOKEN.findall(text)):
+        if re.search(r"\d|\w[-_./@]+\w|\w[A-Z]", token) or (number and token[:1].isupper()):
+            named.add(token)
+    return {token.lower() for token in named if number_of(token) is None}

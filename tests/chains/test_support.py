@@ -1,0 +1,106 @@
+import pytest
+
+from chains.support import supporting, without_repetition
+from tests.chains.test_grounding import words
+
+QUOTES = ["The warranty lasts 24 months.", "Damage by frost is not covered by Acme."]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "kept"),
+    [
+        ("The warranty lasts 24 months.", True),
+        ("Frost damage is not covered.", True),
+        ("The warranty lasts 36 months.", False),
+        ("The warranty lasts 24 months: `ACME_WARRANTY_KEY`.", False),
+        ("The warranty lasts 24 months by warranty.frost.", False),
+        ("The warranty lasts `24 months.", False),
+        ("The warranty lasts months: months, months, months, months, months.", False),
+        ("Damage lasts not 24 warranty frost months.", False),
+        ("Frost damage is covered by Acme.", False),
+        ("The warranty lasts 24 months, says Globex.", False),
+        ("Does the warranty cover frost?", False),
+        ("A completely different matter altogether.", False),
+        ("", False),
+    ],
+)
+def test_a_sentence_is_kept_only_where_the_quotes_say_it(sentence, kept):
+    assert (supporting(sentence, QUOTES, "Does the warranty cover frost?", words=words) is not None) is kept
+
+
+def test_what_one_sentence_says_is_not_said_of_what_another_is_about():
+    quotes = ["Apple trees are pruned in late winter. Cherry trees are cut in summer."]
+    question = "When are cherry trees pruned?"
+    assert supporting("Cherry trees are pruned in late winter.", quotes, question, words=words) is None
+    assert supporting("Cherry trees are cut in summer.", quotes, question, words=words) == 0
+
+
+MARSH = ["The gardener of Wexley is Philippa Marsh now."]
+FURNACE = ["In 2022, furnace number three melted 1,870 tonnes of glass."]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "quotes", "question"),
+    [
+        ("The plumber of Wexley is Philippa Marsh.", MARSH, "Who is the plumber of Wexley?"),
+        ("Furnace number three melted 1,870 tonnes of glass in 2019.", FURNACE, "How much glass did it melt in 2019?"),
+        ("Furnace number seven melted 1,870 tonnes of glass.", FURNACE, "Did furnace number seven melt 1,870 tonnes?"),
+        ("Furnace number three melted 20 tonnes of glass in 2022.", FURNACE, "How much glass was melted?"),
+        ("Nothing of it.", ["Nothing of it is known, and the pump is old."], "What is known of the pump?"),
+    ],
+)
+def test_what_stands_only_in_the_question_is_no_support(sentence, quotes, question):
+    assert supporting(sentence, quotes, question, words=words) is None
+
+
+def test_numbers_are_the_same_in_words_and_in_digits_and_headings_support_too():
+    assert supporting("Furnace number 3 melted 1870 tonnes in 2022.", FURNACE, "How much was melted?", words=words) == 0
+    quotes = ["Weight: 18.5 kg"]
+    assert supporting("P200 pump weight 18.5 kg", quotes, "How heavy is the P200 pump?", words=words) is None
+    assert supporting("P200 pump weight 18.5 kg", quotes, "How heavy is it?", words=words, around=["P200 pump"]) == 0
+
+
+PORT = [
+    "The platform uses port 8000 unless `PORT`, the setting that chooses the port, sets another one.",
+    "`HOST` sets the address, 127.0.0.1 by default, which only this machine reaches.",
+    "`PUBLIC_URL` is the address that people type, where a proxy stands in front.",
+]
+ASKS = "Configuration › Which port does the platform use, and how do I change the port or the address?"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "How to set the port of the platform: `PORT` is the address that people type, where a proxy stands in front.",
+        "`PORT` is the address that people type.",
+        "Change the port to 8000 or 127.0.0.1.",
+        "Change the port to 8000.",
+        "`PORT` uses port 8000.",
+        "Which port does the platform use, and how do I change the port or the address?",
+        "How to change the port or the address.",
+        "`PUBLIC_URL`.",
+    ],
+)
+def test_what_is_pooled_of_several_sentences_or_only_repeats_a_heading_is_no_answer(sentence):
+    question = "How can I set the port of the platform?"
+    assert supporting(sentence, PORT, question, words=words, around=[ASKS] * 3) is None
+
+
+def test_the_quote_that_says_it_is_told():
+    question = "How can I set the address?"
+    assert supporting("`HOST` sets the address, 127.0.0.1 by default.", PORT, question, words=words, around=[ASKS] * 3) == 1
+
+
+def test_a_name_does_not_become_one_of_its_kind_and_bounds_are_not_made_up():
+    quotes = ["Note that the password is swordfish."]
+    assert supporting("The password is a swordfish.", quotes, "What is it?", words=words) is None
+    assert supporting("The password is swordfish.", quotes, "What is it?", words=words) == 0
+    assert supporting("Only the password is swordfish.", quotes, "What is it?", words=words) is None
+
+
+def test_a_beginning_that_repeats_the_question_or_a_heading_is_left_out():
+    around, question = ["Who sees a collection?"], "Who sees it?"
+    said = "Who sees a collection?: Whoever made it."
+    assert without_repetition(said, question, around, words=words) == "Whoever made it."
+    for whole in ("Weight: 18.5 kg", "`access`: read or write"):
+        assert without_repetition(whole, question, around, words=words) == whole
