@@ -36,6 +36,8 @@ AT_ONCE: Final = 8
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 3600.0
 _TIDY_S: Final = 3600.0
+#: Not at the start, when everything else writes.
+_FIRST_TIDY_S: Final = 60.0
 #: Notices that one look considers.
 _MOST: Final = 500
 _WAITING: Final = DeliveryState.WAITING.value
@@ -50,7 +52,7 @@ class Notices:
         self._routes = AlertRoutes(database)
         self._fetching = FetchSettings(timeout_s=settings.alerts.timeout_s, private_networks=settings.alerts.private_networks)
         self._threads = ThreadPoolExecutor(AT_ONCE, "alert-notices")
-        self._tidied = 0.0
+        self._tidied = time.monotonic() - _TIDY_S + _FIRST_TIDY_S
         self._away = False
 
     async def run(self) -> None:
@@ -171,9 +173,13 @@ class Notices:
             await session.exec(update(AlertDelivery).where(col(AlertDelivery.id) == notice.id).values(**values))
 
     async def _tidy_in_time(self) -> None:
-        if self._tidied and time.monotonic() < self._tidied + _TIDY_S:
+        if time.monotonic() < self._tidied + _TIDY_S:
             return
         self._tidied = time.monotonic()
+        await self.tidy()
+
+    async def tidy(self) -> None:
+        """Delete what has been over for the days that the settings keep it."""
         before = utc_now() - timedelta(days=self._settings.alerts.kept_days)
         over = col(AlertRow.state) == AlertState.RESOLVED.value
         async with self._database.transaction(all_tenants=True) as session:

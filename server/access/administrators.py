@@ -1,6 +1,6 @@
 """Who is left to administer a tenant: at least one key that may do everything there, without any limit."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -21,10 +21,7 @@ async def refuse_last(
     Raises:
         Conflict: `last_administrator`.
     """
-    # locked in one order, so that two administrators who end each other's do not both see one left
-    valid = select(APIKey).where(APIKey.tenant == tenant, APIKey.role == Role.ADMIN.value, *valid_now())
-    locked = valid.order_by(APIKey.id).with_for_update().execution_options(populate_existing=True)
-    keys = [key for key in (await session.exec(locked)).all() if await _is_unlimited(session, key)]
+    keys = [key for key in await hold(session, tenant) if await _is_unlimited(session, key)]
     # looked at once the keys are locked: who was disabled meanwhile counts no more
     owners = select(User.id).where(
         col(User.id).in_({key.user_id for key in keys if key.user_id is not None}),
@@ -37,6 +34,14 @@ async def refuse_last(
     if left and not staying:
         text = "This would take the last key that administers everything without a limit. Make another one first."
         raise Conflict(text, code="last_administrator")
+
+
+async def hold(session: AsyncSession, tenant: str) -> Sequence[APIKey]:
+    """The valid keys of administrators, locked in one order, so that two administrators who end each other's do not both see
+    one left. Who locks another key as well does it after this."""
+    valid = select(APIKey).where(APIKey.tenant == tenant, APIKey.role == Role.ADMIN.value, *valid_now())
+    locked = valid.order_by(APIKey.id).with_for_update().execution_options(populate_existing=True)
+    return (await session.exec(locked)).all()
 
 
 async def _is_unlimited(session: AsyncSession, key: APIKey) -> bool:

@@ -16,7 +16,7 @@ from core.keys import Hasher, is_well_formed, key_hint, new_key
 from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope
 from core.rights import scopes_of
 from core.tables import APIKey, User
-from server.access.administrators import refuse_last
+from server.access.administrators import hold, refuse_last
 from server.access.credentials import principal_of_key, valid_now
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_role, refuse_stead, refuse_stead_of
@@ -190,6 +190,7 @@ class Keys:
             Conflict: `last_administrator`, it is the last key that administers everything, without a limit.
         """
         async with self._database.transaction(tenant) as session:
+            await hold(session, tenant)
             row = await _get(session, tenant, key_id, lock=True)
             if row.revoked_at is not None:
                 return

@@ -251,10 +251,10 @@ async def test_what_is_long_over_goes(
         session.add(AlertRow(id="just", key="b", state="resolved", resolved_at=now, **told))
         session.add(AlertRow(id="firing", key="c", **told))
     await notices.send()
-    await notices._tidy_in_time()
+    await notices.tidy()
     assert list(await found()) == [notice]
     await pass_time(days=2)
-    await sender(kept_days=1)._tidy_in_time()
+    await sender(kept_days=1).tidy()
     assert await found() == {}
     async with database.session(all_tenants=True) as session:
         assert set((await session.exec(select(AlertRow.id))).all()) == {"just", "firing"}

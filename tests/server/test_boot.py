@@ -184,6 +184,7 @@ def test_a_model_file_that_is_not_there_is_refused_before_anything_is_started(st
 async def test_a_second_server_is_refused_a_database_whose_vectors_are_the_first_one_s(
     database: Database, settings: Settings
 ) -> None:
+    settings = settings.model_copy(update={"database_url": database._settings.database_url})
     if database.is_sqlite:
         async with sole_server(settings, database), sole_server(settings, database):
             return  # it lies in the data directory, which is locked itself

@@ -12,6 +12,7 @@ import pytest
 from langserve import RemoteRunnable
 from starlette.middleware import Middleware
 
+from core.database import Database, migrate
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.redis_clients import RedisClients
 from core.settings import Settings
@@ -68,7 +69,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         )
         models = Models(settings)
         models.connect(RedisClients(valkey.start()))
-        app = platform(settings, principal=ADMIN, models=models)
+        migrate(settings)
+        app = platform(settings, principal=ADMIN, models=models, database=Database(settings))
         capabilities = built(settings, cast("Any", models), only=("chat", "completion"))
         register(app, capabilities)
         open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
