@@ -43,6 +43,12 @@ _LEAD = re.compile(
 #: Quotes that stand for an answer themselves: so many of so many characters, each this relevant in relation to the best.
 _QUOTED = 3
 _QUOTED_CHARACTERS = 320
+#: A sentence that begins so says something of the one before it.
+_REFERS = re.compile(
+    r"(it|its|they|their|he|his|she|her|this|these|er|sein|seine|sie|ihr|ihre|dies|diese|dieser|dieses)\b", re.I
+)
+#: Characters between two sentences that follow each other.
+_GAP = 3
 _AS_GOOD = 0.88
 _LINES = re.compile(r"^[ \t]*(?:\||```|~~~)", re.M)
 #: A question that needs the turns before it: it begins by going on, or points at what was named before.
@@ -92,7 +98,11 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     resources = deps.library.resources
     quotes = quotes[:_SHOWN]
     said = [plain(quote.text) for quote in quotes]
-    around = [f"{quote.chunk.context}\n{quote.heading}\n{quote.columns}" for quote in quotes]
+    named = ["\n".join(plain(other.text) for other in quotes if _goes_on(quote, other)) for quote in quotes]
+    around = [
+        f"{quote.chunk.context}\n{quote.heading}\n{quote.columns}\n{subject}"
+        for quote, subject in zip(quotes, named, strict=True)
+    ]
     words = resources.lexical.words
     kept: list[str] = []
     used: list[Quote] = []
@@ -106,7 +116,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
         used += [quotes[place]] if quotes[place] not in used else []
     text = " ".join(kept)
     # an answer that leaves out the best quote answers something else, and one that tells one end of a time but half
-    if quotes[0] in used and not is_cut(question, text, said):
+    if (quotes[0] in used or any(_goes_on(quote, quotes[0]) for quote in used)) and not is_cut(question, text, said):
         return text, used
     close = standing(quotes)
     return " ".join(_as_sentence(plain(quote.text)) for quote in close), close
@@ -118,10 +128,17 @@ def standing(quotes: Sequence[Quote]) -> list[Quote]:
     close = [best]
     for quote in quotes[1:_QUOTED]:
         characters = sum(len(other.text) for other in close) + len(quote.text)
-        if quote.relevance >= _AS_GOOD * best.relevance and characters <= _QUOTED_CHARACTERS:
+        as_good = quote.relevance >= _AS_GOOD * best.relevance or _goes_on(quote, best)
+        if as_good and characters <= _QUOTED_CHARACTERS:
             close.append(quote)
     beside = [quote for quote in close if quote.chunk.document_id == best.chunk.document_id and quote.heading == best.heading]
     return sorted(beside, key=lambda quote: quote.start) + [quote for quote in close if quote not in beside]
+
+
+def _goes_on(quote: Quote, other: Quote) -> bool:
+    """Whether a quote says more of what the sentence right before it names (`Its maximum depth is …`)."""
+    between = quote.start - other.end
+    return quote.chunk.id == other.chunk.id and 0 <= between <= _GAP and bool(_REFERS.match(plain(quote.text)))
 
 
 def as_sources(deps: ChainDeps, alias: str | None, passages: Sequence[Passage]) -> str:

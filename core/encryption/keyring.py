@@ -73,7 +73,10 @@ class Keyring:
         self._wrapping = KeyEncryption(settings)
         self._known: dict[bytes, DataKey] = {}
         self._current: dict[str, tuple[float, DataKey]] = {}
+        #: Held while the database is asked, which may itself wait for whoever is to be answered by an event loop.
         self._lock = threading.Lock()
+        #: Held for a moment alone, also on an event loop.
+        self._memory = threading.Lock()
 
     def check(self) -> None:
         """Refuse a start with which something that is stored could not be opened, or nothing be sealed.
@@ -193,11 +196,13 @@ class Keyring:
         return destroyed
 
     def keep_of(self, tenants: Iterable[str]) -> None:
-        """Let go of what memory holds of other tenants' keys. What is still stored is unwrapped anew where it is needed."""
+        """Let go of what memory holds of other tenants' keys. Waits for nobody: event loops call it. What is still stored is
+        unwrapped anew where it is needed."""
         kept = set(tenants)
-        with self._lock:
-            for tenant in {key.tenant for key in self._known.values()} - kept:
-                self._let_go(tenant)
+        with self._memory:
+            gone = {key.tenant for key in self._known.values()} - kept
+        for tenant in gone:
+            self._let_go(tenant)
 
     def seals_with(self, key_id: bytes | None, tenant: str) -> bool:
         """Whether a value with this key id is sealed as it would be now."""
@@ -209,20 +214,25 @@ class Keyring:
         return known if known is not None else await asyncio.to_thread(self.find, key_id)
 
     def _let_go(self, tenant: str) -> None:
-        self._current.pop(tenant, None)
-        self._known = {key_id: key for key_id, key in self._known.items() if key.tenant != tenant}
+        with self._memory:
+            self._current.pop(tenant, None)
+            self._known = {key_id: key for key_id, key in self._known.items() if key.tenant != tenant}
+
+    def _remember(self, key: DataKey) -> DataKey:
+        with self._memory:
+            self._known[key.id] = key
+        return key
 
     def _make(self, tenant: str) -> DataKey:
         key = DataKey(secrets.token_bytes(KEY_ID_BYTES), tenant, secrets.token_bytes(_SECRET_BYTES))
         wrapped, name = self._wrapping.wrap(key.id, tenant, key.secret)
         self._stored.add(StoredKey(key.id, tenant, wrapped, name))
-        self._known[key.id] = key
-        return key
+        return self._remember(key)
 
     def _unwrap(self, stored: StoredKey) -> DataKey:
         known = self._known.get(stored.id)
         if known is None:
-            known = self._known[stored.id] = DataKey(stored.id, stored.tenant, self._wrapping.unwrap(stored))
+            known = self._remember(DataKey(stored.id, stored.tenant, self._wrapping.unwrap(stored)))
         return known
 
 

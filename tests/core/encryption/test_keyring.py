@@ -261,3 +261,15 @@ async def test_the_key_moves_into_a_key_service_and_out_of_it(
     outside = configured(key=KEYS[0], previous_keys=[f"{service.source}:{key_id}"])
     started(outside).rewrap()
     assert await started(configured(key=KEYS[0])).open(PLACE, sealed) == b"secret"
+
+
+async def test_who_makes_a_key_does_not_wait_for_an_event_loop_that_lets_go_of_others(
+    database: Database, configured: Callable[..., Settings]
+) -> None:
+    keyring = keyring_of(configured(key=KEYS[0]))
+    async with database.transaction(all_tenants=True):  # on SQLite, whoever makes a key waits for its end
+        making = asyncio.create_task(asyncio.to_thread(keyring.current, "acme"))
+        while not (keyring._lock.locked() or making.done()):  # noqa: ASYNC110 - a thread's doing
+            await asyncio.sleep(0)
+        await asyncio.to_thread(keyring.keep_of, ["acme"])
+    assert await making is not None
