@@ -120,4 +120,4 @@ async def test_no_search_gives_a_chunk_of_the_other(desk: Desk) -> None:
             stolen = Shelf(tenant, chance.choice(shelves[other]).collection_id)
             mode = chance.choice(("hybrid", "dense", "lexical"))
             assert await desk.library.searcher.search(stolen, body["query"], limit=50, mode=mode, filter=body["filter"]) == []
-    assert found > ROUNDS / 2
+    assert found > ROUNDS / 6, seed  # most filters find little, and the searches must not have been about nothing
