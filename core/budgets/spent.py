@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Engine, Integer, cast, func, literal, sele
 
 from core.budgets.rules import Rule, units
 from core.budgets.windows import Buckets
-from core.database import blocking_transaction
 from core.money import Money
 from core.tables import LedgerRow, TeamMember
 
@@ -28,7 +27,7 @@ def spent(engine: Engine, rule: Rule, now: datetime) -> Mapping[int, int]:
         func.sum(_ROW.cost_usd, type_=Money).label("usd"),
         func.sum(tokens, type_=Integer).label("tokens"),
     ).where(_ROW.tenant == rule.tenant, _ROW.at >= begin, _ROW.cache.is_(None), *_conditions(rule))
-    with blocking_transaction(engine) as connection:
+    with engine.connect() as connection:
         rows = connection.execute(query.group_by(bucket)).all()
     return {row.bucket: units(row.usd or Decimal(0)) if rule.in_usd else row.tokens or 0 for row in rows}
 
