@@ -4,10 +4,11 @@ Each raises AssertionError where the platform breaks its word, and returns the f
 """
 
 import asyncio
+import itertools
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import psutil
@@ -118,17 +119,26 @@ def killed_ingestion(platform: Running, *, files: int, kills: tuple[float, ...])
 
 
 def exactly_once(client: httpx.Client, collection: str, count: int) -> None:
-    """Every document of `samples.many(count)` is ready, and its marker is found in it, in no chunk twice, and nowhere else."""
+    """Every document of `samples.many(count)` is ready, and its marker is found in it, in no chunk twice, and nowhere else; by
+    meaning, the same chunks are found, each once."""
     rows = every_row(client, DOCUMENTS.format(collection))
     assert sorted(row["name"] for row in rows) == sorted(samples.many(count))
     assert {row["state"] for row in rows} == {"ready"}
+
+    def search(**body: Any) -> list[dict[str, Any]]:
+        answer = client.post(f"/api/v1/rag/collections/{collection}/search", json=body).raise_for_status()
+        return cast("list[dict[str, Any]]", answer.json()["results"])
+
     for number in range(count):
         marker = f"marker{number:05d}"
-        body = {"query": marker, "mode": "lexical", "limit": 10}
-        results = client.post(f"/api/v1/rag/collections/{collection}/search", json=body).json()["results"]
-        found = [result for result in results if marker in result["text"]]
-        assert len({(result["document_id"], result["start"]) for result in found}) == len(found) >= 1, marker
+        found = [result for result in search(query=marker, mode="lexical", limit=10) if marker in result["text"]]
+        places = {(result["document_id"], result["start"]) for result in found}
+        assert len(places) == len(found) >= 1, marker
         assert {result["document"] for result in found} == {f"reports/station-{number:05d}.txt"}, marker
+        meant = search(query=marker, mode="dense", limit=100, filter={"document_id": found[0]["document_id"]})
+        vectors = [(result["document_id"], result["start"]) for result in meant]
+        assert len(set(vectors)) == len(vectors), marker
+        assert places <= set(vectors), marker
 
 
 def every_row(client: httpx.Client, path: str) -> list[dict[str, Any]]:
@@ -172,9 +182,11 @@ async def searches_during_ingestion(platform: Running, *, files: int, at_once: i
                 searches.append(time.perf_counter() - started)
 
         async def asking_for_health() -> None:
-            while not stop.is_set():
+            for path in itertools.cycle(("/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health")):
+                if stop.is_set():
+                    return
                 started = time.perf_counter()
-                assert (await client.get("/api/v1/health/live")).status_code == 200
+                assert (await client.get(path)).status_code == 200, path
                 health.append(time.perf_counter() - started)
                 await asyncio.sleep(0.02)
 
@@ -208,7 +220,8 @@ async def more_generations_than_room(platform: Running, *, room: int, callers: i
         served = [answer for answer in answers if answer.status_code == 200]
         refused = [answer for answer in answers if answer.status_code == 429]
         assert len(served) + len(refused) == callers, [answer.text for answer in answers]
-        assert len(served) >= room, (len(served), len(refused))
+        # while the last ones arrive, the first may have been answered
+        assert room <= len(served) <= 2 * room, (len(served), len(refused))
         assert refused
         for answer in refused:
             assert answer.json()["error"]["code"] == "queue_full", answer.text

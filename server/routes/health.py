@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import structlog
@@ -18,6 +19,8 @@ router = APIRouter(prefix="/api/v1/health", tags=["Operations"])
 
 #: Seconds that a part may take to answer.
 _PATIENCE_S = 2.0
+#: What asks the store. Searches have the event loop's own threads, and health does not wait behind them.
+_ASKING = ThreadPoolExecutor(2, "health")
 
 
 @router.head("/live", include_in_schema=False)
@@ -47,7 +50,9 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
     """
     names = ("database", "broker", "store")
     checks = await asyncio.gather(
-        _check(state.database.ping()), _check(state.queue.ping()), _check(asyncio.to_thread(_ping_store, state))
+        _check(state.database.ping()),
+        _check(state.queue.ping()),
+        _check(asyncio.get_running_loop().run_in_executor(_ASKING, _ping_store, state)),
     )
     parts = dict(zip(names, checks, strict=True))
     if failed := {name: part["detail"] for name, part in parts.items() if part["status"] != "ready"}:

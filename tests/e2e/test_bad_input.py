@@ -149,10 +149,10 @@ def test_a_body_of_200_megabytes_is_refused_before_it_is_read(client: httpx.Clie
         started = time.perf_counter()
         try:
             response = client.post(path, content=body(), headers={"Content-Type": "application/json"})
+            assert (response.status_code, response.json()["error"]["code"]) == (413, "body_too_large")
         except httpx.WriteError:  # the server has closed the connection while we were still sending, as it may
-            continue
-        assert (response.status_code, response.json()["error"]["code"]) == (413, "body_too_large")
-        assert time.perf_counter() - started < 5
+            pass
+        assert time.perf_counter() - started < 1
 
 
 def test_a_batch_over_the_cap_is_413(client: httpx.Client) -> None:
