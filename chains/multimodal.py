@@ -8,7 +8,7 @@ about pictures without any text, the request is refused with `no_text_found`: an
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, cast
@@ -26,8 +26,8 @@ from chains.prompting import prompt
 from chains.protection.protection import Found
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
-from core.context import sparing
-from core.errors import ProviderFailed, RateLimited, Unavailable, UnreadableFile
+from chains.unseen import spared
+from core.errors import UnreadableFile
 from core.principals import Scope
 from core.settings import Settings
 from providers.base import ModelFacts
@@ -129,20 +129,11 @@ async def look(deps: ChainDeps, asked: MultimodalInput) -> AsyncIterator[Delta]:
         contents = await _read(given, as_seen, deps.settings)
         pictured = any(content.pictures for content in contents)
         readable = pictured and not deps.models.facts(asked.model, images=False).images
-        began = False
-        try:
-            with sparing() if readable else nullcontext():
-                async with aclosing(_told(deps, asked, facts, contents)) as deltas:
-                    async for delta in deltas:
-                        began = True
-                        yield delta
-        except (ProviderFailed, RateLimited, Unavailable) as failure:
-            if began or not readable:
-                raise
-            log.warning("multimodal.unseen", reason=failure.code)
-        else:
-            return
-    async with aclosing(_read_out(deps, asked, given)) as deltas:
+        unseen = partial(_read_out, deps, asked, given) if readable else None
+        answer = spared(_told(deps, asked, facts, contents), unseen, event="multimodal.unseen")
+    else:
+        answer = _read_out(deps, asked, given)
+    async with aclosing(answer) as deltas:
         async for delta in deltas:
             yield delta
 

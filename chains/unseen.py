@@ -31,20 +31,40 @@ async def seen_or_read(
         UnreadableFile: a picture is damaged or too large to read.
         what `answer` raises
     """
-    began, readable = False, not deps.models.facts(alias, images=False).images
+    readable = not deps.models.facts(alias, images=False).images
+
+    async def unseen() -> AsyncGenerator[Delta]:
+        async with aclosing(answer(await _read_out(messages, deps.settings))) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async with aclosing(spared(answer(messages), unseen if readable else None, event="chat.unseen")) as deltas:
+        async for delta in deltas:
+            yield delta
+
+
+async def spared(
+    seen: AsyncGenerator[Delta], unseen: Callable[[], AsyncGenerator[Delta]] | None, *, event: str
+) -> AsyncGenerator[Delta]:
+    """The answer of a model that sees; where it fails before it has said anything, the one without, if there is one.
+
+    Raises:
+        what `seen` raises, and `unseen` after it
+    """
+    began = False
     try:
-        with sparing() if readable else nullcontext():
-            async with aclosing(answer(messages)) as deltas:
+        with sparing() if unseen else nullcontext():
+            async with aclosing(seen) as deltas:
                 async for delta in deltas:
                     began = True
                     yield delta
     except (ProviderFailed, RateLimited, Unavailable) as failure:
-        if began or not readable:
+        if began or unseen is None:
             raise
-        log.warning("chat.unseen", reason=failure.code)
+        log.warning(event, reason=failure.code)
     else:
         return
-    async with aclosing(answer(await _read_out(messages, deps.settings))) as deltas:
+    async with aclosing(unseen()) as deltas:
         async for delta in deltas:
             yield delta
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chains.code.languages import known
 from chains.code.static import MAX_FAULTS, Fault
+from chains.code.trees import nodes, parsed
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -23,22 +24,10 @@ def grammar_faults(code: str, language: str) -> list[Fault]:
     """At most fifty, by line; none where no grammar knows the language."""
     if language not in known():
         return []
-    from tree_sitter_language_pack import get_parser
-
-    cursor = get_parser(language).parse(code.encode("utf-8", "replace")).walk()  # type: ignore[arg-type]
     found: set[Fault] = set()
-    climbing = False
-    while len(found) < MAX_FAULTS:
-        node = cursor.node
-        if not climbing and node is not None:
-            found.update(_about(node, language))
-        if not climbing and cursor.goto_first_child():
-            continue
-        if cursor.goto_next_sibling():
-            climbing = False
-        elif cursor.goto_parent():
-            climbing = True
-        else:
+    for node in nodes(parsed(code, language)):
+        found.update(_about(node, language))
+        if len(found) >= MAX_FAULTS:
             break
     return sorted(found)
 

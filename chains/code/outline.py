@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from chains.code.languages import known
+from chains.code.trees import nodes, parsed
 
 MAX_DEFINITIONS = 100
 _MAX_SIGNATURE = 200
@@ -28,25 +29,14 @@ def outline(code: str, language: str) -> list[Definition]:
     """
     if language not in known():
         return []
-    from tree_sitter_language_pack import get_parser
-
     lines = code.splitlines()
-    cursor = get_parser(language).parse(code.encode("utf-8", "replace")).walk()  # type: ignore[arg-type]
     found: list[Definition] = []
-    climbing = False
-    while len(found) < MAX_DEFINITIONS:
-        node = cursor.node
-        if not climbing and node is not None and node.is_named and DEFINES.match(node.type):
+    for node in nodes(parsed(code, language)):
+        if len(found) >= MAX_DEFINITIONS:
+            break
+        if node.is_named and DEFINES.match(node.type):
             row = node.start_point[0]
             if row < len(lines) and (not found or found[-1].line != row + 1):
                 signature = lines[row].strip().rstrip("{:").strip()[:_MAX_SIGNATURE]
                 found.append(Definition(line=row + 1, signature=signature))
-        if not climbing and cursor.goto_first_child():
-            continue
-        if cursor.goto_next_sibling():
-            climbing = False
-        elif cursor.goto_parent():
-            climbing = True
-        else:
-            break
     return found

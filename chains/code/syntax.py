@@ -4,6 +4,8 @@ import ast
 import warnings
 from dataclasses import dataclass
 
+from chains.code.trees import nodes, parsed
+
 MAX_PROBLEMS = 10
 
 
@@ -42,27 +44,16 @@ def _python_problems(code: str) -> list[Problem]:
 
 
 def _grammar_problems(code: str, language: str) -> list[Problem]:
-    from tree_sitter_language_pack import get_parser
-
     if language == "php" and "<?" not in code:
         code = "<?php " + code
-    tree = get_parser(language).parse(code.encode("utf-8", "replace"))  # type: ignore[arg-type]
+    tree = parsed(code, language)
     if not tree.root_node.has_error:
         return []
     found: list[Problem] = []
-    cursor, climbing = tree.walk(), False
-    # without recursion: hostile code is nested deeper than Python's stack
-    while len(found) < MAX_PROBLEMS:
-        node = cursor.node
-        if not climbing and node is not None and (node.is_error or node.is_missing):
+    for node in nodes(tree, enters=lambda node: node.has_error):
+        if len(found) >= MAX_PROBLEMS:
+            break
+        if node.is_error or node.is_missing:
             what = f"{node.type!r} is missing" if node.is_missing else "this does not parse"
             found.append(Problem(line=node.start_point[0] + 1, message=what))
-        if not climbing and node is not None and node.has_error and cursor.goto_first_child():
-            continue
-        if cursor.goto_next_sibling():
-            climbing = False
-        elif cursor.goto_parent():
-            climbing = True
-        else:
-            break
     return found or [Problem(line=1, message="this does not parse")]
