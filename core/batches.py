@@ -12,8 +12,8 @@ from core import jobs
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
 from core.errors import InvalidRequest, NotFound
-from core.principals import Principal, Scope
-from core.stored_files import may_see
+from core.principals import Principal
+from core.stored_files import reach, seen_batches
 from core.tables import Batch, BatchRow, BatchState, StoredFile
 
 #: What workers are called by.
@@ -40,6 +40,7 @@ class Batches:
                 tenant=principal.tenant,
                 owner=principal.id,
                 principal=principal.to_job(),
+                collections=reach(principal.collections),
                 endpoint=endpoint,
                 job_id=job.id,
                 input_file_id=input_file.id,
@@ -54,8 +55,8 @@ class Batches:
     async def get(self, principal: Principal, batch_id: str) -> Batch:
         """Raises NotFound (`batch_not_found`)."""
         async with self._database.session(principal.tenant) as session:
-            batch = await session.get(Batch, batch_id)
-        if batch is None or not may_see(principal, batch):
+            batch = (await session.exec(select(Batch).where(Batch.id == batch_id, seen_batches(principal)))).first()
+        if batch is None:
             raise NotFound("There is no such batch.", code="batch_not_found")
         return batch
 
@@ -71,9 +72,7 @@ class Batches:
         Raises:
             InvalidRequest: `invalid_cursor`: there is no batch `after`.
         """
-        query = select(Batch).where(Batch.tenant == principal.tenant)
-        if not principal.may(Scope.BATCHES_MANAGE):
-            query = query.where(Batch.owner == principal.id)
+        query = select(Batch).where(seen_batches(principal))
         if after is not None:
             try:
                 last = await self.get(principal, after)

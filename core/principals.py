@@ -117,7 +117,8 @@ class Principal:
     """A caller that has been authenticated, or whom a job works for.
 
     `id` is the user's or service account's identifier, or the key's where a key stands for itself; what a principal makes
-    belongs to it. `role` is a built-in or custom role's name. `models`, `collections` and `networks` narrow what a key may be
+    belongs to it. `role` is a built-in or custom role's name, which counts for nothing unless `role_held`: a
+    key's may be one that its user has lost. `models`, `collections` and `networks` narrow what a key may be
     used for; None is no limit. `key_id` names the key that was shown, never the key; with `from_token` it was not shown itself,
     but a token that was made from it. `origin` is the one whose pages alone may show that token; None for other credentials.
     """
@@ -135,6 +136,7 @@ class Principal:
     networks: tuple[Network, ...] | None = None
     from_token: bool = False
     origin: str | None = None
+    role_held: bool = True
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
@@ -178,6 +180,7 @@ class Principal:
             "tenant": self.tenant,
             "name": self.name,
             "role": self.role,
+            "role_held": self.role_held,
             "scopes": sorted(self.scopes),
             "key_id": self.key_id,
             "teams": sorted(self.teams),
@@ -199,6 +202,7 @@ class Principal:
             teams=frozenset(kept.get("teams", ())),
             models=None if models is None else frozenset(models),
             collections=None if collections is None else frozenset(collections),
+            role_held=kept.get("role_held", True),
         )
 
 

@@ -28,6 +28,14 @@ async def scopes_of(session: AsyncSession, tenant: str, role: str) -> frozenset[
     return frozenset() if custom is None else held_in(tenant, _known(custom.scopes))
 
 
+async def holds_role(session: AsyncSession, user: User, role: str) -> bool:
+    """Whether what goes by the role's name goes for the user: it is theirs now, or they may give it to whomever they like."""
+    if user.role == role:
+        return True
+    own = await scopes_of(session, user.tenant, user.role)
+    return own >= {Scope.USERS_MANAGE, *await scopes_of(session, user.tenant, role)}
+
+
 async def teams_of(session: AsyncSession, user_id: str) -> frozenset[str]:
     """The identifiers of the teams that a user belongs to."""
     return frozenset((await session.exec(select(TeamMember.team_id).where(TeamMember.user_id == user_id))).all())
@@ -50,14 +58,15 @@ async def principal_now(session: AsyncSession, kept: Principal) -> Principal | N
         return None
     if user is not None and user.disabled_at is not None:
         return None
-    scopes, teams = kept.scopes, kept.teams
+    scopes, teams, role_held = kept.scopes, kept.teams, kept.role_held
     if key is not None:
         scopes &= await scopes_of(session, key.tenant, key.role)
         scopes &= _known(key.scopes) if key.scopes is not None else scopes
     if user is not None:
         scopes &= await scopes_of(session, user.tenant, user.role)
         teams = await teams_of(session, user.id)
-    return replace(kept, scopes=scopes, teams=teams)
+        role_held = role_held and await holds_role(session, user, kept.role)
+    return replace(kept, scopes=scopes, teams=teams, role_held=role_held)
 
 
 async def _key_now(session: AsyncSession, key_id: str) -> APIKey | None:

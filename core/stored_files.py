@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import literal, tuple_
-from sqlmodel import col, delete, select
+from sqlalchemy import ColumnElement, literal, tuple_
+from sqlmodel import and_, col, delete, false, not_, or_, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database, UTCDateTime, utc_now
@@ -15,6 +15,8 @@ from core.files import Files
 from core.principals import Principal, Scope
 from core.tables import Batch, BatchState, StoredFile, UnclaimedFile
 
+#: The endpoint whose answers hold passages.
+ASKS_COLLECTIONS = "/api/v1/rag"
 BATCH, BATCH_OUTPUT = "batch", "batch_output"
 #: No upload and no writing of a batch's files takes so long.
 UNCLAIMED_FOR = timedelta(days=1)
@@ -40,8 +42,8 @@ class StoredFiles:
     async def get(self, principal: Principal, file_id: str) -> StoredFile:
         """Raises NotFound (`file_not_found`)."""
         async with self._database.session(principal.tenant) as session:
-            row = await session.get(StoredFile, file_id)
-        if row is None or not may_see(principal, row):
+            row = (await session.exec(select(StoredFile).where(StoredFile.id == file_id, _seen(principal)))).first()
+        if row is None:
             raise NotFound("There is no such file.", code="file_not_found")
         return row
 
@@ -64,9 +66,7 @@ class StoredFiles:
         Raises:
             InvalidRequest: `invalid_cursor`: there is no file `after`.
         """
-        query = select(StoredFile).where(StoredFile.tenant == principal.tenant)
-        if not principal.may(Scope.BATCHES_MANAGE):
-            query = query.where(StoredFile.owner == principal.id)
+        query = select(StoredFile).where(_seen(principal))
         if purpose is not None:
             query = query.where(StoredFile.purpose == purpose)
         if after is not None:
@@ -146,9 +146,40 @@ async def _drop(database: Database, files: Files, key: str) -> None:
         await session.exec(delete(UnclaimedFile).where(col(UnclaimedFile.key) == key))
 
 
-def may_see(principal: Principal, row: StoredFile | Batch) -> bool:
-    """Whether it is theirs, or they manage those of its tenant."""
-    return row.tenant == principal.tenant and (row.owner == principal.id or principal.may(Scope.BATCHES_MANAGE))
+def reach(collections: frozenset[str] | None) -> str | None:
+    """A key's collections as a batch keeps them, so that they can be compared where they are: a line each; None, no limit."""
+    return None if collections is None else "\n".join(sorted(collections))
+
+
+def seen_batches(principal: Principal) -> ColumnElement[bool]:
+    """The condition of a batch that they may see: theirs, or any of the tenant for who manages batches.
+
+    Passages of collections are for keys with `rag:read` alone; for a key for some collections, where such a key asked for them.
+    """
+    return and_(_theirs(Batch, principal), not_(_beyond(principal)))
+
+
+def _seen(principal: Principal) -> ColumnElement[bool]:
+    """The same of a file; of what a batch has written, where they may see the batch."""
+    written = or_(Batch.output_file_id == col(StoredFile.id), Batch.error_file_id == col(StoredFile.id))
+    hidden = select(Batch.id).where(Batch.tenant == principal.tenant, written, _beyond(principal))
+    return and_(_theirs(StoredFile, principal), not_(hidden.exists()))
+
+
+def _theirs(table: type[Batch] | type[StoredFile], principal: Principal) -> ColumnElement[bool]:
+    owned = true() if principal.may(Scope.BATCHES_MANAGE) else col(table.owner) == principal.id
+    return and_(col(table.tenant) == principal.tenant, owned)
+
+
+def _beyond(principal: Principal) -> ColumnElement[bool]:
+    """The condition of a batch whose answers may hold what the principal's key is not for."""
+    asks = col(Batch.endpoint) == ASKS_COLLECTIONS
+    if not principal.may(Scope.RAG_READ):
+        return asks
+    if principal.collections is None:
+        return false()
+    within = {*principal.collections, reach(principal.collections)}
+    return and_(asks, or_(col(Batch.collections).is_(None), col(Batch.collections).not_in(within)))
 
 
 async def _in_use(session: AsyncSession, file_id: str) -> bool:

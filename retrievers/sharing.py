@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from sqlalchemy import ColumnElement
-from sqlmodel import and_, col, delete, or_, select, true
+from sqlmodel import and_, col, delete, false, or_, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import InvalidRequest
@@ -98,7 +98,7 @@ def _with(principal: Principal) -> ColumnElement[bool]:
     kind, subject = col(CollectionShare.kind), col(CollectionShare.subject)
     return or_(
         kind == ShareKind.TENANT.value,
-        and_(kind == ShareKind.ROLE.value, subject == principal.role),
+        and_(kind == ShareKind.ROLE.value, subject == principal.role) if principal.role_held else false(),
         and_(kind == ShareKind.USER.value, subject == principal.id),
         and_(kind == ShareKind.TEAM.value, subject.in_(principal.teams)),
     )

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import LargeBinary
+from sqlalchemy import LargeBinary, Text
 from sqlmodel import Field, SQLModel
 
 from core.principals import DEFAULT_TENANT
@@ -68,7 +68,7 @@ class Batch(SQLModel, table=True):
     """Requests that are answered in the background. `endpoint` is the path that each would be sent to by itself.
 
     `principal` is its owner when it was made (`Principal.to_job`): it is worked on with these rights. A worker that has it
-    holds `lease` until `leased_until`.
+    holds `lease` until `leased_until`. `collections` are those that its maker's key was for: see `core.stored_files.reach`.
     """
 
     __tablename__ = "batches"
@@ -77,6 +77,7 @@ class Batch(SQLModel, table=True):
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64, index=True)
     owner: str = Field(max_length=64, index=True, description="the principal's id")
     principal: dict[str, Any] = json_object()
+    collections: str | None = Field(default=None, sa_type=Text)
     endpoint: str = Field(max_length=64)
     state: str = Field(default=BatchState.VALIDATING.value, max_length=16, index=True)
     job_id: str = Field(foreign_key="jobs.id", max_length=64, index=True)

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
 from core.principals import Principal, Scope
-from core.rights import scopes_of, teams_of
+from core.rights import holds_role, scopes_of, teams_of
 from core.tables import APIKey, Tenant, User
 
 
@@ -48,6 +48,7 @@ async def principal_of_key(session: AsyncSession, condition: ColumnElement[bool]
         teams=await teams_of(session, user.id) if user is not None else frozenset(),
         models=_limit(key.models),
         collections=_limit(key.collections),
+        role_held=user is None or await holds_role(session, user, key.role),
         networks=None if key.networks is None else tuple(ip_network(network) for network in key.networks),
     )
     return principal, key

@@ -49,7 +49,7 @@ async def refuse_role(
     """
     if role not in set(Role) and await session.get(CustomRole, (principal.tenant, role)) is None:
         raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
-    if role == principal.role:
+    if role == principal.role and principal.role_held:
         return
     lacking = {Scope.USERS_MANAGE, *await scopes_of(session, principal.tenant, role)} - principal.scopes
     if lacking:

@@ -91,3 +91,14 @@ async def test_who_signed_in_without_a_key_and_a_key_that_was_kept_by_its_id_alo
         assert await principal_now(session, alone) == alone
         assert await principal_now(session, replace(KEPT, id="usr_gone", key_id=None)) is None
         assert await principal_now(session, SYSTEM) is SYSTEM
+
+
+@pytest.mark.parametrize(
+    ("role", "held"),
+    [("asker", True), ("user", False), ("admin", True)],
+    ids=["theirs", "taken away", "may give it to anybody"],
+)
+async def test_a_role_s_name_counts_while_the_user_has_the_role(database: Database, role: str, held: bool) -> None:
+    kept = replace(KEPT, role="asker", scopes=frozenset({Scope.CHAT_INVOKE}))
+    found = await now(database, kept, user={"role": role}, key={"role": "asker"})
+    assert found == replace(kept, role_held=held)

@@ -192,3 +192,10 @@ async def test_shares_are_given_with_the_collection_as_well(desk: Desk, ada: htt
         assert (await ben.get(f"{COLLECTIONS}/open")).json()["access"] == "write"
     assert refused(await ada.post(COLLECTIONS, json={"name": "bad", "shares": [{"with": "user", "id": "x"}]}))[0] == 422
     assert (await ada.get(f"{COLLECTIONS}/bad")).status_code == 404
+
+
+async def test_what_is_shared_with_a_role_is_open_to_no_key_of_somebody_who_has_lost_it(
+    desk: Desk, ada: httpx.AsyncClient
+) -> None:
+    await share(ada, {"with": "role", "id": "developer"})
+    assert await access_of(desk, replace(BEN, role_held=False)) is None
