@@ -11,7 +11,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import AzureChatOpenAI
 
-from providers.neutral import NeutralChatModel, of_event, of_status, refused
+from providers.neutral import NeutralChatModel, of_status, refused
+from providers.openai_errors import within_a_stream
 from providers.openai_sdk import SDKTransport
 from providers.openai_transport import DirectTransport
 from providers.refusals import of_answers, of_error
@@ -42,7 +43,7 @@ def _translate_answer(error: openai.APIError) -> Exception:
         return refused(of_error(body) or ["content_filter"])
     if isinstance(error, openai.APIStatusError):
         return of_status(error.status_code, f"{error.code}: {error.message}", retry_after(error.response.headers))
-    return of_event(error.code, error.message)
+    return within_a_stream(error)
 
 
 class AzureTranslation(NeutralChatModel):

@@ -4,6 +4,19 @@ from typing import Any
 
 from langchain_core.outputs import ChatGenerationChunk
 
+#: More than the number of a call has.
+_DIGITS = 10
+
+
+def place_of(index: object) -> int | None:
+    """A piece's `index` as the number that it is, also where a server writes it as a text or a fraction (`"0"`, `0.0`), and
+    changes between them within a stream; None for what is none."""
+    if isinstance(index, str):
+        return int(index) if index.isascii() and index.isdecimal() and len(index) < _DIGITS else None
+    if isinstance(index, float):
+        return int(index) if index.is_integer() else None
+    return index if isinstance(index, int) and not isinstance(index, bool) else None
+
 
 class CallNumbers:
     """Of one answer that comes in pieces: a number for each call, from 0 in the order in which they begin.
@@ -23,8 +36,10 @@ class CallNumbers:
         """The number of the call that a piece with these fields belongs to. A name begins a call, an id that was not seen
         yet does only with one: some servers draw another id for each piece."""
         known = identity if isinstance(identity, str) and identity else None
-        place = index if isinstance(index, int) else None
-        number = self._at.get(place, -1) if place is not None else self._last
+        place = place_of(index)
+        number = self._last if place is None else self._at.get(place, -1)
+        if number < 0 and not (known or name) and self._last not in self._at.values():
+            number = self._last  # a call that began without an index is gone on with at one
         if number < 0 or self._is_another(number, known, name, placed=place is not None):
             number = self._ids.index(known) if known in self._ids and known else self._begin()
         self._ids[number] = self._ids[number] or known

@@ -86,6 +86,13 @@ class Failure:
 
 def understand(error: Exception) -> Failure:
     """Sort an exception of a provider's call into a `Failure`. A programming error is none of them and is raised again."""
+    if (failure := known(error)) is None:
+        raise error
+    return failure
+
+
+def known(error: Exception) -> Failure | None:
+    """The same; None for what is no error of a provider's call."""
     if isinstance(error, PlatformError):
         return Failure(_kind_of(error), error, error.retry_after_s)
     body = _body(error)
@@ -104,9 +111,9 @@ def understand(error: Exception) -> Failure:
     if found is None:
         status = getattr(error, "status_code", None)
         if isinstance(status, int):
-            return understand(neutral.of_status(status, ""))
+            return known(neutral.of_status(status, ""))
         if not hasattr(error, "body"):
-            raise error
+            return None
         found = Kind.SERVER  # an error event within a stream
     failed = ProviderFailed("The provider failed.", context={"reason": found, "error": type(error).__name__})
     return Failure(found, failed, _retry_after(error))

@@ -25,7 +25,7 @@ def neutral(error: Exception) -> Exception:
     elif isinstance(error, aiohttp.ClientError | OSError | httpx2.HTTPError) or "JSONDecodeError" in type(error).__name__:
         error = openai.APIConnectionError(message="Connection error.", request=REQUEST)
     if isinstance(error, openai.APIError) and not isinstance(error, openai.APIStatusError | openai.APIConnectionError):
-        return _within_a_stream(error)
+        return within_a_stream(error)
     if isinstance(error, openai.APIStatusError) and error.status_code not in _OF_LANGCHAIN and error.status_code < 500:
         return of_status(error.status_code, str(error.message), retry_after(error.response.headers))
     try:
@@ -38,7 +38,7 @@ def neutral(error: Exception) -> Exception:
                 _handle_openai_api_error(raised)
     except MISREAD:  # of the error's body
         return of_status(getattr(error, "status_code", 500), "")
-    except Exception as found:  # noqa: BLE001 - caught to be returned
+    except (openai.APIError, ModelError) as found:
         return found
     return error
 
@@ -57,7 +57,7 @@ def declined(error: openai.APIStatusError, message: str) -> Declined:
     return cast("Declined", made)
 
 
-def _within_a_stream(error: openai.APIError) -> Exception:
+def within_a_stream(error: openai.APIError) -> Exception:
     """The neutral error of an error event, which has no status: langchain-openai passes it on as the SDK's."""
     made: Any = of_event(error.code, error.message)
     made.body = error.body  # as the SDK's errors have it

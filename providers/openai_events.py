@@ -7,6 +7,7 @@ import httpx2
 import openai
 import orjson
 
+from providers.usage import readable
 from providers.wire import Lines
 
 #: The SDK's errors want one; nobody reads it.
@@ -85,6 +86,11 @@ class Events:
             return None
 
 
+def begins_json(block: bytes) -> bool:
+    """Whether an answer that begins with this block is JSON and no event stream, in which no line begins so."""
+    return block.lstrip()[:1] == b"{"
+
+
 def whole_as_events(answer: dict[str, Any], *, ends_unnamed: bool = False) -> list[dict[str, Any]]:
     """The events of a stream that would have told a whole answer. `ends_unnamed`: one without a reason for its end is whole.
 
@@ -99,7 +105,7 @@ def whole_as_events(answer: dict[str, Any], *, ends_unnamed: bool = False) -> li
         raise aiohttp.ClientPayloadError("the answer has no choices")
     head = {name: value for name, value in answer.items() if name not in ("choices", "usage", "object")}
     events = [head | {"object": "chat.completion.chunk", "choices": [_as_delta(choice, ends_unnamed)]} for choice in choices]
-    return [*events, head | {"object": "chat.completion.chunk", "choices": [], "usage": answer.get("usage")}]
+    return [*events, head | {"object": "chat.completion.chunk", "choices": [], "usage": readable(answer.get("usage"))}]
 
 
 def _as_delta(choice: dict[str, Any], ends_unnamed: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import Field, PrivateAttr
 
+from providers.call_numbers import place_of
 from providers.collecting import THINKS, thinks
 from providers.openai_answers import with_readable_usage
 from providers.openai_errors import declined
@@ -72,7 +73,8 @@ class AsWritten(AddingUp, BaseChatOpenAI):
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *more: Any) -> ChatGenerationChunk | None:
         for choice in chunk.get("choices") or ():
             for call in (choice.get("delta") or {}).get("tool_calls") or ():
-                call.setdefault("index", None)  # the SDK's types add it; without it langchain-openai passes over the calls
+                # without an `index`, which the SDK's types add, langchain-openai passes over the calls
+                call["index"] = place_of(call.get("index"))
                 call["function"] = call.get("function") or {}
         if usage := chunk.get("usage"):
             chunk = chunk | {"usage": readable(usage)}

@@ -3,7 +3,8 @@ the same methods as `providers.openai_transport` has."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -11,11 +12,13 @@ from langchain_core.exceptions import ModelError
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
+from pydantic import model_validator
 
 from providers.call_numbers import CallNumbers
 from providers.collecting import as_chunk
-from providers.neutral import NeutralChatModel, unreadable
+from providers.neutral import NeutralChatModel, translating, unreadable
 from providers.openai_answers import WITHHELD
+from providers.openai_decoder import Decoder
 from providers.openai_errors import neutral, unless_error
 from providers.openai_events import error_event, whole_as_events
 from providers.openai_model import AsWritten, OfOthers
@@ -26,6 +29,13 @@ class SDKTransport(NeutralChatModel, AsWritten):
 
     The SDK parses answers in a given form, and refuses some with tools; only where the form is a class that is wanted.
     """
+
+    @model_validator(mode="after")
+    def _read_json_as_well(self) -> Self:
+        for client in (self.root_client, self.root_async_client):
+            if client is not None:
+                client._make_sse_decoder = partial(Decoder, ends_unnamed=not self.names_ends)  # noqa: SLF001
+        return self
 
     def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
@@ -57,21 +67,16 @@ class SDKTransport(NeutralChatModel, AsWritten):
     async def post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object that answers `payload`. Errors are those of `ainvoke`."""
         client: openai.AsyncOpenAI = self.root_async_client
-        try:
+        with translating(self.translated):
             answer: Any = await client.post(path, body=dict(payload), cast_to=object)
-        except Exception as error:
-            raise self.translated(error) from error
-        if not isinstance(answer, dict):
-            raise unreadable()
-        try:
+            if not isinstance(answer, dict):
+                raise unreadable()
             return unless_error(answer)
-        except openai.APIError as error:
-            raise self.translated(error) from error
 
     async def events(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         """The JSON objects of the stream that answers `payload`. Errors are those of `astream`."""
         sent, refused = self._fitted(payload), list[tuple[str, Any]]()
-        try:
+        with translating(self.translated):
             while True:
                 try:
                     answer = await self._open(path, sent)
@@ -89,8 +94,6 @@ class SDKTransport(NeutralChatModel, AsWritten):
                     async for event in answer:
                         yield event
                 return
-        except Exception as error:
-            raise self.translated(error) from error
 
     async def _open(self, path: str, payload: dict[str, Any]) -> Any:
         """The SDK's stream of events; the JSON of an answer that is asked for whole."""

@@ -27,7 +27,7 @@ from providers.neutral import MISREAD, unfinished, unreadable
 from providers.openai_answers import complete, each_its_own, not_withheld
 from providers.openai_chunks import Chunks
 from providers.openai_errors import neutral, unless_error
-from providers.openai_events import Events, parse, whole_as_events
+from providers.openai_events import Events, begins_json, parse, whole_as_events
 from providers.openai_model import AsWritten, OfOthers
 from providers.openai_schema import Parsed, parsed_answer, wire_format
 from providers.usage import Running
@@ -198,7 +198,7 @@ class DirectTransport(AsWritten):
             return
         begins = True
         async for block in response.content.iter_any():
-            if begins and block.lstrip()[:1] == b"{":  # no line of an event stream begins so
+            if begins and begins_json(block):
                 answer = parse(block + await body_of(response))
                 yield whole_as_events(answer, ends_unnamed=not self.names_ends)
                 return

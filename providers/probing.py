@@ -7,6 +7,7 @@ caller try at once. Local models are not asked, and what has no good credential 
 
 import asyncio
 import time
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import structlog
 
 from core.settings import ProbeSettings
-from providers.failures import Kind, understand
+from providers.failures import Kind, known
 from providers.prices import FREE
 from providers.served import Served
 
@@ -104,8 +105,10 @@ class Prober:
 
 
 def kind_of(error: Exception) -> Kind:
-    """Why a probe failed."""
-    try:
-        return understand(error).kind
-    except Exception:  # noqa: BLE001 - not an error of a provider's call: an SDK's own, or a mistake
-        return Kind.SERVER
+    """Why a probe failed. What is no error of a provider's call, an SDK's own or a mistake, counts as the server's, and is
+    logged by its place."""
+    if (failure := known(error)) is not None:
+        return failure.kind
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("provider.probe_broken", error=type(error).__name__, at=f"{place.filename}:{place.lineno}")
+    return Kind.SERVER

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +70,5 @@ async def _code_of(models: Models, provider: str, configured: ProviderSettings, 
     except Exception as error:  # noqa: BLE001 - any failure is what a trial is there to find
         return kind_of(error).value
     finally:
-        with suppress(Exception):  # what was to be found is found
-            await made.close()
+        await made.close()
     return ""

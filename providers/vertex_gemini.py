@@ -46,6 +46,7 @@ _REFUSALS = frozenset(
 )
 
 
+_USAGE = {"usageMetadata", "usage_metadata"}
 _NO_END = "FINISH_REASON_UNSPECIFIED"
 
 
@@ -201,6 +202,7 @@ def _response(body: bytes) -> Any:
         if "error" in answer:
             raise _error_of(int(answer["error"].get("code", 500)), body, {})
         _of_known_ends(answer)
+        _of_readable_usage(answer)
         response = GenerateContentResponse()
         ParseDict(answer, GenerateContentResponse.pb(response), ignore_unknown_fields=True)
     except (ParseError, *MISREAD) as error:
@@ -217,6 +219,21 @@ def _of_known_ends(answer: dict[str, Any]) -> None:
         reason = candidate.get("finishReason", _NO_END)
         if reason not in Candidate.FinishReason.__members__:
             candidate["finishReason"] = "PROHIBITED_CONTENT" if reason in _REFUSALS else "OTHER"
+
+
+def _of_readable_usage(answer: dict[str, Any]) -> None:
+    """Replace usage that cannot be read by one that cannot be true, so that it is counted here as if none were told: the answer
+    is as good, and what its other chunks tell is not all of it."""
+    from google.cloud.aiplatform_v1beta1.types import GenerateContentResponse
+    from google.protobuf.json_format import ParseDict, ParseError
+
+    read = GenerateContentResponse.pb(GenerateContentResponse())
+    for name in _USAGE & answer.keys():
+        try:
+            answer[name] = dict(answer[name])  # of a text it would take each letter for an unknown field
+            ParseDict({name: answer[name]}, read, ignore_unknown_fields=True)
+        except (ParseError, *MISREAD):
+            answer[name] = {"promptTokenCount": -1}
 
 
 class GeminiTranslation(NeutralChatModel):

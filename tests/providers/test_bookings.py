@@ -21,7 +21,7 @@ from tests.fakes.bedrock import answered, event
 from tests.fakes.clouds import CLOUDS, PATIENT
 from tests.fakes.openai import OpenAIFake
 from tests.fakes.scenarios import ANSWER
-from tests.fakes.vertex import claude_events, claude_whole, gemini_chunks
+from tests.fakes.vertex import claude_events, claude_whole, gemini_chunks, gemini_whole
 from tests.fakes.wire import Break, Fake, Fault, Raw, Reply, Step
 from tests.providers.bookkeeping import Book
 
@@ -207,6 +207,35 @@ async def test_usage_that_no_call_can_have_is_counted_here(usage: Any, name: str
         assert seen.told[1] in (2, 3, 4)
         assert seen.request.cost_usd == seen.entries[0].cost_usd
         assert Decimal(0) < (seen.request.cost_usd or 0) < Decimal("0.1")
+
+
+OF_GEMINI: dict[str, Any] = {
+    "negative": {"promptTokenCount": -12, "candidatesTokenCount": -5},
+    "texts": {"promptTokenCount": "twelve", "candidatesTokenCount": "5"},
+    "fractions": {"promptTokenCount": 1.5, "candidatesTokenCount": 2.5},
+    "lists": {"promptTokenCount": [12], "candidatesTokenCount": {"a": 1}},
+    "wrong details": {"promptTokenCount": 12, "candidatesTokenCount": 5, "promptTokensDetails": "many"},
+    "no object": [1, 2],
+    "a word": "many",
+    "huge": {"promptTokenCount": 10**17, "candidatesTokenCount": 10**17},
+    "large": {"promptTokenCount": 2**31 - 1, "candidatesTokenCount": 2**31 - 1},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("usage", OF_GEMINI.values(), ids=OF_GEMINI)
+async def test_usage_of_geminis_that_cannot_be_read_is_counted_here(usage: Any, way: str, here: Installation) -> None:
+    chunks = gemini_chunks(Reply("Hello world."))
+    chunks[-1]["usageMetadata"] = usage
+    body = b"".join(b"data: " + json.dumps(told).encode() + b"\n\n" for told in chunks)
+    whole = Raw(json.dumps(gemini_whole(chunks)).encode()) if way == "at-once" else Raw(body, content_type="text/event-stream")
+    for _ in range(2):  # a place that is not given back is missed by the second call
+        seen = await here.ask("vertex", way, whole)
+        assert (seen.text, seen.error) == ("Hello world.", None)
+        assert seen.usage is None or way == "stream"  # its first chunk has told its own, and is with the caller
+        assert seen.request.usage.estimated
+        assert seen.booked == [("ok", *seen.told)]
+        assert 0 < seen.told[1] < 10
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -55,6 +55,26 @@ DELTAS: dict[str, list[list[Piece]]] = {
         [piece("b", "clock", CET, index=1)],
         [piece("", None, OSLO[5:], index=0)],
     ],
+    "text-then-number": [
+        [piece("a", "weather", "", index="0")],
+        [piece("", None, OSLO[:5], index=0)],
+        [piece("b", "clock", CET[:4], index=1)],
+        [piece("", None, OSLO[5:], index="0")],
+        [piece("", None, CET[4:], index="1")],
+    ],
+    "fraction": [
+        [piece("a", "weather", OSLO[:5], index=0.0)],
+        [piece("b", "clock", CET, index=1.0)],
+        [piece("", None, OSLO[5:], index=0)],
+    ],
+    "now-and-then": [
+        [piece("a", "weather", OSLO[:5], index="0")],
+        [piece("", None, OSLO[5:])],
+        [piece("b", "clock", CET[:4])],
+        [piece("", None, CET[4:], index=1)],
+    ],
+    "named-by-a-word": [[piece("a", "weather", OSLO, index="first")], [piece("b", "clock", CET, index=[1])]],
+    "yes-and-no": [[piece("a", "weather", OSLO, index=False)], [piece("b", "clock", CET, index=True)]],
     "from-one": [[piece("a", "weather", OSLO, index=1)], [piece("b", "clock", CET, index=2)]],
 }
 

@@ -1,5 +1,6 @@
 """What an unknown error counts as while an answer is read."""
 
+import pytest
 from langchain_core.exceptions import ModelConnectionError, ModelTimeoutError
 from structlog.testing import capture_logs
 
@@ -38,5 +39,6 @@ def test_an_error_of_building_the_request_is_none_of_the_answers() -> None:
         raise SomePackagesError
 
     error = raised(TypeError("a parameter"))
-    assert answers_own(error, prepare) is error
+    with pytest.raises(SomePackagesError):
+        answers_own(error, prepare)
     assert isinstance(answers_own(error, None), ModelConnectionError)

@@ -174,22 +174,14 @@ async def test_an_operator_leaves_stream_options_out(
 # --- JSON for a stream ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-async def direct(settings: Settings, picky: Picky, other: OpenAIFake) -> AsyncIterator[Models]:
-    made = configured(settings, picky, other)
-    await made.warm(local=False)
-    yield made
-    await made.close()
-
-
 @pytest.mark.parametrize("way", ["invoke", "stream"])
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
 async def test_a_whole_answer_to_a_request_for_a_stream_is_the_answer(
-    direct: Models, picky: Picky, way: str, content_type: str
+    models: Models, picky: Picky, way: str, content_type: str
 ) -> None:
     for reply in (Reply(), CALL):
         picky.then(Raw(json.dumps(picky.answered(reply, {})).encode(), content_type=content_type))
-        answer = await ask(direct.chat(), way)
+        answer = await ask(models.chat(), way)
         assert answer.text == reply.text
         assert [(call["name"], call["args"]) for call in answer.tool_calls] == list(reply.calls)
         assert answer.usage_metadata["input_tokens"] == 12
@@ -197,11 +189,11 @@ async def test_a_whole_answer_to_a_request_for_a_stream_is_the_answer(
 
 
 @pytest.mark.parametrize("way", ["invoke", "stream"])
-async def test_an_error_with_the_status_of_a_success_keeps_its_meaning(direct: Models, picky: Picky, way: str) -> None:
+async def test_an_error_with_the_status_of_a_success_keeps_its_meaning(models: Models, picky: Picky, way: str) -> None:
     error = {"message": "This model's maximum context length is 100 tokens.", "code": "context_length_exceeded"}
     picky.then(Raw(json.dumps({"error": error}).encode()))
     with pytest.raises(ContextLengthExceeded):
-        await ask(direct.chat(), way)
+        await ask(models.chat(), way)
     assert len(picky.asked) == 1
 
 
@@ -216,8 +208,8 @@ async def test_an_error_with_the_status_of_a_success_keeps_its_meaning_at_once(m
 
 @pytest.mark.parametrize("way", ["invoke", "stream"])
 async def test_json_that_is_no_answer_is_the_providers_failure(
-    direct: Models, picky: Picky, other: OpenAIFake, way: str
+    models: Models, picky: Picky, other: OpenAIFake, way: str
 ) -> None:
     picky.always(Raw(b'{"detail": "busy"}'))
     other.always(Reply("Here."))
-    assert (await ask(direct.chat("both"), way)).text == "Here."
+    assert (await ask(models.chat("both"), way)).text == "Here."

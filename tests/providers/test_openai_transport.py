@@ -15,13 +15,14 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
+from core.errors import PlatformError
 from core.settings import Settings, Timeouts
 from providers.azure import AzureProvider
 from providers.models import Models
 from providers.openai_transport import DirectChatOpenAI
 from providers.wire import Wire, limits_of
 from tests.fakes.clouds import CLOUDS, installation
-from tests.fakes.wire import Reply
+from tests.fakes.wire import Raw, Reply
 
 LIMITS = limits_of(Timeouts(connect=5, total=20))
 PAYLOADS = web.AppKey("payloads", list)
@@ -396,3 +397,53 @@ async def test_a_caller_gets_the_same_of_either_transport_in_every_field(setting
             await models.close()
     assert found[0] == found[1]
     assert all(len(sent) == 1 for _, sent in found[0].values())
+
+
+AS_JSON: dict[str, Any] = {
+    **{name: ANSWERS[name] for name in ("text", "unicode", "tools", "refusal", "logprobs", "length", "no-usage")},
+    "thoughts": answer({"content": "Hi", "reasoning_content": "Hm."}),
+    "no-reason": answer({"content": "Hi"}, choice={"finish_reason": None}),
+    "withheld": answer({"content": "Hi"}, "content_filter"),
+    "no-text": answer({"content": None}),
+    "wrong-usage": answer({"content": "Hi"}) | {"usage": {"prompt_tokens": "12", "completion_tokens": -1}},
+    "too-long": {"error": {"message": "Too long.", "code": "context_length_exceeded"}},
+    "busy": {"error": {"message": "Slow down.", "code": "rate_limit_exceeded"}},
+    "bare-error": {"error": "overloaded"},
+    "no-choices": {"detail": "busy"},
+    "null-choices": {"choices": None},
+    "wrong-choices": {"choices": ["Hi"]},
+    "cut": None,
+}
+
+
+@pytest.mark.parametrize("way", ["streamed", "gathered"])
+@pytest.mark.parametrize("cloud", ["openai", "compatible", "azure"])
+async def test_json_for_a_stream_is_the_same_by_either_transport(settings: Settings, cloud: str, way: str) -> None:
+    found: list[dict[str, Any]] = []
+    with CLOUDS[cloud].start() as fake:
+        for transport in ("direct", "sdk"):
+            over = {
+                "providers": {CLOUDS[cloud].provider: CLOUDS[cloud].settings(fake, transport=transport)},
+                "retries": {"attempts": 1},
+            }
+            models = Models(Settings.load(data_dir=settings.data_dir, **installation({cloud: fake}) | over))
+            await models.warm(local=False)
+            model: Any = models.chat()
+            found.append({})
+            for name, body in AS_JSON.items():
+                fake.clear()
+                fake.always(Raw(json.dumps(body).encode() if body else b'{"choices": [{"mess'))
+                model.deployments[0].standing.token_s.value = None
+                model.deployments[0].standing.breaker.close()
+                try:
+                    if way == "streamed":
+                        chunks = [chunk async for chunk in model.astream("Hi")]
+                        found[-1][name] = [comparable(chunk) for chunk in chunks]
+                    else:
+                        found[-1][name] = comparable(await model.ainvoke("Hi"))
+                except PlatformError as error:
+                    found[-1][name] = type(error), str(error), type(error.__cause__), str(error.__cause__)
+            await models.close()
+    for name in AS_JSON:
+        assert found[0][name] == found[1][name], name
+    assert sum(isinstance(each, tuple) for each in found[0].values()) >= 7
