@@ -10,6 +10,14 @@ _NAMES = "^[a-z0-9][a-z0-9_-]{0,"
 _OF_NAMES = "has small letters, digits, - and _, and begins with a letter or digit."
 
 
+def reason_of(problem: Mapping[str, Any]) -> str:
+    """What is wrong, as pydantic says it, but for the one sentence of its that repeats what was sent."""
+    if problem.get("type") == "union_tag_invalid":
+        asked = problem.get("ctx") or {}
+        return f"{asked.get('discriminator', 'its kind')} must be one of {asked.get('expected_tags', 'those that there are')}"
+    return str(problem.get("msg", "is not valid")).removeprefix("Value error, ")
+
+
 def in_words(problem: Mapping[str, Any], field: str) -> str:
     """The sentence to show for one of pydantic's errors (with its `ctx`); `field` is the path to what is wrong, or empty."""
     kind, asked = problem.get("type"), problem.get("ctx") or {}
@@ -24,5 +32,5 @@ def in_words(problem: Mapping[str, Any], field: str) -> str:
             return f"{named} {_OF_NAMES}"
         reason = "it holds characters that are not allowed here"
     else:
-        reason = str(problem.get("msg", "is not valid")).removeprefix("Value error, ")
+        reason = reason_of(problem)
     return f"{field}: {reason}" if field else reason

@@ -32,6 +32,7 @@ from core import bridge
 from core.context import RequestContext, current, serving
 from core.deadline import Deadline
 from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
+from core.shown_names import shown
 from core.tries import Tries
 from providers.models import DEFAULT
 from providers.watch import Watch
@@ -393,5 +394,5 @@ def _field(location: Sequence[int | str], value: Any) -> str:
             value = value[part]
         else:
             continue
-        path.append(str(part))
+        path.append(shown(part))
     return ".".join(path)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from core.errors import Forbidden, InvalidRequest
 from core.keys import key_hint
+from core.shown_names import shown
 
 #: What of a provider's settings is a secret that may be kept here.
 SECRET_NAMES = ("api_key", "access_key_id", "secret_access_key", "session_token", "service_account")
@@ -69,7 +70,7 @@ def checked_options(provider: str, options: Mapping[str, str], *, operator: bool
         Forbidden: an address that only an operator may give.
     """
     if unknown := sorted(set(options) - set(OPTION_NAMES)):
-        raise _invalid(f"A credential has no option {unknown[0][:64]!r}.")
+        raise _invalid(f"A credential has no option {shown(unknown[0])!r}.")
     for name, form in _OPTIONS.items():
         if name in options and not form.fullmatch(options[name]):
             raise _invalid(f"That is no {name.replace('_', ' ')}.")

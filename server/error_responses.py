@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from chains.openai_format.errors import body_of, error_body, status_of, unfit
-from chains.refusals import in_words
+from chains.refusals import in_words, reason_of
 from core.context import current
 from core.errors import Internal, PlatformError, Unavailable
+from core.shown_names import shown
 
 log = structlog.get_logger()
 
@@ -130,14 +131,14 @@ def _unfit_body(error: RequestValidationError) -> PlatformError | None:
 
 
 def _problem(item: Any) -> dict[str, Any]:
-    """One of pydantic's errors without the value that it was given: `{"param": "messages.0.role", "message": …}`."""
+    """One of pydantic's errors without the value that it was given, and without names that may be none:
+    `{"param": "messages.0.role", "message": …}`."""
     if not isinstance(item, Mapping):
         return {"param": None, "message": str(item)[:_MAX_MESSAGE]}
-    place = [str(part) for part in item.get("loc", ())]
+    place = [shown(part) for part in item.get("loc", ())]
     if place and place[0] in _WHERE:
         del place[0]
-    message = str(item.get("msg", "is not valid")).removeprefix("Value error, ")
-    return {"param": ".".join(place)[:_MAX_MESSAGE] or None, "message": message[:_MAX_MESSAGE]}
+    return {"param": ".".join(place)[:_MAX_MESSAGE] or None, "message": reason_of(item)[:_MAX_MESSAGE]}
 
 
 def install(app: FastAPI) -> None:

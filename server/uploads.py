@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from core.errors import InvalidRequest, TooLarge
 from core.settings import RequestLimits
+from core.shown_names import shown
 from retrievers.documents import NewDocument
 
 #: Files above this are handed on as files on disk, not as bytes in memory.
@@ -134,7 +135,7 @@ async def _from_form(form: FormData, directory: Path) -> list[NewDocument]:
                 ) from None
         else:
             raise InvalidRequest(
-                f"The form takes files and metadata; {field[:100]!r} is a text field.", code="invalid_form", param="files"
+                f"The form takes files and metadata; {shown(field)!r} is a text field.", code="invalid_form", param="files"
             )
     return [
         NewDocument(

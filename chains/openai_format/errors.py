@@ -7,7 +7,9 @@ be served as it is has status 400, whichever part of it is wrong.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chains.refusals import reason_of
 from core.errors import InvalidRequest, PlatformError
+from core.shown_names import shown
 
 _INVALID, _SERVER = "invalid_request_error", "server_error"
 _TYPES = {402: "insufficient_quota", 403: "permission_error", 429: "rate_limit_error"}
@@ -60,7 +62,7 @@ def unfit(problems: Sequence[Mapping[str, Any]], sent: Any) -> InvalidRequest:
         message = f"Missing required parameter: '{place}'."
         return InvalidRequest(message, code="missing_required_parameter", param=place)
     wrong = [problem] if fitting else [each for each, _ in deepest]
-    reason = ", or: ".join(dict.fromkeys(each["msg"].removeprefix("Value error, ") for each in wrong))
+    reason = ", or: ".join(dict.fromkeys(reason_of(each) for each in wrong))
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
     return InvalidRequest(f"Invalid '{place}': {reason}" if place else reason, code=code, param=place or None)
 
@@ -81,5 +83,5 @@ def _path(problem: Mapping[str, Any], sent: Any) -> list[int | str]:
 
 
 def _written(path: Sequence[int | str]) -> str:
-    """`messages[0].content`, as OpenAI writes it."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")[:300]
+    """`messages[0].content`, as OpenAI writes it; names that may be none are not told."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in path).removeprefix(".")[:300]

@@ -17,6 +17,7 @@ from core.errors import GuardBlocked, InvalidRequest, NotFound, PlatformError, U
 from core.policies.events import report
 from core.policies.policy import EVERY, GuardMode, GuardRule, Side
 from core.settings import Settings, SettingsError
+from core.shown_names import shown
 
 if TYPE_CHECKING:
     from providers.models import Models
@@ -99,7 +100,7 @@ def checked(rule: GuardRule) -> tuple[type[Guard], Any]:
         kind.check(options)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, problem["loc"]))
+        where = ".".join(map(shown, problem["loc"]))
         told = problem["msg"].removeprefix("Value error, ")
         message = f"{rule.guard}: {where}: {told}" if where else f"{rule.guard}: {told}"
         raise InvalidRequest(message, code="invalid_guard", param="guards") from None

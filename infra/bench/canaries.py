@@ -5,18 +5,18 @@ its tables, bad input, wrong credentials, and a kill in the middle of work. No s
 trace, a metric, the queue, or the data directory.
 """
 
+import base64
 import json
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from itertools import chain
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from infra.bench.canary_places import Embedded, Grown, Places
 from infra.bench.failing_provider import FAULTS, failing_provider
 from infra.running import Running
 
@@ -45,8 +45,22 @@ _FIELDS = (
     "oidc",
     "vault",
     "aws",
+    "metrics",
+    "collector",
 )
-_OF_CALLERS = ("key", "x_api_key", "cookie", "basic", "token", "client_secret", "password", "link", "other_header")
+_OF_CALLERS = (
+    "key",
+    "x_api_key",
+    "cookie",
+    "basic",
+    "token",
+    "client_secret",
+    "password",
+    "link",
+    "other_header",
+    "webhook",
+    "mail",
+)
 #: Credentials of providers that are kept, tried and replaced at run time.
 _AT_RUN_TIME = ("added", "tried", "rotated", "added_access_key", "added_secret_key", "added_session_token", "service_account")
 _DEPLOYMENT = """
@@ -104,8 +118,9 @@ class _Told:
         self.places.append((request, (shown.replace(but, "") if but else shown).encode()))
 
 
-def planted(place: Path, *, rounds: int = 1) -> dict[str, float]:
-    """Plant, break everything `rounds` times, and look.
+def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, float]:
+    """Plant, break everything `rounds` times, and look. `grown`: on PostgreSQL and Valkey with passwords, and over TLS with a
+    key that has one.
 
     Raises:
         AssertionError: a secret was found; the message says which and where, not what it is.
@@ -113,7 +128,12 @@ def planted(place: Path, *, rounds: int = 1) -> dict[str, float]:
     own = {name: f"canary{secrets.token_hex(20)}" for name in (*_FIELDS, *_OF_CALLERS, *_AT_RUN_TIME)}
     told, collected = _Told(), list[bytes]()
     place.mkdir(parents=True, exist_ok=True)
-    with failing_provider(collected) as url, ThreadPoolExecutor(16) as pool:
+    with (
+        failing_provider(collected) as url,
+        ThreadPoolExecutor(16) as pool,
+        Grown(place / "grown") if grown else Embedded(place / "platform") as places,
+    ):
+        own |= places.secrets
         file = place / "genai.toml"
         deployments = "".join(_DEPLOYMENT.format(fault=fault, url=url, **own) for fault in FAULTS)
         file.write_text(_CONFIG.format(url=url, **own) + deployments)
@@ -127,32 +147,54 @@ def planted(place: Path, *, rounds: int = 1) -> dict[str, float]:
             VAULT_TOKEN=own["vault"],
             AWS_SECRET_ACCESS_KEY=own["aws"],
             OTEL_EXPORTER_OTLP_ENDPOINT=f"{url}/collect",
+            OTEL_EXPORTER_OTLP_HEADERS=f"x-collector={own['collector']}",
             OTEL_TRACES_EXPORTER="otlp",
+            OTEL_METRIC_EXPORT_INTERVAL="1000",
+            GENAI_METRICS__TOKEN=own["metrics"],
+            GENAI_METRICS__CONVENTIONS="both",
+            GENAI_ALERTS__PRIVATE_NETWORKS='["127.0.0.0/8"]',
+            GENAI_ALERTS__MAIL_HOSTS='["127.0.0.1:2525"]',
+            GENAI_ALERTS__TIMEOUT_S="1",
+            **places.settings,
         )
         platform.key = own["admin"]
         try:
             platform.start()
             for number in range(rounds):
-                _break(platform, own, told, pool, number)
+                _break(platform, places, url, own, told, pool, number)
                 platform.kill()  # with what was under way: a worker's job among it
                 platform.start()
-            _look_into_the_queue(platform, told)
+            told.places += places.queue()
         finally:
             if platform.process is not None:
                 platform.stop()
+        told.places.append(("rows", places.rows()))
     told.places.append(("log", platform.output().encode()))
     told.places += [(f"trace {number}", body) for number, body in enumerate(collected)]
     kept = [each for each in (platform.directory / "data").rglob("*") if each.is_file()]
     told.places += [(str(each.relative_to(platform.directory)), each.read_bytes()) for each in kept]
-    told.places.append(("rows", _rows(platform)))
-    found = [f"{name} in {where}" for where, text in told.places for name, value in own.items() if value.encode() in text]
+    forms = {name: _forms(value) for name, value in own.items()}
+    found = [
+        f"{name} in {where}" for where, text in told.places for name, some in forms.items() if any(f in text for f in some)
+    ]
     assert not found, sorted(set(found))[:20]
     assert {200, 401, 422, 502} <= told.statuses, told.statuses
+    assert not grown or 503 in told.statuses, "no server has refused its password"
+    assert collected, "no metric was sent"
     assert 500 in told.statuses, "nothing has failed in a way that nobody thought of"
     return {"secrets": len(own), "places": len(told.places), "rounds": rounds}
 
 
-def _break(platform: Running, own: dict[str, str], told: _Told, pool: ThreadPoolExecutor, number: int) -> None:
+def _forms(value: str) -> list[bytes]:
+    """A secret as it is, and as it stands within something in base64: at each of the three places where a group may begin."""
+    plain = value.encode()
+    packed = [base64.b64encode(b"\0" * offset + plain)[4 if offset else 0 : -4] for offset in range(3)]
+    return [plain, *packed]
+
+
+def _break(
+    platform: Running, places: Places, url: str, own: dict[str, str], told: _Told, pool: ThreadPoolExecutor, number: int
+) -> None:
     with platform.client(timeout_s=30) as client:
         made = client.post("/api/v1/keys", json={"name": "n", "role": "admin"})
         key = made.json()["key"]
@@ -171,10 +213,14 @@ def _break(platform: Running, own: dict[str, str], told: _Told, pool: ThreadPool
         list(pool.map(told.answer, pool.map(lambda call: call(), _model_calls(client))))
         for answer in _mistakes(platform, client, own, user["email"]):
             told.answer(answer)
-        with _unreadable(platform):
+        for answer, secret in _alerts(client, url, own):
+            if secret:
+                own[f"signing secret {number} {len(own)}"] = secret
+            told.answer(answer, but=secret)
+        with places.unreadable():
             told.answer(client.get("/api/v1/sessions"))
-        for table in TABLES:
-            with _without(platform, table):
+        for fault in [*(places.without(table) for table in TABLES), *places.refusals()]:
+            with fault:
                 for answer in _everything(client, own, user["email"], number):
                     told.answer(answer)
         note = {"documents": [{"name": "a.md", "text": "The pump runs."}, {"name": "b", "url": "http://127.0.0.1:1/x"}]}
@@ -210,6 +256,24 @@ def _credentials_at_run_time(client: httpx.Client, own: dict[str, str]) -> Itera
     yield client.get(here)
 
 
+def _alerts(client: httpx.Client, url: str, own: dict[str, str]) -> Iterator[tuple[httpx.Response, str]]:
+    """Routes of alerts with secrets in their addresses, to receivers that fail and repeat them; each answer with the secret
+    that it shows this once."""
+    path = "/api/v1/alert-routes"
+    webhook = {"name": "w", "kind": "webhook", "url": f"{url}/500/{own['webhook']}"}
+    mail = {"name": "m", "kind": "service", "url": f"mailto://user:{own['mail']}@127.0.0.1:2525?from=a@example.test"}
+    for new in (webhook, mail, mail | {"url": f"slack://{own['mail']}"}, webhook | {"url": f"https://u:{own['webhook']}@h/"}):
+        made = client.post(path, json=new)
+        yield made, made.json().get("secret") or ""
+        if made.is_success or new in (webhook, mail):  # these are taken: the answer must have an identifier
+            here = f"{path}/{made.json()['id']}"
+            yield client.post(f"{here}/test"), ""
+            yield client.patch(here, json={"url": own["mail"]}), ""
+            yield client.get(f"{here}/notices"), ""
+            yield client.get(here), ""
+    yield client.get(path), ""
+
+
 def _said(model: str) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "hello"}]}
 
@@ -236,6 +300,16 @@ def _mistakes(platform: Running, client: httpx.Client, own: dict[str, str], emai
         yield client.post("/api/v1/auth/password", json={"old_password": value, "new_password": value})
         yield client.post("/api/v1/users", json={"name": "x", "email": "x@example.test", "password": value, "role": "user"})
     yield client.post("/api/v1/chat", content=f'{{"key": "{own["key"]}'.encode(), headers={"content-type": "application/json"})
+    for name in (
+        "/api/v1/chat",
+        "/v1/chat/completions",
+        "/api/v1/chat/invoke",
+        "/api/v1/users",
+        "/api/v1/provider-credentials",
+    ):
+        yield client.post(name, json=_said("401") | {own["password"]: 1}, params={own["link"]: 1})
+        yield client.post(name, json={"messages": [{"role": "user", own["key"]: 1}], "input": {own["key"]: 1}})
+    yield client.get("/metrics", headers={"authorization": f"Bearer {own['metrics']}"})
     for field in ("api_key", "base_url", "authorization"):
         yield client.post("/api/v1/chat", json=_said("401") | {"extra": {field: own["provider"]}})
     yield client.get("/api/v1/models", headers={"x-secret": own["other_header"], "x-request-id": "r-1"})
@@ -284,48 +358,3 @@ def _everything(client: httpx.Client, own: dict[str, str], email: str, number: i
         yield client.get("/api/v1/models", headers={"authorization": f"Bearer {own[f'access token {number}']}"})
         yield client.get("/api/v1/models", headers={"authorization": "", "cookie": f"genai_session={own['cookie']}"})
         yield from _signing_in(client, own, email)
-
-
-@contextmanager
-def _without(platform: Running, table: str) -> Iterator[None]:
-    """A database that has lost a table, for a while."""
-    with sqlite3.connect(platform.directory / "data" / "genai.db", timeout=30, isolation_level=None) as database:
-        database.execute("PRAGMA legacy_alter_table = ON")
-        database.execute(f"ALTER TABLE {table} RENAME TO {table}_away")
-        try:
-            yield
-        finally:
-            database.execute(f"ALTER TABLE {table}_away RENAME TO {table}")
-    database.close()
-
-
-@contextmanager
-def _unreadable(platform: Running) -> Iterator[None]:
-    """A value in the database that no code of ours has written: what reads it fails in a way that nobody thought of."""
-    with sqlite3.connect(platform.directory / "data" / "genai.db", timeout=30, isolation_level=None) as database:
-        before = database.execute("SELECT id, updated_at FROM conversations").fetchall()
-        database.execute("UPDATE conversations SET updated_at = 'nonsense'")
-        try:
-            yield
-        finally:
-            for row, value in before:
-                database.execute("UPDATE conversations SET updated_at = ? WHERE id = ?", (value, row))
-    database.close()
-
-
-def _look_into_the_queue(platform: Running, told: _Told) -> None:
-    """Every key and value of the embedded Valkey, beside its files."""
-    import redis
-
-    for path in (platform.directory / "data").rglob("*.sock"):
-        with redis.Redis(unix_socket_path=str(path)) as valkey:
-            for key in chain(valkey.scan_iter(count=1000)):
-                told.places.append((f"queue {key!r}", key + (valkey.dump(key) or b"")))
-
-
-def _rows(platform: Running) -> bytes:
-    with sqlite3.connect(platform.directory / "data" / "genai.db") as database:
-        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        rows = [row for name in tables for row in database.execute(f'SELECT * FROM "{name}"')]  # noqa: S608 - our own names
-    database.close()
-    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for row in rows for value in row)

@@ -229,6 +229,11 @@ def secrets_kept(place: Path, counts: Counts) -> Figures:
     return canaries.planted(place, rounds=1 if counts.is_small else 3)
 
 
+def secrets_kept_grown(place: Path, counts: Counts) -> Figures:
+    """The same on PostgreSQL and Valkey with passwords, and over TLS with a key that has one."""
+    return canaries.planted(place, rounds=1 if counts.is_small else 3, grown=True)
+
+
 def rotation(place: Path, counts: Counts) -> Figures:
     """Encryption keys are rotated three times beside 16 callers who read and write what is sealed: no request fails."""
     return resealing.rotated(place, {}, rotations=counts.rotations, callers=counts.readers)
@@ -264,6 +269,7 @@ PARTS: dict[str, Callable[[Path, Counts], Figures]] = {
         openapi_langserve,
         authenticate,
         secrets_kept,
+        secrets_kept_grown,
         rotation,
         rotation_postgresql,
     )

@@ -137,12 +137,9 @@ class Directory:
             Conflict: `own_account`: nobody takes their own role or account away; `being_erased`; `last_administrator`.
         """
         async with self._database.transaction(principal.tenant) as session:
-            user = await _user(session, principal, user_id, lock=True)
-            await refuse_above(session, principal, user.role)
+            user = await _changeable(session, principal, user_id, lock=True)
             if user.id == principal.id and (change.disabled or change.role not in (None, user.role)):
                 raise Conflict("Somebody else has to do this to your account.", code="own_account")
-            if await open_about(session, DataRequestKind.ERASE_USER, user.id) is not None:
-                raise Conflict("This user is being erased.", code="being_erased")
             if change.role not in (None, Role.ADMIN) or change.disabled:
                 await refuse_last(session, user.tenant, without_user=user.id)
             if change.role is not None and change.role != user.role:
@@ -156,6 +153,15 @@ class Directory:
             details: dict[str, audit.Detail] = {"role": user.role, "disabled": user.disabled_at is not None}
             await audit.record(session, audit.Action.USER_CHANGED, on=("user", user.id), details=details, principal=principal)
         return user
+
+    async def refuse_unchangeable(self, principal: Principal, user_id: str) -> None:
+        """Refuse a user whom the principal may not change, or who is being erased. Nothing is changed, and nothing recorded.
+
+        Raises:
+            Conflict: `being_erased`.
+        """
+        async with self._database.session(principal.tenant) as session:
+            await _changeable(session, principal, user_id)
 
     async def end_sign_ins(self, principal: Principal, user_id: str) -> None:
         """End a user's browser sessions and tokens everywhere within a second. Keys that act for the user stay."""
@@ -340,6 +346,19 @@ async def _user(session: AsyncSession, principal: Principal, user_id: str, *, lo
     user = await session.get(User, user_id, with_for_update=lock)
     if user is None or user.tenant != principal.tenant:
         raise NotFound("There is no such user.", code="user_not_found")
+    return user
+
+
+async def _changeable(session: AsyncSession, principal: Principal, user_id: str, *, lock: bool = False) -> User:
+    """A user whom the principal may change.
+
+    Raises:
+        Conflict: `being_erased`.
+    """
+    user = await _user(session, principal, user_id, lock=lock)
+    await refuse_above(session, principal, user.role)
+    if await open_about(session, DataRequestKind.ERASE_USER, user.id) is not None:
+        raise Conflict("This user is being erased.", code="being_erased")
     return user
 
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from core.errors import InvalidRequest
 from core.principals import Principal, Scope
+from core.shown_names import shown
 from core.stored_files import BATCH, StoredFiles
 from core.tables import StoredFile
 from server.auth import requires
@@ -163,7 +164,7 @@ async def _received(request: Request, state: State) -> AsyncIterator[_Upload]:
                 )
                 raise InvalidRequest(text, code="unsupported_feature", param="expires_after")
             if name not in ("file", "purpose"):
-                field = name[:100]
+                field = shown(name)
                 raise InvalidRequest(f"Unrecognized request argument supplied: {field}", code="unknown_parameter", param=field)
         purpose = form.get("purpose")
         if purpose != BATCH:

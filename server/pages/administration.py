@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from chains.refusals import in_words
 from core.errors import InvalidRequest, PlatformError
 from core.principals import Principal, Scope
+from core.shown_names import shown
 from server.auth import request_context
 from server.openapi import platform_version
 from server.pages import render
@@ -165,5 +166,5 @@ class AdminRoute(APIRoute):
 
 def _unfit(problem: Mapping[str, Any]) -> InvalidRequest:
     """What pydantic found, as the API tells it but for places in lists, which no form shows."""
-    place = [part for part in problem["loc"] if isinstance(part, str) and part not in ("body", "query", "path")]
+    place = [shown(part) for part in problem["loc"] if isinstance(part, str) and part not in ("body", "query", "path")]
     return InvalidRequest(in_words(problem, ".".join(place)), param=place[0] if place else None)

@@ -12,6 +12,7 @@ from core.policies.changes import told
 from core.policies.policy import SECTIONS, BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
 from core.principals import Principal, Scope
+from core.shown_names import shown
 from core.tables import Tenant
 from providers.places import NO_PROVIDER, unknown_provider
 from server.access.epoch import raise_epoch
@@ -96,7 +97,7 @@ def _check(asked: Sections) -> None:
     for rule in asked.guards or ():
         checked(rule)
     if (unknown := unknown_capability(asked.pii or {}, asked.guards or ())) is not None:
-        raise InvalidRequest(f"There is no capability {unknown[:128]!r}.", code="unknown_capability", param="pii")
+        raise InvalidRequest(f"There is no capability {shown(unknown)!r}.", code="unknown_capability", param="pii")
 
 
 def _check_providers(state: State, asked: DataPolicy | None) -> None:

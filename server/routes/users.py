@@ -171,7 +171,7 @@ async def change_user(user_id: str, change: ChangedUser, state: CurrentState, pr
 @router.put("/users/{user_id}/password", status_code=204)
 async def set_user_password(user_id: str, new: NewUserPassword, state: CurrentState, principal: Manager) -> Response:
     """Give a person a password. Their browser sessions and tokens end."""
-    await _directory(state).change_user(principal, user_id, UserChange())  # refuses whom the caller may not change
+    await _directory(state).refuse_unchangeable(principal, user_id)
     await state.access.passwords.set(principal.tenant, user_id, new.password.get_secret_value())
     state.access.forget()
     return Response(status_code=204)

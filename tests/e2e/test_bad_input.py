@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import secrets
 import struct
 import time
 import zipfile
@@ -135,6 +136,34 @@ def test_a_wrong_input_is_refused_by_every_capability_in_every_way_of_calling(
     for way in ("invoke", "stream", "stream_events"):
         refusal(*timed(client, "POST", f"/api/v1/{capability}/{way}", json={"input": body}))
     refusal(*timed(client, "POST", f"/api/v1/{capability}/batch", json={"inputs": [body, body]}))
+
+
+def test_a_secret_in_the_place_of_a_name_is_not_told(client: httpx.Client, platform: Running) -> None:
+    """Of a field, in a body, within it, of a query's parameter, of a header, of a part of a form."""
+    secret, told = f"canary{secrets.token_hex(20)}", len(platform.output())
+    within = {"role": "user", "content": "hi", secret: 1}
+    body = {secret: 1, "messages": [within], "input": {"messages": [within], secret: 1}, "inputs": [{secret: 1}]}
+    body |= {name: {secret: {secret: 1}} for name in ("config", "secrets", "options", "pii", "metadata", "tags", "filter")}
+    paths = client.get("/openapi.json").json()["paths"]
+    methods = {(method, path) for path, item in paths.items() for method in item if method in ("get", "post", "put", "patch")}
+    for method, path in sorted(methods | {("post", path) for path in posts(client)}):
+        for sent in (body, {secret: 1}, {"type": secret, "response_format": {"type": secret}}):
+            response = client.request(
+                method,
+                re.sub(r"\{[^}]*\}", "handbook", path),
+                params={secret: 1},
+                headers={f"x-{secret}": "1"},
+                **({} if method == "get" else {"json": sent}),  # type: ignore[arg-type]
+            )
+            assert response.status_code < 500, (method, path)
+            assert secret not in f"{response.headers} {response.text}", (method, path)
+    parts = {secret: (None, "1"), "file": ("a", b"{}"), "purpose": (None, "batch")}
+    for path in ("/v1/files", "/api/v1/multimodal", "/api/v1/rag/collections/handbook/documents"):
+        assert secret not in client.post(path, files=parts).text, path
+    for path in ("/signin", "/api/v1/auth/token", "/admin/users", "/account/password"):
+        response = client.post(path, data={secret: secret}, headers={"accept": "text/html"})
+        assert secret not in f"{response.headers} {response.text}", path
+    assert secret not in platform.output()[told:]
 
 
 @pytest.mark.usefixtures("steady")

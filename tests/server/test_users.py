@@ -4,11 +4,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import select
 
 from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Role
-from core.tables import Collection, CollectionShare
-from server.access.keys import KeyRights
+from core.tables import AuditEvent, Collection, CollectionShare
+from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.routes import tenants, users
 from tests.server.conftest import ON_SQLITE, Guarded
 
@@ -45,6 +46,16 @@ async def test_a_person_is_made_signs_in_and_is_shut_out_everywhere_at_once(here
     assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 401
     await ask(here, "PATCH", f"/users/{made['id']}", {"disabled": False})
     assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 200
+
+
+async def test_giving_somebody_a_password_is_one_event(here: Guarded, database: Database) -> None:
+    person = (await ask(here, "POST", "/users", {"name": "Ada", "email": "ada@example.com"})).json()["id"]
+    assert (await ask(here, "PUT", f"/users/{person}/password", {"password": PASSWORD})).status_code == 204
+    assert await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1") == person
+    async with database.session(all_tenants=True) as session:
+        query = select(AuditEvent.action, AuditEvent.actor).where(AuditEvent.object_id == person).order_by(AuditEvent.number)
+        events = [event for event in (await session.exec(query)).all() if not event[0].startswith("sign_in")]
+    assert events == [("user.created", ADMINISTRATOR_ID), ("user.password_set", ADMINISTRATOR_ID)]
 
 
 async def test_nobody_is_there_twice(here: Guarded) -> None:
