@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
+from sqlmodel import SQLModel, select
 
+from core.database import Database
 from core.errors import InvalidRequest
 
 T = TypeVar("T")
+Row = TypeVar("Row", bound=SQLModel)
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -57,6 +60,27 @@ def page_of(rows: Sequence[T], paging: PageRequest, position: Callable[[T], str]
         begin = next((number + 1 for number, row in enumerate(rows) if position(row) == paging.after), len(rows))
     shown = rows[begin : begin + paging.limit]
     return page(shown, position(shown[-1]) if begin + paging.limit < len(rows) else None)
+
+
+async def page_of_table(
+    database: Database,
+    tenant: str,
+    table: type[Row],
+    paging: PageRequest,
+    shown: Callable[[Row], Any],
+    *,
+    newest: str | None = None,
+) -> dict[str, Any]:
+    """A page of the tenant's rows of a table in the order of their identifiers; or the other way round by the column `newest`,
+    which no two rows have alike."""
+    position = getattr(table, newest or "id")
+    query = select(table).order_by(position.desc() if newest else position).limit(paging.limit + 1)
+    if paging.after is not None:
+        query = query.where(position < paging.after if newest else position > paging.after)
+    async with database.session(tenant) as session:
+        rows = (await session.exec(query)).all()
+    kept = rows[: paging.limit]
+    return page([shown(row) for row in kept], getattr(kept[-1], position.key) if len(rows) > paging.limit else None)
 
 
 def encode_cursor(position: str) -> str:

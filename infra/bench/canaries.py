@@ -173,7 +173,7 @@ def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, f
     told.places += [(f"trace {number}", body) for number, body in enumerate(collected)]
     kept = [each for each in (platform.directory / "data").rglob("*") if each.is_file()]
     told.places += [(str(each.relative_to(platform.directory)), each.read_bytes()) for each in kept]
-    forms = {name: _forms(value) for name, value in own.items()}
+    forms = {name: forms_of(value) for name, value in own.items()}
     found = [
         f"{name} in {where}" for where, text in told.places for name, some in forms.items() if any(f in text for f in some)
     ]
@@ -185,7 +185,7 @@ def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, f
     return {"secrets": len(own), "places": len(told.places), "rounds": rounds}
 
 
-def _forms(value: str) -> list[bytes]:
+def forms_of(value: str) -> list[bytes]:
     """A secret as it is, and as it stands within something in base64: at each of the three places where a group may begin."""
     plain = value.encode()
     packed = [base64.b64encode(b"\0" * offset + plain)[4 if offset else 0 : -4] for offset in range(3)]
@@ -261,7 +261,8 @@ def _alerts(client: httpx.Client, url: str, own: dict[str, str]) -> Iterator[tup
     that it shows this once."""
     path = "/api/v1/alert-routes"
     webhook = {"name": "w", "kind": "webhook", "url": f"{url}/500/{own['webhook']}"}
-    mail = {"name": "m", "kind": "service", "url": f"mailto://user:{own['mail']}@127.0.0.1:2525?from=a@example.test"}
+    server = f"mailto://user:{own['mail']}@127.0.0.1:2525"
+    mail = {"name": "m", "kind": "apprise", "url": f"{server}?from=a@example.test&to=b@example.test"}
     for new in (webhook, mail, mail | {"url": f"slack://{own['mail']}"}, webhook | {"url": f"https://u:{own['webhook']}@h/"}):
         made = client.post(path, json=new)
         yield made, made.json().get("secret") or ""

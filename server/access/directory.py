@@ -155,11 +155,7 @@ class Directory:
         return user
 
     async def refuse_unchangeable(self, principal: Principal, user_id: str) -> None:
-        """Refuse a user whom the principal may not change, or who is being erased. Nothing is changed, and nothing recorded.
-
-        Raises:
-            Conflict: `being_erased`.
-        """
+        """Refuse a user whom the principal may not change, or who is being erased (`being_erased`). Nothing is recorded."""
         async with self._database.session(principal.tenant) as session:
             await _changeable(session, principal, user_id)
 
@@ -350,11 +346,7 @@ async def _user(session: AsyncSession, principal: Principal, user_id: str, *, lo
 
 
 async def _changeable(session: AsyncSession, principal: Principal, user_id: str, *, lock: bool = False) -> User:
-    """A user whom the principal may change.
-
-    Raises:
-        Conflict: `being_erased`.
-    """
+    """A user whom the principal may change. Raises Conflict: `being_erased`."""
     user = await _user(session, principal, user_id, lock=lock)
     await refuse_above(session, principal, user.role)
     if await open_about(session, DataRequestKind.ERASE_USER, user.id) is not None:

@@ -1,12 +1,13 @@
 """Budgets of the caller's tenant: made, shown with how they stand, changed, removed. A change holds within a second."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete
 from starlette.responses import Response
 
 from core import audit
@@ -14,10 +15,10 @@ from core.budgets import Window
 from core.database import utc_now
 from core.errors import InvalidRequest, NotFound
 from core.principals import Principal, Scope
-from core.tables import Budget
+from core.tables import Budget, RateLimit
 from server.access.epoch import raise_epoch
 from server.auth import requires
-from server.pagination import Paging, page
+from server.pagination import Paging, page_of_table
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/budgets", tags=["Usage"])
@@ -41,6 +42,23 @@ class BudgetScope(BaseModel):
     user: Name | None = Field(None, description="the identifier of a user, a service account, or a key that is nobody's")
     key: Name | None = None
     alias: Name | None = Field(None, description="the alias of a model")
+
+    @classmethod
+    def of(cls, row: Budget | RateLimit) -> "BudgetScope":
+        return cls.model_validate(row.model_dump(include=set(cls.model_fields)))
+
+    def of_tenant(self, tenant: str, aliases: Collection[str]) -> dict[str, Any]:
+        """The columns of a row of the tenant's that say whose requests count.
+
+        Raises:
+            NotFound: it names another tenant.
+            InvalidRequest: there is no such alias.
+        """
+        if self.tenant not in (None, tenant):
+            raise NotFound("There is no such tenant.", code="tenant_not_found", param="scope.tenant")
+        if self.alias is not None and self.alias not in aliases:
+            raise InvalidRequest(f"There is no model {self.alias!r}.", param="scope.alias")
+        return self.model_dump() | {"tenant": tenant}
 
 
 class NewBudget(BaseModel):
@@ -102,7 +120,7 @@ class BudgetInfo(BaseModel):
     def of(cls, row: Budget) -> "BudgetInfo":
         return cls.model_validate(
             row.model_dump(exclude={"team", "user", "key", "alias", "tenant", "changed_at", "created_by"})
-            | {"scope": BudgetScope(tenant=row.tenant, team=row.team, user=row.user, key=row.key, alias=row.alias)}
+            | {"scope": BudgetScope.of(row)}
         )
 
 
@@ -127,27 +145,11 @@ class BudgetPage(BaseModel):
 @router.post("", status_code=201)
 async def create_budget(new: NewBudget, state: CurrentState, principal: Manager) -> BudgetInfo:
     """Make a budget. What was spent in its window before counts."""
-    scope = new.scope
-    if scope.tenant not in (None, principal.tenant):
-        raise NotFound("There is no such tenant.", code="tenant_not_found", param="scope.tenant")
     known = {alias.alias for alias in state.settings.aliases}
-    for alias, param in ((scope.alias, "scope.alias"), (new.degrade_to, "degrade_to")):
-        if alias is not None and alias not in known:
-            raise InvalidRequest(f"There is no model {alias!r}.", param=param)
-    row = Budget(
-        tenant=principal.tenant,
-        name=new.name,
-        team=scope.team,
-        user=scope.user,
-        key=scope.key,
-        alias=scope.alias,
-        limit_usd=new.limit_usd,
-        limit_tokens=new.limit_tokens,
-        window=new.window,
-        mode=new.mode,
-        degrade_to=new.degrade_to,
-        created_by=principal.id,
-    )
+    scope = new.scope.of_tenant(principal.tenant, known)
+    if new.degrade_to is not None and new.degrade_to not in known:
+        raise InvalidRequest(f"There is no model {new.degrade_to!r}.", param="degrade_to")
+    row = Budget(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)
     async with state.database.transaction(principal.tenant) as session:
         session.add(row)
         await audit.record(session, audit.Action.BUDGET_CHANGED, on=("budget", row.id), details={"change": "created"})
@@ -159,14 +161,7 @@ async def create_budget(new: NewBudget, state: CurrentState, principal: Manager)
 @router.get("", response_model=BudgetPage)
 async def list_budgets(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the budgets."""
-    query = select(Budget).order_by(col(Budget.id)).limit(paging.limit + 1)
-    if paging.after is not None:
-        query = query.where(col(Budget.id) > paging.after)
-    async with state.database.session(principal.tenant) as session:
-        rows = (await session.exec(query)).all()
-    more = len(rows) > paging.limit
-    shown = rows[: paging.limit]
-    return page([BudgetInfo.of(row) for row in shown], shown[-1].id if more else None)
+    return await page_of_table(state.database, principal.tenant, Budget, paging, BudgetInfo.of)
 
 
 @router.get("/{budget_id}")

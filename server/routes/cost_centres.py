@@ -15,7 +15,7 @@ from core.ledger.centres import MOST_RULES
 from core.principals import Principal, Scope
 from core.tables import CostCentreRule
 from server.auth import requires
-from server.pagination import Paging, page
+from server.pagination import Paging, page_of_table
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/usage/cost-centres", tags=["Usage"])
@@ -80,13 +80,9 @@ async def create_rule(new: NewRule, state: CurrentState, principal: Manager) -> 
 @router.get("", response_model=RulePage)
 async def list_rules(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the rules."""
-    query = select(CostCentreRule).order_by(col(CostCentreRule.id)).limit(paging.limit + 1)
-    if paging.after is not None:
-        query = query.where(col(CostCentreRule.id) > paging.after)
-    async with state.database.session(principal.tenant) as session:
-        rows = (await session.exec(query)).all()
-    shown = [RuleInfo.model_validate(row, from_attributes=True) for row in rows[: paging.limit]]
-    return page(shown, shown[-1].id if len(rows) > paging.limit else None)
+    return await page_of_table(
+        state.database, principal.tenant, CostCentreRule, paging, lambda row: RuleInfo.model_validate(row, from_attributes=True)
+    )
 
 
 @router.delete("/{rule_id}", status_code=204)

@@ -15,7 +15,7 @@ from core.ledger.invoices import Difference, differences, read
 from core.principals import Principal, Scope
 from core.tables import Invoice, InvoiceLine
 from server.csv_answers import MEDIA_TYPE, csv_answer
-from server.pagination import Paging, page, page_of
+from server.pagination import Paging, page_of, page_of_table
 from server.routes.cost_centres import Manager
 from server.state import CurrentState, State
 
@@ -127,13 +127,7 @@ async def import_invoice(new: NewInvoice, state: CurrentState, principal: Manage
 @router.get("", response_model=InvoicePage)
 async def list_invoices(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the invoices."""
-    query = select(Invoice).order_by(col(Invoice.id)).limit(paging.limit + 1)
-    if paging.after is not None:
-        query = query.where(col(Invoice.id) > paging.after)
-    async with state.database.session(principal.tenant) as session:
-        rows = (await session.exec(query)).all()
-    shown = [InvoiceInfo.of(row) for row in rows[: paging.limit]]
-    return page(shown, shown[-1].id if len(rows) > paging.limit else None)
+    return await page_of_table(state.database, principal.tenant, Invoice, paging, InvoiceInfo.of)
 
 
 @router.get("/{invoice_id}")

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from sqlmodel import col, select
 from starlette.responses import Response
 
 from core.ledger import focus, months
@@ -14,7 +13,7 @@ from core.ledger.invoices import MOST_USD
 from core.moments import Moment
 from core.tables import ClosedMonth, LedgerAdjustment
 from server.csv_answers import MEDIA_TYPE, csv_answer
-from server.pagination import Paging, page
+from server.pagination import Paging, page_of_table
 from server.routes.analytics import Reader
 from server.routes.cost_centres import Manager
 from server.state import CurrentState
@@ -140,25 +139,26 @@ async def create_adjustment(new: NewAdjustment, state: CurrentState, principal: 
 @router.get("/adjustments", response_model=AdjustmentPage)
 async def list_adjustments(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the adjusting entries."""
-    query = select(LedgerAdjustment).order_by(col(LedgerAdjustment.id)).limit(paging.limit + 1)
-    if paging.after is not None:
-        query = query.where(col(LedgerAdjustment.id) > paging.after)
-    async with state.database.session(principal.tenant) as session:
-        rows = (await session.exec(query)).all()
-    shown = [AdjustmentInfo.model_validate(row, from_attributes=True) for row in rows[: paging.limit]]
-    return page(shown, shown[-1].id if len(rows) > paging.limit else None)
+    return await page_of_table(
+        state.database,
+        principal.tenant,
+        LedgerAdjustment,
+        paging,
+        lambda row: AdjustmentInfo.model_validate(row, from_attributes=True),
+    )
 
 
 @router.get("/months", response_model=ClosedMonthPage)
 async def list_closed_months(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, object]:
     """List the closed months, the newest first."""
-    query = select(ClosedMonth).order_by(col(ClosedMonth.month).desc()).limit(paging.limit + 1)
-    if paging.after is not None:
-        query = query.where(col(ClosedMonth.month) < paging.after)
-    async with state.database.session(principal.tenant) as session:
-        rows = (await session.exec(query)).all()
-    shown = [ClosedMonthInfo.model_validate(row, from_attributes=True) for row in rows[: paging.limit]]
-    return page(shown, shown[-1].month if len(rows) > paging.limit else None)
+    return await page_of_table(
+        state.database,
+        principal.tenant,
+        ClosedMonth,
+        paging,
+        lambda row: ClosedMonthInfo.model_validate(row, from_attributes=True),
+        newest="month",
+    )
 
 
 @router.get("/months/{month}")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete
 from starlette.responses import Response
 
 from core import audit
@@ -14,7 +14,7 @@ from core.database import utc_now
 from core.errors import InvalidRequest, NotFound
 from core.tables import RateLimit
 from server.access.epoch import raise_epoch
-from server.pagination import Paging, page
+from server.pagination import Paging, page_of_table
 from server.routes.budgets import BudgetScope, Manager
 from server.state import CurrentState, State
 
@@ -86,7 +86,7 @@ class RateLimitInfo(BaseModel):
     def of(cls, row: RateLimit) -> "RateLimitInfo":
         return cls.model_validate(
             row.model_dump(exclude={"team", "user", "key", "alias", "tenant", "changed_at", "created_by"})
-            | {"scope": BudgetScope(tenant=row.tenant, team=row.team, user=row.user, key=row.key, alias=row.alias)}
+            | {"scope": BudgetScope.of(row)}
         )
 
 
@@ -100,17 +100,8 @@ class RateLimitPage(BaseModel):
 @router.post("", status_code=201)
 async def create_rate_limit(new: NewRateLimit, state: CurrentState, principal: Manager) -> RateLimitInfo:
     """Make a rate limit."""
-    scope = new.scope
-    if scope.tenant not in (None, principal.tenant):
-        raise NotFound("There is no such tenant.", code="tenant_not_found", param="scope.tenant")
-    if scope.alias is not None and scope.alias not in {alias.alias for alias in state.settings.aliases}:
-        raise InvalidRequest(f"There is no model {scope.alias!r}.", param="scope.alias")
-    row = RateLimit(
-        tenant=principal.tenant,
-        **new.model_dump(exclude={"scope"}),
-        **scope.model_dump(exclude={"tenant"}),
-        created_by=principal.id,
-    )
+    scope = new.scope.of_tenant(principal.tenant, {alias.alias for alias in state.settings.aliases})
+    row = RateLimit(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)
     async with state.database.transaction(principal.tenant) as session:
         session.add(row)
         await audit.record(session, audit.Action.RATE_LIMIT_CHANGED, on=("rate_limit", row.id), details={"change": "created"})
@@ -122,13 +113,7 @@ async def create_rate_limit(new: NewRateLimit, state: CurrentState, principal: M
 @router.get("", response_model=RateLimitPage)
 async def list_rate_limits(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the rate limits."""
-    query = select(RateLimit).order_by(col(RateLimit.id)).limit(paging.limit + 1)
-    if paging.after is not None:
-        query = query.where(col(RateLimit.id) > paging.after)
-    async with state.database.session(principal.tenant) as session:
-        rows = (await session.exec(query)).all()
-    shown = rows[: paging.limit]
-    return page([RateLimitInfo.of(row) for row in shown], shown[-1].id if len(rows) > paging.limit else None)
+    return await page_of_table(state.database, principal.tenant, RateLimit, paging, RateLimitInfo.of)
 
 
 @router.get("/{rate_limit_id}")

@@ -147,7 +147,7 @@ def test_a_secret_in_the_place_of_a_name_is_not_told(client: httpx.Client, platf
     paths = client.get("/openapi.json").json()["paths"]
     methods = {(method, path) for path, item in paths.items() for method in item if method in ("get", "post", "put", "patch")}
     for method, path in sorted(methods | {("post", path) for path in posts(client)}):
-        for sent in (body, {secret: 1}, {"type": secret, "response_format": {"type": secret}}):
+        for sent in (body, {"type": secret, "response_format": {"type": secret}, secret: 1}):
             response = client.request(
                 method,
                 re.sub(r"\{[^}]*\}", "handbook", path),

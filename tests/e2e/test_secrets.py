@@ -1,6 +1,7 @@
 """Secrets planted in every field that takes one: none is seen in a log, an error, a list, a dump or the help, however
 it fails."""
 
+import base64
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from infra.bench.canaries import forms_of
 from infra.bench.canaries import planted as planted_everywhere
 from infra.running import ROOT, Running
 from langserve_app import main
@@ -223,6 +225,13 @@ def test_a_platform_whose_parts_all_fail_shows_no_secret(planted: dict[str, str]
     assert [line[:300] for line in platform.output().splitlines() if CANARY in line] == []
     kept = [file for file in (tmp_path / "data").rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()]
     assert kept == []
+
+
+def test_a_secret_is_found_within_what_is_packed_in_base64() -> None:
+    for before in ("", "u", "user:", "Basic!"):
+        packed = base64.b64encode(f"{before}{CANARY}@host".encode())
+        assert any(form in packed for form in forms_of(CANARY)), before
+        assert not any(form in packed for form in forms_of(OTHER)), before
 
 
 def test_no_fault_of_any_part_shows_a_secret_of_any_field(tmp_path: Path) -> None:
