@@ -47,6 +47,17 @@ def page_request(
 Paging = Annotated[PageRequest, Depends(page_request)]
 
 
+def part_request(
+    limit: Annotated[int | None, Query(ge=1, le=MAX_LIMIT, description="rows of a page; empty: all that there are")] = None,
+    cursor: Annotated[str | None, Query(max_length=_MAX_CURSOR, description="`next_cursor` of the page before")] = None,
+) -> PageRequest | None:
+    """The same for a list that is told whole unless a limit asks for pages. Raises as `page_request` does."""
+    return page_request(DEFAULT_LIMIT if limit is None else limit, cursor) if limit is not None or cursor else None
+
+
+PagingWhereAsked = Annotated[PageRequest | None, Depends(part_request)]
+
+
 def page(rows: Sequence[Any], next_position: str | None) -> dict[str, Any]:
     """A page's body: `{"results": […], "next_cursor": str or null}`."""
     return {"results": list(rows), "next_cursor": encode_cursor(next_position) if next_position is not None else None}
