@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import (
@@ -24,6 +24,7 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.bedrock_calls import Call
 from providers.neutral import MISREAD, NeutralChatModel, not_configured, of_status, refused, unreadable
+from providers.tiers import mark
 from providers.waits import retry_after
 
 #: Codes of the API's errors, lower case, as statuses where the answer carries none of its own (an event of a stream)
@@ -87,6 +88,9 @@ def _translate_answer(error: Any) -> Exception:
         return ModelNotFoundError("Bedrock does not serve this model.")
     status = _STATUS.get(code.lower()) or answer.get("HTTPStatusCode") or 500
     return of_status(status, f"{code}: {reason}", retry_after(answer.get("HTTPHeaders", {})))
+
+
+G = TypeVar("G", bound=ChatGeneration)
 
 
 class _Built(Exception):
@@ -157,7 +161,7 @@ class BedrockTranslation(NeutralChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         for chunk in super()._stream(messages, stop, run_manager, **kwargs):
-            yield _plain(chunk)
+            yield _in_its_tier(_plain(chunk))
 
     async def _agenerate(
         self,
@@ -171,7 +175,10 @@ class BedrockTranslation(NeutralChatModel):
 
             def ask() -> ChatResult:
                 try:
-                    return self._generate(messages, stop, None, **kwargs)
+                    result = self._generate(messages, stop, None, **kwargs)
+                    for generation in result.generations:
+                        _in_its_tier(generation)
+                    return result
                 finally:
                     call.done()
 
@@ -231,6 +238,17 @@ def chat_class() -> Callable[..., BaseChatModel]:
     return BedrockChat
 
 
+def _in_its_tier(generation: G) -> G:
+    """The same, with the tier that Bedrock says it was served in. What was made faster for more money is no standard one."""
+    told: Any = generation.message.response_metadata
+    try:
+        fast = (told.get("performanceConfig") or {}).get("latency") == "optimized"
+        mark(generation, "optimized" if fast else (told.get("serviceTier") or {}).get("type"))
+    except MISREAD as error:
+        raise unreadable() from error
+    return generation
+
+
 def _in_one_piece(result: ChatResult) -> ChatGenerationChunk:
     message: Any = result.generations[0].message
     calls = [
@@ -243,7 +261,8 @@ def _in_one_piece(result: ChatResult) -> ChatGenerationChunk:
             tool_call_chunks=calls,
             usage_metadata=message.usage_metadata,
             response_metadata=message.response_metadata,
-        )
+        ),
+        generation_info=result.generations[0].generation_info,
     )
 
 

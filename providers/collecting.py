@@ -124,6 +124,7 @@ class Collector:
         self._logprobs: dict[str, list[Any]] = {}
         self._finish: str | None = None
         self._usage: Any = None
+        self._tier: Any = None
         self._more: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
 
@@ -179,6 +180,8 @@ class Collector:
             self._head = event
         if usage := event.get("usage"):
             self._usage = usage
+        if tier := event.get("service_tier"):
+            self._tier = tier
         choices = event.get("choices")
         if not choices:
             return False
@@ -228,6 +231,7 @@ class Collector:
         for named in (choice for choice in self._last.get("choices") or () if choice.get("content_filter_results")):
             choice["content_filter_results"] = named["content_filter_results"]
         head = {name: value for name, value in self._head.items() if name not in ("choices", "usage", "object")}
+        head |= {"service_tier": self._tier} if self._tier else {}
         answer = complete(head | {"object": "chat.completion", "choices": [choice], "usage": self._usage})
         result = each_its_own(self._model._create_chat_result(answer), answer)  # noqa: SLF001
         not_withheld(result.generations[0], [self._last])

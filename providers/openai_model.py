@@ -14,7 +14,8 @@ from providers.collecting import THINKS, thinks
 from providers.openai_answers import with_readable_usage
 from providers.openai_errors import declined
 from providers.openai_streaming import REFUSING, Streaming, refused_field, without
-from providers.usage import AddingUp, readable
+from providers.tiers import mark
+from providers.usage import AddingUp, add_images, readable
 
 
 class AsWritten(AddingUp, BaseChatOpenAI):
@@ -81,10 +82,20 @@ class AsWritten(AddingUp, BaseChatOpenAI):
         converted: ChatGenerationChunk | None = super()._convert_chunk_to_generation_chunk(chunk, *more)
         if converted is not None and thinks(chunk):
             converted.generation_info = {**(converted.generation_info or {}), THINKS: True}
+        if converted is not None:
+            mark(converted, chunk.get("service_tier"))
+            add_images(converted.message, chunk.get("usage"))
         return converted
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
-        return super()._create_chat_result(with_readable_usage(response), generation_info)
+        result = super()._create_chat_result(with_readable_usage(response), generation_info)
+        said = (
+            response if isinstance(response, dict) else response.model_dump(include={"service_tier", "usage"}, warnings=False)
+        )
+        for generation in result.generations:
+            mark(generation, said.get("service_tier"))
+            add_images(generation.message, said.get("usage"))
+        return result
 
 
 class OfOthers(BaseChatOpenAI):

@@ -10,6 +10,7 @@ from core.context import Usage
 from providers.collecting import THINKS, finish_reason
 from providers.endings import judge
 from providers.metering import usage_of
+from providers.tiers import TIER
 from providers.tokens import Counter
 from providers.usage import Tally
 
@@ -18,7 +19,8 @@ class Received:
     """Of a call that begins with `begin`.
 
     `told`: anything of the answer has come. `ended`: the provider has named a reason for its end. `alive`: it has told
-    something, or thinks; `first_token_s` after so many seconds. `fresh`: it has since that was last asked.
+    something, or thinks; `first_token_s` after so many seconds. `fresh`: it has since that was last asked. `tier` is the tier
+    of service that it has named, None: the standard one.
     """
 
     __slots__ = (
@@ -32,6 +34,7 @@ class Received:
         "first_token_s",
         "fresh",
         "only_text",
+        "tier",
         "told",
     )
 
@@ -43,6 +46,7 @@ class Received:
         self.told = self.ended = self.alive = self.fresh = False
         self.only_text = True
         self.first_token_s: float | None = None
+        self.tier: str | None = None
         self._tally = Tally()
 
     @property
@@ -73,6 +77,7 @@ class Received:
         text = chunk.text
         if message.usage_metadata:
             message.usage_metadata = self._tally.add(message.usage_metadata)
+        self._note_tier(chunk)
         thinks = chunk.generation_info and chunk.generation_info.pop(THINKS, False)
         if reason := finish_reason(chunk):
             judge(reason, self._provider_name)
@@ -92,6 +97,7 @@ class Received:
     def take(self, generation: ChatGeneration) -> None:
         """The whole answer, whether it came in pieces or at once. Raises as `note` does."""
         message: Any = generation.message
+        self._note_tier(generation)
         self.told = True
         if not self.text:
             self.add(message.text)
@@ -100,6 +106,10 @@ class Received:
             judge(reason, self._provider_name)
         message.response_metadata["provider"] = self._provider_name
         self.ended = True
+
+    def _note_tier(self, generation: ChatGeneration) -> None:
+        if generation.generation_info and (tier := generation.generation_info.pop(TIER, None)):
+            self.tier = tier
 
     def live(self) -> None:
         """Something has come that shows the provider at work."""

@@ -57,14 +57,34 @@ def _counted(metadata: Any) -> UsageMetadata | None:
 
 def readable(usage: Any) -> dict[str, Any] | None:
     """The usage of an answer or an event of OpenAI's protocol, None where LangChain could not read it: then none was told.
-    Details that are none are left out."""
+    Details that are none are left out. Where reasoning is a part of the total and none of the completion's tokens (xAI; Gemini
+    by OpenAI's protocol), it is made one: it costs as output. Where only DeepSeek's own field tells what was cached, it counts.
+    """
     if not isinstance(usage, dict):
         return None
-    if not (_may_be_count(usage.get("prompt_tokens")) and _may_be_count(usage.get("completion_tokens"))):
+    given, made, total = (usage.get(name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    if not (_may_be_count(given) and _may_be_count(made)):
         return None
     wrong = [name for name in _OF_OPENAI if not _are_counts(usage.get(name))]
-    wrong += [] if _may_be_count(usage.get("total_tokens")) else ["total_tokens"]
-    return usage | dict.fromkeys(wrong) if wrong else usage
+    wrong += [] if _may_be_count(total) else ["total_tokens"]
+    told: dict[str, Any] = usage | dict.fromkeys(wrong) if wrong else usage
+    thought = (told.get("completion_tokens_details") or {}).get("reasoning_tokens")
+    if thought and total == (given or 0) + (made or 0) + thought:
+        told = told | {"completion_tokens": (made or 0) + thought}
+    hit = told.get("prompt_cache_hit_tokens")
+    if hit and is_count(hit) and (told.get("prompt_tokens_details") or {}).get("cached_tokens") is None:
+        told = told | {"prompt_tokens_details": {**(told.get("prompt_tokens_details") or {}), "cached_tokens": hit}}
+    return told
+
+
+def add_images(message: Any, usage: Any) -> None:
+    """Have a message's usage tell the tokens of pictures, which LangChain does not read of OpenAI's protocol."""
+    if not isinstance(usage, dict) or not message.usage_metadata:
+        return
+    for (name, _), told in zip(_DETAILS, _OF_OPENAI, strict=True):
+        if count := (usage.get(told) or {}).get("image_tokens"):
+            details = {**(message.usage_metadata.get(name) or {}), "image": count}
+            message.usage_metadata = message.usage_metadata | {name: details}
 
 
 def _may_be_count(value: Any) -> bool:

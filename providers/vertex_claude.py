@@ -1,15 +1,17 @@
 """Claude on Vertex AI: `ChatAnthropicVertex` with neutral errors and OpenAI's parameters."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from functools import cache
 from typing import Any
 
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from core.errors import UnsupportedFeature
+from providers.claude_usage import complete
 from providers.neutral import NeutralChatModel, of_status, refused
 from providers.usage import AddingUp
 from providers.waits import retry_after
@@ -101,7 +103,41 @@ class ClaudeTranslation(NeutralChatModel):
         result: ChatResult = super()._format_output(data, **kwargs)  # type: ignore[misc]
         for generation in result.generations:  # as a stream's last chunk has it
             generation.message.response_metadata["stop_reason"] = data.stop_reason
+            complete(generation, data.usage)
         return result
+
+
+class ClaudeStream(BaseChatModel):
+    """Streams as `ChatAnthropicVertex` makes them, event by event, with all that the events say of what was used: its own
+    method keeps them to itself. It stands right before that class."""
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        from langchain_google_vertexai import model_garden
+
+        garden: Any = model_garden  # what is private in it is held by the tests of each cloud's streams
+        model: Any = self
+        params = model._format_params(messages=messages, stop=stop, **kwargs)  # noqa: SLF001
+        of_text = not (
+            garden._tools_in_params(params) or garden._documents_in_params(params) or garden._thinking_in_params(params)  # noqa: SLF001
+        )
+        params.pop("stream", None)
+        async with await model.async_client.messages.create(**params, stream=True) as events:
+            async for event in events:
+                message = garden._make_message_chunk_from_anthropic_event(event, coerce_content_to_string=of_text)  # noqa: SLF001
+                if message is None:
+                    continue
+                chunk = ChatGenerationChunk(message=message)
+                if event.type == "message_start":
+                    complete(chunk, event.message.usage)
+                elif event.type == "message_delta":
+                    complete(chunk, event.usage)
+                yield chunk
 
 
 @cache
@@ -109,7 +145,7 @@ def claude_class() -> Callable[..., BaseChatModel]:
     """The chat model's class, made when the SDK is first needed."""
     from langchain_google_vertexai.model_garden import ChatAnthropicVertex
 
-    class ClaudeChat(ClaudeTranslation, AddingUp, ChatAnthropicVertex):
+    class ClaudeChat(ClaudeTranslation, AddingUp, ClaudeStream, ChatAnthropicVertex):
         """Claude with neutral errors."""
 
     return ClaudeChat

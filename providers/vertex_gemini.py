@@ -24,9 +24,10 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.gemini_numbers import with_whole_numbers
+from providers.gemini_usage import GeminiRunning, complete, with_thoughts
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, unreadable
-from providers.usage import Running
+from providers.tiers import mark
 from providers.waits import retry_after, wait_of
 from providers.wire import Connections, Lines, Wire, body_of
 
@@ -142,10 +143,14 @@ class DirectGemini(BaseChatModel):
         path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
         async with self.wire.post(f"{path}:generateContent", payload, self.limits) as response:
             body = await body_of(response)
+        answer, said = _response(body)
         try:
-            result: ChatResult = model._gemini_response_to_chat_result(_response(body))  # noqa: SLF001
+            result: ChatResult = model._gemini_response_to_chat_result(answer)  # noqa: SLF001
         except MISREAD as error:
             raise unreadable() from error
+        for generation in result.generations:
+            complete(generation, said)
+            mark(generation, said.get("trafficType"))
         return result
 
     async def _astream(
@@ -157,16 +162,16 @@ class DirectGemini(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         model: Any = self
         path, payload = _request(model._prepare_request_gemini(messages, stop=stop, **kwargs))  # noqa: SLF001
-        used = None
+        running = GeminiRunning()
         async with self.wire.post(f"{path}:streamGenerateContent?alt=sse", payload, self.limits) as response:
             async for line in _lines(response.content):
                 if line.startswith(b"data:"):
+                    answer, running.said = _response(line[5:])
                     try:
-                        chunk, used = model._gemini_chunk_to_generation_chunk(  # noqa: SLF001
-                            _response(line[5:]), prev_total_usage=used
-                        )
+                        chunk, _ = model._gemini_chunk_to_generation_chunk(answer, prev_total_usage=running)  # noqa: SLF001
                     except MISREAD as error:
                         raise unreadable() from error
+                    mark(chunk, running.said.get("trafficType"))
                     yield chunk
 
 
@@ -187,8 +192,8 @@ def _request(message: Any) -> tuple[str, dict[str, Any]]:
     return payload.pop("model"), payload
 
 
-def _response(body: bytes) -> Any:
-    """One answer or chunk.
+def _response(body: bytes) -> tuple[Any, dict[str, Any]]:
+    """One answer or chunk, and what it says that was used, as it came: the SDK does not know all of that.
 
     Raises:
         ModelConnectionError: it cannot be read.
@@ -207,7 +212,8 @@ def _response(body: bytes) -> Any:
         ParseDict(answer, GenerateContentResponse.pb(response), ignore_unknown_fields=True)
     except (ParseError, *MISREAD) as error:
         raise unreadable() from error
-    return response
+    said = answer.get("usageMetadata")
+    return response, said if isinstance(said, dict) else {}
 
 
 def _of_known_ends(answer: dict[str, Any]) -> None:
@@ -277,18 +283,19 @@ class GeminiTranslation(NeutralChatModel):
         for generation in result.generations:
             _of_no_end(generation)
             with_whole_numbers(generation)
-            _with_thoughts(generation)
+            with_thoughts(generation)
         return result
 
     def _gemini_chunk_to_generation_chunk(self, response_chunk: Any, prev_total_usage: Any = None) -> Any:
         """Not every chunk tells what was used so far; LangChain would count all of it again after one that does not. So what
         stands for the last total is the running one of the stream."""
         _not_blocked(response_chunk)
-        running = prev_total_usage or Running()
+        running = prev_total_usage or GeminiRunning()
         chunk, _ = super()._gemini_chunk_to_generation_chunk(response_chunk, None)  # type: ignore[misc]
         _of_no_end(chunk)
         with_whole_numbers(chunk)
-        _with_thoughts(chunk)
+        with_thoughts(chunk)
+        complete(chunk, running.said)
         return running.of(chunk), running
 
 
@@ -297,13 +304,6 @@ def _of_no_end(generation: ChatGeneration) -> None:
     and who goes by the reason would take the first chunk for the last."""
     if (info := generation.generation_info) and info.get("finish_reason") == _NO_END:
         del info["finish_reason"]
-
-
-def _with_thoughts(generation: ChatGeneration) -> None:
-    """Count thoughts as output, which they cost as, and as LangChain has it: Google's count of candidates is without them."""
-    message: Any = generation.message
-    if (usage := message.usage_metadata) and (thoughts := (usage.get("output_token_details") or {}).get("reasoning")):
-        message.usage_metadata = usage | {"output_tokens": usage["output_tokens"] + thoughts}
 
 
 def _not_blocked(response: Any) -> None:

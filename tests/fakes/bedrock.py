@@ -90,7 +90,9 @@ class BedrockFake(Fake):
         return len(streamed(reply))
 
 
-def _usage(reply: Reply) -> dict[str, int]:
+def _usage(reply: Reply) -> dict[str, Any]:
+    if reply.usage is not None:
+        return dict(reply.usage)
     total = reply.input_tokens + reply.output_tokens
     return {"inputTokens": reply.input_tokens, "outputTokens": reply.output_tokens, "totalTokens": total}
 
@@ -108,6 +110,7 @@ def answered(reply: Reply) -> dict[str, Any]:
         "stopReason": _stop_reason(reply),
         "usage": _usage(reply),
         "metrics": {"latencyMs": 5},
+        **reply.beside,
     }
 
 
@@ -125,7 +128,7 @@ def streamed(reply: Reply) -> list[bytes]:
         events += [event("contentBlockDelta", {"contentBlockIndex": index, "delta": delta}) for delta in deltas]
         events.append(event("contentBlockStop", {"contentBlockIndex": index}))
     events.append(event("messageStop", {"stopReason": _stop_reason(reply)}))
-    events.append(event("metadata", {"usage": _usage(reply), "metrics": {"latencyMs": 5}}))
+    events.append(event("metadata", {"usage": _usage(reply), "metrics": {"latencyMs": 5}, **reply.beside}))
     return events
 
 

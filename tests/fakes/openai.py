@@ -86,10 +86,10 @@ class OpenAIFake(Fake):
         if body.get("logprobs"):
             choice["logprobs"] = logprobs(reply.text, body)
         choices = [{"index": index, **choice} for index in range(body.get("n") or 1)]
-        return {**_head("chat.completion", body), "choices": choices, "usage": _usage(reply)}
+        return {**_head("chat.completion", body), "choices": choices, "usage": _usage(reply), **reply.beside}
 
     def streamed(self, reply: Reply, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        head = _head("chat.completion.chunk", body)
+        head = _head("chat.completion.chunk", body) | reply.beside
 
         def event(delta: dict[str, Any], ending: str | None = None) -> list[dict[str, Any]]:
             more = {"logprobs": logprobs(delta["content"], body)} if body.get("logprobs") and delta.get("content") else {}
@@ -117,7 +117,9 @@ def finish(reply: Reply) -> str | None:
     return ("tool_calls" if reply.calls else "stop") if reply.finish is None else reply.finish or None
 
 
-def _usage(reply: Reply) -> dict[str, int]:
+def _usage(reply: Reply) -> dict[str, Any]:
+    if reply.usage is not None:
+        return dict(reply.usage)
     total = reply.input_tokens + reply.output_tokens
     return {"prompt_tokens": reply.input_tokens, "completion_tokens": reply.output_tokens, "total_tokens": total}
 

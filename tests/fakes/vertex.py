@@ -131,6 +131,7 @@ def gemini_chunks(reply: Reply) -> list[dict[str, Any]]:
             "candidatesTokenCount": output,
             "totalTokenCount": reply.input_tokens + output,
         }
+        usage = _told(reply, usage, last=index == len(parts))
         candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}, "index": 0}
         chunks.append({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini"})
     if not chunks:
@@ -140,6 +141,14 @@ def gemini_chunks(reply: Reply) -> list[dict[str, Any]]:
     if reply.finish != "":
         chunks[-1]["candidates"][0]["finishReason"] = reply.finish or "STOP"
     return chunks
+
+
+def _told(reply: Reply, usage: dict[str, Any], *, last: bool) -> dict[str, Any]:
+    """As Google tells it: what was sent from the first chunk on, what was made and the details of it in the last."""
+    if reply.usage is None:
+        return usage
+    told = dict(reply.usage)
+    return told if last else {"promptTokenCount": told["promptTokenCount"], "totalTokenCount": told["promptTokenCount"]}
 
 
 def gemini_whole(chunks: list[dict[str, Any]]) -> dict[str, Any]:
@@ -162,13 +171,15 @@ def claude_whole(reply: Reply) -> dict[str, Any]:
         "content": content,
         "stop_reason": (("tool_use" if reply.calls else "end_turn") if reply.finish is None else reply.finish) or None,
         "stop_sequence": None,
-        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
+        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens} | dict(reply.usage or {}),
     }
 
 
 def claude_events(reply: Reply) -> list[dict[str, Any]]:
     whole = claude_whole(reply)
-    start = whole | {"content": [], "stop_reason": None, "usage": {"input_tokens": reply.input_tokens, "output_tokens": 1}}
+    told = whole["usage"]
+    later = {"output_tokens": 1, "output_tokens_details": None}
+    start = whole | {"content": [], "stop_reason": None, "usage": told | {name: later[name] for name in told.keys() & later}}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
     for index, block in enumerate(whole["content"]):
         if block["type"] == "text":
@@ -179,7 +190,7 @@ def claude_events(reply: Reply) -> list[dict[str, Any]]:
             deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
         events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
         events.append({"type": "content_block_stop", "index": index})
-    usage = {"output_tokens": reply.output_tokens}
+    usage = {name: told[name] for name in ("output_tokens", "output_tokens_details") if name in told}
     events.append(
         {"type": "message_delta", "delta": {"stop_reason": whole["stop_reason"], "stop_sequence": None}, "usage": usage}
     )

@@ -77,6 +77,9 @@ class Reply:
     between_s: float = 0.0
     #: What it thinks before it says anything, in pieces, where its protocol can tell.
     thoughts: Sequence[str] = ()
+    #: What it says that it used, in its protocol's own form, in place of the numbers above; and what else stands beside that.
+    usage: Mapping[str, Any] | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def pieces(self) -> list[str]:
