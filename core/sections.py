@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
@@ -40,6 +40,17 @@ class DeploymentPrice(Section):
     output_usd_per_million: Decimal = Field(Decimal(0), ge=0)
     cached_usd_per_million: Decimal | None = Field(None, ge=0, description="read from the provider's cache; empty: as input")
     cache_write_usd_per_million: Decimal | None = Field(None, ge=0, description="written into it; empty: as input")
+    cache_write_1h_usd_per_million: Decimal | None = Field(
+        None, ge=0, description="written into it for an hour; empty: as what is written for five minutes"
+    )
+    input_audio_usd_per_million: Decimal | None = Field(None, ge=0, description="audio that is sent; empty: as input")
+    output_audio_usd_per_million: Decimal | None = Field(None, ge=0, description="audio that is made; empty: as output")
+    output_image_usd_per_million: Decimal | None = Field(None, ge=0, description="pictures that are made; empty: as output")
+    tiers: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(
+        {},
+        description="what other tiers of service cost, as a share of these prices, by their names: "
+        "`{flex = 0.5, priority = 1.7}`; calls in a tier that is not named count as standard ones, and an alert says so",
+    )
     valid_from: date | None = Field(None, description="the list price holds before this day; empty: it always holds")
 
 

@@ -3,39 +3,42 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from core import ledger, metrics
 from core.context import CacheUse, FailedCall, RequestContext, Usage
-from providers.metering import charge_of
+from providers.metering import charge_of, tokens_of
 from providers.prices import Charge, Tokens
 from providers.served import Served
 from providers.spending import Bill
 
 #: The ways a call ends beside the kinds of `providers.failures`.
 OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
+_NOTHING = Tokens(0)
 
 
 class Account:
     """The account of one call, from when it begins: `pay` at most once, then `give` or `give_up` or both,
     then `close`, once."""
 
-    __slots__ = ("_alias", "_bill", "_charge", "_given", "_metadata", "_request", "_served", "_started", "_usage")
+    __slots__ = ("_alias", "_bill", "_charge", "_given", "_request", "_served", "_started", "_tokens", "_usage", "_version")
 
-    def __init__(self, request: RequestContext, served: Served, alias: str, bill: Bill) -> None:
+    def __init__(self, request: RequestContext, served: Served, alias: str, bill: Bill, *, version: str = "") -> None:
         self._request, self._served, self._alias, self._bill = request, served, alias, bill
+        self._version = version
         self._started = time.monotonic()
         self._usage: Usage | None = None
         self._charge: Charge | None = None
-        self._metadata: Mapping[str, Any] | None = None
+        self._tokens = _NOTHING
         self._given = False
 
-    def pay(self, usage: Usage, metadata: Mapping[str, Any] | None = None) -> None:
+    def pay(self, usage: Usage, metadata: Mapping[str, Any] | None = None, *, tier: str | None = None) -> None:
         """Take note of what the call used, also where it gave no whole answer: a provider counts what it has sent. `metadata`
-        is LangChain's, where the provider reported any."""
+        is LangChain's, where the provider reported any; `tier` the tier of service that it named."""
         served = self._served
-        self._usage, self._metadata = usage, metadata
-        self._charge = charge_of(served.provider_name, served.name, usage, metadata, price=served.price)
+        self._usage, self._tokens = usage, tokens_of(usage, metadata, tier)
+        self._charge = charge_of(served.provider_name, served.name, self._tokens, price=served.price)
         self._bill.add(usage, self._charge)
 
     def give(self, *, seconds: float | None = None) -> None:
@@ -68,9 +71,9 @@ class Account:
         more: dict[str, Any] = {}
         if self._usage is not None and self._charge is not None:
             more = {
-                "tokens": classes_of(self._usage, self._metadata),
+                "tokens": classes_of(self._tokens),
                 "estimated": self._usage.estimated,
-                "tier": Tokens.of(self._metadata).tier if self._metadata else None,
+                "tier": self._tokens.tier,
                 "cost_usd": self._charge.usd,
                 "price_basis": self._charge.basis.value,
                 "price_source": self._charge.source,
@@ -80,6 +83,7 @@ class Account:
             ledger.Entry(
                 **_whose(self._request),
                 alias=self._alias,
+                version=self._version,
                 provider=self._served.provider_name,
                 model=self._served.name,
                 status=status,
@@ -90,9 +94,27 @@ class Account:
         )
 
 
-def enter_kept(request: RequestContext, *, alias: str, provider: str, model: str, cache: CacheUse) -> None:
-    """Put on record that the response cache gave the answer: no provider was called, and nobody pays."""
-    _enter(ledger.Entry(**_whose(request), alias=alias, provider=provider, model=model, status=OK, cache=cache, latency_ms=0.0))
+def enter_kept(
+    request: RequestContext, *, alias: str, version: str, took: RequestContext, cost_usd: Decimal | None, cache: CacheUse
+) -> None:
+    """Put on record that the response cache gave the answer: no provider was called, and nobody pays. `took` tells who gave it
+    and what it used, `cost_usd` what it had cost."""
+    if took.provider is None or took.model is None:
+        return
+    _enter(
+        ledger.Entry(
+            **_whose(request),
+            alias=alias,
+            version=version,
+            provider=took.provider,
+            model=took.model,
+            status=OK,
+            cache=cache,
+            saved_tokens=_possible(took.usage.total_tokens),
+            saved_usd=cost_usd,
+            latency_ms=0.0,
+        )
+    )
 
 
 def _enter(entry: ledger.Entry) -> None:
@@ -101,11 +123,8 @@ def _enter(entry: ledger.Entry) -> None:
     metrics.called(entry)
 
 
-def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.TokenClasses:
+def classes_of(tokens: Tokens) -> ledger.TokenClasses:
     """Tokens by class, none of them in two. What no answer can have is taken for the most or least that one can."""
-    if not metadata:
-        return ledger.TokenClasses(input=_possible(usage.input_tokens), output=_possible(usage.output_tokens))
-    tokens = Tokens.of(metadata)
     cached = tokens.cache_read + tokens.cache_write + tokens.cache_write_1h
     return ledger.TokenClasses(
         input=_possible(tokens.input - cached),
@@ -116,6 +135,8 @@ def classes_of(usage: Usage, metadata: Mapping[str, Any] | None) -> ledger.Token
         reasoning=_possible(tokens.reasoning),
         input_audio=_possible(tokens.input_audio),
         output_audio=_possible(tokens.output_audio),
+        input_image=_possible(tokens.input_image),
+        output_image=_possible(tokens.output_image),
     )
 
 
@@ -131,6 +152,7 @@ def _whose(request: RequestContext) -> dict[str, Any]:
         "tenant": principal.tenant,
         "principal": principal.id,
         "key_id": principal.key_id,
+        "teams": ",".join(sorted(principal.teams)) if principal.teams else "",
         "capability": request.capability,
         "session_id": request.session_id,
         "tags": request.tags,

@@ -122,6 +122,8 @@ class Search:
         self._vector: bytes | None = None
         self._worth = True
         self.use: CacheUse = "miss"
+        #: The answer that was found; None where it is made.
+        self.kept: Kept | None = None
         self.flight: Flight[ChatGenerationChunk] = Flight(call.request)
         oldest = call.wish.max_age_s
         #: Requests that would take the same answer share it; one that wants a new one has it made.
@@ -230,6 +232,7 @@ class Search:
         self.flight.finish()
 
     def _give(self, kept: Kept) -> None:
+        self.kept = kept
         self.flight.context.called(provider=kept.provider, model=kept.model, usage=kept.usage, cost_usd=Decimal(0), seconds=0)
         for chunk in kept.answer():
             self.flight.emit(chunk)
@@ -241,7 +244,7 @@ class Search:
         if took.provider is None or took.model is None or not self._worth:
             return False
         asked = self._asked if self._settings.semantic else None
-        kept = Kept(compact(chunks), took.provider, took.model, took.usage, now, asked.text if asked else None)
+        kept = Kept(compact(chunks), took.provider, took.model, took.usage, now, asked.text if asked else None, took.cost_usd)
         try:
             data = kept.dump()
         except TypeError:

@@ -69,6 +69,7 @@ class Attempt:
         "_since",
         "_started",
         "_stop",
+        "_version",
         "_watch",
         "failure",
         "given",
@@ -83,6 +84,7 @@ class Attempt:
         parameters: dict[str, Any],
         *,
         alias: str,
+        version: str = "",
         bill: Bill,
         chat: Callable[[Served], BaseChatModel],
         alive: Callable[[Served, Watch], AbstractContextManager[None]],
@@ -92,7 +94,7 @@ class Attempt:
     ) -> None:
         self.served = served
         self._patient, self._aside = patient, aside
-        self._alias = alias
+        self._alias, self._version = alias, version
         self._bill = bill
         self._chat, self._allowed = chat, alive
         self._reserved_tokens = reserved_tokens
@@ -200,7 +202,7 @@ class Attempt:
 
     def _starts(self) -> None:
         self._request.attempts += 1
-        self._account = Account(self._request, self.served, self._alias, self._bill)
+        self._account = Account(self._request, self.served, self._alias, self._bill, version=self._version)
         self.served.standing.begun()
         self._started = time.monotonic()
         self._received.begin(self._started)
@@ -364,7 +366,7 @@ class Attempt:
         served = self.served
         usage, told = self._received.used(self._messages, lambda text: served.provider.count_tokens(served.model, text))
         self._took(usage.total_tokens)
-        self._account.pay(usage, told)
+        self._account.pay(usage, told, tier=self._received.tier)
         return usage
 
     def _took(self, tokens: int) -> None:

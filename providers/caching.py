@@ -49,7 +49,7 @@ class ResponseCache:
 
     def of(self, alias: ModelAlias) -> "AliasCache | None":
         """The cache of an alias's answers; None where it keeps none."""
-        return AliasCache(self, alias.alias, alias.cache, self._version(alias)) if alias.cache.on else None
+        return AliasCache(self, alias.alias, alias.cache, self.version(alias)) if alias.cache.on else None
 
     def under_way(self) -> dict[Hashable, Search]:
         """The searches on this event loop, by what they share."""
@@ -72,7 +72,7 @@ class ResponseCache:
             return await self.store.drop(tenant)
         return await self.store.trim(tenant, (policy.cache_days or 0) * 86_400)
 
-    def _version(self, alias: ModelAlias) -> str:
+    def version(self, alias: ModelAlias) -> str:
         """A digest of all that is configured for the alias, but for secrets: with a change of it the answers start afresh."""
         providers = {
             deployment.provider: provider.model_dump(mode="json", exclude={"connections"})
@@ -81,6 +81,11 @@ class ResponseCache:
         }
         local = self._settings.local.model_dump(mode="json", include={"chat_model", "context_tokens"})
         return digest([FORM, alias.model_dump(mode="json"), providers, local]).hex()
+
+
+def short_version(version: str) -> str:
+    """As much of a version as tells it from others of the same alias."""
+    return version[:12]
 
 
 class AliasCache:
@@ -169,8 +174,9 @@ class AliasCache:
 
     def _enter(self, request: RequestContext, search: Search, use: CacheUse) -> None:
         took = search.flight.took
-        if took.provider is not None and took.model is not None:
-            enter_kept(request, alias=self._alias, provider=took.provider, model=took.model, cache=use)
+        cost_usd = took.cost_usd if search.kept is None else search.kept.cost_usd
+        version = short_version(self._version)
+        enter_kept(request, alias=self._alias, version=version, took=took, cost_usd=cost_usd, cache=use)
 
     def _join(self, search: Search) -> tuple[Search, bool]:
         """The search for the same answer that is going on, or this one, begun; and whether it is this one."""

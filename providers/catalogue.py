@@ -34,6 +34,7 @@ def described(models: Models) -> list[dict[str, Any]]:
 def _alias(models: Models, alias: ModelAlias, route: Route) -> dict[str, Any]:
     return {
         "alias": alias.alias,
+        "version": route.version,
         "kind": alias.kind,
         "strategy": alias.strategy,
         "killed": models.is_killed(alias.alias),

@@ -18,8 +18,8 @@ from core.policies.policy import Place
 from core.tries import Tries
 from providers.accounting import CANCELLED, OK, Account
 from providers.alarms import alarm, exhausted, relieve
+from providers.booked_embeddings import booked, counted, is_free
 from providers.failures import CALLERS_OWN, HARMLESS, REPEATS, Failure, Kind, understand
-from providers.metering import FREE
 from providers.privacy import protected_texts
 from providers.retries import retry_pause_s
 from providers.routing import CHARACTERS_A_TOKEN, Route
@@ -198,19 +198,21 @@ class FailoverEmbeddings(Embeddings):
 
     async def _call(self, served: Served, texts: list[str], bill: Bill, *, query: bool, limit_s: float) -> list[list[float]]:
         inner = served.provider.embeddings(served.model, served.timeouts)
-        if served.provider_name in FREE:  # no request to count and nothing to pay
-            async with asyncio.timeout(limit_s):
-                vectors, _ = await _embedded(inner, texts, query=query)
-            self._check(served, vectors)
+        if is_free(served):  # no request to count and nothing to pay
+            tokens = await asyncio.to_thread(counted, served, texts)
+            with booked(served, self._alias, self._route.version, lambda: tokens):
+                async with asyncio.timeout(limit_s):
+                    vectors, _ = await _embedded(inner, texts, query=query)
+                self._check(served, vectors)
             return vectors
         request = context.current()
         request.attempts += 1
-        account = Account(request, served, self._alias, bill)
+        account = Account(request, served, self._alias, bill, version=self._route.version)
         try:
             async with asyncio.timeout(limit_s):
                 vectors, reported = await _embedded(inner, texts, query=query)
-            counted = _counted(served, texts) if reported is None else reported
-            account.pay(Usage(input_tokens=counted, estimated=reported is None))
+            tokens = counted(served, texts) if reported is None else reported
+            account.pay(Usage(input_tokens=tokens, estimated=reported is None))
             self._check(served, vectors)
         except Exception as error:
             kind = understand(error).kind.value
@@ -230,10 +232,6 @@ async def _embedded(inner: Embeddings, texts: list[str], *, query: bool) -> tupl
     if isinstance(inner, Metered):
         return await inner.aembed_metered(texts)
     return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts), None
-
-
-def _counted(served: Served, texts: list[str]) -> int:
-    return sum(served.provider.count_tokens(served.model, text) for text in texts)
 
 
 def _order(

@@ -8,10 +8,10 @@ from langchain_core.messages import BaseMessage
 
 from core.alerts import AlertKind, raise_alert
 from core.context import Usage
-from providers.prices import FREE, Charge, Price, Tokens
+from providers.prices import FREE, Basis, Charge, Price, Tokens
 from providers.tokens import Counter, count_messages
 
-__all__ = ["FREE", "charge_of", "usage_of"]
+__all__ = ["FREE", "charge_of", "tokens_of", "usage_of"]
 
 log = structlog.get_logger()
 
@@ -23,15 +23,23 @@ def usage_of(metadata: Any, messages: Sequence[BaseMessage], output: str, count:
     return Usage(input_tokens=count_messages(messages, count), output_tokens=count(output), estimated=True)
 
 
-def charge_of(provider: str, model: str, usage: Usage, metadata: Any = None, *, price: Price | None = None) -> Charge:
-    """What a call costs and how sure that is. A call that has no price raises an alert.
+def tokens_of(usage: Usage, metadata: Any = None, tier: str | None = None) -> Tokens:
+    """Tokens by class. `metadata` is LangChain's usage metadata, whose cached and other tokens have prices of their own."""
+    return Tokens.of({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} | (metadata or {}), tier)
 
-    `metadata` is LangChain's usage metadata, whose cached and other tokens have prices of their own. `price` is the
-    deployment's; without it the list price of `model` counts.
+
+def charge_of(provider: str, model: str, tokens: Tokens, *, price: Price | None = None) -> Charge:
+    """What a call costs and how sure that is. A call that has no price raises an alert, and so does one that another price
+    stands in for: of another provider, the standard tier, or text.
+
+    `price` is the deployment's; without it the list price of `model` counts.
     """
-    tokens = Tokens.of({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} | (metadata or {}))
     charge = (price or Price(provider, model)).charge(tokens)
     if charge.usd is None:
         log.debug("price.unknown", provider=provider, model=model)
         raise_alert(AlertKind.UNPRICED_MODEL, key=f"{provider}/{model}", provider=provider, model=model)
+    elif charge.basis is Basis.FALLBACK:
+        tier = {} if tokens.tier is None else {"tier": tokens.tier}
+        key = "/".join((provider, model, *tier.values()))
+        raise_alert(AlertKind.FALLBACK_PRICE, key=key, provider=provider, model=model, **tier)
     return charge

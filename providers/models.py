@@ -25,7 +25,8 @@ from core.tables import KillKind
 from providers import PROVIDERS
 from providers.accounts import Accounts
 from providers.base import ModelFacts, Provider, TakesTurns
-from providers.caching import ResponseCache
+from providers.booked_embeddings import BookedEmbeddings, is_free
+from providers.caching import ResponseCache, short_version
 from providers.capacity import Capacity, Limits
 from providers.completion import Completion
 from providers.embeddings import FailoverEmbeddings
@@ -84,6 +85,7 @@ class Models:
         self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.
         self.answers = ResponseCache(settings, Likeness(self.comparing, MAX_TOKENS), self.policies)
+        self._versions = {name: short_version(self.answers.version(alias)) for name, alias in self._aliases.items()}
         self._built: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -125,6 +127,7 @@ class Models:
             alias=alias.alias,
             deployments=self._served[alias.alias],
             total_s=self.settings.timeouts.total,
+            version=self._versions[alias.alias],
             strategy=alias.strategy,
             retries=self.settings.retries,
             budget=self._budget,
@@ -150,8 +153,8 @@ class Models:
 
     def _embeddings(self, alias: ModelAlias) -> Embeddings:
         served = self._served[alias.alias]
-        if len(served) == 1 and served[0].provider_name in FREE:
-            return served[0].provider.embeddings(served[0].model, served[0].timeouts)
+        if len(served) == 1 and is_free(served[0]):
+            return BookedEmbeddings(served[0], alias.alias, self._versions[alias.alias])
         return FailoverEmbeddings(self._route(alias))
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:

@@ -19,8 +19,10 @@ FREE = frozenset({"local"})
 MILLION = Decimal(1_000_000)
 #: Our providers by the names that genai-prices has for them.
 PRICED_AS = {"azure": "azure", "vertex": "google", "bedrock": "aws", "openai": "openai"}
-#: Tiers of service whose tokens LangChain tells apart (langchain-openai 1.7); others are billed as the standard one.
+#: Tiers of service whose tokens LangChain tells apart (langchain-openai 1.7).
 _TIERS = ("priority", "flex")
+#: What a tier is to the list, where it is not a `service_tier`.
+_LISTED_AS = {"batch": {"processing": "batch"}}
 #: Prices that the arithmetic here does not do; the package's own does.
 _UNUSUAL = ("output_reasoning_mtok", "requests_kcount", "input_text_mtok", "output_text_mtok")
 
@@ -36,7 +38,8 @@ class Basis(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Tokens by class. `input` holds the cached ones, `output` the reasoning. `cache_write` those that are kept for five
-    minutes, `cache_write_1h` for an hour. `tier` is None for the standard one."""
+    minutes, `cache_write_1h` for an hour. Audio and pictures are among them; `cached_audio` and `cached_image` are of
+    `cache_read`. `tier` is None for the standard one."""
 
     input: int
     output: int = 0
@@ -47,13 +50,17 @@ class Tokens:
     output_audio: int = 0
     reasoning: int = 0
     tier: str | None = None
+    input_image: int = 0
+    output_image: int = 0
+    cached_audio: int = 0
+    cached_image: int = 0
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> "Tokens":
-        """From LangChain's usage metadata."""
+    def of(cls, metadata: Mapping[str, Any], tier: str | None = None) -> "Tokens":
+        """From LangChain's usage metadata. `tier` is what the provider named."""
         given, made = metadata.get("input_token_details") or {}, metadata.get("output_token_details") or {}
-        tier = next((name for name in _TIERS if name in given), None)
-        prefix = f"{tier}_" if tier else ""
+        marked = next((name for name in _TIERS if name in given or name in made), None)
+        prefix = f"{marked}_" if marked else ""
         return cls(
             input=metadata["input_tokens"],
             output=metadata["output_tokens"],
@@ -63,7 +70,11 @@ class Tokens:
             input_audio=given.get("audio") or 0,
             output_audio=made.get("audio") or 0,
             reasoning=made.get(f"{prefix}reasoning") or 0,
-            tier=tier,
+            tier=tier or marked,
+            input_image=given.get("image") or 0,
+            output_image=made.get("image") or 0,
+            cached_audio=given.get("cached_audio") or 0,
+            cached_image=given.get("cached_image") or 0,
         )
 
 
@@ -106,6 +117,11 @@ class Price:
         self._own = own
         self._address = address
 
+    @property
+    def has_contract(self) -> bool:
+        """Whether the operator has set it."""
+        return self._own is not None
+
     def rates(self, at: datetime | None = None) -> Rates:
         """What a token costs."""
         at = at or datetime.now(UTC)
@@ -133,7 +149,8 @@ class Price:
         """What a call of so many tokens costs. Some ten microseconds."""
         at = at or datetime.now(UTC)
         if (own := self._contract(at)) is not None:
-            return Charge(_by_contract(own, tokens), Basis.EXACT, "settings", own.valid_from)
+            basis = Basis.EXACT if tokens.tier is None or tokens.tier in own.tiers else Basis.FALLBACK
+            return Charge(_by_contract(own, tokens), basis, "settings", own.valid_from)
         if self._provider in FREE:
             return Charge(Decimal(0), Basis.EXACT, "local")
         if (listed := self._listed) is None:
@@ -142,7 +159,7 @@ class Price:
         usd = _by_list(prices, tokens)
         if usd is None:
             return Charge(None, Basis.UNPRICED, _source())
-        known = (tokens.tier is None or listed.has_tier(at, tokens.tier)) and _audio_is_listed(prices, tokens)
+        known = listed.has_tier(at, tokens) and _kinds_are_listed(prices, tokens)
         return Charge(usd, listed.basis if known else Basis.FALLBACK, _source(), listed.since(prices))
 
     def estimate(self, input_tokens: int, output_tokens: int) -> Decimal | None:
@@ -167,14 +184,25 @@ class _Listed:
         self.basis = basis
 
     def prices(self, at: datetime, tier: str | None) -> Any:
-        return self._model.get_prices(at, {"service_tier": tier} if tier and self._own_tiers else None)
+        return self._model.get_prices(at, _context_of(tier) if tier and self._own_tiers else None)
 
-    def has_tier(self, at: datetime, tier: str) -> bool:
-        """Whether the tier has prices of its own: the package falls back to the standard ones and does not tell."""
-        return self._own_tiers and any(
-            variant.when == {"service_tier": tier} and (variant.constraint is None or variant.constraint.active(at))
+    def has_tier(self, at: datetime, tokens: Tokens) -> bool:
+        """Whether the tier has prices of its own for all that has one: the package falls back to the standard ones and does not
+        tell."""
+        if tokens.tier is None:
+            return True
+        if not self._own_tiers:
+            return False
+        when, plain = _context_of(tokens.tier), self._model.get_prices(at, None).__dict__
+        needed = {name for name, count in _used(tokens) if count and plain.get(name) is not None}
+        listed = {
+            name
             for variant in self._model.price_variants or ()
-        )
+            if variant.when == when and (variant.constraint is None or variant.constraint.active(at))
+            for name, price in variant.prices.__dict__.items()
+            if price is not None
+        }
+        return bool(listed) and needed <= listed
 
     def since(self, prices: Any) -> date | None:
         listed = self._model.prices if isinstance(self._model.prices, list) else ()
@@ -213,26 +241,35 @@ def _base(price: Any) -> Decimal | None:
 
 def _by_contract(own: DeploymentPrice, tokens: Tokens) -> Decimal:
     plain = own.input_usd_per_million
-    read, write = own.cached_usd_per_million, own.cache_write_usd_per_million
-    written = tokens.cache_write + tokens.cache_write_1h
+    read, write, write_1h = own.cached_usd_per_million, own.cache_write_usd_per_million, own.cache_write_1h_usd_per_million
+    write = plain if write is None else write
+    made = own.output_usd_per_million
     total = (
-        plain * (tokens.input - tokens.cache_read - written)
+        plain * (tokens.input - tokens.cache_read - tokens.cache_write - tokens.cache_write_1h)
         + (plain if read is None else read) * tokens.cache_read
-        + (plain if write is None else write) * written
-        + own.output_usd_per_million * tokens.output
+        + write * tokens.cache_write
+        + (write if write_1h is None else write_1h) * tokens.cache_write_1h
+        + made * tokens.output
     )
-    return total / MILLION
+    if (heard := own.input_audio_usd_per_million) is not None:  # what was cached costs as all that was
+        total += (heard - plain) * (tokens.input_audio - tokens.cached_audio)
+    if (spoken := own.output_audio_usd_per_million) is not None:
+        total += (spoken - made) * tokens.output_audio
+    if (painted := own.output_image_usd_per_million) is not None:
+        total += (painted - made) * tokens.output_image
+    return total * own.tiers.get(tokens.tier or "", Decimal(1)) / MILLION
 
 
 def _by_list(prices: Any, tokens: Tokens) -> Decimal | None:
     """As the package's `calc_price` does it, in a tenth of the time; None where a class that was used has no price.
 
-    What is rare (audio, prices of reasoning or requests) is left to the package.
+    What is rare (audio, pictures, prices of reasoning or requests) is left to the package.
     """
     known = prices.__dict__
     if (tokens.input and known.get("input_mtok") is None) or (tokens.output and known.get("output_mtok") is None):
         return None
-    if tokens.input_audio or tokens.output_audio or any(known.get(name) is not None for name in _UNUSUAL):
+    kinds = tokens.input_audio or tokens.output_audio or tokens.input_image or tokens.output_image
+    if kinds or any(known.get(name) is not None for name in _UNUSUAL):
         return _by_package(prices, tokens)
     plain, total = tokens.input, Decimal(0)
     write, write_1h = known.get("cache_write_mtok"), known.get("cache_write_1h_mtok")
@@ -249,10 +286,35 @@ def _by_list(prices: Any, tokens: Tokens) -> Decimal | None:
     return total / MILLION
 
 
-def _audio_is_listed(prices: Any, tokens: Tokens) -> bool:
-    """Whether audio has prices of its own, where there was any: else the list counts it as text and does not tell."""
-    asked = ((tokens.input_audio, "input_audio_mtok"), (tokens.output_audio, "output_audio_mtok"))
+def _kinds_are_listed(prices: Any, tokens: Tokens) -> bool:
+    """Whether what is no text has prices of its own, where there was any: else the list counts it as text and does not tell.
+    Pictures that are sent are no such kind: most providers charge them as text."""
+    asked = (
+        (tokens.input_audio, "input_audio_mtok"),
+        (tokens.output_audio, "output_audio_mtok"),
+        (tokens.output_image, "output_image_mtok"),
+    )
     return all(not count or prices.__dict__.get(name) is not None for count, name in asked)
+
+
+def _context_of(tier: str) -> dict[str, str]:
+    return _LISTED_AS.get(tier) or {"service_tier": tier}
+
+
+def _used(tokens: Tokens) -> tuple[tuple[str, int], ...]:
+    """How many tokens were used, by the list's names for their prices."""
+    return (
+        ("input_mtok", tokens.input),
+        ("output_mtok", tokens.output),
+        ("cache_read_mtok", tokens.cache_read),
+        ("cache_write_mtok", tokens.cache_write),
+        ("cache_write_1h_mtok", tokens.cache_write_1h),
+        ("input_audio_mtok", tokens.input_audio),
+        ("output_audio_mtok", tokens.output_audio),
+        ("cache_audio_read_mtok", tokens.cached_audio),
+        ("input_image_mtok", tokens.input_image),
+        ("output_image_mtok", tokens.output_image),
+    )
 
 
 def _by_package(prices: Any, tokens: Tokens) -> Decimal:
@@ -267,7 +329,10 @@ def _by_package(prices: Any, tokens: Tokens) -> Decimal:
         cache_write_1h_tokens=tokens.cache_write_1h,
         input_audio_tokens=tokens.input_audio,
         output_audio_tokens=tokens.output_audio,
-        cache_audio_read_tokens=0,
+        cache_audio_read_tokens=tokens.cached_audio,
+        input_image_tokens=tokens.input_image,
+        output_image_tokens=tokens.output_image,
+        cache_image_read_tokens=tokens.cached_image,
         output_reasoning_tokens=tokens.reasoning,
     )
     return Decimal(prices.calc_price(usage)["total_price"])

@@ -7,6 +7,7 @@ back can name a class.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from core.context import Usage
 from providers.collecting import finish_reason
 
 #: Of another form, an entry is not read.
-FORM = 1
+FORM = 2
 #: Characters of a piece at least, and pieces of a text at most: a replay costs some 30 µs a piece.
 _PIECE, _PIECES = 24, 32
 #: What LangChain lets stand in every chunk of a stream without adding it up.
@@ -42,6 +43,8 @@ class Kept:
     usage: Usage
     at: float
     asked: str | None = None
+    #: None where no price was known.
+    cost_usd: Decimal | None = None
 
     def dump(self) -> bytes:
         """As bytes.
@@ -49,7 +52,8 @@ class Kept:
         Raises:
             TypeError: something in it has no JSON.
         """
-        usage = [self.usage.input_tokens, self.usage.output_tokens, self.usage.estimated]
+        cost = None if self.cost_usd is None else str(self.cost_usd)
+        usage = [self.usage.input_tokens, self.usage.output_tokens, self.usage.estimated, cost]
         who = [self.provider, self.model]
         return orjson.dumps([FORM, who, usage, self.at, self.asked, self.chunks])
 
@@ -68,10 +72,11 @@ class Kept:
 def read(data: bytes) -> Kept | None:
     """The answer in `data`; None where it is of another form."""
     try:
-        form, (provider, model), (given, made, estimated), at, asked, chunks = orjson.loads(data)
-    except (ValueError, TypeError):
+        form, (provider, model), (given, made, estimated, cost), at, asked, chunks = orjson.loads(data)
+        cost_usd = None if cost is None else Decimal(cost)
+    except (ValueError, TypeError, InvalidOperation):
         return None
-    return Kept(chunks, provider, model, Usage(given, made, estimated), at, asked) if form == FORM else None
+    return Kept(chunks, provider, model, Usage(given, made, estimated), at, asked, cost_usd) if form == FORM else None
 
 
 def compact(chunks: Sequence[ChatGenerationChunk]) -> list[dict[str, Any]]:

@@ -136,6 +136,8 @@ class Route:
     alias: str
     deployments: tuple[Served, ...]
     total_s: float
+    #: Says what is configured for it: another, where that changes.
+    version: str = ""
     strategy: str = "failover"
     retries: RetrySettings = field(default_factory=RetrySettings)
     budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))

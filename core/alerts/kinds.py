@@ -25,6 +25,7 @@ class AlertKind(StrEnum):
     BUDGET_FORECAST = "budget_forecast"
     SPEND_SPIKE = "spend_spike"
     UNPRICED_MODEL = "unpriced_model"
+    FALLBACK_PRICE = "fallback_price"
     PROVIDER_OUTAGE = "provider_outage"
     ALIAS_UNUSABLE = "alias_unusable"
     AUTHENTICATION_FAILED = "authentication_failed"
@@ -44,6 +45,7 @@ _SEVERITIES: Mapping[AlertKind, Severity] = MappingProxyType(
             AlertKind.BUDGET_FORECAST,
             AlertKind.SPEND_SPIKE,
             AlertKind.UNPRICED_MODEL,
+            AlertKind.FALLBACK_PRICE,
             AlertKind.ERROR_RATE,
             AlertKind.LATENCY,
             AlertKind.CERTIFICATE_EXPIRES,
@@ -54,7 +56,7 @@ _SEVERITIES: Mapping[AlertKind, Severity] = MappingProxyType(
 #: Of a budget that is used up to the share and beyond.
 _OF_SHARES = ((1.0, Severity.CRITICAL), (0.8, Severity.WARNING), (0.0, Severity.INFO))
 #: Facts that say of what an alert is.
-_SUBJECTS = ("budget", "provider", "model", "credential", "alias")
+_SUBJECTS = ("budget", "provider", "model", "tier", "credential", "alias")
 
 
 def severity_of(kind: AlertKind, facts: Mapping[str, Any]) -> Severity:

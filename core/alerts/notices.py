@@ -21,6 +21,7 @@ _TITLES: Mapping[AlertKind, str] = {
     AlertKind.BUDGET_FORECAST: "A budget will not last",
     AlertKind.SPEND_SPIKE: "Spending is far above the usual",
     AlertKind.UNPRICED_MODEL: "No price is known for a model",
+    AlertKind.FALLBACK_PRICE: "Another price stands in for a model's",
     AlertKind.PROVIDER_OUTAGE: "A deployment does not answer",
     AlertKind.ALIAS_UNUSABLE: "No deployment of a model answers",
     AlertKind.AUTHENTICATION_FAILED: "A provider refuses its credential",

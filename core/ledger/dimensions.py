@@ -4,20 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from typing import cast as typed
 
-from sqlalchemy import ColumnElement, FromClause, String, case, cast, func, literal, null, select
+from sqlalchemy import ColumnElement, FromClause, String, case, cast, exists, func, literal, null, or_, select
 
 from core.errors import InvalidRequest
-from core.tables import CostCentreRule, TeamMember
+from core.tables import CostCentreRule, Team, TeamMember
 
 #: Columns of the ledger.
-PLAIN = ("alias", "provider", "model", "capability", "principal", "key_id", "session_id", "status", "cache", "price_basis")
+PLAIN = (
+    *("alias", "version", "provider", "model", "capability", "principal", "key_id", "session_id", "status", "cache"),
+    "price_basis",
+)
 GRAINS = ("hour", "day", "week", "month")
 TAG = "tag:"
-#: Made up of others. A principal of several teams counts in each of them.
+#: Made up of others. What a principal of several teams does counts in each of them: those that they were in at the time; of
+#: entries that do not know these, those that they are in now.
 TEAM, CENTRE, TENANT = "team", "cost_centre", "tenant"
 _ON_SQLITE = {"hour": ("%Y-%m-%dT%H:00:00Z",), "day": ("%Y-%m-%d",), "month": ("%Y-%m",)}
 _ON_POSTGRESQL = {"hour": 'YYYY-MM-DD"T"HH24:00:00"Z"', "day": "YYYY-MM-DD", "week": "YYYY-MM-DD", "month": "YYYY-MM"}
 _MEMBER: Any = TeamMember.__table__.c  # type: ignore[attr-defined]
+_TEAM: Any = Team.__table__.c  # type: ignore[attr-defined]
 #: Most characters of a tag's name, as `x-genai-tags` takes them.
 _TAG_NAME = 64
 
@@ -43,8 +48,15 @@ class Dimensions:
         """Where to select from, so that these can be asked for."""
         if TEAM not in names:
             return typed("FromClause", self._source)
-        members = TeamMember.__table__  # type: ignore[attr-defined]
-        return typed("FromClause", self._source.outerjoin(members, _MEMBER.user_id == self.row.principal))
+        teams = Team.__table__  # type: ignore[attr-defined]
+        return typed("FromClause", self._source.outerjoin(teams, (_TEAM.tenant == self.row.tenant) & self._is_of(_TEAM.id)))
+
+    def _is_of(self, team: Any) -> ColumnElement[bool]:
+        """The condition of what was used being a team's."""
+        listed = literal(",") + self.row.teams + literal(",")
+        members = select(_MEMBER.user_id).where(_MEMBER.team_id == team)
+        named = listed.like(literal("%,") + team + literal(",%"))
+        return typed("ColumnElement[bool]", named | (self.row.teams.is_(None) & self.row.principal.in_(members)))
 
     def of(self, name: str, param: str = "group_by") -> ColumnElement[Any]:
         """The expression of a dimension.
@@ -60,7 +72,7 @@ class Dimensions:
             return self._grain(name)
         if name.startswith(TAG) and len(TAG) < len(name) <= len(TAG) + _TAG_NAME:
             return typed("ColumnElement[Any]", self.row.tags[name.removeprefix(TAG)].as_string())
-        made: dict[str, Callable[[], ColumnElement[Any]]] = {TEAM: lambda: _MEMBER.team_id, CENTRE: self._centre}
+        made: dict[str, Callable[[], ColumnElement[Any]]] = {TEAM: lambda: _TEAM.id, CENTRE: self._centre}
         if self._across:
             made[TENANT] = lambda: self.row.tenant
         if name in made:
@@ -76,9 +88,9 @@ class Dimensions:
         """
         given = [value for value in values if value]
         if name == TEAM:
-            members = select(_MEMBER.user_id).where(_MEMBER.team_id.in_(given)) if given else select(_MEMBER.user_id)
-            found = self.row.principal.in_(members)
-            return typed("ColumnElement[bool]", found if given else ~found)
+            of_some = exists().where(_TEAM.tenant == self.row.tenant, self._is_of(_TEAM.id))
+            named = [self._is_of(literal(value)) for value in given]
+            return or_(*named, ~of_some) if len(given) < len(values) else or_(*named)
         column = self.of(name, "only")
         found = column.in_(given)
         return found if len(given) == len(values) else found | column.is_(None)
@@ -98,7 +110,7 @@ class Dimensions:
 
     def _fits(self, rule: CostCentreRule) -> ColumnElement[bool]:
         if rule.kind == "team":
-            fits: Any = self.row.principal.in_(select(_MEMBER.user_id).where(_MEMBER.team_id == rule.value))
+            fits: Any = self._is_of(literal(rule.value))
         elif rule.kind == "tag":
             fits = self.row.tags[rule.name].as_string() == rule.value
         else:

@@ -14,7 +14,8 @@ _id = new_id("led")
 @dataclass(frozen=True, slots=True)
 class TokenClasses:
     """Tokens by class, none in two of them: `input` are those that were neither read from the provider's cache (`cached`) nor
-    written to it. `reasoning` and `output_audio` are of `output`, `input_audio` of `input`."""
+    written to it. `reasoning`, `output_audio` and `output_image` are of `output`; `input_audio` and `input_image` of all
+    that was sent."""
 
     input: int = 0
     cached: int = 0
@@ -24,12 +25,15 @@ class TokenClasses:
     reasoning: int = 0
     input_audio: int = 0
     output_audio: int = 0
+    input_image: int = 0
+    output_image: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One attempt at one provider, or one answer of the response cache in its place. `cost_usd` is None where no price is
-    known. Times are in milliseconds."""
+    known. `saved_tokens` and `saved_usd` are what such an answer has saved. `teams` are the principal's, in order, between
+    commas. Times are in milliseconds."""
 
     request_id: str
     tenant: str
@@ -40,6 +44,8 @@ class Entry:
     status: str
     latency_ms: float
     key_id: str | None = None
+    teams: str | None = None
+    version: str | None = None
     capability: str = ""
     session_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -52,6 +58,8 @@ class Entry:
     price_source: str = ""
     price_since: date | None = None
     first_token_ms: float | None = None
+    saved_tokens: int = 0
+    saved_usd: Decimal | None = None
     id: str = field(default_factory=_id)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

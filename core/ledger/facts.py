@@ -42,7 +42,10 @@ _ADJUSTMENT: Any = LedgerAdjustment.__table__.c  # type: ignore[attr-defined]
 _LATENCY: Any = UsageLatency.__table__.c  # type: ignore[attr-defined]
 
 #: What is kept of an entry by the hour, beside its tenant and its time.
-KEPT = ("principal", "key_id", "alias", "provider", "model", "capability", "status", "cache", "price_basis", "tags")
+KEPT = (
+    *("principal", "key_id", "alias", "provider", "model", "capability", "status", "cache", "price_basis"),
+    *("teams", "version", "tags"),
+)
 SUMS = (
     "requests",
     "entries",
@@ -50,6 +53,8 @@ SUMS = (
     "unpriced",
     *(f"{name}_tokens" for name in CLASSES),
     "cost_usd",
+    "saved_tokens",
+    "saved_usd",
     "latency_ms",
     "first_token_ms",
     "first_tokens",
@@ -59,7 +64,7 @@ ADJUSTMENT = "adjustment"
 CORRECTION = "correction"
 _HOUR = timedelta(hours=1)
 _NOTHING: dict[str, ColumnElement[Any]] = {name: literal_column("0") for name in SUMS} | {
-    "cost_usd": literal(Decimal(0), Money)
+    name: literal(Decimal(0), Money) for name in ("cost_usd", "saved_usd")
 }
 
 
@@ -213,6 +218,8 @@ def _of_entry(row: Any) -> dict[str, Any]:
         "estimated": case((row.estimated, 1), else_=0),
         "unpriced": case((row.cost_usd.is_(None), 1), else_=0),
         "cost_usd": func.coalesce(row.cost_usd, literal(Decimal(0), Money), type_=Money),
+        "saved_tokens": row.saved_tokens,
+        "saved_usd": func.coalesce(row.saved_usd, literal(Decimal(0), Money), type_=Money),
         "latency_ms": row.latency_ms,
         "first_token_ms": func.coalesce(row.first_token_ms, 0.0),
         "first_tokens": case((row.first_token_ms.is_not(None), 1), else_=0),

@@ -28,7 +28,10 @@ from core.tables import LedgerRow, UsageHour, UsageLatency, UsageSpan, UsageTurn
 AT_ONCE = 250
 _TURN: Any = UsageTurn.__table__.c  # type: ignore[attr-defined]
 _TOKENS = tuple(f"{name}_tokens" for name in CLASSES)
-_READ = [ENTRY[name] for name in ("id", "request_id", "tenant", "at", "estimated", "cost_usd", *KEPT, *MEASURES, *_TOKENS)]
+_OF_ENTRY = ("id", "request_id", "tenant", "at", "estimated", "cost_usd", "saved_tokens", "saved_usd")
+#: Came when rows had identifiers that did not know them.
+_LATER = ("teams", "version")
+_READ = [ENTRY[name] for name in (*_OF_ENTRY, *KEPT, *MEASURES, *_TOKENS)]
 
 Request = tuple[str, str]
 
@@ -102,7 +105,7 @@ class _Sums:
         hour = self.hours.get(hour_id)
         if hour is None:
             hour = self.hours[hour_id] = {"id": hour_id} | told_apart | dict.fromkeys(SUMS, 0)
-            hour |= {"cost_usd": Decimal(0), "latency_ms": 0.0, "first_token_ms": 0.0}
+            hour |= {"cost_usd": Decimal(0), "saved_usd": Decimal(0), "latency_ms": 0.0, "first_token_ms": 0.0}
         hour["entries"] += 1
         hour["estimated"] += entry.estimated
         if entry.cost_usd is None:
@@ -111,6 +114,8 @@ class _Sums:
             hour["cost_usd"] += entry.cost_usd
         for name in _TOKENS:
             hour[name] += getattr(entry, name)
+        hour["saved_tokens"] += entry.saved_tokens
+        hour["saved_usd"] += entry.saved_usd or 0
         hour["latency_ms"] += entry.latency_ms
         if entry.first_token_ms is not None:
             hour["first_token_ms"] += entry.first_token_ms
@@ -181,5 +186,8 @@ def _told_apart_by(entry: Row[Any]) -> dict[str, Any]:
 
 def _id_of(told_apart: dict[str, Any]) -> str:
     """The identifier of the row for entries that are told apart by these. It is kept: the way it is made must not change."""
-    canonical = json.dumps(list(told_apart.values()), sort_keys=True, separators=(",", ":"), default=str)
+    told = [value for name, value in told_apart.items() if name not in _LATER]
+    if later := {name: told_apart[name] for name in _LATER if told_apart[name] is not None}:
+        told.append(later)
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:40]

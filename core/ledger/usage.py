@@ -54,7 +54,8 @@ class Question:
 class Line:
     """The sums of one group. `attempts` are calls of providers, `cached` answers that the response cache gave instead,
     `unpriced` attempts that no price is known for: `cost_usd` is without them. `failovers` are requests of which an attempt
-    failed here and another deployment answered; `saved_usd` is what the `cached` ones would have cost, as their like did."""
+    failed here and another deployment answered. `saved_usd` is what the `cached` ones had cost when a provider gave them (of
+    entries that do not know it, as much as their like did), `saved_tokens` what they had used."""
 
     group: dict[str, str | None]
     requests: int
@@ -69,6 +70,7 @@ class Line:
     first_token_ms: float | None
     failovers: int = 0
     saved_usd: Decimal = Decimal(0)
+    saved_tokens: int = 0
     quantiles: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
@@ -159,13 +161,15 @@ class _Report:
             "unpriced": _sum(row.unpriced),
             "cost_usd": _usd(row.cost_usd),
             **{f"{name}_tokens": _sum(row[f"{name}_tokens"]) for name in CLASSES},
+            "saved_tokens": _sum(row.saved_tokens),
             "latency_ms": func.sum(case((called, row.latency_ms), else_=0.0), type_=Float),
             "first_token_ms": func.sum(row.first_token_ms, type_=Float),
             "first_tokens": _sum(row.first_tokens),
         }
         if likes is not None:
             measures["failovers"] = func.count(case((_failed_over(row), name), else_=None).distinct())
-            measures["saved_usd"] = _usd(case((~called, row.entries), else_=0) * like.c.usd)
+            untold = ~called & row.version.is_(None)  # of before it was kept what an answer has saved
+            measures["saved_usd"] = _usd(row.saved_usd) + _usd(case((untold, row.entries), else_=0) * like.c.usd)
         query = query.add_columns(*(value.label(name) for name, value in measures.items())).group_by(*columns)
         return query.order_by(*self._order(measures, columns)).limit(MOST_ROWS + (likes is not None))
 
@@ -255,4 +259,5 @@ def _line(row: Any, names: Sequence[str]) -> Line:
         first_token_ms=row.first_token_ms / row.first_tokens if row.first_tokens else None,
         failovers=getattr(row, "failovers", 0),
         saved_usd=getattr(row, "saved_usd", Decimal(0)).quantize(QUANTUM),
+        saved_tokens=row.saved_tokens,
     )

@@ -4,11 +4,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, Index, false, text
+from sqlalchemy import Date, Index, Text, false, text
 from sqlmodel import Field, SQLModel
 
 from core.money import Money
 from core.tables.columns import identifier, json_object, required_moment
+
+
+def _none() -> Any:
+    return Field(default=0, sa_column_kwargs={"server_default": text("0")})
 
 
 class LedgerRow(SQLModel, table=True):
@@ -28,7 +32,13 @@ class LedgerRow(SQLModel, table=True):
     tenant: str = Field(max_length=64)
     principal: str = Field(max_length=64)
     key_id: str | None = Field(default=None, max_length=64)
+    teams: str | None = Field(
+        default=None,
+        sa_type=Text,
+        description="the principal's when it was called, in order, between commas; NULL: it is of before they were kept",
+    )
     alias: str = Field(max_length=128)
+    version: str | None = Field(default=None, max_length=16, description="a digest of what was configured for the alias")
     provider: str = Field(max_length=128)
     model: str = Field(max_length=256)
     capability: str = Field(max_length=64)
@@ -45,11 +55,19 @@ class LedgerRow(SQLModel, table=True):
     reasoning_tokens: int
     input_audio_tokens: int
     output_audio_tokens: int
+    input_image_tokens: int = _none()
+    output_image_tokens: int = _none()
     tier: str | None = Field(default=None, max_length=16)
     cost_usd: Decimal | None = Field(default=None, sa_type=Money)
     price_basis: str = Field(max_length=16)
     price_source: str = Field(max_length=64)
     price_since: date | None = Field(default=None, sa_type=Date)
+    saved_tokens: int = _none()
+    saved_usd: Decimal | None = Field(
+        default=None,
+        sa_type=Money,
+        description="what the kept answer had cost when a provider gave it; none where that is not known",
+    )
     latency_ms: float
     first_token_ms: float | None = None
     rolled: bool = Field(

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from core.money import Money
@@ -13,6 +13,11 @@ from core.tables.columns import json_object, required_moment
 
 def _sum() -> Any:
     return Field(default=0, sa_type=BigInteger, nullable=False)
+
+
+def _later_sum(kind: Any = BigInteger, nothing: Any = 0) -> Any:
+    """Of a column that came when there were rows."""
+    return Field(default=nothing, sa_type=kind, nullable=False, sa_column_kwargs={"server_default": text("0")})
 
 
 class UsageHour(SQLModel, table=True):
@@ -27,7 +32,9 @@ class UsageHour(SQLModel, table=True):
     hour: datetime = required_moment()
     principal: str = Field(max_length=64)
     key_id: str | None = Field(default=None, max_length=64)
+    teams: str | None = Field(default=None, sa_type=Text)
     alias: str = Field(max_length=128)
+    version: str | None = Field(default=None, max_length=16)
     provider: str = Field(max_length=128)
     model: str = Field(max_length=256)
     capability: str = Field(max_length=64)
@@ -47,7 +54,11 @@ class UsageHour(SQLModel, table=True):
     reasoning_tokens: int = _sum()
     input_audio_tokens: int = _sum()
     output_audio_tokens: int = _sum()
+    input_image_tokens: int = _later_sum()
+    output_image_tokens: int = _later_sum()
     cost_usd: Decimal = Field(default=Decimal(0), sa_type=Money, nullable=False)
+    saved_tokens: int = _later_sum()
+    saved_usd: Decimal = _later_sum(Money, Decimal(0))
     latency_ms: float = 0.0
     first_token_ms: float = 0.0
     first_tokens: int = _sum()

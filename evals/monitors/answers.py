@@ -28,6 +28,7 @@ class AnswerMonitor:
             AlertKind.MODEL_MISSING,
             AlertKind.ALIAS_UNUSABLE,
             AlertKind.UNPRICED_MODEL,
+            AlertKind.FALLBACK_PRICE,
         }
     )
 
@@ -65,6 +66,9 @@ def _answers(alert: AlertRow) -> list[Any]:
     conditions += [_ROW.provider == provider, _ROW.model == alert.subject.get("model")]
     if alert.kind == AlertKind.UNPRICED_MODEL:
         conditions.append(_ROW.price_basis != Basis.UNPRICED.value)
+    elif alert.kind == AlertKind.FALLBACK_PRICE:
+        tier = alert.subject.get("tier")
+        conditions += [_ROW.price_basis == Basis.EXACT.value, _ROW.tier.is_(None) if tier is None else _ROW.tier == tier]
     elif alert.platform:  # who has a credential of their own says nothing of the configured one
         own = select(ProviderCredential.tenant).where(
             ProviderCredential.provider == provider, ProviderCredential.everywhere == false()

@@ -149,6 +149,11 @@ def bad_input(place: Path, counts: Counts) -> Figures:
     return _tests("tests/e2e/test_bad_input.py", place, "wrong_input" if counts.is_small else "")
 
 
+def replayed(place: Path, counts: Counts) -> Figures:
+    """Answers of every cloud, replayed with what they say that was used: the ledger's cost is the one worked out by hand."""
+    return _tests("tests/e2e/test_replayed_usage.py", place, "by_hand and openai" if counts.is_small else "")
+
+
 def _tests(file: str, place: Path, chosen: str) -> Figures:
     """Run these tests; how many passed."""
     command = [sys.executable, "-m", "pytest", "-q", file, "-k", chosen, f"--basetemp={place}"]
@@ -262,6 +267,7 @@ PARTS: dict[str, Callable[[Path, Counts], Figures]] = {
         faults,
         outage,
         counted,
+        replayed,
         overspent,
         overspent_killed,
         openapi_data,

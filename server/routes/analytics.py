@@ -1,6 +1,5 @@
 """Usage and cost in all that can be told of them: by any dimensions and grain of time, as JSON or CSV."""
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ from core.principals import Principal, Scope
 from server.auth import requires
 from server.csv_answers import MEDIA_TYPE, csv_answer
 from server.pagination import Paging, page_of
-from server.routes.usage import GROUP_BY, UsageLine, flat, names_in, sessions_of
+from server.routes.usage import GROUP_BY, UsageLine, flat, names_in, position_of, sessions_of
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/usage", tags=["Usage"])
@@ -35,9 +34,10 @@ class AnalyticsLine(UsageLine):
     failover_rate: float | None = Field(description="those among all requests")
     cache_rate: float | None = Field(description="answers of the response cache among all answers and attempts")
     cache_savings_usd: float = Field(
-        description="what the answers of the response cache would have cost: as much as others of the same alias, model and "
-        "capability did on average within the time asked for"
+        description="what the answers of the response cache had cost when a provider gave them; of those of before that was "
+        "kept, as much as others of the same alias, model and capability did on average within the time asked for"
     )
+    cache_savings_tokens: int = Field(0, description="what they had used, sent and made")
     latency_p50_ms: float | None = Field(description="half of the attempts took no longer; off by 26 % at most")
     latency_p95_ms: float | None
     latency_p99_ms: float | None
@@ -107,7 +107,7 @@ async def analytics(
     as_csv = form == "csv" or (form is None and MEDIA_TYPE in request.headers.get("accept", ""))
     if as_csv:
         return table(question, lines)
-    told = page_of(lines, paging, lambda line: json.dumps(list(line.group.values())))
+    told = page_of(lines, paging, position_of)
     return told | {"results": [AnalyticsLine.model_validate(in_full(line)) for line in told["results"]]}
 
 
@@ -133,6 +133,7 @@ def in_full(line: Line) -> dict[str, Any]:
         "failover_rate": share(line.failovers, line.requests),
         "cache_rate": share(line.cached, answers),
         "cache_savings_usd": float(line.saved_usd),
+        "cache_savings_tokens": line.saved_tokens,
         **quantiles,
     }
 

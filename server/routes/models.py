@@ -93,6 +93,7 @@ class ModelInfo(BaseModel):
     """An alias, and what stands behind it in the operator's order. `strategy` says which is called first."""
 
     alias: str
+    version: str = Field("", description="says how it is configured: usage knows the version of each call")
     kind: str
     strategy: str
     killed: bool = Field(False, description="an administrator has switched it, or all its deployments, off")

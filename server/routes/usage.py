@@ -1,23 +1,25 @@
 """What the caller's tenant used and what it cost, from the ledger."""
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.ledger.usage import Line, usage
+from core.ledger.usage import MOST_ROWS, Line, usage
 from core.moments import Moment
 from core.principals import Principal, Scope
 from server.auth import requires
+from server.pagination import PageRequest, PagingWhereAsked, page_of
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/usage", tags=["Usage"])
 
 
 GROUP_BY = (
-    "`alias`, `provider`, `model`, `capability`, `principal`, `team`, `key_id`, `cost_centre`, `session_id`, `status`, "
-    "`cache`, `price_basis`, `hour`, `day`, `week`, `month` or `tag:NAME`"
+    "`alias`, `version`, `provider`, `model`, `capability`, `principal`, `team`, `key_id`, `cost_centre`, `session_id`, "
+    "`status`, `cache`, `price_basis`, `hour`, `day`, `week`, `month` or `tag:NAME`"
 )
 
 
@@ -37,21 +39,25 @@ class UsageLine(BaseModel):
     cache_write_tokens: int = Field(description="written to the provider's cache")
     output_tokens: int
     reasoning_tokens: int = Field(description="of `output_tokens`, thinking")
+    audio_tokens: int = Field(0, description="of all tokens, sent and made, audio")
+    image_tokens: int = Field(0, description="of all tokens, sent and made, pictures")
     cost_usd: float
     latency_ms: float | None = Field(description="of an attempt, on average")
     first_token_ms: float | None = Field(description="of a streamed attempt, on average")
 
 
 class UsageReport(BaseModel):
-    """The groups, the dearest first."""
+    """The groups, the dearest first: all of them, or a page where a `limit` asks for one."""
 
     results: list[UsageLine]
+    next_cursor: str | None = None
 
 
 @router.get("")
 async def report(
     state: CurrentState,
     principal: Annotated[Principal, requires(Scope.USAGE_READ)],
+    paging: PagingWhereAsked,
     group_by: Annotated[list[str], Query(max_length=8, description=f"{GROUP_BY}; several by repetition or with commas")] = [],  # noqa: B006
     since: Annotated[Moment | None, Query(alias="from", description="not before")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
@@ -62,7 +68,15 @@ async def report(
     """
     own = sessions_of(principal)
     lines = await usage(state.database, principal.tenant, names_in(group_by), since, until, sessions_of=own)
-    return UsageReport(results=[UsageLine.model_validate(flat(line)) for line in lines])
+    told = page_of(lines, paging or PageRequest(MOST_ROWS), position_of)
+    return UsageReport(
+        results=[UsageLine.model_validate(flat(line)) for line in told["results"]], next_cursor=told["next_cursor"]
+    )
+
+
+def position_of(line: Line) -> str:
+    """What a page of lines that follow this one begins behind."""
+    return json.dumps(list(line.group.values()))
 
 
 def sessions_of(principal: Principal) -> str | None:
@@ -91,6 +105,8 @@ def flat(line: Line) -> dict[str, Any]:
         "cache_write_tokens": written,
         "output_tokens": tokens["output"],
         "reasoning_tokens": tokens["reasoning"],
+        "audio_tokens": tokens["input_audio"] + tokens["output_audio"],
+        "image_tokens": tokens["input_image"] + tokens["output_image"],
         "cost_usd": float(line.cost_usd),
         "latency_ms": line.latency_ms,
         "first_token_ms": line.first_token_ms,

@@ -227,7 +227,9 @@ async def test_a_deployment_is_slow_against_what_it_was_itself(watched: Watched)
     assert await watched.look() == {"latency": "resolved"}
 
 
-@pytest.mark.parametrize("kind", [AlertKind.PROVIDER_OUTAGE, AlertKind.ALIAS_UNUSABLE, AlertKind.UNPRICED_MODEL], ids=str)
+@pytest.mark.parametrize(
+    "kind", [AlertKind.PROVIDER_OUTAGE, AlertKind.ALIAS_UNUSABLE, AlertKind.UNPRICED_MODEL, AlertKind.FALLBACK_PRICE], ids=str
+)
 async def test_what_was_told_before_a_restart_is_over_once_there_is_an_answer(watched: Watched, kind: AlertKind) -> None:
     facts = {"alias": "default"} if kind is AlertKind.ALIAS_UNUSABLE else {"provider": "openai", "model": "m"}
     raise_alert(kind, key="it", **facts)
@@ -236,7 +238,7 @@ async def test_what_was_told_before_a_restart_is_over_once_there_is_an_answer(wa
     await watched.spend(status="server_error")
     await watched.spend(model="other", alias="other")
     assert await watched.look() == {kind.value: "firing"}
-    if kind is AlertKind.UNPRICED_MODEL:
+    if kind in (AlertKind.UNPRICED_MODEL, AlertKind.FALLBACK_PRICE):
         await watched.spend(price_basis="unpriced")
         assert await watched.look() == {kind.value: "firing"}
     await watched.spend()

@@ -13,7 +13,7 @@ from core.errors import Conflict, NotFound
 from core.jobs import Jobs
 from core.kill_switches.store import KillSwitchStore
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
-from core.queue import Queue
+from core.queue import INGESTION, Queue
 from core.tables import Document, DocumentState, KillKind, User
 from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
@@ -23,9 +23,11 @@ from retrievers.indexing import IndexedDocument
 from retrievers.leases import Lease
 from retrievers.library import Library
 from tests.desks import Desk, eventually, note
+from tests.providers.bookkeeping import Book
+from tests.providers.conftest import book as book  # the fixture
 
 
-async def test_documents_are_ready_and_found_when_their_job_has_succeeded(desk: Desk) -> None:
+async def test_documents_are_ready_and_found_when_their_job_has_succeeded(desk: Desk, book: Book) -> None:
     with desk.worker():
         job, documents = await desk.add(note("b.md", "Puffins nest on the cliff."), note("a.md", "Seals rest on the beach."))
         assert [document.name for document in documents] == ["b.md", "a.md"]
@@ -37,6 +39,10 @@ async def test_documents_are_ready_and_found_when_their_job_has_succeeded(desk: 
     assert {row.lease for row in rows.values()} == {None}
     text = await desk.library.documents.text(SYSTEM, await desk.collection(), rows["a.md"].id)
     assert text == "Seals rest on the beach."
+    embedded = [entry for entry in book.entries if entry.capability == INGESTION]
+    assert {(entry.request_id, entry.tenant, entry.principal) for entry in embedded} == {(job.id, SYSTEM.tenant, SYSTEM.id)}
+    assert [entry.status for entry in embedded] == ["ok", "ok"]
+    assert all(entry.tokens.input > 4 for entry in embedded)
 
 
 async def test_a_document_that_cannot_be_read_fails_with_its_reason_and_the_others_go_on(desk: Desk) -> None:

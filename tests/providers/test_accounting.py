@@ -16,6 +16,7 @@ from core.ledger import TokenClasses
 from core.principals import SYSTEM
 from core.settings import Settings
 from providers.accounting import classes_of
+from providers.metering import tokens_of
 from providers.models import Models
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Reply
@@ -188,10 +189,11 @@ async def test_embeddings_are_in_it(models: Models, book: Book, request_context:
     ids=["counted here", "plain", "cached", "all classes"],
 )
 def test_no_token_is_in_two_classes(metadata: Any, expected: TokenClasses) -> None:
-    assert classes_of(Usage(10, 4), metadata) == expected
+    assert classes_of(tokens_of(Usage(10, 4), metadata)) == expected
 
 
 @pytest.mark.parametrize(("said", "kept"), [(2**70, 2**31 - 1), (-5, 0)])
 def test_a_number_that_no_answer_can_have_breaks_no_ledger(said: int, kept: int) -> None:
-    assert classes_of(Usage(said, said), {"input_tokens": said, "output_tokens": said}) == TokenClasses(input=kept, output=kept)
-    assert classes_of(Usage(said, said), None) == TokenClasses(input=kept, output=kept)
+    told = {"input_tokens": said, "output_tokens": said}
+    assert classes_of(tokens_of(Usage(said, said), told)) == TokenClasses(input=kept, output=kept)
+    assert classes_of(tokens_of(Usage(said, said))) == TokenClasses(input=kept, output=kept)

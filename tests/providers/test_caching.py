@@ -26,6 +26,7 @@ from core.settings import Settings, SettingsError
 from providers.models import Models
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Reply
+from tests.providers.bookkeeping import Book
 
 WHOLE = Reply().text
 SAME: dict[str, Any] = {"temperature": 0}
@@ -116,7 +117,7 @@ async def eventually(holds: Callable[[], Any], seconds: float = 20) -> None:
 @pytest.mark.parametrize("first", [True, False], ids=["stream", "invoke"])
 @pytest.mark.parametrize("second", [True, False], ids=["stream", "invoke"])
 async def test_the_same_request_is_answered_again_without_a_call_and_at_no_cost(
-    ask: Any, provider: OpenAIFake, first: bool, second: bool
+    ask: Any, provider: OpenAIFake, book: Book, first: bool, second: bool
 ) -> None:
     text, made = await ask(streamed=first)
     again, given = await ask(streamed=second)
@@ -125,6 +126,11 @@ async def test_the_same_request_is_answered_again_without_a_call_and_at_no_cost(
     assert (made.cache, made.attempts, made.cost_usd) == ("miss", 1, Decimal("0.0000048"))
     assert (given.cache, given.attempts, given.cost_usd) == ("hit", 0, 0)
     assert (given.provider, given.model, given.usage) == (made.provider, made.model, made.usage)
+    called, kept = book.entries
+    assert (called.cache, called.saved_tokens, called.saved_usd) == (None, 0, None)
+    assert (kept.cache, kept.cost_usd, kept.saved_usd) == ("hit", 0, made.cost_usd)
+    assert kept.saved_tokens == made.usage.total_tokens > 0
+    assert kept.version == called.version != ""
 
 
 async def test_a_replayed_stream_has_several_chunks_that_add_up_to_the_same_message(

@@ -119,6 +119,22 @@ async def test_it_is_paged(here: Guarded, database: Database) -> None:
     assert seen == ["a4", "a3", "a2", "a1", "a0"]
 
 
+async def test_the_plain_sums_are_told_whole_or_in_pages(here: Guarded, database: Database) -> None:
+    await put(database, *(entry(f"req_{number}", alias=f"a{number}", cost_usd=Decimal(number)) for number in range(60)))
+    whole = (await api(here, "GET", "/usage?group_by=alias")).json()
+    assert (len(whole["results"]), whole["next_cursor"]) == (60, None)
+    seen, cursor = [], ""
+    while True:
+        answer = (await api(here, "GET", f"/usage?group_by=alias&limit=25&cursor={cursor}")).json()
+        seen.append([line["alias"] for line in answer["results"]])
+        if (cursor := answer["next_cursor"]) is None:
+            break
+    assert [len(page) for page in seen] == [25, 25, 10]
+    assert [alias for page in seen for alias in page] == [f"a{number}" for number in range(59, -1, -1)]
+    refused = await api(here, "GET", "/usage?group_by=alias&cursor=!")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_cursor")
+
+
 async def test_csv_has_every_digit_and_no_formula(here: Guarded, database: Database) -> None:
     evil = '=HYPERLINK("http://evil.test")'
     await put(database, entry(tags={"team": evil}, cost_usd=Decimal("0.000000012345")))

@@ -31,6 +31,7 @@ BY = (
     ("month", "tag:team"),
     ("session_id",),
     ("key_id", "capability", "price_basis"),
+    ("version", "key_id"),
     (),
 )
 
@@ -47,6 +48,10 @@ def some_entry(chance: random.Random) -> Entry:
         provider=chance.choice(["openai", "bedrock"]),
         model=chance.choice(["small", "large"]),
         capability="chat",
+        teams=chance.choice([None, "", "team_a,team_b"]),
+        version=chance.choice([None, "aa", "bb"]),
+        saved_tokens=chance.randrange(9) if cached else 0,
+        saved_usd=Decimal(chance.randrange(10**9)).scaleb(-12) if cached else None,
         session_id=chance.choice([None, "s1", "s2"]),
         tags=chance.choice([{}, {"team": "search"}, {"team": "ads", "feature": "ä"}]),
         status=chance.choice(["ok", "ok", "timeout"]),

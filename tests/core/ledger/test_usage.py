@@ -10,8 +10,9 @@ import pytest
 from core.database import Database
 from core.errors import InvalidRequest
 from core.ledger import Entry, TokenClasses
-from core.ledger.usage import Line, usage
-from core.tables import LedgerRow
+from core.ledger.rollups import roll_up
+from core.ledger.usage import Line, Question, analyse, usage
+from core.tables import LedgerRow, Team, TeamMember, Tenant, User
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -59,6 +60,8 @@ async def test_sums_are_exact_and_the_tenant_s_own(database: Database, enter: An
         "reasoning": 6,
         "input_audio": 0,
         "output_audio": 0,
+        "input_image": 0,
+        "output_image": 0,
     }
 
 
@@ -107,3 +110,49 @@ async def test_what_cannot_be_grouped_by_is_refused(database: Database, wrong: l
     with pytest.raises(InvalidRequest) as refused:
         await usage(database, "acme", wrong)
     assert refused.value.code == "invalid_dimension"
+
+
+async def test_teams_are_those_of_when_it_was_called(database: Database, enter: Any) -> None:
+    async with database.transaction("acme") as session:
+        session.add(Tenant(id="acme", name="acme"))
+        await session.flush()
+        session.add_all(
+            [User(id="usr_1", tenant="acme", name="Ada"), *(Team(id=f"team_{n}", tenant="acme", name=n) for n in "abc")]
+        )
+        await session.flush()
+        session.add(TeamMember(team_id="team_c", user_id="usr_1"))
+    await enter(
+        entry(request_id="r1", teams="team_a,team_b"),
+        entry(request_id="r2", teams="team_b", cost_usd=Decimal(1)),
+        entry(request_id="r3", teams="", cost_usd=Decimal(2)),
+        entry(request_id="r4", cost_usd=Decimal(4)),  # of before they were kept: whoever is a member now
+    )
+    for _ in range(2):  # as the tail, and rolled up
+        sums = {group: line.cost_usd for group, line in (await lines(database, "team")).items()}
+        assert sums == {("team_a",): Decimal("0.1"), ("team_b",): Decimal("1.1"), (None,): 2, ("team_c",): 4}
+        for team, cost in (("team_b", "1.1"), ("team_c", "4"), ("", "2"), ("team", "0")):
+            found = await analyse(database, Question("acme", only={"team": [team]}))
+            assert sum(line.cost_usd for line in found) == Decimal(cost), team
+        await roll_up(database)
+
+
+async def test_versions_of_an_alias_are_told_apart(database: Database, enter: Any) -> None:
+    await enter(entry(version="aa"), entry(version="aa"), entry(version="bb"), entry())
+    for _ in range(2):
+        told = {group: line.attempts for group, line in (await lines(database, "version", "alias")).items()}
+        assert told == {("aa", "default"): 2, ("bb", "default"): 1, (None, "default"): 1}
+        await roll_up(database)
+
+
+async def test_what_a_kept_answer_has_saved_is_what_it_had_cost(database: Database, enter: Any) -> None:
+    nothing: dict[str, Any] = {"cache": "hit", "cost_usd": Decimal(0), "tokens": TokenClasses(), "latency_ms": 0.0}
+    await enter(
+        entry(request_id="r1", version="v"),
+        entry(request_id="r2", version="v", saved_tokens=17, saved_usd=Decimal("0.3"), **nothing),
+        entry(request_id="r3", version="v", saved_tokens=5, **nothing),  # no price was known
+        entry(request_id="r4", **nothing),  # of before it was kept: as its like cost
+    )
+    for _ in range(2):
+        (line,) = await analyse(database, Question("acme"))
+        assert (line.cached, line.saved_tokens, line.saved_usd) == (3, 22, Decimal("0.4"))
+        await roll_up(database)
