@@ -227,6 +227,14 @@ async def test_a_deployment_is_slow_against_what_it_was_itself(watched: Watched)
     assert await watched.look() == {"latency": "resolved"}
 
 
+async def test_how_many_texts_an_ingestion_embeds_at_once_is_no_slowness(watched: Watched) -> None:
+    await watched.spend(number=20, ago=timedelta(hours=2), latency_ms=50.0)
+    await watched.spend(number=20, latency_ms=2000.0, capability="ingestion")
+    assert await watched.look() == {}
+    await watched.spend(number=20, latency_ms=2000.0)
+    assert await watched.look() == {"latency": "firing"}
+
+
 @pytest.mark.parametrize(
     "kind", [AlertKind.PROVIDER_OUTAGE, AlertKind.ALIAS_UNUSABLE, AlertKind.UNPRICED_MODEL, AlertKind.FALLBACK_PRICE], ids=str
 )
