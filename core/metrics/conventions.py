@@ -5,21 +5,17 @@ Where to is said by OpenTelemetry's usual variables (`OTEL_EXPORTER_OTLP_METRICS
 package opentelemetry-semantic-conventions 0.66b2 (2026), the previous ones those before semantic conventions 1.37 (2025).
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.metrics import Histogram
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
 
+from core import otlp
 from core.ledger.entries import Entry
-from core.settings import Settings, usual_variable
-from core.transport.plaintext import refuse_plaintext
+from core.settings import Settings
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 #: The boundaries that the conventions ask for.
 _SECONDS = [0.01 * 2**power for power in range(14)]
 _FIRST_S = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]
@@ -39,16 +35,11 @@ class Conventions:
     def __init__(self, settings: Settings) -> None:
         """Raises SettingsError: the endpoint is beyond this machine, and plaintext would go there."""
         names = settings.metrics.conventions
-        for variable in _ENDPOINTS:
-            refuse_plaintext(usual_variable(variable) or "", variable, settings.tls)
         self._attributes = [_CURRENT] * (names != "previous") + [_PREVIOUS] * (names != "current")
         self._embedding = {alias.alias for alias in settings.aliases if alias.kind == "embeddings"}
         self._known: dict[tuple[str, ...], dict[str, Any]] = {}
-        resource = Resource.create({"service.name": usual_variable("OTEL_SERVICE_NAME") or "genai-platform"})
-        # it tells of each try in vain; that a batch was not sent is told once
-        logging.getLogger(OTLPMetricExporter.__module__.removesuffix(".__init__")).setLevel(logging.ERROR)
-        reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-        self._provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
+        reader = PeriodicExportingMetricReader(otlp.exporter(otlp.Signal.METRICS, settings.tls))
+        self._provider = MeterProvider([reader], resource=otlp.resource(), shutdown_on_exit=False)
         self._duration = self._histogram("gen_ai.client.operation.duration", "s", _SECONDS)
         self._usage = self._histogram("gen_ai.client.token.usage", "{token}", _TOKENS)
         first = ["gen_ai.client.operation.time_to_first_chunk"] * (names != "previous")
