@@ -24,6 +24,7 @@ from chains.quotes import Quote
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from chains.wordwise import vectors_of_words
+from core import traces
 from core.context import current
 from core.errors import PlatformError
 from core.principals import Scope
@@ -148,9 +149,11 @@ async def _find(
         return await asyncio.to_thread(pick, words_of)
 
     # of a follow-up, its own words choose among what the whole has found, where they say enough
-    evidence = await judged(asked.question)
+    with traces.span("rerank passages"):
+        evidence = await judged(asked.question)
     if question != asked.question and evidence.confidence < _ANSWERED:
-        evidence = await judged(question)
+        with traces.span("rerank passages"):
+            evidence = await judged(question)
     return passages, evidence, by_words
 
 

@@ -8,27 +8,27 @@ any, so no prompt, no passage and no inner step can leave through an event strea
 # ruff: noqa: A002 - `input` is what the Runnable interface calls it
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import (
-    ensure_config,
-    get_async_callback_manager_for_config,
     get_config_list,
     var_child_runnable_config,
 )
-from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 
 from chains.forms import AnswerForm, DictForm, accounting
+from chains.observing import Observer
+from chains.protection.capturing import Captured
 from chains.protection.protection import Protection
 from chains.refusals import in_words
 from chains.spec import ChainDeps, Delta
-from core import bridge
+from core import bridge, traces
 from core.context import RequestContext, current, serving
 from core.deadline import Deadline
 from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
@@ -36,6 +36,9 @@ from core.shown_names import shown
 from core.tries import Tries
 from providers.models import DEFAULT
 from providers.watch import Watch
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger()
 
@@ -165,7 +168,7 @@ class OpaqueRoot(Runnable[Any, Any]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """The whole answer."""
-        observer = _Observer(self, input, config)
+        observer = Observer(self, input, config)
         await observer.start()
         form, run = self._interface.form(), self._new_run(whole=True)
         whole: Any = None
@@ -182,7 +185,7 @@ class OpaqueRoot(Runnable[Any, Any]):
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any | None) -> AsyncIterator[Any]:
         """The answer in chunks that add up to it."""
-        observer = _Observer(self, input, config)
+        observer = Observer(self, input, config)
         await observer.start()
         total: Any = None
         try:
@@ -270,8 +273,10 @@ class OpaqueRoot(Runnable[Any, Any]):
             admit_to_model(named or DEFAULT)
         if self._home is None or not self._home.is_running():
             self._home = bridge.running_loop()
-        outer, inside = current(), _Inside(run)
         run.capability, run.session_id = self._name, getattr(asked, "session_id", None)
+        span = traces.begin(f"capability {self._name}", {"genai.capability": self._name})
+        outer, inside = current(), _Inside(run, span)
+        captured = self._captured(span, asked)
         with inside:
             deltas = self._begun(asked)
         finished, watch = False, Watch()
@@ -285,6 +290,8 @@ class OpaqueRoot(Runnable[Any, Any]):
                 if delta is None:
                     break
                 finished = delta.final is not None
+                if captured is not None:
+                    captured.add(delta)
                 if outer.cache is None:
                     outer.cache = run.cache  # a stream's headers are sent before its run is over
                 yield delta
@@ -300,12 +307,23 @@ class OpaqueRoot(Runnable[Any, Any]):
             with inside:
                 await deltas.aclose()
             outer.add(run)
+            why = None if finished else sys.exc_info()[1]
+            if captured is not None:
+                captured.ended(why)
+            else:
+                traces.end(span, why)
         if not finished:
             raise Internal("The answer ended before it was complete.", context={"capability": self.name})
 
     def may_be_traced(self) -> bool:
         """Whether the tenant's policies let tracers have what is asked and answered. A caller's own event stream always has."""
         return self._protection is None or self._protection.may_be_traced()
+
+    def _captured(self, span: "Span | None", asked: Any) -> Captured | None:
+        """What gathers the texts of a run for its span; None where they are none of its business."""
+        if span is None or self._protection is None or not traces.has_content() or not self._protection.may_be_captured():
+            return None
+        return Captured(span, self._protection.analyser, asked)
 
     def _begun(self, asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, within the policies of the request's tenant."""
@@ -324,55 +342,26 @@ def admit_to_model(alias: str) -> None:
         raise Forbidden("This key is not for this model.", code="model_not_allowed", param="model")
 
 
-class _Observer:
-    """Tells the callbacks of the root run, where there are any: the caller's, or a tracer's."""
-
-    def __init__(self, root: OpaqueRoot, value: Any, config: RunnableConfig | None) -> None:
-        self._root, self._value, self._config = root, value, ensure_config(config)
-        self._run: Any = None
-
-    @property
-    def watches(self) -> bool:
-        """Whether anybody is told."""
-        return self._run is not None
-
-    async def start(self) -> None:
-        manager = get_async_callback_manager_for_config(self._config)
-        if manager.handlers and not self._root.may_be_traced():
-            manager.set_handlers([each for each in manager.handlers if isinstance(each, _StreamingCallbackHandler)])
-        if not manager.handlers:
-            return
-        self._run = await manager.on_chain_start(
-            None,
-            self._value,
-            name=self._config.get("run_name") or self._root.get_name(),
-            run_id=self._config.pop("run_id", None),
-        )
-
-    async def failed(self, error: BaseException) -> None:
-        if self._run is not None:
-            await self._run.on_chain_error(error)
-
-    async def ended(self, output: Any) -> None:
-        if self._run is not None:
-            await self._run.on_chain_end(output)
-
-
 class _Inside:
     """A step of the capability's own code: model calls record themselves in `run`, and runs that are started inherit no
     callbacks, tags or metadata from the caller's."""
 
-    __slots__ = ("_config", "_serving")
+    __slots__ = ("_config", "_serving", "_span", "_within")
 
-    def __init__(self, run: RequestContext) -> None:
-        self._serving = serving(run)
+    def __init__(self, run: RequestContext, span: "Span | None") -> None:
+        self._serving, self._span = serving(run), span
 
     def __enter__(self) -> None:
         self._serving.__enter__()
+        if self._span is not None:
+            self._within = traces.within(self._span)
+            self._within.__enter__()
         self._config = var_child_runnable_config.set(None)
 
     def __exit__(self, *_: object) -> None:
         var_child_runnable_config.reset(self._config)
+        if self._span is not None:
+            self._within.__exit__()
         self._serving.__exit__()
 
 

@@ -24,6 +24,7 @@ from core import context, pools, row_security
 from core.keys import load_secret
 from core.settings import Settings
 from core.tenancy import ALL, TenantMissing, TenantSession
+from core.traces import statements
 from core.transport.plaintext import encrypted_database
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Database:
             options |= {"pool_pre_ping": True, "connect_args": pools.driver_options(settings)}
         self.engine: AsyncEngine = create_async_engine(url, **WITHOUT_VALUES, **options)
         pools.watch(self.engine.sync_engine, pools.SESSIONS, options["pool_size"] + options["max_overflow"])
+        statements.watch(self.engine.sync_engine)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_pragmas)
         secret = cache(partial(load_secret, settings))
@@ -214,6 +216,7 @@ def blocking_engine(settings: Settings) -> Engine:
         )
         event.listen(engine, "begin", row_security.see_all_now)
     pools.watch(engine, pools.THREADS, size + more)
+    statements.watch(engine)
     return engine
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.event import listen
 from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import metrics
+from core import metrics, traces
 from core.database import Database, utc_now
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM, Principal, Scope
@@ -61,6 +61,7 @@ async def open_job(
         kind=kind,
         total=total,
         arguments=dict(arguments or {}),
+        traceparent=traces.carried(),
     )
     session.add(job)
     await session.flush()

@@ -16,6 +16,8 @@ from redis import ConnectionError, Redis, RedisError  # noqa: A004 - redis names
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from core import traces
+
 log = structlog.get_logger()
 
 NAMESPACE = "genai"
@@ -61,7 +63,8 @@ class Queue:
         if time.monotonic() < self._away_until:
             return False
         try:
-            await asyncio.to_thread(self._enqueue, actor, calls, queue, delay_ms)
+            with traces.span(f"send {queue}", _told(queue, len(calls)), kind=traces.Kind.PRODUCER):
+                await asyncio.to_thread(self._enqueue, actor, calls, queue, delay_ms)
         except (RedisError, dramatiq.errors.BrokerError) as error:
             self._away_until = time.monotonic() + AWAY_S
             log.warning("queue.unreachable", actor=actor, error=type(error).__name__)
@@ -69,9 +72,11 @@ class Queue:
         return True
 
     def _enqueue(self, actor: str, calls: Sequence[tuple[Any, ...]], queue: str, delay_ms: int | None) -> None:
+        traceparent = traces.carried()
+        options = {} if traceparent is None else {traces.CARRIED: traceparent}
         for args in calls:
             message: dramatiq.Message[Any] = dramatiq.Message(
-                queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
+                queue_name=queue, actor_name=actor, args=args, kwargs={}, options=dict(options)
             )
             self._broker.enqueue(message, delay=delay_ms)
 
@@ -86,3 +91,12 @@ class Queue:
     def close(self) -> None:
         self._broker.close()
         self._client.close()
+
+
+def _told(queue: str, messages: int) -> dict[str, str | int]:
+    return {
+        "messaging.system": "dramatiq",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": queue,
+        "messaging.batch.message_count": messages,
+    }

@@ -8,6 +8,7 @@ import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from core import traces
 from core.per_loop import PerLoop
 
 #: Seconds to connect and for an answer. A loopback answer takes 0.2 ms; one that takes this long is as good as none.
@@ -53,7 +54,11 @@ class RedisClients:
             retry=Retry(NoBackoff(), 0),
             health_check_interval=30,
         )
-        return redis.Redis.from_pool(pool)
+        if not traces.are_on():
+            return redis.Redis.from_pool(pool)
+        from core.traces.commands import TracedRedis
+
+        return TracedRedis.from_pool(pool)
 
 
 async def _close(client: redis.Redis) -> None:

@@ -50,6 +50,7 @@ from core.sections import (
     TokenSettings,
 )
 from core.setting_names import is_outside, no_json, setting_name
+from core.traces_settings import TracesSettings
 from core.transport.addresses import checked_database_url, checked_public_url, checked_redis_url
 from core.transport.sections import ProxySettings, TLSSettings
 
@@ -91,6 +92,7 @@ __all__ = [
     "TLSSettings",
     "Timeouts",
     "TokenSettings",
+    "TracesSettings",
     "child_environment",
     "describe",
     "platform_address",
@@ -130,6 +132,7 @@ class Settings(BaseSettings):
 
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     tls: TLSSettings = TLSSettings()

@@ -21,12 +21,14 @@ from core.batches import QUEUE, RUN_BATCH
 from core.context import RequestContext, serving
 from core.database import utc_now
 from core.errors import Internal, NotFound, PlatformError
+from core.jobs import BATCH
 from core.principals import Scope
 from core.tables import BatchRow, BatchState
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.batch_files import write_files
 from jobs.batch_input import read_input, read_row
+from jobs.joining import job_of, joined
 
 log = structlog.get_logger()
 
@@ -45,7 +47,9 @@ async def run_batch(context: JobContext, batch_id: str) -> None:
     lease = await work.take(batch_id)
     if lease is None:
         return
-    with structlog.contextvars.bound_contextvars(job_id=lease.batch.job_id, batch_id=batch_id):
+    job = await job_of(context.database, lease.batch.job_id)
+    bound = structlog.contextvars.bound_contextvars(job_id=lease.batch.job_id, batch_id=batch_id)
+    with joined(job, BATCH), bound:
         crashed = False
         try:
             await _go_on(context, work, lease)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import dramatiq
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
+from dramatiq.middleware import CurrentMessage
 
+from core import traces
 from core.queue import NAMESPACE, redis_client
 from jobs import JOBS
 from jobs.base import JobSpec
@@ -14,15 +16,19 @@ from jobs.base import JobSpec
 HEARTBEAT_TIMEOUT_MS = 10_000
 
 
-def worker_broker(redis_url: str, run: Callable[[JobSpec, tuple[object, ...]], None]) -> RedisBroker:
+#: Runs a job with its arguments; the last is the `traceparent` that its message carried, if any.
+Run = Callable[[JobSpec, tuple[object, ...], str | None], None]
+
+
+def worker_broker(redis_url: str, run: Run) -> RedisBroker:
     """A broker with every job of the table declared; `run` is called in a worker's thread for each message.
 
-    It has no middleware: retries, time limits and results are the database's business.
+    Its one middleware tells which message is worked on: retries, time limits and results are the database's business.
     """
     broker = RedisBroker(  # type: ignore[no-untyped-call]
         client=redis_client(redis_url),
         namespace=NAMESPACE,
-        middleware=[],
+        middleware=[CurrentMessage()],
         maintenance_chance=MAINTENANCE_SCALE,
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
     )
@@ -31,8 +37,9 @@ def worker_broker(redis_url: str, run: Callable[[JobSpec, tuple[object, ...]], N
     return broker
 
 
-def _declare(broker: RedisBroker, name: str, spec: JobSpec, run: Callable[[JobSpec, tuple[object, ...]], None]) -> None:
+def _declare(broker: RedisBroker, name: str, spec: JobSpec, run: Run) -> None:
     def actor(*args: object) -> None:
-        run(spec, args)
+        message = CurrentMessage.get_current_message()
+        run(spec, args, None if message is None else message.options.get(traces.CARRIED))
 
     dramatiq.Actor(actor, broker=broker, actor_name=name, queue_name=spec.queue, priority=0, options={})

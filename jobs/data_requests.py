@@ -12,6 +12,7 @@ from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.erasure import NotYet, erase
 from jobs.export import export
+from jobs.joining import joined
 
 log = structlog.get_logger()
 
@@ -29,7 +30,8 @@ async def run_data_request(context: JobContext, request_id: str) -> None:
         job = await session.get_one(Job, lease.request.job_id)
     principal = Principal.from_job(job.principal)
     rest_s = 0.0
-    with structlog.contextvars.bound_contextvars(job_id=job.id), serving(RequestContext(job.id, principal)):
+    bound = structlog.contextvars.bound_contextvars(job_id=job.id)
+    with joined(job, job.kind), bound, serving(RequestContext(job.id, principal)):
         try:
             async with kept_alive(lambda: requests.renew(lease), lease_s=context.settings.jobs.lease_s):
                 await _carry_out(context, lease)

@@ -16,6 +16,7 @@ from core.tables import Document, DocumentState, Job
 from core.tables.columns import new_id
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
+from jobs.joining import joined
 from retrievers.documents import INGEST
 from retrievers.leases import Lease
 
@@ -39,7 +40,8 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
         kept = job_principal(job) if job is not None else replace(SYSTEM, tenant=document.tenant)
         principal = await principal_now(session, kept)
     request = RequestContext(request_id=document.job_id or "-", principal=principal or kept, capability=INGESTION)
-    with structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id), serving(request):
+    bound = structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id)
+    with joined(job, "document", document.attempts), bound, serving(request):
         try:
             async with kept_alive(lambda: leases.renew(lease), lease_s=context.settings.jobs.lease_s):
                 if principal is None:

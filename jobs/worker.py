@@ -26,10 +26,12 @@ from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.telemetry import configure_logging
+from core.traces.traced import traced
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
+from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from retrievers import STORES
 from retrievers.library import Library, Resources, open_resources
@@ -105,18 +107,19 @@ class EmbeddedWorker:
         for thread in stopping:
             thread.join()
 
-    def _run(self, spec: JobSpec, args: tuple[object, ...]) -> None:
+    def _run(self, spec: JobSpec, args: tuple[object, ...], carried: str | None) -> None:
         """Called in Dramatiq's threads: run the job on the loop and wait for it."""
         if self._stopping:
             return  # the database still says what is to be done
         try:
-            self._on_loop(self._work(spec, args)).result()
+            self._on_loop(self._work(spec, args, carried)).result()
         except CancelledError:
             log.info("job.cut_off")
         except Exception:  # the boundary of a message: a retry is the sweeper's, by what the database says
             log.exception("job.crashed")
 
-    async def _work(self, spec: JobSpec, args: tuple[object, ...]) -> None:
+    async def _work(self, spec: JobSpec, args: tuple[object, ...], carried: str | None) -> None:
+        came_by.set(carried)
         task = asyncio.ensure_future(spec.run(self._context, *args))
         self._running.add(task)
         try:
@@ -181,7 +184,8 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 1
-        _work_until_told(settings)
+        with traced(settings):
+            _work_until_told(settings)
     except (SettingsError, PlatformError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from core import ledger, metrics
 from core.context import CacheUse, FailedCall, RequestContext, Usage
+from providers import calls
 from providers.metering import charge_of, tokens_of
 from providers.prices import Charge, Tokens
 from providers.served import Served
@@ -22,7 +23,19 @@ class Account:
     """The account of one call, from when it begins: `pay` at most once, then `give` or `give_up` or both,
     then `close`, once."""
 
-    __slots__ = ("_alias", "_bill", "_charge", "_given", "_request", "_served", "_started", "_tokens", "_usage", "_version")
+    __slots__ = (
+        "_alias",
+        "_bill",
+        "_charge",
+        "_given",
+        "_request",
+        "_served",
+        "_started",
+        "_tokens",
+        "_usage",
+        "_version",
+        "span",
+    )
 
     def __init__(self, request: RequestContext, served: Served, alias: str, bill: Bill, *, version: str = "") -> None:
         self._request, self._served, self._alias, self._bill = request, served, alias, bill
@@ -32,6 +45,8 @@ class Account:
         self._charge: Charge | None = None
         self._tokens = _NOTHING
         self._given = False
+        #: What stands for the call in the request's trace; ended by `close`.
+        self.span = calls.begun(request, served, alias)
 
     def pay(self, usage: Usage, metadata: Mapping[str, Any] | None = None, *, tier: str | None = None) -> None:
         """Take note of what the call used, also where it gave no whole answer: a provider counts what it has sent. `metadata`
@@ -66,8 +81,11 @@ class Account:
             call = replace(call, usage=self._usage, cost_usd=self._charge.usd)
         self._request.failed(call)
 
-    def close(self, status: str, first_token_s: float | None = None) -> None:
-        """Put the call on record. One that nothing was paid for used nothing."""
+    def close(
+        self, status: str, first_token_s: float | None = None, *, reason: str | None = None, model: str | None = None
+    ) -> None:
+        """Put the call on record. One that nothing was paid for used nothing. `reason` and `model`: what the provider calls its
+        reason for the answer's end, and itself."""
         more: dict[str, Any] = {}
         if self._usage is not None and self._charge is not None:
             more = {
@@ -79,19 +97,20 @@ class Account:
                 "price_source": self._charge.source,
                 "price_since": self._charge.since,
             }
-        _enter(
-            ledger.Entry(
-                **_whose(self._request),
-                alias=self._alias,
-                version=self._version,
-                provider=self._served.provider_name,
-                model=self._served.name,
-                status=status,
-                latency_ms=round((time.monotonic() - self._started) * 1000, 3),
-                first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
-                **more,
-            )
+        entry = ledger.Entry(
+            **_whose(self._request),
+            alias=self._alias,
+            version=self._version,
+            provider=self._served.provider_name,
+            model=self._served.name,
+            status=status,
+            latency_ms=round((time.monotonic() - self._started) * 1000, 3),
+            first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
+            **more,
         )
+        _enter(entry)
+        if self.span is not None:
+            calls.ended(self.span, entry, reason, model)
 
 
 def enter_kept(

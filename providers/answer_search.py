@@ -15,6 +15,7 @@ import orjson
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk
 
+from core import traces
 from core.cache import NOTHING, Cache
 from core.context import CacheUse, RequestContext
 from core.errors import DeadlineExceeded
@@ -139,7 +140,8 @@ class Search:
 
     async def _run(self) -> None:
         fresh = self._call.wish.max_age_s == 0
-        self._look = await self._store.look(self._asked.tenant, self._asked.name, token="" if fresh else self._token)
+        with traces.span("look up answer"):
+            self._look = await self._store.look(self._asked.tenant, self._asked.name, token="" if fresh else self._token)
         kept = False
         try:
             if not fresh:

@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from core import context
+from core import context, traces
 from core.context import Usage
 from core.errors import DeadlineExceeded, Killed, Unavailable
 from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
@@ -67,6 +67,7 @@ class Attempt:
         "_request",
         "_reserved_tokens",
         "_since",
+        "_span",
         "_started",
         "_stop",
         "_version",
@@ -108,6 +109,7 @@ class Attempt:
         self._watch = Watch()
         self._received = Received(served.provider_name)
         self._account: Any = None
+        self._span: Any = None
         self._started = self._since = 0.0
         self.given = self._rejected = False
         self.failure: Failure | None = None
@@ -203,6 +205,7 @@ class Attempt:
     def _starts(self) -> None:
         self._request.attempts += 1
         self._account = Account(self._request, self.served, self._alias, self._bill, version=self._version)
+        self._span = self._account.span
         self.served.standing.begun()
         self._started = time.monotonic()
         self._received.begin(self._started)
@@ -269,7 +272,10 @@ class Attempt:
 
     async def _watched(self, work: Any, until: float) -> Any:
         try:
-            return await self._watch.wait(work, min(until, self._deadline.at))
+            if self._span is None:
+                return await self._watch.wait(work, min(until, self._deadline.at))
+            with traces.within(self._span):
+                return await self._watch.wait(work, min(until, self._deadline.at))
         except TimeoutError:
             self._deadline.check()
             raise
@@ -297,7 +303,7 @@ class Attempt:
             status = OK
         finally:
             self.served.standing.succeeded(self._started, self._received.first_token_s, tokens)
-            self._account.close(status, self._received.first_token_s)
+            self._close(status)
 
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
@@ -315,7 +321,7 @@ class Attempt:
         except Exception:
             if started:
                 standing.abandoned(started)
-                self._account.close(ERROR)
+                self._close(ERROR)
             raise
         if not started:
             return
@@ -343,7 +349,7 @@ class Attempt:
                 self._record()
                 self._account.give()
             finally:
-                self._account.close(CANCELLED, self._received.first_token_s)
+                self._close(CANCELLED)
 
     def _out_of_time(self, started: float) -> None:
         limits = self.served.timeouts
@@ -360,7 +366,7 @@ class Attempt:
                     self._account.give(seconds=0)  # `give_up` tells them
             self._account.give_up(kind.value)
         finally:
-            self._account.close(status, self._received.first_token_s)
+            self._close(status)
 
     def _record(self) -> Usage:
         served = self.served
@@ -368,6 +374,10 @@ class Attempt:
         self._took(usage.total_tokens)
         self._account.pay(usage, told, tier=self._received.tier)
         return usage
+
+    def _close(self, status: str) -> None:
+        received = self._received
+        self._account.close(status, received.first_token_s, reason=received.reason, model=received.model)
 
     def _took(self, tokens: int) -> None:
         if self.served.standing.capacity is not None:

@@ -20,7 +20,8 @@ class Received:
 
     `told`: anything of the answer has come. `ended`: the provider has named a reason for its end. `alive`: it has told
     something, or thinks; `first_token_s` after so many seconds. `fresh`: it has since that was last asked. `tier` is the tier
-    of service that it has named, None: the standard one.
+    of service that it has named, None: the standard one. `reason` and `model` are what it calls
+    its reason for the end and itself.
     """
 
     __slots__ = (
@@ -33,7 +34,9 @@ class Received:
         "ended",
         "first_token_s",
         "fresh",
+        "model",
         "only_text",
+        "reason",
         "tier",
         "told",
     )
@@ -47,6 +50,8 @@ class Received:
         self.only_text = True
         self.first_token_s: float | None = None
         self.tier: str | None = None
+        self.reason: str | None = None
+        self.model: str | None = None
         self._tally = Tally()
 
     @property
@@ -81,7 +86,8 @@ class Received:
         thinks = chunk.generation_info and chunk.generation_info.pop(THINKS, False)
         if reason := finish_reason(chunk):
             judge(reason, self._provider_name)
-            self.ended = True
+            self.ended, self.reason = True, reason
+            self._named(message, chunk.generation_info)
             message.response_metadata["provider"] = self._provider_name
         if text:
             self._pieces.append(text)
@@ -104,12 +110,18 @@ class Received:
         message.usage_metadata = self._tally.settle(message.usage_metadata)
         if reason := finish_reason(generation):
             judge(reason, self._provider_name)
+            self.reason = reason
+        self._named(message, generation.generation_info)
         message.response_metadata["provider"] = self._provider_name
         self.ended = True
 
     def _note_tier(self, generation: ChatGeneration) -> None:
         if generation.generation_info and (tier := generation.generation_info.pop(TIER, None)):
             self.tier = tier
+
+    def _named(self, message: Any, info: dict[str, Any] | None) -> None:
+        named = message.response_metadata.get("model_name") or (info or {}).get("model_name")
+        self.model = named if isinstance(named, str) else self.model
 
     def live(self) -> None:
         """Something has come that shows the provider at work."""

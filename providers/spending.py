@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from langchain_core.messages import BaseMessage
 
-from core import context
+from core import context, traces
 from core.budgets import Degraded, Hold
 from core.context import Usage
 from core.errors import BudgetExceeded
@@ -82,7 +82,8 @@ async def opened(route: Route, messages: Sequence[BaseMessage], parameters: dict
         given += first.provider.count_tokens(first.model, orjson.dumps(tools).decode())
     usd = dearest((served.price for served in deployments), Tokens(given, longest))
     hold_s, at_least = route.total_s + _GRACE_S, given + (asked or 0)
-    hold = await route.budgets.reserve(rules, given + longest, usd, hold_s, at_least=at_least)
+    with traces.span("reserve budget"):
+        hold = await route.budgets.reserve(rules, given + longest, usd, hold_s, at_least=at_least)
     bounded = asked is None and hold is not None and hold.bounds
     return Bill(hold, longest if bounded else None)
 
@@ -100,7 +101,8 @@ async def opened_for_texts(route: Route, deployments: Sequence[Served], texts: S
     tokens = sum(first.provider.count_tokens(first.model, text) for text in texts)
     usd = dearest((served.price for served in deployments), Tokens(tokens))
     try:
-        return Bill(await route.budgets.reserve(rules, tokens, usd, route.total_s + _GRACE_S, at_least=tokens))
+        with traces.span("reserve budget"):
+            return Bill(await route.budgets.reserve(rules, tokens, usd, route.total_s + _GRACE_S, at_least=tokens))
     except Degraded:
         raise BudgetExceeded("There is no room for this request in a budget.") from None
 

@@ -10,6 +10,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
+from core import traces
 from core.errors import ConnectionsBusy
 from core.per_loop import PerLoop
 from core.settings import Timeouts
@@ -159,6 +160,8 @@ class Wire:
             whatever `headers` raises
         """
         headers = await self._headers() if self._headers is not None else None
+        if (traceparent := traces.outward()) is not None:
+            headers = {**(headers or {}), "traceparent": traceparent}
         body = orjson.dumps(payload)
         address = self.base_url + path
         return await self._session().post(address, data=body, headers=headers, timeout=limits, allow_redirects=False)

@@ -10,6 +10,7 @@ import structlog
 from numpy.typing import NDArray
 from sqlmodel import col, select
 
+from core import traces
 from core.database import Database
 from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
@@ -81,8 +82,17 @@ class Searcher:
             raise InvalidRequest("The query is blank.", param="query")
         if not 1 <= limit <= _MOST_RESULTS:
             raise InvalidRequest(f"The limit must be between 1 and {_MOST_RESULTS}.", param="limit")
-        checked = filters.check(filter)
-        text = query[:_QUERY_CHARACTERS]
+        told = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": shelf.collection_id, "genai.search.mode": mode}
+        with traces.span("search", told) as span:
+            findings = await self._found(shelf, query[:_QUERY_CHARACTERS], limit, mode, filters.check(filter))
+            if span is not None:
+                span.set_attribute("genai.search.results", len(findings.passages))
+                span.set_attribute("genai.search.degraded", findings.degraded)
+        return findings
+
+    async def _found(
+        self, shelf: Shelf, text: str, limit: int, mode: Mode, checked: Mapping[str, filters.Scalar] | None
+    ) -> Findings:
         depth = max(_CANDIDATES, 2 * limit)
         chunks: dict[str, Chunk] = {}
         similarities: dict[str, float] = {}
@@ -119,10 +129,12 @@ class Searcher:
         return await unknown_attributes(self._database, self._resources.lexical, shelf, filter)
 
     def _lexical(self, shelf: Shelf, text: str, depth: int, filter: Mapping[str, filters.Scalar] | None) -> dict[str, float]:
-        return dict(self._resources.lexical.search(shelf, text, depth, filter))
+        with traces.span("search words"):
+            return dict(self._resources.lexical.search(shelf, text, depth, filter))
 
     def _vector(self, text: str) -> NDArray[np.float32]:
-        return np.asarray(self._resources.models.embeddings().embed_query(text), dtype=np.float32)
+        with traces.span("embed query"):
+            return np.asarray(self._resources.models.embeddings().embed_query(text), dtype=np.float32)
 
     def _dense(
         self,
@@ -133,10 +145,11 @@ class Searcher:
         also: Mapping[str, float] | None,
     ) -> tuple[dict[str, Chunk], dict[str, float]]:
         """The nearest chunks, and the similarity of those in `also` that are not among them."""
-        found = self._resources.store.search(shelf, vector, depth, filter)
-        similarities = {chunk.id: similarity for chunk, similarity in found}
-        others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]
-        similarities |= self._resources.store.similarities(shelf, vector, others)
+        with traces.span("search vectors"):
+            found = self._resources.store.search(shelf, vector, depth, filter)
+            similarities = {chunk.id: similarity for chunk, similarity in found}
+            others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]
+            similarities |= self._resources.store.similarities(shelf, vector, others)
         return {chunk.id: chunk for chunk, _ in found}, similarities
 
     async def _current(self, shelf: Shelf, passages: list[Passage]) -> list[Passage]:

@@ -5,6 +5,7 @@ from importlib import import_module
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
+from core import traces
 from server import error_responses
 from server.auth import Authentication
 from server.body import BodyGuard
@@ -38,6 +39,10 @@ def create_app(state: State) -> FastAPI:
     app.add_middleware(Edge, hsts_s=state.settings.tls.hsts_s)
     app.add_middleware(CrossOrigin, policies=state.models.policies)
     app.add_middleware(TrustedProxies, proxies=state.settings.proxies)
+    if (tracing := traces.connected()) is not None:
+        from server.tracing import instrument  # OpenTelemetry's instrumentation
+
+        instrument(app, tracing)
     return app
 
 

@@ -10,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import ledger, metrics
+from core import ledger, metrics, traces
 from core.context import RequestContext, serving
 from core.keys import KEY_PREFIX
 from core.policies.retention import HEADER as RETENTION
@@ -21,14 +21,13 @@ from server.access.tokens import REFRESH_PREFIX
 from server.doors import door_of
 from server.error_responses import as_platform_error, error_response
 from server.rate_limit_headers import rate_limit_headers
+from server.request_span import CLIENT_CLOSED_REQUEST, RequestSpan
 from server.security_headers import ALWAYS, hsts
 from server.tags import TAGS, tags_of
 
 log = structlog.get_logger()
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-#: What a proxy's log calls a request whose caller hung up (nginx).
-CLIENT_CLOSED_REQUEST = 499
 STATIC_PREFIX = "/static/"
 #: Below it, everything is as OpenAI's clients expect it.
 OPENAI_PREFIX = "/v1/"
@@ -65,9 +64,10 @@ class Edge:
         # a browser would keep to https on every port of its own machine
         over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
         constant = self._over_tls if over_tls else ALWAYS
-        answer = _Answer(send, context, constant, static=scope["path"].startswith(STATIC_PREFIX))
+        span = None if (recorded := traces.current()) is None else RequestSpan(recorded, context, scope["path"])
+        answer = _Answer(send, context, constant, span, static=scope["path"].startswith(STATIC_PREFIX))
         metrics.began()
-        with serving(context), structlog.contextvars.bound_contextvars(request_id=request_id):
+        with serving(context), structlog.contextvars.bound_contextvars(**_named(request_id)):
             try:
                 context.keep_nothing = wishes_nothing_kept(headers.get(RETENTION))
                 context.tags = tags_of(headers.get(TAGS, ""))
@@ -84,6 +84,8 @@ class Edge:
                     raise BrokenOff from None
                 await error_response(shown)(scope, receive, answer.send)
             finally:
+                if span is not None:
+                    span.ended(answer.status)
                 _log(scope, context, answer.status)
                 if metrics.are_counted():
                     metrics.answered(_told(scope["path"], context, answer))
@@ -96,8 +98,17 @@ class BrokenOff(Exception):
 class _Answer:
     """Passes an answer on, with the platform's headers on it."""
 
-    def __init__(self, send: Send, context: RequestContext, constant: Sequence[tuple[bytes, bytes]], *, static: bool) -> None:
+    def __init__(
+        self,
+        send: Send,
+        context: RequestContext,
+        constant: Sequence[tuple[bytes, bytes]],
+        span: RequestSpan | None,
+        *,
+        static: bool,
+    ) -> None:
         self._send = send
+        self._span = span
         self._constant = constant
         self._static = static
         self._context = context
@@ -111,6 +122,8 @@ class _Answer:
             self.started, self.status = True, message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self._context.request_id
+            if self._span is not None:
+                headers["x-genai-trace-id"] = self._span.trace_id
             if headers.get("content-type", "").startswith("text/event-stream"):
                 self.first_s = 0
             headers.setdefault("cache-control", "no-cache" if self._static else "no-store")
@@ -123,7 +136,15 @@ class _Answer:
                 self.first_s = time.perf_counter() - self._context.started
             if not message.get("more_body") and (self._context.attempts or self._context.provider):
                 await ledger.settled()
+            if self._span is not None and not message.get("more_body"):
+                self._span.ended(self.status)
         await self._send(message)
+
+
+def _named(request_id: str) -> dict[str, str]:
+    """What every line of the log says that is written for a request."""
+    trace_id = traces.trace_id()
+    return {"request_id": request_id} if trace_id is None else {"request_id": request_id, "trace_id": trace_id}
 
 
 def host_of(headers: Headers) -> str:

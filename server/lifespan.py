@@ -22,6 +22,7 @@ from core.principals import SYSTEM
 from core.queue import Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
+from core.traces.traced import traced
 from server.access.access import Access
 from server.access.administrator import Greet, welcome_administrator
 from server.readiness import Readiness
@@ -51,6 +52,9 @@ async def running(
     """
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
+        tracing = traced(settings)
+        await asyncio.to_thread(tracing.__enter__)
+        stack.push_async_callback(asyncio.to_thread, tracing.__exit__, None, None, None)
         stack.push_async_callback(asyncio.to_thread, close_children)
         with readiness.starting("database"):
             await asyncio.to_thread(_migrated, settings)

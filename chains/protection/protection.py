@@ -12,6 +12,7 @@ from chains.spec import ChainDeps, Delta
 from core.context import current
 from core.policies.policy import PIIMode, Place, Side
 from core.policies.privacy import Privacy, record_of
+from core.policies.retention import keeps_nothing
 from core.redaction.entities import PIIType
 from providers.models import DEFAULT
 
@@ -27,6 +28,7 @@ class Protection:
     def __init__(self, deps: ChainDeps, capability: str) -> None:
         self._policies = deps.models.policies
         self._privacy = deps.models.privacy
+        self.analyser = deps.models.privacy.analyser
         self._own = frozenset(own_words())
         self._privacy.own_words(tuple(self._own))
         self._guards = deps.guards
@@ -38,6 +40,10 @@ class Protection:
         if self._policies.of(current().principal.tenant).limits_data:
             return False
         return not self._privacy.modes(Place.LOGS, capability=self._capability)
+
+    def may_be_captured(self) -> bool:
+        """Whether a span may hold it: where it may be traced, and something may be kept of it."""
+        return self.may_be_traced() and not keeps_nothing(self._policies, current())
 
     def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, as the policies of the request's tenant let them pass."""

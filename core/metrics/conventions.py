@@ -1,8 +1,7 @@
 """OpenTelemetry's semantic conventions for generative AI: `gen_ai.*` metrics of calls of providers, sent by OTLP.
 
 Where to is said by OpenTelemetry's usual variables (`OTEL_EXPORTER_OTLP_METRICS_ENDPOINT`, `…_HEADERS`,
-`OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`), which its SDK reads itself. The current names are those of the
-package opentelemetry-semantic-conventions 0.66b2 (2026), the previous ones those before semantic conventions 1.37 (2025).
+`OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_RESOURCE_ATTRIBUTES`), which its SDK reads itself.
 """
 
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from core import otlp
+from core.gen_ai import Names, operation, provider_attributes
 from core.ledger.entries import Entry
 from core.settings import Settings
 
@@ -20,13 +20,6 @@ from core.settings import Settings
 _SECONDS = [0.01 * 2**power for power in range(14)]
 _FIRST_S = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0]
 _TOKENS = [4.0**power for power in range(14)]
-#: How the conventions call the providers, by the names of ours: now, and before. Others keep their name.
-_PROVIDERS = {
-    "azure": ("azure.ai.openai", "az.ai.openai"),
-    "bedrock": ("aws.bedrock", "aws.bedrock"),
-    "vertex": ("gcp.vertex_ai", "vertex_ai"),
-}
-_CURRENT, _PREVIOUS = ("gen_ai.provider.name", 0), ("gen_ai.system", 1)
 
 
 class Conventions:
@@ -35,7 +28,7 @@ class Conventions:
     def __init__(self, settings: Settings) -> None:
         """Raises SettingsError: the endpoint is beyond this machine, and plaintext would go there."""
         names = settings.metrics.conventions
-        self._attributes = [_CURRENT] * (names != "previous") + [_PREVIOUS] * (names != "current")
+        self._names: Names = names or "current"
         self._embedding = {alias.alias for alias in settings.aliases if alias.kind == "embeddings"}
         self._known: dict[tuple[str, ...], dict[str, Any]] = {}
         reader = PeriodicExportingMetricReader(otlp.exporter(otlp.Signal.METRICS, settings.tls))
@@ -69,16 +62,10 @@ class Conventions:
     def _about(self, entry: Entry) -> dict[str, Any]:
         key = entry.alias, entry.provider, entry.model, entry.capability
         if key not in self._known:
-            kind = entry.provider.partition(":")[0]
-            called = _PROVIDERS.get(kind, (kind, kind))
-            told = {name: called[number] for name, number in self._attributes}
-            self._known[key] = told | {"gen_ai.operation.name": self._operation(entry), "gen_ai.request.model": entry.model}
+            told = provider_attributes(entry.provider, self._names)
+            does = operation(entry.capability, embeds=entry.alias in self._embedding)
+            self._known[key] = told | {"gen_ai.operation.name": does, "gen_ai.request.model": entry.model}
         return self._known[key]
-
-    def _operation(self, entry: Entry) -> str:
-        if entry.alias in self._embedding:
-            return "embeddings"
-        return "text_completion" if entry.capability == "completion" else "chat"
 
     def _histogram(self, name: str, unit: str, boundaries: Sequence[float]) -> Histogram:
         meter = self._provider.get_meter("genai")

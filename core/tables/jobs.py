@@ -50,6 +50,7 @@ class Job(SQLModel, table=True):
     )
     errors: list[dict[str, Any]] = json_list()
     result: dict[str, Any] | None = json_object_or_none()
+    traceparent: str | None = Field(default=None, max_length=64, description="W3C's, of the span that it was made in")
     created_at: datetime = created_now()
     started_at: datetime | None = moment()
     finished_at: datetime | None = moment()

@@ -1,0 +1,46 @@
+"""What the span of a request tells of it, once its answer is known."""
+
+from typing import TYPE_CHECKING
+
+from core import traces
+from core.context import RequestContext
+from core.principals import ANONYMOUS
+from server.doors import door_of
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+#: What a proxy's log calls a request whose caller hung up (nginx).
+CLIENT_CLOSED_REQUEST = 499
+_OWN_FAULT = 500
+
+
+class RequestSpan:
+    """The edge's span of one request. It is ended with the answer's last byte, by the instrumentation."""
+
+    def __init__(self, span: "Span", context: RequestContext, path: str) -> None:
+        self._span, self._context = span, context
+        self.trace_id = f"{span.get_span_context().trace_id:032x}"
+        door, capability = door_of(path)
+        span.set_attribute("genai.request_id", context.request_id)
+        span.set_attribute("genai.door", door)
+        if capability:
+            span.set_attribute("genai.capability", capability)
+
+    def ended(self, status: int) -> None:
+        """The answer is whole, or nothing more will come of it. Before the last byte leaves; later it is of no effect."""
+        span, context = self._span, self._context
+        if not span.is_recording():
+            return
+        if context.principal is not ANONYMOUS:
+            span.set_attribute("genai.tenant", context.principal.tenant)
+        if context.cache is not None:
+            span.set_attribute("genai.cache", context.cache)
+        if status == CLIENT_CLOSED_REQUEST:
+            span.set_attribute("genai.cancelled", True)
+        if context.error is not None:
+            code, stands_for = context.error
+            if stands_for >= _OWN_FAULT:
+                traces.fail(span, code)
+            else:
+                span.set_attribute("error.type", code)
