@@ -168,7 +168,7 @@ class Attempt:
                 result = await self._at_once() if self._is_fast() else await self._collected()
                 if not result.generations:
                     raise StreamCut  # noqa: TRY301
-                self._received.take(result.generations[0])
+                self._received.take(result)
         except BaseException as error:
             self._failed(error)
             raise

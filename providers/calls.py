@@ -32,21 +32,21 @@ def begun(request: RequestContext, served: Served, alias: str) -> "Span | None":
 def ended(span: "Span", entry: Entry, reason: str | None, model: str | None) -> None:
     """End it with what the ledger has of the call."""
     tokens = entry.tokens
+    written = tokens.cache_write + tokens.cache_write_1h
     told: dict[str, Any] = {
-        "gen_ai.usage.input_tokens": tokens.input + tokens.cached + tokens.cache_write + tokens.cache_write_1h,
+        "gen_ai.response.model": model,
+        "gen_ai.response.finish_reasons": [reason] if reason else None,
+        "gen_ai.response.time_to_first_chunk": None if entry.first_token_ms is None else entry.first_token_ms / 1000,
+        "gen_ai.usage.input_tokens": tokens.input + tokens.cached + written,
         "gen_ai.usage.output_tokens": tokens.output,
+        "gen_ai.usage.cache_read.input_tokens": tokens.cached,
+        "gen_ai.usage.cache_creation.input_tokens": written,
+        "gen_ai.usage.reasoning.output_tokens": tokens.reasoning,
+        "genai.cost_usd": f"{entry.cost_usd:f}" if entry.cost_usd else None,
         "genai.estimated": entry.estimated,
     }
-    optional = {
-        "gen_ai.response.model": model,
-        "gen_ai.usage.cache_read.input_tokens": tokens.cached,
-        "gen_ai.usage.cache_creation.input_tokens": tokens.cache_write + tokens.cache_write_1h,
-        "gen_ai.usage.reasoning.output_tokens": tokens.reasoning,
-        "gen_ai.response.time_to_first_chunk": None if entry.first_token_ms is None else entry.first_token_ms / 1000,
-        "gen_ai.response.finish_reasons": [reason] if reason else None,
-        "genai.cost_usd": None if entry.cost_usd is None else f"{entry.cost_usd:f}",
-    }
-    span.set_attributes(told | {name: value for name, value in optional.items() if value})
+    # what is not known, or none, is not told
+    span.set_attributes({name: value for name, value in told.items() if value})
     if entry.status == _CANCELLED:
         span.set_attribute("genai.cancelled", True)
     elif entry.status != "ok":

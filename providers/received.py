@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core.context import Usage
 from providers.collecting import THINKS, finish_reason
@@ -100,8 +100,9 @@ class Received:
         if message.tool_call_chunks or (message.content and not text):
             self.only_text = False
 
-    def take(self, generation: ChatGeneration) -> None:
+    def take(self, result: ChatResult) -> None:
         """The whole answer, whether it came in pieces or at once. Raises as `note` does."""
+        generation = result.generations[0]
         message: Any = generation.message
         self._note_tier(generation)
         self.told = True
@@ -111,7 +112,7 @@ class Received:
         if reason := finish_reason(generation):
             judge(reason, self._provider_name)
             self.reason = reason
-        self._named(message, generation.generation_info)
+        self._named(message, result.llm_output)
         message.response_metadata["provider"] = self._provider_name
         self.ended = True
 

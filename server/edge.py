@@ -64,7 +64,7 @@ class Edge:
         # a browser would keep to https on every port of its own machine
         over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
         constant = self._over_tls if over_tls else ALWAYS
-        span = None if (recorded := traces.current()) is None else RequestSpan(recorded, context, scope["path"])
+        span = None if (recorded := traces.current()) is None else RequestSpan(recorded, context, scope)
         answer = _Answer(send, context, constant, span, static=scope["path"].startswith(STATIC_PREFIX))
         metrics.began()
         with serving(context), structlog.contextvars.bound_contextvars(**_named(request_id)):
@@ -85,7 +85,7 @@ class Edge:
                 await error_response(shown)(scope, receive, answer.send)
             finally:
                 if span is not None:
-                    span.ended(answer.status)
+                    span.ended(answer.status, whole=False)
                 _log(scope, context, answer.status)
                 if metrics.are_counted():
                     metrics.answered(_told(scope["path"], context, answer))
