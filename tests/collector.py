@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from core import traces
+from core.settings import Settings
+from core.traces.sending import Tracing
 from infra.running import wait_until
 
 
@@ -128,6 +132,33 @@ def collecting() -> Iterator[Collector]:
         yield collector
     finally:
         collector.close()
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    with collecting() as started:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", started.url)
+        yield started
+
+
+@pytest.fixture
+def tracing(settings: Settings, collector: Collector) -> Iterator[Tracing]:
+    made = Tracing(settings)
+    traces.connect(made)
+    yield made
+    traces.connect(None)
+    made.close()
+
+
+@pytest.fixture
+def sent(tracing: Tracing, collector: Collector) -> Callable[[], list[Sent]]:
+    """All spans that have ended, as the collector has them."""
+
+    def flushed() -> list[Sent]:
+        assert tracing.provider.force_flush()
+        return collector.spans
+
+    return flushed
 
 
 def _sent(span: trace_pb2.Span) -> Sent:

@@ -22,10 +22,9 @@ async def test_a_statement_is_told_by_its_verb_and_table(
     with traces.joining("job", None):
         async with database.transaction("default") as session:
             session.add(Job(owner="canary-owner", kind="canary"))
-        with pytest.raises(DBAPIError):
-            async with database.session("default") as session:
-                await session.connection()
-                await (await session.connection()).execute(text("SELECT 'canary' FROM nothing"))
+        async with database.engine.connect() as connection:
+            with pytest.raises(DBAPIError):
+                await connection.execute(text("SELECT 'canary' FROM nothing"))
     tree = Tree(sent())
     insert, select = tree.one("INSERT jobs"), tree.one("SELECT nothing")
     assert insert.attributes["db.collection.name"] == "jobs"
