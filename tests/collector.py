@@ -1,11 +1,8 @@
 """An OTLP collector on loopback that remembers the spans it was sent."""
 
-import gzip
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from core import traces
 from core.settings import Settings
 from core.traces.sending import Tracing
+from infra.bench import collector as collectors
 from infra.running import wait_until
 
 
@@ -36,30 +34,8 @@ class Sent:
     events: list[tuple[str, dict[str, Any]]]
 
 
-class Collector:
-    """`bodies` are the requests as they came, uncompressed."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        bodies = self.bodies
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                bodies.append(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+class Collector(collectors.Collector):
+    """What it was sent, as spans and trees of them."""
 
     @property
     def spans(self) -> list[Sent]:

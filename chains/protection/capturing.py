@@ -5,10 +5,11 @@ It is searched for after the run, beside everything else: nobody waits for it, a
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from pydantic import BaseModel
 
 from chains.protection.inputs import written
 from chains.spec import Delta
@@ -40,6 +41,8 @@ class Captured:
         """A piece of the answer."""
         if delta.text:
             self._pieces.append(delta.text)
+        if delta.final is not None and not self._pieces:  # it came whole
+            self._pieces.append(_output(delta.final))
         for citation in delta.data.get("citations") or ():
             if isinstance(quote := getattr(citation, "quote", None), str):
                 self._quotes.append(quote)
@@ -71,6 +74,14 @@ class Captured:
         whole = [text if len(text) <= LONGEST else _TOO_LONG for text in texts]
         found = await self._analyser.adetect(whole)
         return [redacted(text, entities)[0] for text, entities in zip(whole, found, strict=True)]
+
+
+def _output(final: Any) -> str:
+    """The text of a whole answer: itself, a mapping's or a model's `output`, or a message's text."""
+    if isinstance(final, str):
+        return final
+    output = final.get("output") if isinstance(final, Mapping) else getattr(final, "output", getattr(final, "text", None))
+    return output.model_dump_json() if isinstance(output, BaseModel) else output if isinstance(output, str) else ""
 
 
 def _as_messages(role: str, texts: Iterable[str]) -> str:

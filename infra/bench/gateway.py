@@ -5,7 +5,8 @@
 All call the same mock provider (see `infra.bench.mock_provider`), one process each. The platform runs in the profile `full`:
 a scoped key that is not the administrator's, an active budget in dollars, the ledger on PostgreSQL, the log line of each
 request; nothing is cached. Beside it stands a second platform, alike but that it finds personal data in every prompt and puts
-pseudonyms in its place: what that costs is a line of its own.
+pseudonyms in its place: what that costs is a line of its own. A third one sends traces of one request in a hundred; the others
+send none.
 
 A round counts when all its answers have a good status and the provider has answered as many calls
 as were made; otherwise the table says so in the figures' place, since they would flatter.
@@ -25,6 +26,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from infra.bench.collector import collector
 from infra.bench.load import Round, Target, compare, has_wrk, median
 from infra.bench.mock_provider import LISTENING
 from infra.bench.peers import PEERS, Missing
@@ -83,7 +85,10 @@ def main() -> int:
         ours = stack.enter_context(full_profile(scratch, provider))
         private = stack.enter_context(full_profile(scratch / "private", provider, **_PRIVACY))
         headers = {"authorization": f"Bearer {scoped_key(ours)}"}
+        sink = stack.enter_context(collector(keep=False))
+        traced = stack.enter_context(full_profile(scratch / "traced", provider, **_traced(sink.url)))
         private_headers = {"authorization": f"Bearer {scoped_key(private)}"}
+        traced_key = scoped_key(traced)
         assert ours.process is not None
         assert private.process is not None
         for kind, doors in (("whole", _WHOLE), ("streamed", _STREAMED)):
@@ -99,6 +104,9 @@ def main() -> int:
             ]
             path, asked = doors[_PRIVATE]
             own.append(Target("ours /v1, PII on", private.url + path, asked, private_headers, private.process.pid))
+            assert traced.process is not None
+            traced_headers = {"authorization": f"Bearer {traced_key}"}
+            own.append(Target("ours /v1, traces 1 %", traced.url + path, asked, traced_headers, traced.process.pid))
             for connections in map(int, options.connections.split(",")):
                 results = compare(
                     [direct, *theirs, *own],
@@ -110,6 +118,12 @@ def main() -> int:
                 )
                 console.print(_table(kind, connections, results, list(peers)))
     return 0
+
+
+def _traced(url: str) -> dict[str, str]:
+    """The settings of a platform that records one request in a hundred; the others record none."""
+    share = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **share}
 
 
 @contextmanager

@@ -63,9 +63,9 @@ def test_a_failure_is_told_by_its_code_and_never_by_its_message(tracing: Tracing
 
     with pytest.raises(NotFound):
         work()
-    job, step = sent()
+    job, below = sent()
     assert (job.failed, job.attributes["error.type"]) == (True, "not_found")
-    assert (step.failed, step.attributes["error.type"]) == (True, "ValueError")
+    assert (below.failed, below.attributes["error.type"]) == (True, "ValueError")
 
 
 async def test_being_cancelled_is_no_failure(tracing: Tracing, sent: SpansSent) -> None:
