@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from core.context import Usage
 from providers.collecting import THINKS, finish_reason
