@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from core.files import check_files_url
+from core.logs import close_logging, configure_logging
 from core.settings import ProviderSettings, Settings, SettingsError, describe
-from core.telemetry import configure_logging
 from core.transport.certificate import read_certificate
 from core.transport.plaintext import check_listening
 from providers import PROVIDERS
@@ -28,15 +28,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.load(**{name: value for name, value in options.items() if value is not None})
         if not only_link:
             check_names(settings)
+        configure_logging(settings.log, settings.tls, answers_on_stdout=only_link or only_rotate)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    configure_logging(settings.log)
-    if only_rotate:
-        from server.rotation import rotate_encryption
+    try:
+        if only_rotate:
+            from server.rotation import rotate_encryption
 
-        return rotate_encryption(settings)
-    return show_sign_in_link(settings) if only_link else serve(settings, beside=BESIDE)
+            return rotate_encryption(settings)
+        return show_sign_in_link(settings) if only_link else serve(settings, beside=BESIDE)
+    finally:
+        close_logging()
 
 
 def check_names(settings: Settings) -> None:

@@ -110,6 +110,10 @@ class RequestContext:
     passed: frozenset[str] = frozenset()
     #: The conversation that it belongs to.
     session_id: str | None = None
+    #: The alias whose deployment was asked last; None while none was.
+    alias: str | None = None
+    #: The job that it has started, or that it is.
+    job_id: str | None = None
     #: The cheaper alias that a budget had it given to.
     degraded: str | None = None
     #: What is left of the rate limits that it counts in.
@@ -163,12 +167,14 @@ class RequestContext:
     def add(self, other: "RequestContext") -> None:
         """Add what another recorded of its calls."""
         self.provider, self.model = other.provider or self.provider, other.model or self.model
+        self.alias = other.alias or self.alias
         self.attempts += other.attempts
         self.failures += other.failures
         self.usage.add(other.usage)
         self.provider_s += other.provider_s
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
         self.degraded = other.degraded or self.degraded
+        self.session_id = other.session_id or self.session_id
         self.allowances = other.allowances or self.allowances
         if other.cache is not None:
             self.answered_by(other.cache)
@@ -183,7 +189,7 @@ class RequestContext:
 
     def clear(self) -> None:
         """Forget what was recorded, after another has added it."""
-        self.provider = self.model = None
+        self.provider = self.model = self.alias = None
         self.attempts, self.failures, self.usage = 0, [], Usage()
         self.provider_s, self.cost_usd, self.cache = 0.0, Decimal(0), None
 

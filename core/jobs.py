@@ -14,6 +14,7 @@ from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import metrics, traces
+from core.context import current
 from core.database import Database, utc_now
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM, Principal, Scope
@@ -65,6 +66,7 @@ async def open_job(
     )
     session.add(job)
     await session.flush()
+    current().job_id = job.id
     await tell(session, job, "progress")
     return job
 

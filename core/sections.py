@@ -303,16 +303,6 @@ class EncryptionSettings(Section):
         return self.source or ("setting" if self.key is not None else "file")
 
 
-class LogSettings(Section):
-    """What is logged, and how it looks."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "pretty"] = Field("auto", description="auto: pretty in a terminal, JSON elsewhere")
-    audit: Literal["stderr", "stdout"] = Field(
-        "stderr", description="stdout: the audit log's events apart from other lines, as JSON"
-    )
-
-
 class TokenSettings(Section):
     """Access and refresh tokens, and the keys that sign them."""
 

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
+from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.provider_settings import ProviderSettings
@@ -36,7 +37,6 @@ from core.sections import (
     FetchSettings,
     JobSettings,
     LocalSettings,
-    LogSettings,
     ModelAlias,
     OIDCProvider,
     PolicySettings,

@@ -22,10 +22,10 @@ from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.database import Database, keyring_of, migrate
 from core.errors import PlatformError
+from core.logs import close_logging, configure_logging
 from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
-from core.telemetry import configure_logging
 from core.traces.traced import traced
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
@@ -174,7 +174,7 @@ def main() -> int:
     """Work until SIGTERM or SIGINT. 1 when the settings or the stores do not allow it."""
     try:
         settings = Settings.load()
-        configure_logging(settings.log)
+        configure_logging(settings.log, settings.tls)
         STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
         if not STORES.load(settings.retrieval.store).shareable:
             print(  # noqa: T201 - to the person who typed the command
@@ -189,6 +189,8 @@ def main() -> int:
     except (SettingsError, PlatformError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    finally:
+        close_logging()
     return 0
 
 

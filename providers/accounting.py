@@ -86,6 +86,7 @@ class Account:
     ) -> None:
         """Put the call on record. One that nothing was paid for used nothing. `reason` and `model`: what the provider calls its
         reason for the answer's end, and itself."""
+        self._request.alias = self._alias
         more: dict[str, Any] = {}
         if self._usage is not None and self._charge is not None:
             more = {
@@ -120,6 +121,7 @@ def enter_kept(
     and what it used, `cost_usd` what it had cost."""
     if took.provider is None or took.model is None:
         return
+    request.alias = alias
     _enter(
         ledger.Entry(
             **_whose(request),

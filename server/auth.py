@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import structlog
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
@@ -20,6 +21,8 @@ from server.access.limits import refuse_more
 from server.access.tokens import is_access_token
 from server.error_responses import as_platform_error, error_response
 from server.gate import admit, declares
+
+log = structlog.get_logger(stream="security")
 
 COOKIE = "genai_session"
 SIGN_IN_PATH = "/signin"
@@ -64,6 +67,8 @@ class Authentication:
                 if isinstance(refusal, Unauthenticated) and wants_page(scope):
                     await _to_sign_in(scope)(scope, receive, send)
                 else:
+                    if isinstance(refusal, Unauthenticated):
+                        log.warning("credential.refused", code=refusal.code, address=context.address)
                     await error_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -166,7 +166,7 @@ def serve(settings: Settings, *, beside: str | None = None) -> int:
         listening = _listen(settings.host, settings.port)
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
         ownership.tell(settings.base_url)
-        say(f"GenAI Platform  {settings.base_url}")
+        _announce(f"GenAI Platform  {settings.base_url}")
         with certificates.watched() if certificates else nullcontext():
             return _serve(settings, listening, beside, certificates)
     except (_NoAddress, SettingsError) as error:
@@ -235,9 +235,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _greet(key: str | None, link: str) -> None:
     """The one moment when the administrator's key can be seen: on a terminal, never in what collects its output."""
-    say(f"Sign in with this link, which works once within a day:\n  {link}")
+    _announce(f"Sign in with this link, which works once within a day:\n  {link}")
     if key is not None and sys.stdout.isatty():
-        say(f"The administrator's key, shown only now, for programs (Authorization: Bearer …):\n  {key}")
+        _announce(f"The administrator's key, shown only now, for programs (Authorization: Bearer …):\n  {key}")
 
 
 def show_sign_in_link(settings: Settings) -> int:
@@ -253,7 +253,16 @@ def show_sign_in_link(settings: Settings) -> int:
     return 0
 
 
+def _announce(line: str) -> None:
+    """Tell whoever started the server. Where standard output is no terminal, it has log lines alone, which programs read."""
+    if sys.stdout.isatty():
+        say(line)
+    else:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
 def say(line: str) -> None:
-    """Tell the person at the terminal something that is not a log line."""
+    """Answer the person who typed a command."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

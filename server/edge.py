@@ -12,16 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import ledger, metrics, traces
 from core.context import RequestContext, serving
-from core.keys import KEY_PREFIX
 from core.policies.retention import HEADER as RETENTION
 from core.policies.retention import wishes_nothing_kept
 from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
-from server.access.tokens import REFRESH_PREFIX
 from server.doors import door_of
 from server.error_responses import as_platform_error, error_response
 from server.rate_limit_headers import rate_limit_headers
-from server.request_span import CLIENT_CLOSED_REQUEST, RequestSpan
+from server.request_line import CLIENT_CLOSED_REQUEST, Passed, tell
+from server.request_span import RequestSpan
 from server.security_headers import ALWAYS, hsts
 from server.tags import TAGS, tags_of
 
@@ -31,9 +30,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 STATIC_PREFIX = "/static/"
 #: Below it, everything is as OpenAI's clients expect it.
 OPENAI_PREFIX = "/v1/"
-_QUIET_PATHS = ("/api/v1/health", "/metrics", STATIC_PREFIX)
-#: A key or a refresh token, also one that was cut short.
-_KEYS = re.compile(rf"({KEY_PREFIX}|{REFRESH_PREFIX})[\w-]{{16,}}")
 
 
 class Edge:
@@ -65,15 +61,15 @@ class Edge:
         over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
         constant = self._over_tls if over_tls else ALWAYS
         span = None if (recorded := traces.current()) is None else RequestSpan(recorded, context, scope)
-        answer = _Answer(send, context, constant, span, static=scope["path"].startswith(STATIC_PREFIX))
+        answer = _Answer(receive, send, context, constant, span, static=scope["path"].startswith(STATIC_PREFIX))
         metrics.began()
         with serving(context), structlog.contextvars.bound_contextvars(**_named(request_id)):
             try:
                 context.keep_nothing = wishes_nothing_kept(headers.get(RETENTION))
                 context.tags = tags_of(headers.get(TAGS, ""))
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, answer.receive, answer.send)
             except asyncio.CancelledError:
-                answer.status = CLIENT_CLOSED_REQUEST
+                answer.passed.status, answer.passed.left = CLIENT_CLOSED_REQUEST, True
                 raise
             except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller gets the error shape
                 shown = as_platform_error(error)
@@ -85,8 +81,8 @@ class Edge:
                 await error_response(shown)(scope, receive, answer.send)
             finally:
                 if span is not None:
-                    span.ended(answer.status, whole=False)
-                _log(scope, context, answer.status)
+                    span.ended(answer.passed.status, whole=False)
+                tell(scope, context, answer.passed)
                 if metrics.are_counted():
                     metrics.answered(_told(scope["path"], context, answer))
 
@@ -96,10 +92,11 @@ class BrokenOff(Exception):
 
 
 class _Answer:
-    """Passes an answer on, with the platform's headers on it."""
+    """Passes a request in, and its answer on with the platform's headers on it."""
 
     def __init__(
         self,
+        receive: Receive,
         send: Send,
         context: RequestContext,
         constant: Sequence[tuple[bytes, bytes]],
@@ -107,37 +104,47 @@ class _Answer:
         *,
         static: bool,
     ) -> None:
-        self._send = send
+        self._receive, self._send = receive, send
         self._span = span
         self._constant = constant
         self._static = static
         self._context = context
-        self.started = False
-        self.status = CLIENT_CLOSED_REQUEST
-        #: Seconds to the first event of a stream of them; 0 before it, None where the answer is none.
-        self.first_s: float | None = None
+        self.started = self._ended = False
+        self.passed = Passed()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.passed.bytes_in += len(message.get("body", b""))
+        elif not self._ended:
+            self.passed.left = True
+        return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started, self.status = True, message["status"]
+            self.started, self.passed.status = True, message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self._context.request_id
             if self._span is not None:
                 headers["x-genai-trace-id"] = self._span.trace_id
             if headers.get("content-type", "").startswith("text/event-stream"):
-                self.first_s = 0
+                self.passed.first_s = 0
             headers.setdefault("cache-control", "no-cache" if self._static else "no-store")
             given = {name for name, _ in headers.raw}
             headers.raw.extend(pair for pair in self._constant if pair[0] not in given)
             for name, value in call_headers(self._context).items():
                 headers[name] = value
         else:
-            if self.first_s == 0 and message.get("body", b":")[:1] not in (b"", b":"):  # a comment is a sign of life alone
-                self.first_s = time.perf_counter() - self._context.started
-            if not message.get("more_body") and (self._context.attempts or self._context.provider):
-                await ledger.settled()
-            if self._span is not None and not message.get("more_body"):
-                self._span.ended(self.status)
+            body = message.get("body", b"")
+            self.passed.bytes_out += len(body)
+            if self.passed.first_s == 0 and body[:1] not in (b"", b":"):  # a comment is a sign of life alone
+                self.passed.first_s = time.perf_counter() - self._context.started
+            if not message.get("more_body"):
+                if self._context.attempts or self._context.provider:
+                    await ledger.settled()
+                self._ended = True
+                if self._span is not None:
+                    self._span.ended(self.passed.status)
         await self._send(message)
 
 
@@ -183,25 +190,10 @@ def _told(path: str, context: RequestContext, answer: _Answer) -> metrics.Answer
     return metrics.Answer(
         door=door,
         capability=capability,
-        status=answer.status,
+        status=answer.passed.status,
         seconds=time.perf_counter() - context.started,
-        first_s=(answer.first_s or None) if capability else None,
+        first_s=(answer.passed.first_s or None) if capability else None,
         overhead_s=context.overhead_s if context.attempts else None,
         error=code,
         error_status=status,
-    )
-
-
-def _log(scope: Scope, context: RequestContext, status: int) -> None:
-    """One line a request. Never the query: a sign-in link carries its token there. Of a key in the path no more than that."""
-    quiet = scope["path"].startswith(_QUIET_PATHS) and status < CLIENT_CLOSED_REQUEST
-    (log.debug if quiet else log.info)(
-        "request.finished",
-        method=scope["method"],
-        path=_KEYS.sub(r"\1…", scope["path"])[:200],
-        status=status,
-        ms=round((time.perf_counter() - context.started) * 1000, 1),
-        principal=context.principal.id,
-        **({"model": context.model, "tokens": context.usage.total_tokens} if context.attempts or context.provider else {}),
-        **({"cache": context.cache} if context.cache else {}),
     )

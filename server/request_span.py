@@ -8,12 +8,11 @@ from core import traces
 from core.context import RequestContext
 from core.principals import ANONYMOUS
 from server.doors import door_of
+from server.request_line import CLIENT_CLOSED_REQUEST
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-#: What a proxy's log calls a request whose caller hung up (nginx).
-CLIENT_CLOSED_REQUEST = 499
 _OWN_FAULT = 500
 
 

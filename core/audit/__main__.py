@@ -13,7 +13,8 @@ from core.audit.verification import Anchor, snapshot, verify_all
 from core.audit.witness import Witness
 from core.database import blocking_engine, is_made
 from core.keys import Hasher, has_secret, load_secret
-from core.settings import Settings, SettingsError
+from core.logs import configure_logging
+from core.settings import LogSettings, Settings, SettingsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,4 +73,5 @@ def _say(line: str, code: int = 0) -> int:
 
 
 if __name__ == "__main__":
+    configure_logging(LogSettings(level="warning"), answers_on_stdout=True)
     sys.exit(main())

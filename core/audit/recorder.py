@@ -17,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from core.audit.actions import Action, Outcome
 from core.audit.chain import append
 from core.audit.events import Detail, Event, Who, happened
-from core.audit.stream import tell, tell_unwritten
+from core.audit.stream import tell, tell_refused, tell_unwritten
 from core.audit.throttle import WINDOW_S, Throttle
 from core.audit.witness import Witness
 from core.database import blocking_engine, blocking_transaction
@@ -69,6 +69,7 @@ class Recorder:
         self._engine.dispose()
 
     def _keep(self, event: Event) -> None:
+        tell_refused(event)
         if len(self._waiting) < self._most_waiting:
             self._waiting.append(event)
         else:
@@ -153,4 +154,5 @@ def note(
     if _connected:
         _connected[0].add(event)
     else:
+        tell_refused(event)
         tell_unwritten([event], "not_connected")

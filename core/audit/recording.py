@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.audit.actions import Action, Outcome
 from core.audit.chain import append
 from core.audit.events import Detail, Who, happened
-from core.audit.stream import tell
+from core.audit.stream import tell, tell_refused
 from core.database import SECRET
 from core.keys import Hasher
 from core.principals import Principal
@@ -40,4 +40,9 @@ async def record(
     await session.flush()
     connection = await session.connection()
     rows = await connection.run_sync(append, Hasher(session.info[SECRET]()), [event])
-    database_events.listen(session.sync_session, "after_commit", lambda _: tell(rows), once=True)
+
+    def committed(_: object) -> None:
+        tell(rows)
+        tell_refused(event)
+
+    database_events.listen(session.sync_session, "after_commit", committed, once=True)

@@ -1,4 +1,8 @@
-"""Events as others read them: the one schema for exports and for the log, with the field names of the Elastic Common Schema."""
+"""Events as others read them: the one schema for exports and for the log, with the field names of the Elastic Common Schema.
+
+What is on record goes to the log's stream `audit`, after its commit. What was refused goes to the stream `security` as it
+happens, also while the database is away.
+"""
 
 from collections.abc import Iterable
 from datetime import UTC
@@ -7,10 +11,12 @@ from typing import Any
 import orjson
 import structlog
 
-from core.audit.actions import Outcome, category
+from core.audit.actions import Action, Outcome, category
 from core.audit.events import Event
 from core.tables import AuditEvent
 
+#: The log itself was tampered with, or has a gap.
+_ALARMING = frozenset({Action.AUDIT_BROKEN, Action.AUDIT_LOST})
 _EVERY_LEVEL = structlog.make_filtering_bound_logger(0)
 
 
@@ -49,11 +55,42 @@ def tell(rows: Iterable[AuditEvent]) -> None:
     """Write events to the log of the process, whatever its level is: `audit.recorded`, under the logger `audit`."""
     for row in rows:
         # made anew each time, so that it is that of the settings at hand
-        structlog.wrap_logger(None, wrapper_class=_EVERY_LEVEL).info("audit.recorded", logger="audit", audit=as_ecs(row))
+        log = structlog.wrap_logger(None, wrapper_class=_EVERY_LEVEL)
+        log.info("audit.recorded", stream="audit", logger="audit", audit=as_ecs(row))
+        if row.action in _ALARMING:
+            structlog.get_logger().error(row.action, stream="security", tenant=row.tenant, details=row.details)
 
 
 def tell_unwritten(events: Iterable[Event], reason: str) -> None:
     """Write to the log what could not be put on record."""
     for event in events:
         kept = {"action": event.action.value, "tenant": event.tenant, "actor": event.actor, "on": event.on}
-        structlog.get_logger().error("audit.not_written", reason=reason, **kept, details=event.details)
+        structlog.get_logger().error("audit.not_written", stream="audit", reason=reason, **kept, details=event.details)
+
+
+#: What fails here is an attack, or looks like one; elsewhere it is a mistake or an outage.
+_SUSPICIOUS = frozenset({"authentication", "intrusion_detection", "network"})
+
+
+def tell_refused(event: Event) -> None:
+    """Write a refusal, or an attempt that failed, to the log's stream `security`; of other events nothing."""
+    failed = event.outcome is Outcome.FAILURE and category(event.action) in _SUSPICIOUS
+    if not (failed or event.outcome is Outcome.DENIED):
+        return
+    on_type, on_id = event.on or (None, None)
+    details = dict(event.details)
+    repeated = details.pop("repeated", None)
+    told = {
+        "outcome": event.outcome.value,
+        "tenant": event.tenant,
+        "principal": event.actor,
+        "key_id": event.key_id,
+        "address": event.address,
+        "request_id": event.request_id,
+        "object_type": on_type,
+        "object_id": on_id,
+        "details": details,
+        "repeated": repeated,
+    }
+    known = {name: value for name, value in told.items() if value not in (None, {})}
+    structlog.get_logger().warning(event.action.value, stream="security", **known)

@@ -157,6 +157,7 @@ def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, f
             GENAI_ALERTS__TIMEOUT_S="1",
             **places.settings,
             GENAI_TRACES__TELL_PROVIDERS="true",
+            OTEL_LOGS_EXPORTER="otlp",
         )
         platform.key = own["admin"]
         try:
@@ -171,9 +172,10 @@ def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, f
                 platform.stop()
         told.places.append(("rows", places.rows()))
     told.places.append(("log", platform.output().encode()))
-    told.places += [(f"trace {number}", body) for number, body in enumerate(collected)]
+    told.places += [(f"signal {number}", body) for number, body in enumerate(collected)]
     for span in (b"capability chat", b"SELECT api_keys", b"process document", b"provider_credentials"):
         assert any(span in body for body in collected), f"no trace tells of {span.decode()}: nothing was searched"
+    assert any(b"request.finished" in body for body in collected), "no log was sent to the collector"
     kept = [each for each in (platform.directory / "data").rglob("*") if each.is_file()]
     told.places += [(str(each.relative_to(platform.directory)), each.read_bytes()) for each in kept]
     forms = {name: forms_of(value) for name, value in own.items()}

@@ -1,4 +1,4 @@
-"""A provider that fails in every way, and repeats what it was sent wherever it says anything; and a collector of traces."""
+"""A provider that fails in every way, and repeats what it was sent wherever it says anything; and an OTLP collector."""
 
 import gzip
 import json

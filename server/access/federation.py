@@ -16,7 +16,7 @@ from core.tables import Tenant, User, UserKind
 from server.access.endings import end_sign_ins
 from server.access.epoch import raise_epoch
 
-log = structlog.get_logger()
+log = structlog.get_logger(stream="security")
 
 _MAX_NAME, _MAX_EMAIL = 200, 320
 

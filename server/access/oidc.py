@@ -24,7 +24,7 @@ from core.keys import new_token
 from core.settings import OIDCProvider
 from core.transport.plaintext import is_here
 
-log = structlog.get_logger()
+log = structlog.get_logger(stream="security")
 
 #: Signatures by a pair of keys. A provider that would share a secret to sign with is not believed.
 _ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}

@@ -21,7 +21,7 @@ from core.tables import Tenant, User, UserKind
 from server.access.endings import end_sign_ins
 from server.access.throttle import Owner, Throttle, note_attempt
 
-log = structlog.get_logger()
+log = structlog.get_logger(stream="security")
 
 #: Argon2id with 46 MiB, one pass and one thread (OWASP's Password Storage Cheat Sheet, 2025): who guesses pays as much as with
 #: pwdlib's defaults, while the cores of a gateway are not all taken by people who sign in.
@@ -140,7 +140,6 @@ class Passwords:
         nobodys = await self._nobodys()
         shown_to = account.digest if account and account.digest else nobodys
         if not await self._matches(password, shown_to) or account is None:
-            log.warning("sign_in.failed", how="password")
             note_attempt(audit.Action.SIGNIN_FAILED, audit.Outcome.FAILURE, owners, {"method": "password"})
             raise Unauthenticated(_REFUSED, code="sign_in_failed")
         await self._throttle.succeeded(account_name, address)

@@ -9,7 +9,6 @@ from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from math import ceil
 
-import structlog
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -21,8 +20,6 @@ from core.keys import Hasher
 from core.principals import ANONYMOUS
 from core.settings import SignInSettings
 from core.tables import SignInAttempts
-
-log = structlog.get_logger()
 
 #: Failures are forgotten after this time without another one.
 _FORGOTTEN_AFTER = timedelta(days=1)
@@ -72,7 +69,6 @@ class Throttle:
                         row.blocked_until = now + self._wait(beyond)
                     session.add(row)
         if longest > 0:
-            log.warning("sign_in.throttled", wait_s=ceil(longest))
             note_attempt(audit.Action.SIGNIN_LOCKED, audit.Outcome.DENIED, users)
             message = f"There were too many attempts to sign in. Try again in {ceil(longest)} seconds."
             raise RateLimited(message, code="too_many_attempts", retry_after_s=longest)

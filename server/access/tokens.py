@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from sqlmodel import col, delete, select, update
@@ -24,8 +23,6 @@ from server.access.credentials import principal_of_key, principal_of_user
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_stead
 from server.access.signing import ALGORITHM, SigningKeys
-
-log = structlog.get_logger()
 
 TYPE = "at+jwt"
 REFRESH_PREFIX = "gr_"
@@ -176,7 +173,6 @@ class Tokens:
             use = update(RefreshToken).where(*unused).values(used_at=utc_now()).returning(col(RefreshToken.digest))
             reused = (await session.exec(use)).first() is None
             if reused:
-                log.warning("tokens.reused", family=family.id)
                 await end_families(session, col(TokenFamily.id) == family.id)
                 on, who = ("token_family", family.id), _holder(family)
                 await audit.record(session, audit.Action.TOKEN_REUSED, outcome=audit.Outcome.DENIED, on=on, principal=who)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from core.settings import SettingsError, platform_address, platform_authorities
+from core.logs import configure_logging
+from core.settings import LogSettings, SettingsError, platform_address, platform_authorities
 from server.cli import ask, audit, chat, ingest, jobs, keys, kill, login, models, serve
 from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
@@ -56,6 +57,8 @@ def connect(
 def run() -> None:
     """Run the command that was typed. Exit 1 with one line for what the platform refused, 2 for a setting that cannot be
     read, 130 when interrupted."""
+    # what libraries warn of goes to standard error: standard output has the answer alone
+    configure_logging(LogSettings(level="warning"), answers_on_stdout=True)
     try:
         app()
     except CallFailed as failure:

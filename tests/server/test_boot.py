@@ -44,8 +44,8 @@ class Process:
     @property
     def address(self) -> str:
         """The address that it prints first."""
-        assert self.process.stdout is not None
-        found = re.search(r"http://\S+", self.process.stdout.readline())
+        assert self.process.stderr is not None
+        found = re.search(r"http://\S+", self.process.stderr.readline())
         assert found is not None
         return found[0]
 
@@ -98,7 +98,7 @@ def test_health_is_live_first_then_the_platform_is_ready_and_ends_cleanly(start:
             assert [name for name, _ in ALWAYS if name.decode() not in answer.headers] == []
         until_ready(client)
         assert client.get("/api/v1/health").json() == {"status": "ready"}
-    printed, logged = server.end()
+    logged, printed = server.end()
     assert server.process.returncode == 0
     link = re.search(r"/signin\?token=(\S+)", printed)
     assert link is not None
@@ -112,7 +112,7 @@ def test_the_link_is_printed_at_the_first_start_alone(start: Start) -> None:
         server = start(GENAI_ADMIN_KEY=KEY)
         with httpx.Client(base_url=server.address, timeout=30) as client:
             _until(lambda: "database" not in client.get("/api/v1/health/ready").json().get("loading", ()))
-        assert ("token=" in server.end()[0]) is first
+        assert ("token=" in server.end()[1]) is first
 
 
 def test_a_port_that_is_taken_is_said(start: Start) -> None:

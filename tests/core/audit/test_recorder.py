@@ -114,4 +114,7 @@ def test_what_cannot_be_written_at_the_end_is_told_to_the_log(settings: Settings
 def test_without_a_recorder_it_is_told_to_the_log() -> None:
     with capture_logs() as logged:
         _deny(1)
-    assert [line["event"] for line in logged] == ["audit.not_written"]
+    assert [(line["stream"], line["event"]) for line in logged] == [
+        ("security", "scope.denied"),
+        ("audit", "audit.not_written"),
+    ]
