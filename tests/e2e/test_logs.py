@@ -321,7 +321,7 @@ def test_a_reader_who_stands_still_holds_no_request(tmp_path: Path) -> None:
                 client.get("/api/v1/models").raise_for_status()
             wait_until(lambda: "log.blocked" in (tmp_path / "errors").read_text(), within_s=10, what="log.blocked")
             data = b""
-            while b"log.resumed" not in data:
+            while b"log.resumed" not in data or not data.endswith(b"\n"):
                 data += os.read(reading, 4096)
         told = [json.loads(line) for line in data.decode().splitlines()]
         asked = [line for line in told if line["event"] == "request.finished" and line["path"] == "/api/v1/models"]
