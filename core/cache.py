@@ -19,18 +19,16 @@ from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from core.encryption.envelope import Place
 from core.encryption.keyring import Keyring
 from core.errors import DecryptionFailed, Unavailable
 from core.redis_clients import RedisClients
+from core.redis_reach import FAILURES, RedisAway
 
 log = structlog.get_logger()
 
 PREFIX = "genai:cache"
-#: Seconds that the server is left alone after a failure.
-REST_S = 1.0
 #: Milliseconds that a claim holds without being renewed: how long others wait for a maker that died.
 CLAIM_MS = 3000
 #: Milliseconds for which it stays known that a maker came to nothing that could be kept, so that nobody waits for the next.
@@ -119,15 +117,10 @@ NOTHING: Final = Look()
 class Cache:
     """One for a process. Safe on any of its event loops. Without a keyring entries are kept as they are."""
 
-    def __init__(
-        self, clients: RedisClients, *, tenant_bytes: int, rest_s: float = REST_S, keyring: Keyring | None = None
-    ) -> None:
+    def __init__(self, clients: RedisClients, *, tenant_bytes: int, keyring: Keyring | None = None) -> None:
         self._keyring = keyring
         self._clients = clients
         self._tenant_bytes = tenant_bytes
-        self._rest_s = rest_s
-        self._away = False
-        self._resting_until = 0.0
 
     async def look(self, tenant: str, name: str, *, token: str = "") -> Look:
         """The entry of that name. With a `token`, where there is none and nobody is making it, the right to make it is
@@ -201,7 +194,7 @@ class Cache:
                     batch.clear()
             if batch:
                 await client.unlink(*batch)
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise Unavailable("The cache cannot be reached.", code="cache_unavailable") from error
         return entries
 
@@ -220,7 +213,7 @@ class Cache:
                 await client.unlink(_key(tenant, name))
                 if await client.zrem(index, member):
                     await client.decrby(_key(tenant, "bytes"), int(size))
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             raise Unavailable("The cache cannot be reached.", code="cache_unavailable") from error
         return len(members)
 
@@ -228,7 +221,7 @@ class Cache:
         """Have the server write its append-only file anew, without what was dropped. One that cannot now does so in time."""
         try:
             await self._clients.get().bgrewriteaof()
-        except (RedisError, OSError) as error:
+        except FAILURES as error:
             log.info("cache.not_rewritten", error=type(error).__name__)
 
     async def _opened(self, tenant: str, name: str, entry: bytes) -> bytes | None:
@@ -251,23 +244,14 @@ class Cache:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Redis | None]:
-        """The client, or None while the server is left alone. A failure within ends the block and is logged once."""
-        if self._away:
-            if time.monotonic() < self._resting_until:
-                yield None
-                return
-            self._resting_until = time.monotonic() + self._rest_s  # one asks whether it is back; the others go on without
+        """The client, or None while the server is away. A failure within ends the block."""
         try:
-            yield self._clients.get()
-        except (RedisError, OSError) as error:
-            self._resting_until = time.monotonic() + self._rest_s
-            if not self._away:
-                self._away = True
-                log.warning("cache.away", error=type(error).__name__)
-        else:
-            if self._away:
-                self._away = False
-                log.info("cache.back")
+            async with self._clients.asked() as client:
+                yield client
+        except RedisAway:
+            yield None
+        except FAILURES:
+            pass
 
 
 def _place(tenant: str, name: str) -> Place:

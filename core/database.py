@@ -21,6 +21,7 @@ from sqlalchemy.types import TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import context, pools, row_security
+from core.database_connection import connection_class
 from core.keys import load_secret
 from core.settings import Settings
 from core.tenancy import ALL, TenantMissing, TenantSession
@@ -129,7 +130,8 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         options = pools.session_pool(settings)
         if not self.is_sqlite:
-            options |= {"pool_pre_ping": True, "connect_args": pools.driver_options(settings)}
+            driver = pools.driver_options(settings) | {"async_creator_fn": connection_class(settings.database.answer_s).connect}
+            options |= {"pool_pre_ping": True, "connect_args": driver}
         self.engine: AsyncEngine = create_async_engine(url, **WITHOUT_VALUES, **options)
         pools.watch(self.engine.sync_engine, pools.SESSIONS, options["pool_size"] + options["max_overflow"])
         statements.watch(self.engine.sync_engine)

@@ -5,6 +5,7 @@ revoked key is refused as soon.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -37,6 +38,8 @@ class Watcher:
     def __init__(self, *heeds: Heed) -> None:
         self._heeds = list(heeds)
         self._watched = False
+        #: When the database was last heard (`time.monotonic`); None where it never was.
+        self.heard_at: float | None = None
 
     def add(self, heed: Heed) -> None:
         """Tell it too, before the others."""
@@ -84,7 +87,7 @@ class Watcher:
         """The number; None where the database does not answer."""
         try:
             async with asyncio.timeout(PATIENCE_S), database.session(all_tenants=True) as session:
-                return (await session.exec(select(AccessEpoch.value).where(AccessEpoch.id == 1))).first() or 0
+                value = (await session.exec(select(AccessEpoch.value).where(AccessEpoch.id == 1))).first() or 0
         except (SQLAlchemyError, TimeoutError, OSError) as error:
             if not away:
                 log.warning("changes.database_away", error=type(error).__name__)
@@ -93,6 +96,8 @@ class Watcher:
             if not away:
                 log.exception("changes.not_looked_at")
             return None
+        self.heard_at = time.monotonic()
+        return value
 
     async def _tell(self, database: Database) -> bool:
         """Whether all have read. What one of them fails at keeps no other from reading, and is tried again."""

@@ -12,6 +12,9 @@ class DatabaseSettings(Section):
     connections: int = Field(10, ge=1, le=1000, description="connections of a pool that are kept open")
     extra_connections: int = Field(10, ge=0, le=1000, description="connections beside them, closed again when nobody waits")
     wait_s: float = Field(5, gt=0, description="seconds that is waited for a free connection; then 503 database_busy")
+    answer_s: float = Field(
+        60, gt=0, description="seconds that a request or job waits for an answer of PostgreSQL; then 503 database_unavailable"
+    )
     prepared_statements: bool = Field(
         True, description="let PostgreSQL remember statements; false behind PgBouncer in transaction mode before its 1.21"
     )
@@ -29,3 +32,6 @@ class RedisSettings(Section):
     """Connections to Redis or Valkey."""
 
     connections: int = Field(32, ge=1, le=10_000, description="connections of a pool that are open at once")
+    wait_s: float = Field(
+        0.25, gt=0, le=1, description="seconds that a request waits for its answer; a server that takes longer counts as away"
+    )

@@ -49,7 +49,7 @@ class Queue:
 
     def __init__(self, redis_url: str) -> None:
         self._client = _sending_client(redis_url)
-        self._away_until = 0.0
+        self._away, self._away_until = False, 0.0
         self._broker = RedisBroker(client=self._client, namespace=NAMESPACE, middleware=[])  # type: ignore[no-untyped-call]
 
     async def send(self, actor: str, *args: Any, queue: str = "default", delay_ms: int | None = None) -> bool:
@@ -67,8 +67,13 @@ class Queue:
                 await asyncio.to_thread(self._enqueue, actor, calls, queue, delay_ms)
         except (RedisError, dramatiq.errors.BrokerError) as error:
             self._away_until = time.monotonic() + AWAY_S
-            log.warning("queue.unreachable", actor=actor, error=type(error).__name__)
+            if not self._away:
+                self._away = True
+                log.warning("queue.unreachable", actor=actor, error=type(error).__name__)
             return False
+        if self._away:
+            self._away = False
+            log.info("queue.reached")
         return True
 
     def _enqueue(self, actor: str, calls: Sequence[tuple[Any, ...]], queue: str, delay_ms: int | None) -> None:

@@ -45,14 +45,15 @@ class ScriptBatches:
 
     async def _taught(self, calls: "Sequence[_Call]") -> list[Any]:
         try:
-            for script in {script for script, _, _ in calls}:
-                await self._clients.get().script_load(script)
+            async with self._clients.asked(patient=True) as client:
+                for script in {script for script, _, _ in calls}:
+                    await client.script_load(script)
             return await self._evaluated(calls)
         except (RedisError, OSError, TimeoutError) as error:
             return [error] * len(calls)
 
     async def _evaluated(self, calls: "Sequence[_Call]") -> list[Any]:
-        async with self._clients.get().pipeline(transaction=False) as pipeline:
+        async with self._clients.asked() as client, client.pipeline(transaction=False) as pipeline:
             for script, keys, arguments in calls:
                 pipeline.evalsha(_name(script), len(keys), *keys, *arguments)
             answers: list[Any] = await pipeline.execute(raise_on_error=False)

@@ -1,8 +1,10 @@
 """Redis or Valkey as a small memory that processes share: one asynchronous client a running event loop, made at first use.
 
-What stands on it (cache, breakers, limits) has to go on without it, so it gives up early: a call to a server that is away or
-frozen ends in under a second.
+What stands on it (cache, breakers, limits) has to go on without it, so it gives up early: `asked` waits for an answer no
+longer than a request should, and asks nothing of a server that is known to be away (`core.redis_reach`).
 """
+
+from contextlib import AbstractAsyncContextManager
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
@@ -10,12 +12,15 @@ from redis.backoff import NoBackoff
 
 from core import traces
 from core.per_loop import PerLoop
+from core.redis_reach import Reach
 
 #: Seconds to connect and for an answer. A loopback answer takes 0.2 ms; one that takes this long is as good as none.
 CONNECT_S = 0.25
 ANSWER_S = 0.5
 #: Of an event loop. What finds them all busy waits its turn, as long as for an answer.
 CONNECTIONS = 32
+#: Seconds that a request waits for an answer.
+WAIT_S = 0.25
 
 
 class RedisClients:
@@ -25,10 +30,15 @@ class RedisClients:
         redis.RedisError, TimeoutError, OSError: by a call, where the server is away.
     """
 
-    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+    def __init__(self, url: str, *, connections: int = CONNECTIONS, wait_s: float = WAIT_S) -> None:
         self._url = url
         self.connections = connections
         self._clients: PerLoop[redis.Redis] = PerLoop(_close)
+        self.reach = Reach(self.get, wait_s)
+
+    def asked(self, *, patient: bool = False) -> AbstractAsyncContextManager[redis.Redis]:
+        """See `Reach.asked`."""
+        return self.reach.asked(patient=patient)
 
     def get(self) -> redis.Redis:
         """The client of the running event loop; it answers in bytes."""

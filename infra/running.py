@@ -49,6 +49,9 @@ def _end_with_parent() -> None:
 class Running:
     """A server on a free port with its data in `directory`. After `stop()` or `kill()`, `start()` takes the data up again."""
 
+    #: What Python runs.
+    program: tuple[str, ...] = ("langserve_app.py",)
+
     def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
         self.port = free_port()
@@ -76,7 +79,7 @@ class Running:
     def start(self, *, ready: bool = True) -> "Running":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "langserve_app.py"],
+                [sys.executable, *self.program],
                 cwd=ROOT,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -168,9 +171,10 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, **settings: str) -> Iterator[Running]:
+def running(directory: Path, *, program: tuple[str, ...] = Running.program, **settings: str) -> Iterator[Running]:
     """A ready platform for the block, ended after it."""
     platform = Running(directory, **settings)
+    platform.program = program
     try:
         yield platform.start()
     finally:

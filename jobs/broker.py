@@ -1,8 +1,10 @@
 """The worker's side of the broker: Dramatiq on Redis or Valkey, with redelivery in seconds."""
 
 from collections.abc import Callable
+from typing import Any
 
 import dramatiq
+from dramatiq import Consumer
 from dramatiq.brokers.redis import MAINTENANCE_SCALE, RedisBroker
 from dramatiq.middleware import CurrentMessage
 
@@ -10,6 +12,7 @@ from core import traces
 from core.queue import NAMESPACE, redis_client
 from jobs import JOBS
 from jobs.base import JobSpec
+from jobs.broker_reach import BrokerReach, ToldConsumer, hush
 
 #: Milliseconds without a sign of life after which a worker's messages go to others. With the defaults, of 60 s and one
 #: maintenance in a thousand commands, that took up to 12 minutes (Dramatiq 2.2).
@@ -20,12 +23,24 @@ HEARTBEAT_TIMEOUT_MS = 10_000
 Run = Callable[[JobSpec, tuple[object, ...], str | None], None]
 
 
-def worker_broker(redis_url: str, run: Run) -> RedisBroker:
+class _WorkerBroker(RedisBroker):
+    """Tells whether it is there."""
+
+    def __init__(self, reach: BrokerReach, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call]
+        self._reach = reach
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
+        return ToldConsumer(super().consume(queue_name, prefetch, timeout), queue_name, self._reach)
+
+
+def worker_broker(redis_url: str, run: Run, reach: BrokerReach | None = None) -> RedisBroker:
     """A broker with every job of the table declared; `run` is called in a worker's thread for each message.
 
     Its one middleware tells which message is worked on: retries, time limits and results are the database's business.
     """
-    broker = RedisBroker(  # type: ignore[no-untyped-call]
+    broker = _WorkerBroker(
+        reach or BrokerReach(),
         client=redis_client(redis_url),
         namespace=NAMESPACE,
         middleware=[CurrentMessage()],
@@ -34,6 +49,7 @@ def worker_broker(redis_url: str, run: Run) -> RedisBroker:
     )
     for name in JOBS:
         _declare(broker, name, JOBS.load(name), run)
+    hush(broker.get_declared_queues())
     return broker
 
 

@@ -31,6 +31,7 @@ from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
+from jobs.broker_reach import BrokerReach
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from retrievers import STORES
@@ -71,12 +72,13 @@ class EmbeddedWorker:
         self._thread.start()
         self._context = self._on_loop(self._open()).result(START_TIMEOUT_S)
         # batches take hours: with threads of their own they keep no document waiting
+        reach = BrokerReach()
         for queues, threads in (
             ({INGESTION}, self._settings.jobs.threads),
             ({BATCHES}, self._settings.batches.at_once),
             ({DATA_REQUESTS}, 1),
         ):
-            broker = worker_broker(self._redis_url, self._run)
+            broker = worker_broker(self._redis_url, self._run, reach)
             worker = dramatiq.Worker(broker, queues=queues, worker_timeout=POLL_MS, worker_threads=threads)
             worker.start()
             self._workers.append(worker)
@@ -208,7 +210,7 @@ def _work_until_told(settings: Settings) -> None:
     models = Models(settings)
     resources = open_resources(settings, models, keyring)
     redis_url = settings.redis_url or (valkey.start() if valkey else "")
-    clients = RedisClients(redis_url, connections=settings.redis.connections)
+    clients = RedisClients(redis_url, connections=settings.redis.connections, wait_s=settings.redis.wait_s)
     models.connect(clients, keyring)
     alert_book = Book(settings, alerts.alerts().tell)
     alerts.connect(alert_book, settings.alerts.window_s)

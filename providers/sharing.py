@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisError
 
 from core.redis_clients import RedisClients
+from core.redis_reach import FAILURES
 from providers.breaker import Lease, State
 from providers.capacity import SCRIPT, Capacity
 from providers.standing import Standing
@@ -101,8 +101,9 @@ class Sharing:
         if any(each.capacity or each.breaker.changed or each.hold_changed for each in self._standings):
             return True
         try:
-            return bool(await clients.get().get(NEWS) != self._news)
-        except (RedisError, OSError, TimeoutError):
+            async with clients.asked(patient=True) as client:
+                return bool(await client.get(NEWS) != self._news)
+        except FAILURES:
             return True  # an exchange says what is to be done without the server
 
     async def close(self) -> None:
@@ -125,8 +126,8 @@ class Sharing:
     async def _exchange(self, clients: RedisClients) -> None:
         try:
             await self._swap(clients)
-        except (RedisError, OSError, TimeoutError, ValueError) as error:
-            if self._connected:
+        except (*FAILURES, ValueError) as error:
+            if self._connected and isinstance(error, ValueError):  # that it is away is told once, for all who ask it
                 log.warning("deployments.not_shared", error=type(error).__name__)
             self._use(False)
             self._tell_again()
@@ -149,7 +150,7 @@ class Sharing:
     async def _swap(self, clients: RedisClients) -> None:
         """One round trip: tell what changed here, then ask how all stand."""
         standings = self._standings  # more may be added meanwhile
-        async with clients.get().pipeline(transaction=False) as pipe:
+        async with clients.asked(patient=True) as client, client.pipeline(transaction=False) as pipe:
             told = [(standing, *self._tell(pipe, standing)) for standing in standings]
             used = [(standing.capacity, self._tell_used(pipe, standing)) for standing in standings if standing.capacity]
             if any(commands for _, commands, _ in told):

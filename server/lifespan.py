@@ -82,7 +82,7 @@ async def running(
             redis_url = settings.redis_url or await _embedded_broker(settings, stack)
             queue = await asyncio.to_thread(Queue, redis_url)
             stack.callback(queue.close)
-        clients = RedisClients(redis_url, connections=settings.redis.connections)
+        clients = RedisClients(redis_url, connections=settings.redis.connections, wait_s=settings.redis.wait_s)
         stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
         await models.changes.load(database)

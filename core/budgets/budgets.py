@@ -82,10 +82,12 @@ class Budgets:
         self._opened: Engine | None = None
         self._opening = threading.Lock()
         self._settling: set[asyncio.Task[None]] = set()
+        #: Counters that have not heard of everything that was spent: they are made anew from the ledger.
+        self._behind: set[str] = set()
 
     def connect(self, clients: RedisClients) -> None:
         """Count together with the other processes that are connected to this server."""
-        self._store = Store(ScriptBatches(clients))
+        self._store = Store(clients)
 
     def close(self) -> None:
         if self._opened is not None:
@@ -145,6 +147,9 @@ class Budgets:
         if self._store is not None:
             try:
                 with self._store.asked() as batches:
+                    for counter in self._behind.intersection(rule.counter for rule in rules):
+                        await counters.doubt(batches, counter)
+                        self._behind.discard(counter)
                     for _ in range(len(rules) + _TRIES):
                         answer = await counters.reserve(batches, hold, hold_s, shares)
                         if answer.unknown is None:
@@ -162,6 +167,7 @@ class Budgets:
                 raise Unavailable("The budgets cannot be asked now.", code="budgets_unavailable", retry_after_s=1)
         if chosen.rate_limits_without_store == "process" and (full := self._alone.full(rules)) is not None:
             refuse(*full, now)
+        self._behind.update(rule.counter for rule in rules if not rule.rate)
 
     async def _seed(self, batches: ScriptBatches, rule: Rule, now: datetime) -> None:
         found = await asyncio.to_thread(self._spent, rule, now)
@@ -186,6 +192,7 @@ class Budgets:
         except StoreAway:
             # what was reserved stays so until its time is over; the ledger has what was spent
             log.debug("budgets.not_settled", hold=hold.id)
+            self._behind.update(rule.counter for rule in hold.rules if not rule.rate)
 
     async def settled(self) -> None:
         """Wait until what was settled on this loop is counted."""

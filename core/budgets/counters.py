@@ -109,7 +109,7 @@ return {spent(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])),
 """
 )
 
-
+_DOUBT = "redis.call('HDEL', KEYS[1], 'known')"
 _FORGET = "redis.call('DEL', KEYS[1], KEYS[1] .. ':held')"
 
 
@@ -172,6 +172,11 @@ async def seed(batches: ScriptBatches, key: str, buckets: Buckets, spent: dict[i
     """Make a counter, unless another process has."""
     pairs = [each for pair in spent.items() for each in pair]
     await batches.run(_SEED, [key], [buckets.expire_s, *pairs])
+
+
+async def doubt(batches: ScriptBatches, key: str) -> None:
+    """Have a budget's counter made anew from the ledger by whoever asks next. What is reserved stays so."""
+    await batches.run(_DOUBT, [key], [])
 
 
 async def read(batches: ScriptBatches, key: str, buckets: Buckets) -> tuple[int, int] | None:

@@ -202,6 +202,8 @@ def configure_logging(settings: LogSettings, tls: TLSSettings | None = None, *, 
     root.handlers[:] = [handler]
     for each in (root, handler):
         each.setLevel(max(logging.WARNING, _NUMBERS[settings.level]))
+    # of a database that does not hear that a statement is to be ended, it warns each time; that it is away is told once, by us
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     logging.captureWarnings(True)
 
 

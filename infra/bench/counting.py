@@ -37,7 +37,7 @@ async def counted(place: Path, *, requests: int) -> dict[str, float]:
         key = gateway.scoped_key(platform)
         answers = await request_mix.make(platform, key, requests)
         served = gateway.served(provider)
-        ledger = await asyncio.to_thread(_settled, platform, served["calls"])
+        ledger = await asyncio.to_thread(settled, platform, served["calls"])
         with platform.client() as client, platform.client(key=token) as scraper:
             (usage,) = client.get("/api/v1/usage").raise_for_status().json()["results"]
             (analytics,) = client.get("/api/v1/usage/analytics").raise_for_status().json()["results"]
@@ -58,7 +58,7 @@ async def counted(place: Path, *, requests: int) -> dict[str, float]:
     return {"requests": requests, "unread": unread, **{name: float(value) for name, value in seen["ledger"].items()}}
 
 
-def _settled(platform: Running, calls: int) -> dict[str, Any]:
+def settled(platform: Running, calls: int) -> dict[str, Any]:
     """The ledger's sums, once as many calls are in it: who has hung up has not waited for that."""
     engine = blocking_engine(Settings.load(database_url=platform.settings["GENAI_DATABASE_URL"], data_dir=platform.directory))
 

@@ -1,12 +1,13 @@
 """`make bench-gateway`: what a request through the platform costs, beside other gateways, in one run. Judges nothing.
 
-    python -m infra.bench.gateway [--peers DIRECTORY] [--rounds 5] [--seconds 4] [--connections 1,16] [--only whole|streamed]
+    python -m infra.bench.gateway [--peers DIRECTORY] [--rounds 5] [--seconds 4] [--connections 1,16]
+        [--only whole|streamed|accounting]
 
 All call the same mock provider (see `infra.bench.mock_provider`), one process each. The platform runs in the profile `full`:
 a scoped key that is not the administrator's, an active budget in dollars, the ledger on PostgreSQL, the log line of each
 request; nothing is cached. Beside it stands a second platform, alike but that it finds personal data in every prompt and puts
 pseudonyms in its place: what that costs is a line of its own. A third one sends traces of one request in a hundred; the others
-send none.
+send none. What accounting adds to a request's CPU time comes last (see `infra.bench.accounting_cost`).
 
 A round counts when all its answers have a good status and the provider has answered as many calls
 as were made; otherwise the table says so in the figures' place, since they would flatter.
@@ -70,7 +71,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", default="1,16")
-    parser.add_argument("--only", choices=("whole", "streamed"))
+    parser.add_argument("--only", choices=("whole", "streamed", "accounting"))
     options = parser.parse_args()
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -81,6 +82,9 @@ def main() -> int:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genai-gateway-", ignore_cleanup_errors=True)))
         provider = stack.enter_context(mock_provider())
+        if options.only == "accounting":
+            _print_accounting(scratch, provider, options, console)
+            return 0
         peers = _peers(stack, options.peers, provider, console)
         ours = stack.enter_context(full_profile(scratch, provider))
         private = stack.enter_context(full_profile(scratch / "private", provider, **_PRIVACY))
@@ -117,6 +121,9 @@ def main() -> int:
                     scratch=scratch,
                 )
                 console.print(_table(kind, connections, results, list(peers)))
+    if options.only is None:  # its servers alone, so that nothing else is running beside them
+        with mock_provider() as provider, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+            _print_accounting(Path(place), provider, options, console)
     return 0
 
 
@@ -124,6 +131,21 @@ def _traced(url: str) -> dict[str, str]:
     """The settings of a platform that records one request in a hundred; the others record none."""
     share = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **share}
+
+
+def _print_accounting(place: Path, provider: str, options: argparse.Namespace, console: Console) -> None:
+    from infra.bench import accounting_cost  # it stands on this module
+
+    connections = [int(number) for number in options.connections.split(",")]
+    found = accounting_cost.measured(
+        place,
+        provider,
+        kinds=("whole", "streamed"),
+        connections=connections,
+        rounds=options.rounds,
+        seconds=options.seconds,
+    )
+    console.print(accounting_cost.table(found))
 
 
 @contextmanager
@@ -157,15 +179,23 @@ def served(provider: str) -> dict[str, int]:
     return now
 
 
+def aliases(provider: str) -> str:
+    """The configuration file's part with each behaviour of the mock provider as an alias."""
+    return "".join(_ALIAS.format(model=model, provider=provider) for model in MODELS)
+
+
 @contextmanager
-def full_profile(directory: Path, provider: str, **more: str) -> Iterator[Running]:
+def full_profile(
+    directory: Path, provider: str, *, program: tuple[str, ...] = Running.program, **more: str
+) -> Iterator[Running]:
     """A ready platform before the mock provider, its database on PostgreSQL, with these settings besides."""
     directory.mkdir(parents=True, exist_ok=True)
     with postgresql(waits_for_disk=True) as server:
         configuration = directory / "genai.toml"
-        configuration.write_text("".join(_ALIAS.format(model=model, provider=provider) for model in MODELS))
+        configuration.write_text(aliases(provider))
         with running(
             directory / "platform",
+            program=program,
             GENAI_CONFIG=str(configuration),
             GENAI_DATABASE_URL=database_of_platform(server, "genai"),
             GENAI_HANDBOOK="false",

@@ -39,7 +39,7 @@ async def clients(server: str) -> AsyncIterator[RedisClients]:
 
 @pytest.fixture
 def cache(clients: RedisClients) -> Cache:
-    return Cache(clients, tenant_bytes=10_000, rest_s=0.05)
+    return Cache(clients, tenant_bytes=10_000)
 
 
 @pytest.fixture
@@ -184,12 +184,12 @@ async def test_a_claim_that_is_renewed_holds(cache: Cache, tenant: str, server: 
 
 async def test_without_a_server_nothing_is_found_kept_or_waited_for_and_it_is_said_once(tenant: str) -> None:
     clients = RedisClients("redis://127.0.0.1:1")
-    cache = Cache(clients, tenant_bytes=1000, rest_s=60)
+    cache = Cache(clients, tenant_bytes=1000)
     with capture_logs() as logs:
         assert [await cache.look(tenant, "a", token="t") for _ in range(3)] == [NOTHING] * 3
         assert not await cache.put(tenant, "a", b"x", ttl_s=1, epoch=b"")
         await cache.let_go(tenant, "a", "t", kept=False)
-    assert [line["event"] for line in logs] == ["cache.away"]
+    assert [line["event"] for line in logs] == ["redis.away"]
     with pytest.raises(Unavailable) as away:
         await cache.drop(tenant)
     assert away.value.code == "cache_unavailable"
@@ -205,7 +205,7 @@ async def test_a_frozen_server_costs_one_wait_and_is_used_again_when_it_answers(
         try:
             assert await asyncio.gather(*(cache.look(tenant, "a") for _ in range(20))) == [NOTHING] * 20
             others = RedisClients(server)
-            resting = Cache(others, tenant_bytes=1000, rest_s=60)
+            resting = Cache(others, tenant_bytes=1000)
             assert await resting.look(tenant, "a") == NOTHING
             started = time.monotonic()
             assert [await resting.look(tenant, "a") for _ in range(1000)] == [NOTHING] * 1000
@@ -218,7 +218,7 @@ async def test_a_frozen_server_costs_one_wait_and_is_used_again_when_it_answers(
             return await cache.get(tenant, "a") == b"x"
 
         await eventually(back)
-    assert [line["event"] for line in logs] == ["cache.away", "cache.away", "cache.back"]
+    assert [line["event"] for line in logs] == ["redis.away", "redis.away", "redis.back"]
 
 
 async def test_a_lookup_says_nothing_of_an_epoch_only_where_the_server_was_not_asked(cache: Cache, tenant: str) -> None:

@@ -4,6 +4,7 @@ import gc
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from core.database import Database, blocking_engine
@@ -44,7 +45,7 @@ async def test_statements_are_not_given_names_where_the_settings_say_so(database
             named = await connection.execute(text("SELECT count(*) FROM pg_prepared_statements"))
             assert named.scalar() == 0
     await opened.close()
-    assert driver_options(database._settings) == {}
+    assert "prepare_threshold" not in driver_options(database._settings)
 
 
 async def test_a_thread_s_transaction_leaves_nothing_on_its_connection(database: Database) -> None:
@@ -61,3 +62,15 @@ async def test_a_thread_s_transaction_leaves_nothing_on_its_connection(database:
         assert raw.execute("SELECT current_setting('genai.tenant', true)").fetchone()[0] in (None, "")
         raw.rollback()
     engine.dispose()
+
+
+async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(database: Database) -> None:
+    if database.is_sqlite:
+        return
+    opened = Database(narrow(database, answer_s=0.2, wait_s=20))
+    with pytest.raises(OperationalError, match="does not answer"):
+        async with opened.engine.connect() as connection:
+            await connection.execute(text("SELECT pg_sleep(600)"))
+    async with opened.engine.connect() as connection:  # another one: that one is closed
+        assert (await connection.execute(text("SELECT 1"))).scalar() == 1
+    await opened.close()

@@ -1,19 +1,22 @@
 """What is remembered of a credential: it is not asked for again, and it is gone when the right that it stands for is."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from core.database import Database, utc_now
+from core.epoch import Watcher
 from core.principals import SYSTEM, Principal, Role
 from core.settings import Settings
 from core.tables import BrowserSession
-from server.access.access import Access
+from server.access.access import CACHE_S, Access
 from server.access.keys import KeyRights
 from tests.server.people import person
 
@@ -123,6 +126,50 @@ async def test_what_is_known_dies_with_what_it_stands_for_in_every_process(
         async with asyncio.timeout(30):
             while await warm.known(access) != left:  # noqa: ASYNC110 - the watcher's doing
                 await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def unreadable(database: Database) -> AsyncIterator[None]:
+    """The database answers no question about keys; it is watched as before."""
+    async with database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE api_keys RENAME TO keys_away"))
+    try:
+        yield
+    finally:
+        async with database.engine.begin() as connection:
+            await connection.execute(text("ALTER TABLE keys_away RENAME TO api_keys"))
+
+
+async def test_who_is_known_goes_on_while_the_database_does_not_answer(warm: Warm) -> None:
+    access = warm.here
+    access._known = {slot: known._replace(until=0) for slot, known in access._known.items()}
+    async with unreadable(warm.database):
+        assert await access.by_key(warm.shown["key"]) is not None
+        with pytest.raises(SQLAlchemyError):
+            await access.by_key("sk-genai-somebody-else")
+    async with asyncio.timeout(20):
+        while access._known["key", warm.shown["key"]].until == 0:  # asked again once it answers
+            assert await access.by_key(warm.shown["key"]) is not None
+            await asyncio.sleep(0.01)
+
+
+async def test_nobody_is_believed_for_longer_than_a_minute_after_the_database_was_heard(warm: Warm) -> None:
+    access = warm.here
+    access._known = {slot: known._replace(until=0) for slot, known in access._known.items()}
+    assert access._watcher is not None
+    async with unreadable(warm.database):
+        access._watcher = Watcher()
+        access._watcher.heard_at = time.monotonic() - CACHE_S
+        with pytest.raises(SQLAlchemyError):
+            await access.by_key(warm.shown["key"])
+
+
+async def test_a_credential_ends_when_it_does_whether_the_database_answers_or_not(warm: Warm) -> None:
+    access = warm.here
+    access._known = {slot: known._replace(until=0, expires=0) for slot, known in access._known.items()}
+    async with unreadable(warm.database):
+        with pytest.raises(SQLAlchemyError):
+            await access.by_key(warm.shown["key"])
 
 
 async def test_a_session_is_not_known_for_longer_than_it_lasts(database: Database, settings: Settings) -> None:

@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def clients(server: str) -> AsyncIterator[RedisClients]:
-    opened = RedisClients(server)
+    opened = RedisClients(server, wait_s=5)  # a machine that does much else is late at everything
     await opened.get().flushall()
     yield opened
     await opened.close()
@@ -199,6 +199,33 @@ async def test_with_the_store_away(database: Database, caller: Principal, closed
     assert (standing.spent, standing.counted) == (0, False)
     budgets.close()
     await clients.close()
+
+
+async def test_what_was_let_through_meanwhile_counts_when_the_store_is_back(
+    database: Database, caller: Principal, clients: RedisClients
+) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        row = Budget(tenant="acme", window="month", limit_tokens=1000, created_by="usr_0")
+        session.add(row)
+    open_ = BudgetSettings(without_store="admit")
+    budgets = Budgets(database._settings.model_copy(update={"budgets": open_}))
+    budgets.connect(clients)
+    await budgets.load(database)
+    held = await reserve(budgets, caller)
+    assert (await budgets.standing(row)).reserved == 10
+    clients.reach.failed(ConnectionError())
+    assert await reserve(budgets, caller) is None
+    held.settle(10, Decimal(0))
+    await budgets.settled()
+    async with database.transaction(all_tenants=True) as session:
+        for number in range(2):
+            session.add(LedgerRow(**_entry(request_id=f"req_{number}").row()))
+    async with asyncio.timeout(20):
+        while clients.reach.away:  # noqa: ASYNC110 - a task in the background finds it
+            await asyncio.sleep(0.01)
+    assert await reserve(budgets, caller)
+    assert (await budgets.standing(row)).spent == 2 * (7 + 5 + 5)
+    budgets.close()
 
 
 def _entry(**more: Any) -> Entry:

@@ -1,0 +1,89 @@
+"""A server that is away is found out once, asked by nobody, and found again."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import psutil
+import pytest
+from redis import Redis
+from structlog.testing import capture_logs
+
+from core.redis_clients import RedisClients
+from core.redis_reach import FAILURES, RedisAway, in_time
+from core.settings import Settings
+from core.valkey import EmbeddedValkey
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+    yield valkey.start()
+    valkey.close()
+
+
+@pytest.fixture
+async def clients(server: str) -> AsyncIterator[RedisClients]:
+    made = RedisClients(server)
+    yield made
+    await made.close()
+
+
+async def asked(clients: RedisClients) -> bool:
+    """Whether it answers."""
+    try:
+        async with clients.asked() as client:
+            await client.ping()
+    except FAILURES:
+        return False
+    return True
+
+
+async def test_who_is_frozen_is_found_out_told_of_once_and_found_again(clients: RedisClients, server: str) -> None:
+    assert await asked(clients)
+    with Redis.from_url(server) as redis:
+        frozen = psutil.Process(int(redis.info("server")["process_id"]))
+    with capture_logs() as logs:
+        frozen.suspend()
+        try:
+            assert await asyncio.gather(*(asked(clients) for _ in range(5))) == [False] * 5
+            with pytest.raises(RedisAway):
+                async with clients.asked():
+                    pytest.fail("it is known to be away")
+        finally:
+            frozen.resume()
+        async with asyncio.timeout(20):
+            while clients.reach.away:  # noqa: ASYNC110 - a task in the background finds it
+                await asyncio.sleep(0.01)
+        assert await asked(clients)
+    assert [line["event"] for line in logs] == ["redis.away", "redis.back"]
+
+
+async def test_who_refuses_to_write_is_not_taken_for_well(clients: RedisClients, server: str) -> None:
+    with Redis.from_url(server) as redis, capture_logs() as logs:
+        redis.config_set("maxmemory", 1)
+        try:
+            clients.reach.failed(ConnectionError())
+            with pytest.raises(FAILURES):
+                async with clients.asked():
+                    pytest.fail("it is known to be away")
+            asking = clients.reach._asking
+            assert asking is not None
+            await asyncio.wait({asking}, timeout=1.2)  # two questions
+            assert clients.reach.away
+        finally:
+            redis.config_set("maxmemory", 0)
+        await asyncio.wait_for(asking, 20)
+    assert [line["event"] for line in logs] == ["redis.away", "redis.back"]
+
+
+async def test_a_block_is_ended_in_time() -> None:
+    with pytest.raises(TimeoutError):
+        async with in_time(0.01):
+            await asyncio.Event().wait()
+
+
+async def test_the_time_that_the_event_loop_was_late_does_not_count() -> None:
+    async with in_time(0.02):
+        time.sleep(0.1)  # noqa: ASYNC251 - the loop is late
+        await asyncio.sleep(0)
