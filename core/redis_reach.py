@@ -1,13 +1,11 @@
 """Whether Redis or Valkey is there: found out by the way, by whoever asks it something, and told once for all of a process.
 
 A request waits for an answer only as long as it should. A server that is late counts as away, as one does that is gone: nobody
-asks it any more but one task in the background, until it answers in time again. What is late grows with what is usual: a
-machine with too much to do is slow at everything, and must not take its Redis for lost.
+asks it any more but one task in the background, until it answers in time again.
 """
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -22,11 +20,6 @@ ASK_S: Final = 0.5
 #: A wait is cut into so many parts, each of them begun after the last has ended: a process whose event loop is late itself
 #: does not take the server for late.
 _PARTS: Final = 8
-#: How many times the usual time of an answer is late, and the most that this comes to, in seconds.
-_TIMES_USUAL: Final = 8
-_LATEST_S: Final = 0.5
-#: The share of the newest answer in what is usual.
-_NEWEST: Final = 0.1
 #: A write, since a server that is full or only reads is of no use.
 _ASKED: Final = "genai:asked"
 
@@ -46,8 +39,7 @@ class Reach:
         self._wait_s = wait_s
         self._lock = threading.Lock()
         self._asking: asyncio.Task[None] | None = None
-        self._usual_s = 0.0
-        self.away = False
+        self.away = self._told = False
 
     @asynccontextmanager
     async def asked(self, *, patient: bool = False) -> AsyncIterator[redis.Redis]:
@@ -64,25 +56,28 @@ class Reach:
             if patient:
                 yield self._client()
             else:
-                began = time.monotonic()
-                async with in_time(self._late_s):
+                async with in_time(self._wait_s):
                     yield self._client()
-                self._usual_s += _NEWEST * (time.monotonic() - began - self._usual_s)
         except FAILURES as error:
             self.failed(error)
             raise
 
-    @property
-    def _late_s(self) -> float:
-        return max(self._wait_s, min(_TIMES_USUAL * self._usual_s, _LATEST_S))
-
     def failed(self, error: BaseException) -> None:
-        """It is away, as this shows."""
+        """It is away, as this shows. One that was late is asked again at once, before anything is told: it may have been busy
+        for a moment."""
+        late = isinstance(error, TimeoutError | redis.TimeoutError)
         with self._lock:
             before, self.away = self.away, True
         if not before:
-            log.warning("redis.away", error=type(error).__name__)
+            self._told = False
+            if not late:
+                self._tell(error)
         self._ask()
+
+    def _tell(self, error: BaseException) -> None:
+        if not self._told:
+            self._told = True
+            log.warning("redis.away", error=type(error).__name__)
 
     def _ask(self) -> None:
         with self._lock:
@@ -92,15 +87,20 @@ class Reach:
 
     async def _until_back(self) -> None:
         while self.away:
-            await asyncio.sleep(ASK_S)
+            if self._told:
+                await asyncio.sleep(ASK_S)
             try:
                 await self._question()  # it may open a connection
-                async with in_time(self._late_s):
+                async with in_time(self._wait_s):
                     await self._question()
-            except FAILURES:
+                # those that were open before may be broken, and each would look like another end of it
+                await self._client().connection_pool.disconnect(inuse_connections=False)
+            except FAILURES as error:
+                self._tell(error)
                 continue
             self.away = False
-            log.info("redis.back")
+            if self._told:
+                log.info("redis.back")
 
     def _question(self) -> Awaitable[Any]:
         return self._client().set(_ASKED, 1, px=1000)

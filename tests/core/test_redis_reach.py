@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def clients(server: str) -> AsyncIterator[RedisClients]:
-    made = RedisClients(server)
+    made = RedisClients(server, wait_s=0.5)
     yield made
     await made.close()
 
@@ -50,6 +50,9 @@ async def test_who_is_frozen_is_found_out_told_of_once_and_found_again(clients: 
             with pytest.raises(RedisAway):
                 async with clients.asked():
                     pytest.fail("it is known to be away")
+            async with asyncio.timeout(20):
+                while not logs:  # noqa: ASYNC110 - it is asked once more before it is told of
+                    await asyncio.sleep(0.01)
         finally:
             frozen.resume()
         async with asyncio.timeout(20):
@@ -87,3 +90,13 @@ async def test_the_time_that_the_event_loop_was_late_does_not_count() -> None:
     async with in_time(0.02):
         time.sleep(0.1)  # noqa: ASYNC251 - the loop is late
         await asyncio.sleep(0)
+
+
+async def test_who_was_late_once_is_not_told_of(clients: RedisClients) -> None:
+    with capture_logs() as logs:
+        clients.reach.failed(TimeoutError())
+        asking = clients.reach._asking
+        assert asking is not None
+        await asyncio.wait_for(asking, 20)
+        assert await asked(clients)
+    assert logs == []
