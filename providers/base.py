@@ -130,11 +130,24 @@ class TakesTurns(Protocol):
 
 @runtime_checkable
 class Completes(Protocol):
-    """A provider whose models continue a raw text."""
+    """A provider whose models, or some of them, continue a raw text."""
 
     def completion(
         self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]
     ) -> AsyncGenerator[dict[str, Any]]:
         """The events of an OpenAI text completion, streamed with usage. Parameters: `max_tokens`, `temperature`, `stop`,
-        `seed`, and `suffix` where the model's facts say that it fills in the middle."""
+        `seed`, and `suffix` where the model's facts say that it fills in the middle.
+
+        Raises:
+            UnsupportedFeature: the model continues none.
+            the errors that `Provider.chat` raises.
+        """
+        ...
+
+    def completes(self, model: str) -> bool | None:
+        """Whether the model continues raw texts; None as long as that is not known."""
+        ...
+
+    def chatted(self, model: str) -> None:
+        """The model has answered by chat what `completion` said that it does not continue: so for a time it is not asked."""
         ...

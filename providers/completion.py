@@ -1,6 +1,6 @@
 """Continuing a raw text, with the same failover, limits and metering as chat.
 
-A provider that has a completion endpoint continues the text itself; of any other one a chat model is asked to.
+A model that continues texts by itself does so; any other one is asked to in a chat.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -96,23 +96,35 @@ class Completion(Runnable[dict[str, Any], str]):
             )
             if not able:
                 raise UnsupportedFeature("The model cannot fill in the middle of a text.", param="suffix")
-        route = replace(self._route, deployments=able, chat=partial(_completing, suffix), raw=True)
+        route = replace(self._route, deployments=able, chat=partial(_completing, suffix), raw=partial(_completes, suffix))
         kept = self._kept.apart(f"completion/{suffix or ''}") if self._kept is not None else None
         model = FailoverChatModel(route=route, kept=kept)
         return model, [HumanMessage(prompt)], {name: asked[name] for name in PARAMETERS if asked.get(name) is not None}
 
 
+def _completes(suffix: str | None, served: Served) -> bool | None:
+    """Whether a deployment continues the text itself: one that fills in the middle does nothing else."""
+    if not isinstance(served.provider, Completes):
+        return False
+    return True if suffix else served.provider.completes(served.model)
+
+
 def _completing(suffix: str | None, served: Served) -> BaseChatModel:
     """A chat model that continues the text of the messages that it gets."""
+    provider = served.provider
 
     def start(prompt: str, parameters: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
-        if not isinstance(served.provider, Completes):
+        if not isinstance(provider, Completes):
             raise UnsupportedFeature("The provider does not continue raw texts.")
         if suffix:
             parameters["suffix"] = suffix
-        return served.provider.completion(served.model, served.timeouts, prompt, parameters)
+        return provider.completion(served.model, served.timeouts, prompt, parameters)
 
-    return _CompletingChatModel(start=start, instead=served.chat())
+    def chatted() -> None:
+        if isinstance(provider, Completes):
+            provider.chatted(served.model)
+
+    return _CompletingChatModel(start=start, instead=served.chat(), chatted=chatted)
 
 
 class _CompletingChatModel(AsynchronousChatModel):
@@ -120,6 +132,7 @@ class _CompletingChatModel(AsynchronousChatModel):
 
     start: Callable[[str, dict[str, Any]], AsyncGenerator[dict[str, Any]]] = Field(exclude=True, repr=False)
     instead: Any = Field(exclude=True, repr=False)
+    chatted: Callable[[], None] = Field(exclude=True, repr=False)
 
     @property
     def _llm_type(self) -> str:
@@ -130,13 +143,13 @@ class _CompletingChatModel(AsynchronousChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         parameters = kwargs | ({"stop": stop} if stop else {})
         prompt = "".join(message.text for message in messages)
-        told, running = False, Running()
+        told, running, texts = False, Running(), _Texts()
         try:
             async with aclosing(self.start(prompt, parameters)) as events:
                 async for event in events:
                     told = True
                     try:
-                        chunk = running.of(_chunk(event))
+                        chunk = running.of(texts.chunk(event))
                     except MISREAD as error:
                         raise unreadable() from error
                     yield chunk
@@ -147,6 +160,9 @@ class _CompletingChatModel(AsynchronousChatModel):
         asked = [SystemMessage(INSTRUCTION), *messages]
         async with aclosing(self.instead._astream(asked, stop, None, **kwargs)) as chunks:  # noqa: SLF001 - a wrapper of a model
             async for chunk in chunks:
+                if not told:
+                    self.chatted()
+                    told = True
                 yield chunk
 
     async def _agenerate(
@@ -156,12 +172,30 @@ class _CompletingChatModel(AsynchronousChatModel):
             return merged([chunk async for chunk in chunks])
 
 
-def _chunk(event: dict[str, Any]) -> ChatGenerationChunk:
-    """An event of `/completions` as a chunk of a chat."""
-    choice: dict[str, Any] = next(iter(event.get("choices") or ()), {})
-    message = AIMessageChunk(content=choice.get("text") or "")
-    if usage := readable(event.get("usage")):
-        given, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        message.usage_metadata = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
-    reason = choice.get("finish_reason")
-    return ChatGenerationChunk(message=message, generation_info={"finish_reason": reason} if reason else None)
+class _Texts:
+    """The events of `/completions` as chunks of a chat. Some servers give their chat's own there."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def chunk(self, event: dict[str, Any]) -> ChatGenerationChunk:
+        """Raises TypeError or LookupError: it is no event of a text."""
+        choice: dict[str, Any] = next(iter(event.get("choices") or ()), {})
+        message = AIMessageChunk(content=self._text(choice) if choice else "")
+        if usage := readable(event.get("usage")):
+            given, made = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+            message.usage_metadata = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=given + made)
+        reason = choice.get("finish_reason")
+        return ChatGenerationChunk(message=message, generation_info={"finish_reason": reason} if reason else None)
+
+    def _text(self, choice: dict[str, Any]) -> str:
+        text = choice.get("text")
+        if text is None:
+            said = choice.get("delta", choice.get("message"))
+            if said is None and "text" not in choice and not (self._begun and choice.get("finish_reason")):
+                raise LookupError
+            text = (said or {}).get("content")
+        if not isinstance(text, str | None):
+            raise TypeError
+        self._begun = True
+        return text or ""

@@ -20,7 +20,6 @@ from core.context import current
 from core.errors import Killed, ProviderFailed
 from providers.alarms import alarm, exhausted, relieve
 from providers.attempt import Attempt
-from providers.base import Completes
 from providers.caching import AliasCache
 from providers.collecting import as_chunk, finish_reason, merged
 from providers.continuation import FOUND_FOR_S, RIDDLE_TOKENS, BegunAnew, Riddle, Seam, begun
@@ -251,17 +250,19 @@ class FailoverChatModel(AsynchronousChatModel):
         self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline
     ) -> bool | None:
         """Whether a deployment is known to take up an answer that is begun; None: it cannot be called. Where only its operator
-        says so it is asked: once in a while, by one of the calls that the request has. What has begun one anew does not.
+        says so it is asked: once in a while, by one of the calls that the request has. What has begun one anew does not. Where
+        it may continue a raw text, the same call shows whether it does.
 
         Raises:
             DeadlineExceeded
         """
-        standing = served.standing
-        if _is_raw(route, served):
+        standing, raw = served.standing, route.raw(served)
+        if raw:
             return True
-        if standing.goes_on is not None and time.monotonic() < standing.goes_on_until:
-            return standing.goes_on
-        if not served.unproven:
+        known = standing.goes_on if time.monotonic() < standing.goes_on_until else None
+        if known or (known is False and raw is False):
+            return known
+        if known is None and not served.unproven:
             return True
         if not candidates.spend(served):
             return False
@@ -274,7 +275,7 @@ class FailoverChatModel(AsynchronousChatModel):
             alias=route.alias,
             version=route.version,
             bill=bill,
-            chat=Served.chat,
+            chat=Served.chat if raw is False else route.chat,
             alive=route.call,
             reserved_tokens=candidates.tokens,
             aside=True,
@@ -286,6 +287,8 @@ class FailoverChatModel(AsynchronousChatModel):
             if attempt.failure is None or attempt.failure.kind is not Kind.REQUEST:
                 return None
             answer = ""  # it takes no answer that is begun
+        if route.raw(served):
+            return True
         standing.goes_on, standing.goes_on_until = riddle.solved(answer), time.monotonic() + FOUND_FOR_S
         return standing.goes_on
 
@@ -327,7 +330,7 @@ class FailoverChatModel(AsynchronousChatModel):
         failure, served = attempt.failure, attempt.served
         if failure is None:
             raise interrupted(None) if isinstance(error, StreamCut) else error
-        if isinstance(error, BegunAnew) and not _is_raw(self.route, served):
+        if isinstance(error, BegunAnew) and not self.route.raw(served):
             served.standing.goes_on, served.standing.goes_on_until = False, time.monotonic() + FOUND_FOR_S
         candidates.failed(served, failure)
         alarm(served, failure)
@@ -339,11 +342,6 @@ class FailoverChatModel(AsynchronousChatModel):
             kind=failure.kind.value,
             error=type(error).__name__,
         )
-
-
-def _is_raw(route: Route, served: Served) -> bool:
-    """Whether the deployment continues texts, which is all that it does."""
-    return route.raw and isinstance(served.provider, Completes)
 
 
 def _joined(seam: Seam, chunk: ChatGenerationChunk, attempt: Attempt) -> Sequence[ChatGenerationChunk]:

@@ -102,6 +102,14 @@ class LocalProvider:
             async for event in events:
                 yield event
 
+    def completes(self, model: str) -> bool | None:
+        found = self._found_server(model)
+        return True if found is None else found.endpoint.raw_texts.known(found.state().name)
+
+    def chatted(self, model: str) -> None:
+        if (found := self._found_server(model)) is not None:
+            found.endpoint.raw_texts.chatted(found.state().name)
+
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
         if model != embedding_model().name:
             raise UnsupportedFeature(f"The local provider has no embedding model {model!r}.")

@@ -35,10 +35,13 @@ class OpenAIProvider(OpenAICompatibleProvider):
     async def completion(
         self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]
     ) -> AsyncGenerator[dict[str, Any]]:
-        if not model.startswith(_COMPLETING):
+        if not self.completes(model):
             raise UnsupportedFeature("The model does not continue raw texts.")
         async for event in super().completion(model, timeouts, prompt, parameters):
             yield event
+
+    def completes(self, model: str) -> bool | None:
+        return model.startswith(_COMPLETING)
 
     def facts(self, model: str) -> ModelFacts:
         return facts_of("openai", model)

@@ -71,6 +71,12 @@ class OpenAICompatibleProvider:
         async for event in self.endpoint.completion(model, timeouts, prompt, parameters):
             yield event
 
+    def completes(self, model: str) -> bool | None:
+        return self.endpoint.raw_texts.known(model)
+
+    def chatted(self, model: str) -> None:
+        self.endpoint.raw_texts.chatted(model)
+
     def facts(self, model: str) -> ModelFacts:
         return ModelFacts(tools=True, structured_output=True, strict_tools=True, parameters=OPENAI_PARAMETERS)
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import aiohttp
 import orjson
 from langchain_core.embeddings import Embeddings
+from langchain_core.exceptions import ModelError
 
+from core.errors import UnsupportedFeature
 from core.settings import Timeouts
+from providers.raw_texts import RawTexts, has_none
 from providers.wire import Connections, Wire, limits_of
 
 if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a machine without a call need not spend
@@ -34,6 +37,7 @@ class Endpoint:
     connections: int = 100
     transport: Literal["direct", "sdk"] = "direct"
     stream_options: bool = True
+    raw_texts: RawTexts = field(default_factory=RawTexts, repr=False, compare=False)
     _open: "_Open" = field(default_factory=lambda: _Open(), repr=False, compare=False)
 
     @property
@@ -92,13 +96,26 @@ class Endpoint:
         """The events of `/completions`, streamed; the last but one carries the usage.
 
         Raises:
+            UnsupportedFeature: the server has none for this model, or had none lately.
             the errors that `chat` raises.
         """
+        if self.raw_texts.known(model) is False:
+            raise _no_raw_texts()
         chat = self.chat(model, timeouts)
         payload = {"model": model, "prompt": prompt, "stream": True, "stream_options": {"include_usage": True}, **parameters}
-        async with aclosing(chat.events("/completions", payload)) as events:
-            async for event in events:
-                yield event
+        told = False
+        try:
+            async with aclosing(chat.events("/completions", payload)) as events:
+                async for event in events:
+                    if not told:
+                        self.raw_texts.completed(model)
+                        told = True
+                    yield event
+        except ModelError as error:
+            if told or not has_none(error):
+                raise
+            self.raw_texts.refused(model)
+            raise _no_raw_texts() from error
 
     async def models(self, timeouts: Timeouts) -> list[str]:
         """The names of the models that the server has, in its order.
@@ -134,6 +151,10 @@ class Endpoint:
             await clients.close()
         self._open.models.clear()
         self._open.clients = None
+
+
+def _no_raw_texts() -> UnsupportedFeature:
+    return UnsupportedFeature("The model does not continue raw texts.")
 
 
 @dataclass

@@ -129,8 +129,8 @@ STRATEGIES: dict[str, Strategy] = {
 class Route:
     """An alias: its deployments, and how its requests are tried.
 
-    `touch` has what changed be told to other processes. `chat` gives the model to call of a deployment. `raw`: where a provider
-    completes texts, that model takes up any answer that is begun.
+    `touch` has what changed be told to other processes. `chat` gives the model to call of a deployment. `raw`: whether that
+    model continues texts, so that it takes up any answer that is begun; None: that is not known yet.
     """
 
     alias: str
@@ -143,7 +143,7 @@ class Route:
     budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))
     touch: Callable[..., None] = lambda **_: None
     chat: Callable[[Served], BaseChatModel] = Served.chat
-    raw: bool = False
+    raw: Callable[[Served], bool | None] = lambda _: False
     policies: Policies = field(default_factory=Policies)
     kills: KillSwitches = field(default_factory=KillSwitches)
     accounts: Accounts | None = None
