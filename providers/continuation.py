@@ -73,7 +73,7 @@ class Seam:
     the answer. Space before a repetition is none of the answer's. Of a model that is not `trusted` to take a beginning up, only
     an answer that repeats all of it is joined.
 
-    `told`: whether it has given anything to send.
+    `sent` is the text, with what space ends it; `told`: whether it has given anything to send.
 
     Raises:
         StreamCut: by `feed`, when a repetition may as well be the answer's own, or an answer is none of what was sent.
@@ -81,10 +81,10 @@ class Seam:
     """
 
     def __init__(self, sent: str, *, trusted: bool = True) -> None:
+        self.sent, self.trusted = sent, trusted
         self._sent = sent.rstrip()
         self._space = sent[len(self._sent) :]
         self._held = ""
-        self._trusted = trusted
         self.told = False
         first = len(self._sent) - len(self._sent.lstrip())
         later = range(first + 1, len(self._sent) - REPEATED + 1) if trusted else ()
@@ -117,7 +117,7 @@ class Seam:
             if len(whole) > 1 or len(repeated) < REPEATED or _repeats_itself(repeated):
                 raise StreamCut
             rest = told[len(repeated) :]
-        elif not self._trusted:
+        elif not self.trusted:
             raise StreamCut
         elif self._may_be_anew():
             return ""
@@ -132,7 +132,7 @@ class Seam:
         """
         if self._starts is None:
             return ""
-        if not self._trusted:
+        if not self.trusted:
             raise StreamCut
         self._may_be_anew(ends=True)
         self._starts = None

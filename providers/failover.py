@@ -21,10 +21,12 @@ from core.errors import Killed, ProviderFailed
 from providers.alarms import alarm, exhausted, relieve
 from providers.attempt import Attempt
 from providers.caching import AliasCache
-from providers.collecting import as_chunk, finish_reason, merged
+from providers.collecting import as_chunk, merged
 from providers.continuation import FOUND_FOR_S, RIDDLE_TOKENS, BegunAnew, Riddle, Seam, begun
+from providers.continued_form import seam_of
 from providers.failures import ALARMING, Failure, Kind, StreamCut
 from providers.form_by_tool import asking_by_tool, by_tool
+from providers.joining import Joining
 from providers.parameters import allowed
 from providers.places import limits
 from providers.privacy import protected, restored_chunks, restored_result, restoring
@@ -174,30 +176,31 @@ class FailoverChatModel(AsynchronousChatModel):
         self, route: Route, bill: Bill, deadline: Deadline, messages: list[BaseMessage], parameters: dict[str, Any]
     ) -> AsyncGenerator[ChatGenerationChunk]:
         candidates = Candidates(route, messages, parameters, deadline)
-        sent, seam = "", None
+        sent, joining = "", Joining()
         while (served := await candidates.next()) is not None:
-            if sent and (seam := await self._seam(route, bill, candidates, served, deadline, sent)) is None:
-                candidates.pass_over(served)
-                continue
-            attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters, sent)
+            if sent:
+                trusted = await self._worth_a_call(route, bill, candidates, served, deadline)
+                if trusted is None:
+                    candidates.pass_over(served)
+                    continue
+                joining = Joining(seam_of(sent, parameters, trusted=trusted))
+            attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters, joining.seam)
             try:
                 async with aclosing(attempt.chunks()) as chunks:
                     async for chunk in chunks:
-                        for each in (chunk,) if seam is None else _joined(seam, chunk, attempt):
+                        for each in joining.of(chunk, attempt):
                             sent += each.text
                             attempt.given = True
                             yield each
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                 self._failed(candidates, attempt, error)
-                told = bool(sent) or attempt.told
-                if attempt.told and attempt.failure is not None and attempt.failure.kind is Kind.CONTENT:
-                    raise attempt.failure.error from error  # the reason is the caller's to know, and no model's to go round
-                if told and isinstance(error, Killed):
-                    raise  # nobody goes on with what a killed model has begun
-                if told and not (attempt.only_text and sent.strip()):
-                    raise interrupted(attempt.failure) from error
+                if told := bool(sent) or attempt.told:
+                    _raise_where_nobody_may_go_on(attempt, error, sent)
             else:
                 relieve(served, route.alias)
+                return
+            if attempt.given and _is_full(served, parameters, sent):
+                yield _ended_by_its_length(served)
                 return
             if told:
                 candidates.go_on(served)
@@ -236,15 +239,13 @@ class FailoverChatModel(AsynchronousChatModel):
         alive = self.route.alive(current().principal.tenant)
         return None if len(alive) == len(self.deployments) else "/".join(served.standing.name for served in alive)
 
-    async def _seam(
-        self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline, sent: str
-    ) -> Seam | None:
-        """Where the deployment's answer joins what was sent; None where it is not worth a call. The model that has begun the
-        answer may give the same again."""
+    async def _worth_a_call(
+        self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline
+    ) -> bool | None:
+        """Whether the deployment is trusted to go on; None where it is not worth a call. The model that has begun the answer
+        may give the same again."""
         trusted = await self._goes_on(route, bill, candidates, served, deadline)
-        if trusted is None or not (trusted or candidates.written_by(served)):
-            return None
-        return Seam(sent, trusted=trusted)
+        return trusted if trusted or (trusted is not None and candidates.written_by(served)) else None
 
     async def _goes_on(
         self, route: Route, bill: Bill, candidates: Candidates, served: Served, deadline: Deadline
@@ -301,13 +302,15 @@ class FailoverChatModel(AsynchronousChatModel):
         deadline: Deadline,
         messages: list[BaseMessage],
         parameters: dict[str, Any],
-        sent: str = "",
+        seam: Seam | None = None,
     ) -> Attempt:
-        if sent:
-            messages = begun(messages, sent)
+        if seam is not None:
+            messages = begun(messages, seam.sent)
             if "max_tokens" in parameters:
-                left = parameters["max_tokens"] - served.provider.count_tokens(served.model, sent)
+                left = parameters["max_tokens"] - served.provider.count_tokens(served.model, seam.sent)
                 parameters = parameters | {"max_tokens": max(1, left)}
+            if seam.trusted:  # a form is held from the first token on: the rest in it would be all of it
+                parameters = {name: value for name, value in parameters.items() if name != "response_format"}
         form = None
         if by_tool(served.facts, parameters):
             parameters, form = asking_by_tool(parameters)
@@ -344,32 +347,26 @@ class FailoverChatModel(AsynchronousChatModel):
         )
 
 
-def _joined(seam: Seam, chunk: ChatGenerationChunk, attempt: Attempt) -> Sequence[ChatGenerationChunk]:
-    """A chunk of a continuation, as far as it is to be sent.
+def _raise_where_nobody_may_go_on(attempt: Attempt, error: Exception, sent: str) -> None:
+    """Raises what ends an answer of which something was told."""
+    if attempt.told and attempt.failure is not None and attempt.failure.kind is Kind.CONTENT:
+        raise attempt.failure.error from error  # the reason is the caller's to know, and no model's to go round
+    if isinstance(error, Killed):
+        raise error  # nobody goes on with what a killed model has begun
+    if not (attempt.only_text and sent.strip()):
+        raise interrupted(attempt.failure) from error
 
-    Raises:
-        StreamCut: it was cut as well, adds nothing to an answer that lacks something, or cannot be joined to it for certain.
-    """
-    if seam.joined:
-        return (chunk,)
-    message: Any = chunk.message
-    ends = finish_reason(chunk) is not None
-    try:
-        text = seam.feed(chunk.text)
-        if message.tool_call_chunks or ends:
-            text += seam.end()
-        if ends and seam.missing:
-            raise StreamCut  # noqa: TRY301
-    except StreamCut:
-        attempt.reject()
-        raise
-    if text == chunk.text:
-        return (chunk,)
-    piece = ChatGenerationChunk(message=AIMessageChunk(content=text, id=message.id))
-    if not chunk.text:
-        return (piece, chunk)
-    rest = message.model_copy(update={"content": ""})
-    return (piece, ChatGenerationChunk(message=rest, generation_info=chunk.generation_info))
+
+def _is_full(served: Served, parameters: dict[str, Any], sent: str) -> bool:
+    """Whether the deployment that wrote the last of it has given all that was asked for, as far as can be counted."""
+    most = parameters.get("max_tokens")
+    return most is not None and served.provider.count_tokens(served.model, sent) >= most
+
+
+def _ended_by_its_length(served: Served) -> ChatGenerationChunk:
+    """The end that the answer would have had."""
+    message = AIMessageChunk(content="", response_metadata={"provider": served.provider_name})
+    return ChatGenerationChunk(message=message, generation_info={"finish_reason": "length"})
 
 
 def interrupted(failure: Failure | None) -> ProviderFailed:

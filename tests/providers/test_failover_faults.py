@@ -262,6 +262,23 @@ async def test_one_that_refuses_a_begun_answer_is_passed_over(models: Models, fa
     assert await streamed(models.chat("prefill")) == (ANSWER.text, None)
 
 
+@pytest.mark.parametrize("after", [8, 12])
+async def test_an_answer_that_was_cut_when_it_was_as_long_as_it_may_be_ends_so(
+    models: Models, fakes: Fakes, after: int
+) -> None:
+    fakes[0].then(Break(Fault.CUT, after, ANSWER))
+    for fake in fakes[1:]:
+        fake.continues = True
+        fake.always(ANSWER)
+    model = models.chat("prefill")
+    most = 5
+    chunks = [chunk async for chunk in model.astream("Hello", max_tokens=most)]
+    text = "".join(chunk.text for chunk in chunks)
+    assert (ANSWER.text.startswith(text), len(text) > 0) == (True, True)
+    assert [reason for chunk in chunks if (reason := chunk.response_metadata.get("finish_reason"))] == ["length"]
+    assert not any(fake.sent for fake in fakes[1:]), "nobody is asked for a token more"
+
+
 async def test_a_stream_of_tool_calls_is_never_taken_up(models: Models, fakes: Fakes) -> None:
     reply = Reply(text="", calls=[("weather", {"city": "Oslo"}), ("weather", {"city": "Rome"})])
     fakes[0].then(Break(Fault.CUT, 2, reply))
