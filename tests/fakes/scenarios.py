@@ -58,7 +58,7 @@ _WITHIN = frozenset(
 
 def _with(step: Step, reply: Reply) -> Step:
     """A step that answers with `reply`, wherever it does not say something of its own."""
-    if step in _WITHIN:
+    if isinstance(step, Fault) and step in _WITHIN:
         return Break(Fault(step), -1, reply)
     if isinstance(step, Reply) and step.text == Reply().text:
         return Reply(
