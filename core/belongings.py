@@ -1,8 +1,9 @@
 """What rows are whose: all that hangs on a user, all that hangs on a tenant, in the order in which it can be deleted.
 
 A user's are what they made and what stands for them: conversations, files, batches, jobs, answers kept for repetition, keys and
-what was signed in with them. Collections and what they hold are in the stores as well: see `jobs.erasure`. A test holds this
-against the tables, so that a new one cannot be forgotten.
+what was signed in with them, and what was set for them alone: budgets with their alerts, rate limits, cost centres. Collections
+and what they hold are in the stores as well: see `jobs.erasure`; words in the ledger: see `core.ledger.erasure`. A test holds
+this against the tables, so that a new one cannot be forgotten.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.jobs import ERASURE
 from core.tables import (
+    AlertDelivery,
+    AlertRow,
     APIKey,
     Batch,
     BatchRow,
@@ -23,6 +26,7 @@ from core.tables import (
     CollectionShare,
     Conversation,
     ConversationMessage,
+    CostCentreRule,
     IdempotencyRecord,
     Job,
     JobEvent,
@@ -80,6 +84,17 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
     chats = select(col(Conversation.id)).where(col(Conversation.tenant) == tenant, col(Conversation.owner) == user_id)
     shared_with = (col(CollectionShare.kind) == ShareKind.USER.value, col(CollectionShare.subject) == user_id)
     unknown = or_(col(IdempotencyRecord.owner) == user_id, col(IdempotencyRecord.owner).is_(None))
+    limited: list[ColumnElement[bool]] = [
+        (col(model.tenant) == tenant) & or_(col(model.user) == user_id, col(model.key).in_(keys))
+        for model in (Budget, RateLimit)
+    ]
+    budgets = select(col(Budget.id)).where(limited[0])
+    told = (col(AlertRow.tenant) == tenant) & col(AlertRow.subject)["budget"].as_string().in_(budgets)
+    notices = col(AlertDelivery.alert_id).in_(select(col(AlertRow.id)).where(told))
+    rules = or_(
+        (col(CostCentreRule.kind) == "user") & (col(CostCentreRule.value) == user_id),
+        (col(CostCentreRule.kind) == "key") & col(CostCentreRule.value).in_(keys),
+    )
     return [
         Belonging(ConversationMessage, col(ConversationMessage.conversation_id).in_(chats)),
         Belonging(Conversation, col(Conversation.id).in_(chats)),
@@ -93,10 +108,13 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
         Belonging(TokenFamily, col(TokenFamily.id).in_(families)),
         Belonging(BrowserSession, or_(col(BrowserSession.user_id) == user_id, col(BrowserSession.key_id).in_(keys))),
         Belonging(SignInToken, col(SignInToken.key_id).in_(keys)),
+        Belonging(AlertDelivery, (col(AlertDelivery.tenant) == tenant) & notices),
+        Belonging(AlertRow, told),
+        Belonging(Budget, limited[0]),
+        Belonging(RateLimit, limited[1]),
+        Belonging(CostCentreRule, (col(CostCentreRule.tenant) == tenant) & rules),
         Belonging(APIKey, col(APIKey.id).in_(keys)),
         Belonging(TeamMember, col(TeamMember.user_id) == user_id),
-        Belonging(Budget, (col(Budget.tenant) == tenant) & (col(Budget.user) == user_id)),
-        Belonging(RateLimit, (col(RateLimit.tenant) == tenant) & (col(RateLimit.user) == user_id)),
         Belonging(User, (col(User.tenant) == tenant) & (col(User.id) == user_id)),
     ]
 

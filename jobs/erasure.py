@@ -18,6 +18,7 @@ from core.data_requests import RequestLease, by_place, close, count, held, liste
 from core.database import utc_now
 from core.errors import PlatformError
 from core.jobs import ERASURE
+from core.ledger.erasure import Position, Words
 from core.stored_files import drop_unclaimed, let_go
 from core.tables import (
     AccessEpoch,
@@ -82,6 +83,7 @@ class _Erasure:
         await self._files()
         await self._collections()
         await self._cache()
+        await self._ledger()
         for belonging in of_tenant(self._tenant) if self._whole_tenant else of_user(self._tenant, self._subject):
             await self._rows(belonging)
         await self._addresses()
@@ -181,6 +183,21 @@ class _Erasure:
         dropped = await self._library.resources.models.answers.drop(self._tenant)
         async with self._database.transaction(all_tenants=True) as session:
             await self._count(session, "answers", "cache", dropped)
+
+    async def _ledger(self) -> None:
+        """Of a user's requests the amounts stay, and no word that they chose. While their keys are there: see `of_user`."""
+        if self._whole_tenant:
+            return  # all of it goes
+        words = Words(self._tenant, self._subject)
+        after: Position | None = None
+        while True:
+            async with self._database.transaction(all_tenants=True) as session:
+                cleared, after = await words.clear_some(session, after)
+                await self._count(session, "ledger", "database", cleared)
+            if after is None:
+                break
+        async with self._database.transaction(all_tenants=True) as session:
+            await self._count(session, "ledger_adjustments", "database", await words.clear_adjustments(session))
 
     async def _rows(self, belonging: Belonging) -> None:
         dropped = 1

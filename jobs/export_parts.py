@@ -21,9 +21,11 @@ from core.tables import (
     CollectionShare,
     Conversation,
     ConversationMessage,
+    CostCentreRule,
     Document,
     IdempotencyRecord,
     Job,
+    LedgerAdjustment,
     LedgerRow,
     RateLimit,
     StoredFile,
@@ -60,9 +62,13 @@ class Parts:
             "collections": self._plain(Collection, self._owns(Collection)),
             "documents": self._plain(Document, self.in_own_collections),
             "shares": self._plain(CollectionShare, col(CollectionShare.subject) == self._subject),
-            "usage": self._plain(LedgerRow, col(LedgerRow.principal) == self._subject),
-            "budgets": self._plain(Budget, col(Budget.user) == self._subject),
-            "rate_limits": self._plain(RateLimit, col(RateLimit.user) == self._subject),
+            "usage": self._plain(
+                LedgerRow, or_(col(LedgerRow.principal) == self._subject, self._by_key(col(LedgerRow.key_id)))
+            ),
+            "adjustments": self._plain(LedgerAdjustment, col(LedgerAdjustment.principal) == self._subject),
+            "budgets": self._plain(Budget, or_(col(Budget.user) == self._subject, self._by_key(col(Budget.key)))),
+            "rate_limits": self._plain(RateLimit, or_(col(RateLimit.user) == self._subject, self._by_key(col(RateLimit.key)))),
+            "cost_centre_rules": self._plain(CostCentreRule, self._fits),
             "files": self._plain(StoredFile, self._owns(StoredFile)),
             "batches": self._plain(Batch, self._owns(Batch)),
             "batch_results": self._batch_results,
@@ -92,6 +98,17 @@ class Parts:
     def _acts(self, model: Any) -> ColumnElement[bool]:
         keys = self._ids(APIKey.id, col(APIKey.user_id))
         return or_(model.user_id == self._subject, model.key_id == self._subject, model.key_id.in_(keys))
+
+    def _by_key(self, key: Any) -> ColumnElement[bool]:
+        return or_(key == self._subject, key.in_(self._ids(APIKey.id, col(APIKey.user_id))))
+
+    @property
+    def _fits(self) -> ColumnElement[bool]:
+        value = col(CostCentreRule.value)
+        return or_(
+            (col(CostCentreRule.kind) == "user") & (value == self._subject),
+            (col(CostCentreRule.kind) == "key") & self._by_key(value),
+        )
 
     def _ids(self, wanted: Any, owner: Any) -> Any:
         return select(wanted).where(owner == self._subject)

@@ -1,4 +1,5 @@
-"""The ledger: what every call of a provider used and cost. Rows are added and never changed, but for the mark `rolled`."""
+"""The ledger: what every call of a provider used and cost. Rows are added and never changed, but for the mark
+`rolled`, and for sessions and tags of who is erased (`core.ledger.erasure`)."""
 
 from datetime import date, datetime
 from decimal import Decimal

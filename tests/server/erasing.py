@@ -14,10 +14,12 @@ from redis import Redis
 from sqlalchemy import text
 
 from chains.conversations import Conversations
-from core.database import Database
+from core import ledger
+from core.database import Database, utc_now
 from core.principals import DEFAULT_TENANT
 from core.redis_clients import RedisClients
 from core.settings import Settings
+from core.tables import AlertDelivery, AlertRow
 from providers.models import Models
 from server.access.access import Access
 from server.app import create_app
@@ -34,6 +36,7 @@ class Person:
     tenant: str
     id: str
     key: str
+    key_id: str
     canary: str
     jobs: list[str] = field(default_factory=list)
 
@@ -72,13 +75,16 @@ class World:
         user = {"name": canary, "email": f"{canary}@example.test", "role": "developer", "password": "a long enough passphrase"}
         made = await self.good(admin, "POST", "/api/v1/users", json=user)
         key = {"name": canary, "role": "developer", "user_id": made["id"]}
-        return Person(tenant, made["id"], (await self.good(admin, "POST", "/api/v1/keys", json=key))["key"], canary)
+        made_key = await self.good(admin, "POST", "/api/v1/keys", json=key)
+        return Person(tenant, made["id"], made_key["key"], made_key["id"], canary)
 
     async def fill(self, person: Person) -> None:
         """Have one of everything kept of them. A worker runs."""
         key, canary = person.key, person.canary
         said = {"messages": [{"role": "user", "content": f"What is {canary}?"}], "temperature": 0}
-        await self.good(key, "POST", "/api/v1/chat", json=said | {"session_id": canary})
+        await self.good(
+            key, "POST", "/api/v1/chat", json=said | {"session_id": canary}, headers={"x-genai-tags": f"of={canary}"}
+        )
         await self.good(key, "POST", "/api/v1/chat", json=said, headers={"idempotency-key": canary})
         await self.good(key, "POST", "/api/v1/rag/collections", json={"name": canary, "description": canary})
         document = {"name": f"{canary}.md", "text": f"# {canary}\n\nThe word is {canary}.", "metadata": {"of": canary}}
@@ -91,6 +97,7 @@ class World:
         made = await self.good(key, "POST", "/api/v1/batches", json=batch)
         person.jobs.append(made["job_id"])
         person.jobs.append((await self.good(key, "POST", f"/api/v1/users/{person.id}/export"))["id"])
+        await self._limit(person)
         tokens = {"grant_type": "client_credentials", "client_id": person.id, "client_secret": key}
         if person.tenant == DEFAULT_TENANT:
             await self.good(key, "POST", "/api/v1/auth/token", data=tokens)
@@ -102,6 +109,29 @@ class World:
         for job_id in person.jobs:
             job = await self.finished(key, job_id)
             assert job["state"] == "succeeded", job
+
+    async def _limit(self, person: Person) -> None:
+        """What others set for them and their key, with their name in it, and an alert of it."""
+        admin, named = self.administrators[person.tenant], {"name": person.canary, "window": "24h"}
+        budgets = [
+            await self.good(admin, "POST", "/api/v1/budgets", json=named | {"limit_usd": 5, "scope": scope})
+            for scope in ({"user": person.id}, {"key": person.key_id})
+        ]
+        limit = named | {"requests": 500, "scope": {"key": person.key_id}}
+        await self.good(admin, "POST", "/api/v1/rate-limits", json=limit)
+        for kind, value in (("user", person.id), ("key", person.key_id)):
+            rule = {"centre": person.canary, "kind": kind, "value": value}
+            await self.good(admin, "POST", "/api/v1/usage/cost-centres", json=rule)
+        told = {"kind": "budget_used", "severity": "info", **dict.fromkeys(("first_seen", "last_seen", "told_at"), utc_now())}
+        async with self.desk.database.transaction(person.tenant) as session:
+            for budget in budgets:
+                facts = {"budget": budget["id"], "name": person.canary}
+                subject = {"budget": budget["id"]}
+                alert = AlertRow(tenant=person.tenant, key=f"{budget['id']}:50%", subject=subject, facts=facts, **told)
+                times = dict.fromkeys(("created_at", "next_at"), utc_now())
+                body = {"alert": {"facts": facts}}
+                session.add(alert)
+                session.add(AlertDelivery(tenant=person.tenant, route_id="r", alert_id=alert.id, body=body, **times))
 
     async def finished(self, key: str, job_id: str) -> dict[str, Any]:
         """The job, once it has ended."""
@@ -188,9 +218,13 @@ async def world(settings: Settings, database: Database, **more: Any) -> AsyncIte
                 operator = await access.keys.ensure_administrator(None)
                 assert operator is not None
                 state = _state(desk, models, access)
+                book = ledger.Ledger(configured, wait_s=30)
+                ledger.connect(book)
                 transport = httpx.ASGITransport(create_app(state), raise_app_exceptions=False)
                 async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                     yield World(desk, client, operator, {DEFAULT_TENANT: operator})
+                ledger.connect(None)
+                await asyncio.to_thread(book.close)
                 state.analyser.close()
                 await clients.close()
         finally:

@@ -15,6 +15,7 @@ from core.audit.verification import verify_all
 from core.database import Database, blocking_engine, utc_now
 from core.errors import DecryptionFailed
 from core.keys import Hasher, load_secret
+from core.ledger.rollups import roll_up
 from core.settings import Settings
 from core.tables import Conversation, DataRequest
 from tests.desks import eventually
@@ -55,6 +56,10 @@ async def test_of_who_is_erased_nothing_is_left_and_of_the_others_everything_is(
             for person in (anna, bert, carl):
                 assert await place.where(person) >= EVERYWHERE, "what is looked for was there"
             admin = place.administrators["acme"]
+            await roll_up(place.desk.database)
+            spent = await place.good(admin, "GET", "/api/v1/usage", params={"group_by": "principal"})
+            before = {line["principal"]: line["requests"] for line in spent["results"]}
+            assert before[anna.id] >= 3
             asked = await place.good(admin, "DELETE", f"/api/v1/users/{anna.id}")
             job = await place.finished(admin, asked["id"])
             assert job["state"] == "succeeded"
@@ -79,7 +84,13 @@ async def test_of_who_is_erased_nothing_is_left_and_of_the_others_everything_is(
                 ("jobs", "database"): 3,
             }
             assert {what: found.get(what) for what in expected} == expected
+            assert found["ledger", "database"] >= 1
+            limits = {kind: found.get((kind, "database")) for kind in ("budgets", "rate_limits", "cost_centre_rules")}
+            assert limits == {"budgets": 2, "rate_limits": 1, "cost_centre_rules": 2}
+            assert (found["alerts", "database"], found["alert_deliveries", "database"]) == (2, 2)
             assert await place.where(anna) == set()
+            spent = await place.good(admin, "GET", "/api/v1/usage", params={"group_by": "principal"})
+            assert {line["principal"]: line["requests"] for line in spent["results"]} == before
             assert len(list(place.desk.settings.path("lexical", "v1").iterdir())) == 2  # word indexes are compressed
             assert await place.where(bert) >= EVERYWHERE - {"cache"}  # of a tenant all cached answers go
             assert await place.where(carl) >= EVERYWHERE
@@ -227,9 +238,19 @@ async def test_an_export_holds_all_of_somebodys_data_and_nobody_elses(settings: 
                 parts = {name: archive.read(name) for name in archive.namelist()}
             manifest = json.loads(parts["manifest.json"])
             least = {"profile": 1, "keys": 1, "conversations": 1, "messages": 2, "collections": 1, "documents": 1, "files": 2}
-            least |= {"batches": 1, "jobs": 4, "kept_answers": 1, "browser_sessions": 1, "token_families": 1}
+            least |= {
+                "budgets": 2,
+                "rate_limits": 1,
+                "cost_centre_rules": 2,
+                "batches": 1,
+                "jobs": 4,
+                "kept_answers": 1,
+                "browser_sessions": 1,
+                "token_families": 1,
+            }
             assert {name: manifest["counts"][name] for name in least} == least
-            said = ("profile.jsonl", "messages.jsonl", "documents.jsonl", "batches.jsonl")
+            assert manifest["counts"]["usage"] >= 3
+            said = ("usage.jsonl", "budgets.jsonl", "profile.jsonl", "messages.jsonl", "documents.jsonl", "batches.jsonl")
             assert [name for name in said if anna.canary.encode() not in parts[name]] == []
             assert b"Hello from the other side" in parts["kept_answers.jsonl"]
             for where in ("documents/", "files/"):
