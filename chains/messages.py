@@ -3,6 +3,7 @@
 LangChain's own message classes are not used for this: as request types they turn `{"role": "system"}` into a human message.
 """
 
+import binascii
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.prompt_values import PromptValue
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 MAX_MESSAGES = 2000
 MAX_TOOL_CALLS = 128
@@ -46,6 +48,23 @@ class ImageAddress(_Part):
 
     url: str = Field(pattern=r"^(data:image/[a-z0-9.+-]+;base64,|https?://)")
     detail: Literal["auto", "low", "high"] = "auto"
+
+    @field_validator("url")
+    @classmethod
+    def _nothing_but_an_image(cls, url: str) -> str:
+        """Of a `data:` URL there is base64 alone, without line breaks: what stood behind it would go out unread."""
+        if not url.startswith("data:"):
+            return url
+        head, _, encoded = url.partition(",")
+        try:
+            binascii.a2b_base64(encoded, strict_mode=True)
+        except ValueError:
+            encoded = "".join(encoded.split())
+            try:
+                binascii.a2b_base64(encoded, strict_mode=True)
+            except ValueError:
+                raise PydanticCustomError("not_base64", "a data URL must hold an image in base64, and nothing else") from None
+        return f"{head},{encoded}"
 
 
 class ImagePart(_Part):

@@ -6,8 +6,10 @@ from langchain_core.prompts import ChatPromptTemplate
 from pydantic import TypeAdapter, ValidationError
 
 from chains.messages import Messages, to_langchain
+from chains.openai_format.messages import SentMessages
 
 PARSER: TypeAdapter[Any] = TypeAdapter(Messages)
+SENT: TypeAdapter[Any] = TypeAdapter(SentMessages)
 
 
 def parsed(*messages: Any) -> list[Any]:
@@ -101,6 +103,24 @@ def test_images_stand_beside_text() -> None:
     parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": url}}]
     [message] = parsed({"role": "user", "content": parts})
     assert message.content[1]["image_url"]["url"] == url
+
+
+@pytest.mark.parametrize(
+    "behind",
+    ["#jane.roe@example.com", "jane.roe@example.com", " jane.roe@example.com", "=aGk=", "?x", "\u00fc", "%20", ",aGk="],
+)
+def test_behind_an_image_in_a_data_url_nothing_goes_out(behind: str) -> None:
+    for head in ("aGk=", "aGhp"):
+        part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{head}{behind}"}}
+        for parser in (PARSER, SENT):
+            with pytest.raises(ValidationError, match="base64"):
+                parser.validate_python([{"role": "user", "content": [part]}])
+
+
+def test_line_breaks_in_a_data_url_do_not_go_out() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGho\r\naGk=\n"}}
+    [message] = parsed({"role": "user", "content": [part]})
+    assert message.content[0]["image_url"]["url"] == "data:image/png;base64,aGhoaGk="
 
 
 @pytest.mark.parametrize(
