@@ -10,17 +10,14 @@ import structlog
 from starlette.types import Scope
 
 from core.context import RequestContext
-from core.keys import KEY_PREFIX
-from server.access.tokens import REFRESH_PREFIX
 from server.doors import door_of
+from server.shown_path import shown
 
 log = structlog.get_logger()
 
 #: What a proxy's log calls a request whose caller hung up (nginx).
 CLIENT_CLOSED_REQUEST = 499
 _QUIET_PATHS = ("/api/v1/health", "/metrics", "/static/")
-#: A key or a refresh token, also one that was cut short.
-_KEYS = re.compile(rf"({KEY_PREFIX}|{REFRESH_PREFIX})[\w-]{{16,}}")
 
 
 @dataclass(slots=True)
@@ -47,7 +44,7 @@ def tell(scope: Scope, context: RequestContext, passed: Passed) -> None:
     fields: dict[str, Any] = {
         "method": scope["method"],
         "route": getattr(scope.get("route"), "path", None),
-        "path": _KEYS.sub(r"\1…", path)[:200],
+        "path": shown(path),
         "door": door,
         "status": passed.status,
         "ms": _ms(time.perf_counter() - context.started),
