@@ -1,6 +1,5 @@
 """The one line of each request: what it was, who asked, what answered, what it took, and the identifiers that find the rest."""
 
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass

@@ -23,6 +23,8 @@ class Filter:
     actor: str | None = None
     object_type: str | None = None
     object_id: str | None = None
+    address: str | None = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -62,6 +64,8 @@ def _query(tenant: str, wanted: Filter) -> SelectOfScalar[AuditEvent]:
         col(AuditEvent.actor): wanted.actor,
         col(AuditEvent.object_type): wanted.object_type,
         col(AuditEvent.object_id): wanted.object_id,
+        col(AuditEvent.address): wanted.address,
+        col(AuditEvent.request_id): wanted.request_id,
     }
     for column, value in equal.items():
         if value is not None:

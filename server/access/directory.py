@@ -31,7 +31,7 @@ from core.tables import (
     UserKind,
 )
 from server.access.administrators import refuse_last
-from server.access.endings import end_sign_ins
+from server.access.endings import end_shares, end_sign_ins
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_above, refuse_role, refuse_scopes
 from server.access.limits import refuse_limited, refuse_unseen
@@ -317,6 +317,7 @@ class Directory:
             await refuse_limited(session, principal)
             role = await session.get(CustomRole, (principal.tenant, name), with_for_update=True)
             if role is None:
+                await end_shares(session, principal.tenant, name)  # with one of this name that was deleted before
                 role = CustomRole(tenant=principal.tenant, name=name)
             else:
                 await refuse_above(session, principal, name)
@@ -327,15 +328,16 @@ class Directory:
         return role
 
     async def delete_role(self, principal: Principal, name: str) -> None:
-        """Delete a role of the tenant's own; who has it can do nothing any more."""
+        """Delete a role of the tenant's own, and what was shared with it; who has it can do nothing any more."""
         async with self._database.transaction(principal.tenant) as session:
             role = await session.get(CustomRole, (principal.tenant, name))
             if role is None:
                 raise NotFound("There is no such role of your own.", code="role_not_found")
             await refuse_above(session, principal, name)
+            details: dict[str, audit.Detail] = {"shares_ended": await end_shares(session, principal.tenant, name)}
             await session.delete(role)
             await raise_epoch(session)
-            await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), principal=principal)
+            await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), details=details, principal=principal)
 
 
 async def _user(session: AsyncSession, principal: Principal, user_id: str, *, lock: bool = False) -> User:

@@ -1,10 +1,10 @@
-"""How everything that a user has open ends at once: browser sessions and tokens."""
+"""How everything that hangs on somebody ends at once: a user's browser sessions and tokens, what is shared with a role."""
 
-from sqlmodel import col, delete, update
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
-from core.tables import BrowserSession, TokenFamily
+from core.tables import BrowserSession, Collection, CollectionShare, ShareKind, TokenFamily
 from server.access.epoch import raise_epoch
 
 
@@ -18,3 +18,14 @@ async def end_sign_ins(session: AsyncSession, user_id: str, *, keep: str | None 
     families = update(TokenFamily).where(col(TokenFamily.user_id) == user_id, col(TokenFamily.revoked_at).is_(None))
     await session.exec(families.values(revoked_at=utc_now()))
     await raise_epoch(session)
+
+
+async def end_shares(session: AsyncSession, tenant: str, role: str) -> int:
+    """Share nothing with a role any more: another one of its name is another one. How many shares there were."""
+    collections = select(Collection.id).where(Collection.tenant == tenant)
+    ended = delete(CollectionShare).where(
+        col(CollectionShare.collection_id).in_(collections),
+        col(CollectionShare.kind) == ShareKind.ROLE.value,
+        col(CollectionShare.subject) == role,
+    )
+    return int((await session.exec(ended)).rowcount)

@@ -180,26 +180,29 @@ class Keys:
         async with self._database.session(tenant) as session:
             return await _get(session, tenant, key_id)
 
-    async def revoke(self, tenant: str, key_id: str) -> None:
+    async def revoke(self, principal: Principal, key_id: str) -> None:
         """End a key and every browser session made from it. Revoking twice changes nothing.
 
         Keys that it took the place of, and that still go on for their overlap, end with it.
 
         Raises:
             NotFound: `key_not_found`.
+            Forbidden: `more_than_own`, it may do more than the principal, or is for more, and is not their own.
             Conflict: `last_administrator`, it is the last key that administers everything, without a limit.
         """
+        tenant = principal.tenant
         async with self._database.transaction(tenant) as session:
             await hold(session, tenant)
             row = await _get(session, tenant, key_id, lock=True)
             if row.revoked_at is not None:
                 return
+            await _refuse_wider(session, principal, row)
             ending = [row, *await _replaced(session, row)]
             await refuse_last(session, tenant, without_keys={each.id for each in ending})
             for each in ending:
                 each.revoked_at = utc_now()
                 session.add(each)
-                await audit.record(session, audit.Action.KEY_REVOKED, on=("key", each.id), tenant=tenant)
+                await audit.record(session, audit.Action.KEY_REVOKED, on=("key", each.id), principal=principal)
             await raise_epoch(session)
 
     async def ensure_administrator(self, configured: str | None) -> str | None:
@@ -298,11 +301,7 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
             raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
         await refuse_stead(session, maker, user)
         held &= await scopes_of(session, user.tenant, user.role)
-    more = (held if rights.scopes is None else held & rights.scopes) - maker.scopes
-    limits = ((rights.models, maker.models, "models"), (rights.collections, maker.collections, "collections"))
-    wider = [name for given, own, name in limits if own is not None and (given is None or not given <= own)]
-    if not _within(rights.networks, maker.networks):
-        wider.append("networks")
+    more, wider = _beyond(maker, rights, held)
     end = await end_of_key(session, maker.key_id)
     if end is not None and (rights.expires_at is None or rights.expires_at > end):
         wider.append("expires_at")
@@ -310,6 +309,32 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
         what = ", ".join([*sorted(more), *wider])
         audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=maker)
         raise Forbidden(f"A key may not do more than its maker: {what}.", code="more_than_own")
+
+
+async def _refuse_wider(session: AsyncSession, principal: Principal, row: APIKey) -> None:
+    """Refuse to end a key that may do more than who ends it, as nobody locks out a user who may; one's own ends by anything
+    that acts for one. When either ends by itself is nothing to go by: a key that will end may end one that will not."""
+    if principal.id in {row.user_id, row.stands_for, row.id}:
+        return
+    rights = _rights_of(row)
+    held = await scopes_of(session, row.tenant, row.role)
+    user = None if row.user_id is None else await session.get(User, row.user_id)
+    if user is not None:
+        held &= await scopes_of(session, user.tenant, user.role)
+    more, wider = _beyond(principal, rights, held)
+    if what := ", ".join([*sorted(more), *wider]):
+        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
+        raise Forbidden(f"Nobody revokes a key that may do more than they: {what}.", code="more_than_own")
+
+
+def _beyond(principal: Principal, rights: KeyRights, held: frozenset[Scope]) -> tuple[frozenset[Scope], list[str]]:
+    """What a key may do that the principal may not: scopes of those that its holder has (`held`), and limits that it lacks."""
+    more = (held if rights.scopes is None else held & rights.scopes) - principal.scopes
+    limits = ((rights.models, principal.models, "models"), (rights.collections, principal.collections, "collections"))
+    wider = [name for given, own, name in limits if own is not None and (given is None or not given <= own)]
+    if not _within(rights.networks, principal.networks):
+        wider.append("networks")
+    return more, wider
 
 
 def _within(given: tuple[Network, ...] | None, own: tuple[Network, ...] | None) -> bool:

@@ -157,7 +157,8 @@ class Tokens:
 
         Raises:
             TokenRefused: `invalid_grant`, it is unknown, expired or revoked, or was used before: then somebody else has it too,
-                and the whole family ends; `invalid_scope`, `scopes` goes beyond the family, and the token can still be used.
+                and the whole family ends; `invalid_scope`, `scopes` goes beyond the family. A token that is refused while whom
+                it stands for is locked out, or for its scope, can still be used.
         """
         following, digest = _new_refresh_token(), self._digest(token)
         async with self._database.transaction(all_tenants=True) as session:
@@ -169,6 +170,8 @@ class Tokens:
             principal = found[0] if found else None
             if principal is not None and not (scopes or frozenset()) <= principal.scopes:
                 raise TokenRefused("invalid_scope", "The scope goes beyond what was granted.")
+            if principal is None and row is not None and row.used_at is None:
+                raise TokenRefused("invalid_grant", "The refresh token is not valid.")
             unused = (col(RefreshToken.digest) == digest, col(RefreshToken.used_at).is_(None))
             use = update(RefreshToken).where(*unused).values(used_at=utc_now()).returning(col(RefreshToken.digest))
             reused = (await session.exec(use)).first() is None
@@ -217,6 +220,11 @@ class Tokens:
         narrowed = frozenset(Scope(scope) for scope in claims["scope"].split() if scope in set(Scope))
         until = min(ends, datetime.fromtimestamp(claims["exp"], UTC))
         return replace(principal, scopes=principal.scopes & narrowed), until
+
+    async def family_of(self, token: str) -> str | None:
+        """The family of an access token that is good by the clock; None for another credential."""
+        claims = await self._claims(token)
+        return None if claims is None else str(claims["sid"])
 
     def _audience(self, principal: Principal) -> str:
         """Whom a token is for: one for browsers is for this platform alone, which looks at the origin that it comes from."""

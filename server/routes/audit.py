@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
@@ -68,19 +68,40 @@ class Verification(BaseModel):
     reason: str | None
 
 
+#: All that a search may say: what is asked for, and how it is given.
+_FILTERS = frozenset({"action", "outcome", "actor", "object_type", "object", "address", "request_id", "from", "to"}) | {
+    "limit",
+    "cursor",
+    "format",
+}
+
+
 def asked(
+    request: Request,
     action: Annotated[audit.Action | None, Query(description="as `key.revoked`")] = None,
     outcome: Annotated[audit.Outcome | None, Query()] = None,
     actor: Annotated[str | None, Query(max_length=64)] = None,
     object_type: Annotated[str | None, Query(max_length=64, description="as `key`")] = None,
     object_id: Annotated[str | None, Query(alias="object", max_length=200, description="its identifier")] = None,
+    address: Annotated[str | None, Query(max_length=64, description="where the request came from")] = None,
+    request_id: Annotated[str | None, Query(max_length=64, description="the request's, as `x-request-id` has it")] = None,
     since: Annotated[Moment | None, Query(alias="from", description="not before")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
 ) -> search.Filter:
-    """Read the filter from the query. Raises InvalidRequest for text that no event can hold."""
-    if any("\0" in (text or "") for text in (actor, object_type, object_id)):
+    """Read the filter from the query.
+
+    Raises:
+        InvalidRequest: text that no event can hold; `unknown_filter`: a name that asks for nothing, so that more would be found
+            than was asked for.
+    """
+    if unknown := request.query_params.keys() - _FILTERS:
+        known = ", ".join(sorted(_FILTERS))
+        raise InvalidRequest(f"There is no such filter; there are {known}.", code="unknown_filter", param=min(unknown)[:64])
+    if any("\0" in (text or "") for text in (actor, object_type, object_id, address, request_id)):
         raise InvalidRequest("A filter holds a character that no event has.", param="actor")
-    return search.Filter(action, outcome, actor, object_type, object_id, since, until)
+    return search.Filter(
+        action, outcome, actor, object_type, object_id, address=address, request_id=request_id, since=since, until=until
+    )
 
 
 Wanted = Annotated[search.Filter, Depends(asked)]

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from core.errors import Forbidden
 from core.principals import Principal
 from server.access.own_sessions import end_own_session, own_sessions
-from server.auth import COOKIE, SIGN_IN_PATH, current_principal
+from server.auth import COOKIE, SIGN_IN_PATH, credential, current_principal
 from server.pagination import Paging, page_of
 from server.state import CurrentState, State
 
@@ -104,16 +104,20 @@ async def change_password(
 async def list_own_sessions(
     request: Request, state: CurrentState, principal: Annotated[Principal, current_principal], paging: Paging
 ) -> dict[str, Any]:
-    """List your browser sessions and the programs that hold tokens of yours; of a key, those that were made with it."""
-    found = await own_sessions(state.database, principal, _own_session(request, state))
+    """List your browser sessions and the programs that hold tokens of yours; of a key, those that were made with it. A token
+    that may do less than you sees itself alone."""
+    family = await _own_family(request, state)
+    found = await own_sessions(state.database, principal, _own_session(request, state), family=family)
     shown = [Session.model_validate(each, from_attributes=True) for each in found]
     return page_of(shown, paging, lambda session: session.id)
 
 
 @router.delete("/api/v1/auth/sessions/{session_id}", status_code=204)
-async def end_session(session_id: str, state: CurrentState, principal: Annotated[Principal, current_principal]) -> Response:
+async def end_session(
+    session_id: str, request: Request, state: CurrentState, principal: Annotated[Principal, current_principal]
+) -> Response:
     """End one of your sessions, within a second everywhere."""
-    await end_own_session(state.database, principal, session_id)
+    await end_own_session(state.database, principal, session_id, family=await _own_family(request, state))
     state.access.forget()
     return Response(status_code=204)
 
@@ -122,3 +126,9 @@ def _own_session(request: Request, state: State) -> str | None:
     """What the session that asks is stored under."""
     cookie = request.cookies.get(COOKIE)
     return state.access.sessions.digest(cookie) if cookie else None
+
+
+async def _own_family(request: Request, state: State) -> str | None:
+    """The family of the token that asks; None where it is no token."""
+    shown = credential(request.headers)
+    return await state.access.tokens.family_of(shown) if shown else None

@@ -17,6 +17,7 @@ from core.errors import InvalidRequest, NotFound
 from core.principals import Principal, Scope
 from core.tables import Budget, RateLimit
 from server.access.epoch import raise_epoch
+from server.access.subjects import refuse_unknown
 from server.auth import requires
 from server.pagination import Paging, page_of_table
 from server.state import CurrentState, State
@@ -151,6 +152,7 @@ async def create_budget(new: NewBudget, state: CurrentState, principal: Manager)
         raise InvalidRequest(f"There is no model {new.degrade_to!r}.", param="degrade_to")
     row = Budget(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)
     async with state.database.transaction(principal.tenant) as session:
+        await refuse_unknown(session, principal.tenant, scope)
         session.add(row)
         await audit.record(session, audit.Action.BUDGET_CHANGED, on=("budget", row.id), details={"change": "created"})
         await raise_epoch(session)

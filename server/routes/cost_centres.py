@@ -72,7 +72,7 @@ async def create_rule(new: NewRule, state: CurrentState, principal: Manager) -> 
         if (await session.exec(select(func.count()).select_from(CostCentreRule))).one() >= MOST_RULES:
             raise Conflict(f"There are {MOST_RULES} rules, which is as many as there may be.", code="too_many_rules")
         session.add(row)
-        details = {"change": "created", "centre": row.centre, "kind": row.kind}
+        details = {"change": "created", "kind": row.kind}
         await audit.record(session, audit.Action.COST_CENTRE_CHANGED, on=("cost_centre", row.id), details=details)
     return RuleInfo.model_validate(row, from_attributes=True)
 
@@ -93,6 +93,6 @@ async def delete_rule(rule_id: str, state: CurrentState, principal: Manager) -> 
         if row is None:
             raise NotFound("There is no such rule.", code="rule_not_found")
         await session.exec(delete(CostCentreRule).where(col(CostCentreRule.id) == row.id))
-        details = {"change": "removed", "centre": row.centre, "kind": row.kind}
+        details = {"change": "removed", "kind": row.kind}
         await audit.record(session, audit.Action.COST_CENTRE_CHANGED, on=("cost_centre", row.id), details=details)
     return Response(status_code=204)

@@ -144,7 +144,8 @@ async def rotate_key(key_id: str, state: CurrentState, principal: Manager, how: 
 
 @router.delete("/{key_id}", status_code=204)
 async def revoke_key(key_id: str, state: CurrentState, principal: Manager) -> Response:
-    """Revoke a key, and with it the browser sessions made from it."""
-    await state.access.keys.revoke(principal.tenant, key_id)
+    """Revoke a key, and with it the browser sessions made from it. One that may do more than you is refused, unless it acts
+    for you."""
+    await state.access.keys.revoke(principal, key_id)
     state.access.forget()
     return Response(status_code=204)

@@ -14,6 +14,7 @@ from core.database import utc_now
 from core.errors import InvalidRequest, NotFound
 from core.tables import RateLimit
 from server.access.epoch import raise_epoch
+from server.access.subjects import refuse_unknown
 from server.pagination import Paging, page_of_table
 from server.routes.budgets import BudgetScope, Manager
 from server.state import CurrentState, State
@@ -103,6 +104,7 @@ async def create_rate_limit(new: NewRateLimit, state: CurrentState, principal: M
     scope = new.scope.of_tenant(principal.tenant, {alias.alias for alias in state.settings.aliases})
     row = RateLimit(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)
     async with state.database.transaction(principal.tenant) as session:
+        await refuse_unknown(session, principal.tenant, scope)
         session.add(row)
         await audit.record(session, audit.Action.RATE_LIMIT_CHANGED, on=("rate_limit", row.id), details={"change": "created"})
         await raise_epoch(session)

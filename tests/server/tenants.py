@@ -197,7 +197,7 @@ async def _filled(desk: Desk, access: Access) -> tuple[dict[str, str], dict[str,
         told = {"owner", "expired", "revoked"}
         row, keys[who] = await access.keys.create(makers[tenant], CANARY if who in told else who, rights)
         ids[who] = row.id
-    await access.keys.revoke(THEIRS, ids["revoked"])
+    await access.keys.revoke(makers[THEIRS], ids["revoked"])
     theirs = await _things(desk, _administrator(ids["owner"], THEIRS), ids["reader"])
     ours = await _things(desk, _administrator(ids["other tenant"], OURS), ids["spare"])
     return keys, theirs, ours | {"key_id": ids["spare"]}

@@ -88,7 +88,7 @@ async def test_what_is_known_is_not_asked_for_again(warm: Warm) -> None:
 
 
 async def _revoke(warm: Warm) -> None:
-    await warm.here.keys.revoke(SYSTEM.tenant, warm.key_id)
+    await warm.here.keys.revoke(SYSTEM, warm.key_id)
 
 
 async def _replace(warm: Warm) -> None:

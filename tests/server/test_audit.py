@@ -201,7 +201,7 @@ async def test_a_revoked_key_is_told_from_an_unknown_one_on_record_and_not_to_it
     revoked, key = await watched.access.keys.create(SYSTEM, "gone", KeyRights(Role.USER))
     ends = utc_now() - timedelta(seconds=1)
     expired, old = await watched.access.keys.create(SYSTEM, "old", KeyRights(Role.USER, expires_at=ends))
-    await watched.access.keys.revoke(SYSTEM.tenant, revoked.id)
+    await watched.access.keys.revoke(SYSTEM, revoked.id)
     answers = [await watched.client.get("/api/v1/auth/me", headers={"x-api-key": shown}) for shown in (key, old, new_key())]
     bodies = {json.dumps(answer.json()["error"] | {"request_id": ""}) for answer in answers}
     assert {answer.status_code for answer in answers} == {401}
@@ -279,11 +279,32 @@ async def test_a_list_is_filtered_and_paged_the_newest_first(watched: Guarded, d
     ] == "usr_2"
 
 
+async def test_events_are_found_by_their_request_and_where_it_came_from(watched: Guarded) -> None:
+    for name in ("first", "second"):
+        headers = watched.headers | {"x-request-id": name}
+        assert (await watched.client.post("/api/v1/keys", json={"name": "x"}, headers=headers)).status_code == 201
+
+    async def numbers(**params: str) -> list[int]:
+        exported = await watched.client.get(f"{AUDIT}/export", params=params, headers=watched.headers)
+        lines = [json.loads(line)["event.sequence"] for line in exported.text.splitlines()]
+        answer = await watched.client.get(AUDIT, params=params, headers=watched.headers)
+        found = [event["number"] for event in answer.json()["results"]]
+        assert set(lines) <= set(found)
+        return found
+
+    (second,) = await numbers(request_id="second")
+    assert await numbers(request_id="first") == [second - 1]
+    assert second in await numbers(address="127.0.0.1", action="key.created")
+    assert await numbers(address="192.0.2.1") == []
+
+
 @ON_SQLITE
 @pytest.mark.parametrize(
     "params",
     [
         {"action": "key.eaten"},
+        {"actr": "usr_3"},
+        {"request_id": "\0"},
         {"from": "yesterday"},
         {"from": "2026-01-01T00:00:00"},
         {"from": "0001-01-01T00:00:00+23:59"},

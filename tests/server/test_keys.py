@@ -141,7 +141,7 @@ async def test_the_last_administrators_account_is_neither_closed_demoted_nor_era
 async def test_two_administrators_cannot_revoke_each_other(guarded: Guarded) -> None:
     second, _ = await guarded.access.keys.create(SYSTEM, "second", KeyRights(Role.ADMIN))
     revoked = await asyncio.gather(
-        *(guarded.access.keys.revoke(SYSTEM.tenant, key_id) for key_id in (ADMINISTRATOR_ID, second.id)), return_exceptions=True
+        *(guarded.access.keys.revoke(SYSTEM, key_id) for key_id in (ADMINISTRATOR_ID, second.id)), return_exceptions=True
     )
     assert sorted(type(one).__name__ for one in revoked) == ["Conflict", "NoneType"]
 
@@ -214,6 +214,35 @@ async def test_no_key_is_wider_than_its_maker(guarded: Guarded, wider: dict[str,
     assert (await guarded.client.post("/api/v1/keys", json=as_wide, headers=headers)).status_code == 201
     refused = await guarded.client.post("/api/v1/keys", json={"name": "child", "role": "admin"} | wider, headers=headers)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own")
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"role": "admin", "scopes": ["chat:invoke", "rag:read"]},
+        {"scopes": ["chat:invoke"], "models": ["default", "other"]},
+        {"scopes": ["chat:invoke"], "models": ["default"], "collections": None},
+        {"scopes": ["chat:invoke"], "models": ["default"], "collections": ["a"], "networks": ["::/0"]},
+    ],
+    ids=str,
+)
+async def test_nobody_revokes_a_key_that_may_do_more_but_their_own(
+    guarded: Guarded, database: Database, wider: dict[str, object]
+) -> None:
+    ada = await person(database, role="admin")
+    limits = {"models": ["default"], "collections": ["a"], "networks": ["127.0.0.0/8"]}
+    narrow = {"name": "narrow", "role": "admin", "scopes": ["keys:manage", "chat:invoke"], "user_id": ada.id} | limits
+    headers = {"x-api-key": (await _made(guarded, narrow))["key"]}
+    target = await _made(guarded, {"name": "wide", "role": "admin", "user_id": None} | wider)
+    refused = await guarded.client.delete(f"/api/v1/keys/{target['id']}", headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own")
+    shown = await guarded.client.get(f"/api/v1/keys/{target['id']}", headers=guarded.headers)
+    assert shown.json()["revoked_at"] is None
+    as_wide = {"name": "alike", "role": "admin", "scopes": ["chat:invoke"], "user_id": None} | limits
+    own = {"name": "ada's", "role": "admin", "user_id": ada.id}
+    for body in (as_wide, own):
+        made = await _made(guarded, body)
+        assert (await guarded.client.delete(f"/api/v1/keys/{made['id']}", headers=headers)).status_code == 204
 
 
 async def test_no_key_outlives_its_maker(guarded: Guarded) -> None:
@@ -319,7 +348,7 @@ async def test_what_one_process_takes_away_another_refuses_within_a_second(
     try:
         row, key = await guarded.access.keys.create(SYSTEM, "x", KeyRights())
         assert await elsewhere.by_key(key) is not None
-        await guarded.access.keys.revoke(SYSTEM.tenant, row.id)
+        await guarded.access.keys.revoke(SYSTEM, row.id)
         async with asyncio.timeout(1):
             while await elsewhere.by_key(key) is not None:  # noqa: ASYNC110 - another process's doing
                 await asyncio.sleep(0.02)

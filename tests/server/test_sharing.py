@@ -11,6 +11,7 @@ from core.database import Database, migrate
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
 from core.tables import CustomRole, Team, Tenant, User
+from server.access.directory import Directory
 from tests.desks import Desk, desk, job_settings, models, note
 from tests.server.test_documents_api import refused, serving
 
@@ -199,3 +200,28 @@ async def test_what_is_shared_with_a_role_is_open_to_no_key_of_somebody_who_has_
 ) -> None:
     await share(ada, {"with": "role", "id": "developer"})
     assert await access_of(desk, replace(BEN, role_held=False)) is None
+
+
+async def test_a_share_with_a_role_ends_with_the_role_and_another_of_its_name_has_none(
+    desk: Desk, ada: httpx.AsyncClient
+) -> None:
+    given = [{"with": "role", "id": "auditor"}, {"with": "user", "id": "usr_ben"}]
+    await share(ada, *given)
+    auditor = replace(BEN, id="usr_zoe", role="auditor")
+    assert await access_of(desk, auditor) == "read"
+    directory = Directory(desk.database)
+    await directory.delete_role(BOSS, "auditor")
+    left = (await ada.get(f"{PLANS}/shares")).json()
+    assert [one["with"] for one in left["shares"]] == ["user"]
+    await directory.set_role(BOSS, "auditor", "", frozenset({Scope.RAG_READ}))
+    assert await access_of(desk, auditor) is None
+    assert await access_of(desk, BEN) == "read"
+
+
+async def test_a_share_that_outlived_its_role_is_no_new_ones(desk: Desk, ada: httpx.AsyncClient) -> None:
+    """As those are that were deleted before shares ended with them."""
+    await share(ada, {"with": "role", "id": "auditor"})
+    async with desk.database.transaction(SYSTEM.tenant) as session:
+        await session.delete(await session.get_one(CustomRole, (SYSTEM.tenant, "auditor")))
+    await Directory(desk.database).set_role(BOSS, "auditor", "", frozenset({Scope.RAG_READ}))
+    assert await access_of(desk, replace(BEN, id="usr_zoe", role="auditor")) is None

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from sqlmodel import col, func, select, update
 from core.database import Database, utc_now
 from core.principals import SYSTEM, Role, Scope
 from core.settings import Settings
-from core.tables import IdempotencyRecord, RefreshToken, SigningKey, TokenFamily, User
+from core.tables import AuditEvent, IdempotencyRecord, RefreshToken, SigningKey, TokenFamily, User
 from server.access.access import Access
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.auth import COOKIE
@@ -163,6 +163,30 @@ async def test_a_refresh_beyond_what_was_granted_is_refused_and_uses_nothing_up(
     assert (await _refresh(guarded, first["refresh_token"])).status_code == 200
 
 
+async def test_a_refresh_while_its_user_is_locked_out_uses_nothing_up(guarded: Guarded, database: Database) -> None:
+    await person_with_password(guarded, database)
+    await guarded.client.post("/signin", data={"email": ADDRESS, "password": PASSWORD})
+    made = (await guarded.client.post("/api/v1/auth/tokens", json={})).json()
+    guarded.client.cookies.clear()
+
+    async def disable(at: datetime | None) -> None:
+        async with database.transaction(all_tenants=True) as session:
+            await session.exec(update(User).where(col(User.email) == ADDRESS).values(disabled_at=at))
+
+    await disable(utc_now())
+    for _ in range(2):
+        refused = await _refresh(guarded, made["refresh_token"])
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
+    await disable(None)
+    assert (await _refresh(guarded, made["refresh_token"])).status_code == 200
+    reused = select(func.count()).where(AuditEvent.action == "token.reused")
+    async with database.session(all_tenants=True) as session:
+        assert (await session.exec(reused)).one() == 0
+    assert (await _refresh(guarded, made["refresh_token"])).status_code == 400
+    async with database.session(all_tenants=True) as session:
+        assert (await session.exec(reused)).one() == 1, "used twice it is told, as ever"
+
+
 async def test_a_refresh_token_that_is_used_twice_ends_the_family_everywhere(
     guarded: Guarded, database: Database, settings: Settings
 ) -> None:
@@ -260,7 +284,7 @@ async def test_a_narrow_token_cannot_be_made_into_a_wide_credential(guarded: Gua
 async def test_a_token_makes_no_key_that_would_outlive_its_family(guarded: Guarded) -> None:
     scopes = ["keys:manage", "chat:invoke"]
     given = (await guarded.client.post("/api/v1/auth/tokens", json={"scopes": scopes}, headers=guarded.headers)).json()
-    own = await guarded.client.post("/api/v1/keys", json={"name": "x"}, headers=guarded.headers)
+    own = await guarded.client.post("/api/v1/keys", json={"name": "x", "scopes": ["chat:invoke"]}, headers=guarded.headers)
     assert own.status_code == 201
     bearer = {"authorization": f"Bearer {given['access_token']}"}
     for path, body in (
@@ -420,6 +444,9 @@ async def test_everybody_sees_and_ends_their_own_sessions_alone(guarded: Guarded
         ("browser", True),
         ("token", False),
     ]
+    by_token = await guarded.client.get("/api/v1/auth/sessions", headers={"authorization": f"Bearer {token}"})
+    assert len(by_token.json()["results"]) == 3, "it may do all that its user may"
+    assert [each["current"] for each in by_token.json()["results"] if each["kind"] == "token"] == [True]
     for each in found:
         if not each["current"]:
             stranger = await guarded.client.delete(f"/api/v1/auth/sessions/{each['id']}", headers=guarded.headers)
@@ -429,3 +456,28 @@ async def test_everybody_sees_and_ends_their_own_sessions_alone(guarded: Guarded
     guarded.client.cookies.clear()
     for ended in ({"cookie": f"{COOKIE}={other}"}, {"authorization": f"Bearer {token}"}):
         assert (await guarded.client.get("/api/v1/auth/me", headers=ended)).status_code == 401
+
+
+@pytest.mark.parametrize("by", ["key", "user"])
+async def test_a_narrowed_token_sees_and_ends_itself_alone(guarded: Guarded, database: Database, by: str) -> None:
+    if by == "user":
+        await person_with_password(guarded, database)
+        await guarded.client.post("/signin", data={"email": ADDRESS, "password": PASSWORD})
+    own = {} if by == "user" else guarded.headers
+    whole, narrow = [
+        (await guarded.client.post("/api/v1/auth/tokens", json=body, headers=own)).json()["access_token"]
+        for body in ({}, {"scopes": ["chat:invoke"]})
+    ]
+    everything = (await guarded.client.get("/api/v1/auth/sessions", headers=own)).json()["results"]
+    guarded.client.cookies.clear()
+    as_narrow = {"authorization": f"Bearer {narrow}"}
+    (shown,) = (await guarded.client.get("/api/v1/auth/sessions", headers=as_narrow)).json()["results"]
+    assert (shown["kind"], shown["current"]) == ("token", True)
+    for each in everything:
+        if each["id"] != shown["id"]:
+            refused = await guarded.client.delete(f"/api/v1/auth/sessions/{each['id']}", headers=as_narrow)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (404, "session_not_found")
+    assert len(everything) == (3 if by == "user" else 2)
+    assert (await _me(guarded, whole)).status_code == 200
+    assert (await guarded.client.delete(f"/api/v1/auth/sessions/{shown['id']}", headers=as_narrow)).status_code == 204
+    assert (await _me(guarded, narrow)).status_code == 401

@@ -52,11 +52,23 @@ class _Search(BaseModel):
     actor: str | None = Field(None, max_length=64)
     object_type: str | None = Field(None, max_length=64)
     object: str | None = Field(None, max_length=200)
+    address: str | None = Field(None, max_length=64)
+    request_id: str | None = Field(None, max_length=64)
     since: Moment | None = Field(None, alias="from")
     until: Moment | None = Field(None, alias="to")
 
     def filter(self) -> search.Filter:
-        return search.Filter(self.action, self.outcome, self.actor, self.object_type, self.object, self.since, self.until)
+        return search.Filter(
+            self.action,
+            self.outcome,
+            self.actor,
+            self.object_type,
+            self.object,
+            address=self.address,
+            request_id=self.request_id,
+            since=self.since,
+            until=self.until,
+        )
 
 
 @router.get("")
@@ -85,8 +97,7 @@ async def _page(
     problem: PlatformError | None = None,
     verified: Verification | None = None,
 ) -> Response:
-    asked = {name: form.text(name) for name in ("action", "outcome", "actor", "object_type", "object", "from", "to")}
-    asked = {name: text for name, text in asked.items() if text}
+    asked = {name: text for name in _FIELDS if (text := form.text(name))}
     listed: dict[str, Any] = {"results": [], "next_cursor": None}
     exported = ""
     try:
@@ -110,6 +121,7 @@ async def _page(
     return admin_page(request, principal, "audit", values, form=form, problem=problem)
 
 
+_FIELDS = tuple(field.alias or name for name, field in _Search.model_fields.items())
 #: The sections that have a page for each thing.
 _PAGES = ("users", "teams", "keys")
 
