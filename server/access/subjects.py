@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import InvalidRequest
 from core.tables import APIKey, Team, User
 
-_TABLES = {"team": (Team,), "user": (User, APIKey), "key": (APIKey,)}
+_TABLES: Mapping[str, tuple[Any, ...]] = {"team": (Team,), "user": (User, APIKey), "key": (APIKey,)}
 
 
 async def refuse_unknown(session: AsyncSession, tenant: str, scope: Mapping[str, str | None]) -> None:
@@ -18,7 +18,6 @@ async def refuse_unknown(session: AsyncSession, tenant: str, scope: Mapping[str,
     Raises:
         InvalidRequest: `unknown_subject`; `param` names which.
     """
-    tables: tuple[Any, ...]
     for name, tables in _TABLES.items():
         identifier = scope[name]
         if identifier is None:
