@@ -41,7 +41,7 @@ class ExplainAnswer(ExplainOutput, Accounted):
 
 async def explain(deps: ChainDeps, asked: ExplainInput) -> AsyncIterator[Delta]:
     """Explain code."""
-    language = await language_of(asked.code, asked.language)
+    language = await language_of(asked)
     values = {"language": language, "code": asked.code, "instruction": f" {asked.instruction}" if asked.instruction else ""}
     text = ""
     async for piece in stream_text(deps, asked, messages(PROMPT, values)):

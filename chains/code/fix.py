@@ -7,7 +7,17 @@ from functools import partial
 from chains.code import parsing
 from chains.code.inputs import CodeInput
 from chains.code.keeping import lost
-from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.code.writing import (
+    AGAIN_PROMPT,
+    REPAIR_PROMPT,
+    CodeAnswer,
+    CodeOutput,
+    Task,
+    draft_form,
+    is_told,
+    language_of,
+    write,
+)
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
@@ -21,7 +31,7 @@ class FixInput(CodeInput):
 
 async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
     """Repair code. What the parser finds wrong is told to the model beside the caller's own words."""
-    language = await language_of(asked.code, asked.language)
+    language = await language_of(asked)
     judged = await parsing.syntax(asked.code, language)
     faults = [asked.instruction] if asked.instruction else []
     faults += [f"Line {problem.line}: {problem.message}." for problem in judged.problems if judged.valid is False]
@@ -30,7 +40,7 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
     async def fault(code: str) -> str | None:
         return await asyncio.to_thread(lost, asked.code, code, told=bool(asked.instruction))
 
-    async for delta in write(deps, asked, Task(PROMPT, values, language, fault)):
+    async for delta in write(deps, asked, Task(PROMPT, values, language, told=is_told(asked, language), fault=fault)):
         yield delta
 
 

@@ -17,5 +17,5 @@ class CodeInput(ModelChoice):
     """Code, and what to do with it."""
 
     code: Code = Field(description="the code, in any language")
-    language: Language | None = Field(None, description="its language; empty: found from the code")
+    language: Language | None = Field(None, description="its language; empty: found from the code, else from the instruction")
     instruction: Instruction | None = Field(None, description="what to pay attention to")

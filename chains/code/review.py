@@ -33,7 +33,7 @@ class ReviewAnswer(ReviewOutput, Accounted):
 async def review(deps: ChainDeps, asked: ReviewInput) -> AsyncIterator[Delta]:
     """Review code: what can be seen in it, and the model's findings on other lines. A small model's are held against the code,
     and its words, which are rarely about it, are replaced by a count."""
-    language = await language_of(asked.code, asked.language)
+    language = await language_of(asked)
     certain, valid = await from_parser(asked.code, language)
     lines = asked.code.splitlines()
     values = {

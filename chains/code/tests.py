@@ -7,7 +7,17 @@ from functools import partial
 from chains.code import parsing
 from chains.code.assertions import missing_tests
 from chains.code.inputs import CodeInput
-from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
+from chains.code.writing import (
+    AGAIN_PROMPT,
+    REPAIR_PROMPT,
+    CodeAnswer,
+    CodeOutput,
+    Task,
+    draft_form,
+    is_told,
+    language_of,
+    write,
+)
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
@@ -44,14 +54,15 @@ async def _fault(source: str, language: str, code: str) -> str | None:
 
 async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
     """Write tests, in the framework that is usual for the language."""
-    language = await language_of(asked.code, asked.language)
+    language = await language_of(asked)
     values = {
         "language": language,
         "code": asked.code,
         "framework": _FRAMEWORKS.get(language, "the language's usual test framework"),
         "instruction": f" {asked.instruction}" if asked.instruction else "",
     }
-    async for delta in write(deps, asked, Task(PROMPT, values, language, partial(_fault, asked.code, language))):
+    fault = partial(_fault, asked.code, language)
+    async for delta in write(deps, asked, Task(PROMPT, values, language, told=is_told(asked, language), fault=fault)):
         yield delta
 
 

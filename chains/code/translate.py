@@ -25,7 +25,7 @@ async def translate(deps: ChainDeps, asked: TranslateInput) -> AsyncIterator[Del
     """Translate code."""
     target = canonical(asked.target_language)
     values = {
-        "language": await language_of(asked.code, asked.language),
+        "language": await language_of(asked),
         "target": target,
         "code": asked.code,
         "instruction": f" {asked.instruction}" if asked.instruction else "",

@@ -9,8 +9,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field
 
-from chains.code import languages, parsing, syntax
+from chains.code import languages, naming, parsing, syntax
 from chains.code.answers import Written
+from chains.code.inputs import CodeInput
 from chains.forms import Accounted, DictForm
 from chains.parameters import ModelChoice, bind
 from chains.prompting import prompt
@@ -22,7 +23,8 @@ log = structlog.get_logger()
 REPAIR_PROMPT = "code/repair.txt"
 AGAIN_PROMPT = "code/again.txt"
 #: What a caller may name where no language is meant.
-_ANY = frozenset({"text", "plain", "plaintext", "pseudocode", "pseudo"})
+UNTOLD = "text"
+_ANY = frozenset({UNTOLD, "plain", "plaintext", "pseudocode", "pseudo"})
 _DIVIDER = "\n---\n"
 #: An answer that runs on is cut here for models that easily loop.
 _SMALL_MODEL_TOKENS = 512
@@ -55,6 +57,8 @@ class Task:
     prompt: str
     values: Mapping[str, str]
     language: str
+    #: Whether somebody has asked for that language; where nobody has, the model may write in another.
+    told: bool = True
     #: What is wrong with code that parses, in words that can be told to the model; None where nothing is.
     fault: Callable[[str], Awaitable[str | None]] | None = None
 
@@ -120,25 +124,30 @@ async def _repaired(deps: ChainDeps, asked: ModelChoice, task: Task, prompted: l
 async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:
     """What was written, and whether it parses as something, so that what is wrong with it is not its syntax."""
     written = await parsing.answer(text, task.language)
-    judged = await parsing.syntax(written.code, task.language)
+    language = task.language
+    judged = await parsing.syntax(written.code, language)
+    other = await _other_language(written, task) if judged.valid is not True else None
+    if not task.told and (chosen := other or written.language) and chosen not in _ANY and chosen != language:
+        language, other = chosen, None
+        judged = await parsing.syntax(written.code, language)
     valid, problems = judged.valid, list(judged.problems)
     parses = valid is True
     untold = judged.unknown
-    other = await _other_language(written, task.language) if valid is False or untold else None
     if other:
         valid, parses = False, True
-        problems = [syntax.Problem(line=1, message=f"asked for {task.language}, this is {other}")]
+        problems = [syntax.Problem(line=1, message=f"asked for {language}, this is {other}")]
     elif (parses or untold) and task.fault and (fault := await task.fault(written.code)):
         valid, problems = False, [syntax.Problem(line=1, message=fault)]
     result = CodeResult(
-        code=written.code, language=other or task.language, explanation=written.words, valid=valid, problems=problems
+        code=written.code, language=other or language, explanation=written.words, valid=valid, problems=problems
     )
     return result, parses
 
 
-async def _other_language(written: Written, language: str) -> str | None:
-    """The language that code is in which does not parse as the one asked for, or for which there is no parser."""
-    if not written.code.strip() or language in _ANY:
+async def _other_language(written: Written, task: Task) -> str | None:
+    """The language that code is in which does not parse as the one asked for, or of which no parser can tell."""
+    language = task.language
+    if not written.code.strip() or (language in _ANY and task.told):
         return None
     named = written.language if written.language != language else None
     for other in (named, await parsing.detect(written.code)):
@@ -147,8 +156,14 @@ async def _other_language(written: Written, language: str) -> str | None:
     return None
 
 
-async def language_of(code: str, named: str | None) -> str:
-    """The language that a caller named, or the one that the code shows; `text` when nothing tells."""
-    if named:
-        return languages.canonical(named)
-    return (await parsing.detect(code)) or "text"
+async def language_of(asked: CodeInput) -> str:
+    """The language that a caller named, the one that the code shows, or one that the instruction names; `text` when nothing
+    tells."""
+    if asked.language:
+        return languages.canonical(asked.language)
+    return (await parsing.detect(asked.code)) or naming.named(asked.instruction or "") or UNTOLD
+
+
+def is_told(asked: CodeInput, language: str) -> bool:
+    """Whether a language was named or found, so that it is the one to write in."""
+    return bool(asked.language) or language != UNTOLD

@@ -3,6 +3,7 @@ from typing import Any, cast
 import pytest
 
 from chains import CHAINS
+from chains.code import parsing
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.errors import InvalidRequest
@@ -216,3 +217,61 @@ async def test_an_input_that_makes_no_sense_is_refused(
         await root(name, settings, model).ainvoke(wrong)
     assert caught.value.param == param
     assert model.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [
+        ({"instruction": "Write a Rust function that doubles a number"}, "rust"),
+        ({"instruction": "Add a function that subtracts", "code": "function add(a, b) {\n  return a + b;\n}\n"}, "javascript"),
+        ({"instruction": "Call it from Python", "code": "function add(a, b) {\n  return a + b;\n}\n"}, "javascript"),
+        ({"instruction": "The same in Go", "code": "function add(a, b) {\n  return a + b;\n}\n"}, "go"),
+        ({"instruction": "A function that adds"}, "python"),
+    ],
+)
+async def test_code_is_asked_for_in_the_language_that_the_instruction_or_the_code_shows(
+    settings: Settings, model: ScriptedChat, asked: dict[str, str], language: str
+) -> None:
+    await root("code/generate", settings, model).ainvoke(asked)
+    assert f"You write {language} code" in model.prompts[0][0].text
+
+
+@pytest.mark.parametrize("fence", ["rust", ""])
+async def test_where_nobody_named_a_language_the_one_that_the_model_chose_is_right(settings: Settings, fence: str) -> None:
+    model = ScriptedChat(f"```{fence}\nfn double(x: u32) -> u32 {{ x * 2 }}\n```\nIt doubles.")
+    answer = await root("code/generate", settings, model).ainvoke({"instruction": "A function that doubles"})
+    assert (answer["output"]["language"], answer["output"]["valid"], answer["output"]["problems"]) == ("rust", True, [])
+    assert len(model.prompts) == 1
+
+
+async def test_code_in_the_models_own_choice_that_does_not_parse_is_judged_as_that(settings: Settings) -> None:
+    broken = "```rust\nfn double(x: u32 -> u32 { x * }\n```"
+    answer = await root("code/generate", settings, ScriptedChat(broken, broken)).ainvoke({"instruction": "A doubling"})
+    assert (answer["output"]["language"], answer["output"]["valid"]) == ("rust", False)
+
+
+@pytest.mark.parametrize("name", ["code/fix", "code/tests", "code/explain", "code/review", "code/translate"])
+async def test_where_code_does_not_show_its_language_the_instruction_names_it(
+    settings: Settings, model: ScriptedChat, name: str
+) -> None:
+    asked = {"code": "DISPLAY 'HI'", "instruction": "It is COBOL code.", "target_language": "python"}
+    if name != "code/translate":
+        del asked["target_language"]
+    await root(name, settings, model).ainvoke(asked)
+    assert any("cobol" in message.text for message in model.prompts[0])
+
+
+async def test_code_of_which_its_parser_cannot_tell_in_time_is_seen_to_be_in_another_language(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = parsing.syntax
+
+    async def endless(code: str, language: str) -> parsing.Syntax:
+        unread = parsing.Syntax(None, [parsing.Problem(1, "it takes too long to parse")])
+        return unread if language == "cobol" else await told(code, language)
+
+    monkeypatch.setattr(parsing, "syntax", endless)
+    model = ScriptedChat(*["```cpp\nint add(int a, int b) { return a + b; }\n```"] * 2)
+    answer = await root("code/generate", settings, model).ainvoke({"instruction": "Add", "language": "cobol"})
+    assert (answer["output"]["language"], answer["output"]["valid"]) == ("cpp", False)
+    assert answer["output"]["problems"] == [{"line": 1, "message": "asked for cobol, this is cpp"}]
