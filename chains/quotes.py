@@ -162,7 +162,7 @@ def plain(text: str) -> str:
     for number, line in enumerate(rows):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else [line]
         if len(cells) == 1 and " | " in line:
-            line = line.replace(" | ", ", ")
+            line = line.removesuffix(" |").replace(" | ", ", ")
         header = len(cells) > 1 and number + 2 < len(rows) and _RULED.match(rows[number + 1])
         if header or all(not cell.strip(" -:=") for cell in cells):
             continue

@@ -13,6 +13,8 @@ _ABBREVIATIONS = frozenset(
     )
 )
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_`]*(?=\s)|[。！？]+[」』”’]*")
+#: Code within a sentence. What is quoted in LaTeX's way (``so'') is none.
+_CODE_SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(?:(?!'')[^`]){1,200}\1(?!`)")
 _LAST_WORD = re.compile(r"([^\s(\[\"'“]+)$")
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 #: A line that stands for itself: a heading, list item, table row, numbered item, or a rule.
@@ -41,7 +43,9 @@ def units(text: str, start: int = 0, end: int | None = None, *, lines: bool = Fa
         stop = blank.start() if blank else end
         for first, last in _blocks(text, position, stop, lines):
             new_line = True
-            for a, b in [(first, last)] if lines else _sentences(text, first, last):
+            # the stops of a table's cells end no sentence: a row says what it says as a whole
+            whole = lines or text.startswith("|", first)
+            for a, b in [(first, last)] if whole else _sentences(text, first, last):
                 while a < b and text[a].isspace():
                     a += 1
                 while b > a and text[b - 1].isspace():
@@ -75,8 +79,9 @@ def _is_heading(text: str, start: int, end: int) -> bool:
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     first = start
+    code = [span.span() for span in _CODE_SPAN.finditer(text, start, end)]
     for match in _SENTENCE_END.finditer(text, start, end):
-        if match.end() >= end or not _ends_sentence(text, first, match):
+        if match.end() >= end or any(a < match.start() < b for a, b in code) or not _ends_sentence(text, first, match):
             continue
         yield first, match.end()
         first = match.end()
@@ -85,7 +90,7 @@ def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _ends_sentence(text: str, first: int, match: re.Match[str]) -> bool:
-    if match.group()[0] != ".":
+    if match.group()[0] not in ".…":
         return True
     word = _LAST_WORD.search(text, max(first, match.start() - 40), match.start())
     if word:
