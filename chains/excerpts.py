@@ -61,9 +61,19 @@ def excerpt(text: str, question: str, max_characters: int) -> str:
 
 def telling_lines(texts: Sequence[str], question: str, most: int) -> list[str]:
     """The lines that share most with a question, in order; the first ones where none shares anything."""
-    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip() and line.strip() != GAP]
+    return [line for _, line in telling_places(texts, question, most)]
+
+
+def telling_places(texts: Sequence[str], question: str, most: int) -> list[tuple[int, str]]:
+    """The same, each with the place of its text."""
+    lines = [
+        (place, line.strip())
+        for place, text in enumerate(texts)
+        for line in text.splitlines()
+        if line.strip() and line.strip() != GAP
+    ]
     asked = set(words(question))
-    scores = [len(asked & set(words(line))) for line in lines]
+    scores = [len(asked & set(words(line))) for _, line in lines]
     best = sorted(range(len(lines)), key=lambda index: (-scores[index], index))[:most]
     if any(scores[index] for index in best):
         best = [index for index in best if scores[index]]

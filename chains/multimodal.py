@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Annotated, Any, Literal, cast
 
 import structlog
@@ -19,7 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from chains.attachments import Attachment, Content, Way, as_seen, as_text, attachments, defused
-from chains.excerpts import excerpt, rests_on, telling_lines
+from chains.excerpts import excerpt, rests_on, telling_places
 from chains.forms import Accounted
 from chains.parameters import Sampling, Strict, bind
 from chains.prompting import prompt
@@ -214,11 +215,16 @@ async def _answer_small(deps: ChainDeps, asked: MultimodalInput, contents: Seque
     reply = await model.ainvoke([SystemMessage(system), HumanMessage(user)])
     answer = reply.text.strip()
     ran_on = asked.max_tokens is None and reply.response_metadata.get("finish_reason") == "length"
+    several = sum(bool(text) for text in texts) > 1
     if not ran_on and rests_on(answer, texts, asked.text):
-        yield answer
+        bearing = [content.name for content, text in zip(contents, texts, strict=True) if rests_on(answer, [text], asked.text)]
+        yield f"{answer} ({bearing[0]})" if several and len(bearing) == 1 else answer
     else:
-        lines = telling_lines(texts, asked.text, 6)
-        yield "The text that was read says:\n" + "\n".join(f"> {line}" for line in lines)
+        found = groupby(telling_places(texts, asked.text, 6), key=lambda place: contents[place[0]].name)
+        yield "\n\n".join(
+            f"The text that was read{f' from {name}' if several else ''} says:\n" + "\n".join(f"> {line}" for _, line in lines)
+            for name, lines in found
+        )
 
 
 def _fitting(deps: ChainDeps, asked: MultimodalInput, contents: Sequence[Content], max_tokens: int) -> list[str]:

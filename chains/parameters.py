@@ -11,8 +11,19 @@ from pydantic_core import PydanticCustomError
 
 MAX_SEED = 2**63 - 1
 MAX_STOPS = 16
+_STOP_CHARACTERS = 256
 
-StopText = Annotated[str, Field(min_length=1, max_length=256)]
+StopText = Annotated[str, Field(min_length=1, max_length=_STOP_CHARACTERS)]
+
+
+def _few_and_short(stop: Any) -> Any:
+    """What is wrong with a text or texts is said whole: of a choice of types the first would be named alone."""
+    texts = [stop] if isinstance(stop, str) else stop
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return stop
+    if not 1 <= len(texts) <= MAX_STOPS or not all(1 <= len(text) <= _STOP_CHARACTERS for text in texts):
+        raise ValueError(f"give one text or 1 to {MAX_STOPS} of them, each of 1 to {_STOP_CHARACTERS} characters")
+    return stop
 
 
 class Strict(BaseModel):
@@ -42,9 +53,9 @@ class ModelChoice(Strict):
 class Sampling(ModelChoice):
     """How an answer is chosen and where it ends."""
 
-    stop: StopText | Annotated[list[StopText], Field(min_length=1, max_length=MAX_STOPS)] | None = Field(
-        None, description="texts that end the answer; they are not a part of it"
-    )
+    stop: Annotated[
+        StopText | Annotated[list[StopText], Field(min_length=1, max_length=MAX_STOPS)] | None, BeforeValidator(_few_and_short)
+    ] = Field(None, description="texts that end the answer; they are not a part of it")
     top_p: float | None = Field(
         None, gt=0, le=1, allow_inf_nan=False, description="only the likeliest tokens that together have this probability"
     )
@@ -104,6 +115,10 @@ class ChosenTool(Strict):
     function: ChosenFunction
 
 
+#: What a schema holds of values: a `$ref` in them is none.
+_VALUES = frozenset({"const", "enum", "default", "examples"})
+
+
 def _a_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
     import jsonschema  # .1 s, and few requests bring a schema
 
@@ -111,7 +126,25 @@ def _a_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise ValueError(f"This is no JSON schema: see {error.json_path}.") from None
+    if _leads_outside(schema):
+        raise ValueError(
+            "A $ref of the schema leads outside of it: give what it stands for below $defs, and refer to it by #/$defs/NAME."
+        )
     return schema
+
+
+def _leads_outside(schema: dict[str, Any]) -> bool:
+    """Whether a reference is to another document, which nobody fetches for a caller."""
+    left: list[Any] = [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, list):
+            left += part
+        elif isinstance(part, dict):
+            if any(isinstance(to := part.get(name), str) and not to.startswith("#") for name in ("$ref", "$dynamicRef")):
+                return True
+            left += [inside for name, inside in part.items() if name not in _VALUES]
+    return False
 
 
 class JSONSchema(BaseModel):

@@ -25,12 +25,13 @@ from starlette.responses import RedirectResponse, Response
 
 from chains.root import OpaqueRoot, invalid_input
 from chains.spec import ChainSpec
+from core.context import current
 from core.errors import Forbidden, InvalidRequest, MalformedJSON, NotFound, PlatformError, TooLarge
 from core.settings import RequestLimits, Settings
 from server.auth import request_context
 from server.gate import guarded
 from server.idempotency import RETURN_EXCEPTIONS
-from server.playground import form_schema, from_form, page, patches
+from server.playground import form_schema, from_form, page, patches, without_default
 from server.rest import add_rest_route
 from server.security_headers import page_policy
 from server.streams import CallerGone, EventStream, GoneResponse, event, until_hung_up
@@ -164,7 +165,7 @@ class _Capability(APIHandler):
             raise NotFound("There is nothing at this address.")
         response = await serve_playground(
             self._root,
-            _Shown(self._form),  # type: ignore[arg-type]
+            _Shown(await self._filled_in(request)),  # type: ignore[arg-type]
             _Shown(self._output_schema),  # type: ignore[arg-type]
             (),
             f"{request.scope.get('root_path', '').rstrip('/')}{self._base_url}/playground",
@@ -179,6 +180,16 @@ class _Capability(APIHandler):
             return Response(html, media_type="text/html", headers={"content-security-policy": policy})
         response.headers["cache-control"] = "private, max-age=86400"
         return response
+
+    async def _filled_in(self, request: Request) -> dict[str, Any]:
+        """The form, with the example's collection only where the caller has it: the handbook may have been deleted."""
+        if (name := self._spec.example.get("collection")) is None:
+            return self._form
+        try:
+            await request.app.state.platform.library.collections.get(current().principal, name)
+        except PlatformError:
+            return without_default(self._form, "collection")
+        return self._form
 
     async def _body(self, request: Request) -> dict[str, Any]:
         """The request's JSON object. `config` and `kwargs` are checked and otherwise of no effect."""

@@ -47,6 +47,13 @@ def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> 
     return {**schema, "properties": shown, "required": required}
 
 
+def without_default(form: dict[str, Any], name: str) -> dict[str, Any]:
+    """The form with that field empty."""
+    fields = form["properties"]
+    field = {key: value for key, value in fields[name].items() if key != "default"}
+    return {**form, "properties": {**fields, name: field}}
+
+
 def is_file(field: Mapping[str, Any]) -> bool:
     """Whether a field's schema is marked as one that is picked from disk."""
     extra = field.get("extra")

@@ -87,6 +87,21 @@ async def test_what_a_small_model_makes_up_is_replaced_by_the_text(settings: Set
     assert model.bound[0]["temperature"] == 0
 
 
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ("a fish", "The text that was read from image 2 says:\n> INVOICE 4711"),
+        ("The invoice is 4711.", "The invoice is 4711. (image 2)"),
+    ],
+    ids=["quoted", "said"],
+)
+async def test_of_several_pictures_the_one_is_told_that_the_text_stands_on(settings: Settings, reply: str, told: str) -> None:
+    root, _ = capability(settings, SMALL, reply)
+    pictures = [SIGN, encoded(making.picture(["INVOICE 4711"]))]
+    answer = await root.ainvoke({"text": "What is the invoice number?", "images": pictures})
+    assert answer["output"] == told
+
+
 async def test_documents_are_read_by_any_model_and_their_pages_are_told(settings: Settings) -> None:
     pdf = encoded(making.pdf([["The crew is thirteen."], ["The cook is Aslaug."]]))
     for facts in (SEES, BLIND):

@@ -46,6 +46,28 @@ def test_a_parameter_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> No
         ChatRequest.model_validate(SAID | wrong)
 
 
+@pytest.mark.parametrize("stop", [[], [""], "", ["x"] * 17, ["x" * 257]], ids=["none", "empty", "text", "many", "long"])
+def test_what_may_end_an_answer_is_said_with_its_limits(stop: Any) -> None:
+    with pytest.raises(ValidationError, match="give one text or 1 to 16 of them, each of 1 to 256 characters") as refused:
+        ChatRequest.model_validate(SAID | {"stop": stop})
+    assert [error["loc"] for error in refused.value.errors()] == [("stop",)]
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    return SAID | {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1:9/secret.json", "other.json#/x", "file:///etc/passwd"])
+def test_a_schema_that_refers_to_another_document_is_refused(to: str) -> None:
+    with pytest.raises(ValidationError, match="leads outside"):
+        ChatRequest.model_validate(_form({"type": "object", "properties": {"a": {"anyOf": [{"$ref": to}]}}}))
+
+
+def test_a_schema_may_refer_to_its_own_parts_and_have_such_a_field() -> None:
+    named = {"type": "object", "properties": {"$ref": {"type": "string", "default": "http://x", "enum": [{"$ref": "x"}]}}}
+    ChatRequest.model_validate(_form(named | {"$defs": {"a": {"type": "string"}}, "items": {"$ref": "#/$defs/a"}}))
+
+
 def test_a_model_gets_what_was_asked_and_no_more() -> None:
     asked = ChatRequest.model_validate(
         SAID | {"temperature": 0, "stop": "end", "tools": [TOOL], "tool_choice": "any", "response_format": SCHEMA, "model": "m"}

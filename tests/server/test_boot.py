@@ -224,6 +224,7 @@ def test_the_front_page_shows_every_capability_with_its_playground(served: tuple
         assert f'href="/api/v1/{name}/playground/"' in page.text
         assert served[1].get(f"/api/v1/{name}/playground/", headers={"x-api-key": KEY}).status_code == 200
     assert "RemoteRunnable(" in page.text
+    assert "<b>handbook</b>" not in page.text  # this platform was started without it
     assert not re.search(r'(src|href)="(https?:)?//', page.text)
 
 

@@ -2,13 +2,15 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from starlette.routing import Route
 
-from core.principals import Scope
+from core.errors import NotFound
+from core.principals import Principal, Scope
 from core.settings import Settings
 from server.langserve_routes import register
 from tests.chains.fakes import ScriptedModels
@@ -28,6 +30,16 @@ LANGSERVE = ("invoke", "batch", "stream", "stream_events", "stream_log")
 COOKIE = {"cookie": "genai_session=x"}
 
 
+class Shown:
+    """The collections that a caller sees, by name."""
+
+    names = frozenset({"handbook"})
+
+    async def get(self, _principal: Principal, name: str) -> None:
+        if name not in self.names:
+            raise NotFound("There is no such collection.", code="collection_not_found")
+
+
 class Server:
     """A running server, its models, and a client for it."""
 
@@ -44,7 +56,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings.load(data_dir=tmp_path_factory.mktemp("data"))
     models = ScriptedModels()
-    app = platform(settings)
+    app = platform(settings, library=SimpleNamespace(collections=Shown()))
     register(app, built(settings, models))
     with served(app) as url:
         yield Server(url, models)
@@ -257,6 +269,14 @@ def test_a_playground_shows_the_parsed_code_in_the_place_of_its_draft(server: Se
     assert shown.count("def double") == 1
     assert "```" not in shown
     assert "valid: true" in shown
+
+
+def test_a_playground_names_no_collection_that_is_not_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shown, "names", frozenset())
+    page = server.client.get("rag/playground/")
+    assert page.status_code == 200
+    assert '"collection"' in page.text
+    assert '"default": "handbook"' not in page.text
 
 
 @pytest.mark.parametrize("name", INPUTS)
