@@ -116,7 +116,8 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
         used += [quotes[place]] if quotes[place] not in used else []
     text = " ".join(kept)
     # an answer that leaves out the best quote answers something else, and one that tells one end of a time but half
-    if (quotes[0] in used or any(_goes_on(quote, quotes[0]) for quote in used)) and not is_cut(question, text, said):
+    rests = quotes[0] in used or any(_goes_on(quote, quotes[0]) for quote in used)
+    if rests and not _dangles(text, used, quotes) and not is_cut(question, text, said):
         return text, used
     close = standing(quotes)
     return " ".join(_as_sentence(plain(quote.text)) for quote in close), close
@@ -128,7 +129,7 @@ def standing(quotes: Sequence[Quote]) -> list[Quote]:
     close = [best]
     for quote in quotes[1:_QUOTED]:
         characters = sum(len(other.text) for other in close) + len(quote.text)
-        as_good = quote.relevance >= _AS_GOOD * best.relevance or _goes_on(quote, best)
+        as_good = quote.relevance >= _AS_GOOD * best.relevance or _goes_on(quote, best) or _goes_on(best, quote)
         if as_good and characters <= _QUOTED_CHARACTERS:
             close.append(quote)
     beside = [quote for quote in close if quote.chunk.document_id == best.chunk.document_id and quote.heading == best.heading]
@@ -139,6 +140,11 @@ def _goes_on(quote: Quote, other: Quote) -> bool:
     """Whether a quote says more of what the sentence right before it names (`Its maximum depth is …`)."""
     between = quote.start - other.end
     return quote.chunk.id == other.chunk.id and 0 <= between <= _GAP and bool(_REFERS.match(plain(quote.text)))
+
+
+def _dangles(text: str, used: Sequence[Quote], quotes: Sequence[Quote]) -> bool:
+    """Whether an answer begins with `It …` and leaves out the sentence that says what it is."""
+    return bool(_REFERS.match(text)) and any(_goes_on(used[0], other) and other not in used for other in quotes)
 
 
 def as_sources(deps: ChainDeps, alias: str | None, passages: Sequence[Passage]) -> str:

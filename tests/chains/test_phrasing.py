@@ -1,0 +1,44 @@
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from chains.parameters import ModelChoice
+from chains.phrasing import from_quotes, standing
+from chains.quotes import Quote, candidates
+from chains.spec import ChainDeps
+from core.settings import Settings
+from providers.base import ModelFacts
+from retrievers.base import Chunk
+from retrievers.lexical import LexicalIndex
+from tests.chains.fakes import ScriptedChat, ScriptedModels
+
+HOW, THEN = "Revoke a badge with `badges revoke ID` at the desk.", "It ends at once; other doors refuse it within a second."
+TEXT = f"{HOW} {THEN}"
+
+
+def quoted() -> dict[str, Quote]:
+    chunk = Chunk("c1", "d1", "doors.md", 1, TEXT, 0, len(TEXT), context="Doors › How do I revoke a badge?")
+    return {quote.text: quote for quote in candidates(chunk)}
+
+
+def test_a_sentence_that_says_more_of_the_one_before_it_does_not_stand_alone() -> None:
+    found = quoted()
+    assert [quote.text for quote in standing([replace(found[THEN], relevance=1.0), replace(found[HOW], relevance=0.5)])] == [
+        HOW,
+        THEN,
+    ]
+
+
+@pytest.mark.parametrize("order", [(HOW, THEN), (THEN, HOW)], ids=["first", "last"])
+async def test_an_answer_that_leaves_out_what_it_speaks_of_is_replaced_by_both_sentences(
+    settings: Settings, order: tuple[str, str]
+) -> None:
+    found = quoted()
+    resources = SimpleNamespace(lexical=SimpleNamespace(words=LexicalIndex(settings).words))
+    models = ScriptedModels(ScriptedChat(THEN), ModelFacts(context_tokens=4096, small=True))
+    deps = ChainDeps(settings, cast("Any", models), cast("Any", SimpleNamespace(resources=resources)), cast("Any", None))
+    text, used = await from_quotes(deps, ModelChoice(), "How do I revoke a badge?", [found[each] for each in order])
+    assert text == TEXT
+    assert [quote.text for quote in used] == [HOW, THEN]
