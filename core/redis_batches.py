@@ -15,7 +15,7 @@ from core.redis_clients import RedisClients
 #: Scripts that go together at most: what the server works on without a break, some tens of milliseconds.
 _MOST = 500
 #: Seconds that what nobody waits for is kept back, to go with what somebody does.
-_LATER_S = 0.02
+_LATER_S = 0.005
 
 
 class ScriptBatches:

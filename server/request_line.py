@@ -51,7 +51,6 @@ def tell(scope: Scope, context: RequestContext, passed: Passed) -> None:
         "principal": principal.id,
         "key_id": principal.key_id,
         "capability": context.capability or capability or None,
-        "session_id": context.session_id,
         "job_id": context.job_id,
         "first_ms": _ms(passed.first_s) if passed.first_s else None,
         "bytes_in": passed.bytes_in,

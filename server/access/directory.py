@@ -18,8 +18,6 @@ from core.principals import Principal, Role, Scope
 from core.rights import scopes_of
 from core.tables import (
     APIKey,
-    Collection,
-    CollectionShare,
     CustomRole,
     DataRequest,
     DataRequestKind,
@@ -34,6 +32,7 @@ from server.access.administrators import refuse_last
 from server.access.endings import end_shares, end_sign_ins
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_above, refuse_role, refuse_scopes
+from server.access.handing_over import settle_shared
 from server.access.limits import refuse_limited, refuse_unseen
 
 
@@ -187,7 +186,7 @@ class Directory:
             if (known := await open_about(session, DataRequestKind.ERASE_USER, user.id)) is not None:
                 return known, await session.get_one(Job, known.job_id)
             await refuse_last(session, user.tenant, without_user=user.id)
-            found = await _settle_shared(session, user, hand_over_to, drop_shared)
+            found = await settle_shared(session, user, hand_over_to, drop_shared)
             user.disabled_at = user.disabled_at or utc_now()
             session.add(user)
             await raise_epoch(session)
@@ -354,33 +353,6 @@ async def _changeable(session: AsyncSession, principal: Principal, user_id: str,
     if await open_about(session, DataRequestKind.ERASE_USER, user.id) is not None:
         raise Conflict("This user is being erased.", code="being_erased")
     return user
-
-
-async def _settle_shared(
-    session: AsyncSession, user: User, hand_over_to: str | None, drop_shared: bool
-) -> dict[str, dict[str, int]]:
-    """Give the collections that the user shares to somebody else; what was done, as a request counts it."""
-    others = select(CollectionShare.collection_id).where(
-        CollectionShare.collection_id == Collection.id, CollectionShare.subject != user.id
-    )
-    query = select(Collection).where(
-        Collection.tenant == user.tenant, Collection.owner == user.id, col(Collection.deleted_at).is_(None), others.exists()
-    )
-    shared = (await session.exec(query.with_for_update())).all()
-    if hand_over_to is not None:
-        heir = await session.get(User, hand_over_to)
-        if heir is None or heir.tenant != user.tenant or heir.disabled_at is not None or heir.id == user.id:
-            raise InvalidRequest(
-                "Nobody of this identifier can take collections over.", code="user_not_found", param="hand_over_to"
-            )
-        for collection in shared:
-            collection.owner = heir.id
-            session.add(collection)
-        return {"collections": {"handed_over": len(shared)}} if shared else {}
-    if shared and not drop_shared:
-        text = f"{len(shared)} collections of this user are shared: name who takes them over, or have them deleted too."
-        raise Conflict(text, code="shared_collections")
-    return {}
 
 
 async def _team(session: AsyncSession, principal: Principal, team_id: str) -> Team:

@@ -19,6 +19,7 @@ from core.errors import InvalidRequest
 from core.keys import Hasher
 from core.moments import Moment
 from core.principals import Principal, Scope
+from core.shown_names import shown
 from core.tables import AuditEvent
 from server.auth import requires
 from server.pagination import Paging, page
@@ -96,7 +97,7 @@ def asked(
     """
     if unknown := request.query_params.keys() - _FILTERS:
         known = ", ".join(sorted(_FILTERS))
-        raise InvalidRequest(f"There is no such filter; there are {known}.", code="unknown_filter", param=min(unknown)[:64])
+        raise InvalidRequest(f"There is no such filter; there are {known}.", code="unknown_filter", param=shown(min(unknown)))
     if any("\0" in (text or "") for text in (actor, object_type, object_id, address, request_id)):
         raise InvalidRequest("A filter holds a character that no event has.", param="actor")
     return search.Filter(

@@ -13,7 +13,7 @@ from core.errors import NotFound, ProviderFailed, Unavailable
 from core.principals import SYSTEM
 from core.settings import Settings, SettingsError
 from providers.lazy_chat import ModelBeingBuilt
-from providers.metering import charge_of
+from providers.metering import charge_of, tokens_of
 from providers.models import Models
 from providers.tokens import count_messages, estimate
 from tests.fakes.openai import DIMENSIONS, MODEL, OpenAIFake
@@ -146,13 +146,13 @@ async def test_a_server_that_is_not_there_is_told(settings: Settings, unused_tcp
     ],
 )
 def test_prices_are_known_free_or_unknown(provider: str, model: str, cost: Decimal | None) -> None:
-    assert charge_of(provider, model, Usage(input_tokens=1000, output_tokens=100)).usd == cost
+    assert charge_of(provider, model, tokens_of(Usage(input_tokens=1000, output_tokens=100))).usd == cost
 
 
 def test_cached_tokens_have_a_price_of_their_own() -> None:
     usage = Usage(input_tokens=1000, output_tokens=0)
-    cached = charge_of("openai", "gpt-4o", usage, {"input_token_details": {"cache_read": 1000}}).usd
-    whole = charge_of("openai", "gpt-4o", usage).usd
+    cached = charge_of("openai", "gpt-4o", tokens_of(usage, {"input_token_details": {"cache_read": 1000}})).usd
+    whole = charge_of("openai", "gpt-4o", tokens_of(usage)).usd
     assert cached is not None
     assert whole is not None
     assert cached < whole

@@ -159,8 +159,9 @@ async def test_collections_are_apart(library: Library):
     ],
 )
 async def test_what_is_no_search_is_refused(library: Library, wrong: dict[str, Any]):
+    shelf, _ = await collection_of(library, {"a.md": "some text"})
     with pytest.raises(InvalidRequest):
-        await library.searcher.search("col_x", wrong.pop("query", "words"), **{"limit": 5} | wrong)
+        await library.searcher.search(shelf, wrong.pop("query", "words"), **{"limit": 5} | wrong)
 
 
 async def test_odd_queries_are_searched_for_all_the_same(library: Library):
