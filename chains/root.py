@@ -292,8 +292,10 @@ class OpaqueRoot(Runnable[Any, Any]):
                 finished = delta.final is not None
                 if captured is not None:
                     captured.add(delta)
+                # a stream's headers are sent before its run is over
+                outer.allowances = outer.allowances or run.allowances
                 if outer.cache is None:
-                    outer.cache = run.cache  # a stream's headers are sent before its run is over
+                    outer.cache = run.cache
                 yield delta
         except PlatformError:
             raise
