@@ -4,6 +4,8 @@ What is heavy is imported where it is used, in threads: this module is loaded wh
 """
 
 import asyncio
+import faulthandler
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+#: Seconds that the end may take before standard error is told where each thread waits; who stops us often kills after thirty.
+_SLOW_END_S = 15.0
+
 
 @asynccontextmanager
 async def running(
@@ -52,6 +57,7 @@ async def running(
     """
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
+        stack.callback(faulthandler.cancel_dump_traceback_later)
         tracing = traced(settings)
         await asyncio.to_thread(tracing.__enter__)
         stack.push_async_callback(asyncio.to_thread, tracing.__exit__, None, None, None)
@@ -103,7 +109,10 @@ async def running(
         if beside is not None:
             run_beside = await asyncio.to_thread(load_target, beside)
             await stack.enter_async_context(run_beside(settings, redis_url, state.library))
-        yield state
+        try:
+            yield state
+        finally:
+            faulthandler.dump_traceback_later(_SLOW_END_S, file=sys.__stderr__ or sys.stderr)
 
 
 def _note_start(settings: Settings) -> None:
