@@ -178,10 +178,12 @@ class Database:
             busy = (await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")).scalar()
         return busy == 0
 
-    async def ping(self) -> None:
-        """Raises whatever the driver raises when the database does not answer."""
-        async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+    def ping(self) -> None:
+        """Raises whatever the driver raises when the database does not answer. Blocks, on a connection of its own."""
+        options = {} if self.is_sqlite else {"connect_args": pools.driver_options(self._settings)}
+        engine = create_engine(sync_url(self._settings), poolclass=NullPool, **WITHOUT_VALUES, **options)
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -89,9 +89,9 @@ class Queue:
         """Messages that no worker has taken yet, delayed ones apart. Raises redis.RedisError without a broker."""
         return int(await asyncio.to_thread(self._client.llen, f"{NAMESPACE}:{queue}"))
 
-    async def ping(self) -> None:
-        """Raises redis.RedisError when the broker does not answer."""
-        await asyncio.to_thread(self._client.ping)
+    def ping(self) -> None:
+        """Raises redis.RedisError when the broker does not answer. Blocks."""
+        self._client.ping()
 
     def close(self) -> None:
         self._broker.close()

@@ -32,7 +32,7 @@ from infra.bench import (
 )
 from infra.bench import faults as failover
 from infra.postgresql import database_of_platform, postgresql
-from infra.running import ROOT, Running, running
+from infra.running import ROOT, Running, running, wait_until
 
 RECORD = ROOT / ".prove.json"
 Figures = dict[str, float]
@@ -63,7 +63,7 @@ class Counts:
     @property
     def is_small(self) -> bool:
         """Whether nothing is promised at these counts."""
-        return self.calls < Counts.calls
+        return self.calls < Counts().calls
 
 
 #: To see in a few minutes that the parts work. Nothing is promised at these counts, nor recorded.
@@ -116,6 +116,7 @@ def memory(place: Path, counts: Counts) -> Figures:
     """Under 300 MB (PSS, all processes), idle, with the handbook in place and before a local model is loaded."""
     with running(place, GENAI_LOCAL__WARM="false") as platform:
         with platform.client() as client:  # a first start has the handbook to read; idle is what comes after
+            wait_until(lambda: bool(client.get("/api/v1/jobs").json()["results"]), within_s=30, what="the handbook's job")
             for job in client.get("/api/v1/jobs").raise_for_status().json()["results"]:
                 platform.finished_job(client, job["id"])
         platform.stop()

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from core.principals import Principal, Scope
 from server.auth import current_principal
-from server.state import CurrentState, State
+from server.state import CurrentState
 
 log = structlog.get_logger()
 
@@ -19,8 +19,9 @@ router = APIRouter(prefix="/api/v1/health", tags=["Operations"])
 
 #: Seconds that a part may take to answer.
 _PATIENCE_S = 2.0
-#: What asks the store. Searches have the event loop's own threads, and health does not wait behind them.
-_ASKING = ThreadPoolExecutor(2, "health")
+#: What asks each part, one at a time: searches have the event loop's own threads, and health does not wait behind them, nor
+#: behind a part that does not answer.
+_ASKING = {part: ThreadPoolExecutor(1, f"health-{part}") for part in ("database", "broker", "store")}
 
 
 @router.head("/live", include_in_schema=False)
@@ -48,13 +49,14 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
 
     `status` is `ready`, `starting` or `degraded` (a part does not answer, or something is switched off for all tenants).
     """
-    names = ("database", "broker", "store")
-    checks = await asyncio.gather(
-        _check(state.database.ping()),
-        _check(state.queue.ping()),
-        _check(asyncio.get_running_loop().run_in_executor(_ASKING, _ping_store, state)),
-    )
-    parts = dict(zip(names, checks, strict=True))
+    pings = {
+        "database": lambda: state.database.ping(),
+        "broker": lambda: state.queue.ping(),
+        "store": lambda: state.library.resources.store.ping(),
+    }
+    loop = asyncio.get_running_loop()
+    checks = await asyncio.gather(*(_check(loop.run_in_executor(_ASKING[part], ping)) for part, ping in pings.items()))
+    parts = dict(zip(pings, checks, strict=True))
     if failed := {name: part["detail"] for name, part in parts.items() if part["status"] != "ready"}:
         log.warning("health.degraded", **failed)
     models = state.models.states()
@@ -64,10 +66,6 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
     if not principal.may(Scope.HEALTH_READ):
         return {"status": body["status"]}
     return {**body, **parts, "models": models}
-
-
-def _ping_store(state: State) -> None:
-    state.library.resources.store.ping()
 
 
 async def _check(answering: Awaitable[Any]) -> dict[str, str]:
