@@ -180,10 +180,13 @@ class Database:
 
     def ping(self) -> None:
         """Raises whatever the driver raises when the database does not answer. Blocks, on a connection of its own."""
-        options = {} if self.is_sqlite else {"connect_args": pools.driver_options(self._settings)}
-        engine = create_engine(sync_url(self._settings), poolclass=NullPool, **WITHOUT_VALUES, **options)
-        with engine.connect() as connection:
+        with self._unpooled.connect() as connection:
             connection.execute(text("SELECT 1"))
+
+    @cached_property
+    def _unpooled(self) -> Engine:
+        options = {} if self.is_sqlite else {"connect_args": pools.driver_options(self._settings)}
+        return create_engine(sync_url(self._settings), poolclass=NullPool, **WITHOUT_VALUES, **options)
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -123,11 +123,14 @@ class span:  # noqa: N801 - as above
         self._name, self._attributes, self._kind = name, attributes, kind
 
     def __enter__(self) -> "Span | None":
-        self._span = None if _tracing is None else _tracing.begin(self._name, self._attributes, self._kind)
-        if self._span is not None:
-            self._within = within(self._span)
+        return self._entered(None if _tracing is None else _tracing.begin(self._name, self._attributes, self._kind))
+
+    def _entered(self, begun: "Span | None") -> "Span | None":
+        self._span = begun
+        if begun is not None:
+            self._within = within(begun)
             self._within.__enter__()
-        return self._span
+        return begun
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
         if self._span is not None:
@@ -135,26 +138,19 @@ class span:  # noqa: N801 - as above
             end(self._span, error)
 
 
-class joining:  # noqa: N801 - as above
+class joining(span):  # noqa: N801 - as above
     """Work that was asked for elsewhere, for the block: below the span that `traceparent` tells, in a trace of its own where it
     tells none. Whether it is recorded is decided with that trace. `link`: another `traceparent` that led here."""
 
-    __slots__ = ("_attributes", "_link", "_name", "_span", "_traceparent", "_within")
+    __slots__ = ("_link", "_traceparent")
 
     def __init__(
         self, name: str, traceparent: str | None, *, link: str | None = None, attributes: Attributes | None = None
     ) -> None:
-        self._name, self._traceparent, self._link, self._attributes = name, traceparent, link, attributes
-        self._span: Span | None = None
+        super().__init__(name, attributes)
+        self._traceparent, self._link = traceparent, link
 
     def __enter__(self) -> "Span | None":
-        if _tracing is not None:
-            self._span = _tracing.join(self._name, self._traceparent, self._link, self._attributes)
-            self._within = within(self._span)
-            self._within.__enter__()
-        return self._span
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
-        if self._span is not None:
-            self._within.__exit__()
-            end(self._span, error)
+        return self._entered(
+            None if _tracing is None else _tracing.join(self._name, self._traceparent, self._link, self._attributes)
+        )

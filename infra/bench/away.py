@@ -14,7 +14,7 @@ from infra.bench.outages import ADDED_MS, RECOVERED_S, Answer, Log, Steady, code
 from infra.bench.stores import PostgreSQL, Valkey
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import Running, wait_until
-from infra.shared_store import shared_store
+from infra.several import several
 
 Figures = dict[str, float]
 #: Whoever is under a budget, and whoever is under a rate limit alone.
@@ -77,27 +77,18 @@ def platform(place: Path, *, servers: int, **more: str) -> Iterator[Platform]:
         database = stack.enter_context(postgresql(waits_for_disk=True))
         taken_away = PostgreSQL(database)
         stack.callback(taken_away.resume)
-        configuration = place / "genai.toml"
-        configuration.write_text(gateway.aliases(provider))
-        common = {
-            "GENAI_CONFIG": str(configuration),
-            "GENAI_DATABASE_URL": database_of_platform(database, "genai"),
-            "GENAI_REDIS_URL": valkey.url,
-            "GENAI_HANDBOOK": "false",
-            "GENAI_LOCAL__WARM": "false",
-            "GENAI_METRICS__TOKEN": secrets.token_urlsafe(32),
-            "GENAI_SECRET_KEY": secrets.token_urlsafe(32),
-            "GENAI_ENCRYPTION__KEY": secrets.token_urlsafe(32),
-            "GENAI_ADMIN_KEY": secrets.token_urlsafe(32),
-            **shared_store(place / "package"),
-            **more,
-        }
-        started: list[Running] = []
-        for number in range(servers):
-            server = Running(place / str(number), **common)
-            stack.callback(_ended, server)
-            started.append(server.start())
-        with started[0].client(key=common["GENAI_ADMIN_KEY"]) as client:
+        started = stack.enter_context(
+            several(
+                place,
+                servers,
+                configuration=gateway.aliases(provider),
+                GENAI_DATABASE_URL=database_of_platform(database, "genai"),
+                GENAI_REDIS_URL=valkey.url,
+                GENAI_METRICS__TOKEN=secrets.token_urlsafe(32),
+                **more,
+            )
+        )
+        with started[0].client() as client:
             keys = {}
             for name in (BUDGET, RATE):
                 keys[name] = client.post("/api/v1/keys", json={"name": name, "role": "user"}).raise_for_status().json()
@@ -209,8 +200,3 @@ def figures(found: dict[str, Seen]) -> Figures:
         told[f"{name}_recovered_s"] = one.recovered_s
         told[f"{name}_refused"] = sum(answer.status != 200 for answer in one.away)
     return told
-
-
-def _ended(server: Running) -> None:
-    if server.process is not None:
-        server.stop()

@@ -118,6 +118,31 @@ class _Told:
         self.places.append((request, (shown.replace(but, "") if but else shown).encode()))
 
 
+def _settings(file: Path, url: str, own: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+    """Of a platform that is told all secrets, and sends every signal to the provider that fails."""
+    return {
+        "GENAI_CONFIG": str(file),
+        "GENAI_SECRET_KEY": own["secret"],
+        "GENAI_ENCRYPTION__KEY": own["encryption"],
+        "GENAI_PROBES__UNHEALTHY_S": "0.5",
+        "GENAI_LOG__LEVEL": "debug",
+        "VAULT_TOKEN": own["vault"],
+        "AWS_SECRET_ACCESS_KEY": own["aws"],
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"{url}/collect",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-collector={own['collector']}",
+        "OTEL_TRACES_EXPORTER": "otlp",
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "GENAI_METRICS__TOKEN": own["metrics"],
+        "GENAI_METRICS__CONVENTIONS": "both",
+        "GENAI_ALERTS__PRIVATE_NETWORKS": '["127.0.0.0/8"]',
+        "GENAI_ALERTS__MAIL_HOSTS": '["127.0.0.1:2525"]',
+        "GENAI_ALERTS__TIMEOUT_S": "1",
+        **more,
+        "GENAI_TRACES__TELL_PROVIDERS": "true",
+        "OTEL_LOGS_EXPORTER": "otlp",
+    }
+
+
 def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, float]:
     """Plant, break everything `rounds` times, and look. `grown`: on PostgreSQL and Valkey with passwords, and over TLS with a
     key that has one.
@@ -137,28 +162,7 @@ def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, f
         file = place / "genai.toml"
         deployments = "".join(_DEPLOYMENT.format(fault=fault, url=url, **own) for fault in FAULTS)
         file.write_text(_CONFIG.format(url=url, **own) + deployments)
-        platform = Running(
-            place / "platform",
-            GENAI_CONFIG=str(file),
-            GENAI_SECRET_KEY=own["secret"],
-            GENAI_ENCRYPTION__KEY=own["encryption"],
-            GENAI_PROBES__UNHEALTHY_S="0.5",
-            GENAI_LOG__LEVEL="debug",
-            VAULT_TOKEN=own["vault"],
-            AWS_SECRET_ACCESS_KEY=own["aws"],
-            OTEL_EXPORTER_OTLP_ENDPOINT=f"{url}/collect",
-            OTEL_EXPORTER_OTLP_HEADERS=f"x-collector={own['collector']}",
-            OTEL_TRACES_EXPORTER="otlp",
-            OTEL_METRIC_EXPORT_INTERVAL="1000",
-            GENAI_METRICS__TOKEN=own["metrics"],
-            GENAI_METRICS__CONVENTIONS="both",
-            GENAI_ALERTS__PRIVATE_NETWORKS='["127.0.0.0/8"]',
-            GENAI_ALERTS__MAIL_HOSTS='["127.0.0.1:2525"]',
-            GENAI_ALERTS__TIMEOUT_S="1",
-            **places.settings,
-            GENAI_TRACES__TELL_PROVIDERS="true",
-            OTEL_LOGS_EXPORTER="otlp",
-        )
+        platform = Running(place / "platform", **_settings(file, url, own, places.settings))
         platform.key = own["admin"]
         try:
             platform.start()
@@ -173,21 +177,31 @@ def planted(place: Path, *, rounds: int = 1, grown: bool = False) -> dict[str, f
         told.places.append(("rows", places.rows()))
     told.places.append(("log", platform.output().encode()))
     told.places += [(f"signal {number}", body) for number, body in enumerate(collected)]
-    for span in (b"capability chat", b"SELECT api_keys", b"process document", b"provider_credentials"):
-        assert any(span in body for body in collected), f"no trace tells of {span.decode()}: nothing was searched"
-    assert any(b"request.finished" in body for body in collected), "no log was sent to the collector"
     kept = [each for each in (platform.directory / "data").rglob("*") if each.is_file()]
     told.places += [(str(each.relative_to(platform.directory)), each.read_bytes()) for each in kept]
+    _search(told, own)
+    _refuse_silence(told, collected, grown=grown)
+    return {"secrets": len(own), "places": len(told.places), "rounds": rounds}
+
+
+def _search(told: _Told, own: dict[str, str]) -> None:
+    """Look for each secret in every place."""
     forms = {name: forms_of(value) for name, value in own.items()}
     found = [
         f"{name} in {where}" for where, text in told.places for name, some in forms.items() if any(f in text for f in some)
     ]
     assert not found, sorted(set(found))[:20]
+
+
+def _refuse_silence(told: _Told, collected: list[bytes], *, grown: bool) -> None:
+    """Nothing is proved by places that hold nothing: everything has been asked, has failed and has been sent."""
+    for span in (b"capability chat", b"SELECT api_keys", b"process document", b"provider_credentials"):
+        assert any(span in body for body in collected), f"no trace tells of {span.decode()}: nothing was searched"
+    assert any(b"request.finished" in body for body in collected), "no log was sent to the collector"
     assert {200, 401, 422, 502} <= told.statuses, told.statuses
     assert not grown or 503 in told.statuses, "no server has refused its password"
     assert collected, "no metric was sent"
     assert 500 in told.statuses, "nothing has failed in a way that nobody thought of"
-    return {"secrets": len(own), "places": len(told.places), "rounds": rounds}
 
 
 def forms_of(value: str) -> list[bytes]:

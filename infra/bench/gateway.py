@@ -46,8 +46,8 @@ _STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ours /api/v1/chat": ("/api/v1/chat", CONVERSATION | {"stream": True}),
     "ours LangServe stream": ("/api/v1/chat/stream", {"input": CONVERSATION}),
 }
-#: The door that a line of its own shows with personal data seen to, and how it is.
-_PRIVATE = "ours /v1/chat/completions"
+#: The door that lines of their own show with personal data seen to, and with traces.
+_OPENAI = "ours /v1/chat/completions"
 _PRIVACY = {"GENAI_POLICIES__PII": '{"*": "pseudonymise"}'}
 #: The mock provider's behaviours, each an alias of the same name.
 MODELS = ("mock", "mock-20ms", "mock-paced", "mock-cut", "mock-failing")
@@ -85,46 +85,46 @@ def main() -> int:
         if options.only == "accounting":
             _print_accounting(scratch, provider, options, console)
             return 0
-        peers = _peers(stack, options.peers, provider, console)
-        ours = stack.enter_context(full_profile(scratch, provider))
-        private = stack.enter_context(full_profile(scratch / "private", provider, **_PRIVACY))
-        headers = {"authorization": f"Bearer {scoped_key(ours)}"}
-        sink = stack.enter_context(collector(keep=False))
-        traced = stack.enter_context(full_profile(scratch / "traced", provider, **_traced(sink.url)))
-        private_headers = {"authorization": f"Bearer {scoped_key(private)}"}
-        traced_key = scoped_key(traced)
-        assert ours.process is not None
-        assert private.process is not None
-        for kind, doors in (("whole", _WHOLE), ("streamed", _STREAMED)):
-            if options.only not in (None, kind):
-                continue
-            body = CONVERSATION | ({"stream": True} if kind == "streamed" else {})
-            direct = Target("the mock itself", f"{provider}/v1/chat/completions", body)
-            theirs = [Target(name, peer.url, body, peer.headers, peer.pid) for name, peer in peers.items()]
-            own = [
-                Target(name, ours.url + path, asked, headers, ours.process.pid)
-                for name, (path, asked) in doors.items()
-                if _is_there(ours, path)
-            ]
-            path, asked = doors[_PRIVATE]
-            own.append(Target("ours /v1, PII on", private.url + path, asked, private_headers, private.process.pid))
-            assert traced.process is not None
-            traced_headers = {"authorization": f"Bearer {traced_key}"}
-            own.append(Target("ours /v1, traces 1 %", traced.url + path, asked, traced_headers, traced.process.pid))
-            for connections in map(int, options.connections.split(",")):
-                results = compare(
-                    [direct, *theirs, *own],
-                    lambda: calls(provider),
-                    connections=connections,
-                    rounds=options.rounds,
-                    seconds=options.seconds,
-                    scratch=scratch,
-                )
-                console.print(_table(kind, connections, results, list(peers)))
+        _print_doors(stack, scratch, provider, options, console)
     if options.only is None:  # its servers alone, so that nothing else is running beside them
         with mock_provider() as provider, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
             _print_accounting(Path(place), provider, options, console)
     return 0
+
+
+def _print_doors(stack: ExitStack, scratch: Path, provider: str, options: argparse.Namespace, console: Console) -> None:
+    """Every door beside the peers', and beside the same with personal data seen to, or traced."""
+    peers = _peers(stack, options.peers, provider, console)
+    sink = stack.enter_context(collector(keep=False))
+    ours = stack.enter_context(full_profile(scratch, provider))
+    beside = {
+        "ours /v1, PII on": stack.enter_context(full_profile(scratch / "private", provider, **_PRIVACY)),
+        "ours /v1, traces 1 %": stack.enter_context(full_profile(scratch / "traced", provider, **_traced(sink.url))),
+    }
+    for kind, doors in (("whole", _WHOLE), ("streamed", _STREAMED)):
+        if options.only not in (None, kind):
+            continue
+        body = CONVERSATION | ({"stream": True} if kind == "streamed" else {})
+        targets = [Target("the mock itself", f"{provider}/v1/chat/completions", body)]
+        targets += [Target(name, peer.url, body, peer.headers, peer.pid) for name, peer in peers.items()]
+        targets += [_target(name, ours, *door) for name, door in doors.items() if _is_there(ours, door[0])]
+        targets += [_target(name, platform, *doors[_OPENAI]) for name, platform in beside.items()]
+        for connections in map(int, options.connections.split(",")):
+            results = compare(
+                targets,
+                lambda: calls(provider),
+                connections=connections,
+                rounds=options.rounds,
+                seconds=options.seconds,
+                scratch=scratch,
+            )
+            console.print(_table(kind, connections, results, list(peers)))
+
+
+def _target(name: str, platform: Running, path: str, asked: dict[str, Any]) -> Target:
+    assert platform.process is not None
+    headers = {"authorization": f"Bearer {scoped_key(platform)}"}
+    return Target(name, platform.url + path, asked, headers, platform.process.pid)
 
 
 def _traced(url: str) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """A budget before several processes: nobody spends more than it has, whoever asks at once and whoever is killed."""
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from core.valkey import EmbeddedValkey
 from infra.bench import gateway, mock_provider
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import Running, wait_until
-from infra.shared_store import shared_store
+from infra.several import several
 from providers.tokens import count_messages, estimate
 
 ASKED = "Say hello"
@@ -39,31 +38,18 @@ def processes(place: Path, count: int) -> Iterator[list[Running]]:
         redis_url = valkey.start()
         provider = stack.enter_context(gateway.mock_provider())
         database = database_of_platform(stack.enter_context(postgresql()), "genai")
-        configuration = place / "genai.toml"
-        configuration.write_text(
+        configuration = (
             '[[models]]\nalias = "mock"\n'
             '[[models.deployments]]\nprovider = "openai_compatible:mock"\nmodel = "mock-20ms"\n'
             'price = { input_usd_per_million = "0.15", output_usd_per_million = "0.6" }\n'
             f'[providers."openai_compatible:mock"]\nbase_url = "{provider}/v1"\napi_key = "none"\n'
         )
-        common = {
-            "GENAI_CONFIG": str(configuration),
+        settings = {
             "GENAI_DATABASE_URL": database,
             "GENAI_REDIS_URL": redis_url,
             "GENAI_TIMEOUTS__TOTAL": str(TOTAL_S),
-            "GENAI_HANDBOOK": "false",
-            "GENAI_LOCAL__WARM": "false",
-            "GENAI_SECRET_KEY": secrets.token_urlsafe(32),
-            "GENAI_ENCRYPTION__KEY": secrets.token_urlsafe(32),
-            "GENAI_ADMIN_KEY": secrets.token_urlsafe(32),
-            **shared_store(place / "package"),
         }
-        servers: list[Running] = []
-        for number in range(count):
-            server = Running(place / str(number), **common)
-            stack.callback(_ended, server)
-            servers.append(server.start())
-        yield servers
+        yield stack.enter_context(several(place, count, configuration=configuration, **settings))
 
 
 async def overspent(place: Path, *, asked: int, room: int, killed: bool, servers: int = 4) -> dict[str, float]:
@@ -76,7 +62,7 @@ async def overspent(place: Path, *, asked: int, room: int, killed: bool, servers
     """
     with processes(place, servers) as started:
         first = started[0]
-        with first.client(key=first.settings["GENAI_ADMIN_KEY"]) as client:
+        with first.client() as client:
             budget = (
                 client.post("/api/v1/budgets", json={"limit_tokens": room * USED, "window": "month"}).raise_for_status().json()
             )
@@ -128,8 +114,3 @@ async def _asked(servers: list[Running], count: int, *, kill: Running | None) ->
 
         *statuses, _ = await asyncio.gather(*(one(number) for number in range(count)), killer())
     return Counter(statuses)
-
-
-def _ended(server: Running) -> None:
-    if server.process is not None:
-        server.stop()

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from core import ledger
+from core import context, ledger
+from core.context import RequestContext
+from core.principals import SYSTEM
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
 from tests.fakes.openai import OpenAIFake
@@ -31,6 +33,13 @@ def provider(opened: OpenAIFake) -> OpenAIFake:
     """A provider that nobody has called yet."""
     opened.clear()
     return opened
+
+
+@pytest.fixture
+def request_context() -> Iterator[RequestContext]:
+    """A request of nobody in particular."""
+    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as serving:
+        yield serving
 
 
 @pytest.fixture

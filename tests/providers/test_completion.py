@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from core import context
 from core.alerts import AlertKind, alerts
 from core.context import RequestContext
 from core.errors import PlatformError
-from core.principals import SYSTEM
 from core.settings import Settings
 from providers.completion import INSTRUCTION
 from providers.models import Models
@@ -94,12 +92,6 @@ async def models(
     await made.warm(local=False)
     yield made
     await made.close()
-
-
-@pytest.fixture
-def request_context() -> Iterator[RequestContext]:
-    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as serving:
-        yield serving
 
 
 async def continued(models: Models, alias: str = "default") -> tuple[str, str | None]:

@@ -13,7 +13,6 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from core import context
 from core.context import RequestContext, Usage
 from core.errors import (
     ContentRefused,
@@ -25,7 +24,6 @@ from core.errors import (
     RateLimited,
     UnsupportedFeature,
 )
-from core.principals import SYSTEM
 from core.settings import Settings
 from providers.models import Models
 from tests.fakes.clouds import CLOUDS
@@ -94,12 +92,6 @@ async def models(configured: Settings) -> AsyncIterator[Models]:
     await made.warm(local=False)
     yield made
     await made.close()
-
-
-@pytest.fixture
-def request_context() -> Iterator[RequestContext]:
-    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as serving:
-        yield serving
 
 
 async def collect(model: Any, *, into: list[str] | None = None, **parameters: Any) -> str:

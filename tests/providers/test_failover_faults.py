@@ -61,12 +61,6 @@ async def models(configured: Settings) -> AsyncIterator[Models]:
     await made.close()
 
 
-@pytest.fixture
-def request_context() -> Iterator[RequestContext]:
-    with context.serving(RequestContext(request_id="r", principal=SYSTEM)) as serving:
-        yield serving
-
-
 async def streamed(model: Any) -> tuple[str, str | None]:
     """The text of a stream and the code of the error that it ended with."""
     pieces: list[str] = []
