@@ -53,7 +53,7 @@ class Valkey:
 
     def start(self) -> None:
         options = ["--port", str(self._port), "--dir", str(self._place), "--save", "", "--appendonly", "no"]
-        command = [str(valkey._binary()), "--bind", HOST, *options]  # noqa: SLF001 - the platform's own, on a port for once
+        command = [str(valkey.valkey_binary()), "--bind", HOST, *options]
         self._place.mkdir(parents=True, exist_ok=True)
         self._process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         with Redis(port=self._port, retry=Retry(NoBackoff(), 0)) as client:
