@@ -7,9 +7,10 @@ import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -19,6 +20,7 @@ from core.errors import Conflict, Unavailable
 from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
 from retrievers.filters import RESERVED, Scalar
+from retrievers.stores.chroma_index import IndexFiles, OpenCollection
 
 #: Prefix of the metadata keys that carry a chunk's own attributes, so that these cannot shadow ours.
 _ATTRIBUTE = "attr."
@@ -26,8 +28,8 @@ _ATTRIBUTE = "attr."
 _TENANT = "tenant"
 #: Below Chroma's bound of 5,461 rows a call (1.5.9).
 _BATCH = 1000
-#: Seconds that scrubbing waits for who writes.
-_SCRUB_WAIT_S = 10.0
+#: Seconds to wait for who writes Chroma's database.
+_BUSY_WAIT_S = 10.0
 
 
 class ChromaStore:
@@ -57,7 +59,7 @@ class ChromaStore:
         except BaseException:
             self._lock_file.release()
             raise
-        self._opened: dict[Shelf, Any] = {}
+        self._opened: dict[Shelf, OpenCollection] = {}
         self._lock = threading.Lock()
 
     def upsert(self, shelf: Shelf, chunks: Sequence[Chunk], vectors: Vectors) -> None:
@@ -78,15 +80,16 @@ class ChromaStore:
         self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
     ) -> list[tuple[Chunk, float]]:
         """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
-        collection = self._existing(shelf)
-        if collection is None or limit < 1:
+        opened = self._existing(shelf)
+        if opened is None or limit < 1:
             return []
-        found = collection.query(
-            query_embeddings=[vector],
-            n_results=limit,
-            where=_where(filter),
-            include=["documents", "metadatas", "distances"],
-        )
+        with opened.reading() as collection:
+            found = collection.query(
+                query_embeddings=[vector],
+                n_results=limit,
+                where=_where(filter),
+                include=["documents", "metadatas", "distances"],
+            )
         return [
             (_chunk(chunk_id, text, metadata), 1.0 - distance)
             for chunk_id, text, metadata, distance in zip(
@@ -98,10 +101,11 @@ class ChromaStore:
 
     def get(self, shelf: Shelf, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
-        collection = self._existing(shelf)
-        if collection is None or not chunk_ids:
+        opened = self._existing(shelf)
+        if opened is None or not chunk_ids:
             return []
-        found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["documents", "metadatas"])
+        with opened.reading() as collection:
+            found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["documents", "metadatas"])
         by_id = {
             chunk_id: _chunk(chunk_id, text, metadata)
             for chunk_id, text, metadata in zip(found["ids"], found["documents"], found["metadatas"], strict=True)
@@ -111,10 +115,11 @@ class ChromaStore:
 
     def similarities(self, shelf: Shelf, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
         """The cosine similarity of the named chunks to `vector`; those that are not there are left out."""
-        collection = self._existing(shelf)
-        if collection is None or not chunk_ids:
+        opened = self._existing(shelf)
+        if opened is None or not chunk_ids:
             return {}
-        found = collection.get(ids=list(chunk_ids), include=["embeddings"])
+        with opened.reading() as collection:
+            found = collection.get(ids=list(chunk_ids), include=["embeddings"])
         if not found["ids"]:
             return {}
         matrix = np.asarray(found["embeddings"], dtype=np.float32)
@@ -123,16 +128,17 @@ class ChromaStore:
 
     def delete_document(self, shelf: Shelf, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
-        collection = self._existing(shelf)
-        if collection is None:
+        opened = self._existing(shelf)
+        if opened is None:
             return
         where: dict[str, Any] = {"document_id": document_id}
         if keep_revision is not None:
             where = {"$and": [where, {"revision": {"$ne": keep_revision}}]}
         # Chroma's delete(where=…) loads what it deletes, documents included: ask for the ids alone
-        ids = collection.get(where=where, include=[])["ids"]
-        for first in range(0, len(ids), _BATCH):
-            collection.delete(ids=ids[first : first + _BATCH])
+        with opened.changing() as collection:
+            ids = collection.get(where=where, include=[])["ids"]
+            for first in range(0, len(ids), _BATCH):
+                collection.delete(ids=ids[first : first + _BATCH])
 
     def delete_collection(self, shelf: Shelf) -> None:
         """Delete all its chunks. No error where there is no such collection."""
@@ -149,23 +155,24 @@ class ChromaStore:
 
     def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""
-        collection = self._existing(shelf)
-        if collection is None:
+        opened = self._existing(shelf)
+        if opened is None:
             return 0
-        if document_id is None:
-            return int(collection.count())
-        return len(collection.get(where={"document_id": document_id}, include=[])["ids"])
+        with opened.reading() as collection:
+            if document_id is None:
+                return int(collection.count())
+            return len(collection.get(where={"document_id": document_id}, include=[])["ids"])
 
     def scrub(self) -> None:
         """Write Chroma's database anew, without what was deleted: SQLite leaves it in free pages. Delete the directories of
-        vectors that no collection has any more. Calls meanwhile wait.
+        vectors that no collection has any more, and clear what is no vector out of the others. Calls meanwhile wait.
 
         Raises:
             Unavailable: `store_unavailable`: Chroma is writing.
         """
         directories = {path for path in self._path.iterdir() if path.is_dir()}  # before the rows, which come before them
         try:
-            with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_SCRUB_WAIT_S)) as connection:
+            with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
                 used = {str(row[0]) for row in connection.execute("SELECT id FROM segments")}
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -174,6 +181,16 @@ class ChromaStore:
         for directory in directories:
             if directory.name not in used:
                 shutil.rmtree(directory, ignore_errors=True)
+        self._clear_room(used)
+
+    def _clear_room(self, used: Collection[str]) -> None:
+        """Clear what is no vector out of every collection's files, those that nobody has opened yet too."""
+        with self._lock:  # so that none is opened meanwhile
+            opened = list(self._opened.values())
+            for name in set(used) - {one.directory.name for one in opened}:
+                IndexFiles(self._path / name).clear_room()
+        for one in opened:
+            one.clear_room()
 
     def ping(self) -> None:
         """Raises `core.errors.Unavailable` when the store does not answer."""
@@ -190,7 +207,7 @@ class ChromaStore:
                 self._client.close()
                 self._lock_file.release()
 
-    def _existing(self, shelf: Shelf, *, create: bool = False) -> Any:
+    def _existing(self, shelf: Shelf, *, create: bool = False) -> OpenCollection | None:
         """The Chroma collection; None where there is none, and where it is another tenant's.
 
         This is where tenants are kept apart: a Chroma collection is one tenant's, and says whose. (A condition on each chunk
@@ -218,14 +235,20 @@ class ChromaStore:
                 found.modify(metadata={_TENANT: shelf.tenant})
             elif whose != shelf.tenant:
                 return None
-            self._opened[shelf] = found
-            return found
+            return self._opened.setdefault(shelf, OpenCollection(found, self._path / self._index_of(found.id)))
+
+    def _index_of(self, collection_id: UUID) -> str:
+        """The name of the directory where Chroma has a collection's vectors; it is there once there are some."""
+        with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
+            query = "SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'"
+            return str(connection.execute(query, (str(collection_id),)).fetchone()[0])
 
     def _write(self, shelf: Shelf, **rows: Any) -> None:
-        collection = self._existing(shelf, create=True)
-        if collection is None:
+        opened = self._existing(shelf, create=True)
+        if opened is None:
             raise ValueError("the shelf is another tenant's")
-        collection.upsert(**rows)
+        with opened.changing() as collection:
+            collection.upsert(**rows)
 
 
 def _metadata(chunk: Chunk, shelf: Shelf) -> dict[str, Scalar]:
