@@ -1,7 +1,7 @@
 """Chroma's index of one collection on disk, kept free of what is no part of it.
 
-Chroma's index makes room for vectors to come without clearing that memory, and writes it to its files with the rest: whatever the
-process held there before, other tenants' text and secrets included, would be on disk in the clear (chromadb 1.5.9, hnswlib).
+Chroma's index makes room for vectors to come without clearing that memory, and writes it to its files with the rest: whatever
+the process held there before, other tenants' text and secrets included, would be on disk in the clear (chromadb 1.5.9).
 """
 
 import os
