@@ -9,7 +9,7 @@ from retrievers.stores.chroma import ChromaStore
 
 
 class SharedStore(ChromaStore):
-    pass
+    shareable = True
 """
 
 
