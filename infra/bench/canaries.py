@@ -310,7 +310,7 @@ def _model_calls(client: httpx.Client) -> Iterator[Callable[[], httpx.Response]]
             "/api/v1/chat/batch": ({"inputs": [said, said]},),
         }
         for path, each in bodies.items():
-            yield from (lambda path=path, body=body: client.post(path, json=body) for body in each)  # type: ignore[misc]
+            yield from (lambda path=path, body=body: client.post(path, json=body) for body in each)
 
 
 def _mistakes(platform: Running, client: httpx.Client, own: dict[str, str], email: str) -> Iterator[httpx.Response]:

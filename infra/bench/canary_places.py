@@ -240,7 +240,7 @@ class Grown:
             return _joined(row for table in tables for row in database.execute(table))
 
 
-def _queue(valkey: "redis.Redis[bytes]") -> list[tuple[str, bytes]]:
+def _queue(valkey: redis.Redis) -> list[tuple[str, bytes]]:
     return [(f"queue {key!r}", key + (valkey.dump(key) or b"")) for key in valkey.scan_iter(count=1000)]
 
 
@@ -264,7 +264,7 @@ def _valkey(directory: Path, password: str) -> Iterator[int]:
         process.wait(20)
 
 
-def _answers(client: "redis.Redis[bytes]") -> bool:
+def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())
     except redis.ConnectionError:

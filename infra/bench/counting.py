@@ -32,7 +32,7 @@ async def counted(place: Path, *, requests: int) -> dict[str, float]:
     token = secrets.token_urlsafe(32)
     with (
         gateway.mock_provider() as provider,
-        gateway.full_profile(place, provider, GENAI_METRICS__TOKEN=token, GENAI_METRICS__PORT="0") as platform,
+        gateway.full_profile(place, provider, {"GENAI_METRICS__TOKEN": token, "GENAI_METRICS__PORT": "0"}) as platform,
     ):
         key = gateway.scoped_key(platform)
         answers = await request_mix.make(platform, key, requests)
@@ -77,7 +77,9 @@ def settled(platform: Running, calls: int) -> dict[str, Any]:
 
 
 def _picked(found: dict[str, Any]) -> dict[str, Any]:
-    picked = {name: int(found[name]) for name in ("attempts", "failed", "input_tokens", "output_tokens") if name in found}
+    picked: dict[str, Any] = {
+        name: int(found[name]) for name in ("attempts", "failed", "input_tokens", "output_tokens") if name in found
+    }
     if "cost_usd" in found:
         picked["cost_usd"] = round(Decimal(str(found["cost_usd"])), 9)
     return picked

@@ -25,6 +25,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Err
 
 from core.policies.policy import SECTIONS
 from infra import samples
@@ -165,7 +166,7 @@ class _Sender:
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def send(self, case: Case) -> None:
+    def send(self, case: Case[Any]) -> None:
         self._found.cases += 1
         if isinstance(case.path_parameters, dict):
             case.path_parameters = {name: self._real(name, value) for name, value in case.path_parameters.items()}
@@ -183,7 +184,7 @@ class _Sender:
             none = dict.fromkeys(SECTIONS)
             self._session.put(f"{self._platform.url}{case.path}", json=none, headers=headers, timeout=30).raise_for_status()
 
-    def _answer(self, case: Case, credential: dict[str, str]) -> requests.Response:
+    def _answer(self, case: Case[Any], credential: dict[str, str]) -> requests.Response:
         given = case.as_transport_kwargs(base_url=self._platform.url)
         headers = {name: value for name, value in dict(given.get("headers") or {}).items() if name.lower() not in _CREDENTIALS}
         given |= {"headers": headers | credential, "cookies": None, "timeout": 30, "allow_redirects": False}
@@ -191,7 +192,7 @@ class _Sender:
         self._session.cookies.clear()
         return answer
 
-    def _judge(self, label: str, answer: requests.Response, case: Case, *, refused: bool) -> None:
+    def _judge(self, label: str, answer: requests.Response, case: Case[Any], *, refused: bool) -> None:
         self._found.statuses[answer.status_code] += 1
         if answer.status_code >= 500:
             self._found.problems.append(f"{label}: {answer.status_code} {answer.text[:200]} {_told(case)}")
@@ -221,7 +222,11 @@ def _operations(platform: Running, document: dict[str, Any], group: str) -> list
         warnings.simplefilter("ignore")
         schema = schemathesis.openapi.from_dict(document)
         schema.config.update(base_url=platform.url)
-        operations = [result.ok() for result in schema.get_all_operations()]
+        operations = []
+        for result in schema.get_all_operations():
+            if isinstance(result, Err):
+                raise result.err()
+            operations.append(result.ok())
     return [each for each in operations if not group or _group(each.definition.raw["tags"][0]) == group]
 
 
@@ -238,7 +243,7 @@ def _draw(operation: Any, sender: _Sender, count: int, seed: int) -> bool:
     return sent >= count
 
 
-def _run(strategy: Any, send: Callable[[Case], None], count: int, seed: int) -> int:
+def _run(strategy: Any, send: Callable[[Case[Any]], None], count: int, seed: int) -> int:
     sent = 0
 
     @hypothesis.seed(seed)
@@ -250,7 +255,7 @@ def _run(strategy: Any, send: Callable[[Case], None], count: int, seed: int) -> 
         suppress_health_check=list(HealthCheck),
     )
     @hypothesis.given(case=strategy)
-    def each(case: Case) -> None:
+    def each(case: Case[Any]) -> None:
         nonlocal sent
         if sent < count:
             sent += 1
@@ -265,5 +270,5 @@ def _run(strategy: Any, send: Callable[[Case], None], count: int, seed: int) -> 
     return sent
 
 
-def _told(case: Case) -> str:
+def _told(case: Case[Any]) -> str:
     return f"{case.method} {case.formatted_path[:300]} query={str(case.query)[:300]!r} body={str(case.body)[:300]!r}"

@@ -18,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -32,7 +33,7 @@ from infra.bench.load import Round, Target, compare, has_wrk, median
 from infra.bench.mock_provider import LISTENING
 from infra.bench.peers import PEERS, Missing
 from infra.postgresql import database_of_platform, postgresql
-from infra.running import ROOT, Running, running
+from infra.running import ROOT, Running, running_program
 
 CONVERSATION = {"model": "mock", "messages": [{"role": "user", "content": "Say hello"}]}
 #: The platform's doors: path, body, and whether a body asks for a stream or the path is for streams or whole answers alone.
@@ -98,8 +99,8 @@ def _print_doors(stack: ExitStack, scratch: Path, provider: str, options: argpar
     sink = stack.enter_context(collector(keep=False))
     ours = stack.enter_context(full_profile(scratch, provider))
     beside = {
-        "ours /v1, PII on": stack.enter_context(full_profile(scratch / "private", provider, **_PRIVACY)),
-        "ours /v1, traces 1 %": stack.enter_context(full_profile(scratch / "traced", provider, **_traced(sink.url))),
+        "ours /v1, PII on": stack.enter_context(full_profile(scratch / "private", provider, _PRIVACY)),
+        "ours /v1, traces 1 %": stack.enter_context(full_profile(scratch / "traced", provider, _traced(sink.url))),
     }
     for kind, doors in (("whole", _WHOLE), ("streamed", _STREAMED)):
         if options.only not in (None, kind):
@@ -172,6 +173,7 @@ def calls(provider: str) -> int:
 def served(provider: str) -> dict[str, int]:
     """What the mock provider has counted; see there."""
     before: dict[str, int] = {}
+    now: dict[str, int]
     with httpx.Client(trust_env=False) as client:
         while (now := client.get(f"{provider}/count").json()) != before:
             before = now
@@ -186,16 +188,20 @@ def aliases(provider: str) -> str:
 
 @contextmanager
 def full_profile(
-    directory: Path, provider: str, *, program: tuple[str, ...] = Running.program, **more: str
+    directory: Path,
+    provider: str,
+    more: Mapping[str, str] = MappingProxyType({}),
+    *,
+    program: tuple[str, ...] = Running.program,
 ) -> Iterator[Running]:
     """A ready platform before the mock provider, its database on PostgreSQL, with these settings besides."""
     directory.mkdir(parents=True, exist_ok=True)
     with postgresql(waits_for_disk=True) as server:
         configuration = directory / "genai.toml"
         configuration.write_text(aliases(provider))
-        with running(
+        with running_program(
+            program,
             directory / "platform",
-            program=program,
             GENAI_CONFIG=str(configuration),
             GENAI_DATABASE_URL=database_of_platform(server, "genai"),
             GENAI_HANDBOOK="false",

@@ -75,7 +75,7 @@ def compare(
 
 def median(rounds: Sequence[Round], figure: str) -> float:
     """The median of a figure over the rounds."""
-    return statistics.median(getattr(one, figure) for one in rounds)
+    return float(statistics.median(getattr(one, figure) for one in rounds))
 
 
 def _script(target: Target, path: Path) -> Path:

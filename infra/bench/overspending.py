@@ -112,5 +112,7 @@ async def _asked(servers: list[Running], count: int, *, kill: Running | None) ->
             if kill is not None:
                 await asyncio.to_thread(kill.kill)
 
-        *statuses, _ = await asyncio.gather(*(one(number) for number in range(count)), killer())
+        killing = asyncio.create_task(killer())
+        statuses = await asyncio.gather(*(one(number) for number in range(count)))
+        await killing
     return Counter(statuses)

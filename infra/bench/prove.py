@@ -236,7 +236,7 @@ def database_away(place: Path, counts: Counts) -> Figures:
 
 
 def _outages(place: Path, chosen: Sequence[away.Outage], counts: Counts, **more: str) -> Figures:
-    found, told = asyncio.run(away.outages(place, chosen, there_s=counts.away_s / 2, away_s=counts.away_s, **more))
+    found, told = asyncio.run(away.outages(place, chosen, there_s=counts.away_s / 2, away_s=counts.away_s, more=more))
     away.check_lines(found, chosen)
     if not counts.is_small:
         away.check_times(found)

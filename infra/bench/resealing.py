@@ -109,7 +109,10 @@ async def _use(platform: Running, number: int, kept: dict[str, str], stop: async
     async with httpx.AsyncClient(base_url=platform.url, headers=headers, timeout=60, trust_env=False) as client:
         turn = 0
         while not stop.is_set():
-            repeated = {"json": _said(f"u{number}", str(turn)), "headers": {"idempotency-key": f"{number}-{turn}"}}
+            repeated: dict[str, Any] = {
+                "json": _said(f"u{number}", str(turn)),
+                "headers": {"idempotency-key": f"{number}-{turn}"},
+            }
             turn += 1
             calls: list[tuple[str, str, str, dict[str, Any]]] = [
                 ("chat", "POST", "/api/v1/chat", repeated),

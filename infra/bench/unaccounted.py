@@ -27,7 +27,7 @@ def take_out() -> None:
     def kept(*_: Any, **__: Any) -> None:
         return None
 
-    accounting.Account.close = close  # type: ignore[method-assign, assignment]
+    accounting.Account.close = close  # type: ignore[method-assign]
     accounting.enter_kept = kept
     ledger.settled = writer.settled = settled
 
