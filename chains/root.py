@@ -293,7 +293,7 @@ class OpaqueRoot(Runnable[Any, Any]):
                 if captured is not None:
                     captured.add(delta)
                 # a stream's headers are sent before its run is over
-                outer.allowances = outer.allowances or run.allowances
+                outer.allowances, outer.degraded = outer.allowances or run.allowances, outer.degraded or run.degraded
                 if outer.cache is None:
                     outer.cache = run.cache
                 yield delta

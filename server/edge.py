@@ -162,9 +162,11 @@ def host_of(headers: Headers) -> str:
 
 def call_headers(context: RequestContext) -> dict[str, str]:
     """The `x-genai-*` headers of what is known by now; none before a model was asked. A stream that begins knows the cache's
-    part alone."""
+    part, and the alias that a budget had it given to."""
     found = {"x-genai-pii": pii_header(context.pii)} if context.pii else {}
     found |= rate_limit_headers(context.allowances)
+    if context.degraded is not None:
+        found["x-genai-degraded-to"] = context.degraded
     if context.attempts == 0 and context.provider is None:
         return found if context.cache is None else found | {"x-genai-cache": context.cache}
     headers = found | {
@@ -172,7 +174,6 @@ def call_headers(context: RequestContext) -> dict[str, str]:
         "x-genai-provider": context.provider,
         "x-genai-attempts": str(context.attempts),
         "x-genai-cache": context.cache or "bypass",
-        "x-genai-degraded-to": context.degraded,
         "x-genai-cost-usd": None if context.cost_usd is None else f"{context.cost_usd:f}",
         "x-genai-overhead-ms": f"{context.overhead_s * 1000:.1f}" if context.provider else None,
     }

@@ -124,6 +124,17 @@ def test_the_cheaper_alias_is_told(here: Here) -> None:
     answer = here.chat()
     assert answer.status_code == 200
     assert answer.headers["x-genai-degraded-to"] == "only"
+    messages = [{"role": "user", "content": "Hello"}]
+    streams: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"messages": messages, "stream": True},
+        "/v1/completions": {"model": "default", "prompt": "Hello", "stream": True},
+        "/api/v1/chat": {"messages": messages, "stream": True},
+        "/api/v1/chat/stream": {"input": {"messages": messages}},
+        "/api/v1/chat/stream_events": {"input": {"messages": messages}},
+    }
+    for path, body in streams.items():
+        with here.client.stream("POST", path, json={"model": "default"} | body if path.startswith("/v1") else body) as streamed:
+            assert (path, streamed.headers.get("x-genai-degraded-to")) == (path, "only")
 
 
 def test_usage_has_a_call_as_soon_as_its_answer(here: Here) -> None:
