@@ -54,7 +54,6 @@ class Account:
         served = self._served
         self._usage, self._tokens = usage, tokens_of(usage, metadata, tier)
         self._charge = charge_of(served.provider_name, served.name, self._tokens, price=served.price)
-        self._bill.add(usage, self._charge)
 
     def give(self, *, seconds: float | None = None) -> None:
         """What was paid for is the answer, or a part of one, and its reader has it: it is told with it. `seconds` that the
@@ -109,6 +108,8 @@ class Account:
             first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
             **more,
         )
+        if self._usage is not None and self._charge is not None:
+            self._bill.add(entry.at, self._usage, self._charge)
         _enter(entry)
         if self.span is not None:
             calls.ended(self.span, entry, reason, model)

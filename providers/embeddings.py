@@ -126,6 +126,7 @@ class FailoverEmbeddings(Embeddings):
                 served = deployments[place]
                 limit_s = _limit_s(served, texts, query=query)
                 limit_s = min(limit_s, deadline.remaining / (1 if query else len(order) - number))
+                await bill.make_room_for_texts(served, texts)
                 try:
                     self._route.check(served)
                     await _turn(served, tokens, deadline)

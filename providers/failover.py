@@ -1,8 +1,8 @@
 """A chat model that is a chain of deployments: the first that gives a whole answer in time answers."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, InstanceOf
 
 from core.context import current
-from core.errors import Killed, ProviderFailed
+from core.errors import BudgetExceeded, Killed, ProviderFailed, Unavailable
 from providers.alarms import alarm, exhausted, relieve
 from providers.attempt import Attempt
 from providers.caching import AliasCache
@@ -54,6 +54,7 @@ class FailoverChatModel(AsynchronousChatModel):
         ProviderFailed: all deployments failed; code `stream_interrupted` where a stream was cut after its first token.
         DeadlineExceeded: `total_s` is over, or the time of the request that the call is a step of.
         Killed: the alias, its deployments or the tenant's use of models is switched off, also while the answer comes.
+        BudgetExceeded: a budget has no room for it, or for one more call after those that failed; code `budget_exceeded`.
         DataPolicyRefused, PersonalDataBlocked: the tenant's policies do not let the request go to any provider.
     """
 
@@ -184,7 +185,7 @@ class FailoverChatModel(AsynchronousChatModel):
                     candidates.pass_over(served)
                     continue
                 joining = Joining(seam_of(sent, parameters, trusted=trusted))
-            attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters, joining.seam)
+            attempt = await self._attempt(route, bill, candidates, served, deadline, messages, parameters, joining.seam)
             try:
                 async with aclosing(attempt.chunks()) as chunks:
                     async for chunk in chunks:
@@ -223,7 +224,7 @@ class FailoverChatModel(AsynchronousChatModel):
     ) -> ChatResult:
         candidates = Candidates(route, messages, parameters, deadline)
         while (served := await candidates.next()) is not None:
-            attempt = self._attempt(route, bill, candidates, served, deadline, messages, parameters)
+            attempt = await self._attempt(route, bill, candidates, served, deadline, messages, parameters)
             try:
                 result = await attempt.whole()
             except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
@@ -268,6 +269,8 @@ class FailoverChatModel(AsynchronousChatModel):
         if not candidates.spend(served):
             return False
         riddle, parameters = Riddle(), {"temperature": 0, "max_tokens": RIDDLE_TOKENS}
+        with _called_off(candidates, served, begun=True):
+            await bill.make_room(served, riddle.messages, parameters)
         attempt = Attempt(
             served,
             deadline,
@@ -293,7 +296,7 @@ class FailoverChatModel(AsynchronousChatModel):
         standing.goes_on, standing.goes_on_until = riddle.solved(answer), time.monotonic() + FOUND_FOR_S
         return standing.goes_on
 
-    def _attempt(
+    async def _attempt(
         self,
         route: Route,
         bill: Bill,
@@ -314,6 +317,8 @@ class FailoverChatModel(AsynchronousChatModel):
         form = None
         if by_tool(served.facts, parameters):
             parameters, form = asking_by_tool(parameters)
+        with _called_off(candidates, served, begun=seam is not None):
+            await bill.make_room(served, messages, parameters)
         return Attempt(
             served,
             deadline,
@@ -345,6 +350,16 @@ class FailoverChatModel(AsynchronousChatModel):
             kind=failure.kind.value,
             error=type(error).__name__,
         )
+
+
+@contextmanager
+def _called_off(candidates: Candidates, served: Served, *, begun: bool) -> Iterator[None]:
+    """For a block that finds no room for one more call: an answer that has begun ends without it as one that was cut."""
+    try:
+        yield
+    except (BudgetExceeded, Unavailable) as error:
+        candidates.pass_over(served)
+        raise interrupted(candidates.last) if begun else error from None
 
 
 def _raise_where_nobody_may_go_on(attempt: Attempt, error: Exception, sent: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import orjson
 from langchain_core.messages import BaseMessage
 
 from core import context, traces
-from core.budgets import Degraded, Hold
+from core.budgets import Degraded, Hold, Spending
 from core.context import Usage
 from core.errors import BudgetExceeded
 from providers.prices import Charge, Price, Tokens
@@ -29,20 +30,55 @@ class Bill:
 
     hold: Hold | None = None
     max_tokens: int | None = None
-    _tokens: int = 0
-    _usd: Decimal = field(default_factory=Decimal)
+    hold_s: float = 0.0
+    _more: list[Hold] = field(default_factory=list)
+    _spent: list[Spending] = field(default_factory=list)
 
-    def add(self, usage: Usage, charge: Charge) -> None:
-        self._tokens += usage.total_tokens
-        self._usd += charge.usd or 0
+    def add(self, at: datetime, usage: Usage, charge: Charge) -> None:
+        self._spent.append(Spending(at, usage.total_tokens, charge.usd or Decimal(0)))
 
     def limited(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """The parameters with the longest answer that there is room for."""
         return parameters if self.max_tokens is None else parameters | {"max_tokens": self.max_tokens}
 
+    async def make_room(self, served: Served, messages: Sequence[BaseMessage], parameters: dict[str, Any]) -> None:
+        """Reserve for one more call what the calls before it have used up. Costs nothing where they have used nothing.
+
+        Raises:
+            BudgetExceeded, Unavailable
+        """
+        if self._is_short:
+            longest = parameters.get("max_tokens") or LONGEST_ANSWER
+            await self._reserve(served, Tokens(_counted(served, messages, parameters), longest))
+
+    async def make_room_for_texts(self, served: Served, texts: Sequence[str]) -> None:
+        """As `make_room`, for embedding the texts."""
+        if self._is_short:
+            await self._reserve(served, Tokens(sum(served.provider.count_tokens(served.model, text) for text in texts)))
+
     def close(self) -> None:
         if self.hold is not None:
-            self.hold.settle(self._tokens, self._usd)
+            self.hold.settle(*self._spent)
+            for hold in self._more:
+                hold.settle()
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether what is reserved may be less than what one more call needs, under a budget that refuses."""
+        return bool(self._spent) and self.hold is not None and self.hold.bounds
+
+    async def _reserve(self, served: Served, call: Tokens) -> None:
+        if self.hold is None:
+            return
+        tokens = sum(spent.tokens for spent in self._spent) + call.input + call.output
+        usd = sum((spent.usd for spent in self._spent), dearest([served.price], call) or Decimal(0))
+        try:
+            with traces.span("reserve budget"):
+                more = await self.hold.budgets.reserve_more((self.hold, *self._more), tokens, usd, self.hold_s)
+        except Degraded:
+            raise BudgetExceeded("There is no room for one more call in a budget.") from None
+        if more is not None:
+            self._more.append(more)
 
 
 async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict[str, Any]) -> tuple[Route, Bill]:
@@ -55,13 +91,16 @@ async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict
     been = {route.alias}
     while True:
         try:
-            return route, await opened(route, messages, parameters)
+            bill = await opened(route, messages, parameters)
         except Degraded as degraded:
             if route.elsewhere is None or degraded.alias in been:
                 raise BudgetExceeded("There is no room for this request in a budget.") from None
             been.add(degraded.alias)
             route = replace(route.elsewhere(degraded.alias), chat=route.chat).within_policy()
-            context.current().degraded = degraded.alias
+        else:
+            if len(been) > 1:
+                context.current().degraded = route.alias
+            return route, bill
 
 
 async def opened(route: Route, messages: Sequence[BaseMessage], parameters: dict[str, Any]) -> Bill:
@@ -76,16 +115,13 @@ async def opened(route: Route, messages: Sequence[BaseMessage], parameters: dict
     deployments = route.deployments
     asked = parameters.get("max_tokens")
     longest = asked or min([LONGEST_ANSWER, *(_half_window(served) for served in deployments)])
-    first = deployments[0]
-    given = count_messages(messages, lambda text: first.provider.count_tokens(first.model, text))
-    if tools := parameters.get("tools"):
-        given += first.provider.count_tokens(first.model, orjson.dumps(tools).decode())
+    given = _counted(deployments[0], messages, parameters)
     usd = dearest((served.price for served in deployments), Tokens(given, longest))
     hold_s, at_least = route.total_s + _GRACE_S, given + (asked or 0)
     with traces.span("reserve budget"):
         hold = await route.budgets.reserve(rules, given + longest, usd, hold_s, at_least=at_least)
     bounded = asked is None and hold is not None and hold.bounds
-    return Bill(hold, longest if bounded else None)
+    return Bill(hold, longest if bounded else None, hold_s)
 
 
 async def opened_for_texts(route: Route, deployments: Sequence[Served], texts: Sequence[str]) -> Bill:
@@ -100,9 +136,10 @@ async def opened_for_texts(route: Route, deployments: Sequence[Served], texts: S
     first = deployments[0]
     tokens = sum(first.provider.count_tokens(first.model, text) for text in texts)
     usd = dearest((served.price for served in deployments), Tokens(tokens))
+    hold_s = route.total_s + _GRACE_S
     try:
         with traces.span("reserve budget"):
-            return Bill(await route.budgets.reserve(rules, tokens, usd, route.total_s + _GRACE_S, at_least=tokens))
+            return Bill(await route.budgets.reserve(rules, tokens, usd, hold_s, at_least=tokens), hold_s=hold_s)
     except Degraded:
         raise BudgetExceeded("There is no room for this request in a budget.") from None
 
@@ -111,6 +148,14 @@ def dearest(prices: Iterable[Price | None], tokens: Tokens) -> Decimal | None:
     """Dollars at the dearest; None where one is not known."""
     charges = [price.charge(tokens).usd if price is not None else None for price in prices]
     return None if any(usd is None for usd in charges) else max((usd for usd in charges if usd is not None), default=None)
+
+
+def _counted(served: Served, messages: Sequence[BaseMessage], parameters: dict[str, Any]) -> int:
+    """Tokens that are sent."""
+    given = count_messages(messages, lambda text: served.provider.count_tokens(served.model, text))
+    if tools := parameters.get("tools"):
+        given += served.provider.count_tokens(served.model, orjson.dumps(tools).decode())
+    return given
 
 
 def _half_window(served: Served) -> int:

@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -18,15 +19,16 @@ from core.budget_settings import BudgetSettings
 from core.budgets import counters
 from core.budgets.allowances import allowances
 from core.budgets.alone import Alone
+from core.budgets.comparing import Comparing
 from core.budgets.counters import Kind, Share
 from core.budgets.refusals import refuse, refuse_too_long, refuse_unpriced, tell
 from core.budgets.rules import UNIT_USD, Rule, Rules, Unit, units
 from core.budgets.spent import spent
 from core.budgets.store import Store, StoreAway
+from core.budgets.windows import milliseconds
 from core.database import Database, blocking_engine, utc_now
 from core.errors import Unavailable
 from core.principals import Principal
-from core.redis_batches import ScriptBatches
 from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.tables import Budget, RateLimit
@@ -34,6 +36,15 @@ from core.tables import Budget, RateLimit
 log = structlog.get_logger()
 
 _TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What was spent at once, and when: as the ledger has it."""
+
+    at: datetime
+    tokens: int
+    usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +61,9 @@ class Hold:
         """Whether a budget lets nothing go over its limit, so that the answer must not be longer than was reserved."""
         return any(rule.refuses and not rule.rate for rule in self.rules)
 
-    def settle(self, tokens: int, usd: Decimal) -> None:
+    def settle(self, *spent: Spending) -> None:
         """Put what was spent in the place of what was reserved. Returns at once; must be called on an event loop."""
-        self.budgets.settle(self, tokens, usd)
+        self.budgets.settle(self, spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +93,9 @@ class Budgets:
         self._opened: Engine | None = None
         self._opening = threading.Lock()
         self._settling: set[asyncio.Task[None]] = set()
-        #: Counters that have not heard of everything that was spent: they are made anew from the ledger.
+        #: Counters that have not heard of everything that was spent: they are compared with the ledger before they are asked.
         self._behind: set[str] = set()
+        self._comparing = Comparing(self._spent)
 
     def connect(self, clients: RedisClients) -> None:
         """Count together with the other processes that are connected to this server."""
@@ -93,13 +105,13 @@ class Budgets:
         if self._opened is not None:
             self._opened.dispose()
 
-    def _spent(self, rule: Rule, now: datetime) -> dict[int, int]:
+    def _spent(self, rule: Rule, now: datetime, since: datetime | None = None) -> dict[int, int]:
         """What the ledger has, by bucket. Blocking."""
         if self._settings is None:
             return {}
         with self._opening:
             self._opened = self._opened or blocking_engine(self._settings)
-        return dict(spent(self._opened, rule, now))
+        return dict(spent(self._opened, rule, now, since))
 
     async def load(self, database: Database) -> None:
         """Read the budgets and rate limits of all tenants."""
@@ -136,9 +148,31 @@ class Budgets:
             context.current().allowances = allowances((rules[answer.full],), (rules[answer.full].limit,), answer.wait_s)
             refuse(rules[answer.full], answer, now)
         used = [before + share.amount for before, share in zip(answer.used, shares, strict=True)]
-        for rule, amount in zip(rules, used, strict=True):
-            tell(rule, amount)
         context.current().allowances = allowances(rules, used)
+        return Hold(self, hold, rules, shares)
+
+    async def reserve_more(self, holds: Sequence[Hold], tokens: int, usd: Decimal, hold_s: float) -> Hold | None:
+        """Reserve what is missing where a request needs so much in all and has `holds`, in the budgets alone: what rate limits
+        allow it has taken. None: there is enough, or see `reserve`.
+
+        Raises:
+            BudgetExceeded, Degraded, Unavailable: see `reserve`.
+        """
+        now, hold = utc_now(), secrets.token_hex(8)
+        rules = [rule for rule in holds[0].rules if not rule.rate]
+        reserved: Counter[str] = Counter()
+        for each in holds:
+            reserved.update({share.key: share.amount for share in each.shares})
+        needed = [_share(rule, tokens, usd, now, hold_s) for rule in rules]
+        shares = [replace(share, amount=max(0, share.amount - reserved[share.key])) for share in needed]
+        if not any(share.amount for share in shares):
+            return None
+        answer = await self._ask(hold, hold_s, rules, shares, now)
+        if answer is None:
+            self._go_without(rules, now)
+            return None
+        if answer.full is not None:
+            refuse(rules[answer.full], answer, now)
         return Hold(self, hold, rules, shares)
 
     async def _ask(
@@ -147,14 +181,14 @@ class Budgets:
         if self._store is not None:
             try:
                 with self._store.asked() as batches:
-                    for counter in self._behind.intersection(rule.counter for rule in rules):
-                        await counters.doubt(batches, counter)
-                        self._behind.discard(counter)
+                    for rule in [rule for rule in rules if rule.counter in self._behind] if self._behind else ():
+                        await self._comparing.now(batches, rule, now)
+                        self._behind.discard(rule.counter)
                     for _ in range(len(rules) + _TRIES):
                         answer = await counters.reserve(batches, hold, hold_s, shares)
                         if answer.unknown is None:
                             return answer
-                        await self._seed(batches, rules[answer.unknown], now)
+                        await self._comparing.make(batches, rules[answer.unknown], now)
             except StoreAway:
                 return None
         return None
@@ -169,41 +203,42 @@ class Budgets:
             refuse(*full, now)
         self._behind.update(rule.counter for rule in rules if not rule.rate)
 
-    async def _seed(self, batches: ScriptBatches, rule: Rule, now: datetime) -> None:
-        found = await asyncio.to_thread(self._spent, rule, now)
-        await counters.seed(batches, rule.counter, rule.window.buckets(now), found)
-
-    def settle(self, hold: Hold, tokens: int, usd: Decimal) -> None:
+    def settle(self, hold: Hold, spent: Sequence[Spending]) -> None:
         """See `Hold.settle`."""
-        task = asyncio.get_running_loop().create_task(self._settle(hold, tokens, usd))
+        task = asyncio.get_running_loop().create_task(self._settle(hold, spent))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
-    async def _settle(self, hold: Hold, tokens: int, usd: Decimal) -> None:
+    async def _settle(self, hold: Hold, spent: Sequence[Spending]) -> None:
         if self._store is None:
             return
-        used = {Unit.USD: units(usd), Unit.TOKENS: tokens, Unit.CONCURRENT: 0}
         held = [pair for pair in zip(hold.rules, hold.shares, strict=True) if pair[1].kind is not Kind.AT_ONCE]
         if not held:
             return
+        times = [[_counted_in(rule, share, each) for each in spent] for rule, share in held]
         try:
             with self._store.asked() as batches:
-                await counters.settle(batches, hold.id, [share for _, share in held], [used[rule.unit] for rule, _ in held])
+                told = await counters.settle(batches, hold.id, [share for _, share in held], times)
         except StoreAway:
             # what was reserved stays so until its time is over; the ledger has what was spent
             log.debug("budgets.not_settled", hold=hold.id)
             self._behind.update(rule.counter for rule in hold.rules if not rule.rate)
+            return
+        for (rule, _), amount in zip(held, told, strict=True):
+            if amount is not None:
+                tell(rule, amount)
 
     async def settled(self) -> None:
         """Wait until what was settled on this loop is counted."""
         while mine := [task for task in self._settling if task.get_loop() is asyncio.get_running_loop()]:
             await asyncio.gather(*mine)
 
-    async def standing(self, row: Budget) -> Standing:
-        """How a budget stands now."""
+    async def standing(self, row: Budget, *, compared_s: float = 0) -> Standing:
+        """How a budget stands now, and as the ledger has it: its counter is compared with it, where nobody has done so within
+        `compared_s` seconds."""
         rule, now = Rule.of(row), utc_now()
         unit = UNIT_USD if rule.in_usd else Decimal(1)
-        found = await self._counted(rule, now)
+        found = await self._counted(rule, now, compared_s)
         if found is None:
             by_bucket = await asyncio.to_thread(self._spent, rule, now)
             used, held = sum(by_bucket.values()), 0
@@ -211,16 +246,17 @@ class Budgets:
             used, held = found
         return Standing(used * unit, held * unit, found is not None, rule.window.begin(now), rule.window.end(now))
 
-    async def _counted(self, rule: Rule, now: datetime) -> tuple[int, int] | None:
+    async def _counted(self, rule: Rule, now: datetime, compared_s: float) -> tuple[int, int] | None:
         """Spent and reserved; None where the server that counts is away."""
         if self._store is None:
             return None
         buckets = rule.window.buckets(now)
         try:
             with self._store.asked() as batches:
+                await self._comparing.late(batches, rule, now, compared_s)
                 found = await counters.read(batches, rule.counter, buckets)
                 if found is None:
-                    await self._seed(batches, rule, now)
+                    await self._comparing.make(batches, rule, now)
                     found = await counters.read(batches, rule.counter, buckets)
         except StoreAway:
             return None
@@ -250,3 +286,11 @@ def _share(rule: Rule, tokens: int, usd: Decimal, now: datetime, hold_s: float) 
     buckets = rule.window.buckets(now)
     kept_s = max(buckets.expire_s, int(hold_s) + 1) if rule.rate else buckets.expire_s
     return Share(rule.counter, buckets, amount, rule.limit if rule.refuses else None, kept_s, kind)
+
+
+def _counted_in(rule: Rule, share: Share, spent: Spending) -> counters.Spent:
+    """A budget counts it when it was spent, as the ledger does; a rate limit when the request began."""
+    if rule.rate:
+        return share.buckets.newest, 0, spent.tokens if rule.unit is Unit.TOKENS else 0
+    amount = units(spent.usd) if rule.in_usd else spent.tokens
+    return rule.window.buckets(spent.at).newest, milliseconds(spent.at), amount

@@ -3,9 +3,14 @@
 Amounts are whole numbers: requests, tokens, or dollars of 10⁻⁹, rounded up. A budget's counter that is not there (a new budget,
 a server that lost its memory) is made from the ledger; a rate limit's begins at nothing. A reservation that nobody settles is
 let go after its time.
+
+A budget's counter is compared with the ledger now and then, since a process that dies and a server that is away settle nothing.
+What was spent before `until` is the ledger's to say, what comes later is settled: so nothing is counted twice, however late it
+is settled and however many compare. What was settled since is also kept by the time it was spent at (`:fine`, in ticks).
+What is counted is never taken back by a comparison: the ledger may have a row later than the counter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -79,25 +84,67 @@ end
 return used
 """
 )
-# KEYS: budgets. ARGV: hold, then for each budget: newest, oldest, expire_s, amount held, amount spent
-_SETTLE = """
+# KEYS: budgets. ARGV: hold, tick_ms, then for each budget: newest, oldest, step, expire_s, amount held, kind, and how often
+# something was spent, each time: bucket, at_ms, amount → what is spent now of each; -1 of a rate limit, of what is not known
+_SETTLE = (
+    _COMMON
+    + """
+local at, told, tick = 3, {}, tonumber(ARGV[2])
 for i, key in ipairs(KEYS) do
-  local at = 1 + (i - 1) * 5
-  if redis.call('HEXISTS', key, 'known') == 1 then
+  local ledger, known, fine = ARGV[at + 5] == '0', redis.call('HMGET', key, 'known', 'until'), key .. ':fine'
+  told[i] = -1
+  if known[1] then
     if redis.call('ZREM', key .. ':held', ARGV[1] .. ' ' .. ARGV[at + 4]) == 1 then
       redis.call('HINCRBY', key, 'held', -ARGV[at + 4])
     end
-    if tonumber(ARGV[at + 5]) > 0 then redis.call('HINCRBY', key, ARGV[at + 1], ARGV[at + 5]) end
+    for number = 1, tonumber(ARGV[at + 6]) do
+      local one = at + 4 + 3 * number
+      local moment, amount = tonumber(ARGV[one + 1]), tonumber(ARGV[one + 2])
+      if amount > 0 and not (ledger and moment < tonumber(known[2] or 0)) then
+        redis.call('HINCRBY', key, ARGV[one], ARGV[one + 2])
+        if ledger then
+          redis.call('HINCRBY', fine, ARGV[one] .. ' ' .. string.format('%.0f', moment - moment % tick), ARGV[one + 2])
+          redis.call('EXPIRE', fine, ARGV[at + 3])
+        end
+      end
+    end
     redis.call('EXPIRE', key, ARGV[at + 3])
+    if ledger then told[i] = spent(key, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])) end
   end
+  at = at + 7 + 3 * ARGV[at + 6]
 end
+return told
 """
-# KEYS: budget. ARGV: expire_s, then bucket and amount by turns
-_SEED = """
-if redis.call('HSETNX', KEYS[1], 'known', 1) == 0 then return 0 end
-for at = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1]) end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
+)
+# KEYS: budget. ARGV: since_ms (-1: the ledger's all), until_ms, again (1: the next comparison is of all), expire_s, then bucket
+# and what the ledger has by turns → 1: taken
+_COMPARE = """
+local key, since, to, settled = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), {}
+local known = redis.call('HMGET', key, 'known', 'until')
+if since >= 0 and not (known[1] and tonumber(known[2] or -1) == since) then return 0 end
+if known[1] and tonumber(known[2] or -1) >= to then return 0 end
+local fine = redis.call('HGETALL', key .. ':fine')
+for at = 1, #fine, 2 do
+  local bucket, tick = string.match(fine[at], '^(%d+) (%d+)$')
+  local later = tonumber(tick) >= to
+  if later == (since < 0) then settled[bucket] = (settled[bucket] or 0) + fine[at + 1] end
+  if not later then redis.call('HDEL', key .. ':fine', fine[at]) end
+end
+for at = 5, #ARGV, 2 do
+  local bucket, amount = ARGV[at], tonumber(ARGV[at + 1])
+  local missing = amount - (settled[bucket] or 0)
+  if since < 0 then missing = amount + (settled[bucket] or 0) - (redis.call('HGET', key, bucket) or 0) end
+  if missing > 0 then redis.call('HINCRBY', key, bucket, string.format('%.0f', missing)) end
+end
+redis.call('HSET', key, 'known', 1, 'until', ARGV[2], 'again', ARGV[3])
+redis.call('EXPIRE', key, ARGV[4])
 return 1
+"""
+# KEYS: budget → until_ms, again; nothing of one that is not known
+_COMPARED = """
+local known = redis.call('HMGET', KEYS[1], 'known', 'until', 'again')
+if not known[1] then return {} end
+return {tonumber(known[2] or -1), tonumber(known[3] or 1)}
 """
 # KEYS: budget. ARGV: newest, oldest, step → spent, held
 _READ = (
@@ -109,8 +156,9 @@ return {spent(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])),
 """
 )
 
-_DOUBT = "redis.call('HDEL', KEYS[1], 'known')"
-_FORGET = "redis.call('DEL', KEYS[1], KEYS[1] .. ':held')"
+_FORGET = "redis.call('DEL', KEYS[1], KEYS[1] .. ':held', KEYS[1] .. ':fine')"
+#: Milliseconds of a tick.
+TICK_MS: Final = 5_000
 
 
 class Kind(IntEnum):
@@ -132,6 +180,10 @@ class Share:
     limit: int | None
     kept_s: int
     kind: Kind
+
+
+#: What was spent at once: the bucket that it counts in, the millisecond since 1970, and how much.
+Spent = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,24 +211,43 @@ async def reserve(batches: ScriptBatches, hold: str, hold_s: float, shares: Sequ
     return Answer(used=rest)
 
 
-async def settle(batches: ScriptBatches, hold: str, shares: Sequence[Share], spent: Sequence[int]) -> None:
-    """Put what was spent in the place of what was reserved."""
-    arguments: list[Any] = [hold]
-    for share, amount in zip(shares, spent, strict=True):
+async def settle(
+    batches: ScriptBatches, hold: str, shares: Sequence[Share], spent: Sequence[Sequence[Spent]]
+) -> Sequence[int | None]:
+    """Put what was spent in the place of what was reserved. What is spent now of each budget; None of a rate limit, and of a
+    counter that is not known."""
+    arguments: list[Any] = [hold, TICK_MS]
+    for share, times in zip(shares, spent, strict=True):
         buckets = share.buckets
-        arguments += [buckets.newest, buckets.oldest, share.kept_s, share.amount, amount]
-    await batches.run(_SETTLE, [share.key for share in shares], arguments, later=True)
+        arguments += [buckets.newest, buckets.oldest, buckets.step, share.kept_s, share.amount, int(share.kind), len(times)]
+        arguments += [each for time in times for each in time]
+    told = await batches.run(_SETTLE, [share.key for share in shares], arguments, later=True)
+    return [None if amount < 0 else amount for amount in told]
 
 
-async def seed(batches: ScriptBatches, key: str, buckets: Buckets, spent: dict[int, int]) -> None:
-    """Make a counter, unless another process has."""
+async def compared(batches: ScriptBatches, key: str) -> tuple[int | None, bool] | None:
+    """Until when a budget's counter was compared with the ledger, in milliseconds since 1970 (None: it never was), and whether
+    the next comparison is to be of all; None for a counter that is not known."""
+    found = await batches.run(_COMPARED, [key], [])
+    return (None if found[0] < 0 else found[0], bool(found[1])) if found else None
+
+
+async def compare(
+    batches: ScriptBatches,
+    key: str,
+    spent: Mapping[int, int],
+    *,
+    since_ms: int | None,
+    until_ms: int,
+    again: bool,
+    expire_s: int,
+) -> None:
+    """Count what the counter has missed of what the ledger says was spent from one moment to another, by bucket; with None from
+    the beginning of its window, also for one that is not known yet. Does nothing where another process has been quicker.
+    `again` where the ledger may not have all of it yet."""
     pairs = [each for pair in spent.items() for each in pair]
-    await batches.run(_SEED, [key], [buckets.expire_s, *pairs])
-
-
-async def doubt(batches: ScriptBatches, key: str) -> None:
-    """Have a budget's counter made anew from the ledger by whoever asks next. What is reserved stays so."""
-    await batches.run(_DOUBT, [key], [])
+    arguments = [-1 if since_ms is None else since_ms, until_ms, int(again), expire_s, *pairs]
+    await batches.run(_COMPARE, [key], arguments)
 
 
 async def read(batches: ScriptBatches, key: str, buckets: Buckets) -> tuple[int, int] | None:

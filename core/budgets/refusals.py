@@ -42,7 +42,6 @@ def refuse(rule: Rule, answer: Answer, now: datetime) -> None:
             retry_after_s=answer.wait_s or _SOON_S,
             context={"rate_limit": rule.id},
         )
-    tell(rule, rule.limit)
     if rule.mode is BudgetMode.DEGRADE and rule.degrade_to is not None:
         raise Degraded(rule.degrade_to)
     end = rule.window.end(now)
@@ -84,11 +83,9 @@ def refuse_too_long(rules: Sequence[Rule], tokens: int) -> None:
             )
 
 
-def tell(rule: Rule, used: int) -> None:
-    """Raise the alert of the highest share of a budget that is reached."""
-    if rule.rate:
-        return
-    share = next((share for share in _TOLD if used >= share * rule.limit), None)
+def tell(rule: Rule, spent: int) -> None:
+    """Raise the alert of the highest share of a budget that is spent."""
+    share = next((share for share in _TOLD if spent >= share * rule.limit), None)
     if share is not None:
         raise_alert(
             AlertKind.BUDGET_USED, key=f"{rule.id}:{share:.0%}", budget=rule.id, name=rule.name, tenant=rule.tenant, share=share

@@ -17,16 +17,18 @@ _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
 _COUNTED = ("input", "cached", "cache_write", "cache_write_1h", "output")
 
 
-def spent(engine: Engine, rule: Rule, now: datetime) -> Mapping[int, int]:
-    """Units by the bucket that they were spent in. Blocking."""
+def spent(engine: Engine, rule: Rule, now: datetime, since: datetime | None = None) -> Mapping[int, int]:
+    """Units by the bucket that they were spent in, of the window that `now` lies in, before `now`; `since` a moment, where it
+    is given. Blocking."""
     buckets, begin = rule.window.buckets(now), rule.window.begin(now)
+    begin = begin if since is None else max(begin, since)
     bucket = _bucket(buckets, sqlite=engine.dialect.name == "sqlite")
     tokens = sum((_ROW[f"{name}_tokens"] for name in _COUNTED), start=literal(0))
     query = select(
         bucket.label("bucket"),
         func.sum(_ROW.cost_usd, type_=Money).label("usd"),
         func.sum(tokens, type_=Integer).label("tokens"),
-    ).where(_ROW.tenant == rule.tenant, _ROW.at >= begin, _ROW.cache.is_(None), *_conditions(rule))
+    ).where(_ROW.tenant == rule.tenant, _ROW.at >= begin, _ROW.at < now, _ROW.cache.is_(None), *_conditions(rule))
     with engine.connect() as connection:
         rows = connection.execute(query.group_by(bucket)).all()
     return {row.bucket: units(row.usd or Decimal(0)) if rule.in_usd else row.tokens or 0 for row in rows}

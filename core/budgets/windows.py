@@ -11,6 +11,18 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=366)
 #: A rolling window moves on in so many steps.
 STEPS: Final = 48
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def milliseconds(at: datetime) -> int:
+    """Whole milliseconds since 1970."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def moment(ms: int) -> datetime:
+    """So many milliseconds after 1970 began."""
+    return _EPOCH + ms * _MILLISECOND
 
 
 @dataclass(frozen=True, slots=True)

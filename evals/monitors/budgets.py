@@ -18,6 +18,8 @@ SHARES: Final = (1.0, 0.8, 0.5)
 _TELLING: Final = 0.1
 #: Budgets that one look asks the ledger for, while what counts them is away.
 _MOST_UNCOUNTED: Final = 50
+#: Seconds after which a budget's counter is compared with the ledger again.
+_COMPARED_S: Final = 20
 #: The time that a request may take until what it took is known.
 _SETTLED: Final = timedelta(minutes=10)
 
@@ -53,7 +55,7 @@ class BudgetMonitor:
         found: list[Finding] = []
         self._now, self._complete, uncounted = {}, False, 0
         for row in rows:
-            standing = await self._budgets.standing(row)
+            standing = await self._budgets.standing(row, compared_s=_COMPARED_S)
             uncounted += not standing.counted
             if uncounted > _MOST_UNCOUNTED:
                 return found

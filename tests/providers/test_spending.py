@@ -34,17 +34,22 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.fixture
 async def models(database: Database, server: str, provider: OpenAIFake) -> AsyncIterator[Models]:
     deployments = [{"provider": "openai", "model": MODEL, "price": PRICE}]
+    going_on = {"provider": "openai_compatible:b", "model": "m", "prefill": True, "price": PRICE}
     made = Models(
         Settings.load(
             data_dir=database._settings.data_dir,
             models=[
                 {"alias": "default", "deployments": deployments, "cache": {"exact": True, "requests": "all"}},
                 {"alias": "cheap", "deployments": [{"provider": "openai", "model": "gpt-4o-mini", "price": PRICE}]},
+                {"alias": "pair", "deployments": [*deployments, going_on]},
                 {"alias": "unpriced", "deployments": [{"provider": "openai", "model": "no-such-model"}]},
                 {"alias": "vectors", "kind": "embeddings", "deployments": deployments},
             ],
-            providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
-            retries={"attempts": 2},
+            providers={
+                "openai": {"base_url": provider.base_url, "api_key": "sk-secret"},
+                "openai_compatible:b": {"base_url": provider.base_url},
+            },
+            retries={"attempts": 3},
         )
     )
     clients = RedisClients(server)
@@ -184,6 +189,62 @@ async def test_what_budgets_count_is_what_the_ledger_has_however_calls_end(
     used = sum(entry.tokens.input + entry.tokens.cached + entry.tokens.output for entry in book.entries)
     now = [await standing(models, row) for row in (dollars, tokens)]
     assert [(each.spent, each.reserved) for each in now] == [(cost, 0), (used, 0)]
+
+
+@pytest.fixture
+def going_on(provider: OpenAIFake) -> Iterator[OpenAIFake]:
+    """A provider whose next answer is cut, and that takes up what it is given."""
+    provider.continues = True
+    provider.then(Fault.CUT)
+    yield provider
+    provider.continues = False
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_a_call_after_one_that_was_paid_for_needs_room_of_its_own(
+    models: Models, limit: Any, going_on: OpenAIFake, request_context: RequestContext, book: Book, streamed: bool
+) -> None:
+    most = count_messages([HumanMessage("Hello")], estimate) + 20
+    row = await limit(limit_tokens=most)
+    with pytest.raises(ProviderFailed if streamed else BudgetExceeded) as ended:
+        await say(models, "pair", streamed=streamed, max_tokens=20)
+    assert ended.value.code == ("stream_interrupted" if streamed else "budget_exceeded")
+    assert len(going_on.sent) == 1, "nobody is called whom there is no room for"
+    now = await standing(models, row)
+    assert (now.spent, now.reserved) == (_used(book), 0)
+    assert 0 < now.spent <= most
+
+
+@pytest.mark.parametrize(("streamed", "calls"), [(True, 3), (False, 2)], ids=["stream", "invoke"])
+async def test_with_room_for_all_of_its_calls_all_are_counted(
+    models: Models,
+    limit: Any,
+    going_on: OpenAIFake,
+    request_context: RequestContext,
+    book: Book,
+    streamed: bool,
+    calls: int,
+) -> None:
+    tokens, dollars = await limit(limit_tokens=1_000), await limit(limit_usd=Decimal(100))
+    assert await say(models, "pair", streamed=streamed, max_tokens=100) == REPLY.text
+    assert len(going_on.sent) == len(book.entries) == calls, "a stream is taken up by one that was asked whether it does so"
+    now = [await standing(models, row) for row in (tokens, dollars)]
+    cost = sum(entry.cost_usd or 0 for entry in book.entries)
+    assert [(each.spent, each.reserved) for each in now] == [(_used(book), 0), (cost, 0)]
+
+
+async def test_after_a_call_that_cost_nothing_no_more_room_is_needed(
+    models: Models, limit: Any, provider: OpenAIFake, request_context: RequestContext
+) -> None:
+    given = count_messages([HumanMessage("Hello")], estimate)
+    await limit(limit_tokens=given + 100)
+    provider.then(Fault.SERVER)
+    assert await say(models, "cheap", max_tokens=100) == REPLY.text
+    assert len(provider.sent) == 2
+
+
+def _used(book: Book) -> int:
+    return sum(entry.tokens.input + entry.tokens.cached + entry.tokens.output for entry in book.entries)
 
 
 async def test_a_kept_answer_needs_no_room(models: Models, limit: Any, request_context: RequestContext) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from core import alerts
 from core.alerts import Alert
 from core.budget_settings import BudgetSettings
-from core.budgets import Budgets, Degraded
+from core.budgets import Budgets, Degraded, Spending
+from core.budgets.rules import Rule
+from core.budgets.windows import milliseconds
 from core.database import Database, utc_now
 from core.errors import BudgetExceeded, Unavailable
 from core.ledger import Entry, TokenClasses
@@ -67,6 +70,10 @@ def limit(database: Database, budgets: Budgets) -> Callable[..., Any]:
     return make
 
 
+def spending(tokens: int, usd: str = "0", *, at: datetime | None = None) -> Spending:
+    return Spending(at or utc_now(), tokens, Decimal(usd))
+
+
 async def reserve(budgets: Budgets, caller: Principal, tokens: int = 10, usd: Decimal | None = Decimal("0.01")) -> Any:
     return await budgets.reserve(budgets.of(caller, "default"), tokens, usd, HOLD_S)
 
@@ -80,7 +87,7 @@ async def test_no_more_is_given_out_than_there_is_however_many_ask_at_once(
     assert {type(answer) for answer in answers if isinstance(answer, Exception)} == {BudgetExceeded}
     for hold in answers:
         if not isinstance(hold, Exception):
-            hold.settle(10, Decimal(0))
+            hold.settle(spending(10))
     await budgets.settled()
     standing = await budgets.standing(row)
     assert (standing.spent, standing.reserved) == (500, 0)
@@ -91,7 +98,7 @@ async def test_what_was_not_used_comes_back(budgets: Budgets, caller: Principal,
     hold = await reserve(budgets, caller)
     with pytest.raises(BudgetExceeded):
         await reserve(budgets, caller)
-    hold.settle(3, Decimal("0.0000000001"))
+    hold.settle(spending(3, "0.0000000001"))
     await budgets.settled()
     assert (await budgets.standing(row)).spent == Decimal("1e-9"), "rounded up, never down"
     with pytest.raises(BudgetExceeded):
@@ -150,18 +157,170 @@ async def test_a_new_budget_counts_what_was_spent_before(
     await reserve(budgets, caller)
 
 
-async def test_a_soft_budget_is_told_of_and_refuses_nobody(budgets: Budgets, caller: Principal, limit: Any) -> None:
-    told: list[Alert] = []
+@pytest.fixture
+async def told(budgets: Budgets) -> AsyncIterator[list[Alert]]:
+    """What is told of budgets."""
+    found: list[Alert] = []
     routes = alerts.alerts().routes
-    routes.append(told.append)
-    try:
-        await limit(limit_tokens=20, mode="soft")
-        for _ in range(3):
-            assert await reserve(budgets, caller)
-        await alerts.alerts().settled()
-    finally:
-        routes.remove(told.append)
+    routes.append(found.append)
+    yield found
+    routes.remove(found.append)
+
+
+async def test_a_soft_budget_is_told_of_and_refuses_nobody(
+    budgets: Budgets, caller: Principal, limit: Any, told: list[Alert]
+) -> None:
+    await limit(limit_tokens=20, mode="soft")
+    for _ in range(3):
+        (await reserve(budgets, caller)).settle(spending(10))
+        await budgets.settled()
+    await alerts.alerts().settled()
     assert [alert.facts["share"] for alert in told] == [0.5, 1.0]
+
+
+async def test_what_is_reserved_or_refused_is_not_told_of_as_spent(
+    budgets: Budgets, caller: Principal, limit: Any, told: list[Alert]
+) -> None:
+    await limit(limit_tokens=20)
+    hold = await reserve(budgets, caller, tokens=20)
+    with pytest.raises(BudgetExceeded):
+        await reserve(budgets, caller, tokens=1)
+    hold.settle(spending(3))
+    await budgets.settled()
+    await alerts.alerts().settled()
+    assert told == []
+
+
+async def test_more_is_reserved_where_there_is_room_and_all_of_it_comes_back(
+    budgets: Budgets, caller: Principal, limit: Any
+) -> None:
+    row = await limit(limit_tokens=30)
+    hold = await reserve(budgets, caller)
+    assert await budgets.reserve_more((hold,), 10, Decimal(0), HOLD_S) is None, "it is reserved"
+    more = await budgets.reserve_more((hold,), 25, Decimal(0), HOLD_S)
+    assert more is not None
+    assert (await budgets.standing(row)).reserved == 25
+    with pytest.raises(BudgetExceeded):
+        await budgets.reserve_more((hold, more), 31, Decimal(0), HOLD_S)
+    hold.settle(spending(9), spending(8))
+    more.settle()
+    await budgets.settled()
+    standing = await budgets.standing(row)
+    assert (standing.spent, standing.reserved) == (17, 0)
+
+
+async def test_no_more_is_reserved_where_the_store_is_away(
+    budgets: Budgets, caller: Principal, limit: Any, clients: RedisClients
+) -> None:
+    await limit(limit_tokens=30)
+    hold = await reserve(budgets, caller)
+    clients.reach.failed(ConnectionError())
+    with pytest.raises(Unavailable) as refused:
+        await budgets.reserve_more((hold,), 25, Decimal(0), HOLD_S)
+    assert refused.value.code == "budgets_unavailable"
+
+
+class Late:
+    """A budget whose counter knows of some spending that the ledger has, and not of other."""
+
+    def __init__(self, database: Database, budgets: Budgets, row: Budget) -> None:
+        self.database, self.budgets, self.row = database, budgets, row
+
+    async def enter(self, *, ago_s: float, number: int = 1) -> None:
+        """Put something in the ledger, and settle nothing: as a process does that is killed between."""
+        rows = [_entry(request_id=f"req_{n}", at=utc_now() - timedelta(seconds=ago_s)).row() for n in range(number)]
+        async with self.database.transaction(all_tenants=True) as session:
+            session.add_all([LedgerRow(**row) for row in rows])
+
+    async def spent(self, budgets: Budgets | None = None) -> int:
+        return int((await (budgets or self.budgets).standing(self.row)).spent)
+
+
+#: The tokens of an entry.
+ENTRY = 7 + 5 + 5
+
+
+@pytest.fixture
+async def late(
+    database: Database, budgets: Budgets, limit: Any, caller: Principal, clients: RedisClients, window: str, again: int
+) -> Late:
+    made = Late(database, budgets, await limit(limit_tokens=1_000, window=window))
+    await made.enter(ago_s=120)
+    assert await made.spent() == ENTRY
+    # as if that had been a minute ago, and all of it was compared since
+    compared = {"until": milliseconds(utc_now()) - 60_000, "again": again}
+    await clients.get().hset(Rule.of(made.row).counter, mapping=compared)
+    return made
+
+
+def windows(test: Any) -> Any:
+    """Over both kinds of windows, compared from where the last comparison ended and all of it again."""
+    return pytest.mark.parametrize("window", ["month", "24h"])(pytest.mark.parametrize("again", [0, 1])(test))
+
+
+@windows
+async def test_what_a_killed_process_did_not_settle_is_found_in_the_ledger_once_by_however_many(
+    late: Late, database: Database, clients: RedisClients, caller: Principal
+) -> None:
+    await late.enter(ago_s=30, number=3)
+    others = [Budgets(database._settings) for _ in range(4)]
+    for each in others:
+        each.connect(clients)
+    found = await asyncio.gather(*(late.spent(each) for each in (*others, *others)))
+    assert set(found) == {4 * ENTRY}
+    for each in others:
+        each.close()
+
+
+@windows
+async def test_what_the_ledger_may_not_have_yet_is_found_later(late: Late, monkeypatch: pytest.MonkeyPatch) -> None:
+    await late.enter(ago_s=1)
+    assert await late.spent() == ENTRY
+    later = utc_now() + timedelta(seconds=15)
+    monkeypatch.setattr("core.budgets.budgets.utc_now", lambda: later)
+    assert await late.spent() == 2 * ENTRY
+
+
+@windows
+async def test_what_is_settled_is_not_counted_again_by_a_comparison(
+    late: Late, caller: Principal, clients: RedisClients
+) -> None:
+    for ago_s in (50, 30, 12, 1):
+        hold = await reserve(late.budgets, caller)
+        await late.enter(ago_s=ago_s)
+        hold.settle(spending(ENTRY, at=utc_now() - timedelta(seconds=ago_s)))
+    await late.budgets.settled()
+    await late.enter(ago_s=31)
+    assert await late.spent() == 6 * ENTRY
+    assert await late.spent() == 6 * ENTRY
+
+
+@windows
+async def test_what_is_settled_after_it_was_found_in_the_ledger_counts_once(late: Late, caller: Principal) -> None:
+    hold = await reserve(late.budgets, caller)
+    await late.enter(ago_s=30)
+    assert await late.spent() == 2 * ENTRY
+    hold.settle(spending(ENTRY, at=utc_now() - timedelta(seconds=30)), spending(3))
+    await late.budgets.settled()
+    standing = await late.budgets.standing(late.row)
+    assert (standing.spent, standing.reserved) == (2 * ENTRY + 3, 0)
+
+
+@windows
+async def test_what_the_ledger_has_later_than_the_counter_is_not_taken_back(late: Late, caller: Principal) -> None:
+    hold = await reserve(late.budgets, caller)
+    hold.settle(spending(50, at=utc_now() - timedelta(seconds=30)))
+    await late.budgets.settled()
+    await late.enter(ago_s=29)
+    assert await late.spent() == 50 + ENTRY
+
+
+@pytest.mark.parametrize("window", ["month"])
+@pytest.mark.parametrize("again", [0])
+async def test_a_budget_that_was_compared_lately_is_not_compared_again_where_that_is_enough(late: Late) -> None:
+    await late.enter(ago_s=30)
+    assert (await late.budgets.standing(late.row, compared_s=90)).spent == ENTRY
+    assert (await late.budgets.standing(late.row, compared_s=20)).spent == 2 * ENTRY
 
 
 async def test_a_degrading_budget_names_the_cheaper_alias(budgets: Budgets, caller: Principal, limit: Any) -> None:
@@ -215,7 +374,7 @@ async def test_what_was_let_through_meanwhile_counts_when_the_store_is_back(
     assert (await budgets.standing(row)).reserved == 10
     clients.reach.failed(ConnectionError())
     assert await reserve(budgets, caller) is None
-    held.settle(10, Decimal(0))
+    held.settle(spending(10))
     await budgets.settled()
     async with database.transaction(all_tenants=True) as session:
         for number in range(2):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.budgets import Budgets
+from core.budgets import Budgets, Spending
 from core.budgets import budgets as module
 from core.context import RequestContext, serving
 from core.database import Database, utc_now
@@ -21,6 +21,10 @@ from core.tables import Budget, RateLimit
 from core.valkey import EmbeddedValkey
 
 HOLD_S = 60.0
+
+
+def spending(tokens: int) -> Spending:
+    return Spending(utc_now(), tokens, Decimal(0))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,7 @@ async def test_requests_that_end_make_no_room_and_those_that_go_on_take_none_of_
 ) -> None:
     await limit(requests=1, window="10s")
     hold = await reserve(budgets, caller)
-    hold.settle(5, Decimal(0))
+    hold.settle(spending(5))
     await budgets.settled()
     await refused(budgets, caller)
     clock(12)
@@ -116,10 +120,10 @@ async def test_tokens_are_corrected_by_what_was_used(budgets: Budgets, caller: P
     await limit(tokens=100, window="1m")
     hold = await reserve(budgets, caller, tokens=60)
     await refused(budgets, caller, tokens=60)
-    hold.settle(5, Decimal(0))
+    hold.settle(spending(5))
     await budgets.settled()
     hold = await reserve(budgets, caller, tokens=60)
-    hold.settle(300, Decimal(0))
+    hold.settle(spending(300))
     await budgets.settled()
     await refused(budgets, caller, tokens=1)
     clock(62)
@@ -141,7 +145,7 @@ async def test_so_many_at_once(budgets: Budgets, caller: Principal, limit: Any) 
     first = await reserve(budgets, caller)
     await reserve(budgets, caller)
     assert (await refused(budgets, caller)).retry_after_s == 1
-    first.settle(10, Decimal(0))
+    first.settle(spending(10))
     await budgets.settled()
     assert await reserve(budgets, caller)
 
