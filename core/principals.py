@@ -104,7 +104,7 @@ DEFAULT_TENANT = "default"
 #: Rights over what all tenants share. Only principals of the default tenant, the operator's own, can hold them.
 PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})
 #: Fields of a principal that say who they are and from where, and nothing of what they may see and do.
-_WHO = frozenset({"id", "name", "key_id", "from_cookie", "from_token", "networks", "origin"})
+_WHO = frozenset({"id", "name", "key_id", "stands_for", "from_cookie", "from_token", "networks", "origin"})
 
 
 def held_in(tenant: str, scopes: frozenset[Scope]) -> frozenset[Scope]:
@@ -119,8 +119,9 @@ class Principal:
     `id` is the user's or service account's identifier, or the key's where a key stands for itself; what a principal makes
     belongs to it. `role` is a built-in or custom role's name, which counts for nothing unless `role_held`: a
     key's may be one that its user has lost. `models`, `collections` and `networks` narrow what a key may be
-    used for; None is no limit. `key_id` names the key that was shown, never the key; with `from_token` it was not shown itself,
-    but a token that was made from it. `origin` is the one whose pages alone may show that token; None for other credentials.
+    used for; None is no limit. `key_id` names the key that was shown, never the key, and `stands_for` the first of those that
+    it took the place of; with `from_token` it was not shown itself, but a token that was made from it. `origin` is the one
+    whose pages alone may show that token; None for other credentials.
     """
 
     id: str
@@ -137,6 +138,12 @@ class Principal:
     from_token: bool = False
     origin: str | None = None
     role_held: bool = True
+    stands_for: str | None = None
+
+    @property
+    def first_key(self) -> str | None:
+        """What the key, however often it is rotated, is known by to limits and budgets."""
+        return self.stands_for or self.key_id
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
@@ -183,6 +190,7 @@ class Principal:
             "role_held": self.role_held,
             "scopes": sorted(self.scopes),
             "key_id": self.key_id,
+            "stands_for": self.stands_for,
             "teams": sorted(self.teams),
             "models": None if self.models is None else sorted(self.models),
             "collections": None if self.collections is None else sorted(self.collections),
@@ -199,6 +207,7 @@ class Principal:
             kept["role"],
             frozenset(Scope(scope) for scope in kept["scopes"] if scope in set(Scope)),
             key_id=kept.get("key_id"),
+            stands_for=kept.get("stands_for"),
             teams=frozenset(kept.get("teams", ())),
             models=None if models is None else frozenset(models),
             collections=None if collections is None else frozenset(collections),

@@ -58,15 +58,16 @@ async def principal_now(session: AsyncSession, kept: Principal) -> Principal | N
         return None
     if user is not None and user.disabled_at is not None:
         return None
-    scopes, teams, role_held = kept.scopes, kept.teams, kept.role_held
+    scopes, teams, role_held, stands_for = kept.scopes, kept.teams, kept.role_held, kept.stands_for
     if key is not None:
+        stands_for = key.stands_for
         scopes &= await scopes_of(session, key.tenant, key.role)
         scopes &= _known(key.scopes) if key.scopes is not None else scopes
     if user is not None:
         scopes &= await scopes_of(session, user.tenant, user.role)
         teams = await teams_of(session, user.id)
         role_held = role_held and await holds_role(session, user, kept.role)
-    return replace(kept, scopes=scopes, teams=teams, role_held=role_held)
+    return replace(kept, scopes=scopes, teams=teams, role_held=role_held, stands_for=stands_for)
 
 
 async def _key_now(session: AsyncSession, key_id: str) -> APIKey | None:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Engine
-from sqlmodel import select
+from sqlmodel import col, or_, select
 
 from core import context
 from core.budget_settings import BudgetSettings
@@ -31,7 +31,7 @@ from core.errors import Unavailable
 from core.principals import Principal
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.tables import Budget, RateLimit
+from core.tables import APIKey, Budget, RateLimit
 
 log = structlog.get_logger()
 
@@ -116,7 +116,9 @@ class Budgets:
     async def load(self, database: Database) -> None:
         """Read the budgets and rate limits of all tenants."""
         async with database.session(all_tenants=True) as session:
-            self._rules = Rules((await session.exec(select(Budget))).all(), (await session.exec(select(RateLimit))).all())
+            budgets, rates = (await session.exec(select(Budget))).all(), (await session.exec(select(RateLimit))).all()
+            first = dict((await session.exec(_first_keys())).all())
+        self._rules = Rules(budgets, rates, first)
 
     def of(self, principal: Principal, alias: str) -> Sequence[Rule]:
         """What a request falls under."""
@@ -270,6 +272,13 @@ class Budgets:
                     await counters.forget(batches, Rule.of(row).counter)
             except StoreAway:
                 log.debug("budgets.not_forgotten", budget=row.id)
+
+
+def _first_keys() -> Any:
+    """Selects the keys that budgets and rate limits name and that took the place of others, with the first of these."""
+    named = (Budget.key, Budget.user, RateLimit.key, RateLimit.user)
+    line = select(APIKey.id, APIKey.stands_for).where(col(APIKey.stands_for).is_not(None))
+    return line.where(or_(*(col(APIKey.id).in_(select(name)) for name in named)))
 
 
 def _share(rule: Rule, tokens: int, usd: Decimal, now: datetime, hold_s: float) -> Share:

@@ -104,24 +104,31 @@ class Rule:
         return (
             self.alias in (None, alias)
             and self.user in (None, principal.id)
-            and self.key in (None, principal.key_id)
+            and self.key in (None, principal.first_key)
             and (self.team is None or self.team in principal.teams)
         )
+
+    def bound_to(self, first: Mapping[str, str]) -> "Rule":
+        """The same for the first keys of those that it names."""
+        return replace(self, user=first.get(self.user or "", self.user), key=first.get(self.key or "", self.key))
 
     def applied(self, principal: Principal) -> "Rule":
         """As it is for this caller."""
         if self.each is None:
             return self
-        return replace(self, caller=(self.each is Each.KEY and principal.key_id) or principal.id)
+        return replace(self, caller=(self.each is Each.KEY and principal.first_key) or principal.id)
 
 
 class Rules:
-    """All budgets and rate limits by tenant, in memory."""
+    """All budgets and rate limits by tenant, in memory. `first` are the first keys of those that took the place of others: what
+    names one of them is for all."""
 
-    def __init__(self, budgets: Sequence[Budget] = (), rates: Sequence[RateLimit] = ()) -> None:
+    def __init__(
+        self, budgets: Sequence[Budget] = (), rates: Sequence[RateLimit] = (), first: Mapping[str, str] | None = None
+    ) -> None:
         found: dict[str, list[Rule]] = {}
         for rule in (*map(Rule.of, budgets), *(rule for row in rates for rule in Rule.of_rates(row))):
-            found.setdefault(rule.tenant, []).append(rule)
+            found.setdefault(rule.tenant, []).append(rule.bound_to(first) if first else rule)
         self._of: Mapping[str, Sequence[Rule]] = found
 
     def of(self, principal: Principal, alias: str) -> Sequence[Rule]:

@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Engine, Integer, cast, func, literal, sele
 
 from core.budgets.rules import Rule, units
 from core.budgets.windows import Buckets
+from core.ledger.owners import is_keys, is_teams, is_users
 from core.money import Money
-from core.tables import LedgerRow, TeamMember
+from core.tables import LedgerRow
 
 _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
 #: The classes of tokens that add up to all of them.
@@ -42,11 +43,6 @@ def _bucket(buckets: Buckets, *, sqlite: bool) -> ColumnElement[Any]:
 
 
 def _conditions(rule: Rule) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for column, value in ((_ROW.principal, rule.user), (_ROW.key_id, rule.key), (_ROW.alias, rule.alias)):
-        if value is not None:
-            conditions.append(column == value)
-    if rule.team is not None:
-        members: Any = TeamMember.__table__.c  # type: ignore[attr-defined]
-        conditions.append(_ROW.principal.in_(select(members.user_id).where(members.team_id == rule.team)))
-    return conditions
+    owners = ((is_teams, rule.team), (is_users, rule.user), (is_keys, rule.key))
+    conditions = [is_one_s(_ROW, value) for is_one_s, value in owners if value is not None]
+    return conditions if rule.alias is None else [*conditions, _ROW.alias == rule.alias]

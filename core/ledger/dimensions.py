@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from typing import cast as typed
 
-from sqlalchemy import ColumnElement, FromClause, String, case, cast, exists, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, FromClause, String, case, cast, exists, func, literal, null, or_
 
 from core.errors import InvalidRequest
-from core.tables import CostCentreRule, Team, TeamMember
+from core.ledger.owners import is_keys, is_teams, is_users
+from core.tables import CostCentreRule, Team
 
 #: Columns of the ledger.
 PLAIN = (
@@ -21,7 +22,6 @@ TAG = "tag:"
 TEAM, CENTRE, TENANT = "team", "cost_centre", "tenant"
 _ON_SQLITE = {"hour": ("%Y-%m-%dT%H:00:00Z",), "day": ("%Y-%m-%d",), "month": ("%Y-%m",)}
 _ON_POSTGRESQL = {"hour": 'YYYY-MM-DD"T"HH24:00:00"Z"', "day": "YYYY-MM-DD", "week": "YYYY-MM-DD", "month": "YYYY-MM"}
-_MEMBER: Any = TeamMember.__table__.c  # type: ignore[attr-defined]
 _TEAM: Any = Team.__table__.c  # type: ignore[attr-defined]
 #: Most characters of a tag's name, as `x-genai-tags` takes them.
 _TAG_NAME = 64
@@ -53,10 +53,7 @@ class Dimensions:
 
     def _is_of(self, team: Any) -> ColumnElement[bool]:
         """The condition of what was used being a team's."""
-        listed = literal(",") + self.row.teams + literal(",")
-        members = select(_MEMBER.user_id).where(_MEMBER.team_id == team)
-        named = listed.like(literal("%,") + team + literal(",%"))
-        return typed("ColumnElement[bool]", named | (self.row.teams.is_(None) & self.row.principal.in_(members)))
+        return is_teams(self.row, team)
 
     def of(self, name: str, param: str = "group_by") -> ColumnElement[Any]:
         """The expression of a dimension.
@@ -114,5 +111,5 @@ class Dimensions:
         elif rule.kind == "tag":
             fits = self.row.tags[rule.name].as_string() == rule.value
         else:
-            fits = self.row[{"key": "key_id", "user": "principal"}[rule.kind]] == rule.value
+            fits = {"key": is_keys, "user": is_users}[rule.kind](self.row, rule.value)
         return typed("ColumnElement[bool]", fits & (self.row.tenant == rule.tenant) if self._across else fits)

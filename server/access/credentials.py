@@ -45,6 +45,7 @@ async def principal_of_key(session: AsyncSession, condition: ColumnElement[bool]
         key.role,
         scopes,
         key_id=key.id,
+        stands_for=key.stands_for,
         teams=await teams_of(session, user.id) if user is not None else frozenset(),
         models=_limit(key.models),
         collections=_limit(key.collections),

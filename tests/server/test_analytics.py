@@ -13,7 +13,7 @@ from core.ledger import Entry, TokenClasses
 from core.ledger.rollups import roll_up
 from core.principals import Role
 from core.settings import Settings
-from core.tables import LedgerRow, Team, TeamMember, User
+from core.tables import APIKey, LedgerRow, Team, TeamMember, User
 from server.routes import analytics, cost_centres, usage, usage_page
 from tests.server.administration import OWN_SITE, api, key_of, sign_in, with_pages
 from tests.server.conftest import Guarded
@@ -206,6 +206,18 @@ async def test_teams_and_cost_centres(here: Guarded, database: Database) -> None
     assert (await api(here, "DELETE", f"/usage/cost-centres/{made[0]}")).status_code == 404
     events = (await api(here, "GET", "/audit?action=cost_centre.changed")).json()["results"]
     assert [event["details"]["change"] for event in events] == ["removed", "created", "created", "created"]
+
+
+async def test_a_cost_centre_keeps_a_key_that_is_rotated(here: Guarded, database: Database) -> None:
+    async with database.transaction("default") as session:
+        line = {"key_7": None, "key_8": "key_7", "key_9": "key_7", "key_0": None}
+        session.add_all(APIKey(id=key, name="app", digest=f"digest {key}", stands_for=first) for key, first in line.items())
+    await put(database, *(entry(f"req_{number}", principal="usr_2", key_id=key) for number, key in enumerate(line)))
+    await api(here, "POST", "/usage/cost-centres", {"centre": "300", "kind": "key", "value": "key_8"})
+    for _ in range(2):
+        by_centre = {line["cost_centre"]: line["attempts"] for line in await lines(here, "group_by=cost_centre")}
+        assert by_centre == {"300": 3, None: 1}
+        await roll_up(database)
 
 
 @pytest.mark.parametrize("period", ["24h", "7d", "30d", "12w", "12m"])

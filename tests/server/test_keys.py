@@ -286,6 +286,9 @@ async def test_a_rotated_key_lives_on_for_the_overlap_beside_the_new_one(guarded
     for key in (made["key"], new["key"]):
         me = (await guarded.client.get("/api/v1/auth/me", headers={"x-api-key": key})).json()
         assert (me["id"], me["scopes"]) == (made["id"], ["rag:read"])  # what the first made is still its own
+        found = await guarded.access.by_key(key)
+        assert found is not None
+        assert found.first_key == made["id"], "by which limits and budgets know it"
     again = await guarded.client.post(path, headers=guarded.headers)
     assert (again.status_code, again.json()["error"]["code"]) == (409, "key_not_active")
     shown = (await guarded.client.get(f"/api/v1/keys/{made['id']}", headers=guarded.headers)).json()

@@ -21,7 +21,7 @@ from core.ledger import Entry, TokenClasses
 from core.principals import SYSTEM, Principal
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.tables import Budget, LedgerRow, Team, TeamMember, Tenant, User
+from core.tables import APIKey, Budget, LedgerRow, Team, TeamMember, Tenant, User
 from core.valkey import EmbeddedValkey
 
 HOLD_S = 60.0
@@ -402,3 +402,66 @@ def _entry(**more: Any) -> Entry:
         "at": utc_now(),
     }
     return Entry(**(told | more))
+
+
+async def _rotated(database: Database, line: dict[str, str | None]) -> None:
+    """Keys, each with the first of those that it took the place of."""
+    async with database.transaction(all_tenants=True) as session:
+        session.add(Tenant(id="acme", name="Acme"))
+        await session.flush()
+        session.add_all(
+            APIKey(id=key, tenant="acme", name="app", digest=f"digest {key}", stands_for=first) for key, first in line.items()
+        )
+
+
+async def test_what_a_team_has_spent_is_its_own_whoever_is_in_it_now(
+    database: Database, budgets: Budgets, caller: Principal, limit: Any
+) -> None:
+    told = ({"teams": "team_0,team_1"}, {"teams": "team_1", "principal": "usr_2"}, {"teams": ""}, {"teams": "team_2"}, {})
+    async with database.transaction(all_tenants=True) as session:
+        session.add_all([Tenant(id="acme", name="Acme"), User(id="usr_1", tenant="acme", name="Ada")])
+        session.add_all([LedgerRow(**_entry(**each).row()) for each in told])
+        await session.flush()
+        session.add_all([Team(id=team, tenant="acme", name=team) for team in ("team_1", "team_2")])
+        await session.flush()
+        session.add(TeamMember(team_id="team_2", user_id="usr_1"))
+    one, two = await limit(limit_usd=Decimal(9), team="team_1"), await limit(limit_usd=Decimal(9), team="team_2")
+    assert (await budgets.standing(one)).spent == Decimal("0.5"), "of both who were in it, and of nobody who is"
+    assert (await budgets.standing(two)).spent == Decimal("0.5"), "its own, and what does not know its teams"
+
+
+@pytest.mark.parametrize("named", ["key_1", "key_2", "key_3"])
+async def test_a_key_that_is_rotated_keeps_its_budgets(
+    database: Database, budgets: Budgets, caller: Principal, limit: Any, named: str
+) -> None:
+    await _rotated(database, {"key_1": None, "key_2": "key_1", "key_3": "key_1", "key_4": None})
+    row = await limit(limit_tokens=30, key=named)
+    line = [caller, *(replace(caller, key_id=key, stands_for="key_1") for key in ("key_2", "key_3"))]
+    for each in line:
+        await reserve(budgets, each)
+    for each in line:
+        with pytest.raises(BudgetExceeded):
+            await reserve(budgets, each)
+    assert (await budgets.standing(row)).reserved == 30
+    assert await reserve(budgets, replace(caller, key_id="key_4")) is not None
+
+
+async def test_what_a_rotated_key_has_spent_is_found_again_in_the_ledger(
+    database: Database, budgets: Budgets, limit: Any
+) -> None:
+    await _rotated(database, {"key_1": None, "key_2": "key_1", "key_4": None})
+    async with database.transaction(all_tenants=True) as session:
+        session.add_all([LedgerRow(**_entry(key_id=key, principal="key_1").row()) for key in ("key_1", "key_2", "key_4")])
+    for scope, spent in (({"key": "key_1"}, "0.5"), ({"key": "key_2"}, "0.5"), ({"key": "key_4"}, "0.25")):
+        assert (await budgets.standing(await limit(limit_usd=Decimal(9), **scope))).spent == Decimal(spent), scope
+    for user in ("key_1", "key_2"):
+        row = await limit(limit_usd=Decimal(9), user=user)
+        assert (await budgets.standing(row)).spent == Decimal("0.75"), "a key that is nobody's is known by its first"
+
+
+async def test_a_limit_for_a_key_in_its_users_name_holds_for_the_first_of_its_line(
+    database: Database, budgets: Budgets, caller: Principal, limit: Any
+) -> None:
+    await _rotated(database, {"key_1": None, "key_2": "key_1"})
+    await limit(limit_tokens=100, user="key_2")
+    assert len(budgets.of(replace(caller, id="key_1", key_id="key_2", stands_for="key_1"), "default")) == 1

@@ -159,6 +159,12 @@ async def test_each_counts_everybody_apart(budgets: Budgets, caller: Principal, 
     assert await reserve(budgets, replace(caller, tenant="umbrella", key_id="key_3")) is not None
 
 
+async def test_a_key_and_the_one_in_its_place_are_counted_as_one(budgets: Budgets, caller: Principal, limit: Any) -> None:
+    await limit(requests=1, each="key")
+    assert await reserve(budgets, caller)
+    await refused(budgets, replace(caller, key_id="key_2", stands_for="key_1"))
+
+
 async def test_a_refused_request_counts_nowhere(database: Database, budgets: Budgets, caller: Principal, limit: Any) -> None:
     async with database.transaction(all_tenants=True) as session:
         session.add(Budget(tenant="acme", window="month", limit_tokens=15, created_by="usr_0"))
