@@ -201,7 +201,7 @@ class FailoverEmbeddings(Embeddings):
         inner = served.provider.embeddings(served.model, served.timeouts)
         if is_free(served):  # no request to count and nothing to pay
             tokens = await asyncio.to_thread(counted, served, texts)
-            with booked(served, self._alias, self._route.version, lambda: tokens):
+            with booked(served, self._route, bill, lambda: tokens):
                 async with asyncio.timeout(limit_s):
                     vectors, _ = await _embedded(inner, texts, query=query)
                 self._check(served, vectors)

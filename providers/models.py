@@ -154,7 +154,7 @@ class Models:
     def _embeddings(self, alias: ModelAlias) -> Embeddings:
         served = self._served[alias.alias]
         if len(served) == 1 and is_free(served[0]):
-            return BookedEmbeddings(served[0], alias.alias, self._versions[alias.alias])
+            return BookedEmbeddings(self._route(alias))
         return FailoverEmbeddings(self._route(alias))
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 
 from core import context, traces
 from core.budgets import Degraded, Hold, Spending
+from core.budgets.rules import Rule, Unit
 from core.context import Usage
 from core.errors import BudgetExceeded
 from providers.prices import Charge, Price, Tokens
@@ -135,7 +136,21 @@ async def opened_for_texts(route: Route, deployments: Sequence[Served], texts: S
         return Bill()
     first = deployments[0]
     tokens = sum(first.provider.count_tokens(first.model, text) for text in texts)
-    usd = dearest((served.price for served in deployments), Tokens(tokens))
+    return await opened_for_tokens(route, rules, tokens, dearest((served.price for served in deployments), Tokens(tokens)))
+
+
+def bounded_by_tokens(route: Route) -> Sequence[Rule]:
+    """The budgets in tokens that a request falls under."""
+    rules = route.budgets.of(context.current().principal, route.alias)
+    return [rule for rule in rules if rule.unit is Unit.TOKENS and not rule.rate]
+
+
+async def opened_for_tokens(route: Route, rules: Sequence[Rule], tokens: int, usd: Decimal | None = Decimal(0)) -> Bill:
+    """A bill with room for embedding so many tokens.
+
+    Raises:
+        BudgetExceeded, Unavailable
+    """
     hold_s = route.total_s + _GRACE_S
     try:
         with traces.span("reserve budget"):

@@ -1,6 +1,8 @@
-"""What a model on this machine embeds is in the ledger, at no cost, and in no figure that a request is told."""
+"""What a model on this machine embeds is in the ledger and in budgets of tokens, at no cost, and a request is told nothing."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -9,9 +11,12 @@ import pytest
 
 from core import context
 from core.context import RequestContext
-from core.errors import Unavailable
+from core.database import Database
+from core.errors import BudgetExceeded, Unavailable
 from core.principals import SYSTEM
+from core.redis_clients import RedisClients
 from core.settings import Settings
+from core.tables import Budget, LedgerRow, RateLimit
 from providers.local import LocalProvider
 from providers.models import Models
 from tests.providers.bookkeeping import Book
@@ -81,3 +86,96 @@ async def test_with_a_price_of_the_operators_it_costs(settings: Settings, book: 
     assert entry.cost_usd == entry.tokens.input > 0
     assert request_context.attempts == 1
     await priced.close()
+
+
+@pytest.fixture
+async def limit(database: Database, models: Models, server: str) -> AsyncIterator[Callable[..., Any]]:
+    clients = RedisClients(server)
+    await clients.get().flushall()
+    models.connect(clients)
+
+    async def make(row: Budget | RateLimit) -> Any:
+        async with database.transaction(all_tenants=True) as session:
+            session.add(row)
+        await models.budgets.load(database)
+        return row
+
+    yield make
+    await models.budgets.settled()
+    await clients.close()
+
+
+def _budget(**told: Any) -> Budget:
+    return Budget(**({"tenant": "acme", "window": "month", "created_by": "usr_0"} | told))
+
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+async def _spent(models: Models, row: Budget) -> Decimal:
+    """What it has spent when nothing is reserved any more: synchronous calls are settled on a loop of their own."""
+    async with asyncio.timeout(10):
+        while (await models.budgets.standing(row)).reserved:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+    await models.budgets.settled()
+    return (await models.budgets.standing(row)).spent
+
+
+@ON_SQLITE
+async def test_a_budget_of_tokens_counts_what_the_ledger_does(
+    models: Models, database: Database, book: Book, limit: Any, request_context: RequestContext
+) -> None:
+    row, dollars = await limit(_budget(limit_tokens=1_000)), await limit(_budget(limit_usd=Decimal(1)))
+    await limit(RateLimit(tenant="acme", requests=1, tokens=1, created_by="usr_0"))
+    await _each_way(models.embeddings())
+    used = sum(entry.tokens.input for entry in book.entries)
+    assert len(book.entries) == 4
+    assert await _spent(models, row) == used > 0
+    async with database.transaction(all_tenants=True) as session:
+        session.add_all([LedgerRow(**entry.row()) for entry in book.entries])
+    await models.budgets.forget(row)
+    assert (await models.budgets.standing(row)).spent == used, "made anew from the ledger"
+    assert await _spent(models, dollars) == 0
+
+
+@ON_SQLITE
+async def test_without_room_nothing_is_embedded(
+    models: Models, book: Book, limit: Any, request_context: RequestContext
+) -> None:
+    row = await limit(_budget(limit_tokens=3))
+    for texts in (["Puffins nest."], ["Puffins nest.", "Seals rest."]):
+        with pytest.raises(BudgetExceeded):
+            await models.embeddings().aembed_documents(texts)
+        with pytest.raises(BudgetExceeded):
+            await asyncio.to_thread(models.embeddings().embed_documents, texts)
+    with pytest.raises(BudgetExceeded):
+        await models.embeddings().aembed_query("Puffins nest.")
+    with pytest.raises(BudgetExceeded):
+        await asyncio.to_thread(models.embeddings().embed_query, "Puffins nest.")
+    assert book.entries == []
+    assert await _spent(models, row) == 0
+
+
+@ON_SQLITE
+async def test_what_nobody_waits_for_any_more_counts_when_it_is_embedded(
+    models: Models, book: Book, limit: Any, request_context: RequestContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await limit(_budget(limit_tokens=1_000))
+    provider: Any = models.provider("local")
+    model = models.embeddings()
+    begun, leave = threading.Event(), threading.Event()
+
+    def slow(texts: list[str]) -> list[list[float]]:
+        begun.set()
+        leave.wait(10)
+        return [[0.0]] * len(texts)
+
+    monkeypatch.setattr(provider._embeddings, "embed_documents", slow)
+    work = asyncio.create_task(model.aembed_documents(["Puffins nest."]))
+    await asyncio.to_thread(begun.wait, 10)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert (await models.budgets.standing(row)).reserved > 0
+    leave.set()
+    assert await _spent(models, row) == sum(entry.tokens.input for entry in book.entries) > 0
