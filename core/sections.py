@@ -1,15 +1,14 @@
 """The levels of the settings: what each setting means, its default and its bounds. `core.settings` reads them."""
 
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
+from core.price_settings import Prices
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
@@ -33,27 +32,6 @@ class Timeouts(Section):
     total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
 
 
-class DeploymentPrice(Section):
-    """What an operator pays, in dollars per million tokens, where the list price is not it: by contract, or for a model."""
-
-    input_usd_per_million: Decimal = Field(ge=0)
-    output_usd_per_million: Decimal = Field(Decimal(0), ge=0)
-    cached_usd_per_million: Decimal | None = Field(None, ge=0, description="read from the provider's cache; empty: as input")
-    cache_write_usd_per_million: Decimal | None = Field(None, ge=0, description="written into it; empty: as input")
-    cache_write_1h_usd_per_million: Decimal | None = Field(
-        None, ge=0, description="written into it for an hour; empty: as what is written for five minutes"
-    )
-    input_audio_usd_per_million: Decimal | None = Field(None, ge=0, description="audio that is sent; empty: as input")
-    output_audio_usd_per_million: Decimal | None = Field(None, ge=0, description="audio that is made; empty: as output")
-    output_image_usd_per_million: Decimal | None = Field(None, ge=0, description="pictures that are made; empty: as output")
-    tiers: dict[str, Annotated[Decimal, Field(ge=0)]] = Field(
-        {},
-        description="what other tiers of service cost, as a share of these prices, by their names: "
-        "`{flex = 0.5, priority = 1.7}`; calls in a tier that is not named count as standard ones, and an alert says so",
-    )
-    valid_from: date | None = Field(None, description="the list price holds before this day; empty: it always holds")
-
-
 class Deployment(Section):
     """One model at one provider."""
 
@@ -71,7 +49,9 @@ class Deployment(Section):
     tokens_per_minute: int | None = Field(None, gt=0, description="tokens in and out in a minute, all processes together")
     concurrent: int | None = Field(None, gt=0, description="calls at once, all processes together")
     serves: str | None = Field(None, description="the model behind the name, for embeddings under one alias")
-    price: DeploymentPrice | None = Field(None, description="what it costs, where the list price is not it")
+    price: Prices | None = Field(
+        None, description="what it costs, where the list price is not it: one price, or several with days from which they hold"
+    )
 
     @property
     def served_model(self) -> str:

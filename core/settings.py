@@ -20,6 +20,7 @@ from core.budget_settings import BudgetSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
+from core.price_settings import DeploymentPrice
 from core.provider_settings import ProviderSettings
 from core.reliability_settings import BreakerSettings, ProbeSettings, RetrySettings
 from core.retention_settings import RetentionSettings
@@ -32,7 +33,6 @@ from core.sections import (
     ChainSettings,
     ConversationSettings,
     Deployment,
-    DeploymentPrice,
     EncryptionSettings,
     FetchSettings,
     JobSettings,

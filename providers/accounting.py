@@ -32,6 +32,7 @@ class Account:
         "_served",
         "_started",
         "_tokens",
+        "_took_ms",
         "_usage",
         "_version",
         "span",
@@ -44,6 +45,7 @@ class Account:
         self._usage: Usage | None = None
         self._charge: Charge | None = None
         self._tokens = _NOTHING
+        self._took_ms: float | None = None
         self._given = False
         #: What stands for the call in the request's trace; ended by `close`.
         self.span = calls.begun(request, served, alias)
@@ -53,7 +55,11 @@ class Account:
         is LangChain's, where the provider reported any; `tier` the tier of service that it named."""
         served = self._served
         self._usage, self._tokens = usage, tokens_of(usage, metadata, tier)
-        self._charge = charge_of(served.provider_name, served.name, self._tokens, price=served.price)
+        took_ms = self._elapsed_ms()
+        seconds = Decimal(str(took_ms)) / 1000
+        self._charge = charge_of(served.provider_name, served.name, self._tokens, price=served.price, seconds=seconds)
+        if self._charge.by_time:
+            self._took_ms = took_ms  # what is on record is what is paid for
 
     def give(self, *, seconds: float | None = None) -> None:
         """What was paid for is the answer, or a part of one, and its reader has it: it is told with it. `seconds` that the
@@ -75,6 +81,7 @@ class Account:
 
     def give_up(self, reason: str) -> None:
         """The call gave no whole answer. What was paid for and not given is thrown away."""
+        self._pay_time()
         call = FailedCall(self._served.provider_name, self._served.name, reason, time.monotonic() - self._started)
         if not self._given and self._usage is not None and self._charge is not None:
             call = replace(call, usage=self._usage, cost_usd=self._charge.usd)
@@ -86,6 +93,7 @@ class Account:
         """Put the call on record. One that nothing was paid for used nothing. `reason` and `model`: what the provider calls its
         reason for the answer's end, and itself."""
         self._request.alias = self._alias
+        self._pay_time()
         more: dict[str, Any] = {}
         if self._usage is not None and self._charge is not None:
             more = {
@@ -104,7 +112,7 @@ class Account:
             provider=self._served.provider_name,
             model=self._served.name,
             status=status,
-            latency_ms=round((time.monotonic() - self._started) * 1000, 3),
+            latency_ms=self._elapsed_ms() if self._took_ms is None else self._took_ms,
             first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
             **more,
         )
@@ -113,6 +121,15 @@ class Account:
         _enter(entry)
         if self.span is not None:
             calls.ended(self.span, entry, reason, model)
+
+    def _elapsed_ms(self) -> float:
+        return round((time.monotonic() - self._started) * 1000, 3)
+
+    def _pay_time(self) -> None:
+        """A machine that is paid by the hour has been at work, whatever came of it."""
+        price = self._served.price
+        if self._charge is None and price is not None and price.goes_by_time:
+            self.pay(Usage())
 
 
 def enter_kept(

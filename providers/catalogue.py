@@ -67,6 +67,7 @@ def _price(rates: Rates) -> dict[str, Any]:
     """As numbers: JSON has no decimals."""
     prices = {"input": rates.input_usd, "output": rates.output_usd, "cached": rates.cached_usd}
     told = {f"{name}_usd_per_million": None if price is None else float(price) for name, price in prices.items()}
+    told["per_hour_usd"] = None if rates.per_hour_usd is None else float(rates.per_hour_usd)
     return {"basis": rates.basis.value, "source": rates.source, "since": rates.since, **told}
 
 
@@ -129,7 +130,8 @@ def _compared(route: Route, question: Question) -> list[dict[str, Any]]:
         if reason is None:
             able.add(served)
         price = served.price or Price(served.provider_name, served.model)
-        cost, told = price.estimate(tokens, question.output_tokens), served.standing.told()
+        seconds, told = served.standing.seconds_of(question.output_tokens), served.standing.told()
+        cost = price.estimate(tokens, question.output_tokens, seconds)
         rows.append(
             {
                 "provider": served.provider_name,
@@ -139,7 +141,7 @@ def _compared(route: Route, question: Question) -> list[dict[str, Any]]:
                 "input_tokens": tokens,
                 "output_tokens": question.output_tokens,
                 "cost_usd": None if cost is None else float(cost),
-                "price": (price.rates().basis if cost is not None else Basis.UNPRICED).value,
+                "price": (price.rates().basis if cost is not None or price.goes_by_time else Basis.UNPRICED).value,
                 "first_token_s": told["first_token_s"],
                 "answer_s": told["answer_s"],
                 "breaker": told["breaker"],

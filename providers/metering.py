@@ -1,6 +1,7 @@
 """What a model call used and what it cost."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -28,13 +29,15 @@ def tokens_of(usage: Usage, metadata: Any = None, tier: str | None = None) -> To
     return Tokens.of({"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} | (metadata or {}), tier)
 
 
-def charge_of(provider: str, model: str, tokens: Tokens, *, price: Price | None = None) -> Charge:
+def charge_of(
+    provider: str, model: str, tokens: Tokens, *, price: Price | None = None, seconds: Decimal | None = None
+) -> Charge:
     """What a call costs and how sure that is. A call that has no price raises an alert, and so does one that another price
     stands in for: of another provider, the standard tier, or text.
 
-    `price` is the deployment's; without it the list price of `model` counts.
+    `price` is the deployment's; without it the list price of `model` counts. `seconds` that it took, for one that goes by time.
     """
-    charge = (price or Price(provider, model)).charge(tokens)
+    charge = (price or Price(provider, model)).charge(tokens, seconds=seconds)
     if charge.usd is None:
         log.debug("price.unknown", provider=provider, model=model)
         raise_alert(AlertKind.UNPRICED_MODEL, key=f"{provider}/{model}", provider=provider, model=model)

@@ -4,7 +4,7 @@ Decimal throughout. A price that is not known is said to be unpriced, never zero
 (another provider's, or the standard tier's) is said to be a fallback.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from core.settings import DeploymentPrice
+from providers.contracts import Contract, by_time, charged_less, less
 
 #: Providers whose calls cost nothing but the machine's own time.
 FREE = frozenset({"local"})
@@ -80,10 +81,11 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Dollars per million tokens, for a short prompt; None where the class has no price (`cached`: as input).
+    """Dollars per million tokens, for a short prompt; None where the class has no price (`cached`: as input). `per_hour_usd`
+    stands in their place where calls are paid by the time that they take.
 
-    `source`: `settings`, `local`, or the package with its version. `since` is the day from which on the price holds, None where
-    the source does not say.
+    `source`: `settings`, `local`, or the package with its version, and what is taken off its price. `since` is the day from
+    which on the price holds, None where the source does not say.
     """
 
     basis: Basis
@@ -92,40 +94,56 @@ class Rates:
     output_usd: Decimal | None = None
     cached_usd: Decimal | None = None
     since: date | None = None
+    per_hour_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a call costs; `usd` is None where it is unpriced."""
+    """What a call costs; `usd` is None where it is unpriced. `by_time`: it goes by how long the call took."""
 
     usd: Decimal | None
     basis: Basis
     source: str
     since: date | None = None
+    by_time: bool = False
 
 
 class Price:
     """The price of one deployment. Cheap to make: the list is read at first use, which takes half a second once a process.
 
-    `model` is the model behind the deployment's name. `address` is where it is, which says who is paid for a model behind
-    `openai_compatible`.
+    `own` are the operator's prices. `model` is the model behind the deployment's name. `address` is where it is, which says who
+    is paid for a model behind `openai_compatible`.
     """
 
-    def __init__(self, provider: str, model: str, own: DeploymentPrice | None = None, address: str | None = None) -> None:
+    def __init__(
+        self, provider: str, model: str, own: Sequence[DeploymentPrice] | None = None, address: str | None = None
+    ) -> None:
         self._provider = provider.partition(":")[0]
         self._model = model
-        self._own = own
+        self._own = Contract(own or ())
         self._address = address
 
     @property
     def has_contract(self) -> bool:
         """Whether the operator has set it."""
-        return self._own is not None
+        return bool(self._own)
+
+    @property
+    def goes_by_time(self) -> bool:
+        """Whether calls are paid by the time that they take, as things are now."""
+        if not self._own.knows_time:
+            return False
+        own = self._own.at(datetime.now(UTC))
+        return own is not None and own.per_hour_usd is not None
 
     def rates(self, at: datetime | None = None) -> Rates:
         """What a token costs."""
         at = at or datetime.now(UTC)
-        if (own := self._contract(at)) is not None:
+        if (own := self._own.at(at)) is not None and own.per_hour_usd is not None:
+            return Rates(Basis.EXACT, "settings", since=own.valid_from, per_hour_usd=own.per_hour_usd)
+        if own is not None and own.discount_percent is not None:
+            return less(self._list_rates(at), own)
+        if own is not None:
             cached = own.cached_usd_per_million
             return Rates(
                 Basis.EXACT,
@@ -135,6 +153,9 @@ class Price:
                 own.input_usd_per_million if cached is None else cached,
                 own.valid_from,
             )
+        return self._list_rates(at)
+
+    def _list_rates(self, at: datetime) -> Rates:
         if self._provider in FREE:
             return Rates(Basis.EXACT, "local", Decimal(0), Decimal(0), Decimal(0))
         if (listed := self._listed) is None:
@@ -145,12 +166,21 @@ class Price:
             return Rates(Basis.UNPRICED, _source())
         return Rates(listed.basis, _source(), plain, made, cached, listed.since(prices))
 
-    def charge(self, tokens: Tokens, at: datetime | None = None) -> Charge:
-        """What a call of so many tokens costs. Some ten microseconds."""
+    def charge(self, tokens: Tokens, at: datetime | None = None, *, seconds: Decimal | None = None) -> Charge:
+        """What a call of so many tokens costs, that took so many seconds (None: nobody knows). Some ten microseconds."""
         at = at or datetime.now(UTC)
-        if (own := self._contract(at)) is not None:
-            basis = Basis.EXACT if tokens.tier is None or tokens.tier in own.tiers else Basis.FALLBACK
-            return Charge(_by_contract(own, tokens), basis, "settings", own.valid_from)
+        if (own := self._own.at(at)) is None:
+            return self._list_charge(tokens, at)
+        if own.per_hour_usd is not None:
+            if seconds is None:
+                return Charge(None, Basis.UNPRICED, "settings", own.valid_from, by_time=True)
+            return Charge(by_time(own.per_hour_usd, seconds), Basis.EXACT, "settings", own.valid_from, by_time=True)
+        if own.discount_percent is not None:
+            return charged_less(self._list_charge(tokens, at), own)
+        basis = Basis.EXACT if tokens.tier is None or tokens.tier in own.tiers else Basis.FALLBACK
+        return Charge(_by_contract(own, tokens), basis, "settings", own.valid_from)
+
+    def _list_charge(self, tokens: Tokens, at: datetime) -> Charge:
         if self._provider in FREE:
             return Charge(Decimal(0), Basis.EXACT, "local")
         if (listed := self._listed) is None:
@@ -162,13 +192,11 @@ class Price:
         known = listed.has_tier(at, tokens) and _kinds_are_listed(prices, tokens)
         return Charge(usd, listed.basis if known else Basis.FALLBACK, _source(), listed.since(prices))
 
-    def estimate(self, input_tokens: int, output_tokens: int) -> Decimal | None:
-        """Dollars that a request of so many tokens will cost, None where no price is known."""
-        return self.charge(Tokens(input_tokens, output_tokens)).usd
-
-    def _contract(self, at: datetime) -> DeploymentPrice | None:
-        own = self._own
-        return own if own is not None and (own.valid_from is None or own.valid_from <= at.date()) else None
+    def estimate(self, input_tokens: int, output_tokens: int, seconds: float | None = None) -> Decimal | None:
+        """Dollars that a request of so many tokens and seconds will cost, None where no price is known, or the time that it
+        goes by is not."""
+        took = None if seconds is None else Decimal(str(seconds))
+        return self.charge(Tokens(input_tokens, output_tokens), seconds=took).usd
 
     @cached_property
     def _listed(self) -> "_Listed | None":
@@ -240,7 +268,7 @@ def _base(price: Any) -> Decimal | None:
 
 
 def _by_contract(own: DeploymentPrice, tokens: Tokens) -> Decimal:
-    plain = own.input_usd_per_million
+    plain = own.input_usd_per_million or Decimal(0)
     read, write, write_1h = own.cached_usd_per_million, own.cache_write_usd_per_million, own.cache_write_1h_usd_per_million
     write = plain if write is None else write
     made = own.output_usd_per_million

@@ -92,9 +92,16 @@ def _expected_s(served: Served, now: float) -> float:
 
 
 def _cheapest(route: "Route", demand: Demand, now: float) -> Sequence[Served]:
-    """By what the request would cost; one without a known price comes last."""
+    """By what the request would cost; one without a known price comes last. One that is paid by the hour, and was never
+    measured, is tried first."""
     given, made, ten_minutes = _rounded(demand.input_tokens), demand.output_tokens, int(now / 600)
-    return sorted(route.deployments, key=lambda served: _cost(served.price, given, made, ten_minutes))
+
+    def cost(served: Served) -> float:
+        if served.price is not None and served.price.goes_by_time:
+            return float(served.price.estimate(given, made, served.standing.seconds_of(made) or 0) or 0)
+        return _cost(served.price, given, made, ten_minutes)
+
+    return sorted(route.deployments, key=cost)
 
 
 @lru_cache(maxsize=4096)

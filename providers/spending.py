@@ -72,7 +72,8 @@ class Bill:
         if self.hold is None:
             return
         tokens = sum(spent.tokens for spent in self._spent) + call.input + call.output
-        usd = sum((spent.usd for spent in self._spent), dearest([served.price], call) or Decimal(0))
+        left_s = context.current().due(self.hold_s - _GRACE_S).remaining
+        usd = sum((spent.usd for spent in self._spent), dearest([served.price], call, max(left_s, 0)) or Decimal(0))
         try:
             with traces.span("reserve budget"):
                 more = await self.hold.budgets.reserve_more((self.hold, *self._more), tokens, usd, self.hold_s)
@@ -117,7 +118,7 @@ async def opened(route: Route, messages: Sequence[BaseMessage], parameters: dict
     asked = parameters.get("max_tokens")
     longest = asked or min([LONGEST_ANSWER, *(_half_window(served) for served in deployments)])
     given = _counted(deployments[0], messages, parameters)
-    usd = dearest((served.price for served in deployments), Tokens(given, longest))
+    usd = dearest((served.price for served in deployments), Tokens(given, longest), route.total_s)
     hold_s, at_least = route.total_s + _GRACE_S, given + (asked or 0)
     with traces.span("reserve budget"):
         hold = await route.budgets.reserve(rules, given + longest, usd, hold_s, at_least=at_least)
@@ -136,7 +137,8 @@ async def opened_for_texts(route: Route, deployments: Sequence[Served], texts: S
         return Bill()
     first = deployments[0]
     tokens = sum(first.provider.count_tokens(first.model, text) for text in texts)
-    return await opened_for_tokens(route, rules, tokens, dearest((served.price for served in deployments), Tokens(tokens)))
+    usd = dearest((served.price for served in deployments), Tokens(tokens), route.total_s)
+    return await opened_for_tokens(route, rules, tokens, usd)
 
 
 def bounded_by_tokens(route: Route) -> Sequence[Rule]:
@@ -159,9 +161,10 @@ async def opened_for_tokens(route: Route, rules: Sequence[Rule], tokens: int, us
         raise BudgetExceeded("There is no room for this request in a budget.") from None
 
 
-def dearest(prices: Iterable[Price | None], tokens: Tokens) -> Decimal | None:
-    """Dollars at the dearest; None where one is not known."""
-    charges = [price.charge(tokens).usd if price is not None else None for price in prices]
+def dearest(prices: Iterable[Price | None], tokens: Tokens, longest_s: float) -> Decimal | None:
+    """Dollars at the dearest, in `longest_s` seconds where a price goes by time; None where one is not known."""
+    seconds = Decimal(str(longest_s))
+    charges = [price.charge(tokens, seconds=seconds).usd if price is not None else None for price in prices]
     return None if any(usd is None for usd in charges) else max((usd for usd in charges if usd is not None), default=None)
 
 

@@ -153,6 +153,11 @@ class Standing:
         """Seconds for which the provider asked to be left in peace."""
         return max(0.0, self.held_until - now)
 
+    def seconds_of(self, tokens: int) -> float | None:
+        """How long an answer of so many tokens takes, as far as it was measured; None: never."""
+        pace = self.token_s.value
+        return self.answer_s.value if pace is None else pace * tokens
+
     def told(self) -> dict[str, Any]:
         """For operators: seconds are rounded to milliseconds; None is not known."""
         now = time.monotonic()

@@ -51,6 +51,8 @@ def _state(deployment: dict[str, Any]) -> str:
 
 
 def _price(price: dict[str, Any]) -> str:
+    if price["per_hour_usd"] is not None:
+        return f"{price['per_hour_usd']:g} / h"
     if price["input_usd_per_million"] is None:
         return "unpriced"
     figures = " / ".join(f"{price[f'{name}_usd_per_million'] or 0:g}" for name in ("input", "output"))

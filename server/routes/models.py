@@ -33,14 +33,15 @@ class ModelFacts(BaseModel):
 
 
 class ModelPrice(BaseModel):
-    """Dollars per million tokens of a short prompt; null where there is no price."""
+    """Dollars per million tokens of a short prompt, or for an hour of one call; null where there is no price."""
 
     basis: str = Field(description="`exact`, `fallback` (another provider's price for the model stands in), or `unpriced`")
-    source: str = Field(description="`settings`, `local`, or the price list with its version")
+    source: str = Field(description="`settings`, `local`, or the price list with its version and the discount")
     since: date | None = Field(description="the day from which on it holds, where the source says")
     input_usd_per_million: float | None
     output_usd_per_million: float | None
     cached_usd_per_million: float | None = Field(description="input from the provider's cache; null: as input")
+    per_hour_usd: float | None = Field(description="what an hour of one call costs, where that is paid in place of tokens")
 
 
 class DeploymentLimits(BaseModel):
@@ -135,7 +136,9 @@ class ComparedDeployment(BaseModel):
     reason: str | None = Field(description="why it cannot serve the request")
     input_tokens: int = Field(description="estimated")
     output_tokens: int = Field(description="reckoned with")
-    cost_usd: float | None = Field(description="estimated; null where no price is known")
+    cost_usd: float | None = Field(
+        description="estimated; null where no price is known, or it goes by time and none was measured"
+    )
     price: str = Field(description="`exact`, `fallback` or `unpriced`")
     first_token_s: Seconds
     answer_s: Seconds

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from core import context
 from core.context import RequestContext, Usage
 from core.errors import PlatformError
 from core.ledger import TokenClasses
+from core.money import QUANTUM
 from core.principals import SYSTEM
 from core.settings import Settings
 from providers.accounting import classes_of
@@ -23,6 +25,7 @@ from tests.fakes.wire import Fault, Reply
 from tests.providers.bookkeeping import Book
 
 PRICE = {"input_usd_per_million": "0.15", "output_usd_per_million": "0.6", "cached_usd_per_million": "0.075"}
+HOURLY = {"per_hour_usd": "7.2", "valid_from": "2026-01-01"}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,17 @@ async def models(settings: Settings, first: OpenAIFake, fakes: tuple[OpenAIFake,
             data_dir=settings.data_dir,
             models=[
                 {"alias": "default", "deployments": [here, there]},
+                {"alias": "hourly", "deployments": [{"provider": "openai", "model": "by-the-hour", "price": HOURLY}]},
+                {
+                    "alias": "hourly-vectors",
+                    "kind": "embeddings",
+                    "deployments": [{"provider": "openai", "model": "vectors-by-the-hour", "price": HOURLY}],
+                },
+                {
+                    "alias": "local-vectors",
+                    "kind": "embeddings",
+                    "deployments": [{"provider": "local", "model": "all-MiniLM-L6-v2", "price": HOURLY}],
+                },
                 {
                     "alias": "vectors",
                     "kind": "embeddings",
@@ -158,6 +172,59 @@ async def test_embeddings_are_in_it(models: Models, book: Book, request_context:
     assert (entry.alias, entry.model, entry.status) == ("vectors", "text-embedding-3-small", "ok")
     assert entry.tokens.input > 0
     assert entry.cost_usd
+
+
+def by_the_hour(book: Book) -> list[str]:
+    """How the entries ended, each of which costs the time that it is said to have taken."""
+    for entry in book.entries:
+        assert entry.cost_usd == (Decimal("7.2") * Decimal(str(entry.latency_ms)) / 3_600_000).quantize(QUANTUM) > 0
+        assert (entry.price_basis, entry.price_source, entry.price_since) == ("exact", "settings", date(2026, 1, 1))
+    return [entry.status for entry in book.entries]
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_by_the_hour_an_answer_costs_its_time(
+    models: Models, book: Book, request_context: RequestContext, streamed: bool
+) -> None:
+    if streamed:
+        [_ async for _ in models.chat("hourly").astream("Hello")]
+    else:
+        await models.chat("hourly").ainvoke("Hello")
+    assert by_the_hour(book) == ["ok"]
+    (entry,) = book.entries
+    assert (entry.tokens.input + entry.tokens.cached, entry.tokens.output) == (Reply().input_tokens, Reply().output_tokens)
+    assert request_context.cost_usd == entry.cost_usd
+
+
+async def test_by_the_hour_a_call_costs_its_time_whatever_comes_of_it(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake
+) -> None:
+    chat = models.chat("hourly")
+    for fault in (Fault.SERVER, Fault.CUT):
+        first.then(fault)
+        with suppress(PlatformError):  # one is tried again, and the other one given up
+            [_ async for _ in chat.astream("Hello")]
+    async with aclosing(chat.astream("Hello")) as stream:  # type: ignore[type-var]
+        await anext(stream)
+    assert by_the_hour(book) == ["server_error", "ok", "connection", "cancelled"]
+    assert [entry.tokens.output > 0 for entry in book.entries] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("alias", ["hourly-vectors", "local-vectors"])
+async def test_by_the_hour_embeddings_cost_their_time(
+    models: Models, book: Book, request_context: RequestContext, alias: str
+) -> None:
+    await models.embeddings(alias).aembed_documents(["one", "two"])
+    assert by_the_hour(book) == ["ok"]
+    assert book.entries[0].tokens.input > 0
+
+
+async def test_by_the_hour_embeddings_that_fail_cost_their_time(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake
+) -> None:
+    first.then(Fault.SERVER)
+    await models.embeddings("hourly-vectors").aembed_query("one")
+    assert by_the_hour(book) == ["server_error", "ok"]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_the_operators_price_wins_and_holds_from_its_day_on() -> None:
     contract = own(
         input_usd_per_million="2", output_usd_per_million="4", cached_usd_per_million="0.5", valid_from=date(2026, 11, 23)
     )
-    price = Price("openai", "gpt-4o-mini", contract)
+    price = Price("openai", "gpt-4o-mini", [contract])
     charge = price.charge(Tokens(input=1000, output=10, cache_read=500, cache_write=100), NOW)
     assert charge.usd == (400 * Decimal(2) + 500 * Decimal("0.5") + 100 * Decimal(2) + 10 * Decimal(4)) / 1_000_000
     assert (charge.basis, charge.source, charge.since) == (Basis.EXACT, "settings", date(2026, 11, 23))
@@ -77,7 +77,7 @@ def test_the_operators_price_wins_and_holds_from_its_day_on() -> None:
 
 def test_a_local_model_may_be_given_a_price() -> None:
     assert Price("local", "m").charge(Tokens(1_000_000)).usd == 0
-    assert Price("local", "m", own(input_usd_per_million="0.01")).charge(Tokens(1_000_000)).usd == Decimal("0.01")
+    assert Price("local", "m", [own(input_usd_per_million="0.01")]).charge(Tokens(1_000_000)).usd == Decimal("0.01")
 
 
 def test_tokens_are_read_from_every_cloud_s_metadata() -> None:

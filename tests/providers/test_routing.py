@@ -95,6 +95,13 @@ async def test_by_cost_the_cheaper_comes_first_and_one_without_a_price_last(
     assert await asked(make("cost", None, dear), fakes, 3) == (0, 6)
 
 
+async def test_by_cost_the_hour_counts_as_long_as_answers_took(make: Make, fakes: tuple[OpenAIFake, OpenAIFake]) -> None:
+    tokens = {"price": {"input_usd_per_million": 1, "output_usd_per_million": 1}}
+    for per_hour, called in ((1_000_000, (2, 1)), ("0.000001", (2, 4))):
+        models = make("cost", tokens, {"price": {"per_hour_usd": per_hour}})
+        assert await asked(models, fakes, 3) == called, "the first one is for measuring it"
+
+
 async def test_the_least_busy_comes_first(make: Make, fakes: tuple[OpenAIFake, OpenAIFake]) -> None:
     models = make("least_busy")
     models.chat().deployments[0].standing.begun()  # type: ignore[attr-defined] # ours

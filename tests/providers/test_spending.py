@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from core import context
+from core.budgets.rules import UNIT_USD, units
 from core.context import RequestContext
 from core.database import Database
 from core.errors import BudgetExceeded, ProviderFailed
@@ -25,6 +26,7 @@ from tests.fakes.wire import Fault, Reply
 from tests.providers.bookkeeping import Book
 
 PRICE = {"input_usd_per_million": "1000", "output_usd_per_million": "2000"}
+HOURLY = {"per_hour_usd": "36"}
 REPLY = Reply()
 SPENT = (Decimal(REPLY.input_tokens) * 1000 + Decimal(REPLY.output_tokens) * 2000) / 1_000_000
 
@@ -42,6 +44,7 @@ async def models(database: Database, server: str, provider: OpenAIFake) -> Async
                 {"alias": "default", "deployments": deployments, "cache": {"exact": True, "requests": "all"}},
                 {"alias": "cheap", "deployments": [{"provider": "openai", "model": "gpt-4o-mini", "price": PRICE}]},
                 {"alias": "pair", "deployments": [*deployments, going_on]},
+                {"alias": "hourly", "deployments": [{"provider": "openai", "model": "by-the-hour", "price": HOURLY}]},
                 {"alias": "unpriced", "deployments": [{"provider": "openai", "model": "no-such-model"}]},
                 {"alias": "vectors", "kind": "embeddings", "deployments": deployments},
             ],
@@ -281,6 +284,24 @@ async def test_what_has_no_price_is_refused_under_a_budget_in_dollars(
     with pytest.raises(BudgetExceeded) as refused:
         await say(models, "unpriced")
     assert refused.value.code == "budget_unpriced"
+
+
+async def test_by_the_hour_room_is_needed_for_as_long_as_a_request_may_take(
+    models: Models, database: Database, limit: Any, provider: OpenAIFake, request_context: RequestContext, book: Book
+) -> None:
+    longest = Decimal(str(models.settings.timeouts.total)) / 100  # a cent a second
+    short = await limit(limit_usd=longest - Decimal("0.000001"))
+    with pytest.raises(BudgetExceeded):
+        await say(models, "hourly")
+    assert provider.sent == []
+    async with database.transaction(all_tenants=True) as session:
+        await session.delete(short)
+    row = await limit(limit_usd=longest)
+    await say(models, "hourly")
+    now = await standing(models, row)
+    (entry,) = book.entries
+    assert (now.spent, now.reserved) == (Decimal(units(entry.cost_usd or Decimal(0))) * UNIT_USD, 0)
+    assert 0 < now.spent < longest
 
 
 async def test_embeddings_need_room_as_well(

@@ -50,6 +50,7 @@ def models(settings: Settings, fakes: tuple[OpenAIFake, OpenAIFake]) -> Iterator
             models=[
                 {"alias": "default", "deployments": [sees, own, unknown]},
                 {"alias": "cheap", "strategy": "cost", "deployments": [dear, sees, own]},
+                {"alias": "hourly", "deployments": [own | {"model": "by-the-hour", "price": {"per_hour_usd": "0.5"}}]},
                 {"alias": "shared", "strategy": "weighted", "deployments": [sees | {"weight": 1}, dear | {"weight": 3}]},
                 {"alias": "fast", "strategy": "latency", "deployments": [dear, sees]},
             ],
@@ -93,7 +94,7 @@ def test_the_list_tells_facts_prices_limits_and_health_and_no_address_or_secret(
 ) -> None:
     answer = client.get("/api/v1/models")
     aliases = {row["alias"]: row for row in answer.json()["results"]}
-    assert set(aliases) == {"default", "cheap", "shared", "fast", "embeddings"}
+    assert set(aliases) == {"default", "cheap", "hourly", "shared", "fast", "embeddings"}
     assert (aliases["cheap"]["strategy"], aliases["embeddings"]["kind"]) == ("cost", "embeddings")
     mini, llama, mystery = aliases["default"]["deployments"]
     assert (mini["provider"], mini["model"], mini["state"]) == ("openai", MODEL, mini["state"])
@@ -152,7 +153,7 @@ def test_pages_and_single_models(client: httpx.Client) -> None:
         seen += [row["alias"] for row in page["results"]]
         if not (cursor := page["next_cursor"]):
             break
-    assert seen == ["cheap", "default", "embeddings", "fast", "shared"]
+    assert seen == ["cheap", "default", "embeddings", "fast", "hourly", "shared"]
     assert client.get("/api/v1/models/cheap").json()["alias"] == "cheap"
     assert client.get("/api/v1/models/none").json()["error"]["code"] == "model_not_found"
 
@@ -169,6 +170,18 @@ def test_a_comparison_tells_who_is_able_and_what_it_would_cost(
     assert (mystery["able"], mystery["cost_usd"], mystery["price"]) == (True, None, "unpriced")
     assert mini["first_token_s"] is None
     assert not any(fake.sent for fake in fakes), "nobody is called"
+
+
+def test_by_the_hour_a_cost_is_told_once_answers_were_measured(client: httpx.Client, models: Models) -> None:
+    (shown,) = client.get("/api/v1/models/hourly").json()["deployments"]
+    assert (shown["price"]["per_hour_usd"], shown["price"]["input_usd_per_million"]) == (0.5, None)
+    assert (shown["price"]["basis"], shown["price"]["source"]) == ("exact", "settings")
+    (before,) = compared(client, "hourly", input_tokens=10, max_tokens=100)
+    assert (before["able"], before["cost_usd"], before["price"]) == (True, None, "exact")
+    route = next(route for alias, route in models.catalogue() if alias.alias == "hourly")
+    route.deployments[0].standing.token_s.add(0.02, 1.0)
+    (after,) = compared(client, "hourly", input_tokens=10, max_tokens=100)
+    assert after["cost_usd"] == pytest.approx(0.5 * 100 * 0.02 / 3600)
 
 
 def test_a_comparison_of_messages_counts_them_and_sees_what_they_need(client: httpx.Client) -> None:
@@ -193,7 +206,7 @@ def test_each_strategy_says_whom_it_would_choose(client: httpx.Client) -> None:
 
 def test_without_an_alias_all_chat_aliases_are_compared(client: httpx.Client) -> None:
     answer = client.post("/api/v1/models/compare", json={"input_tokens": 10})
-    assert [row["alias"] for row in answer.json()["results"]] == ["default", "cheap", "shared", "fast"]
+    assert [row["alias"] for row in answer.json()["results"]] == ["default", "cheap", "hourly", "shared", "fast"]
 
 
 @pytest.mark.parametrize(
