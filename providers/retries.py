@@ -14,7 +14,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from core.context import current
-from core.errors import ContentRefused, Killed, PlatformError, ProviderFailed, RateLimited
+from core.errors import ContentRefused, Killed, PlatformError, ProviderFailed, RateLimited, UnsupportedFeature
 from core.settings import RetrySettings
 from core.tries import Tries
 from providers.breaker import Lease
@@ -123,12 +123,21 @@ class Candidates:
             self._larger_than(served)
 
     def go_on(self, writer: Served) -> None:
-        """From now on only deployments count that take up an answer which `writer` has begun, who may be one. What a tool's
-        call gives begins anew."""
+        """From now on only deployments count that serve the request and take up an answer which `writer` has begun, who may be
+        one. What a tool's call gives begins anew, and a model that has refused the content does so again."""
         self._continuing = True
         self._writer = self._writer or bare_model(writer.model)
-        able = (served for served in self._route.deployments if served.facts.prefill)
-        self._order = [served for served in able if not by_tool(served.facts, self._parameters)]
+        refusing = {bare_model(served.model) for served, failure in self._failed.items() if failure.kind is Kind.CONTENT}
+        self._order = self._fitting(
+            [
+                served
+                for served in self._route.deployments
+                if served.facts.prefill
+                and self._lacking(served) is None
+                and not by_tool(served.facts, self._parameters)
+                and bare_model(served.model) not in refusing
+            ]
+        )
 
     def has_other(self, served: Served) -> bool:
         """Whether another deployment than the one that was given last could be called at once."""
@@ -180,12 +189,19 @@ class Candidates:
         """The deployments that can serve the request, in the order of the alias."""
         able = []
         for served in failed_last(self._route.order(self._demand, now), self._answer):
-            if lacking := missing(served.facts, self._parameters, self._messages):
+            if lacking := self._lacking(served):
                 self._failures.append(Failure(Kind.UNSUPPORTED, lacking))
             else:
                 able.append(served)
-        fitting = [served for served in able if self._demand.fits(served.facts.context_tokens)]
-        return fitting or able
+        return self._fitting(able)
+
+    def _lacking(self, served: Served) -> UnsupportedFeature | None:
+        """What the request asks for and the deployment has not."""
+        return missing(served.facts, self._parameters, self._messages)
+
+    def _fitting(self, able: list[Served]) -> list[Served]:
+        """Those whose context is known to hold the request, or may do; all where there is none."""
+        return [served for served in able if self._demand.fits(served.facts.context_tokens)] or able
 
     def _larger_than(self, served: Served) -> None:
         """After a prompt that was too long: one more deployment, of the largest window that is known to be larger, else of an

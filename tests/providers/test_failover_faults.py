@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from structlog.testing import capture_logs
 
 from core import context
@@ -193,6 +194,54 @@ async def test_one_that_answers_anew_although_it_has_solved_the_riddle_is_notice
     assert models.chat("prefill").deployments[1].standing.goes_on is False  # type: ignore[attr-defined]
     assert len(fakes[1].sent) - len(fakes[1].asked) == 1, "it is neither relied on nor asked again"
     assert models.health()[0]["deployments"][1]["breaker"] == "closed", "and answers from the beginning as before"
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+LOOK = {"type": "function", "function": {"name": "look", "description": "d", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "parameters", "content"),
+    [
+        ({"images": False}, {}, [{"type": "text", "text": "What is it?"}, PICTURE]),
+        ({"images": True, "tools": False}, {"tools": [LOOK]}, "What is it?"),
+        ({"images": True, "context_tokens": 512}, {}, "Hello " * 2000),
+    ],
+    ids=["images", "tools", "context"],
+)
+async def test_a_stream_is_taken_up_by_none_that_cannot_serve_the_request(
+    configured: Settings, fakes: Fakes, lacking: dict[str, Any], parameters: dict[str, Any], content: Any
+) -> None:
+    first, second, third, _ = ({"provider": f"openai_compatible:{name}", "model": "m", "images": True} for name in NAMES)
+    able = {"prefill": True}
+    alias = {"alias": "default", "deployments": [first, second | able | lacking, third | able]}
+    models = Models(Settings.load(**configured.model_dump() | {"models": [alias]}))
+    fakes[0].then(Break(Fault.CUT, 5, ANSWER))
+    for fake in fakes[1:]:
+        fake.continues = True
+        fake.always(ANSWER)
+    chunks = [chunk.text async for chunk in models.chat().astream([HumanMessage(content)], **parameters)]
+    assert "".join(chunks) == ANSWER.text
+    assert [bool(fake.sent) for fake in fakes] == [True, False, True, False]
+    await models.close()
+
+
+async def test_a_model_that_has_refused_the_content_is_asked_to_go_on_with_it_nowhere(
+    configured: Settings, fakes: Fakes
+) -> None:
+    deployments = [
+        {"provider": f"openai_compatible:{name}", "model": model, "prefill": True}
+        for name, model in zip(NAMES, ["x/one", "two", "y/one", "three"], strict=True)
+    ]
+    models = Models(Settings.load(**configured.model_dump() | {"models": [{"alias": "default", "deployments": deployments}]}))
+    fakes[0].then(Fault.REFUSED)
+    fakes[1].then(Break(Fault.CUT, 5, ANSWER))
+    fakes[2].always(ANSWER)
+    fakes[3].continues = True
+    fakes[3].always(ANSWER)
+    assert await streamed(models.chat()) == (ANSWER.text, None)
+    assert not fakes[2].sent
+    await models.close()
 
 
 async def test_an_answer_anew_that_nobody_else_takes_up_ends_as_an_error(configured: Settings, fakes: Fakes) -> None:
