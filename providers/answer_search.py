@@ -81,6 +81,8 @@ class Call:
     make: Callable[[], Chunks]
     whole: bool
     total_s: float
+    #: What may refuse the request or bound its answer.
+    limits: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,8 @@ class Search:
         self.kept: Kept | None = None
         self.flight: Flight[ChatGenerationChunk] = Flight(call.request)
         oldest = call.wish.max_age_s
-        #: Requests that would take the same answer share it; one that wants a new one has it made.
-        self.shared_as: Hashable = (asked.key, self._token if oldest == 0 else oldest)
+        #: Requests that would take the same answer, under the same limits, share it; one that wants a new one has it made.
+        self.shared_as: Hashable = (asked.key, self._token if oldest == 0 else oldest, call.limits)
 
     def start(self) -> asyncio.Task[None]:
         return self.flight.start(self._run())

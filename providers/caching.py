@@ -28,7 +28,7 @@ from providers.answer_search import Call, Chunks, Keeping, Search, Wish, asked_f
 from providers.likeness import Likeness
 from providers.replay import FORM
 
-#: How often a request joins another's call that comes to nothing for it.
+#: How often a request looks for another's call to share; the last time, after some that came to nothing, it makes its own.
 _JOINS: Final = 3
 
 
@@ -109,8 +109,9 @@ class AliasCache:
         *,
         whole: bool,
         total_s: float,
+        limits: Hashable = None,
     ) -> Chunks:
-        """The chunks of `call()`, or those of an answer that was kept or is being given to another.
+        """The chunks of `call()`, or those of an answer that was kept or is being given to another under the same `limits`.
 
         With `whole` they come once the answer is whole.
         """
@@ -120,7 +121,7 @@ class AliasCache:
         if store is None or not wish.store or not self._may(parameters, wish) or keeps_nothing(self._all.policies, request):
             self._without(request, "bypass")
             return call()
-        return self._shared(Call(request, wish, messages, parameters, call, whole, total_s), store)
+        return self._shared(Call(request, wish, messages, parameters, call, whole, total_s, limits), store)
 
     def _may(self, parameters: Mapping[str, Any], wish: Wish) -> bool:
         deterministic = parameters.get("temperature") == 0 or parameters.get("seed") is not None
@@ -140,7 +141,7 @@ class AliasCache:
         ttl_s = min(self._settings.ttl_s, float("inf") if most_days is None else most_days * 86_400)
         keeping = Keeping(store, self._settings, self._all.likeness, self._all.most_bytes, ttl_s)
         for last in (*[False] * (_JOINS - 1), True):
-            search, own = self._join(Search(keeping, asked, call, until))
+            search, own = self._join(Search(keeping, asked, call, until), alone=last)
             given: list[ChatGenerationChunk] = []
             told, use = False, search.use
             try:
@@ -155,8 +156,10 @@ class AliasCache:
                         else:
                             yield copy_of(chunk)
             except PlatformError as error:
-                mine = own or last or (told and not call.whole)
-                if mine or not (isinstance(error, DeadlineExceeded) or error.code == "stream_interrupted"):
+                mine = own or (told and not call.whole)
+                others = isinstance(error, DeadlineExceeded) or error.code == "stream_interrupted"
+                others = others or not search.flight.took.attempts  # another was refused, and no provider asked
+                if mine or not others:
                     self._without(request, "miss")
                     raise
                 continue  # it came to nothing, under the limits of another
@@ -178,12 +181,12 @@ class AliasCache:
         version = short_version(self._version)
         enter_kept(request, alias=self._alias, version=version, took=took, cost_usd=cost_usd, cache=use)
 
-    def _join(self, search: Search) -> tuple[Search, bool]:
-        """The search for the same answer that is going on, or this one, begun; and whether it is this one."""
+    def _join(self, search: Search, *, alone: bool) -> tuple[Search, bool]:
+        """The search for the same answer that is going on, or this one, begun; and whether it is this one. `alone`: it is."""
         under_way = self._all.under_way()
         name = search.shared_as
         found = under_way.get(name)
-        if found is not None and found.joinable:
+        if not alone and found is not None and found.joinable:
             return found, False
         under_way[name] = search
 

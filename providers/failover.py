@@ -33,7 +33,7 @@ from providers.privacy import protected, restored_chunks, restored_result, resto
 from providers.retries import Candidates
 from providers.routing import Route
 from providers.served import Deadline, Served
-from providers.spending import Bill, billed
+from providers.spending import Bill, billed, held_to
 from providers.structured import structured_output
 from providers.synchronous import AsynchronousChatModel
 
@@ -155,7 +155,8 @@ class FailoverChatModel(AsynchronousChatModel):
         kept = self.kept if policy is None else self.kept.apart(f"data/{policy}")
         if (left := self._alive()) is not None:
             kept = kept.apart(f"alive/{left}")
-        return kept.answers(messages, parameters, call, whole=restart, total_s=current().due(route.total_s).remaining)
+        total_s = current().due(route.total_s).remaining
+        return kept.answers(messages, parameters, call, whole=restart, total_s=total_s, limits=held_to(route))
 
     async def _answers(
         self, route: Route, messages: list[BaseMessage], parameters: dict[str, Any], *, restart: bool

@@ -178,3 +178,15 @@ def _counted(served: Served, messages: Sequence[BaseMessage], parameters: dict[s
 
 def _half_window(served: Served) -> int:
     return (served.facts.context_tokens or 2 * LONGEST_ANSWER) // 2
+
+
+def held_to(route: Route) -> frozenset[str]:
+    """The names of all that may refuse this request, bound its answer, or have it go to a cheaper alias: requests of other
+    names are not to share what becomes of it."""
+    principal, names, aliases = context.current().principal, set[str](), [route.alias]
+    for alias in aliases:
+        for rule in route.budgets.of(principal, alias):
+            if rule.refuses:
+                names.add(rule.counter)
+                aliases += [rule.degrade_to] if rule.degrade_to and rule.degrade_to not in aliases else []
+    return frozenset(names)

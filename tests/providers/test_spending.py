@@ -13,11 +13,11 @@ from core import context
 from core.budgets.rules import UNIT_USD, units
 from core.context import RequestContext
 from core.database import Database
-from core.errors import BudgetExceeded, ProviderFailed
+from core.errors import BudgetExceeded, PlatformError, ProviderFailed, RateLimited
 from core.principals import SYSTEM
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.tables import Budget
+from core.tables import Budget, RateLimit
 from providers.models import Models
 from providers.spending import LONGEST_ANSWER
 from providers.tokens import count_messages, estimate
@@ -327,3 +327,71 @@ async def test_of_many_at_once_no_more_are_called_than_there_is_room_for(
     assert len(provider.sent) == 10
     now = await standing(models, row)
     assert (now.spent, now.reserved) == (10 * (given + 5), 0)
+
+
+@pytest.fixture
+def everybody(models: Models) -> Callable[[], Any]:
+    """Two of the same rights ask the same at once, twice; gives what came of it for each, and which cheaper alias answered."""
+
+    async def one(user: str, *, streamed: bool) -> tuple[str, str | None]:
+        with context.serving(RequestContext("req_2", replace(SYSTEM, id=user, tenant="acme"))) as request:
+            try:
+                return await say(models, streamed=streamed), request.degraded
+            except PlatformError as error:
+                return error.code, request.degraded
+
+    async def ask() -> list[tuple[str, str | None]]:
+        users = ("usr_1", "usr_2")
+        return await asyncio.gather(*(one(user, streamed=streamed) for streamed in (True, False) for user in users))
+
+    return ask
+
+
+async def test_who_shares_a_call_is_not_refused_for_another(
+    everybody: Any, limit: Any, provider: OpenAIFake, models: Models
+) -> None:
+    provider.always(Reply(first_token_s=0.05))
+    await limit(limit_tokens=1, user="usr_1")
+    assert await everybody() == [("budget_exceeded", None), (REPLY.text, None)] * 2
+    assert len(provider.sent) == 1, "those that nothing limits share a call"
+
+
+async def test_who_shares_a_call_is_not_held_to_anothers_rate(
+    everybody: Any, models: Models, database: Database, provider: OpenAIFake
+) -> None:
+    provider.always(Reply(first_token_s=0.05))
+    async with database.transaction(all_tenants=True) as session:
+        session.add(RateLimit(tenant="acme", created_by="usr_0", name="one", user="usr_1", tokens=1, window="10m"))
+    await models.budgets.load(database)
+    assert await everybody() == [("request_over_rate_limit", None), (REPLY.text, None)] * 2
+
+
+async def test_a_cheaper_answer_is_nobodys_whose_budget_has_room(everybody: Any, limit: Any, provider: OpenAIFake) -> None:
+    provider.always(Reply(first_token_s=0.05))
+    await limit(limit_tokens=1, user="usr_1", alias="default", mode="degrade", degrade_to="cheap")
+    assert [degraded for _, degraded in await everybody()] == ["cheap", None] * 2
+
+
+async def test_those_of_one_budget_share_a_call(everybody: Any, limit: Any, provider: OpenAIFake) -> None:
+    provider.always(Reply(first_token_s=0.05))
+    await limit(limit_usd=Decimal(100))
+    assert await everybody() == [(REPLY.text, None)] * 4
+    assert len(provider.sent) == 1
+
+
+async def test_each_that_is_refused_is_told_what_is_left(
+    models: Models, database: Database, request_context: RequestContext
+) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        session.add(RateLimit(tenant="acme", created_by="usr_0", name="one", requests=1, window="10m"))
+    await models.budgets.load(database)
+    await say(models, "cheap")
+    requests = [RequestContext(f"req_{number}", request_context.principal) for number in range(3)]
+
+    async def ask(request: RequestContext) -> str:
+        with context.serving(request), pytest.raises(RateLimited) as refused:
+            await say(models)
+        return refused.value.code
+
+    assert await asyncio.gather(*map(ask, requests)) == ["rate_limited"] * 3
+    assert all(request.allowances for request in requests), "as the headers of each have it"
