@@ -13,7 +13,7 @@ from chains.pictures import parts_of
 from chains.prompting import prompt
 from chains.spec import ChainDeps, Delta
 from core.context import sparing
-from core.errors import ProviderFailed, RateLimited, Unavailable
+from core.errors import ProviderFailed, RateLimited, Unavailable, UnsupportedFeature
 from core.settings import Settings
 
 log = structlog.get_logger()
@@ -24,14 +24,14 @@ PROMPT = "unseen.txt"
 async def seen_or_read(
     deps: ChainDeps, alias: str | None, messages: Sequence[Any], answer: Callable[[Sequence[Any]], AsyncGenerator[Delta]]
 ) -> AsyncGenerator[Delta]:
-    """What `answer` says to the messages; where it fails before it has said anything and the alias has a model that does not
-    see, what it says to them with the text of their pictures.
+    """What `answer` says to the messages; where it fails before it has said anything and the alias has a model that sees and
+    one that does not, what it says to them with the text of their pictures.
 
     Raises:
         UnreadableFile: a picture is damaged or too large to read.
         what `answer` raises
     """
-    readable = not deps.models.facts(alias, images=False).images
+    readable = deps.models.facts(alias, images=True).images and not deps.models.facts(alias, images=False).images
 
     async def unseen() -> AsyncGenerator[Delta]:
         async with aclosing(answer(await _read_out(messages, deps.settings))) as deltas:
@@ -46,7 +46,8 @@ async def seen_or_read(
 async def spared(
     seen: AsyncGenerator[Delta], unseen: Callable[[], AsyncGenerator[Delta]] | None, *, event: str
 ) -> AsyncGenerator[Delta]:
-    """The answer of a model that sees; where it fails before it has said anything, the one without, if there is one.
+    """The answer of a model that sees; where it fails before it has said anything, or none that sees may be called, the one
+    without, if there is one.
 
     Raises:
         what `seen` raises, and `unseen` after it
@@ -58,8 +59,9 @@ async def spared(
                 async for delta in deltas:
                     began = True
                     yield delta
-    except (ProviderFailed, RateLimited, Unavailable) as failure:
-        if began or unseen is None:
+    except (ProviderFailed, RateLimited, Unavailable, UnsupportedFeature) as failure:
+        unable = isinstance(failure, UnsupportedFeature) and failure.param != "messages"
+        if began or unseen is None or unable:
             raise
         log.warning(event, reason=failure.code)
     else:

@@ -12,10 +12,11 @@ from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.child import close_children
 from core.context import RequestContext, serving
-from core.errors import GuardBlocked, InvalidRequest, PlatformError, UnreadableFile
+from core.errors import GuardBlocked, InvalidRequest, Killed, PlatformError, UnreadableFile
 from core.policies.policy import DataPolicy, Policy
 from core.principals import SYSTEM
 from core.settings import Settings
+from core.tables import KillSwitch
 from providers.base import ModelFacts
 from providers.models import Models
 from tests.chains.fakes import ScriptedChat, ScriptedModels
@@ -257,6 +258,24 @@ async def test_with_all_that_see_down_the_text_is_read_and_the_answer_says_so(
     assert (answer["vision"], answer["output"]) == ("ocr", "It says QUAY NINE.")
     assert (answer["provider"], answer["read"][0]["text"]) == ("openai_compatible:blind", "QUAY NINE")
     assert "QUAY NINE" in fakes[1].last.body["messages"][-1]["content"]
+
+
+async def test_with_all_that_see_switched_off_the_text_is_read(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
+) -> None:
+    off = KillSwitch(kind="model", name=f"openai/{MODEL}", tenant="acme", everywhere=True, created_by="usr_0", reason="x")
+    models.kills.set([off])
+    fakes[1].always(Reply("It says QUAY NINE."))
+    assert (await over(models, settings).ainvoke({"text": "What does it say?", "images": [SIGN]}))["vision"] == "ocr"
+    deps = ChainDeps(settings, models, cast("Any", None), cast("Any", None))
+    url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SIGN}"}}
+    said = [{"role": "user", "content": [{"type": "text", "text": "What does it say?"}, url]}]
+    chat = CHAT.build(deps)
+    assert (await chat.ainvoke({"messages": said})).content == "It says QUAY NINE."
+    assert "QUAY NINE" in str(fakes[1].last.body["messages"])
+    with pytest.raises(Killed):
+        await chat.ainvoke({"messages": said, "model": "alone"})
+    assert not fakes[0].sent
 
 
 async def test_with_no_model_left_at_all_it_fails(
