@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from core import context, traces
 from core.context import Usage
-from core.errors import DeadlineExceeded, Killed, Unavailable
+from core.errors import ContentRefused, DeadlineExceeded, Killed, Unavailable
 from providers.accounting import CANCELLED, DEADLINE, ERROR, OK, Account
 from providers.collecting import Collector, merged
 from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
@@ -21,6 +21,7 @@ from providers.misreading import answers_own
 from providers.neutral import Declined
 from providers.parameters import system_first
 from providers.received import Received
+from providers.reported import reporting
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
@@ -138,13 +139,13 @@ class Attempt:
                     received.note(chunk)
                     if not received.told:
                         held.append(chunk)
+                    if not received.told or received.wrong is not None:
                         continue
                     for each in held:
                         yield each
                     held.clear()
                     yield chunk
-                if not received.ended:
-                    raise StreamCut  # noqa: TRY301
+                received.check()
                 for each in held:
                     yield each
         except BaseException as error:
@@ -236,22 +237,22 @@ class Attempt:
                 while (chunk := await self._next(stream)) is not None:
                     received.note(chunk)
                     chunks.append(chunk)
-            if not received.ended:
-                raise StreamCut
+            received.check()
             return merged(chunks)
         async with aclosing(collector.events()) as events:
             try:
-                with collector.translating():
+                with reporting(collector.used), collector.translating():
                     while (event := await self._next(events)) is not None:
                         if collector.add(event):
                             received.told = True
                             received.live()
-                        received.ended = collector.ended
+                        received.end(collector.finish)
             finally:
                 received.add(collector.text, collector.arguments)
-        if not received.ended:
-            raise StreamCut
-        return collector.result()
+        with reporting(collector.used):
+            if not received.ended:
+                raise StreamCut
+            return collector.result()
 
     async def _next(self, stream: AsyncIterator[Any]) -> Any:
         """The next piece, None at the end. Pieces that tell nothing buy no time: a limit runs from the call's beginning, or
@@ -266,6 +267,8 @@ class Attempt:
         except StopAsyncIteration:
             return None
         except Exception as error:
+            if received.wrong is not None and not isinstance(error, ContentRefused):  # which says by which category
+                return None
             if received.ended and understand(answers_own(error, None)).kind in _HARMLESS_AT_THE_END:
                 return None
             raise
@@ -307,6 +310,7 @@ class Attempt:
 
     def _failed(self, error: BaseException) -> None:
         standing, started = self.served.standing, self._started
+        self._received.hear(error)
         if not isinstance(error, Exception):
             if not self._rejected:  # the caller has left
                 self._left(started)
@@ -341,7 +345,7 @@ class Attempt:
         return prepare and (lambda: prepare(self._messages, self._stop, dict(self._parameters)))
 
     def _left(self, started: float) -> None:
-        if self._received.ended:
+        if self._received.ended and self._received.wrong is None:
             self._succeeded()
         elif started:
             self.served.standing.abandoned(started)

@@ -16,6 +16,7 @@ from providers.openai_errors import within_a_stream
 from providers.openai_sdk import SDKTransport
 from providers.openai_transport import DirectTransport
 from providers.refusals import of_answers, of_error
+from providers.reported import reporting
 from providers.waits import retry_after
 
 _FILTERED = ("content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation")
@@ -74,9 +75,11 @@ class AzureTranslation(NeutralChatModel):
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
         answer = response if isinstance(response, dict) else response.model_dump(warnings=False)
-        for choice in answer.get("choices") or ():
-            if choice.get("finish_reason") == "content_filter":
-                raise refused(of_answers([answer]) or ["content_filter"])
+        model: Any = self
+        with reporting(lambda: model.used(answer)):
+            for choice in answer.get("choices") or ():
+                if choice.get("finish_reason") == "content_filter":
+                    raise refused(of_answers([answer]) or ["content_filter"])
         result: ChatResult = super()._create_chat_result(response, generation_info)  # type: ignore[misc]
         return result
 

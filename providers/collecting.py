@@ -1,6 +1,6 @@
 """One answer out of the pieces of a stream: of LangChain's chunks, or, in half the time, of the events of OpenAI's protocol."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
@@ -105,6 +105,7 @@ class _Direct(Protocol):
     def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> dict[str, Any]: ...
     def neutral(self, error: Exception) -> Exception: ...
     def events(self, path: str, payload: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]: ...
+    def used(self, answer: Mapping[str, Any]) -> ChatGeneration | None: ...
     def _create_chat_result(self, response: dict[str, Any]) -> ChatResult: ...
 
 
@@ -152,8 +153,9 @@ class Collector:
         return "".join(call["function"]["arguments"] for call in self._calls.values())
 
     @property
-    def ended(self) -> bool:
-        return self._finish is not None
+    def finish(self) -> str | None:
+        """The provider's reason for the end, once it has told it."""
+        return self._finish
 
     def events(self) -> AsyncGenerator[dict[str, Any]]:
         """What the provider says. Iterate it within `translating`."""
@@ -209,6 +211,15 @@ class Collector:
                 self._more[name] = self._more.get(name, "") + value
         return tells
 
+    def used(self) -> ChatGeneration | None:
+        """What the provider has said so far that was used, in a generation that says nothing else."""
+        return self._model.used({**self._told(), "usage": self._usage}) if self._usage else None
+
+    def _told(self) -> dict[str, Any]:
+        """What its events tell beside their choices."""
+        head = {name: value for name, value in self._head.items() if name not in ("choices", "usage", "object")}
+        return head | ({"service_tier": self._tier} if self._tier else {}) | {"object": "chat.completion"}
+
     def result(self) -> ChatResult:
         """The answer as LangChain has it. Raises as `add` does.
 
@@ -230,9 +241,7 @@ class Collector:
         choice = {"index": 0, "message": message, "finish_reason": self._finish, "logprobs": self._logprobs or None}
         for named in (choice for choice in self._last.get("choices") or () if choice.get("content_filter_results")):
             choice["content_filter_results"] = named["content_filter_results"]
-        head = {name: value for name, value in self._head.items() if name not in ("choices", "usage", "object")}
-        head |= {"service_tier": self._tier} if self._tier else {}
-        answer = complete(head | {"object": "chat.completion", "choices": [choice], "usage": self._usage})
+        answer = complete(self._told() | {"choices": [choice], "usage": self._usage})
         result = each_its_own(self._model._create_chat_result(answer), answer)  # noqa: SLF001
         not_withheld(result.generations[0], [self._last])
         return result

@@ -17,6 +17,7 @@ from core.json_schemas import Unusable, fits
 from providers.base import ModelFacts
 from providers.collecting import THINKS, as_chunk, finish_reason, merged
 from providers.lazy_chat import ModelBeingBuilt
+from providers.reported import reporting
 from providers.synchronous import AsynchronousChatModel
 
 _DESCRIPTION = "Give the whole answer by one call of this function."
@@ -147,7 +148,10 @@ class _InForm(AsynchronousChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         result = await self.model._agenerate(messages, stop, None, **kwargs)  # noqa: SLF001 - a wrapper of a model
-        return self.form.read(result) if result.generations else result
+        if not result.generations:
+            return result
+        with reporting(lambda: result.generations[0]):
+            return self.form.read(result)
 
 
 def _sign_of_life(chunk: ChatGenerationChunk) -> ChatGenerationChunk:

@@ -31,6 +31,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from core.errors import ContentRefused, ContextLengthExceeded, InvalidRequest, PlatformError
+from providers.reported import reporting
 
 #: Parts of the messages with which clouds say that a prompt is too long; none of them gives it a code of its own.
 #: As seen in the partner packages' own lists and in the clouds' documentation, November 2026.
@@ -263,9 +264,10 @@ class NeutralChatModel(BaseChatModel):
         return reason
 
     def _whole(self, result: ChatResult) -> ChatResult:
-        for generation in result.generations:
-            if not self.check(generation) and not self.ends_unnamed(generation):
-                raise unfinished()
+        with reporting(lambda: result.generations[0]):
+            for generation in result.generations:
+                if not self.check(generation) and not self.ends_unnamed(generation):
+                    raise unfinished()
         return result
 
     def _generate(
@@ -300,13 +302,12 @@ class NeutralChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         self.admit(messages)
-        reason = None
+        end = _End(self)
         with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             for chunk in super()._stream(messages, stop, run_manager, **self.arguments(kwargs)):
-                reason = self.check(chunk) or reason
+                end.note(chunk)
                 yield chunk
-        if reason is None:
-            raise unfinished()
+        end.check()
 
     async def _astream(
         self,
@@ -316,14 +317,35 @@ class NeutralChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         self.admit(messages)
-        reason = None
+        end = _End(self)
         with translating(self.neutral, lambda: self.prepared(messages, stop, kwargs)):
             answer: Any = super()._astream(messages, stop, run_manager, **self.arguments(kwargs))
             async with aclosing(answer) as chunks:
                 async for chunk in chunks:
-                    reason = self.check(chunk) or reason
+                    end.note(chunk)
                     yield chunk
-        if reason is None:
+        end.check()
+
+
+class _End:
+    """Of a stream, by its chunks: a refusal is raised once the provider has told what it used, which it tells last."""
+
+    def __init__(self, model: NeutralChatModel) -> None:
+        self._model = model
+        self._reason: str | None = None
+        self._refused: ContentRefused | None = None
+
+    def note(self, chunk: ChatGenerationChunk) -> None:
+        try:
+            self._reason = self._model.check(chunk) or self._reason
+        except ContentRefused as error:
+            self._refused = self._refused or error
+
+    def check(self) -> None:
+        """Raises what is wrong with the answer, now that it has ended."""
+        if self._refused is not None:
+            raise self._refused
+        if self._reason is None:
             raise unfinished()
 
 

@@ -1,12 +1,13 @@
 """Answers of OpenAI's protocol as the SDK's types would have made them, for LangChain to read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.outputs import ChatGeneration, ChatResult
 from openai.types.chat.chat_completion import ChatCompletion, Choice
 from openai.types.completion_usage import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
 
+from core.errors import ContentRefused
 from providers.neutral import refused, unreadable
 from providers.openai_chunks import LOGPROBS_FIELDS
 from providers.refusals import of_answers
@@ -59,8 +60,21 @@ def each_its_own(result: ChatResult, answer: dict[str, Any]) -> ChatResult:
     return result
 
 
+def withheld(generation: ChatGeneration, answers: Iterable[dict[str, Any]]) -> ContentRefused | None:
+    """The error of an answer that the provider's policy ended: a part of one is no success. The provider's `answers` may say by
+    which category. None for any other."""
+    if (generation.generation_info or {}).get("finish_reason") != WITHHELD:
+        return None
+    return refused(of_answers(answers) or [WITHHELD])
+
+
 def not_withheld(generation: ChatGeneration, answers: Iterable[dict[str, Any]]) -> None:
-    """Raises `ContentRefused` for an answer that the provider's policy ended: a part of one is no success. The provider's
-    `answers` may say by which category."""
-    if (generation.generation_info or {}).get("finish_reason") == WITHHELD:
-        raise refused(of_answers(answers) or [WITHHELD])
+    """Raises the error of one that was withheld."""
+    if (error := withheld(generation, answers)) is not None:
+        raise error
+
+
+def without_words(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer as if it said nothing: what is left tells what it used, also where its words cannot be read."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}
+    return complete({**answer, "choices": [choice]})

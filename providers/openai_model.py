@@ -1,9 +1,11 @@
 """What both transports of OpenAI's protocol have: the request as it is written, and what a server is known to take of it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import openai
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_openai.chat_models.base import BaseChatOpenAI
@@ -11,7 +13,8 @@ from pydantic import Field, PrivateAttr
 
 from providers.call_numbers import place_of
 from providers.collecting import THINKS, thinks
-from providers.openai_answers import with_readable_usage
+from providers.neutral import MISREAD
+from providers.openai_answers import with_readable_usage, without_words
 from providers.openai_errors import declined
 from providers.openai_streaming import REFUSING, Streaming, refused_field, without
 from providers.tiers import mark
@@ -86,6 +89,12 @@ class AsWritten(AddingUp, BaseChatOpenAI):
             mark(converted, chunk.get("service_tier"))
             add_images(converted.message, chunk.get("usage"))
         return converted
+
+    def used(self, answer: Mapping[str, Any]) -> ChatGeneration | None:
+        """What an answer says that it used, as a generation that says nothing else; None where that cannot be read."""
+        with suppress(ModelError, *MISREAD):
+            return self._create_chat_result(without_words(answer)).generations[0]
+        return None
 
     def _create_chat_result(self, response: Any, generation_info: dict[str, Any] | None = None) -> ChatResult:
         result = super()._create_chat_result(with_readable_usage(response), generation_info)

@@ -24,12 +24,13 @@ from pydantic import ConfigDict, Field
 
 from core.bridge import call, iterate
 from providers.neutral import MISREAD, unfinished, unreadable
-from providers.openai_answers import complete, each_its_own, not_withheld
+from providers.openai_answers import complete, each_its_own, not_withheld, withheld
 from providers.openai_chunks import Chunks
 from providers.openai_errors import neutral, unless_error
 from providers.openai_events import Events, begins_json, parse, whole_as_events
 from providers.openai_model import AsWritten, OfOthers
 from providers.openai_schema import Parsed, parsed_answer, wire_format
+from providers.reported import reporting
 from providers.usage import Running
 from providers.wire import Wire, body_of
 
@@ -71,22 +72,33 @@ class DirectTransport(AsWritten):
         if self._through_the_sdk(payload):
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
         form = payload.get("response_format")
-        if not isinstance(form, type):
-            answer = await self.post(self.path, payload)
-            try:
-                answer = complete(answer)
-                result = each_its_own(self._create_chat_result(answer), answer)
-            except MISREAD as error:
-                raise unreadable() from error
-        else:
+        if isinstance(form, type):
             payload["stream"] = False  # as the SDK's `parse` sends it
             answer = await self.post(self.path, payload | {"response_format": wire_format(form)})
-            with _reading():
-                result = self._create_chat_result(parsed_answer(answer, form, payload.get("tools")))
+        else:
+            answer = await self.post(self.path, payload)
+        with reporting(lambda: self.used(answer)):
+            return self._result(answer, form, payload.get("tools"))
+
+    def _result(self, answer: dict[str, Any], form: Any, tools: Any) -> ChatResult:
+        """The result of a whole answer to a request for a `form`.
+
+        Raises:
+            ContentRefused: it was withheld.
+            ModelConnectionError: it cannot be read, or was cut.
+        """
+        with _reading():
+            if isinstance(form, type):
+                result = self._create_chat_result(parsed_answer(answer, form, tools))
+            else:
+                answer = complete(answer)
+                result = each_its_own(self._create_chat_result(answer), answer)
         for generation in result.generations:
             not_withheld(generation, [answer])
             if not (generation.generation_info or {}).get("finish_reason") and not self.ends_unnamed(generation):
                 raise unfinished()
+        if not result.generations:
+            raise unfinished()
         return result
 
     async def _astream(
@@ -112,7 +124,7 @@ class DirectTransport(AsWritten):
         if (form := payload.get("response_format")) is not None:
             payload["response_format"] = wire_format(form)
             parsed = Parsed(form, payload.get("tools")) if isinstance(form, type) else None
-        chunks, running = Chunks(self), Running()
+        chunks, running, refused = Chunks(self), Running(), None
         with _reading():
             async with aclosing(self._blocks(self.path, payload)) as blocks:
                 async for events in blocks:
@@ -121,11 +133,13 @@ class DirectTransport(AsWritten):
                         events = [event | {"usage": None} for event in events]
                     for chunk in chunks.merged(events) if merged else filter(None, map(chunks.convert, events)):
                         if chunk.generation_info:
-                            not_withheld(chunk, events)
+                            refused = refused or withheld(chunk, events)
                         if run_manager:
                             logprobs = (chunk.generation_info or {}).get("logprobs")
                             await run_manager.on_llm_new_token(chunk.text, chunk=chunk, logprobs=logprobs)
                         yield running.of(chunk)
+            if refused is not None:  # what it has used was told after its end
+                raise refused
             if parsed is not None:
                 yield self._get_generation_chunk_from_completion(parsed.whole())
 

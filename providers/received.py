@@ -7,9 +7,13 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from core.context import Usage
+from core.errors import ContentRefused
 from providers.collecting import THINKS, finish_reason
 from providers.endings import judge
+from providers.failures import StreamCut
 from providers.metering import usage_of
+from providers.neutral import ProviderDown
+from providers.reported import reported
 from providers.tiers import TIER
 from providers.tokens import Counter
 from providers.usage import Tally
@@ -18,7 +22,8 @@ from providers.usage import Tally
 class Received:
     """Of a call that begins with `begin`.
 
-    `told`: anything of the answer has come. `ended`: the provider has named a reason for its end. `alive`: it has told
+    `told`: anything of the answer has come. `ended`: the provider has named a reason for its end; `wrong` is the error that it
+    means, if it is none of a whole answer: what comes after it is not told. `alive`: it has told
     something, or thinks; `first_token_s` after so many seconds. `fresh`: it has since that was last asked. `tier` is the tier
     of service that it has named, None: the standard one. `reason` and `model` are what it calls
     its reason for the end and itself.
@@ -39,6 +44,7 @@ class Received:
         "reason",
         "tier",
         "told",
+        "wrong",
     )
 
     def __init__(self, provider_name: str) -> None:
@@ -50,6 +56,7 @@ class Received:
         self.only_text = True
         self.first_token_s: float | None = None
         self.tier: str | None = None
+        self.wrong: Exception | None = None
         self.reason: str | None = None
         self.model: str | None = None
         self._tally = Tally()
@@ -72,12 +79,7 @@ class Received:
         self._arguments.append(arguments)
 
     def note(self, chunk: ChatGenerationChunk) -> None:
-        """Usage that cannot be true is taken out of it.
-
-        Raises:
-            ContentRefused: the provider's policy ended the answer.
-            ProviderDown: the provider ended it as one that went wrong.
-        """
+        """Usage that cannot be true is taken out of it."""
         message: Any = chunk.message
         text = chunk.text
         if message.usage_metadata:
@@ -85,15 +87,14 @@ class Received:
         self._note_tier(chunk)
         thinks = chunk.generation_info and chunk.generation_info.pop(THINKS, False)
         if reason := finish_reason(chunk):
-            judge(reason, self._provider_name)
-            self.ended, self.reason = True, reason
+            self.end(reason)
             self._named(message, chunk.generation_info)
             message.response_metadata["provider"] = self._provider_name
         if text:
             self._pieces.append(text)
         self._arguments += [call["args"] or "" for call in message.tool_call_chunks]
         if text or message.content or message.tool_call_chunks or message.additional_kwargs:
-            self.told = True
+            self.told = self.told or self.wrong is None
             self.live()
         elif thinks:
             self.live()
@@ -101,7 +102,7 @@ class Received:
             self.only_text = False
 
     def take(self, result: ChatResult) -> None:
-        """The whole answer, whether it came in pieces or at once. Raises as `note` does."""
+        """The whole answer, whether it came in pieces or at once. Raises as `check` does."""
         generation = result.generations[0]
         message: Any = generation.message
         self._note_tier(generation)
@@ -109,12 +110,41 @@ class Received:
         if not self.text:
             self.add(message.text)
         message.usage_metadata = self._tally.settle(message.usage_metadata)
-        if reason := finish_reason(generation):
-            judge(reason, self._provider_name)
-            self.reason = reason
+        self.ended = True
+        self.end(finish_reason(generation))
         self._named(message, result.llm_output)
         message.response_metadata["provider"] = self._provider_name
-        self.ended = True
+        self.check()
+
+    def check(self) -> None:
+        """Of an answer that is over.
+
+        Raises:
+            StreamCut: it has not ended.
+            ContentRefused: the provider's policy ended it.
+            ProviderDown: the provider ended it as one that went wrong.
+        """
+        if not self.ended:
+            raise StreamCut
+        if self.wrong is not None:
+            raise self.wrong
+
+    def hear(self, error: BaseException) -> None:
+        """Take note of what an error says that was used."""
+        if (answer := reported(error)) is not None:
+            message: Any = answer.message
+            self._tally.add(message.usage_metadata)
+            self._note_tier(answer)
+
+    def end(self, reason: str | None) -> None:
+        """Take note of the provider's reason for the end, None where it has told none yet."""
+        if reason is None:
+            return
+        self.ended, self.reason = True, reason
+        try:
+            judge(reason, self._provider_name)
+        except (ContentRefused, ProviderDown) as error:
+            self.wrong = self.wrong or error
 
     def _note_tier(self, generation: ChatGeneration) -> None:
         if generation.generation_info and (tier := generation.generation_info.pop(TIER, None)):

@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from core.errors import UnsupportedFeature
 from providers.claude_usage import complete
 from providers.neutral import NeutralChatModel, of_status, refused
+from providers.reported import reporting
 from providers.usage import AddingUp
 from providers.waits import retry_after
 
@@ -98,12 +99,13 @@ class ClaudeTranslation(NeutralChatModel):
         return {name: value for name, value in given.items() if value is not None}
 
     def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
-        if data.stop_reason == "refusal":
-            raise refused(["refusal"])
         result: ChatResult = super()._format_output(data, **kwargs)  # type: ignore[misc]
         for generation in result.generations:  # as a stream's last chunk has it
             generation.message.response_metadata["stop_reason"] = data.stop_reason
             complete(generation, data.usage)
+        if data.stop_reason == "refusal":
+            with reporting(lambda: result.generations[0]):
+                raise refused(["refusal"])
         return result
 
 

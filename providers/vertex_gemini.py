@@ -27,6 +27,7 @@ from providers.gemini_numbers import with_whole_numbers
 from providers.gemini_usage import GeminiRunning, complete, with_thoughts
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, unreadable
+from providers.reported import reporting
 from providers.tiers import mark
 from providers.waits import retry_after, wait_of
 from providers.wire import Connections, Lines, Wire, body_of
@@ -276,27 +277,30 @@ class GeminiTranslation(NeutralChatModel):
         return given
 
     def _gemini_response_to_chat_result(self, response: Any) -> ChatResult:
-        _not_blocked(response)
-        if not response.candidates:
-            raise ProviderDown("Vertex AI gave no candidate.")
         result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
         for generation in result.generations:
             _of_no_end(generation)
             with_whole_numbers(generation)
             with_thoughts(generation)
+        with reporting(lambda: result.generations[0]):
+            _not_blocked(response)
+            if not response.candidates:
+                raise ProviderDown("Vertex AI gave no candidate.")
         return result
 
     def _gemini_chunk_to_generation_chunk(self, response_chunk: Any, prev_total_usage: Any = None) -> Any:
         """Not every chunk tells what was used so far; LangChain would count all of it again after one that does not. So what
         stands for the last total is the running one of the stream."""
-        _not_blocked(response_chunk)
         running = prev_total_usage or GeminiRunning()
         chunk, _ = super()._gemini_chunk_to_generation_chunk(response_chunk, None)  # type: ignore[misc]
         _of_no_end(chunk)
         with_whole_numbers(chunk)
         with_thoughts(chunk)
         complete(chunk, running.said)
-        return running.of(chunk), running
+        running.of(chunk)
+        with reporting(lambda: chunk):
+            _not_blocked(response_chunk)
+        return chunk, running
 
 
 def _of_no_end(generation: ChatGeneration) -> None:

@@ -5,7 +5,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,21 @@ def test_a_stream_that_breaks_is_paid_for_what_came(replay: Replay, name: str, f
     row = replay.new_rows()[0]
     assert row["status"] != "ok"
     holds(row, case, "own")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_answer_that_is_withheld_costs_what_its_provider_says(replay: Replay, name: str) -> None:
+    case = ANSWERS[name]
+    fake = replay.fake(case)
+    withheld = replace(reply(case), finish=GOLDENS["withheld"][case["cloud"]])
+    body = {"messages": HELLO, "model": alias(case, "own")}
+    for more in ({"stream": True}, {"max_tokens": 1}):
+        fake.always(withheld)
+        answer = replay.client.post("/api/v1/chat", json=body | more)
+        assert "content_refused" in answer.text, answer.text
+        (row,) = replay.new_rows()
+        assert row["status"] == "content_refused"
+        holds(row, case, "own")
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -135,9 +135,10 @@ def gemini_chunks(reply: Reply) -> list[dict[str, Any]]:
         candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}, "index": 0}
         chunks.append({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini"})
     if not chunks:
-        chunks = [
-            {"candidates": [{"content": {"role": "model", "parts": [{"text": ""}]}, "index": 0}], "modelVersion": "gemini"}
-        ]
+        candidate = {"content": {"role": "model", "parts": [{"text": ""}]}, "index": 0}
+        counts = {"promptTokenCount": reply.input_tokens, "candidatesTokenCount": reply.output_tokens}
+        usage = _told(reply, counts | {"totalTokenCount": reply.input_tokens + reply.output_tokens}, last=True)
+        chunks = [{"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini"}]
     if reply.finish != "":
         chunks[-1]["candidates"][0]["finishReason"] = reply.finish or "STOP"
     return chunks

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from core import context, ledger
 from core.context import RequestContext
-from core.errors import PlatformError
+from core.errors import ContentRefused, PlatformError, ProviderFailed
 from core.ledger import Entry
 from core.principals import SYSTEM
 from core.settings import Settings
@@ -156,6 +156,81 @@ async def test_what_came_of_a_stream_that_broke_off_is_booked(name: str, here: I
     assert status == "connection"
     assert given > 0
     assert made > 3, "the words that came, told or counted"
+
+
+# --- answers that come to nothing -------------------------------------------------------------------------------------------
+
+#: How each cloud says that its policy ended an answer, and that something went wrong with it.
+ENDS = {
+    "openai": ("content_filter", "banana"),
+    "azure": ("content_filter", "banana"),
+    "compatible": ("content_filter", "error"),
+    "sdk": ("content_filter", "error"),
+    "vertex": ("SAFETY", "OTHER"),
+    "vertex-claude": ("refusal", "pause_turn"),
+    "bedrock": ("content_filtered", "malformed_model_output"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("text", [ANSWER.text, ""], ids=["some", "nothing"])
+@pytest.mark.parametrize("name", NAMES)
+async def test_what_was_used_of_an_answer_that_is_withheld_is_booked_as_told(
+    name: str, text: str, way: str, here: Installation
+) -> None:
+    seen = await here.ask(name, way, replace(ANSWER, text=text, finish=ENDS[name][0]))
+    assert isinstance(seen.error, ContentRefused)
+    assert seen.booked == [("content_refused", 12, 17)]
+    assert (seen.entries[0].estimated, seen.entries[0].cost_usd) == (False, Decimal("0.046"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", NAMES)
+async def test_what_was_used_of_an_answer_that_its_provider_calls_broken_is_booked_as_told(
+    name: str, way: str, here: Installation
+) -> None:
+    seen = await here.ask(name, way, replace(ANSWER, finish=ENDS[name][1]))
+    assert isinstance(seen.error, ProviderFailed)
+    assert set(seen.booked) == {("server_error", 12, 17)}, "each time that it was asked"
+    assert not any(entry.estimated for entry in seen.entries)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_was_used_of_a_prompt_that_is_refused_is_booked_as_told(way: str, here: Installation) -> None:
+    seen = await here.ask("vertex", way, Fault.REFUSED)
+    assert isinstance(seen.error, ContentRefused)
+    assert (seen.booked, seen.entries[0].estimated) == ([("content_refused", 3, 0)], False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("after", [Fault.CUT, Fault.STALLED, Fault.LATE_ERROR])
+async def test_a_refusal_stays_one_whatever_comes_after_it(after: Fault, way: str, here: Installation) -> None:
+    """What was used comes last, and may not come."""
+    if way == "at-once":
+        pytest.skip("it comes in one piece")
+    reply = replace(ANSWER, finish="content_filter")
+    seen = await here.ask("compatible", way, Break(after, here.fakes["compatible"].length(reply) - 2, reply))
+    assert isinstance(seen.error, ContentRefused)
+    ((status, given, made),) = seen.booked
+    assert (status, seen.entries[0].estimated) == ("content_refused", True)
+    assert given > 0
+    assert made > 3, "the words that came"
+
+
+@pytest.mark.parametrize("name", ["openai", "azure", "compatible"])
+@pytest.mark.parametrize(
+    "choices",
+    [[], [{"index": 0, "message": {"role": "assistant", "content": 5}, "finish_reason": "stop"}]],
+    ids=["none", "unreadable"],
+)
+async def test_what_was_used_of_an_answer_that_cannot_be_read_is_booked_as_told(
+    name: str, choices: Any, here: Installation
+) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    answer = {"id": "c1", "created": 1, "model": "m", "choices": choices, "usage": usage}
+    seen = await here.ask(name, "at-once", Raw(json.dumps(answer).encode()))
+    assert isinstance(seen.error, ProviderFailed)
+    assert {numbers[1:] for numbers in seen.booked} == {(1000, 100)}, "each time that it was asked"
 
 
 # --- usage that cannot be true ----------------------------------------------------------------------------------------------
