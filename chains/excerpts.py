@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from retrievers.seams import last_seam
+
 GAP = "…"
 _WORD = re.compile(r"\w+")
 _BLOCK_CHARACTERS = 600
@@ -46,7 +48,7 @@ def excerpt(text: str, question: str, max_characters: int) -> str:
             chosen.add(index)
             room -= cost
         elif not chosen:
-            return blocks[index][:max_characters]
+            return blocks[index][: last_seam(blocks[index], 0, max_characters) or max_characters]
         else:
             break
     parts: list[str] = []
@@ -94,13 +96,22 @@ def rests_on(answer: str, texts: Sequence[str], question: str) -> bool:
     return sum(word in allowed for word in said) >= 0.7 * len(said) and any(word in fitting for word in said)
 
 
+def _pieces(line: str) -> Iterator[str]:
+    """A line in pieces that a block may hold, cut between words as far as that can be: a half is found by no search."""
+    start = 0
+    while len(line) - start > _BLOCK_CHARACTERS:
+        end = last_seam(line, start, start + _BLOCK_CHARACTERS) or start + _BLOCK_CHARACTERS
+        yield line[start:end]
+        start = end
+    yield line[start:]
+
+
 def _blocks(text: str) -> Iterator[str]:
     """Paragraphs; long ones in pieces of whole lines, long lines cut."""
     for paragraph in text.split("\n\n"):
         piece = ""
         for line in paragraph.split("\n"):
-            for start in range(0, max(len(line), 1), _BLOCK_CHARACTERS):
-                part = line[start : start + _BLOCK_CHARACTERS]
+            for part in _pieces(line):
                 if piece and len(piece) + len(part) > _BLOCK_CHARACTERS:
                     yield piece
                     piece = ""

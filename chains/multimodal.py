@@ -32,6 +32,7 @@ from core.errors import UnreadableFile
 from core.principals import Scope
 from core.settings import Settings
 from providers.base import ModelFacts
+from retrievers.seams import last_seam
 
 log = structlog.get_logger()
 
@@ -161,7 +162,7 @@ async def _told(
     told = [
         ReadFile(
             name=content.name,
-            text=content.text[:_SHOWN_CHARACTERS],
+            text=content.text[: last_seam(content.text, 0, _SHOWN_CHARACTERS) or _SHOWN_CHARACTERS],
             characters=len(content.text),
             pages=content.pages,
         )

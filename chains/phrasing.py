@@ -22,7 +22,7 @@ from chains.specifics import figures, numbers
 from chains.support import supporting, without_repetition
 from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
-from retrievers.base import Passage
+from retrievers.base import Chunk, Passage
 from retrievers.sentences import units
 
 log = structlog.get_logger()
@@ -147,14 +147,20 @@ def _dangles(text: str, used: Sequence[Quote], quotes: Sequence[Quote]) -> bool:
     return bool(_REFERS.match(text)) and any(_goes_on(used[0], other) and other not in used for other in quotes)
 
 
+def shown(chunk: Chunk) -> tuple[str, str, str]:
+    """What a prompt holds of a chunk: its document's name, its context and its text. Guards read it before."""
+    return _attribute(chunk.document), _defused(chunk.context), _defused(chunk.text)
+
+
 def as_sources(deps: ChainDeps, alias: str | None, passages: Sequence[Passage]) -> str:
     """The passages as they stand in the prompt of a model, numbered from 1."""
-    Found(deps, alias).mark([_defused(said) for each in passages for said in (each.chunk.context, each.chunk.text)])
-    return "\n\n".join(
-        f'<source number="{number}" document="{_attribute(passage.chunk.document)}">\n'
-        f"{_defused(passage.chunk.context)}\n{_defused(passage.chunk.text)}\n</source>"
-        for number, passage in enumerate(passages, 1)
-    )
+    sources = [
+        f'<source number="{number}" document="{name}">\n{context}\n{text}\n</source>'
+        for number, (name, context, text) in enumerate((shown(passage.chunk) for passage in passages), 1)
+    ]
+    # whole: a name alone may be a word of the question as well, which other rules are for
+    Found(deps, alias).mark(sources)
+    return "\n\n".join(sources)
 
 
 async def from_sources(

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from retrievers.base import Chunk
+from retrievers.seams import last_seam
 from retrievers.sentences import units
 
 _UNIT_CHARACTERS = 600
@@ -80,7 +81,8 @@ def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
                 break
             if not text[start:end].rstrip().endswith(":") and following - number > (8 if ":" in text[start:end] else 2):
                 break
-        end = min(end, start + _UNIT_CHARACTERS)
+        if end - start > _UNIT_CHARACTERS:
+            end = last_seam(text, start, start + _UNIT_CHARACTERS) or start + _UNIT_CHARACTERS
         if text[start:end].endswith(":"):
             continue
         row = kind in ("row", "line") or (kind == "text" and text.startswith("|", start))

@@ -17,7 +17,7 @@ from chains.grading import refuted
 from chains.grounding import Evidence, gather
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
-from chains.phrasing import PROMPTS, TURNS, from_quotes, from_sources, standalone
+from chains.phrasing import PROMPTS, TURNS, from_quotes, from_sources, shown, standalone
 from chains.protection.keeping import keep, recalled
 from chains.protection.protection import Found
 from chains.quotes import Quote
@@ -120,7 +120,7 @@ async def _find(
     """What was found, what of it answers, and whether that was judged by words alone."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
     found = await deps.library.searcher.find(Shelf.of(collection), question, limit=limit, filter=asked.filter)
-    passages = await Found(deps, asked.model).passages(found.passages, lambda passage: passage.chunk.text)
+    passages = await Found(deps, asked.model).passages(found.passages, lambda passage: "\n".join(shown(passage.chunk)))
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
     by_words = found.degraded

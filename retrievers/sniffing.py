@@ -44,6 +44,11 @@ _LANGUAGES = {
     ".gradle": "groovy", ".groovy": "groovy", ".cmake": "cmake", ".mk": "make", ".j2": "jinja", ".jinja": "jinja",
     ".asm": "asm", ".s": "asm", ".f90": "fortran", ".vb": "vb", ".pas": "pascal", ".diff": "diff", ".patch": "diff",
 }  # fmt: skip
+#: Those that names of files end with, of what is read.
+EXTENSIONS = frozenset(
+    {".txt", ".text", ".log", ".rst", ".adoc", ".org", ".pdf", ".docx", ".png", ".jpg", ".jpeg", ".webp", ".gif"}
+    | {*_MARKDOWN_NAMES, *_JSON_NAMES, *_TABLE_NAMES, *_HTML_NAMES, *_LANGUAGES}
+)
 _NAMED_SOURCES = {"dockerfile": "dockerfile", "containerfile": "dockerfile", "makefile": "make", "cmakelists.txt": "cmake"}
 _INTERPRETERS = {"python": "python", "bash": "bash", "sh": "bash", "zsh": "bash", "node": "javascript", "ruby": "ruby",
                  "perl": "perl", "php": "php", "lua": "lua"}  # fmt: skip

@@ -5,15 +5,18 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from retrievers.base import Chunk, LoadedDocument, Section
+from retrievers.seams import Seam, Seams, last_seam
 from retrievers.sentences import units
+from retrievers.sniffing import EXTENSIONS
 
 #: Text → the character offsets of its tokens, in order.
 TokensOf = Callable[[str], Sequence[tuple[int, int]]]
 
 #: Raise it when a change here makes other chunks of the same document.
-VERSION = "1"
+VERSION = "2"
 #: Sections are tokenised in blocks of about this many characters, so that memory does not follow the document's size.
 _BLOCK_CHARACTERS = 60_000
 #: A section shorter than this share of a chunk is joined with the ones after it.
@@ -24,7 +27,6 @@ _WINDOW = 0.45
 #: line, a paragraph.
 _WORTH = (-1.0, 0.0, 0.1, 0.25)
 _CONTEXT_CHARACTERS = 240
-_EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _WORD = re.compile(r"[^\W\d_]{3}")
 
 
@@ -42,12 +44,13 @@ def split(
     `max_tokens` tokens, so that an embedding model of that length reads all of it.
 
     A chunk never crosses a page. Long sections are cut into chunks of about the same size, at the end of a paragraph, else of
-    a line, else of a sentence, else between tokens; up to `overlap` tokens of whole sentences are repeated at such a cut,
+    a line, else of a sentence, else of a word; a word, and a number in groups, is cut only where nothing else in reach of the
+    size can be. Up to `overlap` tokens of whole sentences are repeated at such a cut,
     none in tables and code. Chunk ids depend on the document, its revision and the position alone.
     """
     text = document.text
     overlap = min(overlap, max_tokens // 2)
-    title = _title(document.title or name)
+    title = _title(document.title or _stem(name))
     chunks: list[Chunk] = []
     for section in _joined(document, tokens_of, max_tokens):
         size = max(max_tokens - len(tokens_of(_context(text, title, section, section.end))), max_tokens // 2)
@@ -118,8 +121,9 @@ def _cut(text: str, section: Section, tokens_of: TokensOf, max_tokens: int, over
     while start < section.end:
         end = section.end
         if end - start > 1.5 * _BLOCK_CHARACTERS:
-            newline = text.rfind("\n", start + _BLOCK_CHARACTERS // 2, start + _BLOCK_CHARACTERS)
-            end = newline + 1 if newline > 0 else start + _BLOCK_CHARACTERS
+            half, end = start + _BLOCK_CHARACTERS // 2, start + _BLOCK_CHARACTERS
+            newline = text.rfind("\n", half, end)
+            end = newline + 1 if newline > 0 else last_seam(text, half, end) or end
         yield from _cut_block(text, start, end, section.kind != "prose", tokens_of, max_tokens, overlap)
         start = end
 
@@ -136,6 +140,7 @@ def _cut_block(
     for unit in units(text, start, end, lines=lines):
         quality[bisect_left(tokens, unit.start)] = 3 if unit.paragraph != paragraph else 2 if unit.line else 1
         paragraph = unit.paragraph
+    seams = Seams(text, start, end)
     count = len(tokens)
     first = 0
     while first < count:
@@ -146,8 +151,13 @@ def _cut_block(
             # equal parts: no tiny one at the end
             size = -(-rest // -(-rest // max_tokens))
             lowest, highest = max(1, int(size * (1 - _WINDOW))), max_tokens
-            candidates = range(first + lowest, min(first + highest, count - 1) + 1)
-            last = max(candidates, key=lambda i: (_WORTH[quality.get(i, 0)] * size - abs(i - first - size), i))
+            reach = range(first + 1, min(first + highest, count - 1) + 1)
+            ranked = sorted(
+                reach[lowest - 1 :],
+                key=lambda i: (_WORTH[quality.get(i, 0)] * size - abs(i - first - size), i),
+                reverse=True,
+            )
+            last = _best(seams, tokens, ranked, reach)
         span = _strip(text, tokens[first], end if last == count else tokens[last])
         if span[0] < span[1]:
             yield span
@@ -155,6 +165,22 @@ def _cut_block(
             return
         back = [i for i in range(max(first + 1, last - overlap), last) if quality.get(i, 0)] if overlap else []
         first = back[0] if back and quality.get(last, 0) < 3 else last
+
+
+def _best(seams: Seams, tokens: Sequence[int], ranked: Sequence[int], reach: Sequence[int]) -> int:
+    """The first of the `ranked` tokens that begins a word; where none does, the last one of `reach` that does; of a word
+    without end, the first one."""
+    backwards = reach[::-1]
+    for least, among in (
+        (Seam.BLANK, ranked),
+        (Seam.MARK, ranked),
+        (Seam.MARK, backwards),
+        (Seam.NUMBER, ranked),
+        (Seam.NUMBER, backwards),
+    ):
+        if (found := next((i for i in among if seams.at(tokens[i]) >= least), None)) is not None:
+            return found
+    return ranked[0]
 
 
 def _strip(text: str, start: int, end: int) -> tuple[int, int]:
@@ -165,17 +191,31 @@ def _strip(text: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def _stem(name: str) -> str:
+    """A file's name without its extension, where it is one that files have, and not the end of an address."""
+    name = name.strip()
+    extension = PurePosixPath(name).suffix
+    if extension.lower() not in EXTENSIONS or "@" in name.split()[-1]:
+        return name
+    return name.removesuffix(extension)
+
+
 def _title(name: str) -> str:
-    """The title or the file's name in words; empty where it holds none (`scan-0042.pdf` does, `0042.pdf` does not)."""
-    words = " ".join(_EXTENSION.sub("", name.strip()).split())
+    """The title or the file's name in words; empty where it holds none (`scan-0042` does, `0042` does not)."""
+    words = " ".join(name.split())
     return words if _WORD.search(words) else ""
 
 
 def _context(text: str, title: str, section: Section, start: int) -> str:
     """What is embedded before the text: the title and the headings above; for the later rows of a table its header."""
     parts = [part for part in (title, *(heading for heading in section.heading if heading != title)) if part]
-    context = " › ".join(parts)[:_CONTEXT_CHARACTERS]
+    context = _shortened(" › ".join(parts))
     if section.kind == "table" and start > section.start:
         header = text[section.start : section.end].lstrip().split("\n", 1)[0].strip()
-        context = f"{context}\n{header[:_CONTEXT_CHARACTERS]}"
+        context = f"{context}\n{_shortened(header)}"
     return context
+
+
+def _shortened(context: str) -> str:
+    """Its beginning: whole words, and a number whole or not at all."""
+    return context[: last_seam(context, 0, _CONTEXT_CHARACTERS) or 0].rstrip(" ›")

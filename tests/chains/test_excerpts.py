@@ -41,3 +41,10 @@ def test_an_answer_with_another_number_other_words_or_beside_the_question_does_n
     assert not rests_on("The sun shines over wonderful mountains today.", [INVOICE], "What is the total?")
     assert not rests_on("ACME GmbH", [INVOICE], "What is the total?")
     assert not rests_on("", [INVOICE], "What is the total?")
+
+
+def test_a_long_line_is_cut_between_words_so_that_no_half_of_an_address_is_sent() -> None:
+    address = "jane.tanaka74@acme-corp.com"
+    found = excerpt(", ".join([address] * 500), "Whose are these?", 5_000)
+    assert len(found) > 3_000
+    assert not {piece for piece in found.replace(",", " ").split() if piece not in (address, GAP)}

@@ -130,6 +130,79 @@ def test_a_word_without_end_is_cut_between_tokens():
     assert all(len(chunk.text) <= 4 and chunk.context == "" for chunk in chunks)
 
 
+VALUES = (
+    "jane.tanaka74@acme-corp.com",
+    "+49 30 90 2249",
+    "DE89 3704 0044 0532 0130 00",
+    "4111-1111 - 1111-1111",
+    "(030) 901 820-12",
+)
+
+
+def pieces(text: str) -> list[tuple[int, int]]:
+    """A tokenizer that takes words apart, as those of embedding models do."""
+    return [match.span() for match in re.finditer(r"\w{1,3}|[^\w\s]", text)]
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("between", [", ", ",", "; ", "、"])
+def test_a_value_of_a_long_list_is_never_cut(value: str, between: str):
+    text = between.join([value] * 120)
+    chunks = split(
+        LoadedDocument(text, "text/plain"),
+        document_id="doc_1",
+        name="list.txt",
+        revision=1,
+        tokens_of=pieces,
+        max_tokens=60,
+        overlap=10,
+    )
+    assert len(chunks) > 5
+    assert {chunk.text.strip(between).replace(value, "").strip(between + " ") for chunk in chunks} == {""}
+    assert all(len(pieces(chunk.text)) <= 60 for chunk in chunks)
+
+
+def test_a_block_of_one_long_line_ends_at_a_word():
+    text = " ".join(f"word{n}" for n in range(30_000))
+    assert all(re.fullmatch(r"word\d+( word\d+)*", chunk.text) for chunk in chunks_of(LoadedDocument(text, "text/plain")))
+    ends = {match.end() for match in re.finditer(r"\S+", text)}
+    assert {chunk.end for chunk in chunks_of(LoadedDocument(text, "text/plain"))} <= ends
+
+
+def test_numbers_without_end_are_cut_between_their_groups():
+    text = " ".join(["1234"] * 200)
+    assert all(re.fullmatch(r"1234( 1234)*", chunk.text) for chunk in chunks_of(LoadedDocument(text, "text/plain")))
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "context"),
+    [
+        ("Contact jane.roe@acme-corp.com", "a.md", "Contact jane.roe@acme-corp.com"),
+        (None, "jane.roe@acme-corp.com", "jane.roe@acme-corp.com"),
+        (None, "Letter to jane@roe.md", "Letter to jane@roe.md"),
+        (None, "Annual report.PDF", "Annual report"),
+        (None, "v2.release notes.md", "v2.release notes"),
+        ("Release 2.md", "a.txt", "Release 2.md"),
+    ],
+)
+def test_an_extension_is_cut_from_names_of_files_alone(title: str | None, name: str, context: str):
+    (chunk,) = chunks_of(LoadedDocument("Some words.", "text/plain", title=title), name=name)
+    assert chunk.context == context
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_context_is_cut_before_the_value_that_does_not_fit(value: str):
+    heading = f"{'Staff ' * 38}"[: 240 - len(value) // 2].rsplit(" ", 1)[0] + f" {value} and others"
+    document = LoadedDocument("Some words.", "text/plain", (Section(0, 11, heading=(heading,)),))
+    (chunk,) = chunks_of(document, name="1.txt", max_tokens=200)
+    assert set(chunk.context.split()) == {"Staff"}
+
+
+def test_a_context_of_one_word_that_does_not_fit_is_none():
+    document = LoadedDocument("Some words.", "text/plain", title="x" * 300)
+    assert chunks_of(document)[0].context == ""
+
+
 def test_a_megabyte_is_split_in_blocks():
     longest = 0
 
