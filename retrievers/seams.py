@@ -13,7 +13,8 @@ _NUMBER = re.compile(
 )
 #: Characters of scripts that put no blanks between words.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff，。；：！？（）]"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\uff01-\uff0f\uff1a-\uff20\U00020000-\U0003ffff]"
 )
 _MARKS_BEFORE, _MARKS_AFTER = frozenset(',;|<>{}[]"'), frozenset('|<>{}[]"')
 #: Longer than a number with its groups gets.
