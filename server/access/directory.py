@@ -29,6 +29,7 @@ from core.tables import (
     UserKind,
 )
 from server.access.administrators import refuse_last
+from server.access.differences import changes
 from server.access.endings import end_shares, end_sign_ins
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_above, refuse_role, refuse_scopes
@@ -253,7 +254,9 @@ class Directory:
         try:
             async with self._database.transaction(principal.tenant) as session:
                 session.add(team)
-                await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), principal=principal)
+                await audit.record(
+                    session, audit.Action.TEAM_CHANGED, on=("team", team.id), details={"members": 0}, principal=principal
+                )
         except IntegrityError:
             raise Conflict("There is a team of this name already.", code="already_exists", param="name") from None
         return team
@@ -265,14 +268,17 @@ class Directory:
             team = await _team(session, principal, team_id)
             for user_id in wanted:
                 await _user(session, principal, user_id)
-            members = await session.exec(select(TeamMember.user_id).where(TeamMember.team_id == team.id))
-            if not set(wanted) <= set(members.all()):
+            members = await _members(session, team)
+            if not set(wanted) <= members:
                 await _refuse_member(session, principal, team)
             await session.exec(delete(TeamMember).where(col(TeamMember.team_id) == team.id))
             session.add_all([TeamMember(team_id=team.id, user_id=user_id) for user_id in wanted])
             await raise_epoch(session)
-            details: dict[str, audit.Detail] = {"members": len(wanted)}
-            await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), details=details, principal=principal)
+            for told in changes(members, wanted):
+                details: dict[str, audit.Detail] = {"members": len(wanted), **told}
+                await audit.record(
+                    session, audit.Action.TEAM_CHANGED, on=("team", team.id), details=details, principal=principal
+                )
         return wanted
 
     async def set_member(self, principal: Principal, team_id: str, user_id: str, *, member: bool) -> None:
@@ -293,9 +299,14 @@ class Directory:
         """Delete a team; its members stay, and lose what was shared with it."""
         async with self._database.transaction(principal.tenant) as session:
             team = await _team(session, principal, team_id)
+            members = await _members(session, team)
             await session.delete(team)
             await raise_epoch(session)
-            await audit.record(session, audit.Action.TEAM_CHANGED, on=("team", team.id), principal=principal)
+            for told in changes(members, ()):
+                details: dict[str, audit.Detail] = {"deleted": True, **told}
+                await audit.record(
+                    session, audit.Action.TEAM_CHANGED, on=("team", team.id), details=details, principal=principal
+                )
 
     async def roles(self, principal: Principal) -> list[CustomRole]:
         """The roles of the tenant's own, by name."""
@@ -320,10 +331,11 @@ class Directory:
                 role = CustomRole(tenant=principal.tenant, name=name)
             else:
                 await refuse_above(session, principal, name)
-            role.description, role.scopes = description, sorted(scopes)
+            before, role.description, role.scopes = role.scopes, description, sorted(scopes)
             session.add(role)
             await raise_epoch(session)
-            await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), principal=principal)
+            for told in changes(before, role.scopes):
+                await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), details=told, principal=principal)
         return role
 
     async def delete_role(self, principal: Principal, name: str) -> None:
@@ -333,10 +345,12 @@ class Directory:
             if role is None:
                 raise NotFound("There is no such role of your own.", code="role_not_found")
             await refuse_above(session, principal, name)
-            details: dict[str, audit.Detail] = {"shares_ended": await end_shares(session, principal.tenant, name)}
+            ended = await end_shares(session, principal.tenant, name)
             await session.delete(role)
             await raise_epoch(session)
-            await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), details=details, principal=principal)
+            for told in changes(role.scopes, ()):
+                details: dict[str, audit.Detail] = {"deleted": True, "shares_ended": ended, **told}
+                await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), details=details, principal=principal)
 
 
 async def _user(session: AsyncSession, principal: Principal, user_id: str, *, lock: bool = False) -> User:
@@ -360,6 +374,10 @@ async def _team(session: AsyncSession, principal: Principal, team_id: str) -> Te
     if team is None or team.tenant != principal.tenant:
         raise NotFound("There is no such team.", code="team_not_found")
     return team
+
+
+async def _members(session: AsyncSession, team: Team) -> set[str]:
+    return set((await session.exec(select(TeamMember.user_id).where(TeamMember.team_id == team.id))).all())
 
 
 async def _refuse_new(session: AsyncSession, principal: Principal, role: str) -> None:

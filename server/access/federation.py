@@ -1,6 +1,7 @@
 """Who comes from an identity provider: found again or made a user, and given the role that their groups have."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -8,8 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database
 from core.errors import Forbidden
+from core.principals import ANONYMOUS
 from core.rights import scopes_of
 from core.settings import OIDCProvider
 from core.tables import Tenant, User, UserKind
@@ -28,7 +31,7 @@ async def admit_person(database: Database, provider: OIDCProvider, claims: Mappi
     any more.
 
     Raises:
-        Forbidden: `sign_in_refused`.
+        Forbidden: `sign_in_refused`; its context names the `user` and their `tenant`, where there is one.
     """
     try:
         return await _admit(database, provider, claims)
@@ -61,7 +64,8 @@ async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str
             await end_sign_ins(session, user.id)
     if refusal is not None or user is None:
         log.warning("sign_in.refused", provider=provider.name, reason=refusal)
-        raise Forbidden(refusal or "You may not sign in here.", code="sign_in_refused")
+        whose = {} if user is None else {"user": user.id, "tenant": user.tenant}
+        raise Forbidden(refusal or "You may not sign in here.", code="sign_in_refused", context=whose)
     log.info("sign_in.succeeded", how="oidc", provider=provider.name, user=user.id)
     return user.id
 
@@ -94,16 +98,31 @@ async def _keep(
     email: str | None,
     role: str,
 ) -> User:
-    """Write down what is known of the person now. Without roles for groups, a role that was set here stays."""
+    """Write down what is known of the person now, and put what changes on record as the provider's act. Without roles for
+    groups, a role that was set here stays."""
+    action, details = audit.Action.USER_CHANGED, dict[str, audit.Detail]()
+    news = {"name": _name(claims, email), "issuer": claims["iss"], "subject": claims["sub"]}
     if user is None:
-        user = User(tenant=provider.tenant, name=_name(claims, email), email=email, role=role)
+        user = User(tenant=provider.tenant, email=email, role=role, **news)
+        action, details = audit.Action.USER_CREATED, {"kind": user.kind}
         log.info("sign_in.user_made", user=user.id, provider=provider.name)
-    elif provider.roles and user.role != role:
-        user.role = role
-        await raise_epoch(session)
-    user.issuer, user.subject, user.name = claims["iss"], claims["sub"], _name(claims, email)
+    else:
+        if provider.roles:
+            news["role"] = role
+        changed = [field for field, value in news.items() if getattr(user, field) != value]
+        if changed:
+            details = {"fields": changed, "disabled": False}
+        if "role" in changed:
+            details["role_before"] = user.role
+            await raise_epoch(session)
+        for field in changed:
+            setattr(user, field, news[field])
     session.add(user)
     await session.flush()
+    if details:
+        details |= {"role": user.role, "provider": provider.name}
+        actor = replace(ANONYMOUS, id=f"oidc:{provider.name}", tenant=user.tenant)
+        await audit.record(session, action, on=("user", user.id), details=details, principal=actor)
     return user
 
 

@@ -1,7 +1,9 @@
 """Signing in and out in the browser: with a password, a key, a link, or at an identity provider."""
 
 import secrets
-from typing import Annotated
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
@@ -9,9 +11,10 @@ from starlette.responses import RedirectResponse, Response
 
 from core import audit
 from core.errors import NotFound, PlatformError, Unauthenticated
-from core.principals import ANONYMOUS, Principal
+from core.principals import Principal
 from server.access.federation import admit_person
 from server.access.oidc import Flow, IdentityProvider
+from server.access.throttle import Owner, note_attempt
 from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, refuse_foreign_origin
 from server.pages import render
 from server.state import CurrentState, State
@@ -84,7 +87,7 @@ async def finish_oidc(name: str, request: Request, state: CurrentState) -> Respo
         user_id = await admit_person(state.database, provider.settings, claims)
         response = _signed_in(request, state, await state.access.sessions.open(user_id=user_id, method="oidc"), target)
     except PlatformError as error:
-        _note_failure("oidc")
+        _note_failure("oidc", error.context)
         response = _form(request, state, target, error)
     state.access.forget()  # a role may have changed by it
     response.delete_cookie(FLOW_COOKIE, path=SIGN_IN_PATH)
@@ -117,8 +120,10 @@ async def _with_key(request: Request, state: State, key: str) -> str:
     return await state.access.sessions.open(key_id=principal.key_id)
 
 
-def _note_failure(method: str) -> None:
-    audit.note(audit.Action.SIGNIN_FAILED, outcome=audit.Outcome.FAILURE, details={"method": method}, principal=ANONYMOUS)
+def _note_failure(method: str, whose: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Put a refused sign-in on record: of the `user` in whose name it came, in their tenant, where that is known."""
+    users = [Owner(whose["user"], whose["tenant"])] if "user" in whose else []
+    note_attempt(audit.Action.SIGNIN_FAILED, audit.Outcome.FAILURE, users, {"method": method})
 
 
 def _begun(request: Request, state: State, name: str) -> tuple[Flow, str]:

@@ -8,11 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from joserfc.jwk import OctKey, RSAKey
-from sqlmodel import select, update
+from sqlmodel import col, select, update
 
 from core.database import Database, utc_now
+from core.errors import Forbidden
 from core.settings import Settings, SettingsError
-from core.tables import Tenant, User
+from core.tables import AuditEvent, Tenant, User
 from server.access.federation import admit_person
 from server.auth import COOKIE
 from server.routes.sign_in import FLOW_COOKIE
@@ -398,3 +399,49 @@ async def test_visitors_who_come_at_once_wait_for_one_discovery(guarded: Guarded
     begun = await asyncio.gather(*(guarded.client.get("/signin/oidc/scripted") for _ in range(5)))
     assert [each.status_code for each in begun] == [303] * 5
     assert scripted.discoveries == before + 1
+
+
+async def test_users_made_and_roles_given_and_taken_by_a_provider_are_on_record(guarded: Guarded, database: Database) -> None:
+    await _sign_in(guarded, "ada")
+    await _sign_in(guarded, "ada")  # nothing changes, nothing is told
+    provider = guarded.access.providers["corp"]
+    provider.settings = provider.settings.model_copy(update={"roles": {"platform": "admin"}})
+    await _sign_in(guarded, "ada")
+    [user] = await _users(database)
+    async with database.session(all_tenants=True) as session:
+        query = select(AuditEvent).where(col(AuditEvent.action).startswith("user.")).order_by(col(AuditEvent.number))
+        made, changed = (await session.exec(query)).all()
+    assert [(event.action, event.actor, event.object_id) for event in (made, changed)] == [
+        ("user.created", "oidc:corp", user.id),
+        ("user.changed", "oidc:corp", user.id),
+    ]
+    assert made.details == {"kind": "person", "role": "developer", "provider": "corp"}
+    assert changed.details == {
+        "fields": ["role"],
+        "role_before": "developer",
+        "role": "admin",
+        "disabled": False,
+        "provider": "corp",
+    }
+
+
+async def test_an_account_that_is_taken_over_is_on_record(guarded: Guarded, database: Database) -> None:
+    user = await person_with_password(guarded, database)
+    await _sign_in(guarded, "ada", "linking")
+    async with database.session(all_tenants=True) as session:
+        query = select(AuditEvent).where(AuditEvent.action == "user.changed", AuditEvent.object_id == user.id)
+        [event] = (await session.exec(query)).all()
+    assert event.actor == "oidc:linking"
+    assert {"issuer", "subject"} <= set(event.details["fields"])
+
+
+async def test_a_refused_sign_in_names_the_user_whose_account_it_is(guarded: Guarded, database: Database) -> None:
+    provider = guarded.access.providers["corp"].settings
+    claims = {"iss": "https://id.example", "sub": "ada", "email": ADDRESS, "email_verified": True, "groups": ["staff"]}
+    user_id = await admit_person(database, provider, claims)
+    with pytest.raises(Forbidden) as refused:
+        await admit_person(database, provider, claims | {"groups": []})
+    assert refused.value.context == {"user": user_id, "tenant": "default"}
+    with pytest.raises(Forbidden) as unknown:
+        await admit_person(database, provider, claims | {"sub": "eve", "groups": []})
+    assert unknown.value.context == {}

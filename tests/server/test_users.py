@@ -215,3 +215,35 @@ async def test_a_tenant_comes_with_a_key_that_administers_it_and_nothing_else(he
     assert (await ask(here, "GET", "/auth/me", key=key)).status_code == 200
     assert code(await ask(here, "PATCH", "/tenants/default", {"disabled": True})) == (409, "own_tenant")
     assert code(await ask(here, "PATCH", "/tenants/gone", {"disabled": True})) == (404, "tenant_not_found")
+
+
+async def test_who_is_given_and_taken_what_is_on_record(here: Guarded, database: Database) -> None:
+    people = [(await ask(here, "POST", "/users", {"name": f"Person {n}"})).json()["id"] for n in range(32)]
+    team = (await ask(here, "POST", "/teams", {"name": "Research"})).json()["id"]
+    await ask(here, "PUT", f"/teams/{team}/members", {"members": people})
+    await ask(here, "PUT", f"/teams/{team}/members", {"members": people[:-1]})
+    await ask(here, "PUT", "/roles/reader", {"scopes": ["rag:read", "jobs:read"]})
+    await ask(here, "PUT", "/roles/reader", {"scopes": ["rag:read", "rag:write"]})
+    await ask(here, "DELETE", "/roles/reader")
+    async with database.session(all_tenants=True) as session:
+        query = select(AuditEvent.details).order_by(AuditEvent.number)
+        teams = (await session.exec(query.where(AuditEvent.object_id == team))).all()
+        roles = (await session.exec(query.where(AuditEvent.object_id == "reader"))).all()
+    made, some, rest, less = teams
+    assert made == {"members": 0}
+    assert (some["given"] + rest["given"], some["members"]) == (sorted(people), 32)
+    assert less == {"members": 31, "taken": [people[-1]]}
+    assert roles == [
+        {"given": ["jobs:read", "rag:read"]},
+        {"given": ["rag:write"], "taken": ["jobs:read"]},
+        {"deleted": True, "shares_ended": 0, "taken": ["rag:read", "rag:write"]},
+    ]
+
+
+async def test_a_key_says_whether_its_role_is_still_its_users(here: Guarded) -> None:
+    ada = (await ask(here, "POST", "/users", {"name": "Ada", "role": "analyst"})).json()["id"]
+    key = (await ask(here, "POST", "/keys", {"name": "x", "role": "analyst", "user_id": ada})).json()["key"]
+    assert (await ask(here, "GET", "/auth/me", key=key)).json()["role_held"] is True
+    await ask(here, "PATCH", f"/users/{ada}", {"role": "user"})
+    me = (await ask(here, "GET", "/auth/me", key=key)).json()
+    assert (me["role"], me["role_held"]) == ("analyst", False)

@@ -56,6 +56,8 @@ def test_what_differs_in_who_or_on_what_is_told_apart() -> None:
         replace(EVENT, key_id="key_2"),
         replace(EVENT, on=("scope", "rag:write")),
         replace(EVENT, action=Action.NETWORK_DENIED),
+        replace(EVENT, details={"method": "oidc"}),
+        replace(EVENT, details={"method": "password"}),
     ]
     assert all(throttle.passes(event, 0) for event in [EVENT, *others])
 
