@@ -21,7 +21,8 @@ _FORMS = (
     r"\bGOCSPX-[\w-]{28}",
     r"\bgh[pousr]_[A-Za-z0-9]{36,251}\b",  # GitHub
     r"\bgithub_pat_\w{60,255}\b",
-    r"\bgl(?:pat|ptt|rt|dt|soat|cbt|ft)-[\w-]{20,64}",  # GitLab
+    # GitLab; one that can be routed ends with its version, length and checksum
+    r"\bgl(?:pat|ptt|rt|dt|soat|cbt|ft)-[\w-]{20,300}(?:(?:\.[0-9a-z]{2})?\.[0-9a-z]{9}(?![\w.-]))?",
     r"\bxox[abeprs]-[\w-]{10,250}",  # Slack
     r"\bxapp-\d-[\w-]{10,250}",
     r"https://hooks\.slack\.com/(?:services|workflows)/[\w/]{20,120}",
@@ -63,6 +64,16 @@ _FORMS = (
     r"\bpcsk_\w{40,90}",  # Pinecone
     r"\blsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}\b",  # LangSmith
     r"\bpat[A-Za-z0-9]{14}\.[0-9a-f]{64}\b",  # Airtable
+    r"\bnvapi-[\w-]{40,120}",  # NVIDIA
+    r"\bAQ\.A[\w-]{40,120}",  # Gemini
+    r"\btgp_v1_[\w-]{40,60}",  # Together
+    r"\btvly-(?:dev-|prod-)?(?=[a-zA-Z-]{0,100}\d)[\w-]{28,100}",  # Tavily
+    r"\bCCI(?:PAT|PRJ)_[A-Za-z0-9]{16,40}_[0-9a-f]{40}\b",  # CircleCI
+    r"\bpul-[0-9a-f]{40}\b",  # Pulumi
+    r"\bdt0[a-z]\d\d\.[A-Z0-9]{24}\.[A-Z0-9]{64}\b",  # Dynatrace
+    r"(?:\bFlyV1 )?\bfm(?:1[ar]|2)_[\w+/=-]{40,3000}(?:,fm(?:1[ar]|2)_[\w+/=-]{40,3000}){0,9}|\bfo1_[\w-]{43}(?![\w-])",  # Fly
+    r"\bbk(?:ua|ur|at)_[0-9a-f]{40}\b|\bbkct_[\w.-]{40,200}",  # Buildkite
+    r"\bEZ[AT]K[A-Za-z0-9]{54}\b",  # EasyPost
     r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b",
     r"(?<![\w~.-])[\w~.-]{3}\dQ~[\w~.-]{31,34}(?![\w~-])",  # Microsoft Entra client secret
     r"(?i:\b(?:AccountKey|SharedAccessKey)=)[A-Za-z0-9+/]{40,100}={0,2}",  # Azure

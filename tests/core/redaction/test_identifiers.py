@@ -86,6 +86,23 @@ def test_what_only_looks_like_one_is_none(text: str) -> None:
         "xo" + "xb-123456789012-abcdefABCDEF",
         "sk_" + "live_" + "4eC39HqLyjWDarjtT1zdp7dc",
         "gk_" + "Ab12" * 8,
+        "nv" + "api-" + "aB3_-x" * 10 + "Ab12",
+        "AQ" + ".Ab8RN6" + "aB3_-x" * 7 + "Qa",
+        "tgp" + "_v1_" + "aB3_-x" * 7 + "Q",
+        "tv" + "ly-dev-" + "aB3dE6gH" * 4,
+        "tv" + "ly-" + "aB3dE6gH" * 4,
+        "CCI" + "PAT_" + "aB3dE6gH9jK" * 2 + "_" + "0123456789abcdef0123" * 2,
+        "pu" + "l-" + "0123456789abcdef0123" * 2,
+        "dt0" + "c01." + "ABCDEF123456" * 2 + "." + "ABCDEF123456WXYZ" * 4,
+        "FlyV1 " + "fm2_" + "aB3dE+/x" * 20 + "=,fm2_" + "aB3dE+/x" * 20 + "==",
+        "fm1" + "r_" + "aB3dE+/x" * 20,
+        "bk" + "ua_" + "0123456789abcdef0123" * 2,
+        "bk" + "ct_" + "aB3dE6gH9jKx" * 4,
+        "EZ" + "AK" + "aB3dE6" * 9,
+        "EZ" + "TK" + "aB3dE6" * 9,
+        "gl" + "pat-" + "aB3dE6gH9jK_-xYz1234",
+        "gl" + "pat-" + "aB3dE6gH9j" * 3 + ".01.0w1abcdef",
+        "gl" + "rt-" + "aB3dE6gH9j" * 3 + ".0w1abcdef",
         "eyJhbGciOiJIUzI1NiJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0" + ".dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
         "-----BEGIN " + "PRIVATE KEY-----\nMIIB\nVgIB\n-----END " + "PRIVATE KEY-----",
     ],
@@ -93,6 +110,21 @@ def test_what_only_looks_like_one_is_none(text: str) -> None:
 def test_keys_of_the_common_vendors_are_found_whole(value: str) -> None:
     text = f"use {value} here"
     assert [(one.type.value, text[one.start : one.end]) for one in credentials.find(text)] == [("SECRET", value)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See the FAQ.About-our-services-and-what-they-cost-you-a-month-in-2026 for more.",
+        "the pul-mo-nary-care-unit-of-the-hospital-in-the-north-of-the-city",
+        "fm2_name = input('the second name'); fm2_days = 3",
+        "call bkct_left_and_right_column_of_the_page_2() for the layout",
+        "the library tvly-is-a-prefix-of-keys-which-people-write-about-here",
+        "EZTKs and EZAKs are kinds of keys, nvapi-keys too, and dt0c01.tokens",
+    ],
+)
+def test_ordinary_words_that_begin_as_keys_do_are_none(text: str) -> None:
+    assert list(credentials.find(text)) == []
 
 
 @pytest.mark.parametrize(
