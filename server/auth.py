@@ -14,6 +14,7 @@ from starlette.types import Scope as ASGIScope
 from core import audit
 from core.context import RequestContext
 from core.errors import Forbidden, Unauthenticated
+from core.policies.retention import keeps_nothing
 from core.policies.store import Policies
 from core.principals import TENANT_WIDE, Principal, Scope
 from server.access.access import Access
@@ -61,6 +62,8 @@ class Authentication:
             refuse_place(context.principal, scope)
             if context.principal.origin is not None:
                 refuse_other_origin(context.principal, Headers(scope=scope), self._policies)
+            if context.tags and keeps_nothing(self._policies, context):
+                context.tags = {}  # a caller's words, which the ledger would keep
         except Exception as error:  # noqa: BLE001 - answered here in the error shape, whatever it is
             refusal = as_platform_error(error)  # logs what nobody expected, of a public path too
             if not public:

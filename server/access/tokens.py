@@ -152,13 +152,15 @@ class Tokens:
         access, expires_in = await self._sign(found[0], family)
         return Issued(access, expires_in, found[0].scopes)
 
-    async def refresh(self, token: str, scopes: frozenset[Scope] | None) -> Issued:
-        """New tokens for a refresh token, which is used up by it; `scopes` narrows the new access token alone.
+    async def refresh(self, token: str, scopes: frozenset[Scope] | None, *, address: str | None = None) -> Issued:
+        """New tokens for a refresh token that comes from `address`, which is used up by it; `scopes` narrows the new access
+        token alone.
 
         Raises:
-            TokenRefused: `invalid_grant`, it is unknown, expired or revoked, or was used before: then somebody else has it too,
-                and the whole family ends; `invalid_scope`, `scopes` goes beyond the family. A token that is refused while whom
-                it stands for is locked out, or for its scope, can still be used.
+            TokenRefused: `invalid_grant`, it is unknown, expired or revoked, comes from where its key may not be used, or was
+                used before: then somebody else has it too, and the whole family ends; `invalid_scope`, `scopes` goes beyond
+                the family. A token that is refused while whom it stands for is locked out, for its scope or for where it
+                comes from, can still be used.
         """
         following, digest = _new_refresh_token(), self._digest(token)
         async with self._database.transaction(all_tenants=True) as session:
@@ -168,12 +170,17 @@ class Tokens:
                 raise TokenRefused("invalid_grant", "The refresh token is not valid.")
             found = await _principal_of(session, family)
             principal = found[0] if found else None
+            unused = row is not None and row.used_at is None
+            if principal is not None and unused and not principal.may_come_from(address):
+                on = ("key", principal.key_id or principal.id)
+                audit.note(audit.Action.NETWORK_DENIED, on=on, principal=principal)
+                raise TokenRefused("invalid_grant", "The refresh token may not be used from this address.")
             if principal is not None and not (scopes or frozenset()) <= principal.scopes:
                 raise TokenRefused("invalid_scope", "The scope goes beyond what was granted.")
-            if principal is None and row is not None and row.used_at is None:
+            if principal is None and unused:
                 raise TokenRefused("invalid_grant", "The refresh token is not valid.")
-            unused = (col(RefreshToken.digest) == digest, col(RefreshToken.used_at).is_(None))
-            use = update(RefreshToken).where(*unused).values(used_at=utc_now()).returning(col(RefreshToken.digest))
+            still = (col(RefreshToken.digest) == digest, col(RefreshToken.used_at).is_(None))
+            use = update(RefreshToken).where(*still).values(used_at=utc_now()).returning(col(RefreshToken.digest))
             reused = (await session.exec(use)).first() is None
             if reused:
                 await end_families(session, col(TokenFamily.id) == family.id)

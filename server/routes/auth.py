@@ -24,6 +24,9 @@ class Me(BaseModel):
     name: str
     tenant: str
     role: str
+    role_held: bool = Field(
+        description="whether what is shared with the role is shared with you: not where its user has not, or has lost, it"
+    )
     scopes: list[str]
     key_id: str | None = Field(description="the key that was shown; null for a person who signed in")
     teams: list[str]
@@ -43,6 +46,7 @@ async def me(principal: Annotated[Principal, current_principal]) -> Me:
         name=principal.name,
         tenant=principal.tenant,
         role=principal.role,
+        role_held=principal.role_held,
         scopes=sorted(scope.value for scope in principal.scopes),
         key_id=principal.key_id,
         teams=sorted(principal.teams),

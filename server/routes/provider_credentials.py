@@ -14,6 +14,7 @@ from core.principals import Principal, Scope
 from core.provider_credentials import ProviderCredentials, settings_with
 from core.settings import ProviderSettings
 from core.tables import ProviderCredential
+from core.transport.plaintext import problem_of
 from providers.trial import Trial, tried
 from server.auth import requires
 from server.pagination import Paging, page_of
@@ -161,7 +162,7 @@ async def add_credential(new: NewCredential, state: CurrentState, principal: Man
 async def try_new_credential(asked: TriedCredential, state: CurrentState, principal: Manager, model: Model = None) -> TrialInfo:
     """Try a credential without keeping it: the provider's free probe is called with it."""
     configured = _configured(state, asked.provider)
-    options = checked_options(asked.provider, asked.options.given(), operator=principal.may(Scope.PROVIDERS_MANAGE))
+    options = _options(state, principal, asked)
     settings = settings_with(configured, checked_secrets(asked.provider, asked.secrets.given()), options)
     trial = await tried(state.models, asked.provider, settings, model=model)
     outcome = audit.Outcome.SUCCESS if trial.ok else audit.Outcome.FAILURE
@@ -219,7 +220,7 @@ async def add(state: State, principal: Principal, new: NewCredential) -> Provide
         provider=new.provider,
         name=new.name,
         secrets=new.secrets.given(),
-        options=new.options.given(),
+        options=_options(state, principal, new),
         everywhere=new.everywhere,
     )
     await state.models.accounts.load(state.database)
@@ -239,6 +240,19 @@ async def try_kept(state: State, principal: Principal, credential_id: str, *, mo
     if took_place:
         await state.models.accounts.load(state.database)
     return TrialInfo.of(trial, took_place=took_place)
+
+
+def _options(state: State, principal: Principal, asked: TriedCredential) -> dict[str, str]:
+    """What is given beside the secrets.
+
+    Raises:
+        InvalidRequest: `invalid_credential`, also for an address where prompts and keys would go in plaintext: no call is made.
+        Forbidden: an address that only an operator may give.
+    """
+    options = checked_options(asked.provider, asked.options.given(), operator=principal.may(Scope.PROVIDERS_MANAGE))
+    if problem := problem_of(options.get("base_url", ""), state.settings.tls):
+        raise InvalidRequest(f"base_url: {problem}.", code="invalid_credential", param="options")
+    return options
 
 
 def _configured(state: State, provider: str) -> ProviderSettings:

@@ -195,7 +195,7 @@ async def _granted(request: Request, state: State) -> Issued:
             return await state.access.tokens.issue(principal, scopes, refreshable=False)
         case "refresh_token":
             try:
-                return await state.access.tokens.refresh(_field(form, "refresh_token"), scopes)
+                return await state.access.tokens.refresh(_field(form, "refresh_token"), scopes, address=_address(request))
             except TokenRefused:
                 state.access.forget()  # a family may have ended by it
                 raise
@@ -231,13 +231,13 @@ async def _client(request: Request, state: State, form: dict[str, str]) -> Princ
     """Whom the client's key stands for."""
     shown = _basic(request) or (form.get("client_id", ""), form.get("client_secret", ""))
     principal = await state.access.by_key(shown[1]) if all(shown) else None
-    if (
-        principal is None
-        or shown[0] not in (principal.key_id, principal.id)
-        or not principal.may_come_from(request.client.host if request.client else None)
-    ):
+    if principal is None or shown[0] not in (principal.key_id, principal.id) or not principal.may_come_from(_address(request)):
         raise TokenRefused("invalid_client", "Client or key are not valid here.")
     return principal
+
+
+def _address(request: Request) -> str | None:
+    return request.client.host if request.client else None
 
 
 def _basic(request: Request) -> tuple[str, str] | None:

@@ -179,3 +179,20 @@ def test_another_tenant_reaches_none_of_it(here: Here) -> None:
         answer = here.call(method, f"{PATH}/{told['id']}{path}", tenant="globex", json=body)
         assert code(answer) == (404, "credential_not_found")
     assert used(here) == OURS
+
+
+def test_an_address_that_every_call_would_be_refused_for_is_refused_at_once(here: Here) -> None:
+    for address, refused in (
+        ("http://10.0.0.9/v1", True),
+        ("http://gateway.example/v1", True),
+        ("http://127.0.0.1:1/v1", False),
+    ):
+        body = {"provider": "openai", "name": "x", "secrets": {"api_key": OURS}, "options": {"base_url": address}}
+        for path, made in ((PATH, 201), (f"{PATH}/test", 200)):
+            sent = body if path == PATH else {name: value for name, value in body.items() if name != "name"}
+            answer = here.call("POST", path, tenant="default", json=sent)
+            if refused:
+                assert code(answer) == (422, "invalid_credential")
+                assert "beyond this machine" in answer.text
+            else:
+                assert answer.status_code == made

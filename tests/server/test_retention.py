@@ -41,6 +41,7 @@ async def refused(place: World, key: str, canary: str, headers: dict[str, str]) 
 
 async def answered(place: World, key: str, canary: str, headers: dict[str, str]) -> None:
     """What does not. The same request comes twice, so that a cache would have its chance."""
+    headers = headers | {"x-genai-tags": f"of={canary}"}
     for _ in range(2):
         answer = await place.ask(key, "POST", "/api/v1/chat", json=said(canary), headers=headers)
         assert (answer.status_code, answer.headers["x-genai-cache"]) == (200, "bypass")

@@ -18,6 +18,7 @@ from core.settings import Settings
 from core.tables import AuditEvent, IdempotencyRecord, RefreshToken, SigningKey, TokenFamily, User
 from server.access.access import Access
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
+from server.access.tokens import TokenRefused
 from server.auth import COOKIE
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import ADDRESS, PASSWORD, person, person_with_password
@@ -144,6 +145,23 @@ async def test_a_key_for_other_networks_gives_no_token_here(guarded: Guarded) ->
     refused = await _by_key(guarded, client_id=there["id"], client_secret=there["key"])
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
     assert (await _by_key(guarded, client_id=row.id, client_secret=key)).status_code == 200
+
+
+@ON_SQLITE
+async def test_a_refresh_token_from_another_network_is_refused_and_not_used_up(guarded: Guarded) -> None:
+    made = {"name": "here", "networks": ["127.0.0.1/32"]}
+    key = (await guarded.client.post("/api/v1/keys", json=made, headers=guarded.headers)).json()
+    given = (await guarded.client.post("/api/v1/auth/tokens", json={}, headers={"x-api-key": key["key"]})).json()
+    tokens = guarded.access.tokens
+    for elsewhere in ("192.0.2.1", None):
+        with pytest.raises(TokenRefused) as refused:
+            await tokens.refresh(given["refresh_token"], None, address=elsewhere)
+        assert refused.value.error == "invalid_grant"
+    following = await _refresh(guarded, given["refresh_token"])
+    assert following.status_code == 200
+    with pytest.raises(TokenRefused):  # who shows a used one is a thief, wherever they are: the family ends
+        await tokens.refresh(given["refresh_token"], None, address="192.0.2.1")
+    assert (await _refresh(guarded, following.json()["refresh_token"])).status_code == 400
 
 
 async def test_refresh_tokens_follow_each_other(guarded: Guarded) -> None:
