@@ -85,7 +85,7 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None
     wording = await standalone(deps, asked.question, history, asked.model)
-    passages, evidence, degraded = await _find(deps, asked, collection, wording)
+    passages, evidence, degraded, found = await _find(deps, asked, collection, wording)
     quotes = await verifier.verified(evidence.quotes)
     sources = passages[: asked.limit or deps.settings.retrieval.results]
     if facts.small:
@@ -102,8 +102,8 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
                 answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
     pending = await deps.library.collections.pending(collection)
     if answer is None:
-        warnings = [] if passages else await deps.library.searcher.unknown_attributes(Shelf.of(collection), asked.filter)
-        text = _nothing(asked, found=bool(passages), pending=pending, warnings=warnings)
+        warnings = [] if found else await deps.library.searcher.unknown_attributes(Shelf.of(collection), asked.filter)
+        text = _nothing(asked, found=found, pending=pending, warnings=warnings)
         answer = RAGAnswer(output=text, citations=[], answered=False, warnings=warnings)
         yield Delta(text=answer.output)
     answer.indexing, answer.degraded = pending > 0, degraded
@@ -116,8 +116,9 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
 
 async def _find(
     deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str
-) -> tuple[list[Passage], Evidence, bool]:
-    """What was found, what of it answers, and whether that was judged by words alone."""
+) -> tuple[list[Passage], Evidence, bool, bool]:
+    """What was found and may be read, what of it answers, whether that was judged by words alone, and whether anything was
+    found at all: guards may have left out everything."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
     found = await deps.library.searcher.find(Shelf.of(collection), question, limit=limit, filter=asked.filter)
     passages = await Found(deps, asked.model).passages(found.passages, lambda passage: "\n".join(shown(passage.chunk)))
@@ -154,7 +155,7 @@ async def _find(
     if question != asked.question and evidence.confidence < _ANSWERED:
         with traces.span("rerank passages"):
             evidence = await judged(question)
-    return passages, evidence, by_words
+    return passages, evidence, by_words, bool(found.passages)
 
 
 def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:

@@ -161,6 +161,16 @@ async def test_guards_read_the_name_and_the_headings_that_stand_with_a_passage(
         assert "previous instructions" not in sent(chat)
 
 
+async def test_where_guards_leave_out_all_that_was_found_nobody_is_told_that_nothing_is_there(
+    settings: Settings, chat: OpenAIFake
+) -> None:
+    guard = {"guard": "patterns", "mode": "block", "on": ["retrieved"], "options": {"deny": {"staff": "staff"}}}
+    async with desk(settings, chat, guards=[guard]) as it:
+        answer = await it.ask()
+        assert (answer["answered"], chat.asked) == (False, [])
+        assert "does not hold an answer" in answer["output"]
+
+
 async def test_the_name_of_a_found_document_falls_under_the_rules_of_what_was_found(
     settings: Settings, chat: OpenAIFake
 ) -> None:
