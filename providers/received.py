@@ -162,9 +162,11 @@ class Received:
             self.first_token_s = time.monotonic() - self._began
 
     def used(self, messages: list[Any], count: Counter) -> tuple[Usage, UsageMetadata | None]:
-        """What the call used, as reported, with that; else counted here."""
+        """What the call used, as reported, with that; else counted here, as the output is of which only the input was told."""
         said = self.text + "".join(self._arguments)
-        told = self.usage if self.ended else self._tally.broken_off(count(said))
+        told = self.usage
+        if told is not None and not told["output_tokens"] and said:
+            told = self._tally.broken_off(count(said))
         usage = usage_of(told, messages, said, count)
         usage.estimated |= told != self.usage
         return usage, told

@@ -126,8 +126,8 @@ class Tally:
         return self.told
 
     def broken_off(self, output_tokens: int) -> UsageMetadata | None:
-        """What an answer used that has come in part. Some providers tell its input first and its output last: then it is the
-        given, counted here."""
+        """What an answer used of which something has come. Some providers tell its input first and its output last, or never:
+        then it is the given, counted here."""
         told = self.told
         if told is None or told["output_tokens"]:
             return told
