@@ -1,13 +1,14 @@
 """Budgets of the caller's tenant: made, shown with how they stand, changed, removed. A change holds within a second."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from sqlmodel import col, delete
+from sqlmodel import col, delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from core import audit
@@ -146,13 +147,13 @@ class BudgetPage(BaseModel):
 @router.post("", status_code=201)
 async def create_budget(new: NewBudget, state: CurrentState, principal: Manager) -> BudgetInfo:
     """Make a budget. What was spent in its window before counts."""
-    known = {alias.alias for alias in state.settings.aliases}
+    known = {alias.alias: alias.kind for alias in state.settings.aliases}
     scope = new.scope.of_tenant(principal.tenant, known)
-    if new.degrade_to is not None and new.degrade_to not in known:
-        raise InvalidRequest(f"There is no model {new.degrade_to!r}.", param="degrade_to")
+    _refuse_unfit(new, known)
     row = Budget(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)
     async with state.database.transaction(principal.tenant) as session:
         await refuse_unknown(session, principal.tenant, scope)
+        await _refuse_circle(session, row)
         session.add(row)
         await audit.record(session, audit.Action.BUDGET_CHANGED, on=("budget", row.id), details={"change": "created"})
         await raise_epoch(session)
@@ -228,3 +229,44 @@ async def _find(state: State, principal: Principal, budget_id: str) -> Budget:
 
 def _missing() -> NotFound:
     return NotFound("There is no such budget.", code="budget_not_found")
+
+
+def _refuse_unfit(new: NewBudget, known: Mapping[str, str]) -> None:
+    """Raises InvalidRequest: there is no alias `degrade_to`; `degrade_to_unfit`: it cannot answer in the place of what is held
+    to the budget. `known` are kinds by alias."""
+    if new.degrade_to is None:
+        return
+    if new.degrade_to not in known:
+        raise InvalidRequest(f"There is no model {new.degrade_to!r}.", param="degrade_to")
+    if known[new.degrade_to] != "chat" or known.get(new.scope.alias or "", "chat") != "chat":
+        raise _unfit("Vectors of models do not compare, and they give no answers: only one chat model stands in for another.")
+    if new.degrade_to == new.scope.alias:
+        raise _unfit("It is the alias that the budget is for.")
+
+
+async def _refuse_circle(session: AsyncSession, row: Budget) -> None:
+    """Raises InvalidRequest: `degrade_to_circle`: requests that the budget gives away would come back to its alias."""
+    if row.degrade_to is None or row.alias is None:
+        return
+    others = (await session.exec(select(Budget).where(col(Budget.degrade_to).is_not(None)))).all()
+    steps = [(one.alias, one.degrade_to) for one in others if one.alias is not None and _may_hold_both(one, row)]
+    reached = {row.degrade_to}
+    while more := {to for alias, to in steps if alias in reached and to is not None} - reached:
+        reached |= more
+    if row.alias in reached:
+        raise InvalidRequest(
+            f"Other budgets give requests to {row.degrade_to!r} back to {row.alias!r}.",
+            code="degrade_to_circle",
+            param="degrade_to",
+        )
+
+
+def _may_hold_both(one: Budget, other: Budget) -> bool:
+    """Whether a request may be held to both."""
+    return all(
+        getattr(one, name) is None or getattr(other, name) in (None, getattr(one, name)) for name in ("team", "user", "key")
+    )
+
+
+def _unfit(why: str) -> InvalidRequest:
+    return InvalidRequest(f"The budget cannot degrade to this model. {why}", code="degrade_to_unfit", param="degrade_to")

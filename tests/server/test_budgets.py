@@ -89,6 +89,27 @@ def test_what_makes_no_budget_is_refused(here: Here, wrong: dict[str, Any]) -> N
     assert here.call("GET", BUDGETS).json()["results"] == []
 
 
+@pytest.mark.parametrize(
+    ("scope", "degrade_to", "refusal"),
+    [
+        ({}, "embeddings", "degrade_to_unfit"),
+        ({"alias": "embeddings"}, "only", "degrade_to_unfit"),
+        ({"alias": "only"}, "only", "degrade_to_unfit"),
+        ({"alias": "only"}, "default", "degrade_to_circle"),
+        ({"alias": "only", "user": "usr_nobody"}, "default", "unknown_subject"),
+    ],
+    ids=range(5),
+)
+def test_a_budget_degrades_to_another_chat_model_alone(
+    here: Here, scope: dict[str, str], degrade_to: str, refusal: str
+) -> None:
+    make(here, limit_tokens=1, scope={"alias": "default"}, mode="degrade", degrade_to="only")
+    body = {"limit_tokens": 1, "window": "month", "scope": scope, "mode": "degrade", "degrade_to": degrade_to}
+    answer = here.call("POST", BUDGETS, json=body)
+    assert code(answer) == (422, refusal), answer.text
+    assert len(here.call("GET", BUDGETS).json()["results"]) == 1
+
+
 def test_every_door_refuses_before_the_first_byte_and_calls_nobody(here: Here) -> None:
     make(here, limit_tokens=20)
     said = {"model": "default", "messages": [{"role": "user", "content": "x"}], "max_tokens": 50}
@@ -105,6 +126,22 @@ def test_every_door_refuses_before_the_first_byte_and_calls_nobody(here: Here) -
         assert (answer.status_code, answer.json()["error"]["type"]) == (402, "insufficient_quota")
     assert here.first.asked == []
     assert here.second.asked == []
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("door", ["chat/completions", "completions"])
+def test_of_several_answers_none_is_begun_without_room_for_all(here: Here, door: str, stream: bool) -> None:
+    said = {"prompt": "x"} if door == "completions" else {"messages": [{"role": "user", "content": "x"}]}
+    body = {"model": "only", "max_tokens": 100, "stream": stream, **said}
+    made = make(here, limit_tokens=350, scope={"alias": "only"})
+    answer = here.client.post(f"/v1/{door}", json=body | {"n": 5})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "budget_exceeded")
+    assert here.first.asked == []
+    until(lambda: standing(here, made)["reserved"] == 0)
+    before = standing(here, made)["spent"]
+    assert here.client.post(f"/v1/{door}", json=body | {"n": 2}).status_code == 200
+    until(lambda: standing(here, made)["reserved"] == 0)
+    assert standing(here, made)["spent"] == before + 2 * SPENT
 
 
 def test_another_process_holds_to_it_within_a_second_and_counts_the_same(here: Here) -> None:
