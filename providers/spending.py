@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,9 +15,11 @@ from core.budgets import Degraded, Hold, Spending
 from core.budgets.rules import Rule, Unit
 from core.context import Usage
 from core.errors import BudgetExceeded
+from providers.ceilings import ceiling
 from providers.prices import Charge, Price, Tokens
 from providers.routing import Route
 from providers.served import Served
+from providers.together import one_of_all
 from providers.tokens import count_messages
 
 #: Tokens that an answer without a limit of its own may have under a budget that refuses.
@@ -93,7 +96,7 @@ async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict
     been = {route.alias}
     while True:
         try:
-            bill = await opened(route, messages, parameters)
+            bill = await one_of_all(route.alias, messages, partial(opened, route, messages, parameters))
         except Degraded as degraded:
             if route.elsewhere is None or degraded.alias in been:
                 raise BudgetExceeded("There is no room for this request in a budget.") from None
@@ -162,9 +165,9 @@ async def opened_for_tokens(route: Route, rules: Sequence[Rule], tokens: int, us
 
 
 def dearest(prices: Iterable[Price | None], tokens: Tokens, longest_s: float) -> Decimal | None:
-    """Dollars at the dearest, in `longest_s` seconds where a price goes by time; None where one is not known."""
+    """Dollars at most at the dearest, in `longest_s` seconds where a price goes by time; None where one is not known."""
     seconds = Decimal(str(longest_s))
-    charges = [price.charge(tokens, seconds=seconds).usd if price is not None else None for price in prices]
+    charges = [ceiling(price, tokens, seconds) if price is not None else None for price in prices]
     return None if any(usd is None for usd in charges) else max((usd for usd in charges if usd is not None), default=None)
 
 

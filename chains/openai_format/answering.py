@@ -17,6 +17,7 @@ from chains.root import OpaqueRoot
 from core.context import current
 from core.deadline import Deadline
 from core.errors import Internal
+from providers.together import Choices
 
 DEFAULT_ALIAS = "default"
 #: Answers of one request that are made at once.
@@ -32,7 +33,7 @@ async def chat_completion(root: OpaqueRoot, asked: ChatCompletionRequest) -> dic
     form = ChatFormat(asked.model or DEFAULT_ALIAS)
     _keep_apart(asked)
     deadline = root.deadline()  # one for all of its answers
-    answers = await _each(asked.choices(), lambda one: _gather(root, one, deadline))
+    answers = await _each(asked.choices(), asked.n, lambda one: _gather(root, one, deadline))
     choices = [form.choice(index, answer.flat) for index, answer in enumerate(answers)]
     return form.whole(choices, total([answer.usage for answer in answers]))
 
@@ -44,7 +45,7 @@ async def chat_completion_events(root: OpaqueRoot, asked: ChatCompletionRequest)
     deadline = root.deadline()  # one for all of its answers
     usages: list[dict[str, Any]] = []
     streams = [_chat_events(root, one, index, form, usages, deadline) for index, one in enumerate(asked.choices())]
-    async with aclosing(_side_by_side(streams)) as events:
+    async with aclosing(_side_by_side(streams, asked.n)) as events:
         async for event in events:
             yield event
     yield (form.usage(total(usages), _told()) if asked.with_usage else b"") + DONE
@@ -56,7 +57,7 @@ async def completion(root: OpaqueRoot, asked: CompletionRequest) -> dict[str, An
     _keep_apart(asked)
     deadline = root.deadline()  # one for all of its answers
     asked_one_by_one = asked.choices()
-    answers = await _each(asked_one_by_one, lambda one: _gather(root, one, deadline))
+    answers = await _each(asked_one_by_one, asked.n, lambda one: _gather(root, one, deadline))
     choices = [
         form.choice(index, answer.flat | answer.data, one.prompt if asked.echo else "")
         for index, (one, answer) in enumerate(zip(asked_one_by_one, answers, strict=True))
@@ -74,7 +75,7 @@ async def completion_events(root: OpaqueRoot, asked: CompletionRequest) -> Event
         _completion_events(root, one, index, form, usages, deadline, echo=bool(asked.echo))
         for index, one in enumerate(asked.choices())
     ]
-    async with aclosing(_side_by_side(streams)) as events:
+    async with aclosing(_side_by_side(streams, asked.n)) as events:
         async for event in events:
             yield event
     yield (form.usage(total(usages), _told()) if asked.with_usage else b"") + DONE
@@ -168,8 +169,8 @@ def _keep_apart(asked: ChatCompletionRequest | CompletionRequest) -> None:
         current().cache_control = "no-store"
 
 
-async def _each(asked: Sequence[Any], answer: Callable[[Any], Awaitable[T]]) -> list[T]:
-    """One answer each, in order; the first failure cancels the others and is raised."""
+async def _each(asked: Sequence[Any], number: int | None, answer: Callable[[Any], Awaitable[T]]) -> list[T]:
+    """One answer each, in order, `number` of each prompt; the first failure cancels the others and is raised."""
     if len(asked) == 1:
         return [await answer(asked[0])]
     slots = asyncio.Semaphore(CONCURRENCY)
@@ -178,17 +179,19 @@ async def _each(asked: Sequence[Any], answer: Callable[[Any], Awaitable[T]]) -> 
         async with slots:
             return await answer(each)
 
-    runs = [asyncio.create_task(one(each)) for each in asked]
+    choices = Choices(number or 1)
+    runs = [asyncio.create_task(one(each), context=choices.context()) for each in asked]
     try:
         return list(await asyncio.gather(*runs))
     finally:
         for run in runs:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
+        choices.close()
 
 
-async def _side_by_side(streams: Sequence[Events]) -> Events:
-    """The events of several streams as they come; the first failure ends them all and is raised."""
+async def _side_by_side(streams: Sequence[Events], number: int | None) -> Events:
+    """The events of several streams as they come, `number` of each prompt; the first failure ends them all and is raised."""
     if len(streams) == 1:
         async with aclosing(streams[0]) as events:
             async for event in events:
@@ -207,7 +210,8 @@ async def _side_by_side(streams: Sequence[Events]) -> Events:
         else:
             await come.put(None)
 
-    runs = [asyncio.create_task(pump(stream)) for stream in streams]
+    choices = Choices(number or 1)
+    runs = [asyncio.create_task(pump(stream), context=choices.context()) for stream in streams]
     try:
         left = len(runs)
         while left:
@@ -222,6 +226,7 @@ async def _side_by_side(streams: Sequence[Events]) -> Events:
         for run in runs:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
+        choices.close()
 
 
 def _told() -> dict[str, Any]:
