@@ -104,6 +104,7 @@ class Account:
                 "price_basis": self._charge.basis.value,
                 "price_source": self._charge.source,
                 "price_since": self._charge.since,
+                "list_usd": self._served.price and self._served.price.list_usd(self._tokens),
             }
         entry = ledger.Entry(
             **_whose(self._request),

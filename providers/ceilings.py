@@ -19,10 +19,11 @@ _ANSWERS = ("output", "output_audio", "output_image")
 Variant = tuple[str, str, str | None]
 
 
-def ceiling(price: Price, tokens: Tokens) -> Decimal | None:
-    """Dollars; None where no price is known. As fast as `Price.charge` once a price was seen."""
+def ceiling(price: Price, tokens: Tokens, seconds: Decimal | None = None) -> Decimal | None:
+    """Dollars, in so many seconds where the price goes by time; None where no price is known. As fast as `Price.charge` once a
+    price was seen."""
     variants = _dearest(price, _rounded(tokens.input), _rounded(tokens.output), int(time.time() / _BELIEVED_S))
-    charges = [price.charge(_as(tokens, variant)).usd for variant in variants]
+    charges = [price.charge(_as(tokens, variant), seconds=seconds).usd for variant in variants]
     return None if any(usd is None for usd in charges) else max(usd for usd in charges if usd is not None)
 
 

@@ -136,6 +136,12 @@ class Price:
         own = self._own.at(datetime.now(UTC))
         return own is not None and own.per_hour_usd is not None
 
+    @property
+    def tiers(self) -> Sequence[str]:
+        """The tiers of service that a provider may serve a request by beside the standard one."""
+        own = self._own.at(datetime.now(UTC))
+        return _TIERS if own is None else (*_TIERS, *(tier for tier in own.tiers if tier not in _TIERS))
+
     def rates(self, at: datetime | None = None) -> Rates:
         """What a token costs."""
         at = at or datetime.now(UTC)
@@ -191,6 +197,14 @@ class Price:
             return Charge(None, Basis.UNPRICED, _source())
         known = listed.has_tier(at, tokens) and _kinds_are_listed(prices, tokens)
         return Charge(usd, listed.basis if known else Basis.FALLBACK, _source(), listed.since(prices))
+
+    def list_usd(self, tokens: Tokens, at: datetime | None = None) -> Decimal | None:
+        """What the list asks for, where the price is the operator's own; None where it is not, or the list has none."""
+        at = at or datetime.now(UTC)
+        if self._own.at(at) is None or self._provider in FREE:
+            return None
+        charge = self._list_charge(tokens, at)
+        return charge.usd if charge.basis is Basis.EXACT else None
 
     def estimate(self, input_tokens: int, output_tokens: int, seconds: float | None = None) -> Decimal | None:
         """Dollars that a request of so many tokens and seconds will cost, None where no price is known, or the time that it

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query
+from sqlalchemy import ColumnElement
 from sqlmodel import SQLModel, select
 
 from core.database import Database
@@ -81,11 +82,12 @@ async def page_of_table(
     shown: Callable[[Row], Any],
     *,
     newest: str | None = None,
+    only: Sequence[ColumnElement[bool]] = (),
 ) -> dict[str, Any]:
-    """A page of the tenant's rows of a table in the order of their identifiers; or the other way round by the column `newest`,
-    which no two rows have alike."""
+    """A page of the tenant's rows of a table that the conditions `only` hold for, by their identifiers; or the other way
+    round by the column `newest`, which no two rows have alike."""
     position = getattr(table, newest or "id")
-    query = select(table).order_by(position.desc() if newest else position).limit(paging.limit + 1)
+    query = select(table).where(*only).order_by(position.desc() if newest else position).limit(paging.limit + 1)
     if paging.after is not None:
         query = query.where(position < paging.after if newest else position > paging.after)
     async with database.session(tenant) as session:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from typing import cast as typed
 
-from sqlalchemy import ColumnElement, FromClause, String, case, cast, exists, func, literal, null, or_
+from sqlalchemy import ColumnElement, FromClause, String, case, cast, exists, false, func, literal, null, or_
 
 from core.errors import InvalidRequest
+from core.ledger.centres import Held
 from core.ledger.owners import is_keys, is_teams, is_users
 from core.tables import CostCentreRule, Team
 
@@ -28,7 +29,7 @@ _TAG_NAME = 64
 
 
 class Dimensions:
-    """The dimensions over some facts. `rules` say whose cost centre is which (`core.ledger.centres`); `across`: of several
+    """The dimensions over some facts. `centres` say whose cost centre is which (`core.ledger.centres`); `across`: of several
     tenants, which can then be told apart as well. `sessions_of`: the principal whose sessions' names are told; None is all."""
 
     def __init__(
@@ -36,11 +37,11 @@ class Dimensions:
         source: Any,
         *,
         sqlite: bool,
-        rules: Sequence[CostCentreRule] = (),
+        centres: Sequence[Held] = (),
         across: bool = False,
         sessions_of: str | None = None,
     ) -> None:
-        self._source, self._sqlite, self._rules, self._across = source, sqlite, rules, across
+        self._source, self._sqlite, self._centres, self._across = source, sqlite, centres, across
         self._sessions_of = sessions_of
         self.row = source.c
 
@@ -102,8 +103,13 @@ class Dimensions:
 
     def _centre(self) -> ColumnElement[Any]:
         """The first rule that fits says it."""
-        rules = [(self._fits(rule), literal(rule.centre)) for rule in self._rules]
+        rules = [(self._fits(held.rule) & self._holds(held), literal(held.rule.centre)) for held in self._centres]
         return case(*rules, else_=None) if rules else cast(null(), String)
+
+    def _holds(self, held: Held) -> ColumnElement[bool]:
+        """The condition of a rule holding for the time of what was used."""
+        locked = [(self.row.used_at >= begin) & (self.row.used_at < end) for begin, end in held.otherwise]
+        return or_(false(), *locked) if held.rule.removed_at else ~or_(false(), *locked)
 
     def _fits(self, rule: CostCentreRule) -> ColumnElement[bool]:
         if rule.kind == "team":

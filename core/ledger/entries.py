@@ -32,8 +32,9 @@ class TokenClasses:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One attempt at one provider, or one answer of the response cache in its place. `cost_usd` is None where no price is
-    known. `saved_tokens` and `saved_usd` are what such an answer has saved. `teams` are the principal's, in order, between
-    commas. Times are in milliseconds."""
+    known; `list_usd` is what the list asks for, where the price is the operator's own and the list knows one. `saved_tokens`
+    and `saved_usd` are what a kept answer has saved. `teams` are the principal's, in order, between commas. Times are in
+    milliseconds."""
 
     request_id: str
     tenant: str
@@ -60,6 +61,7 @@ class Entry:
     first_token_ms: float | None = None
     saved_tokens: int = 0
     saved_usd: Decimal | None = None
+    list_usd: Decimal | None = None
     id: str = field(default_factory=_id)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

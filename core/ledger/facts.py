@@ -59,6 +59,10 @@ SUMS = (
     "first_token_ms",
     "first_tokens",
 )
+#: What the entries alone know, and not the hours.
+LISTED = ("list_usd", "unlisted")
+#: Where a price is from that the operator has set, and what tells that one is the list's less a discount.
+_OWN_PRICE, _LOWERED = "settings", "% less %"
 #: The status and the price's basis of adjusting entries; the latter where they are for another month than their own.
 ADJUSTMENT = "adjustment"
 CORRECTION = "correction"
@@ -70,12 +74,14 @@ _NOTHING: dict[str, ColumnElement[Any]] = {name: literal_column("0") for name in
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `since` on and before `until`, of `tenant`; None is no limit. `by_session`: the hours do not tell sessions apart."""
+    """From `since` on and before `until`, of `tenant`; None is no limit. `by_session`: the hours do not tell sessions apart;
+    `listed`: nor do they know what lists ask for."""
 
     tenant: str | None
     since: datetime | None = None
     until: datetime | None = None
     by_session: bool = False
+    listed: bool = False
 
     @property
     def first(self) -> datetime | None:
@@ -96,7 +102,7 @@ class Window:
 
     @property
     def has_hours(self) -> bool:
-        return not self.by_session and (self.first is None or self.last is None or self.first < self.last)
+        return not self.by_session and not self.listed and (self.first is None or self.last is None or self.first < self.last)
 
     def holds(self, at: Any, *, whole: bool = False) -> list[ColumnElement[bool]]:
         """The conditions of a time being in it; `whole`: in one of its whole hours."""
@@ -108,9 +114,12 @@ class Window:
 
 
 def facts(window: Window) -> CTE:
-    """The rows to add up: all of `KEPT`, `tenant`, `at`, `session_id`, the `SUMS`, and `request`, which is a name or NULL."""
+    """The rows to add up: all of `KEPT`, `tenant`, `at`, `used_at`, `session_id`, the `SUMS`, and `request`, which is a name or
+    NULL. Where the window is `listed`, the sums of `LISTED` too. `used_at` is `at`, of an adjusting entry the time of the entry
+    that it corrects."""
     loose = _loose(window)
-    parts: list[Select[Any]] = [select(*_columns(loose.c, _of_entry(loose.c), request=loose.c.request_id, session=True))]
+    named = _columns(loose.c, _of_entry(loose.c), request=loose.c.request_id, session=True)
+    parts: list[Select[Any]] = [select(*named, *_listed(loose.c, window))]
     if window.has_hours:
         parts += [
             select(*_columns(HOUR, {name: HOUR[name] for name in SUMS})).where(
@@ -125,7 +134,7 @@ def facts(window: Window) -> CTE:
 
 
 def durations(window: Window) -> Subquery:
-    """How long calls took: all of `KEPT`, `tenant`, `at`, `session_id`, `measure`, `bucket`, `number`."""
+    """How long calls took: all of `KEPT`, `tenant`, `at`, `used_at`, `session_id`, `measure`, `bucket`, `number`."""
     loose = _loose(window)
     parts: list[Select[Any]] = [
         select(
@@ -187,17 +196,16 @@ def _adjusting(window: Window) -> Select[Any]:
     dimensions = [
         _ADJUSTMENT.tenant,
         _ADJUSTMENT.at,
-        cast(null(), String).label("session_id"),
-        *(told[name].label(name) if name in told else _nothing(name) for name in KEPT),
+        func.coalesce(_ADJUSTMENT.entry_at, _ADJUSTMENT.at).label("used_at"),
+        _ADJUSTMENT.session_id,
+        *(told[name].label(name) if name in told else _ADJUSTMENT[name] for name in KEPT),
     ]
     sums = _NOTHING | {"cost_usd": _ADJUSTMENT.cost_usd}
-    return select(*dimensions, *(sums[name].label(name) for name in SUMS), cast(null(), String).label("request")).where(
+    named = [*dimensions, *(sums[name].label(name) for name in SUMS), cast(null(), String).label("request")]
+    listed = {"list_usd": _ADJUSTMENT.cost_usd, "unlisted": literal_column("0")}
+    return select(*named, *(listed[name].label(name) for name in LISTED if window.listed)).where(
         window.owns(_ADJUSTMENT.tenant), *window.holds(_ADJUSTMENT.at)
     )
-
-
-def _nothing(name: str) -> ColumnElement[Any]:
-    return cast(null(), String).label(name) if name not in _ADJUSTMENT else _ADJUSTMENT[name]
 
 
 def _columns(row: Any, sums: dict[str, Any], *, request: Any = None, session: bool = False) -> list[ColumnElement[Any]]:
@@ -205,10 +213,20 @@ def _columns(row: Any, sums: dict[str, Any], *, request: Any = None, session: bo
     return [*_dimensions(row, session=session), *(sums[name].label(name) for name in SUMS), named.label("request")]
 
 
+def _listed(row: Any, window: Window) -> list[ColumnElement[Any]]:
+    """The sums of `LISTED`, where they are asked for: dollars, and how many of the entries no list price is known for."""
+    own = (row.price_source == _OWN_PRICE) | row.price_source.like(_LOWERED)
+    unknown = own & row.list_usd.is_(None) | row.cost_usd.is_(None)
+    asked = func.coalesce(row.list_usd, row.cost_usd, literal(Decimal(0), Money), type_=Money)
+    sums: dict[str, ColumnElement[Any]] = {"list_usd": asked, "unlisted": case((unknown, 1), else_=0)}
+    return [sums[name].label(name) for name in LISTED if window.listed]
+
+
 def _dimensions(row: Any, *, session: bool = False) -> list[ColumnElement[Any]]:
     time = row.hour if "hour" in row else row.at
     session_id = row.session_id if session else cast(null(), String)
-    return [row.tenant, time.label("at"), session_id.label("session_id"), *(row[name] for name in KEPT)]
+    when = (time.label("at"), time.label("used_at"))
+    return [row.tenant, *when, session_id.label("session_id"), *(row[name] for name in KEPT)]
 
 
 def _of_entry(row: Any) -> dict[str, Any]:

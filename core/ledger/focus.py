@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from core.database import Database
+from core.ledger.centres import bounds
 from core.ledger.facts import ADJUSTMENT, CORRECTION
-from core.ledger.months import bounds
 from core.ledger.usage import Line, Question, analyse
 
 _BY = ("day", "provider", "model", "capability", "alias", "cost_centre", "status", "price_basis")
@@ -29,7 +29,7 @@ async def rows(database: Database, tenant: str, month: str) -> list[dict[str, An
         InvalidRequest: there is no such month; `too_many_groups`.
     """
     begin, end = bounds(month)
-    question = Question(tenant, _BY, begin, end, order="group", most_dimensions=len(_BY))
+    question = Question(tenant, _BY, begin, end, order="group", most_dimensions=len(_BY), list_prices=True)
     lines = await analyse(database, question)
     return [_row(tenant, begin, end, line) for line in lines]
 
@@ -41,7 +41,7 @@ def _row(tenant: str, begin: datetime, end: datetime, line: Line) -> dict[str, A
     adjusts = group["status"] == ADJUSTMENT
     quantity = None if adjusts else sent + tokens["output"]
     what = f"{group['capability'] or 'calls'} by {group['model'] or 'no model'}"
-    costs: dict[str, Decimal] = dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost", "ListCost"), line.cost_usd)
+    costs: dict[str, Decimal] = dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost"), line.cost_usd)
     return {
         **costs,
         "BillingAccountId": tenant,
@@ -58,6 +58,7 @@ def _row(tenant: str, begin: datetime, end: datetime, line: Line) -> dict[str, A
         "ConsumedQuantity": quantity,
         "ConsumedUnit": None if adjusts else "Tokens",
         "InvoiceIssuerName": group["provider"] or tenant,
+        "ListCost": line.list_usd,
         "PricingCategory": None if adjusts else "Standard",
         "PricingQuantity": quantity,
         "PricingUnit": None if adjusts else "Tokens",

@@ -14,12 +14,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import audit
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
+from core.ledger.centres import bounds
 from core.ledger.usage import Line, usage
 from core.principals import Principal
-from core.tables import ClosedMonth, LedgerAdjustment, LedgerRow
+from core.tables import ClosedMonth, LedgerAdjustment, LedgerRow, TeamMember
 
 #: What of an entry of the ledger an adjusting entry for it takes over.
-_OF_ENTRY = ("principal", "key_id", "alias", "provider", "model", "capability", "tags")
+_OF_ENTRY = (
+    *("principal", "key_id", "teams", "alias", "version", "provider", "model", "capability", "session_id", "cache"),
+    "tags",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +38,6 @@ class Standing:
     def late_usd(self) -> Decimal | None:
         """What came into the ledger after the close. None while the month is open."""
         return None if self.closed is None else self.now.cost_usd - self.closed.cost_usd
-
-
-def bounds(month: str) -> tuple[datetime, datetime]:
-    """When a month, as `2026-01`, begins and when the next one does.
-
-    Raises:
-        InvalidRequest: there is no such month.
-    """
-    try:
-        begin = datetime.fromisoformat(f"{month}-01T00:00:00+00:00")
-        return begin, begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
-    except ValueError:
-        raise InvalidRequest("A month reads as 2026-01.", param="month") from None
 
 
 async def standing(database: Database, tenant: str, month: str) -> Standing:
@@ -109,7 +100,10 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
             if found is None:
                 raise NotFound("The ledger has no such entry.", code="entry_not_found", param="entry")
             fields |= {name: getattr(found, name) for name in _OF_ENTRY}
+            fields["entry_at"] = found.at
             fields["corrects"] = found.at.astimezone(UTC).isoformat()[:7]
+        else:
+            fields["teams"] = await _teams_of(session, fields.get("principal"))
         if fields.get("corrects") == month:
             del fields["corrects"]
         row = LedgerAdjustment(tenant=principal.tenant, at=at, created_by=principal.id, **fields)
@@ -120,6 +114,14 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
             session, audit.Action.LEDGER_ADJUSTED, on=("adjustment", row.id), details=details, principal=principal
         )
     return row
+
+
+async def _teams_of(session: AsyncSession, principal: str | None) -> str:
+    """The principal's teams now, as the ledger has them."""
+    if principal is None:
+        return ""
+    teams = (await session.exec(select(TeamMember.team_id).where(TeamMember.user_id == principal))).all()
+    return ",".join(sorted(teams))
 
 
 async def _alone(session: AsyncSession, tenant: str) -> None:

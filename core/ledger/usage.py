@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from core.database import Database
 from core.errors import InvalidRequest
-from core.ledger.centres import rules_of
+from core.ledger.centres import centres_of
 from core.ledger.dimensions import CENTRE, Dimensions
 from core.ledger.entries import CLASSES
 from core.ledger.facts import Window, durations, facts
@@ -34,7 +34,8 @@ Group = tuple[str | None, ...]
 @dataclass(frozen=True, slots=True)
 class Question:
     """What to add up. `only` are values that a dimension may have. `tenant` None: of all tenants. Names of sessions are told
-    that are of the principal `sessions_of`, and all others are as one without a name; None tells all."""
+    that are of the principal `sessions_of`, and all others are as one without a name; None tells all. `list_prices`: tell what
+    the lists ask for as well, which the ledger is read itself for."""
 
     tenant: str | None
     group_by: Sequence[str] = ()
@@ -44,6 +45,7 @@ class Question:
     order: str = "cost_usd"
     most_dimensions: int = MOST_DIMENSIONS
     sessions_of: str | None = None
+    list_prices: bool = False
 
     @property
     def names(self) -> set[str]:
@@ -55,7 +57,8 @@ class Line:
     """The sums of one group. `attempts` are calls of providers, `cached` answers that the response cache gave instead,
     `unpriced` attempts that no price is known for: `cost_usd` is without them. `failovers` are requests of which an attempt
     failed here and another deployment answered. `saved_usd` is what the `cached` ones had cost when a provider gave them (of
-    entries that do not know it, as much as their like did), `saved_tokens` what they had used."""
+    entries that do not know it, as much as their like did), `saved_tokens` what they had used. `list_usd` is what the lists ask
+    for; None where one of the prices is the operator's own and the list knows none, or it was not asked for."""
 
     group: dict[str, str | None]
     requests: int
@@ -71,6 +74,7 @@ class Line:
     failovers: int = 0
     saved_usd: Decimal = Decimal(0)
     saved_tokens: int = 0
+    list_usd: Decimal | None = None
     quantiles: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
@@ -113,7 +117,13 @@ class _Report:
 
     def __init__(self, database: Database, question: Question) -> None:
         self._database, self._question = database, question
-        self._window = Window(question.tenant, question.since, question.until, by_session="session_id" in question.names)
+        self._window = Window(
+            question.tenant,
+            question.since,
+            question.until,
+            by_session="session_id" in question.names,
+            listed=question.list_prices,
+        )
 
     async def lines(self, *, whole: bool = False) -> list[Line]:
         question, database = self._question, self._database
@@ -121,9 +131,9 @@ class _Report:
             raise InvalidRequest(
                 f"Group by up to {MOST_DIMENSIONS} dimensions, each once.", code="invalid_dimension", param="group_by"
             )
-        rules = await rules_of(database, question.tenant) if CENTRE in question.names else ()
+        centres = await centres_of(database, question.tenant) if CENTRE in question.names else ()
         across, own = question.tenant is None, question.sessions_of
-        over = partial(Dimensions, sqlite=database.is_sqlite, rules=rules, across=across, sessions_of=own)
+        over = partial(Dimensions, sqlite=database.is_sqlite, centres=centres, across=across, sessions_of=own)
         source = facts(self._window)
         sums = self._sums(over(source), source.alias("answers") if whole else None)
         async with database.session(question.tenant, all_tenants=question.tenant is None) as session:
@@ -166,6 +176,8 @@ class _Report:
             "first_token_ms": func.sum(row.first_token_ms, type_=Float),
             "first_tokens": _sum(row.first_tokens),
         }
+        if self._question.list_prices:
+            measures |= {"list_usd": _usd(row.list_usd), "unlisted": _sum(row.unlisted)}
         if likes is not None:
             measures["failovers"] = func.count(case((_failed_over(row), name), else_=None).distinct())
             untold = ~called & row.version.is_(None)  # of before it was kept what an answer has saved
@@ -260,4 +272,5 @@ def _line(row: Any, names: Sequence[str]) -> Line:
         failovers=getattr(row, "failovers", 0),
         saved_usd=getattr(row, "saved_usd", Decimal(0)).quantize(QUANTUM),
         saved_tokens=row.saved_tokens,
+        list_usd=None if getattr(row, "unlisted", 1) else row.list_usd,
     )

@@ -60,6 +60,11 @@ class LedgerRow(SQLModel, table=True):
     output_image_tokens: int = _none()
     tier: str | None = Field(default=None, max_length=16)
     cost_usd: Decimal | None = Field(default=None, sa_type=Money)
+    list_usd: Decimal | None = Field(
+        default=None,
+        sa_type=Money,
+        description="what the list asks for, where the price is the operator's own and the list knows one; else NULL",
+    )
     price_basis: str = Field(max_length=16)
     price_source: str = Field(max_length=64)
     price_since: date | None = Field(default=None, sa_type=Date)

@@ -4,16 +4,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Date, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Date, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.money import Money
-from core.tables.columns import created_now, identifier, json_object, required_moment
+from core.tables.columns import created_now, identifier, json_object, moment, required_moment
 
 
 class LedgerAdjustment(SQLModel, table=True):
     """An amount that the ledger was wrong by, more or less. Entries are never edited: this is added. `at` is where it counts,
-    never in a closed month; `corrects` says which month was wrong where that is another, `entry` which entry of the ledger."""
+    never in a closed month; `corrects` says which month was wrong where that is another, `entry` which entry of the ledger, and
+    `entry_at` of what time that is. Whatever an entry can be told apart by is that entry's."""
 
     __tablename__ = "ledger_adjustments"
     __table_args__ = (Index("ix_ledger_adjustments_tenant_at", "tenant", "at"),)
@@ -25,12 +26,17 @@ class LedgerAdjustment(SQLModel, table=True):
     reason: str = Field(max_length=500)
     corrects: str | None = Field(default=None, max_length=7)
     entry: str | None = Field(default=None, max_length=64)
+    entry_at: datetime | None = moment()
     principal: str = Field(default="", max_length=64)
     key_id: str | None = Field(default=None, max_length=64)
+    teams: str | None = Field(default=None, sa_type=Text, description="the entry's; without one, the principal's at the time")
     alias: str = Field(default="", max_length=128)
+    version: str | None = Field(default=None, max_length=16)
     provider: str = Field(default="", max_length=128)
     model: str = Field(default="", max_length=256)
     capability: str = Field(default="", max_length=64)
+    session_id: str | None = Field(default=None, max_length=128)
+    cache: str | None = Field(default=None, max_length=16)
     tags: dict[str, Any] = json_object()
     created_by: str = Field(max_length=64)
     created_at: datetime = created_now()

@@ -29,6 +29,7 @@ ROUTERS = (
     "audit",
     "usage",
     "analytics",
+    "ledger_entries",
     "cost_centres",
     "month_close",
     "invoices",

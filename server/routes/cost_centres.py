@@ -1,15 +1,16 @@
 """Cost centres of the caller's tenant: rules that say which part of an organisation pays for what. They hold for what was used
-before as well, and a report groups by `cost_centre`."""
+before as well, but for closed months, and a report groups by `cost_centre`."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlmodel import col, delete, func, select
+from sqlmodel import col, func, select
 from starlette.responses import Response
 
 from core import audit
+from core.database import utc_now
 from core.errors import Conflict, NotFound
 from core.ledger.centres import MOST_RULES
 from core.principals import Principal, Scope
@@ -19,6 +20,8 @@ from server.pagination import Paging, page_of_table
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/usage/cost-centres", tags=["Usage"])
+
+_IN_FORCE = col(CostCentreRule.removed_at).is_(None)
 
 Manager = Annotated[Principal, requires(Scope.USAGE_MANAGE)]
 
@@ -65,11 +68,11 @@ class RulePage(BaseModel):
 async def create_rule(new: NewRule, state: CurrentState, principal: Manager) -> RuleInfo:
     """Say whose cost centre something is."""
     row = CostCentreRule(tenant=principal.tenant, **new.model_dump())
-    same = (CostCentreRule.kind == new.kind, CostCentreRule.name == new.name, CostCentreRule.value == new.value)
+    same = (_IN_FORCE, CostCentreRule.kind == new.kind, CostCentreRule.name == new.name, CostCentreRule.value == new.value)
     async with state.database.transaction(principal.tenant) as session:
         if (await session.exec(select(CostCentreRule.id).where(*same))).first() is not None:
             raise Conflict("There is a rule for this: remove it first.", code="already_exists", param="value")
-        if (await session.exec(select(func.count()).select_from(CostCentreRule))).one() >= MOST_RULES:
+        if (await session.exec(select(func.count()).select_from(CostCentreRule).where(_IN_FORCE))).one() >= MOST_RULES:
             raise Conflict(f"There are {MOST_RULES} rules, which is as many as there may be.", code="too_many_rules")
         session.add(row)
         details = {"change": "created", "kind": row.kind}
@@ -81,18 +84,24 @@ async def create_rule(new: NewRule, state: CurrentState, principal: Manager) -> 
 async def list_rules(state: CurrentState, principal: Manager, paging: Paging) -> dict[str, object]:
     """List the rules."""
     return await page_of_table(
-        state.database, principal.tenant, CostCentreRule, paging, lambda row: RuleInfo.model_validate(row, from_attributes=True)
+        state.database,
+        principal.tenant,
+        CostCentreRule,
+        paging,
+        lambda row: RuleInfo.model_validate(row, from_attributes=True),
+        only=(_IN_FORCE,),
     )
 
 
 @router.delete("/{rule_id}", status_code=204)
 async def delete_rule(rule_id: str, state: CurrentState, principal: Manager) -> Response:
-    """Remove a rule."""
+    """Remove a rule. For months that were closed while it held it goes on to hold."""
     async with state.database.transaction(principal.tenant) as session:
         row = await session.get(CostCentreRule, rule_id)
-        if row is None:
+        if row is None or row.removed_at is not None:
             raise NotFound("There is no such rule.", code="rule_not_found")
-        await session.exec(delete(CostCentreRule).where(col(CostCentreRule.id) == row.id))
+        row.removed_at = utc_now()
+        session.add(row)
         details = {"change": "removed", "kind": row.kind}
         await audit.record(session, audit.Action.COST_CENTRE_CHANGED, on=("cost_centre", row.id), details=details)
     return Response(status_code=204)

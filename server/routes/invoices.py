@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from core import audit
 from core.errors import Conflict, Forbidden, NotFound
-from core.ledger.invoices import Difference, differences, read
+from core.ledger.invoices import Difference, Reason, differences, read
 from core.principals import Principal, Scope
 from core.tables import Invoice, InvoiceLine
 from server.csv_answers import MEDIA_TYPE, csv_answer
@@ -20,8 +20,6 @@ from server.routes.cost_centres import Manager
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/usage/invoices", tags=["Usage"])
-
-Reason = Literal["equal", "not_in_ledger", "not_invoiced", "unpriced", "estimated", "price"]
 
 
 class NewInvoice(BaseModel):
@@ -76,13 +74,15 @@ class DifferenceInfo(BaseModel):
     model: str
     invoiced_usd: float
     ledger_usd: float
+    adjusted_usd: float = Field(0, description="of `ledger_usd`, adjusting entries, each where the entry is that it corrects")
     difference_usd: float = Field(description="what was invoiced beyond the ledger")
     attempts: int
     unpriced: int
     estimated: int
     reason: Reason = Field(
-        description="what explains it best: `equal` to half a cent; `not_in_ledger`, `not_invoiced`: one of both has no such "
-        "call; `unpriced` calls; `estimated` tokens; else the `price` that the platform goes by"
+        description="what explains it best: `equal` to half a cent; `adjusted`: adjusting entries make it; `not_in_ledger`, "
+        "`not_invoiced`: one of both has no such call; `unpriced` calls; `estimated` tokens; else the `price` that the "
+        "platform goes by"
     )
 
 

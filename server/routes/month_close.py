@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.responses import Response
 
 from core.ledger import focus, months
+from core.ledger.centres import bounds
 from core.ledger.invoices import MOST_USD
 from core.moments import Moment
 from core.tables import ClosedMonth, LedgerAdjustment
@@ -57,7 +58,7 @@ class NewAdjustment(BaseModel):
     @classmethod
     def _a_month(cls, month: str | None) -> str | None:
         if month is not None:
-            months.bounds(month)
+            bounds(month)
         return month
 
 

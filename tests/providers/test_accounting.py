@@ -20,6 +20,7 @@ from core.settings import Settings
 from providers.accounting import classes_of
 from providers.metering import tokens_of
 from providers.models import Models
+from providers.prices import Price, Tokens
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Fault, Reply
 from tests.providers.bookkeeping import Book
@@ -137,6 +138,32 @@ async def test_a_stream_that_breaks_off_is_paid_for_what_came(
     assert entry.tokens.output > 0
     assert entry.cost_usd
     assert entry.first_token_ms is not None
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_output_that_came_and_was_not_told_is_counted_and_estimated(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake, streamed: bool
+) -> None:
+    first.then(Reply(usage={"prompt_tokens": 1000, "completion_tokens": None, "total_tokens": 1000}))
+    if streamed:
+        [_ async for _ in models.chat().astream("Hello")]
+    else:
+        await models.chat().ainvoke("Hello")
+    (entry,) = book.entries
+    assert (entry.status, entry.estimated, entry.tokens.input) == ("ok", True, 1000)
+    assert entry.tokens.output == models.count_tokens(Reply().text) > 0
+    assert request_context.usage.output_tokens == entry.tokens.output
+
+
+async def test_the_list_s_cost_stands_beside_a_contract_s(
+    models: Models, book: Book, request_context: RequestContext, first: OpenAIFake
+) -> None:
+    first.then(Reply(usage={"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}), Fault.SERVER)
+    await models.chat().ainvoke("Hello")
+    await models.chat().ainvoke("Hello")
+    told = [(entry.provider, entry.list_usd) for entry in book.entries]
+    listed = Price("openai", MODEL).charge(Tokens(1000, 100)).usd
+    assert told == [("openai", listed), ("openai", None), ("openai_compatible:there", None)]
 
 
 async def test_a_discarded_answer_goes_on_record_with_what_it_used(

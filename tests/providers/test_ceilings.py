@@ -28,7 +28,7 @@ PLAIN = {"input_usd_per_million": "10", "output_usd_per_million": "20"}
     ids=range(8),
 )
 def test_it_is_at_the_dearest_class_and_tier(more: dict[str, Any], most: str) -> None:
-    price = Price("openai", "m", DeploymentPrice(**PLAIN, **more))  # type: ignore[arg-type]
+    price = Price("openai", "m", [DeploymentPrice(**PLAIN, **more)])  # type: ignore[arg-type]
     assert ceiling(price, MILLION) == Decimal(most)
 
 

@@ -21,6 +21,7 @@ from core import jobs
 from core.alerts.routes import AlertRoutes
 from core.database import Database, utc_now
 from core.kill_switches.store import KillSwitchStore
+from core.ledger.entries import CLASSES
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.provider_credentials import ProviderCredentials
 from core.settings import Settings
@@ -44,6 +45,7 @@ from core.tables import (
     JobState,
     KillKind,
     LedgerAdjustment,
+    LedgerRow,
     RateLimit,
     RowState,
     Team,
@@ -271,6 +273,23 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         adjustment = LedgerAdjustment(
             tenant=tenant, at=utc_now(), cost_usd=Decimal(1), reason=mark, alias=mark, created_by=owner.id
         )
+        nothing = {f"{name}_tokens": 0 for name in CLASSES}
+        called = {
+            "request_id": mark,
+            "principal": owner.id,
+            "provider": mark,
+            "model": mark,
+            "capability": "chat",
+            "status": "ok",
+        }
+        price = {
+            "cost_usd": Decimal(1),
+            "price_basis": "exact",
+            "price_source": "settings",
+            "estimated": False,
+            "latency_ms": 1.0,
+        }
+        session.add(LedgerRow(tenant=tenant, at=utc_now(), alias=mark, **called, **price, **nothing))
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)

@@ -79,6 +79,7 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/alert-routes/{alert_route_id}",
     "/api/v1/alert-routes/{alert_route_id}/notices",
     "/api/v1/usage/cost-centres",
+    "/api/v1/usage/entries",
     "/api/v1/usage/adjustments",
     "/api/v1/usage/invoices",
     "/api/v1/usage/invoices/{invoice_id}",

@@ -8,13 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import delete
 
 from core.database import Database, utc_now
 from core.ledger import TokenClasses
 from core.ledger.rollups import roll_up
 from core.principals import Role
 from core.settings import Settings
-from server.routes import analytics, cost_centres, invoices, month_close, usage
+from core.tables import Team, TeamMember, User
+from server.routes import analytics, cost_centres, invoices, ledger_entries, month_close, usage
 from tests.server.administration import api, key_of, with_pages
 from tests.server.conftest import Guarded
 from tests.server.test_analytics import entry, lines, put
@@ -24,7 +26,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def here(guarded: Guarded, settings: Settings) -> Guarded:
-    for module in (usage, analytics, cost_centres, month_close, invoices):
+    for module in (usage, analytics, ledger_entries, cost_centres, month_close, invoices):
         guarded.app.include_router(module.router)
     return with_pages(guarded, settings)
 
@@ -212,3 +214,148 @@ async def test_who_reads_changes_nothing_and_a_tenant_has_its_own_close(here: Gu
     assert (await api(here, "POST", "/usage/months/2026-03/close", key=theirs)).json()["closed"]["cost_usd"] == 0
     assert (await api(here, "GET", "/usage/months/2026-03")).json()["closed"] is None
     assert [line["cost_usd"] for line in await lines(here)] == [0.02]
+
+
+async def by(here: Guarded, dimension: str) -> dict[str | None, float]:
+    return {line[dimension]: round(line["cost_usd"], 12) for line in await lines(here, f"group_by={dimension}")}
+
+
+async def join(database: Database, team: str) -> None:
+    async with database.transaction("default") as session:
+        await session.exec(delete(TeamMember))
+        session.add(TeamMember(team_id=team, user_id="usr_1"))
+
+
+async def test_an_adjusting_entry_is_told_apart_as_the_entry_that_it_corrects(here: Guarded, database: Database) -> None:
+    async with database.transaction("default") as session:
+        session.add(User(id="usr_1", tenant="default", name="Ada"))
+        session.add_all(Team(id=f"team_{name}", tenant="default", name=name) for name in "xy")
+    await join(database, "team_x")
+    for name in "xy":
+        rule = {"centre": f"CC-{name}", "kind": "team", "value": f"team_{name}"}
+        assert (await api(here, "POST", "/usage/cost-centres", rule)).status_code == 201
+    called = entry(teams="team_x", version="v1", session_id="s1", cache=None)
+    await put(database, called)
+    await join(database, "team_y")
+    body = {"cost_usd": "-0.02", "reason": "billed twice", "entry": called.id}
+    assert (await api(here, "POST", "/usage/adjustments", body)).status_code == 201
+    others = {"cost_usd": 1, "reason": "not seen", "principal": "usr_1"}
+    assert (await api(here, "POST", "/usage/adjustments", others)).status_code == 201
+    for _ in range(2):
+        assert await by(here, "team") == {"team_x": 0, "team_y": 1}
+        assert await by(here, "cost_centre") == {"CC-x": 0, "CC-y": 1}
+        assert await by(here, "version") == {"v1": 0, None: 1}
+        assert await by(here, "session_id") == {"s1": 0, None: 1}
+        await roll_up(database)
+    async with database.transaction("default") as session:
+        await session.exec(delete(TeamMember))
+        await session.exec(delete(User))
+    assert await by(here, "team") == {"team_x": 0, "team_y": 1}
+
+
+async def test_a_closed_month_keeps_the_cost_centres_that_it_was_closed_with(here: Guarded, database: Database) -> None:
+    march = entry(tags={"team": "search"})
+    await put(database, march, entry("req_2", tags={"team": "search"}, at=NOON + timedelta(days=40)))
+    rule = {"centre": "old", "kind": "tag", "name": "team", "value": "search"}
+    made = (await api(here, "POST", "/usage/cost-centres", rule)).json()["id"]
+    assert (await api(here, "POST", "/usage/months/2026-03/close")).status_code == 200
+    before = (await api(here, "GET", "/usage/months/2026-03/focus")).text
+    assert (await api(here, "DELETE", f"/usage/cost-centres/{made}")).status_code == 204
+    assert (await api(here, "GET", "/usage/cost-centres")).json()["results"] == []
+    assert await by(here, "cost_centre") == {"old": 0.02, None: 0.02}
+    assert (await api(here, "POST", "/usage/cost-centres", rule | {"centre": "new"})).status_code == 201
+    special = {"centre": "special", "kind": "user", "value": "usr_1"}
+    assert (await api(here, "POST", "/usage/cost-centres", special)).status_code == 201
+    assert await by(here, "cost_centre") == {"old": 0.02, "special": 0.02}
+    assert (await api(here, "GET", "/usage/months/2026-03/focus")).text == before
+    correction = {"cost_usd": "0.5", "reason": "late", "entry": march.id}
+    assert (await api(here, "POST", "/usage/adjustments", correction)).status_code == 201
+    assert await by(here, "cost_centre") == {"old": 0.52, "special": 0.02}
+
+
+async def test_a_correction_is_held_against_the_invoice_of_what_it_corrects(here: Guarded, database: Database) -> None:
+    later = NOON + timedelta(days=31)  # the first of April
+    wrong = entry("req_1", model="m1", cost_usd=Decimal(2))
+    await put(
+        database,
+        wrong,
+        *(entry(f"req_{number}", model="m2", at=later, estimated=number == 9) for number in range(2, 10)),
+        entry("req_10", model="m3", at=later, cost_usd=Decimal(1)),
+    )
+    for body in (
+        {"cost_usd": "-0.5", "entry": wrong.id, "at": "2026-04-01T10:00:00Z"},
+        {"cost_usd": "1.5", "corrects": "2026-03", "provider": "openai", "model": "m3", "at": "2026-04-01T10:00:00Z"},
+        {"cost_usd": "0.25", "provider": "openai", "model": "m3", "at": "2026-04-01T10:00:00Z"},
+    ):
+        assert (await api(here, "POST", "/usage/adjustments", body | {"reason": "x"})).status_code == 201
+
+    async def told(number: str, amounts: str) -> dict[tuple[str, str], tuple[float, float, str]]:
+        body = {"provider": "openai", "number": number, "csv": f"day,model,cost_usd\n{amounts}"}
+        made = (await api(here, "POST", "/usage/invoices", body)).json()["id"]
+        found = (await api(here, "GET", f"/usage/invoices/{made}/differences")).json()["results"]
+        return {(one["day"], one["model"]): (one["ledger_usd"], one["adjusted_usd"], one["reason"]) for one in found}
+
+    assert await told("march", "2026-03-01,m1,1.5\n2026-03-30,m1,1") == {
+        ("2026-03-01", "m1"): (1.5, -0.5, "equal"),
+        ("2026-03-30", "m1"): (0, 0, "not_in_ledger"),
+        ("2026-03-30", "m3"): (1.5, 1.5, "adjusted"),  # of the month as a whole: where the invoice ends
+    }
+    assert await told("april", "2026-04-01,m2,1.66\n2026-04-01,m3,1") == {
+        ("2026-04-01", "m2"): (0.16, 0, "price"),  # one call of eight that was counted here is not 1.50
+        ("2026-04-01", "m3"): (1.25, 0.25, "adjusted"),
+    }
+    assert (await told("again", "2026-04-01,m2,0.17"))[("2026-04-01", "m2")] == (0.16, 0, "estimated")
+
+
+async def test_focus_tells_list_cost_beside_a_contract_s_and_nothing_where_none_is_known(
+    here: Guarded, database: Database
+) -> None:
+    own: dict[str, Any] = {"price_source": "settings", "cost_usd": Decimal(1)}
+    await put(
+        database,
+        entry("req_1", model="listed", list_usd=Decimal("1.25"), **own),
+        entry("req_2", model="listed", cost_usd=Decimal(2)),
+        entry("req_3", model="unlisted", **own),
+        entry("req_4", model="unlisted", list_usd=Decimal(5), **own),
+        entry("req_5", model="unpriced", cost_usd=None),
+    )
+    for _ in range(2):
+        rows = csv.DictReader(io.StringIO((await api(here, "GET", "/usage/months/2026-03/focus")).text))
+        told = {row["SkuId"]: (Decimal(row["BilledCost"]), row["ListCost"] and Decimal(row["ListCost"])) for row in rows}
+        assert told == {"listed": (3, Decimal("3.25")), "unlisted": (2, ""), "unpriced": (0, "")}
+        await roll_up(database)
+
+
+async def test_entries_are_listed_so_that_one_can_be_adjusted(here: Guarded, database: Database) -> None:
+    theirs, analyst = await key_of(here, tenant="acme"), await key_of(here, Role.ANALYST)
+    await put(
+        database,
+        *(entry(f"req_{number}", at=NOON + timedelta(minutes=number // 2), session_id="s") for number in range(5)),
+        entry("req_5", model="large", key_id="key_1", teams="team_1,team_2", at=NOON - timedelta(days=1)),
+        entry("req_6", tenant="acme"),
+    )
+
+    async def told(query: str = "", key: str | None = None) -> list[dict[str, Any]]:
+        answer = await api(here, "GET", f"/usage/entries?{query}", key=key)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["results"])
+
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = (await api(here, "GET", f"/usage/entries?limit=2&cursor={cursor}")).json()
+        seen += [one["request_id"] for one in page["results"]]
+        cursor = page["next_cursor"]
+    assert sorted(seen) == [f"req_{number}" for number in range(6)]
+    assert (seen[0], seen[-1]) == ("req_4", "req_5")
+    for query in ("model=large", "key_id=key_1", "request_id=req_5", "to=2026-03-01T00:00:00Z"):
+        (one,) = await told(query)
+        assert (one["request_id"], one["teams"], one["cost_usd"]) == ("req_5", ["team_1", "team_2"], 0.02), query
+    assert len(await told("principal=usr_1&provider=openai&alias=default&from=2026-03-01T12:00:00Z")) == 5
+    assert await told("principal=usr_2") == []
+    assert [one["request_id"] for one in await told(key=theirs)] == ["req_6"]
+    assert {one["session_id"] for one in await told("model=small")} == {"s"}
+    assert {one["session_id"] for one in await told("model=small", analyst)} == {None}
+    adjusted = await api(here, "POST", "/usage/adjustments", {"cost_usd": 1, "reason": "x", "entry": one["id"]})
+    assert adjusted.json()["model"] == "large"
+    assert code(await api(here, "GET", "/usage/entries?cursor=bm90aGluZw")) == (422, "invalid_cursor")
+    assert code(await api(here, "GET", "/usage/entries", key=await key_of(here, Role.USER))) == (403, "forbidden")
