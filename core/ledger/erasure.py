@@ -53,8 +53,9 @@ class Words:
 
     async def clear_adjustments(self, session: AsyncSession) -> int:
         """The same of the adjusting entries for them; how many had any."""
-        theirs = (_ADJUSTMENT.tenant == self._tenant, self._whose(_ADJUSTMENT), _has_tags(_ADJUSTMENT))
-        return int((await session.exec(update(LedgerAdjustment).where(*theirs).values(tags={}))).rowcount)
+        named = or_(_ADJUSTMENT.session_id.is_not(None), _has_tags(_ADJUSTMENT))
+        theirs = (_ADJUSTMENT.tenant == self._tenant, self._whose(_ADJUSTMENT), named)
+        return int((await session.exec(update(LedgerAdjustment).where(*theirs).values(session_id=None, tags={}))).rowcount)
 
     def _whose(self, row: Any) -> ColumnElement[bool]:
         keys = select(col(APIKey.id)).where(col(APIKey.tenant) == self._tenant, col(APIKey.user_id) == self._user)

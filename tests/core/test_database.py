@@ -112,3 +112,36 @@ def test_what_refers_to_a_table_survives_that_the_table_is_changed(settings: Set
         shared = connection.execute(text("SELECT collection_id, kind, subject, access FROM collection_shares")).all()
         assert shared == [("col_1", "tenant", "", "write")]  # as it was: everybody of the tenant could
     engine.dispose()
+
+
+def test_adjusting_entries_of_before_learn_what_they_are_told_apart_by(settings: Settings) -> None:
+    engine = create_engine(sync_url(settings))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0024")
+        at, numbers = "2026-01-01 00:00:00", ", 0" * 8
+        classes = ["input", "cached", "cache_write", "cache_write_1h", "output", "reasoning", "input_audio", "output_audio"]
+        adjusting = "INSERT INTO ledger_adjustments (id, tenant, at, cost_usd, reason, entry, principal, alias, provider,"
+        adjusting = f"{adjusting} model, capability, tags, created_by, created_at) VALUES"
+        for statement in (
+            f"INSERT INTO ledger (id, at, request_id, tenant, principal, teams, alias, provider, model, capability, tags,"
+            f" status, estimated, price_basis, price_source, latency_ms, {', '.join(f'{name}_tokens' for name in classes)})"
+            f" VALUES ('led_1', '{at}', 'r', 'default', 'usr_1', 'team_x', 'a', 'p', 'm', 'chat', '{{}}', 'ok', 0, 'exact',"
+            f" 'settings', 1.0{numbers})",
+            f"INSERT INTO users (id, tenant, kind, name, role, created_at)"
+            f" VALUES ('usr_1', 'default', 'person', 'Ada', 'user', '{at}')",
+            f"INSERT INTO teams (id, tenant, name, created_at) VALUES ('team_y', 'default', 'y', '{at}')",
+            "INSERT INTO team_members (team_id, user_id) VALUES ('team_y', 'usr_1')",
+            *(
+                f"{adjusting} ('{name}', 'default', '{at}', 1, '', {entry}, 'usr_1', '', '', '', '', '{{}}', '', '{at}')"
+                for name, entry in (("adj_1", "'led_1'"), ("adj_2", "NULL"))
+            ),
+        ):
+            connection.execute(text(statement))
+    engine.dispose()
+    migrate(settings)
+    with engine.connect() as connection:
+        told = connection.execute(text("SELECT teams, entry_at IS NULL FROM ledger_adjustments ORDER BY id")).all()
+    assert [tuple(each) for each in told] == [("team_x", 0), ("team_y", 1)]

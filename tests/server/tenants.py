@@ -274,22 +274,9 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             tenant=tenant, at=utc_now(), cost_usd=Decimal(1), reason=mark, alias=mark, created_by=owner.id
         )
         nothing = {f"{name}_tokens": 0 for name in CLASSES}
-        called = {
-            "request_id": mark,
-            "principal": owner.id,
-            "provider": mark,
-            "model": mark,
-            "capability": "chat",
-            "status": "ok",
-        }
-        price = {
-            "cost_usd": Decimal(1),
-            "price_basis": "exact",
-            "price_source": "settings",
-            "estimated": False,
-            "latency_ms": 1.0,
-        }
-        session.add(LedgerRow(tenant=tenant, at=utc_now(), alias=mark, **called, **price, **nothing))
+        called = {"request_id": tenant, "principal": owner.id, "alias": "default", "provider": "openai", "model": "m"}
+        ended = {"status": "ok", "price_basis": "exact", "price_source": "settings", "estimated": False, "latency_ms": 1.0}
+        session.add(LedgerRow(tenant=tenant, at=utc_now(), capability="chat", session_id=mark, **called, **ended, **nothing))
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)

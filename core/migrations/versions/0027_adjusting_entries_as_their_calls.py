@@ -34,6 +34,18 @@ def upgrade() -> None:
         for name, of in (("entry_at", "at"), *((name, name) for name in _FROM_ENTRY))
     )
     op.execute(f"UPDATE ledger_adjustments SET {told} WHERE entry IS NOT NULL")  # noqa: S608 - names of ours
+    _teams_of_principals()
+
+
+def _teams_of_principals() -> None:
+    """Of those that name a principal and no entry: the teams of now, which they have been counted in."""
+    connection = op.get_bind()
+    alone = sa.text("SELECT id, principal FROM ledger_adjustments WHERE entry IS NULL")
+    member = sa.text("SELECT team_id FROM team_members WHERE user_id = :principal ORDER BY team_id")
+    keep = sa.text("UPDATE ledger_adjustments SET teams = :teams WHERE id = :id")
+    for identifier, principal in connection.execute(alone).all():
+        teams = connection.execute(member, {"principal": principal}).scalars()
+        connection.execute(keep, {"id": identifier, "teams": ",".join(teams)})
 
 
 def downgrade() -> None:

@@ -84,6 +84,8 @@ async def test_no_word_is_left_and_rows_that_only_words_told_apart_are_one(datab
                 tenant="acme", at=BEGIN, cost_usd=Decimal(1), reason="r", principal=USER, tags={"person": "Ada"}, created_by="x"
             )
         )
+        named = {"principal": USER, "session_id": "my divorce"}
+        session.add(LedgerAdjustment(tenant="acme", at=BEGIN, cost_usd=Decimal(1), reason="r", created_by="x", **named))
         session.add(
             LedgerAdjustment(
                 tenant="acme", at=BEGIN, cost_usd=Decimal(1), reason="r", principal="usr_1", tags={"a": "b"}, created_by="x"
@@ -92,7 +94,7 @@ async def test_no_word_is_left_and_rows_that_only_words_told_apart_are_one(datab
         assert len((await session.exec(select(UsageSpan))).all()) == 2
     assert await forget(database) == 2
     async with database.transaction(all_tenants=True) as session:
-        assert await Words("acme", USER).clear_adjustments(session) == 1
+        assert await Words("acme", USER).clear_adjustments(session) == 2
     assert await roll_up(database) == 2
     async with database.session(all_tenants=True) as session:
         (hour,) = (await session.exec(select(UsageHour))).all()
@@ -102,6 +104,7 @@ async def test_no_word_is_left_and_rows_that_only_words_told_apart_are_one(datab
         assert (await session.exec(select(func.count()).select_from(UsageSpan))).one() == 0
         tags = {row.principal: row.tags for row in (await session.exec(select(LedgerAdjustment))).all()}
         assert tags == {USER: {}, "usr_1": {"a": "b"}}
+        assert set((await session.exec(select(LedgerAdjustment.session_id))).all()) == {None}
 
 
 @pytest.mark.usefixtures("theirs")
