@@ -1,14 +1,18 @@
 """Adding rows to the ledger's table, many in one statement. A row that is there already is not added again.
 
-On PostgreSQL the driver is used as it is, with the rows as one parameter: a seventh of the CPU time that SQLAlchemy takes for
-them, and one round trip instead of four. Every answer waits for this.
+On PostgreSQL the rows go to libpq as one parameter of one statement: a fraction of the CPU time that SQLAlchemy takes for them,
+and one round trip instead of four. Every answer waits for this.
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
@@ -48,6 +52,9 @@ class Inserts:
         if self._engine.dialect.name == "postgresql":
             self._add = self._by_postgresql
         self._connection: Any = None
+        self._prepares = settings.database.prepared_statements
+        #: By columns, what the connection calls the statement that it has prepared.
+        self._names: dict[tuple[str, ...], bytes] = {}
 
     def add(self, rows: Sequence[Row]) -> None:
         """Commit all of them, or none.
@@ -68,6 +75,7 @@ class Inserts:
         if self._connection is not None:
             self._connection.invalidate()
             self._connection = None
+            self._names.clear()
         self._engine.dispose()
 
     def _by_sqlite(self, rows: Sequence[Row]) -> None:
@@ -75,28 +83,47 @@ class Inserts:
             connection.execute(sqlite.insert(LedgerRow.__table__).on_conflict_do_nothing(), rows)  # type: ignore[attr-defined]
 
     def _by_postgresql(self, rows: Sequence[Row]) -> None:
-        statement, given = _insert(tuple(rows[0])), orjson.dumps(rows, default=str).decode()
+        columns, given = tuple(rows[0]), orjson.dumps(rows, default=str)
         old = self._connection is not None
         try:
-            self._cursor().execute(statement, (given,))
+            self._execute(columns, given)
         except psycopg.OperationalError:
             if not old:
                 raise
             self.close()  # it may have been closed while nothing was to be written
-            self._cursor().execute(statement, (given,))
+            self._execute(columns, given)
 
-    def _cursor(self) -> Any:
+    def _execute(self, columns: tuple[str, ...], given: bytes) -> None:
+        """Nothing of psycopg's cursors, which take as much time again as all the rest of it."""
         if self._connection is None:
             self._connection = self._engine.raw_connection()
             self._connection.driver_connection.autocommit = True
-        return self._connection.driver_connection.cursor()
+        connection: PGconn = self._connection.driver_connection.pgconn
+        if not self._prepares:
+            _check(connection, connection.exec_params(_insert(columns), [given]))
+            return
+        if columns not in self._names:
+            name = b"ledger_%d" % len(self._names)
+            _check(connection, connection.prepare(name, _insert(columns)))
+            self._names[columns] = name
+        _check(connection, connection.exec_prepared(self._names[columns], [given]))
 
 
-def _insert(columns: Sequence[str]) -> str:
+def _check(connection: PGconn, result: PGresult) -> None:
+    """Raises psycopg.Error where the statement failed."""
+    if result.status == ExecStatus.COMMAND_OK:
+        return
+    if connection.status != ConnStatus.OK:
+        raise psycopg.OperationalError("the connection was lost")
+    raise error_from_result(result)
+
+
+@lru_cache
+def _insert(columns: tuple[str, ...]) -> bytes:
     """The statement tells the database itself that it works for all tenants: a pooler between may give each statement another
     connection."""
     return (
         f"INSERT INTO ledger ({', '.join(columns)}) SELECT {', '.join(f'given.{name}' for name in columns)} "  # noqa: S608 - names of ours
         f"FROM (SELECT set_config('{SETTING}', '{ALL}', true)) AS told, "
-        "jsonb_populate_recordset(NULL::ledger, %s::jsonb) AS given ON CONFLICT DO NOTHING"
-    )
+        "jsonb_populate_recordset(NULL::ledger, $1::jsonb) AS given ON CONFLICT DO NOTHING"
+    ).encode()

@@ -46,7 +46,7 @@ class Ledger:
         self._taken = self._committed = self._kept = 0
         self._only_in_file = False
         self._away = self._late = self._closing = False
-        self._sleepers: dict[asyncio.AbstractEventLoop, list[tuple[int, asyncio.Future[None]]]] = {}
+        self._sleepers: dict[asyncio.AbstractEventLoop, list[tuple[int, asyncio.Future[bool]]]] = {}
         self._keeper = ThreadPoolExecutor(1, "ledger-spool")
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
@@ -72,18 +72,18 @@ class Ledger:
             return
         if not self._away and not self._late:
             loop = asyncio.get_running_loop()
-            future: asyncio.Future[None] = loop.create_future()
+            future: asyncio.Future[bool] = loop.create_future()
             with self._changed:
                 if self._committed >= position:
                     return
                 self._sleepers.setdefault(loop, []).append((position, future))
+            timer = loop.call_later(self._wait_s, _finish, (future,), False)
             try:
-                async with asyncio.timeout(self._wait_s):
-                    await future
-            except TimeoutError:
-                self._late = True  # the next ones need not find out for themselves
-            else:
-                return
+                if await future:
+                    return
+            finally:
+                timer.cancel()
+            self._late = True  # the next ones need not find out for themselves
         await asyncio.get_running_loop().run_in_executor(self._keeper, self._keep, position)
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -194,7 +194,7 @@ class Ledger:
             elif due:
                 sleepers[:] = [each for each in sleepers if each[0] > self._committed]
             if due and not loop.is_closed():
-                loop.call_soon_threadsafe(_finish, due)
+                loop.call_soon_threadsafe(_finish, due, True)
 
     def _empty_the_file(self) -> None:
         """Put what is in the file alone into the database, and clear it, unless more has come meanwhile."""
@@ -220,10 +220,10 @@ class Ledger:
             path.unlink()
 
 
-def _finish(futures: Sequence["asyncio.Future[None]"]) -> None:
+def _finish(futures: Sequence["asyncio.Future[bool]"], in_time: bool) -> None:
     for future in futures:
         if not future.done():
-            future.set_result(None)
+            future.set_result(in_time)
 
 
 _ledger: Ledger | None = None
