@@ -36,10 +36,12 @@ class Reach:
 
     def __init__(self, client: Callable[[], redis.Redis], wait_s: float) -> None:
         self._client = client
-        self._wait_s = wait_s
+        self.wait_s = wait_s
         self._lock = threading.Lock()
         self._asking: asyncio.Task[None] | None = None
         self.away = self._told = False
+        #: How often it was found to be away.
+        self.ends = 0
 
     @asynccontextmanager
     async def asked(self, *, patient: bool = False) -> AsyncIterator[redis.Redis]:
@@ -56,7 +58,7 @@ class Reach:
             if patient:
                 yield self._client()
             else:
-                async with in_time(self._wait_s):
+                async with in_time(self.wait_s):
                     yield self._client()
         except FAILURES as error:
             self.failed(error)
@@ -69,6 +71,7 @@ class Reach:
         with self._lock:
             before, self.away = self.away, True
         if not before:
+            self.ends += 1
             self._told = False
             if not late:
                 self._tell(error)
@@ -91,7 +94,7 @@ class Reach:
                 await asyncio.sleep(ASK_S)
             try:
                 await self._question()  # it may open a connection
-                async with in_time(self._wait_s):
+                async with in_time(self.wait_s):
                     await self._question()
                 # those that were open before may be broken, and each would look like another end of it
                 await self._client().connection_pool.disconnect(inuse_connections=False)
@@ -106,25 +109,34 @@ class Reach:
         return self._client().set(_ASKED, 1, px=1000)
 
 
+class Patience:
+    """Calls `over` after so many seconds, unless it has ended before; the time that the event loop itself was late does not
+    count."""
+
+    __slots__ = ("_left", "_loop", "_over", "_part_s", "_timer")
+
+    def __init__(self, seconds: float, over: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._left, self._part_s, self._over = _PARTS, seconds / _PARTS, over
+        self._timer = self._loop.call_later(self._part_s, self._look)
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._timer = self._loop.call_later(self._part_s, self._look)
+        else:
+            self._over()
+
+
 @asynccontextmanager
 async def in_time(seconds: float) -> AsyncIterator[None]:
-    """Raises TimeoutError where the block takes longer; the time that the event loop itself was late does not count."""
-    loop = asyncio.get_running_loop()
-    left, part_s = _PARTS, seconds / _PARTS
-
-    timer: asyncio.TimerHandle | None = None
-
-    def look() -> None:
-        nonlocal left, timer
-        left -= 1
-        if left:
-            timer = loop.call_later(part_s, look)
-        else:
-            bound.reschedule(loop.time())
-
+    """Raises TimeoutError where the block takes longer; see `Patience`."""
     async with asyncio.timeout(None) as bound:
-        timer = loop.call_later(part_s, look)
+        patience = Patience(seconds, lambda: bound.reschedule(asyncio.get_running_loop().time()))
         try:
             yield
         finally:
-            timer.cancel()
+            patience.end()

@@ -17,6 +17,7 @@ from providers.spending import Bill
 #: The ways a call ends beside the kinds of `providers.failures`.
 OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
 _NOTHING = Tokens(0)
+_MOST_TOKENS = 2**31 - 1
 
 
 class Account:
@@ -182,7 +183,7 @@ def classes_of(tokens: Tokens) -> ledger.TokenClasses:
 
 def _possible(tokens: int) -> int:
     """A provider can say any number; a column of the ledger has 31 bits."""
-    return min(max(0, tokens), 2**31 - 1)
+    return tokens if 0 <= tokens <= _MOST_TOKENS else min(max(0, tokens), _MOST_TOKENS)
 
 
 def _whose(request: RequestContext) -> dict[str, Any]:

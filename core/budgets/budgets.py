@@ -4,10 +4,11 @@ import asyncio
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -20,7 +21,7 @@ from core.budgets import counters
 from core.budgets.allowances import allowances
 from core.budgets.alone import Alone
 from core.budgets.comparing import Comparing
-from core.budgets.counters import Kind, Share
+from core.budgets.counters import Kind, Place, Share
 from core.budgets.refusals import refuse, refuse_too_long, refuse_unpriced, tell
 from core.budgets.rules import UNIT_USD, Rule, Rules, Unit, units
 from core.budgets.spent import spent
@@ -30,12 +31,16 @@ from core.database import Database, blocking_engine, utc_now
 from core.errors import Unavailable
 from core.principals import Principal
 from core.redis_clients import RedisClients
+from core.redis_reach import FAILURES
 from core.settings import Settings
 from core.tables import APIKey, Budget, RateLimit
 
 log = structlog.get_logger()
 
 _TRIES: Final = 3
+#: Counters whose place is kept in mind.
+_PLACES: Final = 10_000
+_NOWHERE: Final = None, 0, 0.0, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,12 @@ class Budgets:
         self._alone = Alone()
         self._opened: Engine | None = None
         self._opening = threading.Lock()
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Future[list[int]]] = set()
         #: Counters that have not heard of everything that was spent: they are compared with the ledger before they are asked.
         self._behind: set[str] = set()
         self._comparing = Comparing(self._spent)
+        #: By counter: of which rule, second and time of holding.
+        self._places: dict[str, tuple[Rule | None, int, float, Place | None]] = {}
 
     def connect(self, clients: RedisClients) -> None:
         """Count together with the other processes that are connected to this server."""
@@ -141,7 +148,7 @@ class Budgets:
             refuse_unpriced(rules)
         refuse_too_long(rules, at_least)
         now, hold = utc_now(), secrets.token_hex(8)
-        shares = [_share(rule, tokens, usd or Decimal(0), now, hold_s) for rule in rules]
+        shares = self._shares(rules, tokens, usd or Decimal(0), now, hold_s)
         answer = await self._ask(hold, hold_s, rules, shares, now)
         if answer is None:
             self._go_without(rules, now)
@@ -162,11 +169,11 @@ class Budgets:
         """
         now, hold = utc_now(), secrets.token_hex(8)
         rules = [rule for rule in holds[0].rules if not rule.rate]
-        reserved: Counter[str] = Counter()
+        reserved: Counter[bytes] = Counter()
         for each in holds:
-            reserved.update({share.key: share.amount for share in each.shares})
-        needed = [_share(rule, tokens, usd, now, hold_s) for rule in rules]
-        shares = [replace(share, amount=max(0, share.amount - reserved[share.key])) for share in needed]
+            reserved.update({place.key: amount for place, amount in each.shares})
+        needed = self._shares(rules, tokens, usd, now, hold_s)
+        shares = [Share(place, max(0, amount - reserved[place.key])) for place, amount in needed]
         if not any(share.amount for share in shares):
             return None
         answer = await self._ask(hold, hold_s, rules, shares, now)
@@ -176,6 +183,21 @@ class Budgets:
         if answer.full is not None:
             refuse(rules[answer.full], answer, now)
         return Hold(self, hold, rules, shares)
+
+    def _shares(self, rules: Sequence[Rule], tokens: int, usd: Decimal, now: datetime, hold_s: float) -> list[Share]:
+        amounts = {Unit.USD: units(usd), Unit.TOKENS: tokens}
+        return [Share(self._place(rule, now, hold_s), _amount(rule, amounts)) for rule in rules]
+
+    def _place(self, rule: Rule, now: datetime, hold_s: float) -> Place:
+        """Found once a second."""
+        second = int(now.timestamp())
+        of, at, held_s, place = self._places.get(rule.counter, _NOWHERE)
+        if place is None or of is not rule or at != second or held_s != hold_s:
+            place = _placed(rule, now, hold_s)
+            if len(self._places) >= _PLACES:
+                self._places.clear()
+            self._places[rule.counter] = rule, second, hold_s, place
+        return place
 
     async def _ask(
         self, hold: str, hold_s: float, rules: Sequence[Rule], shares: Sequence[Share], now: datetime
@@ -207,33 +229,36 @@ class Budgets:
 
     def settle(self, hold: Hold, spent: Sequence[Spending]) -> None:
         """See `Hold.settle`."""
-        task = asyncio.get_running_loop().create_task(self._settle(hold, spent))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-
-    async def _settle(self, hold: Hold, spent: Sequence[Spending]) -> None:
         if self._store is None:
             return
-        held = [pair for pair in zip(hold.rules, hold.shares, strict=True) if pair[1].kind is not Kind.AT_ONCE]
-        if not held:
+        held = [pair for pair in zip(hold.rules, hold.shares, strict=True) if pair[1].place.kind is not Kind.AT_ONCE]
+        if held:
+            times = [[_counted_in(rule, share.place, each) for each in spent] for rule, share in held]
+            settling = counters.settle(self._store.batches, hold.id, [share for _, share in held], times)
+            self._settling.add(settling)
+            settling.add_done_callback(partial(self._heard, self._store, hold, [rule for rule, _ in held]))
+
+    def _heard(self, store: Store, hold: Hold, rules: Sequence[Rule], settling: "asyncio.Future[list[int]]") -> None:
+        self._settling.discard(settling)
+        if settling.cancelled():
             return
-        times = [[_counted_in(rule, share, each) for each in spent] for rule, share in held]
-        try:
-            with self._store.asked() as batches:
-                told = await counters.settle(batches, hold.id, [share for _, share in held], times)
-        except StoreAway:
-            # what was reserved stays so until its time is over; the ledger has what was spent
-            log.debug("budgets.not_settled", hold=hold.id)
-            self._behind.update(rule.counter for rule in hold.rules if not rule.rate)
+        error = settling.exception()
+        if error is None:
+            for rule, amount in zip(rules, settling.result(), strict=True):
+                if amount >= 0:
+                    tell(rule, amount)
             return
-        for (rule, _), amount in zip(held, told, strict=True):
-            if amount is not None:
-                tell(rule, amount)
+        if not isinstance(error, FAILURES):
+            raise error
+        store.failed(error)
+        # what was reserved stays so until its time is over; the ledger has what was spent
+        log.debug("budgets.not_settled", hold=hold.id)
+        self._behind.update(rule.counter for rule in hold.rules if not rule.rate)
 
     async def settled(self) -> None:
         """Wait until what was settled on this loop is counted."""
-        while mine := [task for task in self._settling if task.get_loop() is asyncio.get_running_loop()]:
-            await asyncio.gather(*mine)
+        while mine := [one for one in self._settling if one.get_loop() is asyncio.get_running_loop()]:
+            await asyncio.wait(mine)
 
     async def standing(self, row: Budget, *, compared_s: float = 0) -> Standing:
         """How a budget stands now, and as the ledger has it: its counter is compared with it, where nobody has done so within
@@ -256,10 +281,10 @@ class Budgets:
         try:
             with self._store.asked() as batches:
                 await self._comparing.late(batches, rule, now, compared_s)
-                found = await counters.read(batches, rule.counter, buckets)
+                found = await counters.read(batches, rule.key_in_redis, buckets)
                 if found is None:
                     await self._comparing.make(batches, rule, now)
-                    found = await counters.read(batches, rule.counter, buckets)
+                    found = await counters.read(batches, rule.key_in_redis, buckets)
         except StoreAway:
             return None
         return found or (0, 0)
@@ -269,7 +294,7 @@ class Budgets:
         if self._store is not None:
             try:
                 with self._store.asked() as batches:
-                    await counters.forget(batches, Rule.of(row).counter)
+                    await counters.forget(batches, Rule.of(row).key_in_redis)
             except StoreAway:
                 log.debug("budgets.not_forgotten", budget=row.id)
 
@@ -281,25 +306,25 @@ def _first_keys() -> Any:
     return line.where(or_(*(col(APIKey.id).in_(select(name)) for name in named)))
 
 
-def _share(rule: Rule, tokens: int, usd: Decimal, now: datetime, hold_s: float) -> Share:
+def _amount(rule: Rule, amounts: Mapping[Unit, int]) -> int:
     """What a request takes of a rule. Of a rate limit it never takes more than there is at all: how long the answer will be is
     a guess."""
-    amount = 1
-    if rule.unit is Unit.USD:
-        amount = units(usd)
-    elif rule.unit is Unit.TOKENS:
-        amount = min(tokens, rule.limit) if rule.rate else tokens
+    amount = amounts.get(rule.unit, 1)
+    return min(amount, rule.limit) if rule.rate and rule.unit is Unit.TOKENS else amount
+
+
+def _placed(rule: Rule, now: datetime, hold_s: float) -> Place:
     kind = Kind.FROM_LEDGER
     if rule.rate:
         kind = Kind.AT_ONCE if rule.unit is Unit.REQUESTS else Kind.FROM_NOTHING
     buckets = rule.window.buckets(now)
     kept_s = max(buckets.expire_s, int(hold_s) + 1) if rule.rate else buckets.expire_s
-    return Share(rule.counter, buckets, amount, rule.limit if rule.refuses else None, kept_s, kind)
+    return Place(rule.key_in_redis, buckets, rule.limit if rule.refuses else None, kept_s, kind)
 
 
-def _counted_in(rule: Rule, share: Share, spent: Spending) -> counters.Spent:
+def _counted_in(rule: Rule, place: Place, spent: Spending) -> counters.Spent:
     """A budget counts it when it was spent, as the ledger does; a rate limit when the request began."""
     if rule.rate:
-        return share.buckets.newest, 0, spent.tokens if rule.unit is Unit.TOKENS else 0
+        return place.buckets.newest, 0, spent.tokens if rule.unit is Unit.TOKENS else 0
     amount = units(spent.usd) if rule.in_usd else spent.tokens
     return rule.window.buckets(spent.at).newest, milliseconds(spent.at), amount

@@ -40,7 +40,7 @@ class Comparing:
     async def now(self, batches: ScriptBatches, rule: Rule, now: datetime) -> None:
         """Compare with all that the ledger has by now, as far as it can be asked in time. What it is still to have is found by
         the next comparison."""
-        if (found := await counters.compared(batches, rule.counter)) is None:
+        if (found := await counters.compared(batches, rule.key_in_redis)) is None:
             return  # it is made as soon as it is asked
         since_ms, again = found
         try:
@@ -53,7 +53,7 @@ class Comparing:
     async def late(self, batches: ScriptBatches, rule: Rule, now: datetime, compared_s: float) -> None:
         """Compare with what the ledger has for sure, unless that was done within so many seconds."""
         until_ms = (milliseconds(now) - _COMMITTED_MS) // TICK_MS * TICK_MS
-        found = await counters.compared(batches, rule.counter)
+        found = await counters.compared(batches, rule.key_in_redis)
         if found is None or (found[0] or 0) >= until_ms - compared_s * 1000:
             return
         since_ms, again = found
@@ -69,5 +69,5 @@ class Comparing:
         found = await asyncio.to_thread(self._spent, rule, moment(until_ms), since)
         expire_s = rule.window.buckets(now).expire_s
         await counters.compare(
-            batches, rule.counter, found, since_ms=since_ms, until_ms=until_ms, again=again, expire_s=expire_s
+            batches, rule.key_in_redis, found, since_ms=since_ms, until_ms=until_ms, again=again, expire_s=expire_s
         )

@@ -10,17 +10,21 @@ is settled and however many compare. What was settled since is also kept by the 
 What is counted is never taken back by a comparison: the ledger may have a row later than the counter.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from core.budgets.windows import Buckets
 from core.redis_batches import ScriptBatches
 
 PREFIX: Final = "genai:budget"
 
-#: Shared by the scripts: let go what nobody settled in time; sum what counts.
+#: What a counter has, by field: `known`, `until` and `again`, how far it was compared; what is spent, by bucket; `sum`, of the
+#: buckets from `since` on, where the window rolls; `held`, what is reserved, and `first`, before which no reservation is over;
+#: `till`, when it expires.
+#: Shared by the scripts: let go what nobody settled in time; sum what counts, and drop what no longer does.
 _COMMON = """
 local function clock()
   local time = redis.call('TIME')
@@ -31,10 +35,30 @@ local function let_go(key, now)
     redis.call('ZREM', key .. ':held', member)
     redis.call('HINCRBY', key, 'held', -string.match(member, ' (%d+)$'))
   end
+  local first = redis.call('ZRANGE', key .. ':held', 0, 0, 'WITHSCORES')[2]
+  if first then redis.call('HSET', key, 'first', first) else redis.call('HDEL', key, 'first') end
 end
-local function spent(key, newest, oldest, step)
-  local sum = 0
-  for bucket = newest, oldest, -step do sum = sum + (redis.call('HGET', key, bucket) or 0) end
+local function spent(key, newest, oldest, step, sum, since)
+  if newest == oldest then return redis.call('HGET', key, newest) or 0 end
+  if not since then
+    sum = 0
+    local all = redis.call('HGETALL', key)
+    for at = 1, #all, 2 do
+      local bucket = tonumber(all[at])
+      if bucket and bucket < oldest then redis.call('HDEL', key, all[at]) end
+      if bucket and bucket >= oldest then sum = sum + all[at + 1] end
+    end
+    redis.call('HSET', key, 'sum', string.format('%.0f', sum), 'since', oldest)
+  elseif tonumber(since) < oldest then
+    for bucket = since, oldest - step, step do
+      local gone = tonumber(redis.call('HGET', key, bucket) or 0)
+      if gone > 0 then
+        redis.call('HDEL', key, bucket)
+        sum = redis.call('HINCRBY', key, 'sum', -gone)
+      end
+    end
+    redis.call('HSET', key, 'since', oldest)
+  end
   return sum
 end
 local function room_in(key, now, newest, oldest, step, wanted)
@@ -45,73 +69,93 @@ local function room_in(key, now, newest, oldest, step, wanted)
   return -1
 end
 """
-# KEYS: budgets. ARGV: hold, hold_ms, then for each budget: newest, oldest, step, expire_s, amount, limit (-1: none), kind
-# (0: known from the ledger, 1: begins at nothing, 2: and is spent at once)
+# KEYS: budgets. ARGV: hold, hold_ms, then for each budget: newest, oldest, step, kept_ms, limit (-1: none) and kind (0: known
+# from the ledger, 1: begins at nothing, 2: and is spent at once) in one; amount
 # → {-1, i}: the i-th is not known; {i, used, wait_s}: the i-th has no room, and may after so many seconds (-1: nobody knows);
 # {0, used, used, …}: reserved
+# What is asked in vain is left out, since every request pays for it: who is over while nobody can be, how long a counter is
+# kept while it is for long enough. Reservations never outlive their counter.
 _RESERVE = (
     _COMMON
     + """
-local now, used = clock(), {0}
+local now, used, have = clock(), {0}, {}
 for i, key in ipairs(KEYS) do
-  local at = 2 + (i - 1) * 7
-  if redis.call('HEXISTS', key, 'known') == 0 then
-    if ARGV[at + 7] == '0' then return {-1, i} end
+  local amount = ARGV[2 + 2 * i]
+  local place = {string.match(ARGV[1 + 2 * i], '(%d+) (%d+) (%d+) (%d+) (%-?%d+) (%d)')}
+  local newest, oldest, step = tonumber(place[1]), tonumber(place[2]), tonumber(place[3])
+  local kept_ms, limit = tonumber(place[4]), tonumber(place[5])
+  local has = redis.call('HMGET', key, 'known', 'first', 'held', 'till', 'sum', 'since')
+  if not has[1] then
+    if place[6] == '0' then return {-1, i} end
     redis.call('HSET', key, 'known', 1)
-    redis.call('EXPIRE', key, ARGV[at + 4])
   end
-  let_go(key, now)
-  local sum = spent(key, tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]))
-    + (redis.call('HGET', key, 'held') or 0)
-  local limit = tonumber(ARGV[at + 6])
-  if limit >= 0 and sum + ARGV[at + 5] > limit then
-    return {i, sum, room_in(key, now, tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]),
-      sum + ARGV[at + 5] - limit)}
+  if has[2] and tonumber(has[2]) <= now then
+    let_go(key, now)
+    has[2], has[3] = unpack(redis.call('HMGET', key, 'first', 'held'))
   end
-  used[i + 1] = sum
+  if not has[4] or has[4] - now < kept_ms then
+    has[4], has[7] = now + 2 * kept_ms, true
+    redis.call('HSET', key, 'till', has[4])
+    redis.call('PEXPIREAT', key, has[4])
+  end
+  local sum = spent(key, newest, oldest, step, has[5], has[6]) + (has[3] or 0)
+  if limit >= 0 and sum + amount > limit then
+    return {i, sum, room_in(key, now, newest, oldest, step, sum + amount - limit)}
+  end
+  used[i + 1], have[i], has[8] = sum, has, place
 end
 for i, key in ipairs(KEYS) do
-  local at = 2 + (i - 1) * 7
-  if ARGV[at + 7] == '2' then
-    redis.call('HINCRBY', key, ARGV[at + 1], ARGV[at + 5])
+  local amount, has = ARGV[2 + 2 * i], have[i]
+  local place = has[8]
+  if place[6] == '2' then
+    redis.call('HINCRBY', key, place[1], amount)
+    if place[1] ~= place[2] then redis.call('HINCRBY', key, 'sum', amount) end
   else
-    redis.call('ZADD', key .. ':held', now + ARGV[2], ARGV[1] .. ' ' .. ARGV[at + 5])
-    redis.call('HINCRBY', key, 'held', ARGV[at + 5])
-    redis.call('EXPIRE', key .. ':held', ARGV[at + 4])
+    local over = now + ARGV[2]
+    redis.call('ZADD', key .. ':held', over, ARGV[1] .. ' ' .. amount)
+    redis.call('HINCRBY', key, 'held', amount)
+    if not has[2] or over < tonumber(has[2]) then redis.call('HSET', key, 'first', over) end
+    if has[7] or not has[3] or has[3] == '0' then redis.call('PEXPIREAT', key .. ':held', has[4]) end
   end
-  redis.call('EXPIRE', key, ARGV[at + 4])
 end
 return used
 """
 )
-# KEYS: budgets. ARGV: hold, tick_ms, then for each budget: newest, oldest, step, expire_s, amount held, kind, and how often
-# something was spent, each time: bucket, at_ms, amount → what is spent now of each; -1 of a rate limit, of what is not known
+# KEYS: budgets. ARGV: hold, tick_ms, then for each budget: where it is counted, as above; amount held; and how often something
+# was spent, each time: bucket, at_ms, amount → what is spent now of each; -1 of a rate limit, of what is not known
+# What was spent in a bucket that no longer counts is not kept.
 _SETTLE = (
     _COMMON
     + """
 local at, told, tick = 3, {}, tonumber(ARGV[2])
 for i, key in ipairs(KEYS) do
-  local ledger, known, fine = ARGV[at + 5] == '0', redis.call('HMGET', key, 'known', 'until'), key .. ':fine'
+  local held = ARGV[at + 1]
+  local newest, oldest, step, kept_ms, kind = string.match(ARGV[at], '(%d+) (%d+) (%d+) (%d+) %-?%d+ (%d)')
+  local ledger, has, fine = kind == '0', redis.call('HMGET', key, 'known', 'until', 'since', 'sum'), key .. ':fine'
   told[i] = -1
-  if known[1] then
-    if redis.call('ZREM', key .. ':held', ARGV[1] .. ' ' .. ARGV[at + 4]) == 1 then
-      redis.call('HINCRBY', key, 'held', -ARGV[at + 4])
+  if has[1] then
+    if redis.call('ZREM', key .. ':held', ARGV[1] .. ' ' .. held) == 1 then
+      redis.call('HINCRBY', key, 'held', -held)
     end
-    for number = 1, tonumber(ARGV[at + 6]) do
-      local one = at + 4 + 3 * number
+    for number = 1, tonumber(ARGV[at + 2]) do
+      local one = at + 3 * number
       local moment, amount = tonumber(ARGV[one + 1]), tonumber(ARGV[one + 2])
-      if amount > 0 and not (ledger and moment < tonumber(known[2] or 0)) then
-        redis.call('HINCRBY', key, ARGV[one], ARGV[one + 2])
+      if amount > 0 and not (ledger and moment < tonumber(has[2] or 0)) then
+        if not has[3] or tonumber(ARGV[one]) >= tonumber(has[3]) then
+          redis.call('HINCRBY', key, ARGV[one], ARGV[one + 2])
+          if has[3] then has[4] = redis.call('HINCRBY', key, 'sum', ARGV[one + 2]) end
+        end
         if ledger then
           redis.call('HINCRBY', fine, ARGV[one] .. ' ' .. string.format('%.0f', moment - moment % tick), ARGV[one + 2])
-          redis.call('EXPIRE', fine, ARGV[at + 3])
+          redis.call('PEXPIRE', fine, kept_ms)
         end
       end
     end
-    redis.call('EXPIRE', key, ARGV[at + 3])
-    if ledger then told[i] = spent(key, tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])) end
+    if ledger then
+      told[i] = tonumber(spent(key, tonumber(newest), tonumber(oldest), tonumber(step), has[4], has[3]))
+    end
   end
-  at = at + 7 + 3 * ARGV[at + 6]
+  at = at + 3 + 3 * ARGV[at + 2]
 end
 return told
 """
@@ -136,8 +180,9 @@ for at = 5, #ARGV, 2 do
   if since < 0 then missing = amount + (settled[bucket] or 0) - (redis.call('HGET', key, bucket) or 0) end
   if missing > 0 then redis.call('HINCRBY', key, bucket, string.format('%.0f', missing)) end
 end
+redis.call('HDEL', key, 'sum', 'since')
 redis.call('HSET', key, 'known', 1, 'until', ARGV[2], 'again', ARGV[3])
-redis.call('EXPIRE', key, ARGV[4])
+if redis.call('PTTL', key) < ARGV[4] * 1000 then redis.call('EXPIRE', key, ARGV[4]) end
 return 1
 """
 # KEYS: budget → until_ms, again; nothing of one that is not known
@@ -146,13 +191,15 @@ local known = redis.call('HMGET', KEYS[1], 'known', 'until', 'again')
 if not known[1] then return {} end
 return {tonumber(known[2] or -1), tonumber(known[3] or 1)}
 """
-# KEYS: budget. ARGV: newest, oldest, step → spent, held
+# KEYS: budget. ARGV: newest, oldest, step → spent, held, known
 _READ = (
     _COMMON
     + """
+if redis.call('HEXISTS', KEYS[1], 'known') == 0 then return {0, 0, 0} end
 let_go(KEYS[1], clock())
-return {spent(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])),
-  tonumber(redis.call('HGET', KEYS[1], 'held') or 0), redis.call('HEXISTS', KEYS[1], 'known')}
+local has = redis.call('HMGET', KEYS[1], 'held', 'sum', 'since')
+return {tonumber(spent(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), has[2], has[3])),
+  tonumber(has[1] or 0), 1}
 """
 )
 
@@ -170,16 +217,28 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What a reservation takes of one budget or rate limit. `limit` is None where it is not refused. `kept_s`: for how long its
-    counter is of interest."""
+class Place:
+    """Where a budget or rate limit is counted now, the same for all requests of a second. `limit` is None where it is not
+    refused. `kept_s`: for how long its counter is of interest."""
 
-    key: str
+    key: bytes
     buckets: Buckets
-    amount: int
     limit: int | None
     kept_s: int
     kind: Kind
+    told: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        buckets, limit = self.buckets, -1 if self.limit is None else self.limit
+        told = f"{buckets.newest} {buckets.oldest} {buckets.step} {self.kept_s * 1000} {limit} {int(self.kind)}"
+        object.__setattr__(self, "told", told)
+
+
+class Share(NamedTuple):
+    """What a reservation takes of one budget or rate limit."""
+
+    place: Place
+    amount: int
 
 
 #: What was spent at once: the bucket that it counts in, the millisecond since 1970, and how much.
@@ -200,10 +259,9 @@ class Answer:
 async def reserve(batches: ScriptBatches, hold: str, hold_s: float, shares: Sequence[Share]) -> Answer:
     """Reserve in all budgets, or in none."""
     arguments: list[Any] = [hold, int(hold_s * 1000)]
-    for share in shares:
-        buckets, limit = share.buckets, -1 if share.limit is None else share.limit
-        arguments += [buckets.newest, buckets.oldest, buckets.step, share.kept_s, share.amount, limit, int(share.kind)]
-    first, *rest = await batches.run(_RESERVE, [share.key for share in shares], arguments)
+    for place, amount in shares:
+        arguments += (place.told, amount)
+    first, *rest = await batches.run(_RESERVE, [place.key for place, _ in shares], arguments)
     if first == -1:
         return Answer(unknown=rest[0] - 1)
     if first:
@@ -211,21 +269,20 @@ async def reserve(batches: ScriptBatches, hold: str, hold_s: float, shares: Sequ
     return Answer(used=rest)
 
 
-async def settle(
+def settle(
     batches: ScriptBatches, hold: str, shares: Sequence[Share], spent: Sequence[Sequence[Spent]]
-) -> Sequence[int | None]:
-    """Put what was spent in the place of what was reserved. What is spent now of each budget; None of a rate limit, and of a
-    counter that is not known."""
+) -> "asyncio.Future[list[int]]":
+    """Put what was spent in the place of what was reserved. What is spent now of each budget; -1 of a rate limit, and of a
+    counter that is not known. Needs not be waited for."""
     arguments: list[Any] = [hold, TICK_MS]
-    for share, times in zip(shares, spent, strict=True):
-        buckets = share.buckets
-        arguments += [buckets.newest, buckets.oldest, buckets.step, share.kept_s, share.amount, int(share.kind), len(times)]
-        arguments += [each for time in times for each in time]
-    told = await batches.run(_SETTLE, [share.key for share in shares], arguments, later=True)
-    return [None if amount < 0 else amount for amount in told]
+    for (place, held), times in zip(shares, spent, strict=True):
+        arguments += (place.told, held, len(times))
+        for time in times:
+            arguments += time
+    return batches.run(_SETTLE, [place.key for place, _ in shares], arguments, later=True)
 
 
-async def compared(batches: ScriptBatches, key: str) -> tuple[int | None, bool] | None:
+async def compared(batches: ScriptBatches, key: bytes) -> tuple[int | None, bool] | None:
     """Until when a budget's counter was compared with the ledger, in milliseconds since 1970 (None: it never was), and whether
     the next comparison is to be of all; None for a counter that is not known."""
     found = await batches.run(_COMPARED, [key], [])
@@ -234,7 +291,7 @@ async def compared(batches: ScriptBatches, key: str) -> tuple[int | None, bool] 
 
 async def compare(
     batches: ScriptBatches,
-    key: str,
+    key: bytes,
     spent: Mapping[int, int],
     *,
     since_ms: int | None,
@@ -250,12 +307,12 @@ async def compare(
     await batches.run(_COMPARE, [key], arguments)
 
 
-async def read(batches: ScriptBatches, key: str, buckets: Buckets) -> tuple[int, int] | None:
+async def read(batches: ScriptBatches, key: bytes, buckets: Buckets) -> tuple[int, int] | None:
     """Spent and reserved; None for a counter that is not known."""
     spent, held, known = await batches.run(_READ, [key], [buckets.newest, buckets.oldest, buckets.step])
     return (spent, held) if known else None
 
 
-async def forget(batches: ScriptBatches, key: str) -> None:
+async def forget(batches: ScriptBatches, key: bytes) -> None:
     """Delete a counter."""
     await batches.run(_FORGET, [key], [])

@@ -17,7 +17,7 @@ class Store:
 
     def __init__(self, clients: RedisClients) -> None:
         self._reach = clients.reach
-        self._batches = ScriptBatches(clients)
+        self.batches = ScriptBatches(clients)
 
     @contextmanager
     def asked(self) -> Iterator[ScriptBatches]:
@@ -27,7 +27,11 @@ class Store:
             StoreAway: it is known to be away, or is found to be within the block.
         """
         try:
-            yield self._batches
+            yield self.batches
         except FAILURES as error:
-            self._reach.failed(error)  # also where it answers, and refuses what it is asked
+            self.failed(error)
             raise StoreAway from error
+
+    def failed(self, error: BaseException) -> None:
+        """It is away, also where it answers, and refuses what it is asked."""
+        self._reach.failed(error)

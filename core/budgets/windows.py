@@ -83,10 +83,13 @@ class Window:
         return midnight.replace(day=1) if self.text == "month" else None
 
     def _length(self) -> timedelta:
-        found = _ROLLING.fullmatch(self.text)
-        if found is None:
-            return timedelta(0)
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return _length(self.text)
+
+
+@lru_cache(maxsize=256)
+def _length(text: str) -> timedelta:
+    found = _ROLLING.fullmatch(text)
+    return timedelta(0) if found is None else timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 @lru_cache(maxsize=256)

@@ -35,15 +35,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture
-async def budgets(database: Database, server: str) -> AsyncIterator[Budgets]:
-    clients = RedisClients(server)
-    await clients.get().flushall()
+async def clients(server: str) -> AsyncIterator[RedisClients]:
+    made = RedisClients(server, wait_s=5)  # a machine that does much else is late at everything
+    await made.get().flushall()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def budgets(database: Database, clients: RedisClients) -> AsyncIterator[Budgets]:
     made = Budgets(database._settings)
     made.connect(clients)
     yield made
     await made.settled()
     made.close()
-    await clients.close()
 
 
 @pytest.fixture
@@ -204,3 +209,47 @@ async def test_without_the_server_that_counts_the_settings_say_what_happens(
     }[choice]
     await clients.close()
     alone.close()
+
+
+async def test_what_no_longer_counts_is_dropped_from_its_counter(
+    budgets: Budgets, caller: Principal, limit: Any, clock: Any, clients: RedisClients
+) -> None:
+    await limit(tokens=1000, window="1m")
+    (rule,) = budgets.of(caller, "default")
+    for _ in range(10):
+        (await reserve(budgets, caller)).settle(Spending(utc_now(), 10, Decimal(0)))
+        await budgets.settled()
+        clock(20)
+    kept = await clients.get().hgetall(rule.counter)
+    assert kept[b"sum"] == b"40", "of the last minute, with a step more"
+    assert sum(name.isdigit() for name in kept) == 4
+    assert kept[b"held"] == b"0"
+
+
+async def test_what_is_settled_after_its_window_counts_no_more(
+    budgets: Budgets, caller: Principal, limit: Any, clock: Any
+) -> None:
+    await limit(tokens=100, window="10s")
+    late = await reserve(budgets, caller, tokens=60)
+    clock(30)
+    now = await reserve(budgets, caller, tokens=40)
+    late.settle(Spending(utc_now(), 60, Decimal(0)))
+    now.settle(Spending(utc_now(), 40, Decimal(0)))
+    await budgets.settled()
+    assert await reserve(budgets, caller, tokens=60)
+    await refused(budgets, caller)
+
+
+async def test_a_reservation_never_outlives_its_counter(
+    budgets: Budgets, caller: Principal, limit: Any, clients: RedisClients
+) -> None:
+    await limit(tokens=1000, window="10s")
+    (rule,) = budgets.of(caller, "default")
+    redis = clients.get()
+    for _ in range(2):
+        hold = await reserve(budgets, caller)
+        counter, held = await redis.pexpiretime(rule.counter), await redis.pexpiretime(f"{rule.counter}:held")
+        assert 0 < held <= counter
+        assert await redis.pttl(rule.counter) > HOLD_S * 1000
+        hold.settle(Spending(utc_now(), 5, Decimal(0)))
+        await budgets.settled()

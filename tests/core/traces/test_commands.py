@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from core import traces
 from core.queue import NAMESPACE, Queue
+from core.redis_batches import ScriptBatches
 from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.traces.sending import Tracing
@@ -43,6 +44,20 @@ async def test_commands_and_pipelines_are_told_without_keys_and_values(
     assert tree.one("LPUSH").failed
     assert [tree.above(span) for span in tree.spans[1:]] == [["job"]] * 3
     assert "canary" not in str(tree.spans)
+
+
+async def test_scripts_that_go_together_are_told_by_who_is_recorded(
+    tracing: Tracing, redis_url: str, sent: Callable[[], list[Sent]]
+) -> None:
+    clients = RedisClients(redis_url)
+    batches = ScriptBatches(clients)
+    assert await batches.run("return 1", [], []) == 1
+    with traces.joining("request", ABOVE):
+        assert await batches.run("return 1", [], []) == 1
+    assert await batches.run("return 1", [], []) == 1
+    await clients.close()
+    (told, request) = sorted(sent(), key=lambda span: span.name)
+    assert (told.name, told.parent_id) == ("EVALSHA", request.span_id), "the other two are nobody's"
 
 
 async def test_a_message_carries_where_it_came_from(tracing: Tracing, redis_url: str, sent: Callable[[], list[Sent]]) -> None:
