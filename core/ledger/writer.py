@@ -25,8 +25,9 @@ log = structlog.get_logger()
 #: Seconds that an answer is held for the database.
 WAIT_S = 0.025
 _AT_ONCE = 500
-#: Seconds for which more is waited for where several answer at once: a commit costs as much for one as for many.
-GATHER_S = 0.002
+#: Seconds for which more is waited for where several answer at once, for each entry of the last commit, and at most: a commit
+#: costs as much for one as for many, and where many answer nobody waits longer for it than for the processor.
+GATHER_S, _GATHER_MOST_S = 0.0015, 0.008
 _RETRY_S = 0.5
 #: Entries that wait in memory while the database is away; beyond them, the file alone has them.
 _MOST_WAITING = 20_000
@@ -44,6 +45,8 @@ class Ledger:
         self._waiting: deque[Entry] = deque()
         #: How many entries there were so far; how many of them are in the database, and in the database or in the file.
         self._taken = self._committed = self._kept = 0
+        #: How many went with the last commit.
+        self._last = 1
         self._only_in_file = False
         self._away = self._late = self._closing = False
         self._sleepers: dict[asyncio.AbstractEventLoop, list[tuple[int, asyncio.Future[bool]]]] = {}
@@ -138,9 +141,11 @@ class Ledger:
                 self._changed.wait()
             alone = len(self._waiting) < 2
         if not alone and not self._closing:
-            time.sleep(GATHER_S)
+            time.sleep(min(GATHER_S * max(2, self._last), _GATHER_MOST_S))
         with self._changed:
-            return list(islice(self._waiting, _AT_ONCE)) or None
+            batch = list(islice(self._waiting, _AT_ONCE))
+        self._last = len(batch)
+        return batch or None
 
     def _write(self, batch: Sequence[Entry]) -> bool:
         """Whether the database has the entries now."""
