@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from chains.code.languages import canonical
+from chains.code.spellings import canonical
 from chains.code.syntax import problems
 
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n`~]*")

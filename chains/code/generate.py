@@ -7,8 +7,8 @@ from pydantic import Field
 
 from chains.code import parsing
 from chains.code.inputs import Code, Instruction, Language
-from chains.code.languages import canonical
 from chains.code.naming import named, named_to_write_in
+from chains.code.spellings import canonical
 from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, write
 from chains.parameters import ModelChoice
 from chains.root import OpaqueRoot, opaque

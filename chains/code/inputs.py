@@ -10,7 +10,7 @@ MAX_CODE = 200_000
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CODE, pattern=r"\S", strict=True)]
 Instruction = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S", strict=True)]
-Language = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[\w.+# -]+$", strict=True)]
+Language = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[\w.+#/() -]+$", strict=True)]
 
 
 class CodeInput(ModelChoice):

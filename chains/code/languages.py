@@ -1,38 +1,7 @@
-"""Programming languages: the names that people use for them, and which one a piece of code is written in."""
+"""Programming languages: which have a grammar, and which one a piece of code is written in."""
 
 import re
 from functools import cache
-
-#: What people write → the name of the grammar.
-_ALIASES = {
-    "py": "python",
-    "python3": "python",
-    "js": "javascript",
-    "node": "javascript",
-    "jsx": "javascript",
-    "ts": "typescript",
-    "c++": "cpp",
-    "cxx": "cpp",
-    "c#": "csharp",
-    "cs": "csharp",
-    "golang": "go",
-    "rs": "rust",
-    "rb": "ruby",
-    "sh": "bash",
-    "shell": "bash",
-    "zsh": "bash",
-    "kt": "kotlin",
-    "yml": "yaml",
-    "tf": "terraform",
-    "ps1": "powershell",
-    "objective-c": "objc",
-    "f#": "fsharp",
-    "postgresql": "sql",
-    "mysql": "sql",
-    "sqlite": "sql",
-    "docker": "dockerfile",
-    "makefile": "make",
-}
 
 #: Signs of a language, the surest first.
 _SIGNS = (
@@ -65,18 +34,12 @@ _WITHOUT_SIGNS = ("python", "javascript", "typescript", "java", "csharp", "c", "
 
 @cache
 def known() -> frozenset[str]:
-    """Every language with a grammar."""
+    """Every language with a grammar. That of Python reads the older one as well, which is `python2` here."""
     from typing import get_args
 
     from tree_sitter_language_pack import SupportedLanguage
 
-    return frozenset(get_args(SupportedLanguage))
-
-
-def canonical(name: str) -> str:
-    """The usual name: `py` → `python`. A name that nobody knows stays as it is, in lower case."""
-    plain = name.strip().lower().removeprefix(".")
-    return _ALIASES.get(plain, plain)
+    return frozenset(get_args(SupportedLanguage)) | {"python2"}
 
 
 def detect(code: str) -> str | None:

@@ -3,6 +3,8 @@
 import re
 from enum import Enum
 
+from chains.code.spellings import canonical
+
 _WORD = re.compile(r"[\w+#]+(?:[.-][\w+#]+)*|[^\w\s]")
 _VERSION = re.compile(r"(?<=[^\W\d]{3}|.\+\+)[\d.]+$")
 
@@ -18,24 +20,20 @@ class _Sense(Enum):
     DOCUMENT = 6  # code in other languages reads and writes it: where it is the thing to write
 
 
-def _names(sense: _Sense, names: str) -> dict[str, tuple[str, _Sense]]:
-    pairs = (name.partition("=")[::2] for name in names.split())
-    return {said: (meant or said, sense) for said, meant in pairs}
-
-
-#: What people write → the name of the grammar, and where it means that.
-_NAMES = {
-    **_names(
-        _Sense.ALWAYS,
-        "python java javascript js=javascript node.js=javascript nodejs=javascript typescript c++=cpp cpp c#=csharp csharp "
-        "f#=fsharp kotlin golang=go php haskell ocaml fortran cobol matlab objective-c=objc erlang clojure powershell bash "
-        "perl lua solidity vhdl verilog elisp lisp=commonlisp",
-    ),
-    **_names(_Sense.CAPITAL, "rust ruby swift dart scala elixir groovy"),
-    **_names(_Sense.ASKED, "julia ada elm scheme pascal racket zig nim ts=typescript terraform"),
-    **_names(_Sense.LETTER, "c d r go"),
-    **_names(_Sense.EMBEDDED, "sql postgresql=sql mysql=sql sqlite=sql shell=bash graphql"),
-    **_names(_Sense.DOCUMENT, "html css scss xml json yaml toml latex markdown dockerfile makefile=make"),
+#: What people write in an instruction for a language, and where it means that.
+_SENSES = {
+    said: sense
+    for sense, names in {
+        _Sense.ALWAYS: "python java javascript js node.js nodejs ecmascript es6 typescript c++ cpp c# csharp f# kotlin golang "
+        "php haskell ocaml fortran cobol matlab objective-c erlang clojure powershell bash perl lua solidity vhdl verilog elisp "
+        "lisp",
+        _Sense.CAPITAL: "rust ruby swift dart scala elixir groovy",
+        _Sense.ASKED: "julia ada elm scheme pascal racket zig nim ts terraform c89 c99 c11 c17 c23",
+        _Sense.LETTER: "c d r go",
+        _Sense.EMBEDDED: "sql postgresql mysql sqlite shell graphql",
+        _Sense.DOCUMENT: "html css scss xml json yaml toml latex markdown dockerfile makefile",
+    }.items()
+    for said in names.split()
 }
 _TO_WRITE = frozenset(
     [
@@ -150,17 +148,17 @@ def _found(instruction: str) -> tuple[str | None, str | None]:
     first = None
     written_in = None
     for place, word in enumerate(low):
-        if (known := _NAMES.get(word) or _NAMES.get(_VERSION.sub("", word))) is None:
+        name = word if word in _SENSES else _VERSION.sub("", word)
+        if (sense := _SENSES.get(name)) is None:
             continue
-        language, sense = known
         before = low[place - 1] if place else ""
         after = low[place + 1] if place + 1 < len(low) else ""
         inside = before in ("in", "into") or (turns and before == "to")
         if not _meant(sense, said[place], inside=inside, before=low[:place], after=after):
             continue
         if inside and sense is not _Sense.DOCUMENT and (written_in is None or turns):
-            written_in = language  # of two where code is translated, the last is what it is translated to
-        first = first or language
+            written_in = canonical(name)  # of two where code is translated, the last is what it is translated to
+        first = first or canonical(name)
     return written_in, first
 
 

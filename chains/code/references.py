@@ -5,6 +5,7 @@ from typing import Any
 
 from chains.code.languages import known
 from chains.code.outline import DEFINES
+from chains.code.trees import parsed
 
 _NAME = re.compile(r"(^|_)identifier$|^(constant|name|word|simple_identifier)$")
 _IMPORTS = re.compile(r"import|^use_declaration$|^using_directive$|^preproc_include$")
@@ -29,11 +30,9 @@ def unused(source: str, code: str, language: str) -> list[str] | None:
 
 def _names(code: str, language: str, *, of_definitions: bool) -> list[str]:
     """The names in the order of the code: those of what it defines, or all others that are not imports."""
-    from tree_sitter_language_pack import get_parser
-
     if language == "php" and "<?" not in code:
         code = "<?php " + code
-    cursor = get_parser(language).parse(code.encode("utf-8", "replace")).walk()  # type: ignore[arg-type]
+    cursor = parsed(code, language).walk()
     found: list[str] = []
     naming: set[int] = set()
     climbing = False

@@ -1,12 +1,16 @@
 """Whether text is code: parsed by Python's own parser, or by tree-sitter for every other language. Nothing is ever run."""
 
 import ast
+import re
 import warnings
 from dataclasses import dataclass
 
 from chains.code.trees import nodes, parsed
 
 MAX_PROBLEMS = 10
+#: Their grammars take any text; what is written in them has an element at least.
+_MARKUP = frozenset({"html", "vue", "svelte", "astro", "xml"})
+_ELEMENT = re.compile(r"element|doctype", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ def _grammar_problems(code: str, language: str) -> list[Problem]:
         code = "<?php " + code
     tree = parsed(code, language)
     if not tree.root_node.has_error:
+        if language in _MARKUP and not any(_ELEMENT.search(node.type) for node in nodes(tree)):
+            return [Problem(line=1, message=f"there is no element of {language} in it")]
         return []
     found: list[Problem] = []
     for node in nodes(tree, enters=lambda node: node.has_error):

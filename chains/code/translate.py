@@ -6,7 +6,7 @@ from functools import partial
 from pydantic import Field
 
 from chains.code.inputs import CodeInput, Language
-from chains.code.languages import canonical
+from chains.code.spellings import canonical
 from chains.code.writing import AGAIN_PROMPT, REPAIR_PROMPT, CodeAnswer, CodeOutput, Task, draft_form, language_of, write
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta

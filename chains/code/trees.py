@@ -11,7 +11,7 @@ def parsed(code: str, language: str) -> "Tree":
     """The tree of code in a language that `languages.known` has."""
     from tree_sitter_language_pack import get_parser
 
-    return get_parser(language).parse(code.encode("utf-8", "replace"))  # type: ignore[arg-type]
+    return get_parser("python" if language == "python2" else language).parse(code.encode("utf-8", "replace"))  # type: ignore[arg-type]
 
 
 def nodes(tree: "Tree", *, enters: Callable[["Node"], bool] = lambda _: True) -> Iterator["Node"]:

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, Field
 
-from chains.code import languages, naming, parsing, syntax
+from chains.code import naming, parsing, spellings, syntax
 from chains.code.answers import Written
 from chains.code.inputs import CodeInput
 from chains.forms import Accounted, DictForm
@@ -133,7 +133,10 @@ async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:
     valid, problems = judged.valid, list(judged.problems)
     parses = valid is True
     untold = judged.unknown
-    if other:
+    if other and untold:  # the name is nobody's here, so that the code may well be what was asked for
+        problems = [syntax.Problem(line=1, message=f"{parsing.UNKNOWN}; it parses as {other}")]
+        other = None
+    elif other:
         valid, parses = False, True
         problems = [syntax.Problem(line=1, message=f"asked for {language}, this is {other}")]
     elif (parses or untold) and task.fault and (fault := await task.fault(written.code)):
@@ -160,7 +163,7 @@ async def language_of(asked: CodeInput) -> str:
     """The language that a caller named, the one that the code shows, or one that the instruction names; `text` when nothing
     tells."""
     if asked.language:
-        return languages.canonical(asked.language)
+        return spellings.canonical(asked.language)
     return (await parsing.detect(asked.code)) or naming.named(asked.instruction or "") or UNTOLD
 
 

@@ -82,15 +82,67 @@ async def test_a_translation_is_parsed_as_its_target(settings: Settings, model: 
     assert "python code to javascript" in model.prompts[0][-1].text
 
 
-@pytest.mark.parametrize("target", ["go", "klingon"])
 async def test_code_in_another_language_than_asked_is_not_valid_and_named_as_what_it_is(
-    settings: Settings, model: ScriptedChat, target: str
+    settings: Settings, model: ScriptedChat
 ) -> None:
     model.answers += [GOOD, GOOD]
-    answer = await root("code/translate", settings, model).ainvoke({"code": "x = 1", "target_language": target})
+    answer = await root("code/translate", settings, model).ainvoke({"code": "x = 1", "target_language": "go"})
     assert (answer["output"]["language"], answer["output"]["valid"]) == ("python", False)
-    assert answer["output"]["problems"] == [{"line": 1, "message": f"asked for {target}, this is python"}]
-    assert f"asked for {target}, this is python" in model.prompts[1][-1].text
+    assert answer["output"]["problems"] == [{"line": 1, "message": "asked for go, this is python"}]
+    assert "asked for go, this is python" in model.prompts[1][-1].text
+
+
+@pytest.mark.parametrize("target", ["PL/SQL", "Visual Basic", "Klingon (2nd edition)"])
+async def test_code_in_a_language_that_no_parser_knows_is_not_said_to_be_another(
+    settings: Settings, model: ScriptedChat, target: str
+) -> None:
+    model.answers.append(GOOD)
+    answer = await root("code/translate", settings, model).ainvoke({"code": "x = 1", "target_language": target})
+    assert (answer["output"]["language"], answer["output"]["valid"]) == (target.lower(), None)
+    assert answer["output"]["problems"] == [{"line": 1, "message": "no parser knows this language; it parses as python"}]
+    assert len(model.prompts) == 1
+
+
+SPELT = [
+    ("Python 3", GOOD, "python"),
+    ("Node.js", "```js\nlet a = 1;\n```", "javascript"),
+    ("C++17", "```cpp\nint a;\n```", "cpp"),
+]
+
+
+@pytest.mark.parametrize(("said", "answered", "meant"), SPELT, ids=[said for said, _, _ in SPELT])
+@pytest.mark.parametrize("name", ["code/generate", "code/fix", "code/tests", "code/translate"])
+async def test_a_language_in_an_everyday_spelling_is_written_and_parsed(
+    settings: Settings, model: ScriptedChat, name: str, said: str, answered: str, meant: str
+) -> None:
+    model.answers += [answered] * 2
+    asked = {"instruction": "Add", "code": "add", "language": said, "target_language": said}
+    fields = {"code/generate": ("instruction", "language"), "code/translate": ("code", "target_language")}
+    given = {field: asked[field] for field in fields.get(name, ("code", "language"))}
+    answer = (await root(name, settings, model).ainvoke(given))["output"]
+    assert answer["language"] == meant
+    assert not [
+        problem for problem in answer["problems"] if "asked for" in problem["message"] or "parser" in problem["message"]
+    ]
+
+
+async def test_a_review_and_an_explanation_read_a_language_in_an_everyday_spelling(
+    settings: Settings, model: ScriptedChat
+) -> None:
+    model.answers += ["Nothing.", "It evaluates."]
+    given = {"code": "def f(x=[]):\n    return eval(x)\n", "language": "Python 3.11"}
+    review = (await root("code/review", settings, model).ainvoke(given))["output"]
+    assert len([one for one in review["findings"] if one["source"] == "parser"]) == 2
+    assert (await root("code/explain", settings, model).ainvoke(given))["output"]["outline"]
+
+
+@pytest.mark.parametrize(("language", "valid"), [("Python 2.7", True), ("Python 3", False)])
+async def test_each_python_is_read_by_its_own_parser(
+    settings: Settings, model: ScriptedChat, language: str, valid: bool
+) -> None:
+    model.answers += ["```python\nprint 'hi'\n```"] * 2
+    answer = await root("code/generate", settings, model).ainvoke({"instruction": "hi", "language": language})
+    assert answer["output"]["valid"] is valid
 
 
 async def test_a_translation_into_the_wrong_language_is_made_again(settings: Settings, model: ScriptedChat) -> None:
@@ -104,7 +156,8 @@ async def test_python_under_the_name_of_a_language_without_a_parser_is_not_passe
     answer = await root("code/generate", settings, ScriptedChat(*[GOOD.replace("python", "brainfuck")] * 2)).ainvoke(
         {"instruction": "add", "language": "brainfuck"}
     )
-    assert (answer["output"]["valid"], answer["output"]["language"]) == (False, "python")
+    assert answer["output"]["valid"] is None
+    assert "it parses as python" in answer["output"]["problems"][0]["message"]
 
 
 ADD = "def add(a, b):\n    return a + b"

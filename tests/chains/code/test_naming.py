@@ -1,7 +1,8 @@
 import pytest
 
 from chains.code.languages import known
-from chains.code.naming import _NAMES, named, named_to_write_in
+from chains.code.naming import _SENSES, named, named_to_write_in
+from chains.code.spellings import canonical
 
 ASKED = [
     ("Write a Rust function that doubles a number", "rust"),
@@ -21,6 +22,7 @@ ASKED = [
     ("Translate this Python function to Rust", "rust"),
     ("Write a JavaScript function that adds two numbers", "javascript"),
     ("in python3 please", "python"),
+    ("a linked list in C99", "c"),
 ]
 NOT_ASKED = [
     "Go through the list and add one",
@@ -54,4 +56,4 @@ def test_in_a_language_leaves_no_doubt_where_its_mere_name_does() -> None:
 
 
 def test_every_name_is_of_a_language_that_can_be_parsed() -> None:
-    assert {language for language, _ in _NAMES.values()} <= known()
+    assert {canonical(name) for name in _SENSES} <= known()

@@ -1,6 +1,6 @@
 import pytest
 
-from chains.code.syntax import MAX_PROBLEMS, problems
+from chains.code.syntax import MAX_PROBLEMS, Problem, problems
 
 GOOD = {
     "python": "def add(a, b):\n    return a + b\n",
@@ -53,3 +53,11 @@ def test_hostile_code_is_judged_and_harms_nothing(code: str, language: str) -> N
     found = problems(code, language)
     assert found is not None
     assert len(found) <= MAX_PROBLEMS
+
+
+@pytest.mark.parametrize("language", ["html", "svelte", "astro"])
+def test_text_without_an_element_is_no_markup(language: str) -> None:
+    assert problems("# A heading\n# and another", language) == [
+        Problem(line=1, message=f"there is no element of {language} in it")
+    ]
+    assert problems("<h1>A heading</h1>", language) == []
