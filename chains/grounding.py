@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chains.actions import Act, act_of
-from chains.quotes import Quote, candidates
+from chains.kinds import Kind, kind_of
+from chains.quotes import REFERS, Quote, candidates, plain
 from chains.relevance import Candidate, compare, coverage, score
 from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, specifics
 from chains.vocabulary import CLASSES, ENGLISH, GERMAN, LIGHT, MEASURES
 from retrievers.base import Passage
+from retrievers.sentences import units
 
 #: The logistic curve over a quote's relevance makes a probability. It was set on 49 questions that two collections answer and
 #: 25 that they do not, which lie above 0.24 for 46 of the first and below it for 23 of the others.
@@ -25,6 +27,12 @@ _LIGHT = 0.3
 #: Below this probability it makes no difference what a quote lacks.
 _WORTH_VETTING = 0.1
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]")
+#: How a sentence begins that goes on from the one before it.
+_POINTS = re.compile(
+    rf"{REFERS.pattern}|(?:\w+ )?(?:that|those|them|it|this)\b|"
+    r"(?:then|otherwise|there(?! (?:is|are|was|were))|dort|davon|dafür|please|ask|call|see|contact|bring|send|take|use|turn)\b",
+    re.I,
+)
 _MOST_UNITS = 48
 _QUOTED_CHARACTERS = 700
 _MOST_QUOTES = 4
@@ -72,7 +80,8 @@ def gather(
     act = None if verb is None else Act(verb, words, embed)
     if act is not None:  # looked for in the sentence itself, and not all over its passage
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
-    kept = _Vetted(asked, act, embed=embed, words=words).of(scored)
+    kind = kind_of(question if about is None else about)
+    kept = _Vetted(asked, act, kind, embed=embed, words=words).of(scored)
     likelihood = _probability(scored[0][1])
     return Evidence(_chosen([quote for quote, _ in kept]), _probability(kept[0][1]) if kept else 0.0, likelihood)
 
@@ -111,13 +120,16 @@ def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
 class _Vetted:
     """Lets through what has all that the question cannot do without, looking at each passage once."""
 
-    def __init__(self, asked: Specifics, act: Act | None, *, embed: Embed, words: Words) -> None:
-        self._asked, self._act, self._embed, self._words = asked, act, embed, words
+    def __init__(self, asked: Specifics, act: Act | None, kind: Kind | None, *, embed: Embed, words: Words) -> None:
+        self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
         self._lacking: dict[str, bool] = {}
 
     def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
         """Those of the scored quotes that are let through, in order; what is too far from the question is not looked at."""
-        return [pair for pair in scored if _probability(pair[1]) >= _WORTH_VETTING and self._has(pair[0])]
+        kept = [pair for pair in scored if _probability(pair[1]) >= _WORTH_VETTING and self._has(pair[0])]
+        # a name that stands somewhere as the question writes it is not meant by the same word in small letters
+        exact = [pair for pair in kept if not any(_in_small(name, pair[0]) for name in self._asked.names)]
+        return exact or kept
 
     def _has(self, quote: Quote) -> bool:
         beside = f"{quote.heading}\n{quote.columns}\n{quote.text}" if quote.row else quote.chunk.text
@@ -130,7 +142,21 @@ class _Vetted:
         if self._act is not None and not self._says_how(quote, self._act):
             return False
         sentence = Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", self._words)
-        return not self._asked.contradicted(sentence, ground)
+        if self._asked.contradicted(sentence, ground):
+            return False
+        return self._kind is None or self._tells(quote, self._kind)
+
+    def _tells(self, quote: Quote, kind: Kind) -> bool:
+        """Whether a quote, with a sentence beside it that belongs to it, holds one of the kind asked for, and what the passage
+        knows of the question's words: the price of another thing stands nearby as often."""
+        before, after = _beside(quote)
+        if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row):
+            return False
+        labels = (quote.chunk.document, quote.chunk.context, quote.heading, quote.columns)
+        near = Ground("\n".join((*labels, before, quote.text, after)), self._words)
+        passage = Ground(quote.chunk.text, self._words)
+        elsewhere = [term for term in self._asked.missing(near, embed=self._embed) if passage.knows(term)]
+        return 2 * len(elsewhere) < max(1, len(self._asked.names) + len(self._asked.terms))
 
     def _says_how(self, quote: Quote, act: Act) -> bool:
         """Whether a quote speaks of the act, and what stands right by it of all that the act is done to."""
@@ -141,6 +167,20 @@ class _Vetted:
         beside = quote.text if quote.row or _ITEM.match(quote.text) else _paragraph(quote)
         ground = Ground("\n".join((quote.chunk.document, *labels, heading, quote.columns, beside)), self._words)
         return not self._asked.missing(ground, embed=self._embed)
+
+
+def _in_small(name: str, quote: Quote) -> bool:
+    said = f"{quote.heading}\n{quote.columns}\n{quote.text}"
+    return name[:1].isupper() and name not in said and bool(re.search(rf"\b{re.escape(name.lower())}\b", said))
+
+
+def _beside(quote: Quote) -> tuple[str, str]:
+    """The sentence before a quote, where the quote speaks of it, and the one behind it that speaks of the quote; else empty."""
+    text, start, end = quote.chunk.text, quote.start - quote.chunk.start, quote.end - quote.chunk.start
+    spans = [(unit.start, unit.end) for unit in units(text)]
+    before = next((text[a:b] for a, b in reversed(spans) if b <= start), "") if _POINTS.match(plain(quote.text)) else ""
+    after = next((text[a:b] for a, b in spans if a >= end), "")
+    return before, after if REFERS.match(after) else ""
 
 
 def _paragraph(quote: Quote) -> str:

@@ -16,7 +16,7 @@ from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
 from chains.protection.protection import Found
-from chains.quotes import Quote, candidates, plain
+from chains.quotes import REFERS, Quote, candidates, plain
 from chains.spec import ChainDeps
 from chains.specifics import figures, numbers
 from chains.support import supporting, without_repetition
@@ -43,10 +43,6 @@ _LEAD = re.compile(
 #: Quotes that stand for an answer themselves: so many of so many characters, each this relevant in relation to the best.
 _QUOTED = 3
 _QUOTED_CHARACTERS = 320
-#: A sentence that begins so says something of the one before it.
-_REFERS = re.compile(
-    r"(it|its|they|their|he|his|she|her|this|these|er|sein|seine|sie|ihr|ihre|dies|diese|dieser|dieses)\b", re.I
-)
 #: Characters between two sentences that follow each other.
 _GAP = 3
 _AS_GOOD = 0.88
@@ -120,7 +116,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     if rests and not _dangles(text, used, quotes) and not is_cut(question, text, said):
         return text, used
     close = standing(quotes)
-    return " ".join(_as_sentence(plain(quote.text)) for quote in close), close
+    return " ".join(_whole(quote) for quote in close), close
 
 
 def standing(quotes: Sequence[Quote]) -> list[Quote]:
@@ -139,12 +135,12 @@ def standing(quotes: Sequence[Quote]) -> list[Quote]:
 def _goes_on(quote: Quote, other: Quote) -> bool:
     """Whether a quote says more of what the sentence right before it names (`Its maximum depth is …`)."""
     between = quote.start - other.end
-    return quote.chunk.id == other.chunk.id and 0 <= between <= _GAP and bool(_REFERS.match(plain(quote.text)))
+    return quote.chunk.id == other.chunk.id and 0 <= between <= _GAP and bool(REFERS.match(plain(quote.text)))
 
 
 def _dangles(text: str, used: Sequence[Quote], quotes: Sequence[Quote]) -> bool:
     """Whether an answer begins with `It …` and leaves out the sentence that says what it is."""
-    return bool(_REFERS.match(text)) and any(_goes_on(used[0], other) and other not in used for other in quotes)
+    return bool(REFERS.match(text)) and any(_goes_on(used[0], other) and other not in used for other in quotes)
 
 
 def shown(chunk: Chunk) -> tuple[str, str, str]:
@@ -230,6 +226,12 @@ def _sentences(text: str) -> list[str]:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _whole(quote: Quote) -> str:
+    """A quote as it answers by itself: of a sentence that goes on behind it, that is shown."""
+    text = plain(quote.text)
+    return f"{text.rstrip(' ,;:')} …" if quote.cut else _as_sentence(text)
 
 
 def _as_sentence(text: str) -> str:

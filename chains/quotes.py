@@ -23,10 +23,21 @@ _RECORD_CHARACTERS = 300
 _LINE = re.compile(r"[^\n]+")
 #: What may be joined with what announces it; rows and records speak for themselves.
 _ANNOUNCED = ("text", "code", "table", "header")
+#: A heading that its paragraph begins with: `3. Grant of Patent License.`
+_RUN_IN = re.compile(
+    r"\W*(?:\d+[.)]\s+)?[A-Z][\w'’-]*(?:,?\s+(?:[A-Z][\w'’-]*|of|and|or|the|to|for|in|on|with|by|a|an)){1,8}\."
+)
+_CLAUSE_END = re.compile(r"[;:](?=\s)|,(?=\s+(?:and|or|but|where|which|provided|unless|except|if|und|oder)\b)")
 _HEADING_LINE = re.compile(r"#{1,6}[ \t]+([^\n]+)")
 _MARKUP = re.compile(
     r"\*\*|(?<![\w*])\*(?=\w)|(?<=\w)\*(?![\w*])|`{3,}\w*|^#{1,6}\s+|^>\s?|^[-*+•]\s+|^\d{1,2}[.)]\s+",
     re.M,
+)
+
+
+#: A sentence that begins so says something of the one before it.
+REFERS = re.compile(
+    r"(it|its|they|their|he|his|she|her|this|these|er|sein|seine|sie|ihr|ihre|dies|diese|dieser|dieses)\b", re.I
 )
 
 
@@ -45,6 +56,8 @@ class Quote:
     columns: str = ""
     #: Whether it is a row or a record, which speaks of one thing, and not of what the rows beside it speak of.
     row: bool = False
+    #: Whether its sentence goes on behind it.
+    cut: bool = False
 
     @property
     def text(self) -> str:
@@ -73,7 +86,9 @@ def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
         following = number + 1
         while kind == "text" and following < len(parts) and _announces(text[start:end]) and parts[following][2] in _ANNOUNCED:
             last = parts[following][1]
-            if last - start > _UNIT_CHARACTERS or (parts[following][2] == "code" and last - end > _CODE_CHARACTERS):
+            if (last - start > _UNIT_CHARACTERS and not _RUN_IN.fullmatch(text, start, end)) or (
+                parts[following][2] == "code" and last - end > _CODE_CHARACTERS
+            ):
                 break
             end = last
             following += 1
@@ -81,12 +96,12 @@ def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
                 break
             if not text[start:end].rstrip().endswith(":") and following - number > (8 if ":" in text[start:end] else 2):
                 break
-        if end - start > _UNIT_CHARACTERS:
-            end = last_seam(text, start, start + _UNIT_CHARACTERS) or start + _UNIT_CHARACTERS
+        cut = end - start > _UNIT_CHARACTERS
+        end = _clause_end(text, start) if cut else end
         if text[start:end].endswith(":"):
             continue
         row = kind in ("row", "line") or (kind == "text" and text.startswith("|", start))
-        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns, row))
+        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns, row, cut))
         place += 1
     return found
 
@@ -146,7 +161,14 @@ def _announces(text: str) -> bool:
     first = text.split("\n", 1)[0].rstrip("* ")
     if first.startswith("|"):
         return False
-    return first.endswith(":") or bool(re.fullmatch(r"\W*\d*\W*(\w+\W*){1,2}", first))
+    return first.endswith(":") or bool(re.fullmatch(r"\W*\d*\W*(\w+\W*){1,2}", first) or _RUN_IN.fullmatch(text))
+
+
+def _clause_end(text: str, start: int) -> int:
+    """Where to cut a sentence that is too long to quote: behind a clause, else behind a word."""
+    part = text[start : start + _UNIT_CHARACTERS]
+    ends = [match.end() for match in _CLAUSE_END.finditer(part) if match.end() > _UNIT_CHARACTERS // 3]
+    return start + ends[-1] if ends else last_seam(text, start, start + len(part)) or start + len(part)
 
 
 def _is_title(text: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from chains.citations import Citation, Verifier, citations
 from chains.conversations import SessionField
@@ -45,6 +46,20 @@ _JUDGED_WITHIN_S = 30.0
 FilterValue = str | int | float | bool
 
 
+def _exact(given: Any) -> Any:
+    """What is wrong with a value is said whole: of a choice of types the first would be named alone."""
+    if isinstance(given, dict):
+        for name, value in given.items():
+            if not isinstance(value, str | int | float):
+                said = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "null"
+                raise PydanticCustomError(
+                    "filter_value",
+                    "the value of {name} is {said}; a filter takes exact values: a text, a number, true or false",
+                    {"name": str(name)[:64], "said": said},
+                )
+    return given
+
+
 class RAGRequest(ModelChoice):
     """A question, and the collection that is to answer it."""
 
@@ -53,7 +68,7 @@ class RAGRequest(ModelChoice):
     )
     collection: str = Field(max_length=64, description="the name of the collection", examples=["handbook"])
     session_id: SessionField = None
-    filter: dict[str, FilterValue] | None = Field(
+    filter: Annotated[dict[str, FilterValue] | None, BeforeValidator(_exact)] = Field(
         None, description="exact values of document attributes, of `document` (the name), `document_id` or `page`"
     )
     limit: int | None = Field(None, ge=1, le=20, description="passages to answer from; empty: the platform's default")

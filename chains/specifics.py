@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chains.vocabulary import CLASSES, ENGLISH, EXCLUSIVE, GERMAN, LIGHT, MEASURES, NUMBERS, POINTING
+from chains.vocabulary import CLASSES, ENGLISH, EXCLUSIVE, GERMAN, LIGHT, MEASURES, NUMBERS, POINTING, SAME
 
 #: From this cosine on a word of the passage may stand for one of the question. It was set on pairs of words alone (fee and cost
 #: lie above it, plumber and gardener below) and on the tuned half of `tests/chains/answerable`.
@@ -95,7 +95,8 @@ class Ground:
 
     def answers(self, word: str) -> bool:
         """Whether it has a member of the class that the word names (`green` for `colour`), or a number for a measure."""
-        return bool(CLASSES.get(word, frozenset()) & self.spelt) or (word in MEASURES and bool(self.numbers))
+        other = CLASSES.get(word) or SAME.get(word, frozenset())
+        return bool(other & self.spelt) or (word in MEASURES and bool(self.numbers))
 
     def qualified(self, kind: str) -> bool:
         """Whether a word stands in front of that one which tells which of its kind is meant."""
@@ -180,7 +181,7 @@ def specifics(question: str, *, words: Words) -> Specifics:
                 values.append(value)
         elif re.search(r"\d|\w[_./@]\w|[a-z][A-Z]", token) or word in quoted or capital or word in EXCLUSIVE - ENGLISH:
             names.append(token)
-        elif word not in asking or word in ENGLISH or word in GERMAN or word in LIGHT or not words(token):
+        elif word not in asking or word.removeprefix("un") in LIGHT or word in ENGLISH | GERMAN or not words(token):
             continue
         elif german and any(capitals) and not token[:1].isupper():
             continue  # a verb or adjective; a German question shows by its capitals what it is about

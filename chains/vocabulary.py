@@ -41,7 +41,8 @@ LIGHT = _listed(
     "kinds know let lie lies long look main make makes making mean means money must name named names necessary need needed "
     "needs number often part place possible put question reason recommended say says see set show stand stands sort take "
     "taken takes tell thing things time times tool took try type types use used uses using want wants way ways week went "
-    "will wish work works year years first last new old good best big small high low far wide tall deep heavy large fast "
+    "will wish work works worked working pay pays paid year years first last new"
+    " old good best big small high low far wide tall deep heavy large fast "
     "dauert geht heissen heißen kommt kommen kosten kostet liegt macht machen nennt steht"
 )
 #: Members of a class of which one excludes the others: they are not put in other words, however near they are in meaning.
@@ -64,9 +65,16 @@ _COLOURS = _listed(
 )
 #: What is asked for by the name of a class and answered by one of its members.
 CLASSES = dict.fromkeys(_listed("colour colours color colors farbe"), _COLOURS)
+#: Words that say the same of a thing from another side, and lie far from each other in meaning.
+SAME: dict[str, frozenset[str]] = {
+    "earn": _listed("salary wage wages pay income earns earned earnings"),
+    "expire": _listed("lapse lapses lapsed expires end ends valid until"),
+    "borrow": _listed("lend lends lent loan loans borrowed"),
+}
 #: What is answered by a number, mostly without its name.
 MEASURES = _listed(
-    "weight height length width depth age speed temperature distance duration size period amount percentage maximum minimum "
+    "limit weight height length width depth age speed temperature distance duration size period amount percentage maximum "
+    "minimum "
     "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag"
 )
 _UNITS = (

@@ -25,8 +25,8 @@ _SENSES = {
     said: sense
     for sense, names in {
         _Sense.ALWAYS: "python java javascript js node.js nodejs ecmascript es6 typescript c++ cpp c# csharp f# kotlin golang "
-        "php haskell ocaml fortran cobol matlab objective-c erlang clojure powershell bash perl lua solidity vhdl verilog elisp "
-        "lisp",
+        "php haskell ocaml fortran cobol matlab objective-c erlang clojure powershell bash perl lua solidity vhdl verilog "
+        "elisp lisp",
         _Sense.CAPITAL: "rust ruby swift dart scala elixir groovy",
         _Sense.ASKED: "julia ada elm scheme pascal racket zig nim ts terraform c89 c99 c11 c17 c23",
         _Sense.LETTER: "c d r go",

@@ -39,18 +39,25 @@ def ingest(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders.")],
     collection: Annotated[str, typer.Option("--collection", "-c", help="Where they go; made when it is not there.")],
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Bring in what symbolic links out of a folder lead to, too.")
+    ] = False,
     prune: Annotated[bool, typer.Option("--prune", help="Delete documents whose file is no longer in its folder.")] = False,
 ) -> None:
     """Bring files into a collection.
 
     May be repeated: what has not changed is skipped, so an interrupted run is taken up by running it again.
-    Hidden files and folders are left out. A file that the platform cannot read is told by name and reason and does not stop
+    Hidden files and folders are left out, and so are, by name, symbolic links that lead out of the folder, unless
+    --follow-links says otherwise. A file that the platform cannot read is told by name and reason and does not stop
     the others; the exit code is then 1.
     Documents whose file is no longer in the folder that they came from stay, and are counted, unless --prune deletes them.
     What was brought in otherwise is left alone.
     """
-    sources = list(find(paths))
     notes = Console(stderr=True, highlight=False)
+    left: list[Path] = []
+    sources = list(find(paths, left=None if follow_links else left))
+    for link in left:
+        notes.print(f"  {link}: left out, a link that leads out of the folder (--follow-links)", markup=False, soft_wrap=True)
     if not sources:
         notes.print("No files there.")
         raise typer.Exit(1)
@@ -84,12 +91,17 @@ def ingest(
         raise typer.Exit(1)
 
 
-def find(paths: list[Path]) -> Iterator[Source]:
-    """Every file that is not hidden, in a stable order, each once."""
+def find(paths: list[Path], *, left: list[Path] | None = None) -> Iterator[Source]:
+    """Every file that is not hidden, in a stable order, each once. A link that leads out of its folder is put into `left`
+    instead, where that is given; one that is named itself is followed."""
     seen: set[Path] = set()
     for root in paths:
         for path in [root] if root.is_file() else _walk(root):
             if path.resolve() in seen:
+                continue
+            leads_out = path != root and path.is_symlink() and not path.resolve().is_relative_to(root.resolve())
+            if leads_out and left is not None:
+                left.append(path)
                 continue
             seen.add(path.resolve())
             if root.is_file():

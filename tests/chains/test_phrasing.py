@@ -42,3 +42,15 @@ async def test_an_answer_that_leaves_out_what_it_speaks_of_is_replaced_by_both_s
     text, used = await from_quotes(deps, ModelChoice(), "How do I revoke a badge?", [found[each] for each in order])
     assert text == TEXT
     assert [quote.text for quote in used] == [HOW, THEN]
+
+
+async def test_a_sentence_that_is_cut_shows_that_it_goes_on(settings: Settings) -> None:
+    text = (
+        "The seller is liable for damage to goods; " + "for loss of goodwill, and for stoppage of work, " * 14 + "or for more."
+    )
+    quote = candidates(Chunk("c1", "d1", "terms.md", 1, text, 0, len(text), context=""))[0]
+    resources = SimpleNamespace(lexical=SimpleNamespace(words=LexicalIndex(settings).words))
+    models = ScriptedModels(ScriptedChat("I cannot say."), ModelFacts(context_tokens=4096, small=True))
+    deps = ChainDeps(settings, cast("Any", models), cast("Any", SimpleNamespace(resources=resources)), cast("Any", None))
+    answer, _ = await from_quotes(deps, ModelChoice(), "What is the seller liable for?", [quote])
+    assert answer.endswith(("stoppage of work …", "loss of goodwill …"))

@@ -2,8 +2,10 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import ValidationError
 from sqlmodel import select
 
+from chains import rag
 from core.database import Database, migrate
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
@@ -187,6 +189,17 @@ async def test_a_filter_narrows_what_is_answered_from(settings, kept):
         assert (await it.ask(question, filter={"document": "leave.md"}))["answered"]
         assert not (await it.ask(question, filter={"document": "pump.md"}))["answered"]
         assert "filter" in (await it.ask(question, filter={"document": "other.md"}))["output"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [({"$gt": 2020}, "an object"), ([1], "a list"), (None, "null")], ids=["{}", "[]", "null"]
+)
+def test_a_filter_that_is_no_exact_value_is_told_what_is_allowed(value, said):
+    with pytest.raises(ValidationError) as caught:
+        rag.RAGRequest.model_validate({"question": "Who?", "collection": "company", "filter": {"year": value}})
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("filter",)
+    assert error["msg"] == f"the value of year is {said}; a filter takes exact values: a text, a number, true or false"
 
 
 async def test_a_filter_by_what_no_document_has_is_said(settings, kept):

@@ -108,6 +108,26 @@ def test_a_folder_comes_in_its_questions_are_answered_and_a_second_run_changes_n
     assert "[1] probe.txt" in asked.stdout
 
 
+def test_a_link_out_of_a_folder_is_told_and_left_out_unless_asked_for(
+    genai: Terminal, client: httpx.Client, tmp_path: Path
+) -> None:
+    folder, outside = tmp_path / "linked", tmp_path / "outside.txt"
+    folder.mkdir()
+    outside.write_text("The outer anchor weighs three tonnes.")
+    (folder / "inner.txt").write_text("The inner anchor weighs nine tonnes.")
+    (folder / "again.txt").symlink_to(folder / "inner.txt")
+    (folder / "out.txt").symlink_to(outside)
+    collection = f"cli-{uuid.uuid4().hex[:8]}"
+    path = f"/api/v1/rag/collections/{collection}/documents"
+
+    done = genai("ingest", str(folder), "-c", collection)
+    assert done.returncode == 0, done.stderr
+    assert f"{folder / 'out.txt'}: left out" in done.stderr
+    assert len(client.get(path).json()["results"]) == 1
+    assert genai("ingest", str(folder), "-c", collection, "--follow-links").returncode == 0
+    assert "out.txt" in {row["name"] for row in client.get(path).json()["results"]}
+
+
 def test_what_is_gone_from_its_folder_is_told_and_pruned_when_asked_for(
     genai: Terminal, platform: Running, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -1,0 +1,289 @@
+"""The kind of thing that a question asks for (a price, a count, a time, a person, a place, a permission), and whether a text
+holds one of that kind.
+
+A sentence that only names what is asked about answers nothing: `Breakfast is served in the garden` does not say how much it is.
+The kinds are told by forms alone, and widely: a text lacks one only where nothing in it could be one.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from chains.specifics import number_of, tokens
+from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING
+
+_MONTH = (
+    r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
+    r"dec(?:ember)?|januar|februar|märz|mai|juni|juli|oktober|dezember"
+)
+_DAY = (
+    r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?|montags?|dienstags?|mittwochs?|donnerstags?|freitags?|samstags?|sonntags?|"
+    r"weekdays?|weekends?|holidays?|christmas|easter"
+)
+_UNIT = (
+    r"(?:second|minute|hour|day|night|week|month|quarter|year|decade|centur(?:y|ie)|season|sekunde|minute|stunde|tage?|woche|"
+    r"monat|jahre?)(?:s|n|en)?|min|h|hrs?|secs?|ms"
+)
+_DAYTIME = (
+    r"noon|midday|midnight|dawn|dusk|sunrise|sunset|mornings?|afternoons?|evenings?|mittags?|mitternacht|morgens?|abends?"
+)
+_NUMERAL = "|".join(word for word in NUMBERS if word not in POINTING) + "|one|half|quarter|ein"
+_CLOCK = re.compile(
+    rf"\b\d{{1,2}}[:.]\d\d\b|\b(?:\d{{1,2}}|{_NUMERAL})(?:\s*[ap]\.?m\b|\s+o['’]clock|\s+uhr\b|\s+in the\b)|\b(?:{_DAYTIME})\b|"
+    rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}|{_NUMERAL})\b"
+    r"(?!\s*(?:%|[a-z]+s\b))|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b",
+    re.I,
+)
+_DATE = re.compile(
+    rf"\b(?:1\d|20)\d\d\b|\b\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}}\b|\b(?:{_DAY})\b|\b(?:\d+(?:st|nd|rd|th)?|the|in|of|"
+    rf"since|until|"
+    rf"by|every|each|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
+    r"\b(?:spring|summer|autumn|winter|frühling|sommer|herbst)s?\b|\b(?:today|tomorrow|yesterday|ago|heute|morgen|gestern)\b",
+    re.I,
+)
+_SPAN = re.compile(rf"(?:\d|\b(?:{_NUMERAL}|an?|few|several|many|ein(?:e[nmr]?)?)\b)[\s-]*(?:{_UNIT})\b", re.I)
+#: What tells a time by another event, or as a rule.
+_RELATIVE = re.compile(
+    r"\b(?:after|before|until|till|when|whenever|while|during|as soon as|once|on request|immediately|at once|at any|"
+    r"always|never|"
+    r"daily|hourly|weekly|monthly|yearly|annually|(?:each|every)(?: other)? (?:time|hour|day|night|week|month|year)|"
+    r"nach|vor|bis|"
+    r"während|sobald|wenn|immer|nie|täglich|wöchentlich|jährlich|start|startup|beginning|end)\b",
+    re.I,
+)
+_LASTING = re.compile(
+    r"\b(?:until|till|as long as|forever|permanently|indefinitely|unlimited|no limit|never|always|lifetime|daily|"
+    r"throughout|bis|"
+    r"solange|immer|unbegrenzt|from\b.*\bto|between\b.*\band|von\b.*\bbis)\b",
+    re.I,
+)
+_LENGTH = re.compile(
+    r"\d[\d.,]*\s*(?:[mck]?m|metres?|meters?|miles?|feet|foot|ft|inch(?:es)?|yards?|pages?|words|characters?)\b", re.I
+)
+_AGE = re.compile(
+    r"\b(?:aged?|born|old|birthday|birth|built|founded|established|erected|made|dates?|alt|geboren|gebaut)\b", re.I
+)
+_REGULAR = re.compile(
+    r"\b(?:once|twice|daily|hourly|weekly|monthly|yearly|annually|every|each|per|a (?:day|week|month|year)|times?|always|never|"
+    r"einmal|zweimal|täglich|wöchentlich|jährlich|jede[nrs]?|pro|mal|nie|immer|regularly|whenever|as often)\b",
+    re.I,
+)
+_CURRENCY = (
+    r"euros?|eur|usd|gbp|chf|dollars?|pounds?|pence|penny|pennies|cents?|francs?|franken|kron[ae]r?|yen|rupees?|zloty|pesos?|"
+    r"yuan|shillings?|crowns?|credits?|bucks"
+)
+_SUM = re.compile(
+    rf"[€$£¥₹]\s?\d|\d\s?[€$£¥₹%]|\b(?:{_CURRENCY})\s?\d|(?:\d|\b[a-z]+)[\s-]*(?:{_CURRENCY})\b|\d[.,]\d\d(?!\d)|"
+    r"\b(?:free|gratis|complimentary|included|no (?:charge|fee|cost)|charge|half|double|percent|kostenlos|frei|"
+    r"umsonst|inbegriffen)\b",
+    re.I,
+)
+#: A bare number that may be a price: nothing that is counted stands behind it.
+_BARE = re.compile(r"(?<![\w.:/-])\d[\d.,]*(?=\s*(?:$|[,;.)|]|\b(?:per|a|an|each|for|and|or|pro)\b))", re.I)
+_FEW = re.compile(
+    r"\b(?:none|no|single|only|both|pair|dozens?|several|unlimited|any number|as many|many|few|hundreds?|thousands?|million|"
+    r"keine?|mehrere|beliebig)\b",
+    re.I,
+)
+_DETERMINER = r"(?:the|an?|our|your|its|their|this|each|every|der|die|das|dem|den|einem|einer)"
+_PLACE = re.compile(
+    r"\b(?:in|at|on|behind|under|underneath|below|above|over|near|by(?= the| an?)|beside|opposite|between|inside|"
+    r"outside|within|next to|"
+    r"in front|against|along|around|across|through|via|into|onto|from|im|am|an|"
+    r"auf|hinter|neben|unter|über|bei|zwischen|vor|aus|ins|beim|vom)\b(?!\s+(?:least|most|once|order|case|time|request|demand|"
+    rf"average|addition|advance|{_DAY}|{_MONTH}|{_DAYTIME}|{_NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
+    r"\b(?:outside|inside|indoors|outdoors|upstairs|downstairs|abroad|everywhere|nowhere|home|here|there|ground floor|draußen|"
+    r"drinnen|oben|unten)\b|\b(?:city|place|location|address|room|floor|shelf|site|town|country|region|ort|stadt)\b\W{0,3}:|"
+    r"https?://|\w/\w|@\w",
+    re.I,
+)
+_GOAL = re.compile(r"\bto\b|\bzu[mr]?\b|\bnach\b", re.I)
+_FLOOR = re.compile(
+    r"\b(?:floor|storey|basement|cellar|attic|level|upstairs|downstairs|roof|stock|etage|erdgeschoss|keller)\b", re.I
+)
+_MAY = re.compile(
+    r"\b(?:allow\w*|permi\w+|grant\w*|may|can|forbid\w*|forbidden|prohibit\w*|rights?|free|freely|must|banned|welcome|accepted|"
+    r"restrict\w*|licensed?|erlaubt|darf|dürfen|verboten|gestattet|supports?|possible|impossible)\b",
+    re.I,
+)
+#: Whoever does something, without a name.
+_SOMEBODY = re.compile(
+    r"\b(?:we|i|you|us|they|he|she|anyone|anybody|everyone|everybody|nobody|no one|all|whoever|who|staff|team|people|"
+    r"men|man|women|"
+    r"woman|crew|committee|board|council|department|office|company|parents?|child(?:ren)?|students?|members?|guests?|tenants?|"
+    r"landlord|employees?|trainees?|assistants?|accountants?|attendants?|residents?|clerks?|guards?|experts?|"
+    r"volunteers?|head|chief|captain|cook|chef|nurse|boss|wir|sie|frau|herr\w*|"
+    r"[a-z]{2,}(?:ers?|ors?|ists?|ians?|smen|sman))\b"
+)
+_NOBODY = frozenset(
+    [
+        "other",
+        "under",
+        "over",
+        "after",
+        "never",
+        "ever",
+        "order",
+        "number",
+        "paper",
+        "water",
+        "offer",
+        "later",
+        "rather",
+        "whether",
+        "either",
+        "summer",
+        "winter",
+        "letter",
+        "matter",
+        "computer",
+        "server",
+        "corner",
+        "border",
+        "center",
+        "cover",
+        "floor",
+        "door",
+        "error",
+        "color",
+        "for",
+        "or",
+        "her",
+        "per",
+        "super",
+        "power",
+        "former",
+        "latter",
+        "further",
+        "tower",
+        "dinner",
+        "together",
+        "however",
+        "quarter",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is asked for. `holds` says whether a text has one; of a row a number is enough where `number`. What the question
+    says itself is none where `beside`."""
+
+    holds: Callable[[str], bool]
+    number: bool = False
+    beside: bool = False
+    said: frozenset[str] = frozenset()
+
+    def held(self, text: str, *, row: bool) -> bool:
+        """Whether a quoted text, or row, has one."""
+        if self.beside:
+            text = re.sub(r"[^\W\d]+", lambda word: "," if word[0].lower() in self.said else word[0], text)
+        return self.holds(text) or (row and self.number and bool(re.search(r"\d", text)))
+
+
+def _count(text: str) -> bool:
+    bare = _CLOCK.sub(" ", _DATE.sub(" ", text))
+    return (
+        bool(_FEW.search(bare)) or any(number_of(token) is not None for token in tokens(bare)) or bool(re.search(r"\d", bare))
+    )
+
+
+def _sum(text: str) -> bool:
+    bare = _CLOCK.sub(" ", text) if not re.search(r"\d[.,]\d\d", text) else text
+    bare = re.sub(rf"\b(?:{_MONTH})\b\.?\s*\d*|\b(?:in|since|until|by|§|version|section)\s+\d[\d.]*", " ", bare, flags=re.I)
+    return bool(_SUM.search(bare) or _BARE.search(bare))
+
+
+def _measure(text: str) -> bool:
+    return (
+        bool(re.search(r"\d", text)) or any(number_of(token) is not None for token in tokens(text)) or bool(_FEW.search(text))
+    )
+
+
+def _when(text: str) -> bool:
+    return any(form.search(text) for form in (_CLOCK, _DATE, _SPAN, _RELATIVE))
+
+
+def _long(text: str) -> bool:
+    return bool(
+        _LENGTH.search(text)
+        or _SPAN.search(text)
+        or _LASTING.search(text)
+        or len(_CLOCK.findall(text) + _DATE.findall(text)) > 1
+    )
+
+
+def _often(text: str) -> bool:
+    return bool(_REGULAR.search(text) or _SPAN.search(text))
+
+
+def _person(text: str) -> bool:
+    said = re.sub(r"\[[^\]]*\]", " ", text)  # of a form to be filled in
+    if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
+        return True
+    return any(word[:1].isupper() for word in re.findall(r"\b\w[\w'’-]*", said)[1:])
+
+
+def _where(text: str) -> bool:
+    return bool(_PLACE.search(text))
+
+
+def _goal(text: str) -> bool:
+    return _where(text) or bool(_GOAL.search(text))
+
+
+def _hour(text: str) -> bool:
+    return bool(_CLOCK.search(text) or _RELATIVE.search(text))
+
+
+def _floor(text: str) -> bool:
+    return bool(_FLOOR.search(text))
+
+
+def _allowed(text: str) -> bool:
+    return bool(_MAY.search(text))
+
+
+def _old(text: str) -> bool:
+    return bool(_AGE.search(text)) or bool(_SPAN.search(text))
+
+
+#: The form of a question, and what it asks for. The first that fits counts.
+_KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
+    (re.compile(form, re.I), kind)
+    for form, kind in (
+        (
+            r"\bhow much\b.*\b(?:costs?|pay|pays|paid|charge|charged|earns?|earned|owe|spend|salary|price)\b|"
+            r"\bhow much (?:is|are|was|were)\b|\bhow (?:expensive|cheap)\b|\bwhat (?:do|does|did|would|will)\b.*\bcosts?\b|"
+            r"\bwhat (?:is|are|was|were) the (?:price|fee|fare|rent)\b|\bwas koste(?:t|n)\b|\bwie teuer\b|\bwie ?viel kostet\b",
+            Kind(_sum, number=True, beside=True),
+        ),
+        (r"\bhow old\b|\bwie alt\b", Kind(_old)),
+        (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure, number=True)),
+        (r"\bhow many\b|\bwie ?viele\b", Kind(_count, number=True, beside=True)),
+        (r"\bhow (?:deep|high|heavy|tall|wide|large|big|fast|hot|loud|far)\b", Kind(_measure, number=True)),
+        (r"\bhow long\b|\bwie lange?\b", Kind(_long, number=True)),
+        (r"\bhow often\b|\bwie oft\b", Kind(_often, number=True)),
+        (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
+        (
+            r"(?:^|[,;]\s*|\b(?:since|from|until|by|and) )when\b|\b(?:what|which) (?:year|date|day|month)\b|"
+            r"^\W*(?:seit |ab |bis )?wann\b",
+            Kind(_when),
+        ),
+        (r"\b(?:which|what) (?:floor|storey|level)\b", Kind(_floor)),
+        (r"(?:^|[,;]\s*)where\b.*\b(?:go|goes|to|send|sent|leads?|deliver|delivered)\b", Kind(_goal, beside=True)),
+        (r"(?:^|[,;]\s*)(?:from )?where\b|^\W*(?:wo|woher)\b", Kind(_where, beside=True)),
+        (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(_person, beside=True)),
+        (
+            r"^\W*(?:does|do|is|are)\b.*\b(?:allow|permit|forbid|prohibit|allowed|permitted|forbidden|prohibited)\b",
+            Kind(_allowed),
+        ),
+    )
+)
+
+
+def kind_of(question: str) -> Kind | None:
+    """The kind of thing that a question asks for; None where that is not told."""
+    kind = next((kind for form, kind in _KINDS if form.search(question)), None)
+    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", question)) - ENGLISH - GERMAN
+    return None if kind is None else replace(kind, said=said)
