@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import infra.postgresql
-from infra.running import ROOT, Running, running
+from infra.running import ROOT, Running, running, wait_until
 
 BACKENDS = ("sqlite", "postgresql")
 
@@ -33,6 +33,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         settings["GENAI_DATABASE_URL"] = infra.postgresql.database_of_platform(server, "e2e")
     with running(tmp_path_factory.mktemp(f"platform-{request.param}"), **settings) as started:
         with started.client() as client:  # the handbook comes in: what memory is measured later is not its
+            wait_until(lambda: "handbook.kept" in started.output(), within_s=60, what="the handbook's job")
             for job in client.get("/api/v1/jobs").raise_for_status().json()["results"]:
                 started.finished_job(client, job["id"])
         yield started
