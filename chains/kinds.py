@@ -30,11 +30,13 @@ _DAYTIME = (
 _NUMERAL = "|".join(word for word in NUMBERS if word not in POINTING) + "|one|half|quarter|ein"
 _CLOCK = re.compile(
     rf"\b\d{{1,2}}[:.]\d\d\b|\b(?:\d{{1,2}}|{_NUMERAL})(?:\s*[ap]\.?m\b|\s+o['’]clock|\s+uhr\b|\s+in the\b)|\b(?:{_DAYTIME})\b|"
-    rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}|{_NUMERAL})\b"
+    rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}(?::\d\d)?|{_NUMERAL})\b"
     r"(?!\s*(?:%|[a-z]+s\b))|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b",
     re.I,
 )
 _DATE = re.compile(
+    rf"\b\d{{1,4}}(?:st|nd|rd|th|\.)?[ -](?:centur|jahrhundert|bce?\b|ad\b|ce\b|[vn]\. ?chr)|"
+    r"\b\d{3,4}\b(?![.,]?\d|\s*[%€$£a-z])|"
     rf"\b(?:1\d|20)\d\d\b|\b\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}}\b|\b(?:{_DAY})\b|\b(?:\d+(?:st|nd|rd|th)?|the|in|of|"
     rf"since|until|"
     rf"by|every|each|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
@@ -47,8 +49,9 @@ _RELATIVE = re.compile(
     r"\b(?:after|before|until|till|when|whenever|while|during|as soon as|once|on request|immediately|at once|at any|"
     r"always|never|"
     r"daily|hourly|weekly|monthly|yearly|annually|(?:each|every)(?: other)? (?:time|hour|day|night|week|month|year)|"
-    r"nach|vor|bis|"
-    r"während|sobald|wenn|immer|nie|täglich|wöchentlich|jährlich|start|startup|beginning|end)\b",
+    r"if|unless|in case|in the event|noon|past|mon|tues?|wed|thu(?:rs)?|fri|sat|sun|"
+    r"nach|vor|bis|falls|"
+    r"während|sobald|wenn|immer|nie|täglich|wöchentlich|jährlich|jahrhundert|start|startup|beginning|end)\b",
     re.I,
 )
 _LASTING = re.compile(
@@ -58,14 +61,18 @@ _LASTING = re.compile(
     re.I,
 )
 _LENGTH = re.compile(
-    r"\d[\d.,]*\s*(?:[mck]?m|metres?|meters?|miles?|feet|foot|ft|inch(?:es)?|yards?|pages?|words|characters?)\b", re.I
+    rf"(?:\d[\d.,]*|\b(?:{_NUMERAL}))\s*(?:[mck]?m|(?:kilo|centi|milli)?met(?:er|re)s?|meilen?|miles?|feet|foot|ft|inch(?:es)?|yards?|"
+    r"pages?|seiten?|words|wörter|letters|lines|characters?|zeichen)\b",
+    re.I,
 )
 _AGE = re.compile(
     r"\b(?:aged?|born|old|birthday|birth|built|founded|established|erected|made|dates?|alt|geboren|gebaut)\b", re.I
 )
 _REGULAR = re.compile(
     r"\b(?:once|twice|daily|hourly|weekly|monthly|yearly|annually|every|each|per|a (?:day|week|month|year)|times?|always|never|"
-    r"einmal|zweimal|täglich|wöchentlich|jährlich|jede[nrs]?|pro|mal|nie|immer|regularly|whenever|as often)\b",
+    r"einmal|zweimal|(?:stünd|täg|wöchent|monat|jähr)lich|jede[nrs]?|pro|mal|nie|immer|regularly|whenever|as often|"
+    r"fortnightly|nightly|constantly|continuously|seldom|rarely|"
+    rf"{_DAY})\b",
     re.I,
 )
 _CURRENCY = (
@@ -74,7 +81,7 @@ _CURRENCY = (
 )
 _SUM = re.compile(
     rf"[€$£¥₹]\s?\d|\d\s?[€$£¥₹%]|\b(?:{_CURRENCY})\s?\d|(?:\d|\b[a-z]+)[\s-]*(?:{_CURRENCY})\b|\d[.,]\d\d(?!\d)|"
-    r"\b(?:free|gratis|complimentary|included|no (?:charge|fee|cost)|charge|half|double|percent|kostenlos|frei|"
+    r"\b(?:free|gratis|complimentary|included|nothing|no (?:charge|fee|cost)|charge|half|double|percent|kostenlos|frei|nichts|"
     r"umsonst|inbegriffen)\b",
     re.I,
 )
@@ -90,6 +97,7 @@ _PLACE = re.compile(
     r"\b(?:in|at|on|behind|under|underneath|below|above|over|near|by(?= the| an?)|beside|opposite|between|inside|"
     r"outside|within|next to|"
     r"in front|against|along|around|across|through|via|into|onto|from|im|am|an|"
+    r"with(?= (?:the|our|your))|rechts|links|"
     r"auf|hinter|neben|unter|über|bei|zwischen|vor|aus|ins|beim|vom)\b(?!\s+(?:least|most|once|order|case|time|request|demand|"
     rf"average|addition|advance|{_DAY}|{_MONTH}|{_DAYTIME}|{_NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
     r"\b(?:outside|inside|indoors|outdoors|upstairs|downstairs|abroad|everywhere|nowhere|home|here|there|ground floor|draußen|"
@@ -102,13 +110,15 @@ _FLOOR = re.compile(
     r"\b(?:floor|storey|basement|cellar|attic|level|upstairs|downstairs|roof|stock|etage|erdgeschoss|keller)\b", re.I
 )
 _MAY = re.compile(
-    r"\b(?:allow\w*|permi\w+|grant\w*|may|can|forbid\w*|forbidden|prohibit\w*|rights?|free|freely|must|banned|welcome|accepted|"
+    r"\b(?:no(?! event)|not|never|kein\w*|nicht|"
+    r"allow\w*|permi\w+|grant\w*|may|can|forbid\w*|forbidden|prohibit\w*|rights?|free|freely|must|banned|welcome|accepted|"
     r"restrict\w*|licensed?|erlaubt|darf|dürfen|verboten|gestattet|supports?|possible|impossible)\b",
     re.I,
 )
 #: Whoever does something, without a name.
 _SOMEBODY = re.compile(
-    r"\b(?:we|i|you|us|they|he|she|anyone|anybody|everyone|everybody|nobody|no one|all|whoever|who|staff|team|people|"
+    r"\b(?:by (?:the|an?|our|your|his|her|their) \w+|(?:von|vom|durch) \w+|"
+    r"we|i|you|us|they|he|she|anyone|anybody|everyone|everybody|nobody|no one|all|whoever|who|staff|team|people|"
     r"men|man|women|"
     r"woman|crew|committee|board|council|department|office|company|parents?|child(?:ren)?|students?|members?|guests?|tenants?|"
     r"landlord|employees?|trainees?|assistants?|accountants?|attendants?|residents?|clerks?|guards?|experts?|"
@@ -166,11 +176,10 @@ _NOBODY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is asked for. `holds` says whether a text has one; of a row a number is enough where `number`. What the question
-    says itself is none where `beside`."""
+    """What is asked for. `holds` says whether a text has one; a row, whose fields stand for themselves, has every kind. What
+    the question says itself is none where `beside`."""
 
     holds: Callable[[str], bool]
-    number: bool = False
     beside: bool = False
     said: frozenset[str] = frozenset()
 
@@ -178,7 +187,7 @@ class Kind:
         """Whether a quoted text, or row, has one."""
         if self.beside:
             text = re.sub(r"[^\W\d]+", lambda word: "," if word[0].lower() in self.said else word[0], text)
-        return self.holds(text) or (row and self.number and bool(re.search(r"\d", text)))
+        return row or self.holds(text)
 
 
 def _count(text: str) -> bool:
@@ -192,6 +201,12 @@ def _sum(text: str) -> bool:
     bare = _CLOCK.sub(" ", text) if not re.search(r"\d[.,]\d\d", text) else text
     bare = re.sub(rf"\b(?:{_MONTH})\b\.?\s*\d*|\b(?:in|since|until|by|§|version|section)\s+\d[\d.]*", " ", bare, flags=re.I)
     return bool(_SUM.search(bare) or _BARE.search(bare))
+
+
+def _amount(text: str) -> bool:
+    """Money, or how much of anything: `how much is` asks for both."""
+    bare = re.sub(r"\b\w+ (?:floor|storey)\b|\b(?:room|page|step)\s\d+", " ", _CLOCK.sub(" ", _DATE.sub(" ", text)), flags=re.I)
+    return _sum(text) or bool(re.search(r"\d", bare)) or any(number_of(token) is not None for token in tokens(bare))
 
 
 def _measure(text: str) -> bool:
@@ -245,7 +260,7 @@ def _allowed(text: str) -> bool:
 
 
 def _old(text: str) -> bool:
-    return bool(_AGE.search(text)) or bool(_SPAN.search(text))
+    return any(form.search(text) for form in (_AGE, _SPAN, re.compile(r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b", re.I)))
 
 
 #: The form of a question, and what it asks for. The first that fits counts.
@@ -254,19 +269,21 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     for form, kind in (
         (
             r"\bhow much\b.*\b(?:costs?|pay|pays|paid|charge|charged|earns?|earned|owe|spend|salary|price)\b|"
-            r"\bhow much (?:is|are|was|were)\b|\bhow (?:expensive|cheap)\b|\bwhat (?:do|does|did|would|will)\b.*\bcosts?\b|"
+            r"\bhow (?:expensive|cheap)\b|\bwhat (?:do|does|did|would|will)\b.*\bcosts?\b|"
             r"\bwhat (?:is|are|was|were) the (?:price|fee|fare|rent)\b|\bwas koste(?:t|n)\b|\bwie teuer\b|\bwie ?viel kostet\b",
-            Kind(_sum, number=True, beside=True),
+            Kind(_sum, beside=True),
         ),
+        (r"\bhow much (?:is|are|was|were)\b", Kind(_amount, beside=True)),
         (r"\bhow old\b|\bwie alt\b", Kind(_old)),
-        (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure, number=True)),
-        (r"\bhow many\b|\bwie ?viele\b", Kind(_count, number=True, beside=True)),
-        (r"\bhow (?:deep|high|heavy|tall|wide|large|big|fast|hot|loud|far)\b", Kind(_measure, number=True)),
-        (r"\bhow long\b|\bwie lange?\b", Kind(_long, number=True)),
-        (r"\bhow often\b|\bwie oft\b", Kind(_often, number=True)),
+        (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure)),
+        (r"\bhow many\b|\bwie ?viele\b", Kind(_count, beside=True)),
+        (r"\bhow (?:deep|high|heavy|tall|wide|large|big|fast|hot|loud|far)\b", Kind(_measure)),
+        (r"\bhow long\b|\bwie lange?\b", Kind(_long)),
+        (r"\bhow often\b|\bwie oft\b", Kind(_often)),
         (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
         (
-            r"(?:^|[,;]\s*|\b(?:since|from|until|by|and) )when\b|\b(?:what|which) (?:year|date|day|month)\b|"
+            r"(?:^|[,;]\s*|\b(?:since|from|until|by|and) )when\b(?! (?:must|should|shall))|"
+            r"\b(?:what|which) (?:year|date|day|month)\b|"
             r"^\W*(?:seit |ab |bis )?wann\b",
             Kind(_when),
         ),
