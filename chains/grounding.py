@@ -150,6 +150,8 @@ class _Vetted:
         """Whether a quote, with a sentence beside it that belongs to it, holds one of the kind asked for, and what the passage
         knows of the question's words: the price of another thing stands nearby as often."""
         before, after = _beside(quote)
+        if quote.heading.rstrip().endswith("?"):  # the question is asked there, and answered here
+            return True
         if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row):
             return False
         labels = (quote.chunk.document, quote.chunk.context, quote.heading, quote.columns)

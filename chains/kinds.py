@@ -31,7 +31,7 @@ _NUMERAL = "|".join(word for word in NUMBERS if word not in POINTING) + "|one|ha
 _CLOCK = re.compile(
     rf"\b\d{{1,2}}[:.]\d\d\b|\b(?:\d{{1,2}}|{_NUMERAL})(?:\s*[ap]\.?m\b|\s+o['’]clock|\s+uhr\b|\s+in the\b)|\b(?:{_DAYTIME})\b|"
     rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}(?::\d\d)?|{_NUMERAL})\b"
-    r"(?!\s*(?:%|[a-z]+s\b))|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b",
+    r"(?!\s*(?:%|(?!onwards)[a-z]+s\b))|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b",
     re.I,
 )
 _DATE = re.compile(
@@ -39,11 +39,14 @@ _DATE = re.compile(
     r"\b\d{3,4}\b(?![.,]?\d|\s*[%€$£a-z])|"
     rf"\b(?:1\d|20)\d\d\b|\b\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}}\b|\b(?:{_DAY})\b|\b(?:\d+(?:st|nd|rd|th)?|the|in|of|"
     rf"since|until|"
-    rf"by|every|each|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
+    rf"by|every|each|for|from|till|before|after|during|between|and|next|last|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
     r"\b(?:spring|summer|autumn|winter|frühling|sommer|herbst)s?\b|\b(?:today|tomorrow|yesterday|ago|heute|morgen|gestern)\b",
     re.I,
 )
-_SPAN = re.compile(rf"(?:\d|\b(?:{_NUMERAL}|an?|few|several|many|ein(?:e[nmr]?)?)\b)[\s-]*(?:{_UNIT})\b", re.I)
+_SPAN = re.compile(
+    rf"(?:\d|\b(?:{_NUMERAL}|an?|few|several|many|ein(?:e[nmr]?)?)\b)[\s-]*(?:(?:working|business|calendar|full|more)\s)?(?:{_UNIT})\b",
+    re.I,
+)
 #: What tells a time by another event, or as a rule.
 _RELATIVE = re.compile(
     r"\b(?:after|before|until|till|when|whenever|while|during|as soon as|once|on request|immediately|at once|at any|"
@@ -71,7 +74,7 @@ _AGE = re.compile(
 _REGULAR = re.compile(
     r"\b(?:once|twice|daily|hourly|weekly|monthly|yearly|annually|every|each|per|a (?:day|week|month|year)|times?|always|never|"
     r"einmal|zweimal|(?:stünd|täg|wöchent|monat|jähr)lich|jede[nrs]?|pro|mal|nie|immer|regularly|whenever|as often|"
-    r"fortnightly|nightly|constantly|continuously|seldom|rarely|"
+    r"quarterly|fortnightly|nightly|constantly|continuously|seldom|rarely|"
     rf"{_DAY})\b",
     re.I,
 )
@@ -97,7 +100,7 @@ _PLACE = re.compile(
     r"\b(?:in|at|on|behind|under|underneath|below|above|over|near|by(?= the| an?)|beside|opposite|between|inside|"
     r"outside|within|next to|"
     r"in front|against|along|around|across|through|via|into|onto|from|im|am|an|"
-    r"with(?= (?:the|our|your))|rechts|links|"
+    r"with(?= (?:the|our|your))|rechts|links|(?:top|bottom) (?:right|left|of)|"
     r"auf|hinter|neben|unter|über|bei|zwischen|vor|aus|ins|beim|vom)\b(?!\s+(?:least|most|once|order|case|time|request|demand|"
     rf"average|addition|advance|{_DAY}|{_MONTH}|{_DAYTIME}|{_NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
     r"\b(?:outside|inside|indoors|outdoors|upstairs|downstairs|abroad|everywhere|nowhere|home|here|there|ground floor|draußen|"
@@ -110,11 +113,13 @@ _FLOOR = re.compile(
     r"\b(?:floor|storey|basement|cellar|attic|level|upstairs|downstairs|roof|stock|etage|erdgeschoss|keller)\b", re.I
 )
 _MAY = re.compile(
-    r"\b(?:no(?! event)|not|never|kein\w*|nicht|"
+    r"\b(?:yes|only|no(?! event)|not|never|kein\w*|nicht|"
     r"allow\w*|permi\w+|grant\w*|may|can|forbid\w*|forbidden|prohibit\w*|rights?|free|freely|must|banned|welcome|accepted|"
     r"restrict\w*|licensed?|erlaubt|darf|dürfen|verboten|gestattet|supports?|possible|impossible)\b",
     re.I,
 )
+#: What is numbered, and not counted.
+_ORDINAL = re.compile(r"\b\w+ (?:floor|storey)\b|\b(?:room|page|step)\s\d+", re.I)
 #: Whoever does something, without a name.
 _SOMEBODY = re.compile(
     r"\b(?:by (?:the|an?|our|your|his|her|their) \w+|(?:von|vom|durch) \w+|"
@@ -124,6 +129,11 @@ _SOMEBODY = re.compile(
     r"landlord|employees?|trainees?|assistants?|accountants?|attendants?|residents?|clerks?|guards?|experts?|"
     r"volunteers?|head|chief|captain|cook|chef|nurse|boss|wir|sie|frau|herr\w*|"
     r"[a-z]{2,}(?:ers?|ors?|ists?|ians?|smen|sman))\b"
+)
+#: A sentence that begins with a name: `Ben buys the drinks`.
+_DOES = re.compile(
+    r"(?!(?:The|An?|Our|Your|My|Its|This|These|All|Every|Each|No|In|On|At|Der|Die|Das|Ein\w*)\b)"
+    r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
 )
 _NOBODY = frozenset(
     [
@@ -191,7 +201,7 @@ class Kind:
 
 
 def _count(text: str) -> bool:
-    bare = _CLOCK.sub(" ", _DATE.sub(" ", text))
+    bare = _CLOCK.sub(" ", _DATE.sub(" ", _ORDINAL.sub(" ", text)))
     return (
         bool(_FEW.search(bare)) or any(number_of(token) is not None for token in tokens(bare)) or bool(re.search(r"\d", bare))
     )
@@ -205,7 +215,7 @@ def _sum(text: str) -> bool:
 
 def _amount(text: str) -> bool:
     """Money, or how much of anything: `how much is` asks for both."""
-    bare = re.sub(r"\b\w+ (?:floor|storey)\b|\b(?:room|page|step)\s\d+", " ", _CLOCK.sub(" ", _DATE.sub(" ", text)), flags=re.I)
+    bare = _CLOCK.sub(" ", _DATE.sub(" ", _ORDINAL.sub(" ", text)))
     return _sum(text) or bool(re.search(r"\d", bare)) or any(number_of(token) is not None for token in tokens(bare))
 
 
@@ -236,7 +246,8 @@ def _person(text: str) -> bool:
     said = re.sub(r"\[[^\]]*\]", " ", text)  # of a form to be filled in
     if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
         return True
-    return any(word[:1].isupper() for word in re.findall(r"\b\w[\w'’-]*", said)[1:])
+    named = any(word[:1].isupper() for word in re.findall(r"\b\w[\w'’-]*", said)[1:])
+    return named or bool(_DOES.match(said.lstrip()))
 
 
 def _where(text: str) -> bool:

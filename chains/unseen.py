@@ -31,7 +31,7 @@ async def seen_or_read(
         UnreadableFile: a picture is damaged or too large to read.
         what `answer` raises
     """
-    readable = deps.models.facts(alias, images=True).images and not deps.models.facts(alias, images=False).images
+    readable = deps.models.sees(alias) and not deps.models.facts(alias, images=False).images
 
     async def unseen() -> AsyncGenerator[Delta]:
         async with aclosing(answer(await _read_out(messages, deps.settings))) as deltas:

@@ -114,6 +114,9 @@ class Search:
     """The search for one answer: kept, kept for another message, being made elsewhere, or else made here and kept."""
 
     def __init__(self, keeping: Keeping, asked: Asked, call: Call, until: float) -> None:
+        self.name = asked.name
+        #: Whether this process makes the same answer under other limits: there is nothing to wait for, it will not be shared.
+        self.beside: Callable[[], bool] = lambda: False
         self._keeping = keeping
         self._store = keeping.store
         self._settings = keeping.settings
@@ -130,7 +133,7 @@ class Search:
         self.flight: Flight[ChatGenerationChunk] = Flight(call.request)
         oldest = call.wish.max_age_s
         #: Requests that would take the same answer, under the same limits, share it; one that wants a new one has it made.
-        self.shared_as: Hashable = (asked.key, self._token if oldest == 0 else oldest, call.limits)
+        self.shared_as: tuple[Hashable, ...] = (asked.key, self._token if oldest == 0 else oldest, call.limits)
 
     def start(self) -> asyncio.Task[None]:
         return self.flight.start(self._run())
@@ -139,6 +142,10 @@ class Search:
     def joinable(self) -> bool:
         """Whether another request may take its answer: it is being looked for, or about to be kept."""
         return self.flight.joinable and self._worth
+
+    def makes(self, other: "Search") -> bool:
+        """Whether it holds the claim to make the answer that the other looks for."""
+        return self._look.claimed and self.name == other.name
 
     async def _run(self) -> None:
         fresh = self._call.wish.max_age_s == 0
@@ -167,7 +174,7 @@ class Search:
         if self._settings.semantic and (kept := await self._alike()) is not None:
             self.use = "semantic"
             return kept
-        if self._look.held:
+        if self._look.held and not self.beside():
             await self._wait()
             if (kept := self._usable(self._look.entry)) is not None:
                 self.use = "hit"

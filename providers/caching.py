@@ -189,6 +189,7 @@ class AliasCache:
         if not alone and found is not None and found.joinable:
             return found, False
         under_way[name] = search
+        search.beside = lambda: any(one is not search and one.makes(search) for one in under_way.values())
 
         def ended(_: object) -> None:
             if under_way.get(name) is search:

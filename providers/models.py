@@ -188,6 +188,15 @@ class Models:
         able = admitted(self.policies, self._served[alias or DEFAULT]) or (first,)
         return next((served for served in able if images in (None, served.facts.images)), able[0]).facts
 
+    def sees(self, alias: str | None = None) -> bool:
+        """Whether an alias has a deployment that takes pictures, be it called for this request or not.
+
+        Raises:
+            NotFound: code `model_not_found`.
+        """
+        self._first(alias)
+        return any(served.facts.images for served in self._served[alias or DEFAULT])
+
     def _first(self, alias: str | None) -> Served:
         name = alias or DEFAULT
         if name not in self._aliases:

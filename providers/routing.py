@@ -213,8 +213,9 @@ _DRESS = pattern(
 
 @lru_cache(maxsize=1024)
 def bare_model(name: str) -> str:
-    """A model's name without what clouds put around it: `us.anthropic.claude-3-5-haiku-20241022-v1:0` → `claude-3-5-haiku`."""
-    bare, before = name.casefold(), ""
+    """A model's name without what clouds put around it: `us.anthropic.claude-3-5-haiku-20241022-v1:0` → `claude-3-5-haiku`. Of
+    a deployment with a name of its own, the model behind it: `east#gpt-4o` → `gpt-4o`."""
+    bare, before = name.casefold().rpartition("#")[2], ""
     while bare != before:
         before, bare = bare, _DRESS.sub("", bare)
     return bare or name

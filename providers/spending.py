@@ -184,12 +184,12 @@ def _half_window(served: Served) -> int:
 
 
 def held_to(route: Route) -> frozenset[str]:
-    """The names of all that may refuse this request, bound its answer, or have it go to a cheaper alias: requests of other
-    names are not to share what becomes of it."""
+    """The names of the budgets that may bound this request's answer or have it go to a cheaper alias: requests of others are
+    not to share what becomes of it. Rate limits do neither, and one's refusal is never another's."""
     principal, names, aliases = context.current().principal, set[str](), [route.alias]
     for alias in aliases:
         for rule in route.budgets.of(principal, alias):
-            if rule.refuses:
+            if rule.refuses and not rule.rate:
                 names.add(rule.counter)
                 aliases += [rule.degrade_to] if rule.degrade_to and rule.degrade_to not in aliases else []
     return frozenset(names)

@@ -16,7 +16,7 @@ from retrievers.sniffing import EXTENSIONS
 TokensOf = Callable[[str], Sequence[tuple[int, int]]]
 
 #: Raise it when a change here makes other chunks of the same document.
-VERSION = "2"
+VERSION = "3"
 #: Sections are tokenised in blocks of about this many characters, so that memory does not follow the document's size.
 _BLOCK_CHARACTERS = 60_000
 #: A section shorter than this share of a chunk is joined with the ones after it.
@@ -44,8 +44,8 @@ def split(
     `max_tokens` tokens, so that an embedding model of that length reads all of it.
 
     A chunk never crosses a page. Long sections are cut into chunks of about the same size, at the end of a paragraph, else of
-    a line, else of a sentence, else of a word; a word, and a number in groups, is cut only where nothing else in reach of the
-    size can be. Up to `overlap` tokens of whole sentences are repeated at such a cut,
+    a line, else of a sentence, else of a word; a word, a number in groups, a private key, and a secret with its name are cut
+    only where nothing else in reach of the size can be. Up to `overlap` tokens of whole sentences are repeated at such a cut,
     none in tables and code. Chunk ids depend on the document, its revision and the position alone.
     """
     text = document.text
@@ -124,6 +124,7 @@ def _cut(text: str, section: Section, tokens_of: TokensOf, max_tokens: int, over
             half, end = start + _BLOCK_CHARACTERS // 2, start + _BLOCK_CHARACTERS
             newline = text.rfind("\n", half, end)
             end = newline + 1 if newline > 0 else last_seam(text, half, end) or end
+            end = Seams(text, half, end).key_over(end) or end
         yield from _cut_block(text, start, end, section.kind != "prose", tokens_of, max_tokens, overlap)
         start = end
 
@@ -141,6 +142,11 @@ def _cut_block(
         quality[bisect_left(tokens, unit.start)] = 3 if unit.paragraph != paragraph else 2 if unit.line else 1
         paragraph = unit.paragraph
     seams = Seams(text, start, end)
+
+    def begins(i: int) -> bool:
+        """Whether a repeated sentence may begin there."""
+        return bool(quality.get(i, 0)) and seams.at(tokens[i]) > Seam.NUMBER
+
     count = len(tokens)
     first = 0
     while first < count:
@@ -163,8 +169,8 @@ def _cut_block(
             yield span
         if last == count:
             return
-        back = [i for i in range(max(first + 1, last - overlap), last) if quality.get(i, 0)] if overlap else []
-        first = back[0] if back and quality.get(last, 0) < 3 else last
+        repeated = range(max(first + 1, last - overlap), last) if overlap and quality.get(last, 0) < 3 else range(0)
+        first = next((i for i in repeated if begins(i)), last)
 
 
 def _best(seams: Seams, tokens: Sequence[int], ranked: Sequence[int], reach: Sequence[int]) -> int:

@@ -7,6 +7,8 @@ from chains.code.spellings import canonical
 
 _WORD = re.compile(r"[\w+#]+(?:[.-][\w+#]+)*|[^\w\s]")
 _VERSION = re.compile(r"(?<=[^\W\d]{3}|.\+\+)[\d.]+$")
+#: A version as a word of its own: `a PostgreSQL 15 query`.
+_FIGURE = re.compile(r"v?\d[\d.]*")
 
 
 class _Sense(Enum):
@@ -152,7 +154,7 @@ def _found(instruction: str) -> tuple[str | None, str | None]:
         if (sense := _SENSES.get(name)) is None:
             continue
         before = low[place - 1] if place else ""
-        after = low[place + 1] if place + 1 < len(low) else ""
+        after = next((word for word in low[place + 1 :] if not _FIGURE.fullmatch(word)), "")
         inside = before in ("in", "into") or (turns and before == "to")
         if not _meant(sense, said[place], inside=inside, before=low[:place], after=after):
             continue

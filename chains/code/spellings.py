@@ -51,13 +51,13 @@ _MEANT = {said: meant for meant, spelt in _SPELLINGS.items() for said in spelt.s
 #: A version, and what may stand between it and the name: `Python 3.11`, `C++17`, `HTML5`, `Rust (edition 2021)`, `ES2015+`.
 _VERSION = re.compile(r"[\s_(-]*(?:\b(?:version|edition|release)\b|\bv|\br(?=\d{4})|(?<=[\s(])es)?[\s.]*\d[\w.]*\+?\)?$")
 #: Another language than the one without the figure.
-_NO_VERSION = re.compile(r"json[ -]?5|perl[ -]?6")
+_NO_VERSION = re.compile(r"json[ -]?5|perl[ -]?6|[dp]\d\.?js|r\d+rs")
 #: The Python that the parser of today's does not read.
 _PYTHON_2 = re.compile(r"py(?:thon)?[\s_-]*v?2(?:[.\d x]*)")
 #: Words beside a language's name that do not change which one is meant.
 _BESIDE = re.compile(
-    r"\b(?:programming|language|lang|code|source|scripts?|query|queries|the|plain|vanilla|modern|standard|ansi|iso|gnu|posix|"
-    r"bourne|visual(?= c)|se|ee|edition|version)\b"
+    r"\b(?:programming|language|lang|code|source|scripts?|query|queries|the|plain|vanilla|modern|standard(?! ml)|ansi|iso|gnu|"
+    r"posix|bourne|visual(?= c)|se|ee|edition|version)\b"
 )
 
 

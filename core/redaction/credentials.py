@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+from core.redaction import pem
 from core.redaction.entities import Entity, PIIType
 
 #: Each begins with letters that hardly anything else begins with, so that the form alone is proof enough.
@@ -127,8 +128,10 @@ _IN_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,100}:(?P<value>
 def find(text: str) -> Iterator[Entity]:
     """The secrets of a text."""
     if _LONG.search(text):
-        for match in _BY_FORM.finditer(text):
-            yield Entity(PIIType.SECRET, *match.span(), 1.0)
+        by_form = [match.span() for match in _BY_FORM.finditer(text)]
+        keys = [(a, b) for a, b in pem.find(text) if not any(start <= a and b <= end for start, end in by_form)]
+        for start, end in (*by_form, *keys):
+            yield Entity(PIIType.SECRET, start, end, 1.0)
         for match in _BARE.finditer(text):
             if _is_drawn(match[0]) and (_is_by_its_id(text, match) or _is_alone(text, match)):
                 yield Entity(PIIType.SECRET, *match.span(), 0.9)

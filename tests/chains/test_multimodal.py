@@ -236,6 +236,11 @@ def over(models: Models, settings: Settings) -> OpaqueRoot:
     return SPEC.build(ChainDeps(settings, models, cast("Any", None), cast("Any", None)))
 
 
+def pictured() -> list[dict[str, Any]]:
+    url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SIGN}"}}
+    return [{"role": "user", "content": [{"type": "text", "text": "What does it say?"}, url]}]
+
+
 async def test_a_picture_goes_to_the_deployment_that_sees_wherever_it_stands(
     settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
 ) -> None:
@@ -267,14 +272,22 @@ async def test_with_all_that_see_switched_off_the_text_is_read(
     models.kills.set([off])
     fakes[1].always(Reply("It says QUAY NINE."))
     assert (await over(models, settings).ainvoke({"text": "What does it say?", "images": [SIGN]}))["vision"] == "ocr"
-    deps = ChainDeps(settings, models, cast("Any", None), cast("Any", None))
-    url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SIGN}"}}
-    said = [{"role": "user", "content": [{"type": "text", "text": "What does it say?"}, url]}]
-    chat = CHAT.build(deps)
+    chat, said = CHAT.build(ChainDeps(settings, models, cast("Any", None), cast("Any", None))), pictured()
     assert (await chat.ainvoke({"messages": said})).content == "It says QUAY NINE."
     assert "QUAY NINE" in str(fakes[1].last.body["messages"])
     with pytest.raises(Killed):
         await chat.ainvoke({"messages": said, "model": "alone"})
+    assert not fakes[0].sent
+
+
+async def test_with_all_that_see_left_out_by_the_data_policy_chat_reads_the_text(
+    settings: Settings, models: Models, fakes: tuple[OpenAIFake, OpenAIFake]
+) -> None:
+    models.policies.defaults = Policy(data=DataPolicy(exclude=("openai",)))
+    fakes[1].always(Reply("It says QUAY NINE."))
+    chat = CHAT.build(ChainDeps(settings, models, cast("Any", None), cast("Any", None)))
+    assert (await chat.ainvoke({"messages": pictured()})).content == "It says QUAY NINE."
+    assert "QUAY NINE" in str(fakes[1].last.body["messages"])
     assert not fakes[0].sent
 
 

@@ -135,6 +135,7 @@ async def test_a_prompt_too_long_for_certain_is_not_sent_to_a_small_window(
         ("claude-3-5-haiku@20241022", "claude-3-5-haiku"),
         ("openai/gpt-4o-mini-2024-07-18", "gpt-4o-mini"),
         ("gpt-4.1", "gpt-4.1"),
+        ("east#gpt-4o", "gpt-4o"),
         ("qwen2.5-72b-instruct", "qwen2.5-72b-instruct"),
         ("llama3:8b", "llama3:8b"),
     ],

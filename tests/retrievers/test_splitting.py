@@ -1,9 +1,12 @@
+import base64
+import json
 import random
 import re
 from itertools import pairwise
 
 import pytest
 
+from core.redaction import credentials
 from retrievers.base import LoadedDocument, Section
 from retrievers.splitting import split
 
@@ -218,3 +221,63 @@ def test_a_megabyte_is_split_in_blocks():
     assert chunks[0].start == 0
     assert chunks[-1].end == len(text)
     assert longest < 100_000
+
+
+def private_key(lines: int) -> str:
+    drawn = base64.b64encode(random.Random(5).randbytes(48 * lines)).decode()
+    body = "\n".join(drawn[i : i + 64] for i in range(0, len(drawn), 64))
+    return "-----BEGIN " + f"PRIVATE KEY-----\n{body}\n-----END " + "PRIVATE KEY-----\n"
+
+
+def in_small_tokens(text: str) -> list[tuple[int, int]]:
+    """As the models' tokenizers read base64: a token holds a few characters."""
+    return [(i, min(i + 4, end)) for start, end in words(text) for i in range(start, end, 4)]
+
+
+def split_small(text: str, max_tokens: int, overlap: int = 0):
+    document = LoadedDocument(text, "text/plain")
+    return split(
+        document, document_id="doc_1", name="a", revision=1, tokens_of=in_small_tokens, max_tokens=max_tokens, overlap=overlap
+    )
+
+
+@pytest.mark.parametrize("overlap", [0, 40])
+def test_a_private_key_that_fits_is_kept_whole(overlap: int):
+    key = private_key(6)
+    for before in range(4, 16):
+        chunks = split_small(f"{prose(before)}\n\n{key}\n{prose(12)}", 200, overlap)
+        assert sum(key.strip() in chunk.text for chunk in chunks) == 1
+        assert not any(
+            key[40:60] in chunk.text or key[-60:-40] in chunk.text for chunk in chunks if key.strip() not in chunk.text
+        )
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["plain", "json"])
+@pytest.mark.parametrize("max_tokens", [80, 200, 400])
+def test_every_piece_of_a_long_private_key_is_known_for_one(max_tokens: int, escaped: bool):
+    key = private_key(26)
+    text = json.dumps({"type": "service_account", "private_key": key}) if escaped else f"{prose(9)}\n\n{key}\n{prose(9)}"
+    chunks = split_small(text, max_tokens)
+    lines = [line for line in key.splitlines() if not line.startswith("-")]
+    assert sum(any(line in chunk.text for line in lines) for chunk in chunks) > 1
+    for chunk in chunks:
+        assert text[chunk.start : chunk.end] == chunk.text
+        spans = [(one.start, one.end) for one in credentials.find(chunk.text)]
+        rest = "".join(c for i, c in enumerate(chunk.text) if not any(start <= i < end for start, end in spans))
+        assert not any(line[i : i + 12] in rest for line in lines for i in range(0, 64, 12))
+
+
+def test_a_private_key_is_not_cut_between_two_blocks_of_a_long_text():
+    key = private_key(10)
+    for shift in range(0, 900, 150):
+        text = f"{'word ' * (11_840 + shift // 5)}\n{key}{'word ' * 20_000}"
+        chunks = split_small(text, 400)
+        assert sum(key.strip() in chunk.text for chunk in chunks) == 1
+
+
+def test_a_secret_is_not_cut_from_its_name():
+    text = ", ".join(f"password: Zx{n:06d}kq!" for n in range(90))
+    for size in range(20, 60):
+        for chunk in chunks_of(LoadedDocument(text, "text/plain"), size, 0):
+            assert not chunk.text.startswith("Zx")
+            assert not chunk.text.endswith("password:")
