@@ -49,17 +49,21 @@ class AlertMonitor:
             await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:
-        """One look of each monitor. One that fails keeps no other from looking."""
+        """One look of each monitor. One that fails keeps no other from looking, and is told once, with those that fail with
+        it."""
+        failing: dict[str, Exception] = {}
         for monitor in self._monitors:
-            name = type(monitor).__name__
             try:
                 await self._tell(monitor, await monitor.look())
-                self._failing.discard(name)
-            except Exception:  # the boundary of a task that must never end
-                if name not in self._failing:
-                    log.warning("alert_monitor.failing", monitor=name, exc_info=True)
-                self._failing.add(name)
-        await self._forget()
+            except Exception as error:  # noqa: BLE001 - the boundary of a task that must never end
+                failing[type(monitor).__name__] = error
+        try:
+            await self._forget()
+        except Exception as error:  # noqa: BLE001 - as above
+            failing["forgetting"] = error
+        if new := failing.keys() - self._failing:
+            log.warning("alert_monitor.failing", monitors=sorted(new), exc_info=failing[min(new)])
+        self._failing = set(failing)
 
     async def _tell(self, monitor: Monitor, found: list[Finding]) -> None:
         async with self._database.session(all_tenants=True) as session:

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import delete, select, update
+from structlog.testing import capture_logs
 
 from core import alerts
 from core.alerts import AlertKind, raise_alert
@@ -50,12 +52,15 @@ class Watched:
         async with self.database.transaction(all_tenants=True) as session:
             session.add_all(rows)
 
-    def started(self) -> "Callable[[], Any]":
-        """A worker: what looks once, and what that led to is in the database."""
+    def monitor(self) -> AlertMonitor:
         models = SimpleNamespace(budgets=self.budgets)
         library = SimpleNamespace(resources=SimpleNamespace(models=models))
         context: Any = SimpleNamespace(database=self.database, settings=self._settings, library=library)
-        monitor = AlertMonitor(context)
+        return AlertMonitor(context)
+
+    def started(self) -> "Callable[[], Any]":
+        """A worker: what looks once, and what that led to is in the database."""
+        monitor = self.monitor()
 
         async def look() -> dict[str, str]:
             await monitor.look()
@@ -278,3 +283,22 @@ async def test_several_workers_tell_once(watched: Watched) -> None:
     await watched.spend(tokens=TokenClasses(input=70))
     await asyncio.gather(*(watched.started()() for _ in range(3)))
     assert len(await watched.rows()) == 1
+
+
+async def test_a_database_that_gives_nothing_is_told_once_and_looked_at_again(watched: Watched) -> None:
+    async def rename(old: str, new: str) -> None:
+        async with watched.database.transaction(all_tenants=True) as session:
+            await session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    monitor = watched.monitor()
+    await rename("alerts", "alerts_away")
+    with capture_logs() as logged:
+        await monitor.look()
+        await monitor.look()
+    await rename("alerts_away", "alerts")
+    (told,) = [line for line in logged if line["event"] == "alert_monitor.failing"]
+    assert {"BudgetMonitor", "SpendingMonitor", "forgetting"} <= {*told["monitors"]}
+    await watched.spend(status="error", number=30)
+    await monitor.look()
+    await asyncio.to_thread(watched._book.settle)
+    assert await watched.states() == {"error_rate": "firing"}
