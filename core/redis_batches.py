@@ -167,7 +167,7 @@ class _Queue:
         self._end_patience()
         if self._wire is not None:
             self._wire.give_up()
-        self._reach.failed(error)
+        self._reach.failed(error, self._ends)
         for each in batch:
             each.tell(error)
         self._go()

@@ -54,6 +54,7 @@ class Reach:
         if self.away:
             self._ask()
             raise RedisAway
+        since = self.ends
         try:
             if patient:
                 yield self._client()
@@ -61,14 +62,16 @@ class Reach:
                 async with in_time(self.wait_s):
                     yield self._client()
         except FAILURES as error:
-            self.failed(error)
+            self.failed(error, since)
             raise
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, since: int | None = None) -> None:
         """It is away, as this shows. One that was late is asked again at once, before anything is told: it may have been busy
-        for a moment."""
+        for a moment. An exchange from before it was away and back (`since`: the `ends` of its beginning) shows nothing."""
         late = isinstance(error, TimeoutError | redis.TimeoutError)
         with self._lock:
+            if not self.away and since not in (None, self.ends):
+                return
             before, self.away = self.away, True
         if not before:
             self.ends += 1

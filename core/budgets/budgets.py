@@ -236,9 +236,12 @@ class Budgets:
             times = [[_counted_in(rule, share.place, each) for each in spent] for rule, share in held]
             settling = counters.settle(self._store.batches, hold.id, [share for _, share in held], times)
             self._settling.add(settling)
-            settling.add_done_callback(partial(self._heard, self._store, hold, [rule for rule, _ in held]))
+            heard = partial(self._heard, self._store, self._store.ends, hold, [rule for rule, _ in held])
+            settling.add_done_callback(heard)
 
-    def _heard(self, store: Store, hold: Hold, rules: Sequence[Rule], settling: "asyncio.Future[list[int]]") -> None:
+    def _heard(
+        self, store: Store, since: int, hold: Hold, rules: Sequence[Rule], settling: "asyncio.Future[list[int]]"
+    ) -> None:
         self._settling.discard(settling)
         if settling.cancelled():
             return
@@ -250,7 +253,7 @@ class Budgets:
             return
         if not isinstance(error, FAILURES):
             raise error
-        store.failed(error)
+        store.failed(error, since)
         # what was reserved stays so until its time is over; the ledger has what was spent
         log.debug("budgets.not_settled", hold=hold.id)
         self._behind.update(rule.counter for rule in hold.rules if not rule.rate)

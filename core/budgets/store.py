@@ -26,12 +26,18 @@ class Store:
         Raises:
             StoreAway: it is known to be away, or is found to be within the block.
         """
+        since = self.ends
         try:
             yield self.batches
         except FAILURES as error:
-            self.failed(error)
+            self.failed(error, since)
             raise StoreAway from error
 
-    def failed(self, error: BaseException) -> None:
-        """It is away, also where it answers, and refuses what it is asked."""
-        self._reach.failed(error)
+    @property
+    def ends(self) -> int:
+        """How often it was found to be away."""
+        return self._reach.ends
+
+    def failed(self, error: BaseException, since: int) -> None:
+        """It is away, also where it answers, and refuses what it is asked. `since`: the `ends` when it was asked."""
+        self._reach.failed(error, since)

@@ -100,3 +100,20 @@ async def test_who_was_late_once_is_not_told_of(clients: RedisClients) -> None:
         await asyncio.wait_for(asking, 20)
         assert await asked(clients)
     assert logs == []
+
+
+async def test_an_exchange_from_before_it_was_away_and_back_does_not_end_it_again(clients: RedisClients) -> None:
+    async def broken_later() -> None:
+        async with clients.asked(patient=True):
+            clients.reach.failed(ConnectionError())
+            async with asyncio.timeout(20):
+                while clients.reach.away:  # noqa: ASYNC110 - a task in the background finds it
+                    await asyncio.sleep(0.01)
+            raise ConnectionError  # of a connection that was open all the time
+
+    with capture_logs() as logs:
+        with pytest.raises(ConnectionError):
+            await broken_later()
+        assert not clients.reach.away
+        assert await asked(clients)
+    assert [line["event"] for line in logs] == ["redis.away", "redis.back"]
