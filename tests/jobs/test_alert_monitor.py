@@ -288,7 +288,7 @@ async def test_several_workers_tell_once(watched: Watched) -> None:
 async def test_a_database_that_gives_nothing_is_told_once_and_looked_at_again(watched: Watched) -> None:
     async def rename(old: str, new: str) -> None:
         async with watched.database.transaction(all_tenants=True) as session:
-            await session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+            await (await session.connection()).execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
     monitor = watched.monitor()
     await rename("alerts", "alerts_away")
