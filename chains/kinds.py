@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chains.specifics import number_of, tokens
-from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING
+from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
 
 _MONTH = (
     r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
@@ -135,52 +135,11 @@ _DOES = re.compile(
     r"(?!(?:The|An?|Our|Your|My|Its|This|These|All|Every|Each|No|In|On|At|Der|Die|Das|Ein\w*)\b)"
     r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
 )
-_NOBODY = frozenset(
-    [
-        "other",
-        "under",
-        "over",
-        "after",
-        "never",
-        "ever",
-        "order",
-        "number",
-        "paper",
-        "water",
-        "offer",
-        "later",
-        "rather",
-        "whether",
-        "either",
-        "summer",
-        "winter",
-        "letter",
-        "matter",
-        "computer",
-        "server",
-        "corner",
-        "border",
-        "center",
-        "cover",
-        "floor",
-        "door",
-        "error",
-        "color",
-        "for",
-        "or",
-        "her",
-        "per",
-        "super",
-        "power",
-        "former",
-        "latter",
-        "further",
-        "tower",
-        "dinner",
-        "together",
-        "however",
-        "quarter",
-    ]
+#: Words that end so and are nobody.
+_NOBODY = listed(
+    "other under over after never ever order number paper water offer later rather whether either summer winter "
+    "letter matter computer server corner border center cover floor door error color for or her per super power "
+    "former latter further tower dinner together however quarter"
 )
 
 

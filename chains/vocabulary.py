@@ -3,12 +3,13 @@
 import re
 
 
-def _listed(text: str) -> frozenset[str]:
+def listed(text: str) -> frozenset[str]:
+    """The words of a text, which are divided by blanks."""
     return frozenset(re.findall(r"\S+", text))
 
 
 #: Articles, pronouns, prepositions, conjunctions, auxiliaries and words of asking.
-ENGLISH = _listed(
+ENGLISH = listed(
     "a about above across after again against ahead all alone along already also although always am among an and another "
     "any anybody anyone anything anywhere apart are around as at away be because been before behind being below beneath "
     "beside besides between beyond both but by can cannot could did do does doing done down during each either else enough "
@@ -21,7 +22,7 @@ ENGLISH = _listed(
     "us usually very via was we were what whatever when whenever where wherever whether which while who whoever whom whose "
     "why will with within without would yes yet you your yours yourself dont doesnt isnt arent wont cant im ive"
 )
-GERMAN = _listed(
+GERMAN = listed(
     "ab aber alle allem allen aller alles als also am an andere anderen ans auch auf aus bei beim bereits bin bis bist "
     "bitte da dabei dafür damit dann daran darauf daraus darf darin darum darüber das dass davon dazu dein deine dem den "
     "denn der des dessen dich die dies diese diesem diesen dieser dieses dir doch dort du durch dürfen ein eine einem einen "
@@ -34,7 +35,7 @@ GERMAN = _listed(
     "woher wohin womit wofür worauf worin wozu wurde wurden zu zum zur zwischen über"
 )
 #: What is said in all kinds of questions, so that an answer need not say it again.
-LIGHT = _listed(
+LIGHT = listed(
     "able allow allowed answer ask become began begin begins belong bring brings call called came come comes concern "
     "consist contain contains cost costs date day days describe exist exists explain find gave get gets getting give given "
     "gives go goes going happen happened happens heißt held help helps hold holds include includes keep keeps kept kind "
@@ -46,7 +47,7 @@ LIGHT = _listed(
     "dauert geht heissen heißen kommt kommen kosten kostet liegt macht machen nennt steht"
 )
 #: Members of a class of which one excludes the others: they are not put in other words, however near they are in meaning.
-EXCLUSIVE = _listed(
+EXCLUSIVE = listed(
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
     "october november december spring summer autumn fall winter north south east west northern southern eastern western "
     "left right upper lower front rear red blue green yellow black white brown orange purple pink grey gray male female "
@@ -59,20 +60,20 @@ EXCLUSIVE = _listed(
     "vermieter mieter käufer verkäufer lieferant kunde arbeitgeber arbeitnehmer lehrer schüler arzt gläubiger schuldner "
     "absender empfänger gastgeber gast kläger beklagter"
 )
-_COLOURS = _listed(
+_COLOURS = listed(
     "red blue green yellow black white brown orange purple pink grey gray silver gold beige violet rot blau grün gelb "
     "schwarz weiß braun grau rosa"
 )
 #: What is asked for by the name of a class and answered by one of its members.
-CLASSES = dict.fromkeys(_listed("colour colours color colors farbe"), _COLOURS)
+CLASSES = dict.fromkeys(listed("colour colours color colors farbe"), _COLOURS)
 #: Words that say the same of a thing from another side, and lie far from each other in meaning.
 SAME: dict[str, frozenset[str]] = {
-    "earn": _listed("salary wage wages pay income earns earned earnings"),
-    "expire": _listed("lapse lapses lapsed expires end ends valid until"),
-    "borrow": _listed("lend lends lent loan loans borrowed"),
+    "earn": listed("salary wage wages pay income earns earned earnings"),
+    "expire": listed("lapse lapses lapsed expires end ends valid until"),
+    "borrow": listed("lend lends lent loan loans borrowed"),
 }
 #: What is answered by a number, mostly without its name.
-MEASURES = _listed(
+MEASURES = listed(
     "limit weight height length width depth age speed temperature distance duration size period amount percentage maximum "
     "minimum "
     "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag"
@@ -119,10 +120,10 @@ ACTS: dict[str, frozenset[str]] = {
     for verb in " ".join(_SYNONYMS).split()
 }
 #: What the name of a setting answers by itself.
-SETTING_ACTS = _listed(
+SETTING_ACTS = listed(
     "change set choose configure adjust select raise increase lower reduce decrease limit turn disable enable"
 )
 #: Acts that a sentence need not name.
-VAGUE_ACTS = _listed(
+VAGUE_ACTS = listed(
     "use get see find know do have go tell work call ask need want handle deal take give put keep look be learn"
 )

@@ -13,6 +13,7 @@ import pytest
 import infra.postgresql
 from core.database import Database, migrate
 from core.settings import Settings
+from core.valkey import EmbeddedValkey
 from tests.loopback import GUARD
 
 GUARD.install()
@@ -45,6 +46,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def settings(tmp_path: Path) -> Settings:
     """Embedded defaults in a directory of the test's own."""
     return Settings.load(data_dir=tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Valkey, one for each file of tests."""
+    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+    yield valkey.start()
+    valkey.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import psutil
@@ -17,22 +17,13 @@ from core.database import keyring_of
 from core.errors import Unavailable
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.valkey import EmbeddedValkey
 
 HOUR = 3600.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Valkey; each test has tenants of its own."""
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
 @pytest.fixture
-async def clients(server: str) -> AsyncIterator[RedisClients]:
-    made = RedisClients(server)
+async def clients(valkey_url: str) -> AsyncIterator[RedisClients]:
+    made = RedisClients(valkey_url)
     yield made
     await made.close()
 
@@ -120,7 +111,7 @@ async def test_records_are_appended_and_the_older_half_makes_room(cache: Cache, 
 
 
 async def test_dropping_a_tenants_entries_leaves_nothing_of_them_and_all_of_the_others(
-    cache: Cache, tenant: str, server: str
+    cache: Cache, tenant: str, valkey_url: str
 ) -> None:
     for number in range(3):
         await keep(cache, tenant, f"e{number}", b"secret")
@@ -128,7 +119,7 @@ async def test_dropping_a_tenants_entries_leaves_nothing_of_them_and_all_of_the_
     assert await cache.drop(tenant) == 3
     assert [await cache.get(tenant, f"e{number}") for number in range(3)] == [None] * 3
     assert await cache.get(tenant + "x", "e0") == b"kept"
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         held = [key for key in redis.scan_iter("genai:cache:*") if redis.type(key) == b"string" and b"secret" in redis.get(key)]
     assert held == []
     assert await cache.drop(tenant) == 0
@@ -171,9 +162,9 @@ async def test_the_claim_of_a_maker_that_died_ends_by_itself(cache: Cache, tenan
     await eventually(taken)
 
 
-async def test_a_claim_that_is_renewed_holds(cache: Cache, tenant: str, server: str) -> None:
+async def test_a_claim_that_is_renewed_holds(cache: Cache, tenant: str, valkey_url: str) -> None:
     await cache.look(tenant, "a", token="one")
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         (key,) = [key for key in redis.scan_iter("genai:cache:*:claim:a") if redis.get(key) == b"one"]
         redis.pexpire(key, 500)
         await cache.renew(tenant, "a", "other")
@@ -196,9 +187,11 @@ async def test_without_a_server_nothing_is_found_kept_or_waited_for_and_it_is_sa
     await clients.close()
 
 
-async def test_a_frozen_server_costs_one_wait_and_is_used_again_when_it_answers(cache: Cache, tenant: str, server: str) -> None:
+async def test_a_frozen_server_costs_one_wait_and_is_used_again_when_it_answers(
+    cache: Cache, tenant: str, valkey_url: str
+) -> None:
     await keep(cache, tenant, "a", b"x")
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         frozen = psutil.Process(int(redis.info("server")["process_id"]))
     with capture_logs() as logs:
 
@@ -208,7 +201,7 @@ async def test_a_frozen_server_costs_one_wait_and_is_used_again_when_it_answers(
         frozen.suspend()
         try:
             assert await asyncio.gather(*(cache.look(tenant, "a") for _ in range(20))) == [NOTHING] * 20
-            others = RedisClients(server)
+            others = RedisClients(valkey_url)
             resting = Cache(others, tenant_bytes=1000)
             assert await resting.look(tenant, "a") == NOTHING
             started = time.monotonic()

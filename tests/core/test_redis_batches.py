@@ -1,7 +1,7 @@
 """Scripts that go to a real Valkey together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import psutil
 import pytest
@@ -10,22 +10,13 @@ from redis.exceptions import ResponseError
 from core.redis_batches import ScriptBatches
 from core.redis_clients import RedisClients
 from core.redis_reach import FAILURES
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 
 COUNT = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
 @pytest.fixture
-async def clients(server: str) -> AsyncIterator[RedisClients]:
-    made = RedisClients(server, wait_s=0.5)
+async def clients(valkey_url: str) -> AsyncIterator[RedisClients]:
+    made = RedisClients(valkey_url, wait_s=0.5)
     await made.get().flushall()
     yield made
     await made.close()

@@ -1,7 +1,7 @@
 """Scripts over a connection to a real Valkey: answers in order, in any pieces, and an end that is told once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from hashlib import sha1
 from typing import Any
 
@@ -11,22 +11,13 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from core.redis_clients import RedisClients
 from core.redis_wire import Garbled, Wire, packed
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 
 ALL_KINDS = "return {1, -2, ARGV[1], {KEYS[1], 3}, false}"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
 @pytest.fixture
-async def clients(server: str) -> AsyncIterator[RedisClients]:
-    made = RedisClients(server, wait_s=5)
+async def clients(valkey_url: str) -> AsyncIterator[RedisClients]:
+    made = RedisClients(valkey_url, wait_s=5)
     yield made
     await made.close()
 

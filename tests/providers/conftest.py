@@ -8,18 +8,8 @@ import pytest
 from core import context, ledger
 from core.context import RequestContext
 from core.principals import SYSTEM
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from tests.fakes.openai import OpenAIFake
 from tests.providers.bookkeeping import Book
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Valkey."""
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
 
 
 @pytest.fixture(scope="module")

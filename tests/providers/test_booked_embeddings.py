@@ -89,8 +89,8 @@ async def test_with_a_price_of_the_operators_it_costs(settings: Settings, book: 
 
 
 @pytest.fixture
-async def limit(database: Database, models: Models, server: str) -> AsyncIterator[Callable[..., Any]]:
-    clients = RedisClients(server)
+async def limit(database: Database, models: Models, valkey_url: str) -> AsyncIterator[Callable[..., Any]]:
+    clients = RedisClients(valkey_url)
     await clients.get().flushall()
     models.connect(clients)
 

@@ -56,11 +56,11 @@ def configured(settings: Settings, provider: OpenAIFake) -> Callable[..., Settin
 
 
 @pytest.fixture
-async def start(configured: Callable[..., Settings], server: str) -> AsyncIterator[Callable[..., Models]]:
+async def start(configured: Callable[..., Settings], valkey_url: str) -> AsyncIterator[Callable[..., Models]]:
     """Makes what stands for a process: models of its own, connected to the one Valkey."""
     opened: list[tuple[Models, RedisClients]] = []
 
-    def make(*, url: str = server, **changes: Any) -> Models:
+    def make(*, url: str = valkey_url, **changes: Any) -> Models:
         models, clients = Models(configured(**changes)), RedisClients(url)
         models.connect(clients)
         opened.append((models, clients))
@@ -134,7 +134,7 @@ async def test_the_same_request_is_answered_again_without_a_call_and_at_no_cost(
 
 
 async def test_a_replayed_stream_has_several_chunks_that_add_up_to_the_same_message(
-    start: Any, server: str, someone: Principal, provider: OpenAIFake
+    start: Any, valkey_url: str, someone: Principal, provider: OpenAIFake
 ) -> None:
     provider.then(Reply(text="One answer of many words. " * 40))
     sums: list[Any] = []
@@ -197,9 +197,9 @@ async def test_tenants_and_principals_of_other_rights_never_share(ask: Any, prov
 
 
 async def test_what_is_not_deterministic_or_not_asked_for_goes_past_the_cache(
-    ask: Any, provider: OpenAIFake, server: str
+    ask: Any, provider: OpenAIFake, valkey_url: str
 ) -> None:
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         before = redis.info("commandstats")
         for alias, temperature in (("default", None), ("default", 0.5), ("off", 0)):
             for _ in range(2):
@@ -401,9 +401,9 @@ async def test_whoever_comes_while_a_call_is_being_given_up_has_one_of_their_own
 
 
 async def test_where_another_process_died_at_the_work_the_next_takes_it_over(
-    ask: Any, start: Any, provider: OpenAIFake, server: str
+    ask: Any, start: Any, provider: OpenAIFake, valkey_url: str
 ) -> None:
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         await claim_for(redis, ask, b"dead", milliseconds=300)
         text, request = await ask(of=start())
     assert (text, request.cache) == (WHOLE, "miss")
@@ -423,10 +423,10 @@ async def claim_for(redis: Any, ask: Any, who: bytes, *, milliseconds: int, **as
 
 
 async def test_a_process_that_is_slow_is_not_waited_for_to_the_end(
-    ask: Any, start: Any, provider: OpenAIFake, server: str
+    ask: Any, start: Any, provider: OpenAIFake, valkey_url: str
 ) -> None:
     first, second = (start(timeouts={"connect": 2, "first_token": 2, "between_tokens": 2, "total": 4}) for _ in range(2))
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         await claim_for(redis, ask, b"slow", milliseconds=60_000, of=first)
         text, request = await ask(of=second)
     assert (text, request.cache) == (WHOLE, "miss")
@@ -443,9 +443,9 @@ async def test_without_redis_every_request_is_answered_by_its_provider(ask: Any,
     assert len(provider.sent) == 3, "those of one process still share"
 
 
-async def test_requests_go_on_while_redis_is_frozen(ask: Any, provider: OpenAIFake, server: str) -> None:
+async def test_requests_go_on_while_redis_is_frozen(ask: Any, provider: OpenAIFake, valkey_url: str) -> None:
     await ask()
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         frozen = psutil.Process(int(redis.info("server")["process_id"]))
     frozen.suspend()
     try:
@@ -545,10 +545,10 @@ class TestAlike:
 
 
 async def test_what_is_kept_holds_no_prompt_where_only_the_same_request_is_answered_again(
-    ask: Any, server: str, someone: Principal
+    ask: Any, valkey_url: str, someone: Principal
 ) -> None:
     await ask("planted-prompt-4711")
-    with Redis.from_url(server) as redis:
+    with Redis.from_url(valkey_url) as redis:
         held = [key for key in redis.scan_iter("genai:cache:*") if redis.type(key) == b"string"]
         assert not [key for key in held if b"planted-prompt-4711" in key + (redis.get(key) or b"")]
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-async def models(database: Database, server: str, provider: OpenAIFake) -> AsyncIterator[Models]:
+async def models(database: Database, valkey_url: str, provider: OpenAIFake) -> AsyncIterator[Models]:
     deployments = [{"provider": "openai", "model": MODEL, "price": PRICE}]
     going_on = {"provider": "openai_compatible:b", "model": "m", "prefill": True, "price": PRICE}
     made = Models(
@@ -55,7 +55,7 @@ async def models(database: Database, server: str, provider: OpenAIFake) -> Async
             retries={"attempts": 3},
         )
     )
-    clients = RedisClients(server)
+    clients = RedisClients(valkey_url)
     await clients.get().flushall()
     made.connect(clients)
     await made.warm(local=False)

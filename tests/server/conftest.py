@@ -14,7 +14,6 @@ from core.database import Database
 from core.policies.store import Policies
 from core.queue import Queue
 from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from server import error_responses
 from server.access.access import Access
 from server.auth import Authentication
@@ -100,12 +99,10 @@ def _client(app: FastAPI) -> httpx.AsyncClient:
 
 
 @pytest.fixture(scope="module")
-def switched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+def switched(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Here]:
     """The platform of `tests.server.switchable`, one for a module: use `here`, which clears it."""
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as started:
+    with switchable(tmp_path_factory.mktemp("data"), valkey_url) as started:
         yield started
-    valkey.close()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from chains.conversations import Conversations
 from core.database import Database, migrate
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from providers.models import Models
 from server.langserve_routes import register
 from server.openai_door.routes import open_door
@@ -56,8 +55,7 @@ class Here:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Here]:
     with OpenAIFake() as first, OpenAIFake() as second:
         here = {"provider": "openai", "model": MODEL}
         there = {"provider": "openai_compatible:there", "model": "llama", "prefill": True, "region": "eu-central-1"}
@@ -79,7 +77,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
         )
         migrate(settings)
         database, models = Database(settings), Models(settings)
-        models.connect(RedisClients(valkey.start()))
+        models.connect(RedisClients(valkey_url))
         conversations = Conversations(database)
         app = platform(settings, models=models, database=database, conversations=conversations)
         capabilities = built(settings, cast("Any", models), conversations, only=("chat", "completion", "code/explain"))
@@ -91,7 +89,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
         with served(app) as url, httpx.Client(base_url=url, timeout=60) as client:
             yield Here(url, client, first, second)
         asyncio.run(models.close())
-    valkey.close()
 
 
 @pytest.fixture

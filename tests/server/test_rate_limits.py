@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from tests.fakes.wire import Reply
 from tests.server.switchable import Here, code, switchable
 from tests.server.test_kill_switches import until
@@ -16,11 +14,9 @@ REPLY = Reply()
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    with switchable(tmp_path_factory.mktemp("data"), valkey.start()) as here:
+def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Here]:
+    with switchable(tmp_path_factory.mktemp("data"), valkey_url) as here:
         yield here
-    valkey.close()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from core.database import Database, migrate
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.redis_clients import RedisClients
 from core.settings import Settings
-from core.valkey import EmbeddedValkey
 from providers.models import Models
 from server.langserve_routes import register
 from server.openai_door.routes import open_door
@@ -55,8 +54,7 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
+def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Platform]:
     with OpenAIFake() as provider:
         deployments = [{"provider": "openai", "model": MODEL}]
         settings = Settings.load(
@@ -68,7 +66,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
         )
         models = Models(settings)
-        models.connect(RedisClients(valkey.start()))
+        models.connect(RedisClients(valkey_url))
         migrate(settings)
         app = platform(settings, principal=ADMIN, models=models, database=Database(settings))
         capabilities = built(settings, cast("Any", models), only=("chat", "completion"))
@@ -79,7 +77,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         with served(app) as url, httpx.Client(base_url=url, timeout=30) as client:
             yield Platform(url, provider, client)
         asyncio.run(models.close())
-    valkey.close()
 
 
 @pytest.fixture

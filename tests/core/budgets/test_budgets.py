@@ -1,7 +1,7 @@
 """Budgets on a real Valkey and real databases: room is given out once, and comes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,23 +20,14 @@ from core.errors import BudgetExceeded, Unavailable
 from core.ledger import Entry, TokenClasses
 from core.principals import SYSTEM, Principal
 from core.redis_clients import RedisClients
-from core.settings import Settings
 from core.tables import APIKey, Budget, LedgerRow, Team, TeamMember, Tenant, User
-from core.valkey import EmbeddedValkey
 
 HOLD_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
 @pytest.fixture
-async def clients(server: str) -> AsyncIterator[RedisClients]:
-    opened = RedisClients(server, wait_s=5)  # a machine that does much else is late at everything
+async def clients(valkey_url: str) -> AsyncIterator[RedisClients]:
+    opened = RedisClients(valkey_url, wait_s=5)  # a machine that does much else is late at everything
     await opened.get().flushall()
     yield opened
     await opened.close()

@@ -16,9 +16,7 @@ from core.database import Database, utc_now
 from core.errors import BudgetExceeded, RateLimited, Unavailable
 from core.principals import SYSTEM, Principal
 from core.redis_clients import RedisClients
-from core.settings import Settings
 from core.tables import Budget, RateLimit
-from core.valkey import EmbeddedValkey
 
 HOLD_S = 60.0
 
@@ -27,16 +25,9 @@ def spending(tokens: int) -> Spending:
     return Spending(utc_now(), tokens, Decimal(0))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
-
-
 @pytest.fixture
-async def clients(server: str) -> AsyncIterator[RedisClients]:
-    made = RedisClients(server, wait_s=5)  # a machine that does much else is late at everything
+async def clients(valkey_url: str) -> AsyncIterator[RedisClients]:
+    made = RedisClients(valkey_url, wait_s=5)  # a machine that does much else is late at everything
     await made.get().flushall()
     yield made
     await made.close()

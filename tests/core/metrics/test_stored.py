@@ -19,26 +19,18 @@ from core.metrics.stored import Stored, spooled, waiting
 from core.principals import SYSTEM
 from core.settings import Settings
 from core.tables import Budget, Job, JobState
-from core.valkey import EmbeddedValkey
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    valkey = EmbeddedValkey(Settings.load(data_dir=tmp_path_factory.mktemp("valkey")))
-    yield valkey.start()
-    valkey.close()
 
 
 @pytest.fixture
-def redis(server: str) -> Iterator[Redis]:
-    with Redis.from_url(server) as client:
+def redis(valkey_url: str) -> Iterator[Redis]:
+    with Redis.from_url(valkey_url) as client:
         client.flushall()
         yield client
 
 
 @pytest.fixture
-def stored(database: Database, server: str) -> Iterator[Stored]:
-    made = Stored(database._settings, server)
+def stored(database: Database, valkey_url: str) -> Iterator[Stored]:
+    made = Stored(database._settings, valkey_url)
     yield made
     made.close()
 
