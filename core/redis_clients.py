@@ -5,10 +5,12 @@ longer than a request should, and asks nothing of a server that is known to be a
 """
 
 from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
 
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
 from core import traces
 from core.per_loop import PerLoop
@@ -21,6 +23,9 @@ ANSWER_S = 0.5
 CONNECTIONS = 32
 #: Seconds that a request waits for an answer.
 WAIT_S = 0.25
+#: Options of every pool whose calls are not tried twice. With notices of the server's maintenance on, redis-py hands out idle
+#: connections without a look at them: one that the server has closed meanwhile would look like an end of the server.
+LOOKED_AT: Final[dict[str, Any]] = {"maint_notifications_config": MaintNotificationsConfig(enabled=False)}
 
 
 class RedisClients:
@@ -63,6 +68,7 @@ class RedisClients:
             socket_timeout=ANSWER_S,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=30,
+            **LOOKED_AT,
         )
         if not traces.are_on():
             return redis.Redis.from_pool(pool)

@@ -21,7 +21,7 @@ from core.metrics import families
 from core.metrics.sources import Reading
 from core.queue import INGESTION as DOCUMENTS
 from core.queue import NAMESPACE
-from core.redis_clients import ANSWER_S, CONNECT_S
+from core.redis_clients import ANSWER_S, CONNECT_S, LOOKED_AT
 from core.settings import Settings
 from core.tables import Document, Job, JobState
 from core.tables.budgets import Budget
@@ -42,7 +42,11 @@ class Stored:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._engine: Engine = blocking_engine(settings)
         self._redis = Redis.from_url(
-            redis_url, socket_timeout=ANSWER_S, socket_connect_timeout=CONNECT_S, retry=Retry(NoBackoff(), 0)
+            redis_url,
+            socket_timeout=ANSWER_S,
+            socket_connect_timeout=CONNECT_S,
+            retry=Retry(NoBackoff(), 0),
+            **LOOKED_AT,
         )
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from core.redis_clients import RedisClients
 from core.redis_reach import FAILURES, RedisAway, in_time
+from infra.bench.stores import Valkey
 
 
 @pytest.fixture
@@ -51,6 +53,20 @@ async def test_who_is_frozen_is_found_out_told_of_once_and_found_again(clients: 
                 await asyncio.sleep(0.01)
         assert await asked(clients)
     assert [line["event"] for line in logs] == ["redis.away", "redis.back"]
+
+
+async def test_a_connection_that_the_server_has_closed_is_no_end_of_it(tmp_path: Path) -> None:
+    with Valkey(tmp_path).running() as valkey, Redis.from_url(valkey.url) as redis, capture_logs() as logs:
+        clients = RedisClients(valkey.url, wait_s=0.5)
+        assert await asked(clients)
+        (idle,) = clients.get().connection_pool._available_connections
+        redis.client_kill_filter(_type="normal", skipme=True)
+        async with asyncio.timeout(20):
+            while not idle._reader.at_eof():  # noqa: ASYNC110 - its end arrives
+                await asyncio.sleep(0.01)
+        assert await asked(clients)
+        await clients.close()
+    assert logs == []
 
 
 async def test_who_refuses_to_write_is_not_taken_for_well(clients: RedisClients, valkey_url: str) -> None:
