@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Any, Final
 
 import redis.asyncio as redis
+from hiredis import ProtocolError, PushNotification, Reader, pack_command
 from redis.exceptions import NoScriptError, ResponseError
 
 #: What the answers came to, errors among them; or why there are none.
 Heard = Callable[[Sequence[Any] | Exception], None]
 
-_END: Final = b"\r\n"
+#: In the place of an answer that has not come as a whole.
+_MISSING: Final = object()
 
 
 class Garbled(redis.ConnectionError):
@@ -31,7 +33,7 @@ class Wire(asyncio.Protocol):
         self._heard: Heard | None = None
         self._answers: list[Any] = []
         self._number = 0
-        self._rest = b""
+        self._reader = Reader(replyError=_error, notEnoughData=_MISSING)
 
     @classmethod
     async def opened(cls, client: redis.Redis) -> "Wire":
@@ -49,7 +51,7 @@ class Wire(asyncio.Protocol):
 
     def ask(self, commands: bytes, number: int, heard: Heard) -> None:
         """Send so many packed commands. `heard` is called once, unless it is given up before."""
-        self._heard, self._number, self._answers, self._rest = heard, number, [], b""
+        self._heard, self._number, self._answers = heard, number, []
         self._transport.write(commands)
 
     def give_up(self) -> None:
@@ -67,19 +69,17 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Of `asyncio.Protocol`."""
-        data, at = self._rest + data if self._rest else data, 0
+        self._reader.feed(data)
         try:
             while len(self._answers) < self._number:
-                answer, at = _answer(data, at)
-                if answer is not _PUSHED:
+                answer = self._reader.gets()
+                if answer is _MISSING:
+                    return
+                if not isinstance(answer, PushNotification):
                     self._answers.append(answer)
-        except IndexError:
-            self._rest = data[at:]
-            return
-        except ValueError:
+        except ProtocolError:
             self._end(Garbled("no answer of a script"))
             return
-        self._rest = data[at:]
         self._tell(self._answers)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -97,47 +97,11 @@ class Wire(asyncio.Protocol):
             heard(answers)
 
 
-#: In the place of an answer: something that was not asked for.
-_PUSHED: Final = object()
-
-
 def packed(name: bytes, keys: Sequence[bytes], arguments: Sequence[Any]) -> bytes:
-    """EVALSHA in Redis's protocol. Arguments are whole numbers or ASCII text."""
-    given = "".join([f"${len(text)}\r\n{text}\r\n" for text in map(str, arguments)]).encode("ascii")
-    named = b"".join([b"$%d\r\n%b\r\n" % (len(key), key) for key in keys])
-    count = b"%d" % len(keys)
-    total = 3 + len(keys) + len(arguments)
-    return b"*%d\r\n$7\r\nEVALSHA\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (total, len(name), name, len(count), count) + named + given
+    """EVALSHA in Redis's protocol. Arguments are numbers or text."""
+    command: bytes = pack_command((b"EVALSHA", name, len(keys), *keys, *arguments))
+    return command
 
 
-def _answer(data: bytes, at: int) -> tuple[Any, int]:
-    """The answer that begins at `at`, and where it ends.
-
-    Raises:
-        IndexError: it is not there as a whole.
-        ValueError: it is none.
-    """
-    end = data.find(_END, at)
-    if end < 0:
-        raise IndexError
-    kind, line, after = data[at : at + 1], data[at + 1 : end], end + 2
-    if kind == b":":
-        return int(line), after
-    if kind in b"*>":
-        found = []
-        for _ in range(int(line)):
-            each, after = _answer(data, after)
-            found.append(each)
-        return (found if kind == b"*" else _PUSHED), after
-    if kind == b"-":
-        return (NoScriptError if line.startswith(b"NOSCRIPT") else ResponseError)(line.decode(errors="replace")), after
-    if kind == b"$" and line != b"-1":
-        last = after + int(line)
-        if len(data) < last + 2:
-            raise IndexError
-        return data[after:last], last + 2
-    if kind == b"+":
-        return line, after
-    if kind in b"_$":
-        return None, after
-    raise ValueError(kind)
+def _error(told: str) -> ResponseError:
+    return (NoScriptError if told.startswith("NOSCRIPT") else ResponseError)(told)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import ledger, metrics, traces
@@ -123,17 +123,20 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started, self.passed.status = True, message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self._context.request_id
-            if self._span is not None:
-                headers["x-genai-trace-id"] = self._span.trace_id
-            if headers.get("content-type", "").startswith("text/event-stream"):
+            headers = list(message.get("headers", ()))
+            given = dict(headers)
+            if given.get(b"content-type", b"").startswith(b"text/event-stream"):
                 self.passed.first_s = 0
-            headers.setdefault("cache-control", "no-cache" if self._static else "no-store")
-            given = {name for name, _ in headers.raw}
-            headers.raw.extend(pair for pair in self._constant if pair[0] not in given)
-            for name, value in call_headers(self._context).items():
-                headers[name] = value
+            told = {"x-request-id": self._context.request_id} | call_headers(self._context)
+            if self._span is not None:
+                told["x-genai-trace-id"] = self._span.trace_id
+            ours = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told.items()]
+            if not given.keys().isdisjoint(name for name, _ in ours):
+                headers = [pair for pair in headers if pair[0].decode("latin-1") not in told]
+            if b"cache-control" not in given:
+                headers.append((b"cache-control", b"no-cache" if self._static else b"no-store"))
+            headers += [pair for pair in self._constant if pair[0] not in given]
+            message["headers"] = headers + ours
         else:
             body = message.get("body", b"")
             self.passed.bytes_out += len(body)

@@ -146,8 +146,8 @@ for i, key in ipairs(KEYS) do
           if has[3] then has[4] = redis.call('HINCRBY', key, 'sum', ARGV[one + 2]) end
         end
         if ledger then
-          redis.call('HINCRBY', fine, ARGV[one] .. ' ' .. string.format('%.0f', moment - moment % tick), ARGV[one + 2])
-          redis.call('PEXPIRE', fine, kept_ms)
+          local when = ARGV[one] .. ' ' .. string.format('%.0f', moment - moment % tick)
+          if redis.call('HINCRBY', fine, when, ARGV[one + 2]) == amount then redis.call('PEXPIRE', fine, kept_ms) end
         end
       end
     end

@@ -236,7 +236,10 @@ def database_away(place: Path, counts: Counts) -> Figures:
 
 
 def _outages(place: Path, chosen: Sequence[away.Outage], counts: Counts, **more: str) -> Figures:
-    found, told = asyncio.run(away.outages(place, chosen, there_s=counts.away_s / 2, away_s=counts.away_s, more=more))
+    # of few requests the slowest hundredth is chance: those of a quarter of a second find out for all that come later
+    per_s = 20 if counts.is_small else 60
+    asked = away.outages(place, chosen, per_s=per_s, there_s=counts.away_s / 2, away_s=counts.away_s, more=more)
+    found, told = asyncio.run(asked)
     away.check_lines(found, chosen)
     if not counts.is_small:
         away.check_times(found)
