@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import Conflict, PlatformError
-from core.memory import limit_arenas, settle
+from core.memory import hurry, limit_arenas, settle
 from core.settings import Settings, SettingsError
 from server.certificates import Certificates
 from server.ownership import Ownership
@@ -190,6 +190,7 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None, cer
     from server.protocol import Protocol
 
     limit_arenas()
+    hurry()
 
     def give_up() -> None:
         server.should_exit = True

@@ -12,11 +12,13 @@ import pytest
 
 import infra.postgresql
 from core.database import Database, migrate
+from core.memory import hurry, settle
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
 from tests.loopback import GUARD
 
 GUARD.install()
+hurry()
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # else AWS's SDK looks for a region and a credential at 169.254.169.254
 
 
@@ -25,6 +27,11 @@ def stays_on_loopback() -> Iterator[None]:
     """A test fails that has bound, called or looked up anything beyond the loopback interface, also where that was refused."""
     yield
     assert GUARD.taken() == []
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now, a million objects, is left out of the searches for garbage, as the server does it."""
+    settle()
 
 
 @pytest.hookimpl(optionalhook=True)  # where the tests run in several processes
