@@ -87,9 +87,29 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], S
     return settings_for
 
 
+@pytest.fixture(scope="session")
+def with_schema(migrated: Callable[[str, Any], Settings]) -> Callable[[Settings], Settings]:
+    """Puts an empty SQLite database of the newest schema where the settings have theirs, as `migrate` would in a second."""
+
+    def prepare(settings: Settings) -> Settings:
+        shutil.copy(migrated("sqlite", None).path("genai.db"), settings.path("genai.db"))
+        return settings
+
+    return prepare
+
+
+@pytest.fixture
+def prepared(settings: Settings, with_schema: Callable[[Settings], Settings]) -> Settings:
+    """The settings, with such a database."""
+    return with_schema(settings)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(
-    request: pytest.FixtureRequest, settings: Settings, migrated: Callable[[str, Any], Settings]
+    request: pytest.FixtureRequest,
+    settings: Settings,
+    migrated: Callable[[str, Any], Settings],
+    with_schema: Callable[[Settings], Settings],
 ) -> AsyncIterator[Database]:
     """A migrated, empty database, once on SQLite and once on PostgreSQL."""
     if request.param == "postgresql":
@@ -99,7 +119,7 @@ async def database(
         url = infra.postgresql.database_of_platform(server, name, template="migrated")
         settings = Settings.load(data_dir=settings.data_dir, database_url=url)
     else:
-        shutil.copy(migrated("sqlite", None).path("genai.db"), settings.path("genai.db"))
+        with_schema(settings)
     opened = Database(settings)
     yield opened
     await opened.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.database import Database, migrate
+from core.database import Database
 from core.settings import Settings
 from core.tables import Collection
 from providers.models import Models
@@ -20,12 +20,11 @@ HERE = Path(__file__).parent / "answerable"
     ("half", "right", "wrong"), [("tuned", 0.85, 0.06), ("held_out", 0.7, 0.2), ("kinds", 0.93, 0.08), ("forms", 0.88, 0.0)]
 )
 async def test_most_questions_are_answered_from_the_right_place_and_few_without_an_answer(
-    settings: Settings, half: str, right: float, wrong: float
+    prepared: Settings, half: str, right: float, wrong: float
 ):
-    migrate(settings)
-    database = Database(settings)
+    database = Database(prepared)
     asked = json.loads((HERE / half / "questions.json").read_text())
-    async with desk(settings, Place(database, Models(settings)), *["I cannot say."] * 100, small=True) as it:
+    async with desk(prepared, Place(database, Models(prepared)), *["I cannot say."] * 100, small=True) as it:
         collection = Collection(name="asked")
         async with database.transaction(all_tenants=True) as session:
             session.add(collection)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from sqlmodel import select
 
 from chains import rag
-from core.database import Database, migrate
+from core.database import Database
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
 from core.settings import Settings
@@ -23,9 +23,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 
 @pytest.fixture
-async def kept(settings: Settings, models: Models) -> AsyncIterator[Place]:
-    migrate(settings)
-    database = Database(settings)
+async def kept(prepared: Settings, models: Models) -> AsyncIterator[Place]:
+    database = Database(prepared)
     yield Place(database, models)
     await database.close()
 

@@ -1,7 +1,7 @@
 """Policies where passages are found: what of them reaches a chat model's or an embedding model's provider at the wire."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from chains.conversations import Conversations
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.context import RequestContext, serving
-from core.database import Database, migrate
+from core.database import Database
 from core.errors import DataPolicyRefused, PersonalDataBlocked
 from core.policies.policy import Policy
 from core.policies.store import Policies
@@ -27,6 +27,8 @@ from retrievers.library import Library, open_resources
 from tests.chains.asking import add
 from tests.fakes.openai import MODEL, OpenAIFake
 from tests.fakes.wire import Reply
+
+pytestmark = pytest.mark.usefixtures("prepared")
 
 STAFF = """# Staff
 
@@ -68,7 +70,6 @@ async def desk(settings: Settings, chat: OpenAIFake, *, remote: bool = False, **
         models=aliases,
         providers={"openai": {"base_url": chat.base_url, "api_key": "sk-secret"}},
     )
-    migrate(settings)
     database, policies = Database(settings), Policies()
     models = Models(settings, policies)
     resources = open_resources(settings, models)
@@ -226,9 +227,11 @@ async def test_a_data_policy_keeps_searches_and_ingestion_from_a_remote_embeddin
         assert chat.asked == []
 
 
-async def test_the_local_models_are_refused_where_they_are_excluded(settings: Settings, chat: OpenAIFake) -> None:
+async def test_the_local_models_are_refused_where_they_are_excluded(
+    settings: Settings, chat: OpenAIFake, with_schema: Callable[[Settings], Settings]
+) -> None:
     async with desk(settings, chat, data={"exclude": ["local"]}) as it:
         with pytest.raises(DataPolicyRefused):
             it.library.resources.models.embeddings()
-    async with desk(Settings.load(data_dir=settings.data_dir / "b"), chat, data={"providers": []}) as it:
+    async with desk(with_schema(Settings.load(data_dir=settings.data_dir / "b")), chat, data={"providers": []}) as it:
         assert it.library.resources.models.embeddings().embed_query("one")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chains.wordwise import vectors_of_words
-from core.database import Database, migrate
+from core.database import Database
 from core.errors import PlatformError
 from core.settings import Settings
 from providers.models import Models
@@ -29,10 +29,10 @@ def embedder(running: OpenAIFake) -> OpenAIFake:
 
 
 @pytest.fixture
-async def place(settings: Settings, embedder: OpenAIFake) -> AsyncIterator[Place]:
+async def place(prepared: Settings, embedder: OpenAIFake) -> AsyncIterator[Place]:
     """An installation whose embedding model is at a provider."""
     remote = Settings.load(
-        data_dir=settings.data_dir,
+        data_dir=prepared.data_dir,
         models=[
             {
                 "alias": "embeddings",
@@ -43,8 +43,7 @@ async def place(settings: Settings, embedder: OpenAIFake) -> AsyncIterator[Place
         providers={"openai_compatible:there": {"base_url": embedder.base_url}},
         timeouts={"connect": 2, "first_token": 0.5, "total": 5},
     )
-    migrate(settings)
-    database, models = Database(settings), Models(remote)
+    database, models = Database(prepared), Models(remote)
     yield Place(database, models)
     await models.close()
     await database.close()

@@ -3,7 +3,7 @@ the whole answer."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from core.child import close_children
 from core.context import RequestContext, serving
-from core.database import Database, migrate
+from core.database import Database
 from core.deadline import Deadline
 from core.errors import DeadlineExceeded
 from core.principals import SYSTEM
@@ -40,7 +40,12 @@ def second() -> Iterator[OpenAIFake]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def opened(first: OpenAIFake, second: OpenAIFake, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+async def opened(
+    first: OpenAIFake,
+    second: OpenAIFake,
+    tmp_path_factory: pytest.TempPathFactory,
+    with_schema: Callable[[Settings], Settings],
+) -> AsyncIterator[House]:
     deployments = [
         {"provider": "openai_compatible:first", "model": "gpt-4o", "timeouts": BRIEF.model_dump()},
         {"provider": "openai_compatible:second", "model": "gpt-4o", "timeouts": PATIENT.model_dump()},
@@ -55,7 +60,7 @@ async def opened(first: OpenAIFake, second: OpenAIFake, tmp_path_factory: pytest
         timeouts=PATIENT,
         breaker={"failures": 1_000_000, "window_calls": 1_000_000},
     )
-    migrate(settings)
+    with_schema(settings)
     database = Database(settings)
     async with house(settings, database) as ready:
         yield ready

@@ -1,6 +1,6 @@
 """PostgreSQL itself keeps tenants apart, for the role that owns the tables too: whatever statement comes past the sessions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ INSERT INTO job_events (job_id, number, event, data, created_at) SELECT id, 1, '
 
 
 @pytest.fixture
-def connection(postgresql: Any, tmp_path: Path) -> Iterator[Connection]:
+def connection(postgresql: Any, migrated: Callable[[str, Any], Settings], tmp_path: Path) -> Iterator[Connection]:
     """As the platform's ordinary role, which owns the tables."""
-    url = database_of_platform(postgresql, f"rows_{abs(hash(str(tmp_path))):x}")
-    migrate(Settings.load(data_dir=tmp_path, database_url=url))
+    migrated("postgresql", postgresql)
+    url = database_of_platform(postgresql, f"rows_{abs(hash(str(tmp_path))):x}", template="migrated")
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as opened:
         opened.execute(text(SEED))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.database import Database, migrate
+from core.database import Database
 from core.jobs import Jobs
 from core.principals import SYSTEM, Principal
 from core.settings import Settings
@@ -33,9 +33,8 @@ def of(tenant: str) -> Principal:
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    migrate(settings)
-    opened = Database(settings)
+async def database(prepared: Settings) -> AsyncIterator[Database]:
+    opened = Database(prepared)
     async with opened.transaction(all_tenants=True) as session:
         session.add_all([Tenant(id=tenant, name=tenant) for tenant in TENANTS])
         await session.flush()

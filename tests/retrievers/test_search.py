@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.database import Database, migrate
+from core.database import Database
 from core.errors import InvalidRequest, UnreadableFile
 from core.queue import Queue
 from core.settings import Settings
@@ -30,11 +30,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 
 @pytest.fixture
-async def library(settings: Settings, models: Models) -> AsyncIterator[Library]:
-    migrate(settings)
-    database = Database(settings)
-    resources = open_resources(settings, models)
-    yield Library.build(settings, database, resources, Queue(f"unix://{settings.path('no.socket')}"))
+async def library(prepared: Settings, models: Models) -> AsyncIterator[Library]:
+    database = Database(prepared)
+    resources = open_resources(prepared, models)
+    yield Library.build(prepared, database, resources, Queue(f"unix://{prepared.path('no.socket')}"))
     resources.close()
     await database.close()
 

@@ -99,9 +99,11 @@ def _client(app: FastAPI) -> httpx.AsyncClient:
 
 
 @pytest.fixture(scope="module")
-def switched(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Here]:
+def switched(
+    tmp_path_factory: pytest.TempPathFactory, valkey_url: str, with_schema: Callable[[Settings], Settings]
+) -> Iterator[Here]:
     """The platform of `tests.server.switchable`, one for a module: use `here`, which clears it."""
-    with switchable(tmp_path_factory.mktemp("data"), valkey_url) as started:
+    with switchable(tmp_path_factory.mktemp("data"), valkey_url, with_schema) as started:
         yield started
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 
 from chains.conversations import Conversations
-from core.database import Database, migrate
+from core.database import Database
 from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.tables import Tenant
@@ -61,7 +61,7 @@ class Here:
 
 
 @contextmanager
-def switchable(directory: Path, redis_url: str) -> Iterator[Here]:
+def switchable(directory: Path, redis_url: str, with_schema: Callable[[Settings], Settings]) -> Iterator[Here]:
     with OpenAIFake() as first, OpenAIFake() as second:
         here = {"provider": "openai", "model": MODEL}
         there = {"provider": "openai_compatible:there", "model": "llama", "prefill": True}
@@ -81,7 +81,7 @@ def switchable(directory: Path, redis_url: str) -> Iterator[Here]:
             },
             timeouts={"first_token": 30, "between_tokens": 30, "total": 60},
         )
-        migrate(settings)
+        with_schema(settings)
         with _process(settings, redis_url) as (client, database), _process(settings, redis_url) as (elsewhere, _):
             yield Here(client, elsewhere, first, second, database)
 

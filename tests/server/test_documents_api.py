@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from sqlmodel import col, select
 
-from core.database import Database, migrate
+from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.settings import RequestLimits, Settings
 from core.tables import AuditEvent
@@ -96,10 +96,9 @@ async def serving(desk: Desk, principal: Principal = SYSTEM, **limits: int) -> A
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
+async def database(prepared: Settings) -> AsyncIterator[Database]:
     """SQLite alone: what differs between the databases lies below the routes, and is tested there."""
-    migrate(settings)
-    opened = Database(settings)
+    opened = Database(prepared)
     yield opened
     await opened.close()
 

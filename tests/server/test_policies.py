@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ import pytest
 from langserve import RemoteRunnable
 
 from chains.conversations import Conversations
-from core.database import Database, migrate
+from core.database import Database
 from core.redis_clients import RedisClients
 from core.settings import Settings
 from providers.models import Models
@@ -55,7 +55,9 @@ class Here:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Here]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, valkey_url: str, with_schema: Callable[[Settings], Settings]
+) -> Iterator[Here]:
     with OpenAIFake() as first, OpenAIFake() as second:
         here = {"provider": "openai", "model": MODEL}
         there = {"provider": "openai_compatible:there", "model": "llama", "prefill": True, "region": "eu-central-1"}
@@ -75,7 +77,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterat
             },
             breaker={"failures": 1000, "failure_rate": 1, "window_calls": 1000},
         )
-        migrate(settings)
+        with_schema(settings)
         database, models = Database(settings), Models(settings)
         models.connect(RedisClients(valkey_url))
         conversations = Conversations(database)

@@ -1,10 +1,11 @@
 """Rate limits over REST: made, held to through every door, told in the standard headers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from core.settings import Settings
 from tests.fakes.wire import Reply
 from tests.server.switchable import Here, code, switchable
 from tests.server.test_kill_switches import until
@@ -14,8 +15,10 @@ REPLY = Reply()
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Here]:
-    with switchable(tmp_path_factory.mktemp("data"), valkey_url) as here:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, valkey_url: str, with_schema: Callable[[Settings], Settings]
+) -> Iterator[Here]:
+    with switchable(tmp_path_factory.mktemp("data"), valkey_url, with_schema) as here:
         yield here
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ import pytest
 from langserve import RemoteRunnable
 from starlette.middleware import Middleware
 
-from core.database import Database, migrate
+from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.redis_clients import RedisClients
 from core.settings import Settings
@@ -54,7 +54,9 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Platform]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, valkey_url: str, with_schema: Callable[[Settings], Settings]
+) -> Iterator[Platform]:
     with OpenAIFake() as provider:
         deployments = [{"provider": "openai", "model": MODEL}]
         settings = Settings.load(
@@ -67,7 +69,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterat
         )
         models = Models(settings)
         models.connect(RedisClients(valkey_url))
-        migrate(settings)
+        with_schema(settings)
         app = platform(settings, principal=ADMIN, models=models, database=Database(settings))
         capabilities = built(settings, cast("Any", models), only=("chat", "completion"))
         register(app, capabilities)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.database import Database, migrate
+from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
 from core.tables import CustomRole, Team, Tenant, User
@@ -26,9 +26,8 @@ BOSS = replace(SYSTEM, id="usr_boss")
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    migrate(settings)
-    opened = Database(settings)
+async def database(prepared: Settings) -> AsyncIterator[Database]:
+    opened = Database(prepared)
     async with opened.transaction(SYSTEM.tenant) as session:
         session.add_all([User(id=f"usr_{name}", tenant=SYSTEM.tenant, name=name) for name in ("ada", "ben")])
         session.add(Team(id="team_1", tenant=SYSTEM.tenant, name="Analysts"))
