@@ -54,7 +54,7 @@ ingest: $(READY) ## bring a folder into a collection of the running server: make
 test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true
 	@sh infra/setup/find-prometheus --install > /dev/null || true
-	@$(PYTEST) -n $(WORKERS) --dist loadscope $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## check style, types, layers and the committed OpenAPI document
 	@$(BIN)/ruff check .

@@ -29,6 +29,12 @@ def stays_on_loopback() -> Iterator[None]:
     assert GUARD.taken() == []
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end-to-end tests come first: their files are the longest, and whoever had one of them last would work alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now, a million objects, is left out of the searches for garbage, as the server does it."""
     settle()

@@ -145,6 +145,7 @@ def test_the_events_of_a_job_are_numbered_and_resume_after_the_last_one_seen(
     assert [int(line.removeprefix("id:")) for line in rest if line.startswith("id:")] == numbers[-1:]
 
 
+@pytest.mark.one_database
 def test_the_handbook_answers_a_question_about_the_platform_itself(platform: Running, client: httpx.Client) -> None:
     from infra.running import wait_until
 

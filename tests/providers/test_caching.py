@@ -339,18 +339,19 @@ async def test_processes_at_once_share_one_call(ask: Any, start: Any, provider: 
 
 
 async def test_a_leader_who_hangs_up_takes_nothing_from_those_who_follow(
-    ask: Any, models: Models, someone: Principal, provider: OpenAIFake
+    ask: Any, start: Callable[..., Models], someone: Principal, provider: OpenAIFake
 ) -> None:
+    models = start(timeouts={"connect": 2, "first_token": 4, "between_tokens": 15, "total": 60})
     provider.then(Fault.SILENT)  # until the first token's limit, so that all have joined
-    leader = asyncio.create_task(ask(streamed=True))
+    leader = asyncio.create_task(ask(of=models, streamed=True))
     await eventually(lambda: provider.sent)
-    followers = [asyncio.create_task(ask(streamed=number == 0)) for number in range(3)]
+    followers = [asyncio.create_task(ask(of=models, streamed=number == 0)) for number in range(3)]
     await asyncio.sleep(0)
     leader.cancel()
     answers = await asyncio.gather(*followers, return_exceptions=True)
     assert all(isinstance(answer, ProviderFailed) for answer in answers), "they shared the one call, silent as it was"
     assert len(provider.sent) == 1
-    assert (await ask())[1].cache == "miss"
+    assert (await ask(of=models))[1].cache == "miss"
 
 
 async def test_a_follower_takes_over_what_the_leader_began_and_is_charged(
