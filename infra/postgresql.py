@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import make_url
 
 #: An ordinary role, as an operator gives it to the platform: row-level security holds for it.
@@ -14,7 +15,8 @@ ROLE = "genai"
 
 def database_of_platform(server: Any, name: str, *, template: str | None = None) -> str:
     """The URL of a new database that belongs to the ordinary role."""
-    server.psql(f"CREATE DATABASE {name} OWNER {ROLE}" + (f" TEMPLATE {template};" if template else ";"))
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER {ROLE}" + (f" TEMPLATE {template}" if template else ""))
     return str(make_url(server.get_uri(database=name)).set(username=ROLE).render_as_string(hide_password=False))
 
 
@@ -32,6 +34,7 @@ def postgresql(*, waits_for_disk: bool = False) -> Iterator[Any]:
             for statement in (
                 "ALTER SYSTEM SET fsync = off;",
                 "ALTER SYSTEM SET synchronous_commit = off;",
+                "ALTER SYSTEM SET autovacuum = off;",  # it visits each of hundreds of databases, again and again
                 "SELECT pg_reload_conf();",
             ):
                 server.psql(statement)
