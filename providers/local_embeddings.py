@@ -23,6 +23,7 @@ from core.memory import give_back
 from providers.base import ModelState
 from providers.local_llama import checksum
 from providers.local_weights import Weights, embedding_model, embedding_tokenizer
+from providers.remembered_vectors import RememberedVectors
 
 log = structlog.get_logger()
 
@@ -38,7 +39,8 @@ Vectors = NDArray[np.float32]
 
 
 class LocalEmbeddings(Embeddings):
-    """Loads at first use. Vectors are float32 and L2-normalised. Thread-safe; the asynchronous methods work on any loop."""
+    """Loads at first use. Vectors are float32 and L2-normalised; those of the last texts of documents are remembered.
+    Thread-safe; the asynchronous methods work on any loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,6 +48,7 @@ class LocalEmbeddings(Embeddings):
         self._tokenizer: Any = None
         self._splitter: Any = None
         self._failed = ""
+        self._remembered = RememberedVectors()
         cores = os.cpu_count() or 1
         self._bulk = ThreadPoolExecutor(cores, "embed-documents", initializer=_give_way)
         self._quick = ThreadPoolExecutor(cores, "embed-query")
@@ -70,8 +73,20 @@ class LocalEmbeddings(Embeddings):
         """(n, 384) float32, in the order of `texts`. Blocking."""
         if len(texts) <= FEW_TEXTS:
             return self._quick.submit(self._embed, list(texts)).result() if texts else np.zeros((0, DIMENSION), np.float32)
+        vectors = np.empty((len(texts), DIMENSION), np.float32)
+        new = []
+        for index, vector in enumerate(self._remembered.recall(texts)):
+            if vector is None:
+                new.append(index)
+            else:
+                vectors[index] = vector
+        if new:
+            vectors[new] = self._embed_anew([texts[index] for index in new])
+        return vectors
+
+    def _embed_anew(self, texts: list[str]) -> Vectors:
         self.load()
-        lengths = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
+        lengths = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(texts)]
         vectors = np.empty((len(texts), DIMENSION), np.float32)
         work = [(batch, self._bulk.submit(self._embed, [texts[index] for index in batch])) for batch in _batches(lengths)]
         try:
@@ -81,6 +96,8 @@ class LocalEmbeddings(Embeddings):
             for _, result in work:
                 result.cancel()
             give_back()
+        for text, vector in zip(texts, vectors, strict=True):
+            self._remembered.remember(text, vector)
         return vectors
 
     def tokens(self, text: str) -> list[tuple[int, int]]:

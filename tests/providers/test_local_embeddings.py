@@ -48,6 +48,23 @@ def test_no_texts_have_no_vectors(embeddings: LocalEmbeddings) -> None:
     assert embeddings.embed_documents([]) == []
 
 
+def test_what_was_embedded_is_not_embedded_again(embeddings: LocalEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"Valve {number} opens at {number} bar." for number in range(5)]
+    first = embeddings.embed_array(texts)
+    seen: list[str] = []
+    embed = embeddings._embed
+
+    def watched(given: list[str]) -> module.Vectors:
+        seen.extend(given)
+        return embed(given)
+
+    monkeypatch.setattr(embeddings, "_embed", watched)
+    again = embeddings.embed_array([*reversed(texts), "Valve 5 leaks."])
+    assert seen == ["Valve 5 leaks."]
+    assert np.array_equal(again[:5], first[::-1])
+    assert np.allclose(again[5], embeddings.embed_query("Valve 5 leaks."), atol=1e-4)
+
+
 async def test_a_query_does_not_wait_for_documents(embeddings: LocalEmbeddings) -> None:
     documents = asyncio.create_task(embeddings.aembed_documents(["A long text about pumps. " * 40] * 16))
     while not embeddings._bulk._work_queue.qsize():  # noqa: ASYNC110 - a thread's queue has no event of this loop
