@@ -8,6 +8,7 @@ READY  := $(VENV)/.ready
 CODE   := core providers retrievers chains evals jobs server infra langserve_app.py
 PYTEST := $(BIN)/python -m pytest
 WORKERS := 2
+# `test` unsets PYTHONDONTWRITEBYTECODE, which images of containers set: each of some 200 processes would compile all it imports.
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
@@ -54,7 +55,7 @@ ingest: $(READY) ## bring a folder into a collection of the running server: make
 test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true
 	@sh infra/setup/find-prometheus --install > /dev/null || true
-	@$(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+	@unset PYTHONDONTWRITEBYTECODE; $(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## check style, types, layers and the committed OpenAPI document
 	@$(BIN)/ruff check .
