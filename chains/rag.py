@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from chains.citations import Citation, Verifier, citations
@@ -22,15 +22,17 @@ from chains.phrasing import PROMPTS, TURNS, from_quotes, from_sources, shown, st
 from chains.protection.keeping import keep, recalled
 from chains.protection.protection import Found
 from chains.quotes import Quote
+from chains.refusals import INVALID_FILTER
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from chains.wordwise import vectors_of_words
 from core import traces
 from core.context import current
-from core.errors import PlatformError
+from core.errors import InvalidRequest, PlatformError
 from core.principals import Scope
 from core.tables import Collection
 from retrievers.base import Passage, Shelf
+from retrievers.filters import parse
 
 log = structlog.get_logger()
 
@@ -43,20 +45,13 @@ _SEARCHED = 8
 #: Seconds after which sentences are compared by their words rather than waited for. Local ones take under a second.
 _JUDGED_WITHIN_S = 30.0
 
-FilterValue = str | int | float | bool
 
-
-def _exact(given: Any) -> Any:
-    """What is wrong with a value is said whole: of a choice of types the first would be named alone."""
-    if isinstance(given, dict):
-        for name, value in given.items():
-            if not isinstance(value, str | int | float):
-                said = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "null"
-                raise PydanticCustomError(
-                    "filter_value",
-                    "the value of {name} is {said}; a filter takes exact values: a text, a number, true or false",
-                    {"name": str(name)[:64], "said": said},
-                )
+def _is_filter(given: dict[str, Any]) -> dict[str, Any]:
+    """Refused before anything is searched, in the words that a search would have for it."""
+    try:
+        parse(given)
+    except InvalidRequest as error:
+        raise PydanticCustomError(INVALID_FILTER, "{reason}", {"reason": error.message}) from None
     return given
 
 
@@ -68,8 +63,11 @@ class RAGRequest(ModelChoice):
     )
     collection: str = Field(max_length=64, description="the name of the collection", examples=["handbook"])
     session_id: SessionField = None
-    filter: Annotated[dict[str, FilterValue] | None, BeforeValidator(_exact)] = Field(
-        None, description="exact values of document attributes, of `document` (the name), `document_id` or `page`"
+    filter: Annotated[dict[str, Any], AfterValidator(_is_filter)] | None = Field(
+        None,
+        description="what passages must have: values, or conditions on them, of document attributes, of `document` (the name), "
+        "`document_id` or `page`",
+        examples=[{"year": {"gte": 2024}}],
     )
     limit: int | None = Field(None, ge=1, le=20, description="passages to answer from; empty: the platform's default")
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from retrievers.collections import NAME_PATTERN
 
+#: Of what was told in whole sentences, and the error's code.
+INVALID_FILTER = "invalid_filter"
 #: What the patterns of names ask for, whatever their length; others are told in general.
 _NAMES = "^[a-z0-9][a-z0-9_-]{0,"
 _OF_NAMES = "has small letters, digits, - and _, and begins with a letter or digit."
@@ -25,6 +27,8 @@ def in_words(problem: Mapping[str, Any], field: str) -> str:
         kind == "string_too_short" and asked.get("min_length") == 1
     ):
         return f"The {field.rpartition('.')[2] or 'text'} is empty."
+    if kind == INVALID_FILTER:
+        return reason_of(problem)
     if kind == "string_pattern_mismatch":
         pattern, last = str(asked.get("pattern", "")), field.rpartition(".")[2]
         if pattern.startswith(_NAMES):

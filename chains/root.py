@@ -26,7 +26,7 @@ from chains.forms import AnswerForm, DictForm, accounting
 from chains.observing import Observer
 from chains.protection.capturing import Captured
 from chains.protection.protection import Protection
-from chains.refusals import in_words
+from chains.refusals import INVALID_FILTER, in_words
 from chains.spec import ChainDeps, Delta
 from core import bridge, traces
 from core.context import RequestContext, current, serving
@@ -371,7 +371,8 @@ def invalid_input(error: ValidationError, value: Any) -> InvalidRequest:
     """Pydantic's error as the platform's: the first problem's field and reason, never what the caller sent."""
     problems = error.errors(include_url=False, include_input=False)
     field = _field(problems[0]["loc"], value)
-    return InvalidRequest(in_words(cast("Any", problems[0]), field), param=field or None)
+    code = INVALID_FILTER if problems[0]["type"] == INVALID_FILTER else None
+    return InvalidRequest(in_words(cast("Any", problems[0]), field), code=code, param=field or None)
 
 
 def _field(location: Sequence[int | str], value: Any) -> str:

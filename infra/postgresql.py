@@ -39,6 +39,8 @@ def postgresql(*, waits_for_disk: bool = False) -> Iterator[Any]:
             ):
                 server.psql(statement)
         server.psql(f"CREATE ROLE {ROLE} LOGIN;")
+        # as an operator does it, who is a superuser: the platform's role may not. New databases are copies of template1
+        server.psql("\\c template1\nCREATE EXTENSION vector;")
         try:
             yield server
         finally:

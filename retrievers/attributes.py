@@ -1,15 +1,14 @@
 """Which attributes a collection's documents have: tells a filter that nothing can pass from one that nothing happens to."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from sqlmodel import col, select
 
 from core.database import Database
 from core.tables import Document, DocumentState
 from retrievers.base import Shelf
-from retrievers.filters import RESERVED
+from retrievers.filters import RESERVED, Filter, names, required_names
 from retrievers.lexical import LexicalIndex
 
 #: Documents that are looked at for the names to suggest, the newest first.
@@ -17,15 +16,13 @@ _LOOKED_AT = 1000
 _MOST_SUGGESTED = 20
 
 
-async def unknown_attributes(
-    database: Database, lexical: LexicalIndex, shelf: Shelf, filter: Mapping[str, Any] | None
-) -> list[str]:
+async def unknown_attributes(database: Database, lexical: LexicalIndex, shelf: Shelf, filter: Filter | None) -> list[str]:
     """A sentence for each name of the filter that no document of the collection has, with the names that they do have.
 
     Metadata is free, so that a name which is not there is no error: tomorrow's document may have it. It finds nothing all
     the same, and a misspelt one should not do so silently.
     """
-    asked = [name for name in filter or () if name not in RESERVED]
+    asked = [name for name in names(filter) if name not in RESERVED]
     missing = [name for name in asked if not await asyncio.to_thread(lexical.has_attribute, shelf, name)]
     if not missing:
         return []
@@ -37,9 +34,10 @@ async def unknown_attributes(
             .limit(_LOOKED_AT)
         )
         held = sorted({name for attributes in rows.all() for name in attributes})
-    names = _listed([*held[:_MOST_SUGGESTED], *sorted(RESERVED)])
+    listed, required = _listed([*held[:_MOST_SUGGESTED], *sorted(RESERVED)]), required_names(filter)
     return [
-        f"No document of the collection has an attribute {_quoted(name)}, so this filter finds nothing. There are {names}."
+        f"No document of the collection has an attribute {_quoted(name)}"
+        f"{', so this filter finds nothing' if name in required else ''}. There are {listed}."
         for name in missing
     ]
 

@@ -14,6 +14,7 @@ from core.settings import Settings
 
 if TYPE_CHECKING:  # children that parse files import this module, and have no use for a database
     from core.tables import Collection, Document
+    from retrievers.filters import Filter
 
 #: (n, dimension) float32, each row L2-normalised.
 Vectors = NDArray[np.float32]
@@ -95,7 +96,8 @@ class Shelf:
 class VectorStore(Protocol):
     """Vectors with their chunks, by shelf. Thread-safe. All calls block: run them off the event loop.
 
-    `filter` maps attribute names to exact values, all of which must hold; None holds for all (see `retrievers.filters`).
+    `filter` means what `retrievers.filters.matches` says of it; None lets all pass. What a store's own language cannot say is
+    checked by that function, and no result is lost for it.
     """
 
     #: False where only one process may open it at a time.
@@ -112,7 +114,7 @@ class VectorStore(Protocol):
         ...
 
     def search(
-        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: "Filter | None" = None
     ) -> list[tuple[Chunk, float]]:
         """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection and on another's
         shelf."""
@@ -130,7 +132,18 @@ class VectorStore(Protocol):
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
         ...
 
-    def delete_collection(self, shelf: Shelf) -> None: ...
+    def delete_where(self, shelf: Shelf, filter: "Filter") -> int:
+        """Delete the chunks that the filter lets pass. How many they were."""
+        ...
+
+    def delete_collection(self, shelf: Shelf) -> None:
+        """Delete all its chunks. No error where there is no such collection."""
+        ...
+
+    def scan(self, shelf: Shelf, after: str, limit: int) -> tuple[list[Chunk], Vectors]:
+        """The next chunks with their vectors as they were given, by identifier: those behind `after`, from the first where it
+        is empty. Each chunk that is there from the first call to the last comes once; fewer than `limit` are the end."""
+        ...
 
     def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""

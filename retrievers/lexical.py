@@ -9,7 +9,7 @@ import re
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from core.settings import Settings
 from retrievers import filters
 from retrievers.base import Chunk, Shelf
+from retrievers.lexical_filter import TermFilter
 
 if TYPE_CHECKING:
     import tantivy
@@ -28,8 +29,6 @@ VERSION = "1"
 #: Bytes that a writer buffers; tantivy's least is 15,000,000 a thread.
 _WRITER_BYTES = 15_000_000
 _MOST_QUERY_TERMS = 256
-#: No document has an attribute with a longer name (`retrievers.intake`); patterns are compiled of no longer ones.
-_MOST_NAME_CHARACTERS = 1000
 #: Words of asking, beside tantivy's short list of stop words: in a small collection they are rare, and would count for much.
 _ASKING = re.findall(
     r"\w+",
@@ -82,30 +81,28 @@ class LexicalIndex:
                     document.add_text("filter", term)
                 writer.add_document(document)
 
-    def search(self, shelf: Shelf, query: str, limit: int, filter: Mapping[str, Any] | None = None) -> list[tuple[str, float]]:
-        """The ids of the chunks that share words with the query, with their BM25 score, best first."""
+    def search(self, shelf: Shelf, query: str, limit: int, filter: filters.Filter | None = None) -> list[tuple[str, float]]:
+        """The ids of the chunks that share words with the query and pass the filter, with their BM25 score, best first."""
         opened = self._open(shelf)
         parsed = self._query(opened, query) if opened and limit > 0 else None
         if opened is None or parsed is None:
             return []
-        tantivy = self._tantivy
-        clauses = [(tantivy.Occur.Must, parsed)]
-        for name, value in (filter or {}).items():
-            term = tantivy.Query.term_query(opened.index.schema, "filter", filters.term(name, value), "basic")
-            clauses.append((tantivy.Occur.Must, tantivy.Query.const_score_query(term, 0.0)))
-        searcher = opened.index.searcher()
-        hits = searcher.search(tantivy.Query.boolean_query(clauses), limit, count=False).hits
+        tantivy, searcher = self._tantivy, opened.index.searcher()
+        if filter is not None:
+            passing = TermFilter(opened.index.schema, searcher).query(filter)
+            parsed = tantivy.Query.boolean_query(
+                [(tantivy.Occur.Must, parsed), (tantivy.Occur.Must, tantivy.Query.const_score_query(passing, 0.0))]
+            )
+        hits = searcher.search(parsed, limit, count=False).hits
         return [(str(searcher.doc(address).get_first("id")), float(score)) for score, address in hits]
 
     def has_attribute(self, shelf: Shelf, name: str) -> bool:
         """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
         opened = self._open(shelf)
-        if opened is None or len(name) > _MOST_NAME_CHARACTERS:
+        if opened is None:
             return False
-        # signs that mean something alone: behind a backslash others do, as < and > do
-        pattern = re.sub(r"([\\.+*?()|\[\]{}^$#&~-])", r"\\\1", f"{name}=") + "(.|\n)*"
-        parsed = self._tantivy.Query.regex_query(opened.index.schema, "filter", pattern)
-        return bool(opened.index.searcher().search(parsed, 1, count=False).hits)
+        searcher = opened.index.searcher()
+        return bool(searcher.search(TermFilter(opened.index.schema, searcher).having(name), 1, count=False).hits)
 
     def weights(self, shelf: Shelf, text: str) -> dict[str, float]:
         """The words of a text as they are indexed, each with how much it tells in this collection (inverse document

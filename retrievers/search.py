@@ -14,9 +14,9 @@ from core import traces
 from core.database import Database
 from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
-from retrievers import filters
 from retrievers.attributes import unknown_attributes
 from retrievers.base import Chunk, Passage, Shelf
+from retrievers.filters import Filter, parse
 from retrievers.fusion import fuse
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Searcher:
         *,
         limit: int,
         mode: Mode = "hybrid",
-        filter: Mapping[str, Any] | None = None,
+        filter: Mapping[str, Any] | Filter | None = None,
     ) -> list[Passage]:
         """The passages of `find`, for whom it makes no difference how they were found."""
         return (await self.find(shelf, query, limit=limit, mode=mode, filter=filter)).passages
@@ -66,7 +66,7 @@ class Searcher:
         *,
         limit: int,
         mode: Mode = "hybrid",
-        filter: Mapping[str, Any] | None = None,
+        filter: Mapping[str, Any] | Filter | None = None,
     ) -> Findings:
         """At most `limit` (1 to 200) passages, best first; empty for an unknown or empty collection.
 
@@ -84,36 +84,34 @@ class Searcher:
             raise InvalidRequest(f"The limit must be between 1 and {_MOST_RESULTS}.", param="limit")
         told = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": shelf.collection_id, "genai.search.mode": mode}
         with traces.span("search", told) as span:
-            findings = await self._found(shelf, query[:_QUERY_CHARACTERS], limit, mode, filters.check(filter))
+            findings = await self._found(shelf, query[:_QUERY_CHARACTERS], limit, mode, parse(filter))
             if span is not None:
                 span.set_attribute("genai.search.results", len(findings.passages))
                 span.set_attribute("genai.search.degraded", findings.degraded)
         return findings
 
-    async def _found(
-        self, shelf: Shelf, text: str, limit: int, mode: Mode, checked: Mapping[str, filters.Scalar] | None
-    ) -> Findings:
+    async def _found(self, shelf: Shelf, text: str, limit: int, mode: Mode, filter: Filter | None) -> Findings:
         depth = max(_CANDIDATES, 2 * limit)
         chunks: dict[str, Chunk] = {}
         similarities: dict[str, float] = {}
         lexical: dict[str, float] = {}
         degraded = False
         if mode == "lexical":
-            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, checked)
+            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
             ranked = list(lexical.items())
         elif mode == "dense":
             vector = await asyncio.to_thread(self._vector, text)
-            chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, checked, None)
+            chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, filter, None)
             ranked = list(similarities.items())
         else:
-            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, checked)
+            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
             try:
                 vector = await asyncio.to_thread(self._vector, text)
             except PlatformError as error:
                 degraded = True
                 log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
             else:
-                chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, checked, lexical)
+                chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, filter, lexical)
             ranked = fuse(similarities, lexical)
         missing = [chunk_id for chunk_id, _ in ranked if chunk_id not in chunks]
         if missing:
@@ -124,11 +122,11 @@ class Searcher:
         ]
         return Findings((await self._current(shelf, passages))[:limit], degraded)
 
-    async def unknown_attributes(self, shelf: Shelf, filter: Mapping[str, Any] | None) -> list[str]:
+    async def unknown_attributes(self, shelf: Shelf, filter: Mapping[str, Any] | Filter | None) -> list[str]:
         """What to tell about a filter that has found nothing; see `retrievers.attributes`."""
-        return await unknown_attributes(self._database, self._resources.lexical, shelf, filter)
+        return await unknown_attributes(self._database, self._resources.lexical, shelf, parse(filter))
 
-    def _lexical(self, shelf: Shelf, text: str, depth: int, filter: Mapping[str, filters.Scalar] | None) -> dict[str, float]:
+    def _lexical(self, shelf: Shelf, text: str, depth: int, filter: Filter | None) -> dict[str, float]:
         with traces.span("search words"):
             return dict(self._resources.lexical.search(shelf, text, depth, filter))
 
@@ -141,7 +139,7 @@ class Searcher:
         shelf: Shelf,
         vector: NDArray[np.float32],
         depth: int,
-        filter: Mapping[str, filters.Scalar] | None,
+        filter: Filter | None,
         also: Mapping[str, float] | None,
     ) -> tuple[dict[str, Chunk], dict[str, float]]:
         """The nearest chunks, and the similarity of those in `also` that are not among them."""

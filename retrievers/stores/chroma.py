@@ -3,12 +3,13 @@
 One process may have it open: another would see the vectors as they were when it opened them, silently.
 """
 
+import heapq
 import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +20,24 @@ from numpy.typing import NDArray
 from core.errors import Conflict, Unavailable
 from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
-from retrievers.filters import RESERVED, Scalar
+from retrievers.filters import Filter, Scalar, matches, narrow
+from retrievers.stores.chroma_filter import ATTRIBUTE, sayable, where
 from retrievers.stores.chroma_index import IndexFiles, OpenCollection
+from retrievers.stores.dimensions import embedding_changed
 
-#: Prefix of the metadata keys that carry a chunk's own attributes, so that these cannot shadow ours.
-_ATTRIBUTE = "attr."
 #: The key that says whose a Chroma collection, and each chunk in it, is. Not one that a caller's filter can name.
 _TENANT = "tenant"
 #: Below Chroma's bound of 5,461 rows a call (1.5.9).
 _BATCH = 1000
+#: Where the filter is checked here, so many times as many are looked at again, up to the nearest that many; then all.
+_MORE, _NEAREST = 4, 4096
+#: Chroma's log keeps what was written until its vectors are in their files, also what was deleted since (operation 3).
+_UNQUEUE = """
+DELETE FROM embeddings_queue WHERE seq_id IN (
+    SELECT written.seq_id FROM embeddings_queue AS written JOIN (
+        SELECT topic, id, max(seq_id) AS seq_id FROM embeddings_queue WHERE operation = 3 GROUP BY topic, id
+    ) AS deleted ON written.topic = deleted.topic AND written.id = deleted.id AND written.seq_id < deleted.seq_id
+)"""
 #: Seconds to wait for who writes Chroma's database.
 _BUSY_WAIT_S = 10.0
 
@@ -77,18 +87,29 @@ class ChromaStore:
             )
 
     def search(
-        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Mapping[str, Any] | None = None
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Filter | None = None
     ) -> list[tuple[Chunk, float]]:
         """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
         opened = self._existing(shelf)
         if opened is None or limit < 1:
             return []
-        with opened.reading() as collection:
+        narrowed = narrow(filter, sayable)
+        said, looked_at = where(narrowed.filter), limit
+        while True:
+            found = self._nearest(shelf, opened, vector, looked_at, said)
+            passing = found if narrowed.exact else [one for one in found if matches(filter, one[0])]
+            if narrowed.exact or len(passing) >= limit or len(found) < looked_at:
+                return passing[:limit]
+            if looked_at >= _NEAREST:
+                return self._nearest_of_all(shelf, opened, vector, limit, filter)
+            looked_at *= _MORE
+
+    def _nearest(
+        self, shelf: Shelf, opened: OpenCollection, vector: NDArray[np.float32], limit: int, said: dict[str, Any] | None
+    ) -> list[tuple[Chunk, float]]:
+        with opened.reading() as collection, _of_its_dimension(len(vector)):
             found = collection.query(
-                query_embeddings=[vector],
-                n_results=limit,
-                where=_where(filter),
-                include=["documents", "metadatas", "distances"],
+                query_embeddings=[vector], n_results=limit, where=said, include=["documents", "metadatas", "distances"]
             )
         return [
             (_chunk(chunk_id, text, metadata), 1.0 - distance)
@@ -98,6 +119,25 @@ class ChromaStore:
             # None: it was deleted between Chroma's finding and reading it
             if metadata is not None and _is_on(shelf, metadata)
         ]
+
+    def _nearest_of_all(
+        self, shelf: Shelf, opened: OpenCollection, vector: NDArray[np.float32], limit: int, filter: Filter | None
+    ) -> list[tuple[Chunk, float]]:
+        """The same from all that pass, each compared: for filters that Chroma cannot say and that let little pass."""
+        similarities: dict[str, float] = {}
+        for ids in self._passing(shelf, opened, filter):
+            similarities |= self.similarities(shelf, vector, ids)
+            similarities = dict(heapq.nlargest(limit, similarities.items(), key=lambda found: found[1]))
+        return [(chunk, similarities[chunk.id]) for chunk in self.get(shelf, list(similarities))]
+
+    def _passing(self, shelf: Shelf, opened: OpenCollection, filter: Filter | None) -> Iterator[list[str]]:
+        """The identifiers of all chunks that pass, in parts."""
+        narrowed = narrow(filter, sayable)
+        with opened.reading() as collection:
+            candidates = collection.get(where=where(narrowed.filter), include=[])["ids"]
+        for first in range(0, len(candidates), _BATCH):
+            ids = candidates[first : first + _BATCH]
+            yield ids if narrowed.exact else [chunk.id for chunk in self.get(shelf, ids) if matches(filter, chunk)]
 
     def get(self, shelf: Shelf, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
@@ -123,6 +163,8 @@ class ChromaStore:
         if not found["ids"]:
             return {}
         matrix = np.asarray(found["embeddings"], dtype=np.float32)
+        if matrix.shape[1] != len(vector):
+            raise embedding_changed(len(vector))
         cosines = matrix @ vector / np.maximum(np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector), 1e-12)
         return dict(zip(found["ids"], map(float, cosines), strict=True))
 
@@ -140,6 +182,17 @@ class ChromaStore:
             for first in range(0, len(ids), _BATCH):
                 collection.delete(ids=ids[first : first + _BATCH])
 
+    def delete_where(self, shelf: Shelf, filter: Filter) -> int:
+        """Delete the chunks that the filter lets pass. How many they were."""
+        opened = self._existing(shelf)
+        if opened is None:
+            return 0
+        passing = [chunk_id for ids in self._passing(shelf, opened, filter) for chunk_id in ids]
+        with opened.changing() as collection:
+            for first in range(0, len(passing), _BATCH):
+                collection.delete(ids=passing[first : first + _BATCH])
+        return len(passing)
+
     def delete_collection(self, shelf: Shelf) -> None:
         """Delete all its chunks. No error where there is no such collection."""
         from chromadb.errors import NotFoundError
@@ -152,6 +205,30 @@ class ChromaStore:
                 self._client.delete_collection(shelf.collection_id)
             except NotFoundError:
                 return
+
+    def scan(self, shelf: Shelf, after: str, limit: int) -> tuple[list[Chunk], Vectors]:
+        """The next chunks with their vectors as they were given, by identifier: those behind `after`."""
+        opened = self._existing(shelf)
+        if opened is None or limit < 1:
+            return [], np.empty((0, 0), dtype=np.float32)
+        with opened.reading() as collection:
+            collection.count()  # brings its tables up to what was written
+            ids = self._ids_behind(collection.id, after, limit)
+            found = collection.get(ids=ids, include=["documents", "metadatas", "embeddings"]) if ids else {"ids": []}
+        place = {chunk_id: number for number, chunk_id in enumerate(found["ids"])}
+        order = [place[chunk_id] for chunk_id in ids if chunk_id in place]
+        chunks = [_chunk(found["ids"][n], found["documents"][n], found["metadatas"][n]) for n in order]
+        vectors = np.asarray(found["embeddings"], dtype=np.float32)[order] if order else np.empty((0, 0), dtype=np.float32)
+        return chunks, vectors
+
+    def _ids_behind(self, collection_id: UUID, after: str, limit: int) -> list[str]:
+        """Read from Chroma's own table, which has an index for it; its interface gives identifiers in no order (1.5.9)."""
+        query = (
+            "SELECT embedding_id FROM embeddings WHERE embedding_id > ? AND segment_id = "
+            "(SELECT id FROM segments WHERE collection = ? AND scope = 'METADATA') ORDER BY embedding_id LIMIT ?"
+        )
+        with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
+            return [str(row[0]) for row in connection.execute(query, (after, str(collection_id), limit))]
 
     def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""
@@ -174,6 +251,8 @@ class ChromaStore:
         try:
             with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
                 used = {str(row[0]) for row in connection.execute("SELECT id FROM segments")}
+                connection.execute(_UNQUEUE)
+                connection.commit()
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.OperationalError as error:
@@ -247,8 +326,21 @@ class ChromaStore:
         opened = self._existing(shelf, create=True)
         if opened is None:
             raise ValueError("the shelf is another tenant's")
-        with opened.changing() as collection:
+        with opened.changing() as collection, _of_its_dimension(rows["embeddings"].shape[1]):
             collection.upsert(**rows)
+
+
+@contextmanager
+def _of_its_dimension(given: int) -> Iterator[None]:
+    """Chroma's refusal of another dimension as the platform's."""
+    from chromadb.errors import InvalidArgumentError, InvalidDimensionException
+
+    try:
+        yield
+    except (InvalidArgumentError, InvalidDimensionException) as error:
+        if "dimension" not in str(error):
+            raise
+        raise embedding_changed(given) from error
 
 
 def _metadata(chunk: Chunk, shelf: Shelf) -> dict[str, Scalar]:
@@ -266,7 +358,7 @@ def _metadata(chunk: Chunk, shelf: Shelf) -> dict[str, Scalar]:
         metadata["page"] = chunk.page
     for name, value in chunk.attributes.items():
         if isinstance(value, str | int | float | bool):
-            metadata[_ATTRIBUTE + name] = value
+            metadata[ATTRIBUTE + name] = value
     return metadata
 
 
@@ -288,10 +380,3 @@ def _chunk(chunk_id: str, text: str | None, metadata: Mapping[str, Any]) -> Chun
         context=metadata.get("context", ""),
         attributes=json.loads(metadata.get("attributes", "{}")),
     )
-
-
-def _where(filter: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    terms = [{name if name in RESERVED else _ATTRIBUTE + name: value} for name, value in (filter or {}).items()]
-    if not terms:
-        return None
-    return terms[0] if len(terms) == 1 else {"$and": terms}

@@ -25,8 +25,12 @@ class SearchRequest(BaseModel):
 
     query: str = Field(min_length=1, max_length=8000)
     limit: int = Field(10, ge=1, le=100)
-    filter: dict[str, str | int | float | bool] | None = Field(
-        None, description="names and exact values that must all hold: of the metadata, or `document`, `document_id`, `page`"
+    filter: dict[str, Any] | None = Field(
+        None,
+        description="what passages must have: values, or conditions on them, of the metadata, `document` (the name), "
+        "`document_id`, `page`. All entries must hold; `and`, `or` and `not` join others; operators are `eq`, `ne`, `lt`, "
+        "`lte`, `gt`, `gte`, `in`, `exists`, `contains`",
+        examples=[{"year": {"gte": 2024}}],
     )
     mode: Literal["hybrid", "dense", "lexical"] = Field("hybrid", description="by meaning (dense), by words (lexical), or both")
 

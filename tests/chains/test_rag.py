@@ -188,17 +188,27 @@ async def test_a_filter_narrows_what_is_answered_from(settings, kept):
         assert (await it.ask(question, filter={"document": "leave.md"}))["answered"]
         assert not (await it.ask(question, filter={"document": "pump.md"}))["answered"]
         assert "filter" in (await it.ask(question, filter={"document": "other.md"}))["output"]
+        assert (await it.ask(question, filter={"or": [{"document": {"contains": "eave"}}, {"page": {"gt": 7}}]}))["answered"]
+        assert not (await it.ask(question, filter={"not": {"document": "leave.md"}}))["answered"]
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [({"$gt": 2020}, "an object"), ([1], "a list"), (None, "null")], ids=["{}", "[]", "null"]
+    ("value", "said"),
+    [({"$gt": 2020}, "is no operator"), ([1], "it is a list"), (None, "it is null")],
+    ids=["{}", "[]", "null"],
 )
-def test_a_filter_that_is_no_exact_value_is_told_what_is_allowed(value, said):
+async def test_what_is_no_filter_is_told_what_is_allowed(settings, kept, value, said):
+    wrong = {"question": "Who?", "collection": "company", "filter": {"year": value}}
     with pytest.raises(ValidationError) as caught:
-        rag.RAGRequest.model_validate({"question": "Who?", "collection": "company", "filter": {"year": value}})
+        rag.RAGRequest.model_validate(wrong)
     (error,) = caught.value.errors()
     assert error["loc"] == ("filter",)
-    assert error["msg"] == f"the value of year is {said}; a filter takes exact values: a text, a number, true or false"
+    async with desk(settings, kept, small=True) as it:
+        with pytest.raises(InvalidRequest) as refused:
+            await it.root.ainvoke(wrong)
+    assert (refused.value.code, refused.value.param) == ("invalid_filter", "filter")
+    assert refused.value.message.startswith("“year” of the filter cannot be used: ")
+    assert said in refused.value.message
 
 
 async def test_a_filter_by_what_no_document_has_is_said(settings, kept):

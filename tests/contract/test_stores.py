@@ -1,16 +1,23 @@
-"""What every vector store promises, held for each one in the table."""
+"""What every vector store promises, held for each one in the table: each sentence of `retrievers.base.VectorStore`."""
 
 import threading
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 
+import infra.postgresql
 from core.errors import Conflict
 from core.settings import Settings
 from retrievers import STORES
 from retrievers.base import Chunk, Shelf, VectorStore
+from retrievers.filters import Compare, Operator, matches, parse
+from tests.retrievers.filtering import FILTERS, chunks
 
 COLLECTION = Shelf("acme", "col_contract")
 OTHER = Shelf("acme", "col_other")
@@ -32,11 +39,40 @@ def chunk(number: int, document: str = "doc_a", revision: int = 1, **attributes:
     )
 
 
+def prepared(kind: str, place: Path, request: pytest.FixtureRequest) -> Settings:
+    """Settings with which the store can be opened, and is empty."""
+    if kind != "pgvector":
+        return Settings.load(data_dir=place, retrieval={"store": kind})
+    server = request.getfixturevalue("postgresql")
+    url = infra.postgresql.database_of_platform(server, f"vectors_{uuid.uuid4().hex}")
+    return Settings.load(data_dir=place, database_url=url, retrieval={"store": kind})
+
+
+def opened(settings: Settings) -> VectorStore:
+    made: VectorStore = STORES.load(settings.retrieval.store)(settings)
+    return made
+
+
 @pytest.fixture(params=list(STORES))
-def store(request: pytest.FixtureRequest, settings: Settings) -> Iterator[VectorStore]:
-    opened: VectorStore = STORES.load(request.param)(settings)
-    yield opened
-    opened.close()
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    return prepared(request.param, tmp_path / "data", request)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[VectorStore]:
+    made = opened(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=list(STORES))
+def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorStore]:
+    """With chunks of every kind, and others on the next shelf."""
+    made = opened(prepared(request.param, tmp_path_factory.mktemp("full"), request))
+    made.upsert(COLLECTION, chunks(), np.random.default_rng(5).normal(size=(60, 8)).astype(np.float32))
+    made.upsert(OTHER, [chunk(1, kind="a")], AXES[:1])
+    yield made
+    made.close()
 
 
 def test_what_goes_in_comes_out_nearest_first(store: VectorStore):
@@ -63,7 +99,7 @@ def test_a_filter_holds_for_every_result(store: VectorStore):
     store.upsert(COLLECTION, chunks, AXES[:3])
 
     def ids(**filter: Any) -> set[str]:
-        return {one.document_id for one, _ in store.search(COLLECTION, AXES[0], 10, filter)}
+        return {one.document_id for one, _ in store.search(COLLECTION, AXES[0], 10, parse(filter))}
 
     assert ids(lang="en") == {"doc_a"}
     assert ids(year=2024) == {"doc_a", "doc_b"}
@@ -179,27 +215,31 @@ def test_a_shelf_of_another_tenant_is_not_read_filled_or_cleared(store: VectorSt
     with pytest.raises(ValueError, match="another tenant"):
         store.upsert(foreign, [chunk(1)], AXES[:1])
     for filter in (None, {"tenant": "acme"}, {"tenant": "globex"}, {"document_id": "doc_a"}):
-        assert store.search(foreign, AXES[0], 9, filter) == []
+        assert store.search(foreign, AXES[0], 9, parse(filter)) == []
     assert store.get(foreign, ["chk_doc_a_1_1"]) == []
     assert store.similarities(foreign, AXES[0], ["chk_doc_a_1_1"]) == {}
     assert store.count(foreign) == store.count(foreign, "doc_a") == 0
+    assert store.scan(foreign, "", 9)[0] == []
+    assert store.delete_where(foreign, Compare("document_id", Operator.EQ, "doc_a")) == 0
     store.delete_document(foreign, "doc_a")
     store.delete_collection(foreign)
-    assert [found for found, _ in store.search(COLLECTION, AXES[0], 9, {"tenant": "globex"})] == [chunk(1, tenant="globex")]
-    assert store.search(COLLECTION, AXES[0], 9, {"tenant": "acme"}) == []
+    assert [found for found, _ in store.search(COLLECTION, AXES[0], 9, parse({"tenant": "globex"}))] == [
+        chunk(1, tenant="globex")
+    ]
+    assert store.search(COLLECTION, AXES[0], 9, parse({"tenant": "acme"})) == []
 
 
 def test_whose_a_shelf_is_survives_a_restart(settings: Settings):
-    for name in STORES:
-        first: Any = STORES.load(name)(settings)
-        first.upsert(COLLECTION, [chunk(1)], AXES[:1])
-        first.close()
-        second: Any = STORES.load(name)(settings)
-        assert second.count(Shelf("globex", COLLECTION.collection_id)) == 0
-        assert second.count(COLLECTION) == 1
-        second.close()
+    first = opened(settings)
+    first.upsert(COLLECTION, [chunk(1)], AXES[:1])
+    first.close()
+    second = opened(settings)
+    assert second.count(Shelf("globex", COLLECTION.collection_id)) == 0
+    assert second.count(COLLECTION) == 1
+    second.close()
 
 
+@pytest.mark.parametrize("settings", ["chroma"], indirect=True)
 def test_a_collection_of_before_chunks_said_whose_they_are_goes_on_as_its_tenants(settings: Settings):
     import chromadb
     from chromadb.config import Settings as ChromaSettings
@@ -218,7 +258,7 @@ def test_a_collection_of_before_chunks_said_whose_they_are_goes_on_as_its_tenant
     made = old.create_collection(COLLECTION.collection_id, embedding_function=None, configuration={"hnsw": {"space": "cosine"}})
     made.upsert(ids=["chk_1"], embeddings=AXES[:1], documents=["text"], metadatas=[metadata])
     old.close()
-    store: Any = STORES.load("chroma")(settings)
+    store = opened(settings)
     assert [found.id for found, _ in store.search(COLLECTION, AXES[0], 3)] == ["chk_1"]
     store.upsert(COLLECTION, [chunk(2)], AXES[1:2])
     assert store.count(COLLECTION) == 2
@@ -226,17 +266,156 @@ def test_a_collection_of_before_chunks_said_whose_they_are_goes_on_as_its_tenant
     store.close()
 
 
-def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(store: VectorStore, settings: Settings):
+def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(
+    store: VectorStore, settings: Settings, request: pytest.FixtureRequest
+):
+    directory = settings.data_dir
+    if settings.retrieval.store == "pgvector":
+        directory = request.getfixturevalue("postgresql").pgdata / "base"
+
     def holding(word: bytes) -> list[str]:
-        return [str(file) for file in settings.data_dir.rglob("*") if file.is_file() and word in file.read_bytes()]
+        if settings.retrieval.store == "pgvector":
+            request.getfixturevalue("postgresql").psql("CHECKPOINT;")
+        return [str(file) for file in directory.rglob("*") if file.is_file() and word in file.read_bytes()]
 
     store.upsert(COLLECTION, [chunk(number, "doc_secret", of="zqdeleted") for number in range(20)], np.resize(AXES, (20, 8)))
-    store.upsert(OTHER, [chunk(1, "doc_kept", of="zqstays")], AXES[:1])
+    store.upsert(OTHER, [chunk(1, "doc_kept", of="zqstays"), chunk(2, "doc_gone", of="zqgone")], AXES[:2])
     assert holding(b"zqdeleted")
+    assert holding(b"zqgone")
     store.delete_collection(COLLECTION)
+    store.delete_document(OTHER, "doc_gone")
     store.scrub()
-    assert holding(b"zqdeleted") == holding(b"doc_secret") == []
+    assert holding(b"zqdeleted") == holding(b"doc_secret") == holding(b"zqgone") == []
     assert store.count(OTHER) == 1
     assert store.search(OTHER, AXES[0], 1)[0][0].attributes == {"of": "zqstays"}
     store.upsert(COLLECTION, [chunk(0)], AXES[:1])
     assert store.count(COLLECTION) == 1
+    store.scrub()
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(written=FILTERS)
+def test_every_filter_finds_what_its_meaning_says(full: VectorStore, written: dict[str, Any]):
+    filter = parse(written)
+    passing = {one.id for one in chunks() if matches(filter, one)}
+    found = full.search(COLLECTION, AXES[0], 100, filter)
+    assert {one.id for one, _ in found} == passing
+    assert len(found) == len(passing)
+    assert [similarity for _, similarity in found] == sorted((similarity for _, similarity in found), reverse=True)
+
+
+def test_a_filter_that_lets_little_pass_loses_nothing_of_it(store: VectorStore):
+    """What passes is the farthest of many; whether the store can say the filter itself or not."""
+    generator = np.random.default_rng(11)
+    vectors = generator.normal(size=(1500, 8)).astype(np.float32)
+    vectors[:, 0] = np.abs(vectors[:, 0])
+    vectors[1490:, 0] = -5
+    of = [chunk(number, kind="far away" if number >= 1490 else "near", rank=number) for number in range(1500)]
+    store.upsert(COLLECTION, of, vectors)
+    far = {one.id for one in of[1490:]}
+    for written in ({"kind": "far away"}, {"kind": {"contains": "away"}}, {"rank": {"gte": 1490}}, {"not": {"kind": "near"}}):
+        found = store.search(COLLECTION, AXES[0], 100, parse(written))
+        assert {one.id for one, _ in found} == far, written
+    near = store.search(COLLECTION, AXES[0], 100, parse({"kind": {"contains": "nea"}}))
+    assert len(near) == 100
+    assert {one.attributes["kind"] for one, _ in near} == {"near"}
+    assert len(store.search(COLLECTION, AXES[0], 1400)) == 1400
+
+
+def test_what_a_filter_lets_pass_is_deleted(store: VectorStore):
+    store.upsert(COLLECTION, chunks(), np.random.default_rng(5).normal(size=(60, 8)).astype(np.float32))
+    store.upsert(OTHER, [chunk(1, kind="a")], AXES[:1])
+    for written in ({"document": "a.md"}, {"not": {"kind": {"exists": True}}}, {"page": {"lt": 2}}, {"kind": "nothing has it"}):
+        filter = parse(written)
+        assert filter is not None
+        before = {one.id for one, _ in store.search(COLLECTION, AXES[0], 100)}
+        passing = {one.id for one in chunks() if matches(filter, one)} & before
+        assert store.delete_where(COLLECTION, filter) == len(passing)
+        assert {one.id for one, _ in store.search(COLLECTION, AXES[0], 100)} == before - passing
+        assert store.count(COLLECTION) == len(before - passing)
+    assert store.count(OTHER) == 1
+    assert store.delete_where(Shelf("acme", "col_unknown"), Compare("kind", Operator.EQ, "a")) == 0
+
+
+def test_a_scan_gives_every_chunk_once_with_its_vector_in_the_order_of_identifiers(store: VectorStore):
+    vectors = np.random.default_rng(5).normal(size=(60, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    shuffled = np.random.default_rng(6).permutation(60)
+    store.upsert(COLLECTION, [chunks()[number] for number in shuffled], vectors[shuffled])
+    store.upsert(OTHER, [chunk(1)], AXES[:1])
+    seen: list[Chunk] = []
+    after = ""
+    while True:
+        some, their = store.scan(COLLECTION, after, 25)
+        assert their.shape[:1] == (len(some),)
+        for one, vector in zip(some, their, strict=True):
+            wanted = AXES[0] if one.document_id == "doc_meanwhile" else vectors[int(one.id.removeprefix("chk_"))]
+            assert vector == pytest.approx(wanted, abs=1e-6)
+        seen += some
+        if len(some) < 25:
+            break
+        after = some[-1].id
+        store.upsert(COLLECTION, [chunk(9, "doc_meanwhile")], AXES[:1])  # disturbs nothing
+    assert [one for one in seen if one.document_id != "doc_meanwhile"] == chunks()
+    assert [one.id for one in seen] == sorted(one.id for one in seen)
+    assert store.scan(COLLECTION, "zzz", 5)[0] == store.scan(Shelf("acme", "col_unknown"), "", 5)[0] == []
+
+
+def test_vectors_of_another_dimension_are_told_and_change_nothing(store: VectorStore):
+    store.upsert(COLLECTION, [chunk(1)], AXES[:1])
+    other = np.eye(4, dtype=np.float32)
+    for call in (
+        lambda: store.upsert(COLLECTION, [chunk(2)], other[:1]),
+        lambda: store.search(COLLECTION, other[0], 3),
+        lambda: store.similarities(COLLECTION, other[0], ["chk_doc_a_1_1"]),
+    ):
+        with pytest.raises(Conflict) as refused:
+            call()
+        assert refused.value.code == "embedding_changed"
+    assert store.count(COLLECTION) == 1
+    store.upsert(OTHER, [chunk(2)], other[:1])
+    assert store.search(OTHER, other[0], 3)[0][1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_chunks_and_vectors_that_do_not_belong_together_are_refused(store: VectorStore):
+    with pytest.raises(ValueError, match="1 chunks with 2 vectors"):
+        store.upsert(COLLECTION, [chunk(1)], AXES[:2])
+    store.upsert(COLLECTION, [], AXES[:0])
+    assert store.count(COLLECTION) == 0
+
+
+def test_writers_of_the_same_chunks_do_not_hinder_each_other(store: VectorStore):
+    failures: list[BaseException] = []
+    of = [chunk(number) for number in range(50)]
+
+    def write(turned: bool) -> None:
+        try:
+            for _ in range(4):
+                store.upsert(COLLECTION, of[::-1] if turned else of, np.resize(AXES, (50, 8)))
+                store.delete_document(COLLECTION, "doc_a", keep_revision=1)
+        except BaseException as error:  # noqa: BLE001 - told to the test's own thread
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(turned,)) for turned in (True, False, True)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert failures == []
+    assert store.count(COLLECTION) == 50
+
+
+def test_what_one_opener_of_a_shared_store_writes_the_other_finds(store: VectorStore, settings: Settings):
+    if not store.shareable:
+        pytest.skip("one process has it")
+    other = opened(settings)
+    store.upsert(COLLECTION, [chunk(1)], AXES[:1])
+    assert other.count(COLLECTION) == 1
+    other.delete_collection(COLLECTION)
+    assert store.count(COLLECTION) == 0
+    other.upsert(COLLECTION, [chunk(2), chunk(3)], np.eye(4, dtype=np.float32)[:2])
+    assert store.search(COLLECTION, np.eye(4, dtype=np.float32)[0], 1)[0][0] == chunk(2)
+    other.delete_collection(COLLECTION)
+    store.upsert(COLLECTION, [chunk(4)], AXES[:1])
+    assert [one.id for one, _ in other.search(COLLECTION, AXES[0], 5)] == ["chk_doc_a_1_4"]
+    other.close()

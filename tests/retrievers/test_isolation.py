@@ -80,6 +80,10 @@ def a_filter(chance: random.Random, ids: list[str]) -> dict[str, Any] | None:
             {"tenant": chance.choice(TENANTS), "document_id": chance.choice(ids)},
             {"attr.tenant": "globex"},
             {"$or": "globex"},
+            {"or": [{"tenant": {"ne": "acme"}}, {"tenant": {"ne": "globex"}}]},
+            {"not": {"tenant": chance.choice(TENANTS)}},
+            {"tenant": {"in": list(TENANTS)}, "document": {"contains": ".md"}},
+            {"document_tenant": {"gte": "a"}},
         ]
     )
 

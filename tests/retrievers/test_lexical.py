@@ -1,10 +1,16 @@
 import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
 
 from core.settings import Settings
 from retrievers.base import Chunk, Shelf
+from retrievers.filters import matches, parse
 from retrievers.lexical import LexicalIndex
+from tests.retrievers.filtering import FILTERS, chunks
 
 ONE = Shelf("acme", "col_one")
 TWO = Shelf("acme", "col_two")
@@ -30,8 +36,8 @@ def index(settings: Settings) -> LexicalIndex:
     return LexicalIndex(settings)
 
 
-def found(index: LexicalIndex, query: str, **options) -> list[str]:
-    return [chunk_id for chunk_id, _ in index.search(options.pop("shelf", ONE), query, 10, **options)]
+def found(index: LexicalIndex, query: str, shelf: Shelf = ONE, filter: Mapping[str, Any] | None = None) -> list[str]:
+    return [chunk_id for chunk_id, _ in index.search(shelf, query, 10, parse(filter))]
 
 
 def test_words_are_found_in_every_form_and_case(index: LexicalIndex):
@@ -92,7 +98,7 @@ def test_it_knows_which_attributes_there_are(index: LexicalIndex, name: str):
 
 def test_a_filter_does_not_change_the_scores(index: LexicalIndex):
     index.upsert(ONE, [chunk(1, "same words", lang="en"), chunk(2, "other things")])
-    assert index.search(ONE, "words", 5) == index.search(ONE, "words", 5, {"lang": "en"})
+    assert index.search(ONE, "words", 5) == index.search(ONE, "words", 5, parse({"lang": "en"}))
 
 
 def test_deleting_leaves_the_kept_revision_and_other_documents(index: LexicalIndex):
@@ -163,7 +169,7 @@ def test_another_tenants_index_is_not_read_filled_or_cleared(index: LexicalIndex
     for looking in (index, LexicalIndex(settings)):
         foreign = Shelf("globex", ONE.collection_id)
         for filter in (None, {"tenant": "globex"}, {"tenant": "acme"}):
-            assert looking.search(foreign, "apple", 9, filter) == []
+            assert looking.search(foreign, "apple", 9, parse(filter)) == []
         assert looking.count(foreign) == 0
         assert not looking.has_attribute(foreign, "tenant")
         assert looking.weights(foreign, "apple") == {"appl": 0.0}
@@ -172,8 +178,8 @@ def test_another_tenants_index_is_not_read_filled_or_cleared(index: LexicalIndex
         with pytest.raises(ValueError, match="another tenant"):
             looking.upsert(foreign, [chunk(2, "apple")])
         assert looking.count(ONE) == 1
-    assert len(index.search(ONE, "apple", 9, {"tenant": "globex"})) == 1
-    assert index.search(ONE, "apple", 9, {"tenant": "acme"}) == []
+    assert len(index.search(ONE, "apple", 9, parse({"tenant": "globex"}))) == 1
+    assert index.search(ONE, "apple", 9, parse({"tenant": "acme"})) == []
 
 
 def test_an_index_of_before_it_noted_whose_it_is_goes_on(index: LexicalIndex, settings: Settings):
@@ -183,3 +189,18 @@ def test_an_index_of_before_it_noted_whose_it_is_goes_on(index: LexicalIndex, se
     note.unlink()
     assert index.count(ONE) == 1
     assert index.count(Shelf("globex", ONE.collection_id)) == 0
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
+    index = LexicalIndex(Settings.load(data_dir=Path(tmp_path_factory.mktemp("full"))))
+    index.upsert(ONE, [*chunks(), chunk(1, "word", "doc_gone", kind="gone")])
+    index.delete_document(ONE, "doc_gone")
+    return index
+
+
+@given(FILTERS)
+def test_every_filter_finds_what_its_meaning_says(full: LexicalIndex, written: dict[str, Any]):
+    filter = parse(written)
+    passing = {chunk.id for chunk in chunks() if matches(filter, chunk)}
+    assert {chunk_id for chunk_id, _ in full.search(ONE, "word", 100, filter)} == passing

@@ -136,6 +136,9 @@ async def test_a_filter_holds_in_every_mode(library: Library):
     for mode in ("hybrid", "dense", "lexical"):
         assert await names(library, shelf, "water pump", mode=mode, filter={"lang": "de"}) == ["de.md"]
         assert len(await names(library, shelf, "water pump", mode=mode, filter={"year": 2024})) == 2
+        assert await names(library, shelf, "water pump", mode=mode, filter={"lang": {"gt": "de"}}) == ["en.md"]
+        either = {"or": [{"document": {"contains": "de."}}, {"year": {"lt": 2000}}], "lang": {"exists": True}}
+        assert await names(library, shelf, "water pump", mode=mode, filter=either) == ["de.md"]
 
 
 async def test_collections_are_apart(library: Library):

@@ -181,6 +181,13 @@ async def test_files_are_uploaded_read_searched_and_downloaded(desk: Desk, clien
     assert "“year”, “document”" in misspelt["warnings"][0]
     other = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"year": 1066}})).json()
     assert (other["results"], other["warnings"]) == ([], [])
+    later = {"query": "puffins", "filter": {"year": {"gte": 2020, "lt": 2030}, "not": {"document": {"contains": "small"}}}}
+    assert (await client.post(f"{PAPERS}/search", json=later)).json()["results"] == found
+    wrong = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"year": {"above": 2020}}})).json()
+    assert (wrong["error"]["code"], wrong["error"]["param"]) == ("invalid_filter", "filter")
+    assert "“above” is no operator; there are eq, ne, lt" in wrong["error"]["message"]
+    unknown = {"query": "puffins", "filter": {"year": 1066, "or": [{"yaer": 2024}, {"yare": {"gt": 1}}]}}
+    assert len((await client.post(f"{PAPERS}/search", json=unknown)).json()["warnings"]) == 2
     text = (await client.get(f"{PAPERS}/documents/{documents[0]['id']}/text")).text
     assert [text[item["start"] : item["end"]] for item in found] == [item["text"] for item in found] != []
     original = await client.get(f"{PAPERS}/documents/{documents[0]['id']}/original")

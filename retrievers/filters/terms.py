@@ -1,0 +1,28 @@
+"""A name with a value as one string, as an index of words knows them: `kind="manual"`, equal for equal values."""
+
+import json
+
+from retrievers.base import Chunk
+from retrievers.filters.expressions import Scalar
+from retrievers.filters.meaning import values_of
+
+
+def terms(chunk: Chunk) -> list[str]:
+    """What a chunk can be filtered by, as `term` writes it."""
+    return [term(name, value) for name, value in values_of(chunk).items()]
+
+
+def term(name: str, value: Scalar) -> str:
+    """One name with its value as one string, equal for equal values: 1 is 1.0, but not true."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        value = int(value)
+    return f"{name}={json.dumps(value, ensure_ascii=False)}"
+
+
+def value_in(term: str, name: str) -> Scalar | None:
+    """The value that a term has, which begins with the name and `=`; None where it is of another name, with a `=` in it."""
+    try:
+        value = json.loads(term[len(name) + 1 :])
+    except ValueError:
+        return None
+    return value if isinstance(value, str | int | float) else None
