@@ -20,3 +20,19 @@ def connection_class(answer_s: float) -> "type[psycopg.AsyncConnection[Any]]":
                 raise psycopg.OperationalError("the database does not answer") from late
 
     return Connection
+
+
+def blocking_connection_class(answer_s: float) -> "type[psycopg.Connection[Any]]":
+    """The same for threads."""
+
+    class Connection(psycopg.Connection[Any]):
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, timeout or answer_s)
+            except psycopg.errors._WaitTimeout as late:  # noqa: SLF001 - psycopg's own, as above
+                if timeout is not None:
+                    raise
+                self.pgconn.finish()
+                raise psycopg.OperationalError("the database does not answer") from late
+
+    return Connection

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, fie
 from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
 from core.price_settings import Prices
+from core.transport.addresses import checked_database_url
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
@@ -184,12 +185,24 @@ class ConversationSettings(Section):
 class RetrievalSettings(Section):
     """Defaults of every collection."""
 
-    store: str = Field("chroma", description="where the vectors are kept")
+    store: str = Field("chroma", description="where the vectors are kept: chroma, pgvector")
+    pgvector_url: SecretStr | None = Field(
+        None, description="postgresql://… of the vectors, where they are not in the platform's own database"
+    )
+    pgvector_connections: int = Field(10, ge=1, le=1000, description="connections to it that a process has open at most")
     chunk_tokens: int = Field(
         250, ge=32, le=2048, description="tokens of a chunk with its headings, as the embedding model counts"
     )
     chunk_overlap_tokens: int = Field(40, ge=0, description="tokens that a chunk repeats of the one before")
     results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
+
+    @field_validator("pgvector_url")
+    @classmethod
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        address = value.get_secret_value() if value is not None else ""
+        if address.startswith("sqlite:"):
+            raise ValueError("it must begin with postgresql://")
+        return value if checked_database_url(address) else None
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> "RetrievalSettings":

@@ -181,8 +181,8 @@ def main() -> int:
         if not STORES.load(settings.retrieval.store).shareable:
             print(  # noqa: T201 - to the person who typed the command
                 f"store_not_shareable: the store {settings.retrieval.store!r} belongs to one process, the server, which has a "
-                "worker of its own: GENAI_JOBS__THREADS sets how many documents it works on at once. This version brings no "
-                "store that several processes may share; a package with one adds it under the entry point genai.stores.",
+                "worker of its own: GENAI_JOBS__THREADS sets how many documents it works on at once. With a store that several "
+                "processes may share there may be more workers: GENAI_RETRIEVAL__STORE=pgvector is one.",
                 file=sys.stderr,
             )
             return 1

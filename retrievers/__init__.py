@@ -2,7 +2,13 @@
 
 from core.plugins import PluginTable
 
-STORES = PluginTable("stores", {"chroma": "retrievers.stores.chroma:ChromaStore"})
+STORES = PluginTable(
+    "stores",
+    {
+        "chroma": "retrievers.stores.chroma:ChromaStore",
+        "pgvector": "retrievers.stores.pgvector:PgvectorStore",
+    },
+)
 
 #: Stores whose data belong to one process, named here so that a second server is refused before anything is imported.
 ONE_PROCESS = frozenset({"chroma"})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -21,6 +22,7 @@ from tests.retrievers.filtering import FILTERS, chunks
 
 COLLECTION = Shelf("acme", "col_contract")
 OTHER = Shelf("acme", "col_other")
+FULL = Shelf("acme", "col_full")
 AXES = np.eye(8, dtype=np.float32)
 
 
@@ -39,13 +41,15 @@ def chunk(number: int, document: str = "doc_a", revision: int = 1, **attributes:
     )
 
 
+@pytest.fixture(scope="module")
+def vectors_url(postgresql: Any) -> str:
+    return infra.postgresql.database_of_platform(postgresql, f"vectors_{uuid.uuid4().hex}")
+
+
 def prepared(kind: str, place: Path, request: pytest.FixtureRequest) -> Settings:
-    """Settings with which the store can be opened, and is empty."""
-    if kind != "pgvector":
-        return Settings.load(data_dir=place, retrieval={"store": kind})
-    server = request.getfixturevalue("postgresql")
-    url = infra.postgresql.database_of_platform(server, f"vectors_{uuid.uuid4().hex}")
-    return Settings.load(data_dir=place, database_url=url, retrieval={"store": kind})
+    """Settings with which the store can be opened."""
+    more = {} if kind != "pgvector" else {"database_url": request.getfixturevalue("vectors_url")}
+    return Settings.load(data_dir=place, retrieval={"store": kind}, **more)
 
 
 def opened(settings: Settings) -> VectorStore:
@@ -63,14 +67,18 @@ def store(settings: Settings) -> Iterator[VectorStore]:
     made = opened(settings)
     yield made
     made.close()
+    last = opened(settings)  # tests close theirs, and the database is the next one's
+    last.delete_collection(COLLECTION)
+    last.delete_collection(OTHER)
+    last.close()
 
 
 @pytest.fixture(scope="module", params=list(STORES))
 def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorStore]:
     """With chunks of every kind, and others on the next shelf."""
     made = opened(prepared(request.param, tmp_path_factory.mktemp("full"), request))
-    made.upsert(COLLECTION, chunks(), np.random.default_rng(5).normal(size=(60, 8)).astype(np.float32))
-    made.upsert(OTHER, [chunk(1, kind="a")], AXES[:1])
+    made.upsert(FULL, chunks(), np.random.default_rng(5).normal(size=(60, 8)).astype(np.float32))
+    made.upsert(Shelf("acme", "col_full_too"), [chunk(1, kind="a")], AXES[:1])
     yield made
     made.close()
 
@@ -229,10 +237,9 @@ def test_a_shelf_of_another_tenant_is_not_read_filled_or_cleared(store: VectorSt
     assert store.search(COLLECTION, AXES[0], 9, parse({"tenant": "acme"})) == []
 
 
-def test_whose_a_shelf_is_survives_a_restart(settings: Settings):
-    first = opened(settings)
-    first.upsert(COLLECTION, [chunk(1)], AXES[:1])
-    first.close()
+def test_whose_a_shelf_is_survives_a_restart(store: VectorStore, settings: Settings):
+    store.upsert(COLLECTION, [chunk(1)], AXES[:1])
+    store.close()
     second = opened(settings)
     assert second.count(Shelf("globex", COLLECTION.collection_id)) == 0
     assert second.count(COLLECTION) == 1
@@ -271,7 +278,9 @@ def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(
 ):
     directory = settings.data_dir
     if settings.retrieval.store == "pgvector":
-        directory = request.getfixturevalue("postgresql").pgdata / "base"
+        with psycopg.connect(request.getfixturevalue("vectors_url")) as connection:
+            number = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        directory = request.getfixturevalue("postgresql").pgdata / "base" / str(number and number[0])
 
     def holding(word: bytes) -> list[str]:
         if settings.retrieval.store == "pgvector":
@@ -280,17 +289,20 @@ def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(
 
     store.upsert(COLLECTION, [chunk(number, "doc_secret", of="zqdeleted") for number in range(20)], np.resize(AXES, (20, 8)))
     store.upsert(OTHER, [chunk(1, "doc_kept", of="zqstays"), chunk(2, "doc_gone", of="zqgone")], AXES[:2])
+    store.upsert(OTHER, [chunk(number, "doc_kept", of="zqstays") for number in range(3, 60)], np.resize(AXES[1:], (57, 8)))
     assert holding(b"zqdeleted")
     assert holding(b"zqgone")
     store.delete_collection(COLLECTION)
     store.delete_document(OTHER, "doc_gone")
     store.scrub()
     assert holding(b"zqdeleted") == holding(b"doc_secret") == holding(b"zqgone") == []
-    assert store.count(OTHER) == 1
+    assert store.count(OTHER) == 58
     assert store.search(OTHER, AXES[0], 1)[0][0].attributes == {"of": "zqstays"}
     store.upsert(COLLECTION, [chunk(0)], AXES[:1])
-    assert store.count(COLLECTION) == 1
+    store.delete_document(OTHER, "doc_kept")
+    store.upsert(OTHER, [chunk(1)], AXES[:1])
     store.scrub()
+    assert (store.count(COLLECTION), store.count(OTHER)) == (1, 1)
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
@@ -298,7 +310,7 @@ def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(
 def test_every_filter_finds_what_its_meaning_says(full: VectorStore, written: dict[str, Any]):
     filter = parse(written)
     passing = {one.id for one in chunks() if matches(filter, one)}
-    found = full.search(COLLECTION, AXES[0], 100, filter)
+    found = full.search(FULL, AXES[0], 100, filter)
     assert {one.id for one, _ in found} == passing
     assert len(found) == len(passing)
     assert [similarity for _, similarity in found] == sorted((similarity for _, similarity in found), reverse=True)
