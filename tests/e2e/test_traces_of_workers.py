@@ -11,7 +11,6 @@ import infra.postgresql
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
 from infra.running import Running
-from infra.shared_store import shared_store
 from tests.collector import Collector, Sent, collecting
 
 DOCUMENTS = 2
@@ -39,7 +38,7 @@ def server(tmp_path: Path, collector: Collector, request: pytest.FixtureRequest)
         "GENAI_JOBS__EMBEDDED_WORKER": "false",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "50",
-        **shared_store(tmp_path / "package"),
+        "GENAI_RETRIEVAL__STORE": "pgvector",
     }
     (tmp_path / "files").mkdir()
     server, worker = (Running(tmp_path / name, **common) for name in ("server", "worker"))
@@ -61,7 +60,10 @@ def test_the_documents_that_a_worker_takes_are_below_the_request_that_brought_th
         sent: httpx.Response = client.post("/api/v1/rag/collections/traced/documents", files=parts)
         assert sent.status_code == 202, sent.text
         job = server.finished_job(client, sent.json()["job_id"])
+        search = {"query": "text", "mode": "dense"}
+        found = client.post("/api/v1/rag/collections/traced/search", json=search).raise_for_status().json()["results"]
     assert job["state"] == "succeeded", job
+    assert len(found) == DOCUMENTS  # what the worker has stored is the server's as well
 
     def whole(spans: list[Sent]) -> bool:
         names = [span.name for span in spans]

@@ -45,6 +45,10 @@ def test_a_host_is_here_by_its_name_alone(host: str, here: bool) -> None:
         ({"database_url": f"postgresql://u:{SECRET}@db.internal/x?sslmode=disable"}, "GENAI_DATABASE_URL"),
         ({"database_url": f"postgresql://u:{SECRET}@127.0.0.1,db.internal/x?sslmode=prefer"}, "GENAI_DATABASE_URL"),
         ({"database_url": f"postgresql://u:{SECRET}@/x?host=db.internal&sslmode=allow"}, "GENAI_DATABASE_URL"),
+        (
+            {"retrieval": {"pgvector_url": f"postgresql://u:{SECRET}@db.internal/x?sslmode=disable"}},
+            "GENAI_RETRIEVAL__PGVECTOR_URL",
+        ),
         ({"files_url": "ftp://files.internal/a"}, "GENAI_FILES_URL"),
         ({"local": {"chat_model": "http://models.internal:8000/v1#m"}}, "GENAI_LOCAL__CHAT_MODEL"),
         ({"models": [ALIAS]}, "the alias 'own'"),
