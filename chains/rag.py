@@ -78,7 +78,7 @@ class RAGAnswer(BaseModel):
     output: str = Field(description="the answer, or that the collection does not hold one")
     citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
     answered: bool = Field(description="false where the collection does not hold the answer")
-    degraded: bool = Field(False, description="the embedding model did not answer: it was searched by words alone")
+    degraded: bool = Field(False, description="a part of the search did not answer; see `search`")
     indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
     warnings: list[str] = Field(
         default_factory=list, description="what the question suffers from: a filter's attribute that no document has"
@@ -130,14 +130,14 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
 async def _find(
     deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str
 ) -> tuple[list[Passage], Evidence, bool, bool]:
-    """What was found and may be read, what of it answers, whether that was judged by words alone, and whether anything was
+    """What was found and may be read, what of it answers, whether a part of the search did not answer, and whether anything was
     found at all: guards may have left out everything."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
     found = await deps.library.searcher.find(Shelf.of(collection), question, limit=limit, filter=asked.filter)
     passages = await Found(deps, asked.model).passages(found.passages, lambda passage: "\n".join(shown(passage.chunk)))
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
-    by_words = found.degraded
+    by_words = found.by_words
 
     def pick(words_of: str) -> Evidence:
         lexical = resources.lexical
@@ -168,7 +168,7 @@ async def _find(
     if question != asked.question and evidence.confidence < _ANSWERED:
         with traces.span("rerank passages"):
             evidence = await judged(question)
-    return passages, evidence, by_words, bool(found.passages)
+    return passages, evidence, by_words or found.degraded, bool(found.passages)
 
 
 def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:

@@ -20,9 +20,16 @@ from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM, Principal, Scope
 from core.tables import Job, JobEvent, JobState
 
-INGESTION, BATCH, ERASURE, EXPORT = "ingestion", "batch", "erasure", "export"
+INGESTION, BATCH, ERASURE, EXPORT, RECONCILIATION = "ingestion", "batch", "erasure", "export", "reconciliation"
 #: Who sees others' jobs of a kind as well. Of another kind, its owner alone sees it.
-_MANAGING = {INGESTION: Scope.RAG_MANAGE, BATCH: Scope.BATCHES_MANAGE, ERASURE: Scope.USERS_MANAGE}
+_MANAGING = {
+    INGESTION: Scope.RAG_MANAGE,
+    RECONCILIATION: Scope.RAG_MANAGE,
+    BATCH: Scope.BATCHES_MANAGE,
+    ERASURE: Scope.USERS_MANAGE,
+}
+#: Jobs on a collection, which `arguments` names.
+_ON_COLLECTIONS = (INGESTION, RECONCILIATION)
 #: `errors` keeps the first ones; `failed` counts all.
 MOST_ERRORS = 1000
 
@@ -188,7 +195,7 @@ def seen_by(principal: Principal) -> ColumnElement[bool]:
     condition = or_(col(Job.owner) == principal.id, col(Job.kind).in_(managed))
     if principal.collections is not None:
         into = col(Job.arguments)["collection"].as_string()
-        condition = and_(condition, or_(col(Job.kind) != INGESTION, into.in_(principal.collections)))
+        condition = and_(condition, or_(col(Job.kind).not_in(_ON_COLLECTIONS), into.in_(principal.collections)))
     return condition
 
 

@@ -238,6 +238,9 @@ class JobSettings(Section):
     parse_timeout_s: float = Field(60, gt=0, description="seconds that reading one file may take")
     parse_memory_bytes: int = Field(1024 * 2**20, gt=0, description="memory that reading one file may take, in bytes")
     ocr_pages: int = Field(200, ge=0, description="pages of one document that may be pictures, to be read by OCR")
+    reconcile_every_s: float = Field(
+        86_400, ge=0, description="seconds between two comparisons of a collection's stores with its documents; 0: none"
+    )
 
 
 class BatchSettings(Section):

@@ -9,6 +9,7 @@ JOBS = PluginTable(
     "jobs",
     {
         "ingest_document": "jobs.ingestion:INGEST_DOCUMENT",
+        "reconcile_collection": "jobs.reconciliation:RECONCILE_COLLECTION",
         "run_batch": "jobs.batches:RUN",
         "run_data_request": "jobs.data_requests:RUN",
     },

@@ -137,5 +137,6 @@ async def let_go(context: JobContext, lease: Lease) -> None:
 
 
 async def _delete_old_text(context: JobContext, before: Document, now: Document) -> None:
-    if before.text_key and now.text_key != before.text_key:
-        await context.library.resources.files.delete(before.text_key)
+    for old, new in ((before.text_key, now.text_key), (before.chunks_key, now.chunks_key)):
+        if old and new != old:
+            await context.library.resources.files.delete(old)

@@ -21,8 +21,11 @@ from core.stored_files import drop_unclaimed
 from core.tables import Document, Job, JobEvent, JobState
 from jobs.base import JobContext
 from jobs.retention import Retention
+from retrievers.changes import forget_departures
 from retrievers.documents import INGEST
 from retrievers.leases import PENDING
+from retrievers.upkeep import QUEUE as UPKEEP
+from retrievers.upkeep import RECONCILE, Upkeep
 
 log = structlog.get_logger()
 
@@ -31,6 +34,8 @@ INTERVAL_S = 3.0
 AT_ONCE = 1000
 #: Entries of the ledger that one pass rolls up at most, so that a backlog keeps nothing else waiting.
 ROLLED_AT_ONCE = 10_000
+#: Collections that one pass has reconciled.
+RECONCILED_AT_ONCE = 10
 #: How long a finished job's events can be read again.
 EVENTS_KEPT = timedelta(days=7)
 _EVENTS_EVERY = 1000  # passes, somewhat less than an hour
@@ -46,6 +51,7 @@ class Sweeper:
         self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
         self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
         self._retention = Retention(context)
+        self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
 
     async def take_back(self) -> None:
         """Take all leases back. For the start of a worker beside which no other can be alive: no need to wait until they
@@ -76,11 +82,13 @@ class Sweeper:
         if self._passes % _EVENTS_EVERY == 0:
             await self._forget_events()
             await drop_unclaimed(self._context.database, self._context.library.resources.files)
+            await forget_departures(self._context.database)
         self._passes += 1
         await roll_up(self._context.database, most=ROLLED_AT_ONCE)
         await self._send_lost()
         await self._send_batches()
         await self._send_data_requests()
+        await self._send_reconciliations()
         await self._retention.apply_in_time()
         await self._clean_up()
         await self._close_jobs()
@@ -109,6 +117,13 @@ class Sweeper:
         if not waiting or not await self._is_empty(DATA_REQUESTS):
             return
         await self._context.queue.send_all(RUN_DATA_REQUEST, [(one,) for one in waiting], queue=DATA_REQUESTS)
+
+    async def _send_reconciliations(self) -> None:
+        """Send the collections that are to be reconciled, a few at a time."""
+        due = await self._upkeep.due(every_s=self._context.settings.jobs.reconcile_every_s, limit=RECONCILED_AT_ONCE)
+        if not due or not await self._is_empty(UPKEEP):
+            return
+        await self._context.queue.send_all(RECONCILE, [(one,) for one in due], queue=UPKEEP)
 
     async def _is_empty(self, queue: str) -> bool:
         """Whether nothing waits in the broker. False where it does not answer, which is logged once."""

@@ -36,6 +36,7 @@ from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from retrievers import STORES
 from retrievers.library import Library, Resources, open_resources
+from retrievers.upkeep import QUEUE as UPKEEP
 
 if TYPE_CHECKING:
     from providers.models import Models
@@ -51,10 +52,14 @@ GRACE = 0.6
 
 
 class EmbeddedWorker:
-    """Runs jobs in threads of this process. `start` and `stop` block; call them off the event loop."""
+    """Runs jobs in threads of this process. `start` and `stop` block; call them off the event loop.
 
-    def __init__(self, settings: Settings, redis_url: str, resources: Resources) -> None:
+    `alone`: no server is in this process, which would keep its word indexes up to date.
+    """
+
+    def __init__(self, settings: Settings, redis_url: str, resources: Resources, *, alone: bool = False) -> None:
         self._settings = settings
+        self._alone = alone
         self._redis_url = redis_url
         self._resources = resources
         self._loop = asyncio.new_event_loop()
@@ -77,6 +82,7 @@ class EmbeddedWorker:
             ({INGESTION}, self._settings.jobs.threads),
             ({BATCHES}, self._settings.batches.at_once),
             ({DATA_REQUESTS}, 1),
+            ({UPKEEP}, 1),
         ):
             broker = worker_broker(self._redis_url, self._run, reach)
             worker = dramatiq.Worker(broker, queues=queues, worker_timeout=POLL_MS, worker_threads=threads)
@@ -141,7 +147,10 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        for work in (changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()):
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()]
+        if self._alone:
+            works.append(library.following.run())
+        for work in works:
             self._background.append(told(asyncio.ensure_future(work), getattr(work, "__qualname__", "background")))
         return context
 
@@ -208,7 +217,7 @@ def _work_until_told(settings: Settings) -> None:
     keyring.check()
     valkey = None if settings.redis_url else EmbeddedValkey(settings)
     models = Models(settings)
-    resources = open_resources(settings, models, keyring)
+    resources = open_resources(settings, models, keyring, searched=False)
     redis_url = settings.redis_url or (valkey.start() if valkey else "")
     clients = RedisClients(redis_url, connections=settings.redis.connections, wait_s=settings.redis.wait_s)
     models.connect(clients, keyring)
@@ -218,7 +227,7 @@ def _work_until_told(settings: Settings) -> None:
     audit.connect(recorder)
     book = ledger.Ledger(settings)
     ledger.connect(book)
-    worker = EmbeddedWorker(settings, redis_url, resources)
+    worker = EmbeddedWorker(settings, redis_url, resources, alone=True)
     try:
         with _measured(settings, redis_url, clients, book, models):
             worker.start()

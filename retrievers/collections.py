@@ -13,11 +13,13 @@ from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal
-from core.tables import Collection, Document, DocumentState
+from core.tables import Collection, DepartedDocument, Document, DocumentState
 from core.threads import run_to_end
 from retrievers.base import Shelf
+from retrievers.changes import upkeep_of
 from retrievers.leases import PENDING, count_parts
 from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
+from retrievers.upkeep import end_reconciliation
 
 if TYPE_CHECKING:
     from retrievers.indexing import Indexer
@@ -57,6 +59,7 @@ class Collections:
             async with self._database.transaction(principal.tenant) as session:
                 session.add(collection)
                 await session.flush()
+                await upkeep_of(session, collection.tenant, collection.id)
                 await replace_shares(session, collection, shares)
                 on, details = ("collection", collection.id), _told(shares)
                 await audit.record(session, audit.Action.COLLECTION_CREATED, on=on, details=details, principal=principal)
@@ -224,6 +227,7 @@ class Collections:
             if held.first() is not None:
                 return False
             await session.exec(delete(Document).where(col(Document.collection_id) == collection_id))
+            await session.exec(delete(DepartedDocument).where(col(DepartedDocument.collection_id) == collection_id))
             await session.exec(delete(Collection).where(col(Collection.id) == collection_id))
         return True
 
@@ -247,6 +251,7 @@ async def condemn(session: AsyncSession, row: Collection) -> None:
     waited = {job_id: documents for job_id, documents in rows.all()}  # noqa: C416 - rows, not pairs
     await session.exec(update(Document).where(mine).values(state=DocumentState.DELETING, indexed_revision=0))
     await count_parts(session, waited)
+    await end_reconciliation(session, row.id)
 
 
 def _told(shares: Sequence[Share]) -> dict[str, audit.Detail]:

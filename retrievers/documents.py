@@ -16,6 +16,7 @@ from core.queue import INGESTION, Queue
 from core.settings import Settings
 from core.tables import Collection, Document, DocumentState, Job, JobState
 from retrievers import intake
+from retrievers.changes import note_departure
 from retrievers.intake import NewDocument
 from retrievers.leases import PENDING, Leases, count_parts, lock_document
 
@@ -166,6 +167,7 @@ class Documents:
             document.name = f"\x01{document.id}"  # no caller's name has a control character
             document.indexed_revision = 0
             await count_parts(session, {document.job_id: int(waited)})
+            await note_departure(session, document)
             details: dict[str, audit.Detail] = {"collection": collection.id}
             on = ("document", document_id)
             await audit.record(session, audit.Action.DOCUMENT_DELETED, on=on, details=details, principal=principal)

@@ -13,7 +13,7 @@ from core.errors import Unavailable
 from core.settings import Settings
 from core.tables import Document
 from core.threads import run_to_end
-from retrievers import lexical, splitting
+from retrievers import chunk_ledger, lexical, splitting
 from retrievers.base import Chunk, LoadedDocument, Shelf
 
 if TYPE_CHECKING:
@@ -29,13 +29,16 @@ _STORED_AT_ONCE = 256
 @dataclass(frozen=True, slots=True)
 class IndexedDocument:
     """What a document's row says once its content is in the stores. `text_key` is the extracted text, UTF-8, in the file
-    store: citations are offsets into it. `pages` is None without pages."""
+    store: citations are offsets into it; `chunks_key` is the list of the chunks (`retrievers.chunk_ledger`). `pages` is None
+    without pages."""
 
     chunks: int
     characters: int
     pages: int | None
     media_type: str
     text_key: str
+    chunks_key: str
+    chunks_digest: str
 
 
 class Indexer:
@@ -73,31 +76,48 @@ class Indexer:
             UnreadableFile: the content cannot be used (narrower codes say why); trying again does not help.
             Unavailable: a store did not take what it was given.
         """
-        from retrievers.parsing import parse
-
         resources = self.resources
         shelf, document_id, revision = Shelf.of(document), document.id, document.revision
-        async with resources.files.local(document.file_key, tenant=document.tenant) as original:
-            loaded = await parse(original, document.name, settings=self._settings)
-        text_key = f"{shelf.collection_id}/{document_id}/{revision}/text"
-        await resources.files.put(text_key, loaded.text.encode(), tenant=document.tenant)
-        chunks = await asyncio.to_thread(self._split, document, loaded)
+        indexed, chunks = await self.read(document, revision)
         # what an interrupted try has left, and with the same revision in the stores all of it
         kept = document.indexed_revision if document.indexed_revision not in (0, revision) else None
         await self._forget(shelf, document_id, kept)
-        for first in range(0, len(chunks), _STORED_AT_ONCE):
-            await self._store(shelf, chunks[first : first + _STORED_AT_ONCE])
+        await self.store(shelf, chunks)
         await run_to_end(resources.lexical.upsert, shelf, chunks)
         log.info(
-            "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=len(loaded.text)
+            "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=indexed.characters
         )
-        return IndexedDocument(
+        return indexed
+
+    async def read(self, document: Document, revision: int) -> tuple[IndexedDocument, list[Chunk]]:
+        """The original's chunks as that revision's, their list and the extracted text in the file store. Raises as `index`."""
+        from retrievers.parsing import parse
+
+        files, place = self.resources.files, f"{document.collection_id}/{document.id}/{revision}"
+        async with files.local(document.file_key, tenant=document.tenant) as original:
+            loaded = await parse(original, document.name, settings=self._settings)
+        await files.put(f"{place}/text", loaded.text.encode(), tenant=document.tenant)
+        chunks = await asyncio.to_thread(self._split, document, loaded, revision)
+        await files.put(f"{place}/chunks", await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=document.tenant)
+        indexed = IndexedDocument(
             chunks=len(chunks),
             characters=len(loaded.text),
             pages=loaded.pages,
             media_type=loaded.media_type,
-            text_key=text_key,
+            text_key=f"{place}/text",
+            chunks_key=f"{place}/chunks",
+            chunks_digest=chunk_ledger.digest(chunk.id for chunk in chunks),
         )
+        return indexed, chunks
+
+    async def store(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
+        """Embed these chunks and have the vector store hold them. May be repeated.
+
+        Raises:
+            Unavailable: the store did not take what it was given.
+        """
+        for first in range(0, len(chunks), _STORED_AT_ONCE):
+            await self._store(shelf, chunks[first : first + _STORED_AT_ONCE])
 
     async def retire(self, document: Document) -> None:
         """Delete the chunks of all revisions but the row's `indexed_revision` (all of them where it is 0). May be repeated."""
@@ -117,12 +137,12 @@ class Indexer:
         await run_to_end(store.delete_document, shelf, document_id, keep_revision=keep_revision)
         await run_to_end(words.delete_document, shelf, document_id, keep_revision=keep_revision)
 
-    def _split(self, document: Document, loaded: LoadedDocument) -> list[Chunk]:
+    def _split(self, document: Document, loaded: LoadedDocument, revision: int) -> list[Chunk]:
         return splitting.split(
             replace(loaded, attributes={**loaded.attributes, **document.attributes}),
             document_id=document.id,
             name=document.name,
-            revision=document.revision,
+            revision=revision,
             tokens_of=self.resources.models.embedding_tokens,
             max_tokens=self._settings.retrieval.chunk_tokens,
             overlap=self._settings.retrieval.chunk_overlap_tokens,

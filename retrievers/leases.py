@@ -3,7 +3,7 @@
 Every try is counted in the same transaction that takes the lease, before the work, so that a document that kills its worker
 is parked after some tries. A holder whose lease was lost can change nothing any more: every write asks for its own lease.
 
-Locks are taken in one order everywhere: documents by name, then jobs by id.
+Locks are taken in one order everywhere: documents by name, then jobs by id, then a collection's number of changes.
 """
 
 import asyncio
@@ -18,10 +18,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import jobs
 from core.database import Database, utc_now
 from core.tables import Document, DocumentState
+from retrievers.changes import note_change
 from retrievers.indexing import IndexedDocument
 from retrievers.turns import Turns, may_begin
 
 PENDING = (DocumentState.QUEUED.value, DocumentState.PROCESSING.value)
+SETTLED = (DocumentState.READY.value, DocumentState.FAILED.value)
 #: How often another worker may be quicker before this one leaves it to them.
 _TRIES = 20
 
@@ -108,10 +110,57 @@ class Leases:
             document.characters = indexed.characters
             document.chunks = indexed.chunks
             document.text_key = indexed.text_key
+            document.chunks_key, document.chunks_digest = indexed.chunks_key, indexed.chunks_digest
             document.pipeline = pipeline
             document.indexed_revision = document.revision
             await _ready(session, document)
+            await note_change(session, document)
         return document
+
+    async def hold(self, document_id: str) -> Lease | None:
+        """A lease on a document that is searchable and that nobody works on or waits to, so that its stores can be put right;
+        None for another. To be renewed by `renew_held`, and let go as that of a try."""
+        async with self._database.transaction(all_tenants=True) as session:
+            document = await lock_document(session, document_id)
+            now = utc_now()
+            if (
+                document is None
+                or document.state not in SETTLED
+                or not document.indexed_revision
+                or document.lease is not None
+                or (document.leased_until is not None and document.leased_until > now)
+            ):
+                return None
+            lease = Lease(secrets.token_hex(8), document)
+            document.lease, document.leased_until = lease.id, now + timedelta(seconds=self._lease_s)
+        return lease
+
+    async def renew_held(self, lease: Lease) -> bool:
+        """A sign of life of who `hold`s a document. False once it is another's, deleted, or new content waits."""
+        document = lease.document
+        async with self._database.transaction(document.tenant) as session:
+            renewed = await session.exec(
+                update(Document)
+                .where(
+                    col(Document.id) == document.id,
+                    col(Document.lease) == lease.id,
+                    col(Document.indexed_revision) == document.indexed_revision,
+                    col(Document.state).in_(SETTLED),
+                )
+                .values(leased_until=utc_now() + timedelta(seconds=self._lease_s))
+            )
+        return renewed.rowcount == 1
+
+    async def relist(self, lease: Lease, indexed: IndexedDocument) -> bool:
+        """The list of the chunks of a document that is held has been made anew. False where the lease was lost meanwhile."""
+        async with self._database.transaction(lease.document.tenant) as session:
+            document = await lock_document(session, lease.document.id)
+            if document is None or document.lease != lease.id or document.state not in SETTLED:
+                return False
+            document.text_key, document.chunks = indexed.text_key, indexed.chunks
+            document.chunks_key, document.chunks_digest = indexed.chunks_key, indexed.chunks_digest
+            await note_change(session, document)
+        return True
 
     async def finish_unchanged(self, lease: Lease) -> bool:
         """What was fetched is what the stores hold already. False as with `finish`."""

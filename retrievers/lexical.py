@@ -3,22 +3,28 @@
 An index is one tenant's and says whose: on another tenant's shelf nothing is found.
 
 The indexes live below `lexical/` in the data directory. A change is found by the next search after the call that made it.
+Several processes may use one data directory: they write one after the other, and see each other's changes. What an index holds
+can be made again at any time (see `retrievers.following`).
 """
 
+import os
 import re
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from core.settings import Settings
-from retrievers import filters
+from retrievers import filters, standing
 from retrievers.base import Chunk, Shelf
 from retrievers.lexical_filter import TermFilter
+from retrievers.standing import Standing
 
 if TYPE_CHECKING:
     import tantivy
@@ -39,6 +45,8 @@ _ASKING = re.findall(
 _COLLECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: The file in an index's directory that says whose it is.
 _WHOSE = "tenant"
+#: Seconds between two tries to write while another process does.
+_LOOK_S = 0.01
 #: Scripts written without blanks between words: each character is indexed as a word.
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
 
@@ -46,19 +54,28 @@ _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\
 @dataclass(slots=True)
 class _Opened:
     index: "tantivy.Index"
-    #: One writer at a time; searches need no lock.
-    writing: threading.Lock = field(default_factory=threading.Lock)
+    #: Of the file that each commit of any process replaces, and of the directory, when they were last looked at.
+    committed: tuple[int, int] = (0, 0)
+    directory: int = 0
 
 
 class LexicalIndex:
-    """Thread-safe. All calls block; a search takes well under a millisecond, a change some ten."""
+    """Thread-safe. All calls block; a search takes well under a millisecond, a change some ten.
 
-    def __init__(self, settings: Settings) -> None:
+    `makes`: whether what is brought in makes an index where there is none. A process that answers no searches of its own
+    leaves it to those that do.
+    """
+
+    def __init__(self, settings: Settings, *, makes: bool = True) -> None:
         import tantivy
 
         self._tantivy = tantivy
+        self.makes = makes
         self._directory = settings.path("lexical", f"v{VERSION}")
         self._opened: dict[Shelf, _Opened] = {}
+        self._standings: dict[Shelf, Standing] = {}
+        #: One writer of an index at a time in this process; searches need no lock.
+        self._writing: defaultdict[Shelf, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._analyzer = self._new_analyzer()
 
@@ -66,20 +83,90 @@ class LexicalIndex:
         """Insert or replace by chunk id; may be repeated."""
         if not chunks:
             return
-        with self._writer(shelf, create=True) as writer:
+        with self._writer(shelf, create=self.makes) as writer:
             if writer is None:
                 return
             for chunk in chunks:
                 writer.delete_documents_by_term("id", chunk.id)
-                document = self._tantivy.Document()
-                document.add_text("id", chunk.id)
-                document.add_text("document_id", chunk.document_id)
-                document.add_text("revision", _revision_term(chunk.document_id, chunk.revision))
-                document.add_text("text", _spaced(chunk.text))
-                document.add_text("context", _spaced(chunk.context))
-                for term in filters.terms(chunk):
-                    document.add_text("filter", term)
-                writer.add_document(document)
+                writer.add_document(self._document(chunk))
+
+    def bring(
+        self, shelf: Shelf, chunks: Sequence[Chunk], *, without: Mapping[str, int | None], to: Standing | None = None
+    ) -> None:
+        """Hold these chunks, and of the documents in `without` nothing of revisions up to the given one, or nothing at all
+        (None); then stand where `to` says. All of it or nothing, and nothing where another has brought it further already.
+        Makes the index where there is none."""
+        with self._writer(shelf, create=True) as writer:
+            if writer is None or (to is not None and standing.read(self._path(shelf)).includes(to)):
+                return
+            for document_id, revision in without.items():
+                if revision is None:
+                    writer.delete_documents_by_term("document_id", document_id)
+                    continue
+                for held in self.revisions(shelf, document_id):
+                    if held <= revision:
+                        writer.delete_documents_by_term("revision", _revision_term(document_id, held))
+            for chunk in chunks:
+                writer.delete_documents_by_term("id", chunk.id)
+                writer.add_document(self._document(chunk))
+        if to is not None:
+            self.note(shelf, to)
+
+    def note(self, shelf: Shelf, to: Standing) -> None:
+        """The index has come that far, if it had not already. Makes it where there is none."""
+        with self._alone(shelf):
+            if self._open(shelf, create=True) is None:
+                return
+            directory = self._path(shelf)
+            if not standing.read(directory).includes(to):
+                standing.write(directory, to)
+        self.standing(shelf)
+
+    def standing(self, shelf: Shelf) -> Standing:
+        """How far the index has come, as the disk has it; nowhere without an index."""
+        found = standing.read(self._path(shelf)) if self._open(shelf) is not None else Standing()
+        self._standings[shelf] = found
+        return found
+
+    def last_standing(self, shelf: Shelf) -> Standing:
+        """The same as it was last seen, without a look at the disk."""
+        return self._standings.get(shelf, Standing())
+
+    def shelves(self) -> list[Shelf]:
+        """The collections that there is an index of."""
+        found = []
+        for whose in self._directory.glob(f"*/{_WHOSE}"):
+            with suppress(FileNotFoundError):
+                found.append(Shelf(whose.read_text(encoding="utf-8"), whose.parent.name))
+        return found
+
+    def revisions(self, shelf: Shelf, document_id: str | None = None) -> dict[int, int]:
+        """How many chunks of each revision of a document the index holds."""
+        return self.held(shelf, f"{document_id}:").get(document_id or "", {})
+
+    def held(self, shelf: Shelf, prefix: str = "") -> dict[str, dict[int, int]]:
+        """The same for all documents."""
+        found: dict[str, dict[int, int]] = {}
+        opened = self._open(shelf)
+        if opened is None:
+            return found
+        every = self._tantivy.Query.all_query()  # with it, what was deleted does not count
+        for term, count in opened.index.searcher().terms_with_prefix("revision", prefix, every):
+            document_id, _, revision = term.rpartition(":")
+            if count:
+                found.setdefault(document_id, {})[int(revision)] = count
+        return found
+
+    def _document(self, chunk: Chunk) -> "tantivy.Document":
+        document = self._tantivy.Document()
+        document.add_text("id", chunk.id)
+        document.add_text("document_id", chunk.document_id)
+        document.add_text("revision", _revision_term(chunk.document_id, chunk.revision))
+        document.add_text("text", _spaced(chunk.text))
+        document.add_text("context", _spaced(chunk.context))
+        for term in filters.terms(chunk):
+            document.add_text("filter", term)
+        return document
 
     def search(self, shelf: Shelf, query: str, limit: int, filter: filters.Filter | None = None) -> list[tuple[str, float]]:
         """The ids of the chunks that share words with the query and pass the filter, with their BM25 score, best first."""
@@ -148,13 +235,14 @@ class LexicalIndex:
 
     def delete_collection(self, shelf: Shelf) -> None:
         """Delete all its chunks. No error where there is no such collection."""
-        opened = self._open(shelf)
-        if opened is None:
+        if self._open(shelf) is None:
             return
-        with self._lock:
-            self._opened.pop(shelf, None)
-        with opened.writing:
+        with self._alone(shelf):
+            with self._lock:
+                self._opened.pop(shelf, None)
+                self._standings.pop(shelf, None)
             shutil.rmtree(self._path(shelf), ignore_errors=True)
+        self._lock_file(shelf).unlink(missing_ok=True)
 
     def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""
@@ -175,11 +263,14 @@ class LexicalIndex:
     @contextmanager
     def _writer(self, shelf: Shelf, *, create: bool) -> "Iterator[tantivy.IndexWriter | None]":
         """A writer whose changes are committed at the end of the block, dropped when it raises; None without an index."""
-        opened = self._open(shelf, create=create)
-        if opened is None:
+        if not create and self._open(shelf) is None:
             yield None
             return
-        with opened.writing:
+        with self._alone(shelf):
+            opened = self._open(shelf, create=create)
+            if opened is None:
+                yield None
+                return
             writer = opened.index.writer(_WRITER_BYTES, 1)
             try:
                 yield writer
@@ -187,13 +278,28 @@ class LexicalIndex:
             finally:
                 # waits for merges and lets go of the index's lock; uncommitted changes are gone
                 writer.wait_merging_threads()
-            opened.index.reload()
+            self._open(shelf)
+
+    @contextmanager
+    def _alone(self, shelf: Shelf) -> Iterator[None]:
+        """Keep every other writer of the index out, of this process and of others."""
+        with self._writing[shelf]:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._lock_file(shelf), poll_interval=_LOOK_S):
+                yield
+
+    def _lock_file(self, shelf: Shelf) -> Path:
+        return self._path(shelf).with_suffix(".lock")
 
     def _open(self, shelf: Shelf, *, create: bool = False) -> _Opened | None:
+        """The index as it was last committed, by whichever process; None where there is none, or it is another tenant's."""
+        path = self._path(shelf)
         with self._lock:
-            if shelf in self._opened:
-                return self._opened[shelf]
-            path = self._path(shelf)
+            opened = self._opened.get(shelf)
+            if opened is not None and self._is_there(opened, path):
+                return opened
+            self._opened.pop(shelf, None)
+            self._standings.pop(shelf, None)
             if not create and not path.is_dir():
                 return None
             path.mkdir(parents=True, exist_ok=True)
@@ -204,9 +310,25 @@ class LexicalIndex:
             index = self._tantivy.Index(self._schema(), path=str(path))
             index.register_tokenizer("words", self._new_analyzer())
             index.config_reader("manual")
-            index.reload()
-            self._opened[shelf] = _Opened(index)
-            return self._opened[shelf]
+            opened = _Opened(index, directory=path.stat().st_ino)
+            self._is_there(opened, path)
+            self._opened[shelf] = opened
+            return opened
+
+    @staticmethod
+    def _is_there(opened: _Opened, path: Path) -> bool:
+        """Whether the directory is the one that was opened; if so, what others have committed is seen from now on."""
+        try:
+            meta = os.stat(path / "meta.json")
+        except FileNotFoundError:
+            return False
+        committed = meta.st_ino, meta.st_mtime_ns
+        if committed != opened.committed:
+            if path.stat().st_ino != opened.directory:
+                return False
+            opened.index.reload()
+            opened.committed = committed
+        return True
 
     def _path(self, shelf: Shelf) -> Path:
         if not _COLLECTION_ID.fullmatch(shelf.collection_id):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from providers.models import Models
     from retrievers.collections import Collections
     from retrievers.documents import Documents
+    from retrievers.following import Following
     from retrievers.indexing import Indexer
     from retrievers.search import Searcher
 
@@ -37,8 +38,11 @@ class Resources:
         self.store.close()
 
 
-def open_resources(settings: Settings, models: "Models", keyring: "Keyring | None" = None) -> Resources:
+def open_resources(
+    settings: Settings, models: "Models", keyring: "Keyring | None" = None, *, searched: bool = True
+) -> Resources:
     """Open the stores; without a keyring with one of their own. Blocks for a second or more: the store's SDK is loaded.
+    `searched`: whether the process answers searches, so that it has an index of the words of everything.
 
     Raises:
         Conflict: `store_not_shareable`: another process has the embedded store open.
@@ -48,7 +52,8 @@ def open_resources(settings: Settings, models: "Models", keyring: "Keyring | Non
     store: Any = STORES.load(settings.retrieval.store)(settings)
     try:
         files = Files(settings, keyring)
-        return Resources(store=store, lexical=LexicalIndex(settings), files=files, models=models, keyring=keyring)
+        words = LexicalIndex(settings, makes=searched)
+        return Resources(store=store, lexical=words, files=files, models=models, keyring=keyring)
     except BaseException:
         store.close()
         raise
@@ -65,22 +70,25 @@ class Library:
     documents: "Documents"
     searcher: "Searcher"
     indexer: "Indexer"
+    following: "Following"
 
     @classmethod
     def build(cls, settings: Settings, database: "Database", resources: Resources, queue: "Queue") -> "Library":
         """Cheap: nothing is opened. `database` belongs to the event loop that will use the library."""
         from retrievers.collections import Collections
         from retrievers.documents import Documents
+        from retrievers.following import Following
         from retrievers.indexing import Indexer
         from retrievers.search import Searcher
 
-        indexer = Indexer(settings, resources)
+        indexer, following = Indexer(settings, resources), Following(database, resources)
         return cls(
             settings=settings,
             database=database,
             resources=resources,
             collections=Collections(database, indexer, resources.files),
             documents=Documents(settings, database, resources.files, indexer, queue),
-            searcher=Searcher(database, resources),
+            searcher=Searcher(database, resources, following),
             indexer=indexer,
+            following=following,
         )

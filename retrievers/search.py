@@ -20,6 +20,7 @@ from retrievers.filters import Filter, parse
 from retrievers.fusion import fuse
 
 if TYPE_CHECKING:
+    from retrievers.following import Following
     from retrievers.library import Resources
 
 log = structlog.get_logger()
@@ -34,18 +35,21 @@ _QUERY_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a search gave. `degraded`: the embedding model did not answer, so it was made by words alone."""
+    """What a search gave. `degraded`: without what a part would have found that does not answer, or whose index is not up to
+    date yet. `by_words`: that was the embedding model, so it was made by words alone."""
 
     passages: list[Passage]
     degraded: bool = False
+    by_words: bool = False
 
 
 class Searcher:
     """Passages for a query. Belongs to the event loop of its database; blocking work runs in threads."""
 
-    def __init__(self, database: Database, resources: "Resources") -> None:
+    def __init__(self, database: Database, resources: "Resources", following: "Following") -> None:
         self._database = database
         self._resources = resources
+        self._following = following
 
     async def search(
         self,
@@ -72,7 +76,8 @@ class Searcher:
 
         `score` is the cosine for `dense`, BM25 for `lexical`, and a number between 0 and 1 for `hybrid`. Chunks of deleted
         documents and of replaced revisions are left out, whatever the stores still hold. A hybrid search without its embedding
-        model is made by words alone.
+        model is made by words alone, one whose word index does not catch up in time by meaning alone; a lexical one is made
+        with what that index has by then.
 
         Raises:
             InvalidRequest: a blank query, a limit out of range, or a filter that is none (`invalid_filter`).
@@ -95,7 +100,8 @@ class Searcher:
         chunks: dict[str, Chunk] = {}
         similarities: dict[str, float] = {}
         lexical: dict[str, float] = {}
-        degraded = False
+        up_to_date = mode == "dense" or await self._up_to_date(shelf)
+        by_words = False
         if mode == "lexical":
             lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
             ranked = list(lexical.items())
@@ -104,12 +110,15 @@ class Searcher:
             chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, filter, None)
             ranked = list(similarities.items())
         else:
-            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
+            if up_to_date:
+                lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
             try:
                 vector = await asyncio.to_thread(self._vector, text)
             except PlatformError as error:
-                degraded = True
+                by_words = True
                 log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
+                if not up_to_date:
+                    lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
             else:
                 chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, filter, lexical)
             ranked = fuse(similarities, lexical)
@@ -120,11 +129,18 @@ class Searcher:
         passages = [
             Passage(chunks[chunk_id], score, similarities.get(chunk_id)) for chunk_id, score in ranked if chunk_id in chunks
         ]
-        return Findings((await self._current(shelf, passages))[:limit], degraded)
+        return Findings((await self._current(shelf, passages))[:limit], by_words or not up_to_date, by_words)
 
     async def unknown_attributes(self, shelf: Shelf, filter: Mapping[str, Any] | Filter | None) -> list[str]:
         """What to tell about a filter that has found nothing; see `retrievers.attributes`."""
         return await unknown_attributes(self._database, self._resources.lexical, shelf, parse(filter))
+
+    async def _up_to_date(self, shelf: Shelf) -> bool:
+        """Whether the word index has all that was brought in and deleted up to now, on whichever server."""
+        fresh = await self._following.fresh(shelf)
+        if not fresh:
+            log.warning("search.degraded", collection_id=shelf.collection_id, reason="words_behind")
+        return fresh
 
     def _lexical(self, shelf: Shelf, text: str, depth: int, filter: Filter | None) -> dict[str, float]:
         with traces.span("search words"):

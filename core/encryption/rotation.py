@@ -29,7 +29,10 @@ log = structlog.get_logger()
 _ROWS_AT_ONCE = 100
 _FILES_AT_ONCE = 20
 #: Tables that name files, and their columns that do.
-_FILES: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = ((Document, ("file_key", "text_key")), (StoredFile, ("key",)))
+_FILES: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = (
+    (Document, ("file_key", "text_key", "chunks_key")),
+    (StoredFile, ("key",)),
+)
 
 
 class Rotation:

@@ -7,6 +7,6 @@ These are all the places where something is counted. They cost nothing where no 
 `GENAI_METRICS__PORT` has one connected at the start. What is read rather than counted are `core.metrics.sources`.
 """
 
-from core.metrics.seam import Answer, answered, are_counted, began, called, connect, job_ended, not_kept
+from core.metrics.seam import Answer, answered, are_counted, began, called, connect, job_ended, not_kept, reconciled
 
-__all__ = ["Answer", "answered", "are_counted", "began", "called", "connect", "job_ended", "not_kept"]
+__all__ = ["Answer", "answered", "are_counted", "began", "called", "connect", "job_ended", "not_kept", "reconciled"]

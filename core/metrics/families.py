@@ -131,6 +131,15 @@ JOB_DURATION = Family(
     JOB_S,
 )
 
+RECONCILED = Family(
+    "genai_reconciled_chunks",
+    Kind.COUNTER,
+    ("store", "found"),
+    "chunks",
+    "chunks that a reconciliation found missing in a store (`vectors`, `words`) and restored, or found to be of no document "
+    "(`orphans`) and deleted",
+)
+
 HEALTHY = Family(
     "genai_provider_healthy",
     Kind.GAUGE,
@@ -267,6 +276,7 @@ FAMILIES = (
     CACHE,
     JOB_WAIT,
     JOB_DURATION,
+    RECONCILED,
     HEALTHY,
     BREAKER,
     IN_FLIGHT,

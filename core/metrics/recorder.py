@@ -63,6 +63,7 @@ class Recorder:
         self.registry.register(self._cost)
         self._job_wait = _Children(self._of(families.JOB_WAIT))
         self._job_duration = _Children(self._of(families.JOB_DURATION))
+        self._reconciled = _Children(self._of(families.RECONCILED))
 
     def began(self) -> None:
         """A request is being answered."""
@@ -110,6 +111,10 @@ class Recorder:
     def not_kept(self, alias: str, use: CacheUse) -> None:
         """The response cache had no answer, or was not asked."""
         self._cache[alias, use].inc()
+
+    def reconciled(self, store: str, found: str, chunks: int) -> None:
+        """A collection's store was put right."""
+        self._reconciled[store, found].inc(chunks)
 
     def job_ended(self, kind: str, outcome: str, *, waited_s: float, ran_s: float) -> None:
         """A job has ended."""

@@ -66,6 +66,12 @@ def not_kept(alias: str, use: "CacheUse") -> None:
         _recorder.not_kept(alias, use)
 
 
+def reconciled(store: str, found: str, chunks: int) -> None:
+    """A collection's store (`vectors`, `words`) was put right: chunks that were `missing`, or `orphans`."""
+    if _recorder is not None and chunks:
+        _recorder.reconciled(store, found, chunks)
+
+
 def job_ended(kind: str, outcome: str, *, waited_s: float, ran_s: float) -> None:
     """A job has ended, and its end is committed."""
     if _recorder is not None:

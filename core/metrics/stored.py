@@ -15,7 +15,7 @@ from core.batches import QUEUE as BATCHES
 from core.budgets.rules import Rule
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.database import blocking_engine, utc_now
-from core.jobs import BATCH, ERASURE, EXPORT, INGESTION
+from core.jobs import BATCH, ERASURE, EXPORT, INGESTION, RECONCILIATION
 from core.ledger import Ledger
 from core.metrics import families
 from core.metrics.sources import Reading
@@ -31,7 +31,7 @@ from core.tables.documents import DocumentState
 MOST_BUDGETS = 10_000
 #: Milliseconds that a statement may take on PostgreSQL.
 _STATEMENT_MS = 900
-_KINDS = (INGESTION, BATCH, ERASURE, EXPORT)
+_KINDS = (INGESTION, BATCH, ERASURE, EXPORT, RECONCILIATION)
 _OPEN_JOBS = (JobState.QUEUED.value, JobState.RUNNING.value)
 _OPEN_DOCUMENTS = (DocumentState.QUEUED.value, DocumentState.PROCESSING.value)
 

@@ -8,7 +8,16 @@ from core.tables.budgets import Budget, BudgetMode
 from core.tables.conversations import Conversation, ConversationMessage
 from core.tables.cost_centres import CostCentreRule
 from core.tables.data_requests import DataRequest, DataRequestKind
-from core.tables.documents import Collection, CollectionShare, Document, DocumentState, ShareAccess, ShareKind
+from core.tables.documents import (
+    Collection,
+    CollectionShare,
+    CollectionUpkeep,
+    DepartedDocument,
+    Document,
+    DocumentState,
+    ShareAccess,
+    ShareKind,
+)
 from core.tables.encryption import KeyRotation, WrappedKey
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
@@ -40,6 +49,7 @@ __all__ = [
     "ClosedMonth",
     "Collection",
     "CollectionShare",
+    "CollectionUpkeep",
     "Conversation",
     "ConversationMessage",
     "CostCentreRule",
@@ -47,6 +57,7 @@ __all__ = [
     "DataRequest",
     "DataRequestKind",
     "DeliveryState",
+    "DepartedDocument",
     "Document",
     "DocumentState",
     "Each",

@@ -4,11 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.principals import DEFAULT_TENANT
-from core.tables.columns import created_now, identifier, json_object, moment
+from core.tables.columns import created_now, identifier, json_object, moment, required_moment
 
 
 class DocumentState(StrEnum):
@@ -75,13 +75,18 @@ class Document(SQLModel, table=True):
 
     `revision` counts contents; a job works on the revision that it was given and leaves a newer one alone.
     `pipeline` fingerprints loader, splitter and embedding model: unchanged content under another pipeline is read again.
-    `indexed_revision` is the revision whose chunks the stores hold; 0 for none.
+    `indexed_revision` is the revision whose chunks the stores hold; 0 for none. What they are is in the file store, under
+    `chunks_key`; `chunks_digest` tells their identifiers from others, in whatever order (see `retrievers.chunk_ledger`).
+    `change` is the collection's number of the last change of what is searchable; 0 where nothing ever was.
     `leased_until` is when a worker's sign of life runs out, or, without a `lease`, when the next try may begin.
     A row that is being deleted has given its name away, and goes once stores and files have let go of its content.
     """
 
     __tablename__ = "documents"
-    __table_args__ = (UniqueConstraint("collection_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("collection_id", "name"),
+        Index("ix_documents_collection_id_change", "collection_id", "change"),
+    )
 
     id: str = identifier("doc")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
@@ -97,6 +102,19 @@ class Document(SQLModel, table=True):
     source_url: str | None = Field(default=None, max_length=2000)
     file_key: str = Field(default="", max_length=500, description="the original, in the file store")
     text_key: str = Field(default="", max_length=500, description="the extracted text, in the file store")
+    chunks_key: str = Field(
+        default="",
+        max_length=500,
+        description="the list of its chunks, in the file store",
+        sa_column_kwargs={"server_default": ""},
+    )
+    chunks_digest: str = Field(
+        default="",
+        max_length=16,
+        description="hexadecimal, of the chunks' identifiers",
+        sa_column_kwargs={"server_default": ""},
+    )
+    change: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     pages: int | None = None
     characters: int = 0
     chunks: int = 0
@@ -109,3 +127,38 @@ class Document(SQLModel, table=True):
     updated_at: datetime = created_now()
     lease: str | None = Field(default=None, max_length=32, description="who works on it: random, new for each try")
     leased_until: datetime | None = moment(index=True)
+
+
+class CollectionUpkeep(SQLModel, table=True):
+    """How far a collection's content has come, and what keeps its stores in line with it.
+
+    `number` is raised by each change of what is searchable, in the change's transaction. Deletions up to `known_from` are no
+    longer listed. `comparison` is raised to have every word index compared with the documents, whatever it has noted.
+    `job_id` is the reconciliation that somebody has asked for and that has not ended; `lease` is of the worker that
+    reconciles.
+    """
+
+    __tablename__ = "collection_upkeep"
+
+    collection_id: str = Field(primary_key=True, foreign_key="collections.id", ondelete="CASCADE", max_length=64)
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
+    number: int = Field(default=0, sa_type=BigInteger)
+    known_from: int = Field(default=0, sa_type=BigInteger)
+    comparison: int = Field(default=0, sa_type=BigInteger)
+    job_id: str | None = Field(default=None, max_length=64)
+    reconciled_at: datetime = required_moment(index=True)
+    lease: str | None = Field(default=None, max_length=32)
+    leased_until: datetime | None = moment()
+
+
+class DepartedDocument(SQLModel, table=True):
+    """That a document was deleted, with the collection's number of that change: for word indexes that still have it."""
+
+    __tablename__ = "departed_documents"
+    __table_args__ = (Index("ix_departed_documents_collection_id_number", "collection_id", "number"),)
+
+    document_id: str = Field(primary_key=True, max_length=64)
+    collection_id: str = Field(max_length=64)
+    tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
+    number: int = Field(sa_type=BigInteger)
+    departed_at: datetime = created_now()

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from core.logs import configure_logging
 from core.settings import LogSettings, SettingsError, platform_address, platform_authorities
-from server.cli import ask, audit, chat, ingest, jobs, keys, kill, login, models, serve
+from server.cli import ask, audit, chat, ingest, jobs, keys, kill, login, models, reconcile, serve
 from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
 
@@ -27,6 +27,7 @@ app.command("logout")(login.logout)
 app.command("chat")(chat.chat)
 app.command("ask")(ask.ask)
 app.command("ingest")(ingest.ingest)
+app.command("reconcile")(reconcile.reconcile)
 app.command("models")(models.models)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")

@@ -11,6 +11,7 @@ from core.principals import Principal, Scope
 from core.tables import Collection, ShareAccess, ShareKind
 from retrievers.collections import NAME_PATTERN
 from retrievers.sharing import MOST_SHARES, Level, Share
+from retrievers.upkeep import QUEUE, RECONCILE, Upkeep
 from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState, State
@@ -111,6 +112,12 @@ class CollectionInfo(BaseModel):
     updated_at: datetime
 
 
+class ReconciliationAccepted(BaseModel):
+    """What reconciles the collection."""
+
+    job_id: str
+
+
 class CollectionPage(BaseModel):
     """Some of the collections."""
 
@@ -155,6 +162,19 @@ async def delete_collection(name: CollectionName, state: CurrentState, principal
     """Delete a collection with all of its documents. Its owner may, and who manages collections."""
     await state.library.collections.delete(principal, name)
     return Response(status_code=204)
+
+
+@router.post("/{name}/reconcile", status_code=202)
+async def reconcile_collection(
+    name: CollectionName, state: CurrentState, principal: Writer, response: Response
+) -> ReconciliationAccepted:
+    """Compare what the stores hold of a collection with its documents, and put right what is missing or too much. A job does
+    it, whose `result` tells what it found; while one has not ended, the same one."""
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
+    job = await Upkeep(state.database, lease_s=state.settings.jobs.lease_s).ask(principal, collection)
+    await state.queue.send(RECONCILE, collection.id, queue=QUEUE)
+    response.headers["location"] = f"/api/v1/jobs/{job.id}"
+    return ReconciliationAccepted(job_id=job.id)
 
 
 @router.get("/{name}/shares")

@@ -58,7 +58,9 @@ class JobInfo(BaseModel):
     skipped: int = Field(description="parts that had nothing to do: unchanged documents")
     removed: int = Field(description="parts that were deleted before their turn")
     errors: list[JobError]
-    result: dict[str, Any] | None = Field(None, description="of an erasure what was found where, of an export where it is")
+    result: dict[str, Any] | None = Field(
+        None, description="of an erasure or a reconciliation what was found, of an export where it is"
+    )
     arguments: dict[str, Any]
     created_at: datetime
     started_at: datetime | None

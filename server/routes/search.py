@@ -68,7 +68,11 @@ class SearchResults(BaseModel):
     """Passages, the best first."""
 
     results: list[FoundPassage]
-    degraded: bool = Field(False, description="the embedding model did not answer: a hybrid search was made by words alone")
+    degraded: bool = Field(
+        False,
+        description="the embedding model did not answer: a hybrid search was made by words alone; or this server's word index "
+        "is still catching up: it was made by meaning alone, a lexical one with what is there",
+    )
     warnings: list[str] = Field(
         default_factory=list, description="why nothing can be found: an attribute of the filter that no document has"
     )
