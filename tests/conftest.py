@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import infra.postgresql
@@ -18,6 +19,9 @@ from core.valkey import EmbeddedValkey
 from tests.loopback import GUARD
 
 GUARD.install()
+# what a busy machine takes for an example says nothing of what is tested
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 hurry()
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # else AWS's SDK looks for a region and a credential at 169.254.169.254
 

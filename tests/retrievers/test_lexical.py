@@ -10,6 +10,7 @@ from core.settings import Settings
 from retrievers.base import Chunk, Shelf
 from retrievers.filters import matches, parse
 from retrievers.lexical import LexicalIndex
+from retrievers.standing import Standing
 from tests.retrievers.filtering import FILTERS, chunks
 
 ONE = Shelf("acme", "col_one")
@@ -204,3 +205,51 @@ def test_every_filter_finds_what_its_meaning_says(full: LexicalIndex, written: d
     filter = parse(written)
     passing = {chunk.id for chunk in chunks() if matches(filter, chunk)}
     assert {chunk_id for chunk_id, _ in full.search(ONE, "word", 100, filter)} == passing
+
+
+def test_two_processes_on_one_directory_write_in_turn_and_see_each_other(settings: Settings):
+    one, other = LexicalIndex(settings), LexicalIndex(settings)
+    one.upsert(ONE, [chunk(0, "a valve", "doc_start")])
+    assert found(other, "valve") == ["chk_doc_start_1_0"]
+
+    def write(index: LexicalIndex, document: str) -> None:
+        for number in range(5):
+            index.upsert(ONE, [chunk(number, "a valve", document)])
+
+    threads = [threading.Thread(target=write, args=(index, f"doc_{n}")) for n, index in enumerate([one, other, one])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert one.count(ONE) == other.count(ONE) == 16
+    other.delete_collection(ONE)
+    assert found(one, "valve") == []
+    one.upsert(ONE, [chunk(1, "a valve")])
+    assert (found(one, "valve"), found(other, "valve")) == (["chk_doc_a_1_1"], ["chk_doc_a_1_1"])
+
+
+def test_what_is_brought_leaves_newer_revisions_and_goes_no_way_back(index: LexicalIndex):
+    index.upsert(ONE, [chunk(1, "valve", revision=1), chunk(1, "valve", revision=3), chunk(1, "valve", "doc_b")])
+    second = [chunk(1, "valve", revision=2)]
+    index.bring(ONE, second, without={"doc_a": 2, "doc_b": None}, to=Standing(number=5))
+    assert index.held(ONE) == {"doc_a": {2: 1, 3: 1}}
+    index.bring(ONE, [chunk(1, "valve", "doc_late")], without={"doc_a": None}, to=Standing(number=4))
+    assert index.held(ONE) == {"doc_a": {2: 1, 3: 1}}
+    index.note(ONE, Standing(number=3))
+    assert index.standing(ONE) == index.last_standing(ONE) == Standing(number=5)
+
+
+def test_a_note_that_cannot_be_read_is_none(index: LexicalIndex, settings: Settings):
+    index.note(ONE, Standing(number=5))
+    note = next(settings.path("lexical").rglob("standing"))
+    note.write_text("{")
+    assert index.standing(ONE) == Standing()
+
+
+def test_a_process_that_answers_no_searches_makes_no_index(settings: Settings):
+    index = LexicalIndex(settings, makes=False)
+    index.upsert(ONE, [chunk(1, "valve")])
+    assert index.shelves() == []
+    index.note(ONE, Standing(number=1))
+    index.upsert(ONE, [chunk(1, "valve")])
+    assert (index.shelves(), index.count(ONE)) == ([ONE], 1)
