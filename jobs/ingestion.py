@@ -7,7 +7,7 @@ from dataclasses import replace
 import structlog
 
 from core.context import RequestContext, serving
-from core.errors import PlatformError
+from core.errors import PlatformError, UnreadableFile
 from core.jobs import job_principal
 from core.principals import SYSTEM
 from core.queue import INGESTION
@@ -19,6 +19,7 @@ from jobs.base import JobContext, JobSpec
 from jobs.joining import joined
 from retrievers.documents import INGEST
 from retrievers.leases import Lease
+from retrievers.parsing import ARCHIVE_FOUND
 
 log = structlog.get_logger()
 
@@ -85,7 +86,13 @@ async def _bring_in(context: JobContext, lease: Lease) -> None:
     pipeline = library.indexer.pipeline_fingerprint()
     if document.source_url is not None and not await _fetch(context, lease, pipeline):
         return
-    indexed = await library.indexer.index(document)
+    try:
+        indexed = await library.indexer.index(document)
+    except UnreadableFile as error:
+        if error.code != ARCHIVE_FOUND:
+            raise
+        await library.unpacker.bring_in(lease, pipeline)
+        return
     await library.documents.leases.finish(lease, indexed, pipeline)
 
 

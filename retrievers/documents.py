@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, update
 
-from core import audit, jobs
+from core import jobs
 from core.database import Database, utc_now
 from core.errors import Conflict, NotFound, PlatformError
 from core.files import Files
@@ -16,9 +16,9 @@ from core.queue import INGESTION, Queue
 from core.settings import Settings
 from core.tables import Collection, Document, DocumentState, Job, JobState
 from retrievers import intake
-from retrievers.changes import note_departure
 from retrievers.intake import NewDocument
-from retrievers.leases import PENDING, Leases, count_parts, lock_document
+from retrievers.leases import PENDING, Leases, lock_document
+from retrievers.members import condemn, members_of
 
 if TYPE_CHECKING:
     from retrievers.indexing import Indexer
@@ -70,7 +70,7 @@ class Documents:
             arrivals = await intake.store_originals(self._files, collection, items, rows)
             try:
                 async with self._database.transaction(collection.tenant) as session:
-                    accepted = await intake.accept(
+                    job, accepted = await intake.accept(
                         session,
                         principal,
                         collection,
@@ -78,7 +78,7 @@ class Documents:
                         pipeline=self._indexer.pipeline_fingerprint(),
                         arguments={"collection": collection.name} | dict(arguments or {}),
                     )
-                    job = await session.get_one(Job, accepted.job.id, populate_existing=True)
+                    job = await session.get_one(Job, job.id, populate_existing=True)
                 break
             except (IntegrityError, PlatformError) as error:  # not what may come after the commit: its files are in use
                 for arrival in arrivals:
@@ -152,7 +152,8 @@ class Documents:
         return document, await self._files.get(document.file_key, tenant=document.tenant)
 
     async def delete(self, principal: Principal, collection: Collection, document_id: str) -> None:
-        """Delete the row, its chunks and its files. It is out of sight at once; its name is free again.
+        """Delete the row, its chunks and its files, with an archive all of its members. They are out of sight at once; their
+        names are free again.
 
         Raises:
             NotFound: `document_not_found`.
@@ -162,16 +163,10 @@ class Documents:
             document = await lock_document(session, document_id)
             if document is None or document.state == DocumentState.DELETING:
                 return
-            waited = document.state in PENDING
-            document.state = DocumentState.DELETING
-            document.name = f"\x01{document.id}"  # no caller's name has a control character
-            document.indexed_revision = 0
-            await count_parts(session, {document.job_id: int(waited)})
-            await note_departure(session, document)
-            details: dict[str, audit.Detail] = {"collection": collection.id}
-            on = ("document", document_id)
-            await audit.record(session, audit.Action.DOCUMENT_DELETED, on=on, details=details, principal=principal)
-        await self.purge(document)
+            condemned = [document, *await members_of(session, document)]
+            await condemn(session, condemned, principal)
+        for row in condemned:
+            await self.purge(row)
 
     async def purge(self, document: Document, *, lease: str | None = None) -> bool:
         """Clean up after a deleted document; may be repeated. False while another worker holds it: the row stays until then,

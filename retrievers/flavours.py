@@ -1,4 +1,4 @@
-"""Which flavour of text a text is, by what is in it: a table, Markdown, JSON. What a name says only tips the scales."""
+"""Which flavour of text a text is, by what is in it: a table, Markdown, JSON, a mail. What a name says only tips the scales."""
 
 import csv
 import json
@@ -13,6 +13,10 @@ _JSON_BYTES = 4 * 2**20
 #: A cell of a table is seldom longer; a part of a sentence between two commas often is.
 _CELL = 60
 _HEADING = re.compile(r"^#{1,6} +\S", re.MULTILINE)
+_HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,60}):[ \t]?")
+_HEADERS_READ = 200
+#: What a mail program writes, and nobody above a note of their own.
+_POSTED = frozenset({"message-id", "mime-version", "received", "return-path", "delivered-to", "dkim-signature"})
 _MARKS = (
     _HEADING,
     re.compile(r"^ {0,3}(?:[-*+]|\d{1,3}\.) +\S", re.MULTILINE),
@@ -56,6 +60,25 @@ def is_markdown(text: str) -> bool:
     """Whether there is a heading, and another mark of Markdown or another heading."""
     headings = len(_HEADING.findall(text))
     return headings > 1 or (headings == 1 and any(mark.search(text) for mark in _MARKS[1:]))
+
+
+def is_mail(text: str, *, named: bool) -> bool:
+    """Whether it begins with the headers of a mail: who sent it, and what only programs write. Where the name says that it is
+    one, a header of mail is enough."""
+    names: set[str] = set()
+    for line in text.lstrip("\ufeff\r\n").splitlines()[:_HEADERS_READ]:
+        if not line.strip():
+            break
+        if line[0] in " \t" and names:
+            continue
+        if (header := _HEADER.match(line)) is None:
+            if not names and line.startswith("From "):  # as in a mailbox
+                continue
+            break
+        names.add(header[1].lower())
+    if named:
+        return bool(names & {"from", "to", "subject", "date", *_POSTED})
+    return "from" in names and bool(names & _POSTED) and len(names) > 2
 
 
 def is_json(data: bytes, text: str) -> bool:

@@ -73,7 +73,8 @@ class Indexer:
         document as ready, then call `retire`.
 
         Raises:
-            UnreadableFile: the content cannot be used (narrower codes say why); trying again does not help.
+            UnreadableFile: the content cannot be used (narrower codes say why); trying again does not help. Or it is an archive
+                (`parsing.ARCHIVE_FOUND`), whose members are to be brought in instead.
             Unavailable: a store did not take what it was given.
         """
         resources = self.resources
@@ -95,7 +96,7 @@ class Indexer:
 
         files, place = self.resources.files, f"{document.collection_id}/{document.id}/{revision}"
         async with files.local(document.file_key, tenant=document.tenant) as original:
-            loaded = await parse(original, document.name, settings=self._settings)
+            loaded = await parse(original, document.name, settings=self._settings, apart=True)
         await files.put(f"{place}/text", loaded.text.encode(), tenant=document.tenant)
         chunks = await asyncio.to_thread(self._split, document, loaded, revision)
         await files.put(f"{place}/chunks", await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=document.tenant)

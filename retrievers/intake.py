@@ -31,12 +31,14 @@ LONGEST_ATTRIBUTE = 1000
 @dataclass(frozen=True, slots=True)
 class NewDocument:
     """A document to bring in: its content (`data`, bytes or a local file that stays the caller's), or the `url` to fetch it
-    from, exactly one of the two. `attributes` are what a search can be filtered by."""
+    from, exactly one of the two. `attributes` are what a search can be filtered by. A member of an archive that cannot be read
+    has neither; `failure` is its code and message."""
 
     name: str
     data: bytes | Path | None = None
     url: str | None = None
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    failure: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -146,13 +148,16 @@ def _digest(data: bytes | Path) -> tuple[str, int]:
 
 @dataclass(slots=True)
 class Accepted:
-    """What a request has become. `to_send` are (document id, revision) for the workers; `stale_files` are originals that
-    nothing refers to any more."""
+    """What has become of arrivals. `to_send` are (document id, revision) for the workers; `stale_files` are originals that
+    nothing refers to any more; `skipped` had nothing to do; `replaced_jobs` have lost a part to this one; `failed` are rows
+    that are still to be failed, with the code and the message."""
 
-    job: Job
-    documents: list[Document]
-    to_send: list[tuple[str, int]]
-    stale_files: list[str]
+    documents: list[Document] = field(default_factory=list)
+    to_send: list[tuple[str, int]] = field(default_factory=list)
+    stale_files: list[str] = field(default_factory=list)
+    skipped: int = 0
+    replaced_jobs: set[str | None] = field(default_factory=set)
+    failed: list[tuple[Document, str, str]] = field(default_factory=list)
 
 
 async def accept(
@@ -163,7 +168,7 @@ async def accept(
     *,
     pipeline: str,
     arguments: Mapping[str, Any],
-) -> Accepted:
+) -> tuple[Job, Accepted]:
     """Rows and job, in the caller's transaction.
 
     Unchanged documents are counted as done and skipped. Content that is on its way already goes on, counted for this job
@@ -173,50 +178,71 @@ async def accept(
         NotFound: the collection was deleted meanwhile.
         IntegrityError: another request has made a document of the same name at the same moment; the call can be repeated.
     """
-    row = await session.get(Collection, collection.id, with_for_update={"read": True}, populate_existing=True)
+    await hold_collection(session, collection.id)
+    job = await jobs.open_job(session, principal, jobs.INGESTION, total=len(arrivals), arguments=arguments)
+    accepted = await admit(session, collection, job.id, arrivals, pipeline=pipeline)
+    waiting = sum(document.job_id == job.id and document.state in PENDING for document in accepted.documents)
+    if waiting < len(arrivals):
+        await jobs.count(session, job.id, pending=waiting, skipped=accepted.skipped)
+    await count_parts(session, dict.fromkeys(accepted.replaced_jobs, 0))
+    return job, accepted
+
+
+async def hold_collection(session: AsyncSession, collection_id: str) -> Collection:
+    """The collection, which is not deleted until the transaction ends.
+
+    Raises:
+        NotFound: it was deleted already.
+    """
+    row = await session.get(Collection, collection_id, with_for_update={"read": True}, populate_existing=True)
     if row is None or row.deleted_at is not None:
         raise NotFound("There is no such collection.", code="collection_not_found")
-    names = [arrival.item.name for arrival in arrivals]
+    return row
+
+
+async def admit(
+    session: AsyncSession, collection: Collection, job_id: str | None, arrivals: Sequence[Arrival], *, pipeline: str
+) -> Accepted:
+    """The rows, as parts of the job, which are still to be counted there.
+
+    Raises:
+        IntegrityError: as `accept`.
+    """
     rows = await session.exec(
         select(Document)
-        .where(Document.collection_id == collection.id, col(Document.name).in_(names))
+        .where(Document.collection_id == collection.id, col(Document.name).in_([arrival.item.name for arrival in arrivals]))
         .order_by(Document.name)
         .with_for_update()
     )
     present = {document.name: document for document in rows.all()}
-    job = await jobs.open_job(session, principal, jobs.INGESTION, total=len(arrivals), arguments=arguments)
-    accepted = Accepted(job, [], [], [])
-    replaced_jobs: set[str | None] = set()
-    skipped = 0
+    accepted = Accepted()
     for arrival in arrivals:
         document = present.get(arrival.item.name)
         if document is None:
-            document = _new_row(principal, collection, arrival)
-            if not document.file_key and arrival.item.url is None:
+            document = _new_row(collection, arrival)
+            if not document.file_key and arrival.item.url is None and arrival.item.failure is None:
                 # deleted since it was read as unchanged: as if this request had come before the deletion
                 accepted.documents.append(arrival.known or document)
-                skipped += 1
+                accepted.skipped += 1
                 continue
             session.add(document)
-        elif not _take_over(document, arrival, pipeline, accepted, replaced_jobs):
-            skipped += 1
+        elif not _take_over(document, arrival, pipeline, accepted):
+            accepted.skipped += 1
             continue
-        document.job_id = job.id
+        document.job_id = job_id
         accepted.documents.append(document)
-        if document.state == DocumentState.QUEUED:
+        if arrival.item.failure is not None:
+            accepted.failed.append((document, *arrival.item.failure))
+        elif document.state == DocumentState.QUEUED:
             accepted.to_send.append((document.id, document.revision))
     await session.flush()
-    waiting = sum(document.job_id == job.id and document.state in PENDING for document in accepted.documents)
-    if waiting < len(arrivals):
-        await jobs.count(session, job.id, pending=waiting, skipped=skipped)
-    await count_parts(session, dict.fromkeys(replaced_jobs, 0))
     return accepted
 
 
-def _new_row(principal: Principal, collection: Collection, arrival: Arrival) -> Document:
+def _new_row(collection: Collection, arrival: Arrival) -> Document:
     return Document(
         id=arrival.document_id,
-        tenant=principal.tenant,
+        tenant=collection.tenant,
         collection_id=collection.id,
         name=arrival.item.name,
         size=arrival.size,
@@ -227,9 +253,12 @@ def _new_row(principal: Principal, collection: Collection, arrival: Arrival) -> 
     )
 
 
-def _take_over(document: Document, arrival: Arrival, pipeline: str, accepted: Accepted, replaced_jobs: set[str | None]) -> bool:
+def _take_over(document: Document, arrival: Arrival, pipeline: str, accepted: Accepted) -> bool:
     """Bring what has arrived into the row. False where there is nothing to do: the row is listed as it is."""
     item = arrival.item
+    if item.failure is not None:
+        _lose(document, accepted)
+        return True
     same = item.url is None and document.content_hash == arrival.content_hash and bool(document.file_key)
     same = same and document.attributes == dict(item.attributes) and document.source_url == item.url
     overtaken = item.url is None and not same and not arrival.file_key and document.content_hash != arrival.content_hash
@@ -240,7 +269,7 @@ def _take_over(document: Document, arrival: Arrival, pipeline: str, accepted: Ac
         accepted.documents.append(document)
         return False
     if document.state in PENDING:
-        replaced_jobs.add(document.job_id)
+        accepted.replaced_jobs.add(document.job_id)
         if same:
             if arrival.file_key:
                 accepted.stale_files.append(arrival.file_key)
@@ -261,3 +290,16 @@ def _take_over(document: Document, arrival: Arrival, pipeline: str, accepted: Ac
     document.error_code = document.error_message = None
     document.updated_at = utc_now()
     return True
+
+
+def _lose(document: Document, accepted: Accepted) -> None:
+    """The newest content of the row is one that cannot be read; what was found before stays."""
+    if document.state in PENDING:
+        accepted.replaced_jobs.add(document.job_id)
+    if document.file_key:
+        accepted.stale_files.append(document.file_key)
+    document.revision += 1
+    document.file_key = document.content_hash = ""
+    document.size = document.attempts = 0
+    document.source_url = None
+    document.state = DocumentState.QUEUED

@@ -102,7 +102,7 @@ class Leases:
         """The stores hold the revision: the document is ready, in the transaction that counts it. The lease stays until
         what it replaces has been cleaned up. None when lease or revision were lost meanwhile; then nothing has changed."""
         async with self._database.transaction(lease.document.tenant) as session:
-            document = await self._held(session, lease)
+            document = await self.held(session, lease)
             if document is None:
                 return None
             document.media_type = indexed.media_type
@@ -113,7 +113,7 @@ class Leases:
             document.chunks_key, document.chunks_digest = indexed.chunks_key, indexed.chunks_digest
             document.pipeline = pipeline
             document.indexed_revision = document.revision
-            await _ready(session, document)
+            await make_ready(session, document)
             await note_change(session, document)
         return document
 
@@ -165,15 +165,15 @@ class Leases:
     async def finish_unchanged(self, lease: Lease) -> bool:
         """What was fetched is what the stores hold already. False as with `finish`."""
         async with self._database.transaction(lease.document.tenant) as session:
-            document = await self._held(session, lease)
+            document = await self.held(session, lease)
             if document is not None:
-                await _ready(session, document, skipped=1)
+                await make_ready(session, document, skipped=1)
         return document is not None
 
     async def fetched(self, lease: Lease, *, file_key: str, content_hash: str, size: int) -> bool:
         """The content of a URL has been stored. False as with `finish`."""
         async with self._database.transaction(lease.document.tenant) as session:
-            document = await self._held(session, lease)
+            document = await self.held(session, lease)
             if document is not None:
                 document.file_key, document.content_hash, document.size = file_key, content_hash, size
         if document is not None:
@@ -183,20 +183,20 @@ class Leases:
     async def fail(self, lease: Lease, code: str, message: str) -> bool:
         """The document cannot be read, and trying again would not help. What was there before it stays searchable."""
         async with self._database.transaction(lease.document.tenant) as session:
-            document = await self._held(session, lease)
+            document = await self.held(session, lease)
             if document is not None:
-                await _fail(session, document, code, message)
+                await make_failed(session, document, code, message)
         return document is not None
 
     async def retry(self, lease: Lease, code: str, message: str, *, delay_s: float) -> bool:
         """This try has failed; the next may begin after `delay_s`. Fails for good where it was the last one. True when a
         message has to be sent for the next."""
         async with self._database.transaction(lease.document.tenant) as session:
-            document = await self._held(session, lease)
+            document = await self.held(session, lease)
             if document is None:
                 return False
             if document.attempts >= self._max_attempts:
-                await _fail(session, document, code, message)
+                await make_failed(session, document, code, message)
                 return False
             document.error_code, document.error_message = code, message
             document.state = DocumentState.QUEUED
@@ -273,7 +273,8 @@ class Leases:
             )
             return [(document_id, revision) for document_id, revision in rows.all()]
 
-    async def _held(self, session: AsyncSession, lease: Lease) -> Document | None:
+    async def held(self, session: AsyncSession, lease: Lease) -> Document | None:
+        """The row, locked until the transaction ends; None when lease or revision were lost meanwhile."""
         document = await lock_document(session, lease.document.id)
         if (
             document is None
@@ -307,7 +308,8 @@ async def pending(session: AsyncSession, job_id: str) -> int:
     return rows.one()
 
 
-async def _ready(session: AsyncSession, document: Document, *, skipped: int = 0) -> None:
+async def make_ready(session: AsyncSession, document: Document, *, skipped: int = 0) -> None:
+    """The document, whose row is locked, has been brought in; counted for its job."""
     document.state = DocumentState.READY
     document.error_code = document.error_message = None
     document.updated_at = utc_now()
@@ -316,7 +318,8 @@ async def _ready(session: AsyncSession, document: Document, *, skipped: int = 0)
         await jobs.count(session, document.job_id, pending=left, part=part_view(document), skipped=skipped)
 
 
-async def _fail(session: AsyncSession, document: Document, code: str, message: str) -> None:
+async def make_failed(session: AsyncSession, document: Document, code: str, message: str) -> None:
+    """The document, whose row is locked, cannot be brought in; counted for its job."""
     document.state = DocumentState.FAILED
     document.error_code, document.error_message = code[:64], message[:1000]
     document.updated_at = utc_now()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from retrievers.following import Following
     from retrievers.indexing import Indexer
     from retrievers.search import Searcher
+    from retrievers.unpacking import Unpacker
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Library:
     resources: Resources
     collections: "Collections"
     documents: "Documents"
+    unpacker: "Unpacker"
     searcher: "Searcher"
     indexer: "Indexer"
     following: "Following"
@@ -80,14 +82,17 @@ class Library:
         from retrievers.following import Following
         from retrievers.indexing import Indexer
         from retrievers.search import Searcher
+        from retrievers.unpacking import Unpacker
 
         indexer, following = Indexer(settings, resources), Following(database, resources)
+        documents = Documents(settings, database, resources.files, indexer, queue)
         return cls(
             settings=settings,
             database=database,
             resources=resources,
             collections=Collections(database, indexer, resources.files),
-            documents=Documents(settings, database, resources.files, indexer, queue),
+            documents=documents,
+            unpacker=Unpacker(settings, database, resources.files, documents, queue),
             searcher=Searcher(database, resources, following),
             indexer=indexer,
             following=following,

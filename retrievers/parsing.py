@@ -10,31 +10,37 @@ from core.child import ChildFailed, ChildKilled, ChildTimedOut, run_in_child
 from core.errors import UnreadableFile
 from core.settings import Settings
 from retrievers import LOADERS
+from retrievers.archives import Bounds, Unpacked
 from retrievers.base import LoadedDocument
 from retrievers.images import check_image
 from retrievers.loaders.encoding import clean
 from retrievers.loaders.pdf import with_page_texts
 from retrievers.ocr import MEMORY_BYTES as OCR_MEMORY_BYTES
+from retrievers.packages import ARCHIVES
 from retrievers.sniffing import sniff
 
 #: Part of what decides whether unchanged content is read again: raise it when a loader gives other text.
-LOADERS_VERSION = 1
+LOADERS_VERSION = 2
+
+#: The code by which an archive is told where its members are to be documents of their own.
+ARCHIVE_FOUND = "archive_found"
 
 _Result = TypeVar("_Result")
 
 
-async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedDocument:
+async def parse(data: bytes | Path, name: str, *, settings: Settings, apart: bool = False) -> LoadedDocument:
     """Read a file: its text and structure, by OCR where pages or the whole file are pictures. May be repeated.
 
     A `Path` is read in the child, so that a large file costs this process nothing. `name` is the caller's; it only chooses
     among the flavours of text. Time and memory are bounded for the parsing and, anew, for every page that is read by OCR
-    (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`).
+    (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`). An archive is read as one text of all its members; with `apart` it is
+    not read, but told.
 
     Raises:
-        UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `file_too_complex`,
-            `image_too_large`, `no_text_found`.
+        UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `legacy_format`,
+            `file_too_complex`, `too_many_documents`, `image_too_large`, `no_text_found`; with `apart`, `ARCHIVE_FOUND`.
     """
-    document = await load_in_child(data, name, settings=settings)
+    document = await load_in_child(data, name, settings=settings, apart=apart)
     if document.unread_pages:
         if document.media_type.startswith("image/"):
             head = data if isinstance(data, bytes) else await asyncio.to_thread(data.read_bytes)
@@ -52,7 +58,7 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings) -> LoadedD
     return document
 
 
-async def load_in_child(data: bytes | Path, name: str, *, settings: Settings) -> LoadedDocument:
+async def load_in_child(data: bytes | Path, name: str, *, settings: Settings, apart: bool = False) -> LoadedDocument:
     """As `parse`, without OCR: `unread_pages` are still to be read, and there may be no text.
 
     Raises:
@@ -65,11 +71,35 @@ async def load_in_child(data: bytes | Path, name: str, *, settings: Settings) ->
             "retrievers.parsing:load",
             data,
             name,
+            apart,
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
         )
     )
     return document
+
+
+async def unpack(file: Path, name: str, target: Path, *, settings: Settings, path_bytes: int) -> tuple[str, list[Unpacked]]:
+    """Write an archive's members into the directory `target`, in a child with the bounds of a parsing. At most
+    `limits.files_per_upload` of them, each at most as large as an upload (`limits.upload_bytes`). The archive's media type, and
+    what was found.
+
+    Raises:
+        UnreadableFile: `encrypted_file`, `corrupt_file`, `file_too_complex`, `too_many_documents`: of the archive as a whole.
+    """
+    limits = settings.limits
+    found: tuple[str, list[Unpacked]] = await _bounded(
+        run_in_child(
+            "retrievers.archives:unpack_into",
+            file,
+            name,
+            target,
+            Bounds(members=limits.files_per_upload, member_bytes=limits.upload_bytes, path_bytes=path_bytes),
+            timeout_s=settings.jobs.parse_timeout_s,
+            memory_bytes=settings.jobs.parse_memory_bytes,
+        )
+    )
+    return found
 
 
 async def read_pages(data: bytes | Path, media_type: str, pages: Sequence[int], *, settings: Settings) -> dict[int, str]:
@@ -121,7 +151,7 @@ _SEEN_EDGE = 2048
 _SEEN_BYTES = 3_500_000
 
 
-def load(file: bytes | Path, name: str) -> LoadedDocument:
+def load(file: bytes | Path, name: str, apart: bool = False) -> LoadedDocument:
     """Sniff and load in this process, which must be a child where the file is a caller's.
 
     Raises:
@@ -129,6 +159,8 @@ def load(file: bytes | Path, name: str) -> LoadedDocument:
     """
     data = file if isinstance(file, bytes) else file.read_bytes()
     media_type = sniff(data, name)
+    if apart and media_type in ARCHIVES:
+        raise UnreadableFile("It is an archive.", code=ARCHIVE_FOUND)
     document: LoadedDocument = LOADERS.load(media_type)(data, name)
     return replace(document, attributes=dict(document.attributes))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from core.errors import UnreadableFile
 from retrievers.loaders.pdf import MEDIA_TYPE as PDF
 from retrievers.loaders.pdf import open_pdf
+from retrievers.packages import COMPOSED
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,11 +16,16 @@ _POINTS_PER_INCH = 72
 
 
 def draw(data: bytes, media_type: str, page: int, *, max_edge: int, max_pixels: int) -> "Image":
-    """A page of a PDF, or the first frame of an image, upright, in RGB on white, neither side longer than `max_edge`.
+    """A page of a PDF, or the first frame of an image, upright, in RGB on white, neither side longer than `max_edge`. A page of
+    a file that holds others is that of the one which it belongs to.
 
     Raises:
         UnreadableFile: `corrupt_file`, `image_too_large`, and what opening a PDF raises.
     """
+    if media_type in COMPOSED:
+        from retrievers.loaders.parts import picture_of
+
+        data, media_type, page = picture_of(data, media_type, page)
     if media_type == PDF:
         return _draw_page(data, page, max_edge)
     from PIL import Image, ImageOps

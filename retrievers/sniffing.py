@@ -1,21 +1,16 @@
 """What a file is, found from its content. A name may only choose among the flavours of text."""
 
 import re
-from io import BytesIO
 from pathlib import PurePosixPath
-from zipfile import BadZipFile, ZipFile
 
 from core.errors import UnreadableFile
-from retrievers.flavours import is_json, is_markdown, is_table
+from retrievers.flavours import is_json, is_mail, is_markdown, is_table
 from retrievers.loaders.encoding import decode, looks_like_text
+from retrievers.packages import MAIL, sniff_package, unsupported
 
-DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SOURCE = "text/x-source"
 
 _HEAD = 64 * 1024
-_MAX_ARCHIVE_ENTRIES = 20_000
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
 
 #: The first tags by which a browser takes text for HTML (mimesniff.spec.whatwg.org, rules for an unknown type).
 _HTML = re.compile(r"<(!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s/>]", re.IGNORECASE)
@@ -29,6 +24,7 @@ _MARKDOWN_NAMES = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd
 _JSON_NAMES = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".ipynb", ".har", ".webmanifest"})
 _TABLE_NAMES = frozenset({".csv", ".tsv", ".tab"})
 _HTML_NAMES = frozenset({".html", ".htm", ".xhtml"})
+_MAIL_NAMES = frozenset({".eml", ".mht", ".mhtml"})
 #: Extension → language, as tree-sitter names it.
 _LANGUAGES = {
     ".py": "python", ".pyi": "python", ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".jsx": "javascript",
@@ -47,7 +43,8 @@ _LANGUAGES = {
 #: Those that names of files end with, of what is read.
 EXTENSIONS = frozenset(
     {".txt", ".text", ".log", ".rst", ".adoc", ".org", ".pdf", ".docx", ".png", ".jpg", ".jpeg", ".webp", ".gif"}
-    | {*_MARKDOWN_NAMES, *_JSON_NAMES, *_TABLE_NAMES, *_HTML_NAMES, *_LANGUAGES}
+    | {".pptx", ".xlsx", ".xlsm", ".epub", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
+    | {*_MARKDOWN_NAMES, *_JSON_NAMES, *_TABLE_NAMES, *_HTML_NAMES, *_MAIL_NAMES, *_LANGUAGES}
 )
 _NAMED_SOURCES = {"dockerfile": "dockerfile", "containerfile": "dockerfile", "makefile": "make", "cmakelists.txt": "cmake"}
 _INTERPRETERS = {"python": "python", "bash": "bash", "sh": "bash", "zsh": "bash", "node": "javascript", "ruby": "ruby",
@@ -58,28 +55,24 @@ def sniff(data: bytes, name: str) -> str:
     """The media type under which `retrievers.LOADERS` has a loader. `data` is the whole file; `name` may be empty.
 
     Raises:
-        UnreadableFile: `empty_file`, `encrypted_file` (an Office file with a password), `file_too_complex` (an archive of
-            too many entries), `corrupt_file`, or `unsupported_file_type`.
+        UnreadableFile: `empty_file`, `encrypted_file` (an Office file or an archive with a password), `file_too_complex` (an
+            archive of too many entries), `corrupt_file`, `legacy_format`, or `unsupported_file_type`.
     """
     if not data:
         raise UnreadableFile("The file is empty.", code="empty_file")
     head = data[:_HEAD]
+    if package := sniff_package(data):  # before PDF, which may be the first member
+        return package
     if b"%PDF-" in head[:1024]:
         return "application/pdf"
     if image := sniff_image(head):
         return image
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _sniff_archive(data)
-    if head.startswith(_OLE):
-        if _ENCRYPTED_OFFICE in data:
-            raise UnreadableFile("The file is protected with a password.", code="encrypted_file")
-        raise _unsupported("an Office file in the format of before 2007; save it as docx")
     if head.startswith(b"{\\rtf"):
-        raise _unsupported("RTF")
+        raise unsupported("RTF; save it as .docx")
     if head.startswith(b"%!PS"):
-        raise _unsupported("PostScript")
+        raise unsupported("PostScript; convert it to PDF")
     if not looks_like_text(head):
-        raise _unsupported(_name_of_binary(head, name))
+        raise unsupported(_name_of_binary(head, name))
     return _sniff_text(data, name)
 
 
@@ -109,6 +102,8 @@ def language_of(name: str, text: str = "") -> str | None:
 def _sniff_text(data: bytes, name: str) -> str:
     text = decode(data[:_HEAD], cut=len(data) > _HEAD)
     suffix = PurePosixPath(name.lower()).suffix
+    if is_mail(text, named=suffix in _MAIL_NAMES):
+        return MAIL
     language = language_of(name, text)
     if language is not None and language != "xml":
         return SOURCE
@@ -140,26 +135,6 @@ def _is_html(text: str) -> bool:
     return bool(_HTML.match(text, start))
 
 
-def _sniff_archive(data: bytes) -> str:
-    """A ZIP archive: the directory alone is read, nothing is unpacked."""
-    if data.count(b"PK\x01\x02") > _MAX_ARCHIVE_ENTRIES:
-        raise UnreadableFile("The archive has too many entries.", code="file_too_complex")
-    try:
-        with ZipFile(BytesIO(data)) as archive:
-            names = set(archive.namelist())
-            encrypted = any(entry.flag_bits & 1 for entry in archive.infolist())
-    except (BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
-        raise UnreadableFile("The file is damaged: its archive cannot be opened.", code="corrupt_file") from error
-    if "[Content_Types].xml" in names and any(entry.startswith("word/") for entry in names):
-        return DOCX
-    if encrypted:
-        raise UnreadableFile("The archive is protected with a password.", code="encrypted_file")
-    for prefix, kind in (("xl/", "an Excel workbook"), ("ppt/", "a PowerPoint presentation"), ("META-INF/", "a package")):
-        if any(entry.startswith(prefix) for entry in names):
-            raise _unsupported(kind)
-    raise _unsupported("an archive")
-
-
 def _name_of_binary(head: bytes, name: str) -> str:
     import puremagic
 
@@ -168,7 +143,3 @@ def _name_of_binary(head: bytes, name: str) -> str:
     except (puremagic.PureError, ValueError):
         return "binary data"
     return found[0].name if found and found[0].confidence >= 0.3 else "binary data"
-
-
-def _unsupported(kind: str) -> UnreadableFile:
-    return UnreadableFile(f"This kind of file cannot be read: it is {kind}.", code="unsupported_file_type")

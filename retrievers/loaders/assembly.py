@@ -1,6 +1,7 @@
 """Builds a document's text block by block, and remembers page, headings and kind of every stretch."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument, Section
@@ -12,7 +13,7 @@ _BLOCK_END = "\n\n"
 
 class Assembly:
     """Blocks are added in reading order; `document` gives the whole. Prose that follows prose under the same heading and on
-    the same page is one section; code and tables are sections of their own.
+    the same page is one section; code and tables are sections of their own, a table with the headings right above it.
 
     Raises (every adding method):
         UnreadableFile: `file_too_complex`, the text has grown beyond `MAX_CHARACTERS`.
@@ -31,10 +32,12 @@ class Assembly:
     def empty(self) -> bool:
         return self._length == 0
 
-    def page(self, number: int) -> None:
-        """What follows stands on this page (counted from 1)."""
+    def page(self, number: int | None, *, anew: bool = False) -> None:
+        """What follows stands on this page (counted from 1; None: on none); with `anew` under no heading of before."""
         self._close()
         self._page = number
+        if anew:
+            self._headings = []
 
     def heading(self, level: int, text: str) -> None:
         """A heading of level 1 (outermost) to 9. It begins the section that follows."""
@@ -63,6 +66,18 @@ class Assembly:
         found alone can be understood."""
         self._block("\n".join(_table_lines(rows, header=header)), "table", None)
 
+    def include(self, document: LoadedDocument) -> None:
+        """Another document, under the headings that are open; its pages are counted on from the page that is."""
+        if not document.text.strip():
+            return
+        headed = self._headed()
+        start, above, first = self._write(document.text), self._path(), self._page
+        for number, section in enumerate(document.sections):
+            page = first if first is None else first + (section.page or 1) - 1
+            begin = start + section.start if number or headed is None else headed
+            moved = replace(section, start=begin, end=start + section.end, page=page)
+            self._sections.append(replace(moved, heading=(*above, *section.heading)))
+
     def document(
         self,
         media_type: str,
@@ -85,9 +100,15 @@ class Assembly:
     def _block(self, text: str, kind: str, language: str | None) -> None:
         if not text.strip():
             return
-        self._close()
+        if kind == "table":
+            headed = self._headed()
+        else:
+            headed = None
+            self._close()
         start = self._write(text)
-        self._sections.append(Section(start, self._length, self._page, self._path(), kind, language))
+        self._sections.append(
+            Section(start if headed is None else headed, self._length, self._page, self._path(), kind, language)
+        )
 
     def _add(self, text: str) -> None:
         start = self._write(text)
@@ -112,6 +133,14 @@ class Assembly:
             self._sections.append(Section(self._open, self._length, self._page, self._path()))
         self._open = None
         self._only_headings = False
+
+    def _headed(self) -> int | None:
+        """As `_close`, but for headings that nothing follows yet: where these begin, to be a part of what comes."""
+        headed = self._open if self._only_headings else None
+        if headed is not None:
+            self._open = None
+        self._close()
+        return headed
 
     def _path(self) -> tuple[str, ...]:
         return tuple(text for _, text in self._headings)

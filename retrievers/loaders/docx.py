@@ -4,24 +4,16 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
-from retrievers.sniffing import DOCX
+from retrievers.packages import DOCX, check_package
 
 if TYPE_CHECKING:
     from docx.document import Document
     from lxml.etree import _Element  # type: ignore[import-untyped]  # lxml ships no types
-
-#: Uncompressed sizes, as the archive's directory declares them; reading stops there even where it lies.
-MAX_UNPACKED_BYTES = 256 * 2**20
-MAX_XML_BYTES = 48 * 2**20
-#: Text packs to a twentieth, tables of repeated cells to a fiftieth; more than this, beyond a size, is made to hurt.
-MAX_PACKING = 150
-PACKING_COUNTS_ABOVE_BYTES = 8 * 2**20
-MAX_ENTRIES = 10_000
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre|título|titolo) ?([1-9])$", re.IGNORECASE)
@@ -37,7 +29,7 @@ def load_docx(data: bytes, name: str) -> LoadedDocument:
     Raises:
         UnreadableFile: `file_too_complex` (it would unpack to too much), `encrypted_file`, `corrupt_file`.
     """
-    check_archive(data)
+    check_package(data)
     from docx import Document
     from docx.opc.exceptions import OpcError
     from lxml.etree import LxmlError
@@ -55,26 +47,6 @@ def load_docx(data: bytes, name: str) -> LoadedDocument:
         else:
             _add_paragraph(assembly, block, levels)
     return assembly.document(DOCX, title=document.core_properties.title or None)
-
-
-def check_archive(data: bytes) -> None:
-    """Refuse by the archive's directory alone what would unpack to too much; nothing is unpacked."""
-    try:
-        with ZipFile(BytesIO(data)) as archive:
-            entries = archive.infolist()
-    except (BadZipFile, ValueError, NotImplementedError, OSError, EOFError) as error:
-        raise UnreadableFile("The file is damaged: its archive cannot be opened.", code="corrupt_file") from error
-    if any(entry.flag_bits & 1 for entry in entries):
-        raise UnreadableFile("The file is protected with a password.", code="encrypted_file")
-    xml = sum(entry.file_size for entry in entries if entry.filename.endswith((".xml", ".rels")))
-    overpacked = xml > PACKING_COUNTS_ABOVE_BYTES and xml > MAX_PACKING * len(data)
-    if (
-        overpacked
-        or len(entries) > MAX_ENTRIES
-        or xml > MAX_XML_BYTES
-        or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES
-    ):
-        raise UnreadableFile("The document would unpack to too much.", code="file_too_complex")
 
 
 def _heading_levels(document: "Document") -> dict[str, int]:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument, Section
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.encoding import clean
+from retrievers.loaders.pdf_tables import Cell, Line, tables
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage, PdfTextPage  # type: ignore[import-untyped]  # it ships no types
@@ -28,23 +29,13 @@ _COVERED = 0.5
 _HEADING_TO_BODY = 1.15
 _MAX_HEADING_CHARACTERS = 160
 _PARAGRAPH_GAP = 0.55  # of a line's height
+#: Between words, in heights of a line; what is set to both margins has seldom more than half of it.
+_CELL_GAP = 0.85
+_BLANKS = re.compile(r"[ \t\xa0]+")
 _SHORT_LINE = 0.8  # of the page's widest line
 _BULLET = re.compile(r"(?:[•‣◦▪●○–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 _HYPHEN_AT_END = ("\x02", "\ufffe", "\u00ad")
 _SENTENCE_END = (".", "!", "?", ":", ";", "…", ".”", ".)")
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line as it is set, in points; `size` is its height."""
-
-    text: str
-    page: int
-    size: float
-    left: float
-    right: float
-    bottom: float
-    top: float
 
 
 def load_pdf(data: bytes, name: str) -> LoadedDocument:
@@ -56,7 +47,7 @@ def load_pdf(data: bytes, name: str) -> LoadedDocument:
     document = open_pdf(data)
     try:
         pages = len(document)
-        lines: list[_Line] = []
+        lines: list[Line] = []
         unread: list[int] = []
         for number in range(1, pages + 1):
             found, pictured = _read_page(document, number)
@@ -125,7 +116,7 @@ def with_page_texts(document: LoadedDocument, texts: Mapping[int, str]) -> Loade
     return replace(document, text="".join(parts), sections=tuple(sections), unread_pages=())
 
 
-def _read_page(document: "PdfDocument", number: int) -> tuple[list[_Line], bool]:
+def _read_page(document: "PdfDocument", number: int) -> tuple[list[Line], bool]:
     """The lines of a page, and whether the page is a picture of text. A page that cannot be opened is empty."""
     from pypdfium2 import PdfiumError
 
@@ -144,7 +135,7 @@ def _read_page(document: "PdfDocument", number: int) -> tuple[list[_Line], bool]
     return lines, pictured
 
 
-def _lines(textpage: "PdfTextPage", number: int) -> Iterator[_Line]:
+def _lines(textpage: "PdfTextPage", number: int) -> Iterator[Line]:
     from pypdfium2 import PdfiumError
     from pypdfium2.raw import (  # type: ignore[import-untyped]  # it ships no types
         FPDFText_GetCharIndexFromTextIndex as char_index,
@@ -162,8 +153,28 @@ def _lines(textpage: "PdfTextPage", number: int) -> Iterator[_Line]:
                 right = textpage.get_charbox(max(last, 0), loose=True)[2]
             except PdfiumError:
                 left = bottom = top = right = 0.0
-            yield _Line(bare.strip(), number, abs(top - bottom), left, right, bottom, top)
+            size = abs(top - bottom)
+            cells = tuple(_cells(textpage, bare, offset, size, (left, right))) if units == len(raw) else ()
+            yield Line(bare.strip(), number, size, left, right, bottom, top, cells or (Cell(bare.strip(), left, right),))
         offset += units + 2
+
+
+def _cells(textpage: "PdfTextPage", text: str, offset: int, size: float, edges: tuple[float, float]) -> Iterator[Cell]:
+    """What a line that begins at `offset` of the page's text holds between wide gaps."""
+    from pypdfium2 import PdfiumError
+    from pypdfium2.raw import FPDFText_GetCharIndexFromTextIndex as char_index
+
+    start, left = len(text) - len(text.lstrip()), edges[0]
+    for blank in _BLANKS.finditer(text, start):
+        try:
+            before = textpage.get_charbox(max(char_index(textpage.raw, offset + blank.start() - 1), 0), loose=True)
+            behind = textpage.get_charbox(max(char_index(textpage.raw, offset + blank.end()), 0), loose=True)
+        except PdfiumError:
+            return
+        if behind[0] - before[2] >= _CELL_GAP * size > 0:
+            yield Cell(text[start : blank.start()], left, before[2])
+            start, left = blank.end(), behind[0]
+    yield Cell(text[start:], left, edges[1])
 
 
 def _pictured(page: "PdfPage", *, few: bool) -> bool:
@@ -182,13 +193,13 @@ def _pictured(page: "PdfPage", *, few: bool) -> bool:
     return False
 
 
-def _assemble(lines: list[_Line]) -> Assembly:
+def _assemble(lines: list[Line]) -> Assembly:
     assembly = Assembly()
     level_of = _heading_levels(lines)
     widest: Counter[int] = Counter()
     for line in lines:
         widest[line.page] = max(widest[line.page], int(line.right - line.left))
-    paragraph: list[_Line] = []
+    paragraph: list[Line] = []
     level = 0
 
     def finish() -> None:
@@ -201,7 +212,19 @@ def _assemble(lines: list[_Line]) -> Assembly:
             paragraph.clear()
 
     page = 0
-    for line in lines:
+    found = {table.first: table for table in tables(lines)}
+    within = 0  # the end of the table that is being passed
+    for number, line in enumerate(lines):
+        if number < within:
+            continue
+        if table := found.get(number):
+            finish()
+            if line.page != page:
+                page = line.page
+                assembly.page(page)
+            assembly.table(table.rows, header=table.names_columns)
+            within, level = table.end, 0
+            continue
         is_level = level_of(line)
         if paragraph and (is_level != level or _starts_anew(paragraph[-1], line, widest[line.page])):
             finish()
@@ -218,7 +241,7 @@ def _assemble(lines: list[_Line]) -> Assembly:
 class _heading_levels:  # noqa: N801 - called like the function that it stands for
     """Line → level of the heading that it is, 0 for none: lines set clearly higher than most text, higher is outer."""
 
-    def __init__(self, lines: list[_Line]) -> None:
+    def __init__(self, lines: list[Line]) -> None:
         characters: Counter[float] = Counter()
         for line in lines:
             characters[round(line.size, 0)] += len(line.text)
@@ -226,7 +249,7 @@ class _heading_levels:  # noqa: N801 - called like the function that it stands f
         higher = sorted({round(line.size, 0) for line in lines if self._stands_out(line)}, reverse=True)
         self._levels = {size: min(place, 4) for place, size in enumerate(higher, 1)}
 
-    def _stands_out(self, line: _Line) -> bool:
+    def _stands_out(self, line: Line) -> bool:
         return (
             self._body > 0
             and line.size >= self._body * _HEADING_TO_BODY
@@ -234,11 +257,11 @@ class _heading_levels:  # noqa: N801 - called like the function that it stands f
             and any(character.isalpha() for character in line.text)
         )
 
-    def __call__(self, line: _Line) -> int:
+    def __call__(self, line: Line) -> int:
         return self._levels.get(round(line.size, 0), 0) if self._stands_out(line) else 0
 
 
-def _starts_anew(before: _Line, line: _Line, widest: int) -> bool:
+def _starts_anew(before: Line, line: Line, widest: int) -> bool:
     """Whether `line` begins a paragraph rather than going on with that of the line before it."""
     if before.page != line.page or abs(before.size - line.size) > 0.1 * max(before.size, 1):
         return True
@@ -251,7 +274,7 @@ def _starts_anew(before: _Line, line: _Line, widest: int) -> bool:
     return bool(_BULLET.match(line.text)) or (short and (before.text.endswith(_SENTENCE_END) or line.text[:1].isupper()))
 
 
-def _join(lines: list[_Line]) -> str:
+def _join(lines: list[Line]) -> str:
     """One text: words that were divided at a line's end are whole again; what stood beside each other is divided by tabs."""
     text = lines[0].text
     for before, line in pairwise(lines):

@@ -19,7 +19,7 @@ FILES_PER_UPLOAD = 50
 BYTES_PER_UPLOAD = 16 * 2**20
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "venv", "site-packages"}
 #: What the platform answers for a file that holds nothing it can read; counted apart from what failed otherwise.
-NOT_READABLE = {"unsupported_file_type", "empty_file", "no_text_found"}
+NOT_READABLE = {"unsupported_file_type", "legacy_format", "empty_file", "no_text_found"}
 #: The metadata that says which folder a document came from, so that what is gone from there can be told.
 FOLDER = "folder"
 
@@ -186,7 +186,13 @@ def _gone(platform: Platform, collection: str, sources: list[Source]) -> list[di
             raise
         return []
     marked = ((row, row["metadata"].get(FOLDER)) for row in rows)
-    return [row for row, folder in marked if folder in folders and (folder, row["name"]) not in there]
+    return [row for row, folder in marked if folder in folders and not _is_there(there, folder, row["name"])]
+
+
+def _is_there(there: set[tuple[str | None, str]], folder: str, name: str) -> bool:
+    """Whether the file is there, or the archive that it is a member of."""
+    parts = name.split("/")
+    return any((folder, "/".join(parts[:count])) in there for count in range(1, len(parts) + 1))
 
 
 def _left(gone: list[dict[str, Any]]) -> str:

@@ -1,4 +1,6 @@
 import asyncio
+import gzip
+import random
 import subprocess
 import sys
 import time
@@ -13,7 +15,7 @@ from core.errors import UnreadableFile
 from core.settings import JobSettings, Settings
 from retrievers import LOADERS
 from retrievers.base import LoadedDocument
-from retrievers.parsing import load, parse, render_page
+from retrievers.parsing import ARCHIVE_FOUND, load, parse, render_page, unpack
 from tests.retrievers import making
 
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -34,6 +36,18 @@ GOOD = {
     "application/json": (b'{"crew": "thirteen"}', "a.json"),
     "application/pdf": (making.pdf([["The crew is thirteen."]]), "a.pdf"),
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": (making.docx(["The crew is thirteen."]), "a"),
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": (
+        making.pptx([("Crew", ["The crew is thirteen."], "")]),
+        "a",
+    ),
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": (making.xlsx({"Crew": [["thirteen"]]}), "a"),
+    "application/epub+zip": (making.epub({"Crew": "<p>The crew is thirteen.</p>"}), "a"),
+    "message/rfc822": (making.mail("The crew is thirteen."), "a"),
+    "application/zip": (making.zipped({"a.txt": "The crew is thirteen."}), "a"),
+    "application/x-tar": (making.tarred({"a.txt": b"The crew is thirteen."}, ""), "a"),
+    "application/gzip": (making.tarred({"a.txt": b"The crew is thirteen."}), "a"),
+    "application/x-bzip2": (making.tarred({"a.txt": b"The crew is thirteen."}, "bz2"), "a"),
+    "application/x-xz": (making.tarred({"a.txt": b"The crew is thirteen."}, "xz"), "a"),
     "image/png": (making.picture(["The crew is thirteen."]), "a.png"),
     "image/jpeg": (making.picture(["The crew is thirteen."], "JPEG"), "a.jpg"),
     "image/webp": (making.picture(["The crew is thirteen."], "WEBP"), "a.webp"),
@@ -95,6 +109,10 @@ HOSTILE = {
         "a.docx",
         "corrupt_file",
     ),
+    "pptx of 4 GB": (making.bomb_docx(name="ppt/presentation.xml"), "a.pptx", "file_too_complex"),
+    "xlsx of 4 GB": (making.bomb_docx(name="xl/workbook.xml"), "a.xlsx", "file_too_complex"),
+    "epub of 4 GB": (making.bomb_docx(name="META-INF/container.xml"), "a.epub", "file_too_complex"),
+    "tar.gz packed to a thousandth": (gzip.compress(making.tarred({"zeros": bytes(12 * 2**20)}, "")), "a", "file_too_complex"),
     "docx nested deep": (
         making.with_document_xml(
             f"<w:document {WORD}><w:body>{'<w:sdt><w:sdtContent>' * 20_000}<w:p/>{'</w:sdtContent></w:sdt>' * 20_000}"
@@ -127,6 +145,35 @@ def test_an_external_entity_is_not_read(tmp_path: Path) -> None:
         f"<w:document {WORD}><w:body><w:p><w:r><w:t>before &e; after</w:t></w:r></w:p></w:body></w:document>"
     )
     assert "the-secret" not in load(making.with_document_xml(xml), "a.docx").text
+
+
+async def test_pages_of_files_within_files_are_drawn_for_a_model_that_sees(settings: Settings) -> None:
+    data = making.zipped({"a.txt": "x", "in/m.eml": making.mail("x", attached={"scan.pdf": making.scanned_pdf(["Berth 88"])})})
+    document = await parse(data, "a.zip", settings=settings)
+    assert "88" in document.text
+    media_type, picture = await render_page(data, "application/zip", 3, settings=settings)
+    assert (media_type, picture[:4]) == ("image/png", b"\x89PNG")
+    with pytest.raises(UnreadableFile):
+        await render_page(data, "application/zip", 9, settings=settings)
+
+
+async def test_an_archive_is_told_where_its_members_are_to_be_apart(settings: Settings) -> None:
+    with pytest.raises(UnreadableFile) as caught:
+        await parse(making.zipped({"a.txt": "words"}), "a.zip", settings=settings, apart=True)
+    assert caught.value.code == ARCHIVE_FOUND
+
+
+async def test_an_archive_is_unpacked_in_a_child_within_its_time_and_memory(tmp_path: Path) -> None:
+    archive = tmp_path / "a.tar.xz"
+    archive.write_bytes(making.tarred({"a.txt": b"words", "big": random.Random(1).randbytes(40 * 2**20)}, ""))
+    narrow = Settings.load(data_dir=tmp_path, jobs=JobSettings(parse_memory_bytes=48 * 2**20))
+    with pytest.raises(UnreadableFile) as caught:
+        await unpack(archive, "a.tar.xz", tmp_path, settings=narrow, path_bytes=100)
+    assert caught.value.code == "file_too_complex"
+    hasty = Settings.load(data_dir=tmp_path, jobs=JobSettings(parse_timeout_s=0.001))
+    with pytest.raises(UnreadableFile) as caught:
+        await unpack(archive, "a.tar.xz", tmp_path, settings=hasty, path_bytes=100)
+    assert caught.value.code == "file_too_complex"
 
 
 async def test_a_file_that_takes_too_long_is_given_up(tmp_path: Path) -> None:

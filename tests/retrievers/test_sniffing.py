@@ -6,7 +6,8 @@ import pytest
 
 from core.errors import UnreadableFile
 from retrievers import LOADERS
-from retrievers.sniffing import DOCX, SOURCE, language_of, sniff
+from retrievers.packages import DOCX, EPUB, MAIL, PPTX, XLSX
+from retrievers.sniffing import SOURCE, language_of, sniff
 from tests.retrievers import making
 
 STAFF = b"name,role,since\nAda,engineer,2019\nGrace,admiral,1952\n"
@@ -58,6 +59,20 @@ LEASE = b"# Lease\n\nThe rent, in full, is 1,240 euros.\n\n## Notice\n\nNinety d
         ("Привет, мир, как дела у вас сегодня".encode("utf-16-be"), "a.txt", "text/plain"),  # noqa: RUF001 - Russian is meant
         (making.pdf([["x"]]), "a.txt", "application/pdf"),
         (making.docx(["x"]), "a.pdf", DOCX),
+        (making.pptx([("x", [], "")]), "a.zip", PPTX),
+        (making.xlsx({"a": [["x"]]}), "a.docx", XLSX),
+        (making.epub({"One": "x"}), "", EPUB),
+        (making.mail("x"), "a.txt", MAIL),
+        (b"Subject: short\n\nx", "a.eml", MAIL),
+        (b"From: Ada\nTo: Grace\nDate: today\n\na note\n", "note.txt", "text/plain"),
+        (b"From: the start\nMIME-Version: none\n", "a.txt", "text/plain"),
+        (making.zipped({"x.txt": "x"}), "a.docx", "application/zip"),
+        (making.zipped({"x.pdf": making.pdf([["x"]])}, packing=0), "a.pdf", "application/zip"),
+        (making.tarred({"x.pdf": making.pdf([["x"]])}, ""), "a.pdf", "application/x-tar"),
+        (making.tarred({"x": b"x"}), "", "application/gzip"),
+        (making.tarred({"x": b"x"}, "bz2"), "", "application/x-bzip2"),
+        (making.tarred({"x": b"x"}, "xz"), "", "application/x-xz"),
+        (b"BZh was the name of a bakery.", "a.txt", "text/plain"),
         (making.picture(["x"]), "a.txt", "image/png"),
         (making.picture(["x"], "JPEG"), "", "image/jpeg"),
         (making.picture(["x"], "WEBP"), "", "image/webp"),
@@ -82,12 +97,14 @@ def archive(name: str) -> bytes:
         (b"", "a.txt", "empty_file"),
         (b"MZ\x90\x00" + bytes(range(256)) * 20, "a.txt", "unsupported_file_type"),
         (bytes(range(256)) * 100, "a.md", "unsupported_file_type"),
-        (archive("x.txt"), "a.docx", "unsupported_file_type"),
-        (archive("xl/workbook.xml"), "a.xlsx", "unsupported_file_type"),
+        (archive("xl/workbook.bin"), "a.xlsx", "unsupported_file_type"),
+        (archive("META-INF/MANIFEST.MF"), "a.zip", "unsupported_file_type"),
+        (making.zipped({"mimetype": "application/vnd.oasis.opendocument.text"}), "a.odt", "unsupported_file_type"),
+        (making.encrypted(making.zipped({"a": "x"}), ["a"]), "a.zip", "encrypted_file"),
         (b"{\\rtf1 hello}", "a.txt", "unsupported_file_type"),
         (b"PK\x03\x04" + bytes(1000), "a.docx", "corrupt_file"),
         (making.docx(["x"])[:3000], "a.docx", "corrupt_file"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.doc", "unsupported_file_type"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a.doc", "legacy_format"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "a.docx", "encrypted_file"),
     ],
 )
@@ -98,8 +115,24 @@ def test_what_cannot_be_read_says_why(data: bytes, name: str, code: str) -> None
 
 
 def test_a_message_names_the_kind_of_file() -> None:
-    with pytest.raises(UnreadableFile, match="Excel"):
-        sniff(archive("xl/workbook.xml"), "a")
+    with pytest.raises(UnreadableFile, match="binary Excel"):
+        sniff(archive("xl/workbook.bin"), "a")
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind", "successor"),
+    [
+        ("WordDocument", "Word", ".docx"),
+        ("Workbook", "Excel", ".xlsx"),
+        ("PowerPoint Document", "PowerPoint", ".pptx"),
+        ("__substg1.0_0037001F", "Outlook", ".eml"),
+    ],
+)
+def test_a_file_of_an_older_format_says_what_to_save_it_as(stream: str, kind: str, successor: str) -> None:
+    with pytest.raises(UnreadableFile, match=kind) as caught:
+        sniff(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + stream.encode("utf-16-le"), "a.docx")
+    assert f"Save it as {successor}," in caught.value.message
+    assert caught.value.code == "legacy_format"
 
 
 @pytest.mark.parametrize("data", [b"<!---->" * 200_000, b"<!--" * 200_000, b" " * 2_000_000, b"<" * 2_000_000, b"[" * 60_000])

@@ -1,7 +1,8 @@
 import pytest
 
 from core.errors import UnreadableFile
-from retrievers.loaders.docx import check_archive, load_docx
+from retrievers.loaders.docx import load_docx
+from retrievers.packages import check_package
 from tests.retrievers import making
 
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -56,5 +57,5 @@ def test_text_in_content_controls_and_nested_tables_is_read() -> None:
 
 def test_a_bomb_is_known_by_its_directory_alone() -> None:
     with pytest.raises(UnreadableFile) as caught:
-        check_archive(making.bomb_docx())
+        check_package(making.bomb_docx())
     assert caught.value.code == "file_too_complex"

@@ -1,3 +1,7 @@
+import io
+
+import pytest
+
 from retrievers.base import LoadedDocument, Section
 from retrievers.loaders.pdf import load_pdf, with_page_texts
 from tests.retrievers import making
@@ -43,3 +47,50 @@ def test_what_ocr_read_stands_where_its_page_is() -> None:
 def test_ocr_that_reads_less_than_the_text_layer_changes_nothing() -> None:
     document = LoadedDocument("text layer", "application/pdf", (Section(0, 10, 1),), pages=1, unread_pages=(1,))
     assert with_page_texts(document, {1: "te"}).text == "text layer"
+
+
+def table_pdf(*tables: list[list[str]], ruled: bool = True) -> bytes:
+    """A heading, and tables with text above and below, as a report has them."""
+    from reportlab.lib import colors
+    from reportlab.lib.styles import getSampleStyleSheet
+    from reportlab.platypus import Paragraph, SimpleDocTemplate, Table
+
+    styles = getSampleStyleSheet()
+    story = [Paragraph("Fees", styles["Heading1"])]
+    for rows in tables:
+        grid = [("GRID", (0, 0), (-1, -1), 0.5, colors.black)] if ruled else []
+        story += [Paragraph(LONG, styles["BodyText"]), Table(rows, style=grid)]
+    story.append(Paragraph(LONG, styles["BodyText"]))
+    out = io.BytesIO()
+    SimpleDocTemplate(out).build(story)
+    return out.getvalue()
+
+
+ROWS = [["Ship", "Length", "Euros"], ["Yawl", "9 m", "12"], ["Fishing boat", "", "15"], ["Ketch", "14 m", "18"]]
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+def test_a_table_is_read_row_by_row_with_the_names_of_its_columns(ruled: bool) -> None:
+    document = load_pdf(table_pdf(ROWS, ruled=ruled), "")
+    (table,) = [section for section in document.sections if section.kind == "table"]
+    assert document.text[table.start : table.end].splitlines() == [
+        "Ship: Yawl | Length: 9 m | Euros: 12",
+        "Ship: Fishing boat | Euros: 15",
+        "Ship: Ketch | Length: 14 m | Euros: 18",
+    ]
+    assert (table.page, table.heading) == (1, ("Fees",))
+    assert document.text.count(LONG.strip()) == 2
+
+
+def test_two_tables_stay_apart_and_one_of_two_columns_needs_three_rows() -> None:
+    document = load_pdf(table_pdf(ROWS, [["Harbour", "Depth"], ["Vardø", "9"], ["Bodø", "7"]]), "")
+    tables = [document.text[s.start : s.end] for s in document.sections if s.kind == "table"]
+    assert len(tables) == 2
+    assert tables[1] == "Harbour: Vardø | Depth: 9\nHarbour: Bodø | Depth: 7"
+
+
+def test_text_that_is_set_in_columns_is_no_table() -> None:
+    words = LONG.split()
+    rows = [[" ".join(words[n : n + 9]), " ".join(words[n + 9 : n + 18])] for n in range(0, 54, 18)]
+    document = load_pdf(table_pdf(rows, ruled=False), "")
+    assert [section for section in document.sections if section.kind == "table"] == []

@@ -1,0 +1,148 @@
+"""Tables of a PDF, which knows none: rows of short texts that stand above each other in the same columns."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+_SAME_LINE = 0.3  # of a line's height
+#: From row to row, in heights of a line; what is further apart is no table, or another one.
+_ROW_GAP = 2.5
+#: A line below that has fewer cells, and stands as close as this, goes on with the cells above it.
+_GOES_ON = 0.35
+#: Cells are seldom longer; the lines of text that is set in columns are.
+_CELL_CHARACTERS = 40
+_ROWS_OF_TWO_COLUMNS = 3
+_LEAST_GAP = 0.6  # between columns, in heights of a line
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands of a line between two wide gaps, in points from the left."""
+
+    text: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as it is set, in points; `size` is its height. `cells` are its parts, one where it has no wide gap."""
+
+    text: str
+    page: int
+    size: float
+    left: float
+    right: float
+    bottom: float
+    top: float
+    cells: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The `lines` that it is made of, as a half-open range, and its rows, each with a cell for every column."""
+
+    first: int
+    end: int
+    rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether the first row is a header: texts that differ, and no numbers, above another row."""
+        first = self.rows[0]
+        told = [cell for cell in first if cell]
+        worded = all(any(map(str.isalpha, cell)) for cell in told)
+        return len(self.rows) > 1 and len(told) >= len(first) - (len(first) > 2) and len(set(told)) == len(told) and worded
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Lines of one height, from left to right; `first` is the place of the first of them."""
+
+    first: int
+    lines: Sequence[Line]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for line in self.lines for cell in line.cells]
+
+
+def tables(lines: Sequence[Line]) -> Iterator[Table]:
+    """The tables of a document in its order, without overlap."""
+    run: list[_Row] = []
+    for row in _rows(lines):
+        if run and not _follows(run, row):
+            yield from _table(run)
+            run = []
+        if run or len(row.cells) > 1:
+            run.append(row)
+    yield from _table(run)
+
+
+def _rows(lines: Sequence[Line]) -> Iterator[_Row]:
+    """Lines that follow each other on one height, from left to right."""
+    first = 0
+    for number, (before, line) in enumerate(pairwise(lines), 1):
+        beside = before.page == line.page and abs(before.bottom - line.bottom) < _SAME_LINE * max(line.size, 1)
+        if not (beside and line.left >= before.right):
+            yield _Row(first, lines[first:number])
+            first = number
+    if lines:
+        yield _Row(first, lines[first:])
+
+
+def _follows(run: Sequence[_Row], row: _Row) -> bool:
+    """Whether a row stands below the others, near enough, in their columns."""
+    above, below = run[-1].lines[0], row.lines[0]
+    gap = above.bottom - below.top
+    size = max(above.size, below.size, 1)
+    if above.page != below.page or not -0.5 * size < gap < _ROW_GAP * size:
+        return False
+    if len(row.cells) == 1 and gap > _GOES_ON * size:
+        return False
+    return len(_columns([*run, row])) >= max(len(one.cells) for one in (*run, row))
+
+
+def _columns(rows: Sequence[_Row]) -> list[tuple[float, float]]:
+    """The stretches from left to right that cells stand in, with gaps between them."""
+    columns: list[tuple[float, float]] = []
+    for left, right in sorted((cell.left, cell.right) for row in rows for cell in row.cells):
+        if columns and left < columns[-1][1]:
+            columns[-1] = (columns[-1][0], max(columns[-1][1], right))
+        else:
+            columns.append((left, right))
+    return columns
+
+
+def _table(run: list[_Row]) -> Iterator[Table]:
+    while run and len(run[-1].cells) == 1 and len(run) > 1 and len(run[-2].cells) == 1:
+        run.pop()
+    columns = _columns(run)
+    full = sum(len(row.cells) > 1 for row in run)
+    size = run[0].lines[0].size if run else 0.0
+    if len(columns) < 2 or full < (2 if len(columns) > 2 else _ROWS_OF_TWO_COLUMNS):
+        return
+    cells = [cell for row in run for cell in row.cells]
+    if sum(len(cell.text) for cell in cells) > _CELL_CHARACTERS * len(cells):
+        return
+    if any(right[0] - left[1] < _LEAST_GAP * size for left, right in pairwise(columns)):
+        return
+    rows: list[list[str]] = []
+    for row in run:
+        texts = [""] * len(columns)
+        for cell in row.cells:
+            place = next(
+                number for number, (left, right) in enumerate(columns) if left <= cell.left < right or left == cell.left
+            )
+            texts[place] = f"{texts[place]} {cell.text}".strip()
+        if rows and len(row.cells) < len(columns) and not texts[0] and _is_close(run, row):
+            rows[-1] = [f"{above} {text}".strip() for above, text in zip(rows[-1], texts, strict=True)]
+        else:
+            rows.append(texts)
+    last = run[-1]
+    yield Table(run[0].first, last.first + len(last.lines), tuple(map(tuple, rows)))
+
+
+def _is_close(run: Sequence[_Row], row: _Row) -> bool:
+    above = run[run.index(row) - 1].lines[0]
+    return above.bottom - row.lines[0].top < _GOES_ON * max(above.size, 1)
