@@ -11,6 +11,7 @@ import pytest
 
 from infra import samples
 from infra.running import Running
+from tests.retrievers import making
 
 GENAI = Path(sys.executable).with_name("genai")
 
@@ -135,6 +136,7 @@ def test_what_is_gone_from_its_folder_is_told_and_pruned_when_asked_for(
     folder.mkdir()
     for name in ("kept.txt", "gone.txt"):
         (folder / name).write_text(f"The word of {name} is zebra.")
+    (folder / "kept.zip").write_bytes(making.zipped({"in/a.txt": "The word of the archive is tern."}))
     collection = f"cli-{uuid.uuid4().hex[:8]}"
     platform.ingest(client, collection, {"by-another-way.txt": b"The word of the other way is heron."})
     assert genai("ingest", str(folder), "-c", collection).returncode == 0
@@ -145,11 +147,12 @@ def test_what_is_gone_from_its_folder_is_told_and_pruned_when_asked_for(
     (folder / "gone.txt").unlink()
     told = genai("ingest", str(folder), "-c", collection)
     assert "1 document is no longer in the folder" in told.stderr
-    assert names() == {"kept.txt", "gone.txt", "by-another-way.txt"}
+    kept = {"kept.txt", "kept.zip", "kept.zip/in/a.txt", "by-another-way.txt"}
+    assert names() == {"gone.txt"} | kept
     pruned = genai("ingest", str(folder), "-c", collection, "--prune")
     assert pruned.returncode == 0
     assert "1 document is no longer in the folder, and deleted: gone.txt" in pruned.stderr
-    assert names() == {"kept.txt", "by-another-way.txt"}
+    assert names() == kept
     assert "no longer" not in genai("ingest", str(folder), "-c", collection).stderr
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from infra import samples
 from infra.running import Running
+from tests.retrievers import making
 
 
 def new_collection(client: httpx.Client) -> str:
@@ -82,6 +83,50 @@ def test_a_question_about_a_pdf_names_its_page(client: httpx.Client, library: st
     question = "What did the survey of the northern trench cost?"
     answer = client.post("/api/v1/rag", json={"question": question, "collection": library}).json()
     assert ("budget.pdf", 2) in {(citation["document"], citation["page"]) for citation in answer["citations"]}
+
+
+@pytest.fixture(scope="module")
+def office(platform: Running) -> str:
+    """A collection of what an office has, an archive among it."""
+    offer, fog = making.docx(["The dredger costs 8,400 euros a day."]), "# Fog\n\nIn fog the horn sounds every two minutes."
+    fees = [["Vessel class", "Nightly fee in euros"], ["Catamaran", 48], ["Trawler", 95]]
+    files = {
+        "deck.pptx": making.pptx([("Welcome", ["Good morning."], ""), ("Pilots", ["Ships above 70 metres take a pilot."], "")]),
+        "fees.xlsx": making.xlsx({"Intro": [["Tariff 2026"]], "Mooring": fees}),
+        "voyage.epub": making.epub({"The reef": "<p>The schooner Aurelia struck the reef of Tromelin.</p>"}),
+        "note.eml": making.mail(
+            "See the offer.", attached={"offer.docx": making.docx(["The dredger costs 8,400 euros a day."])}
+        ),
+        "all.zip": making.zipped(
+            {"guides/fog.md": "# Fog\n\nIn fog the horn sounds every two minutes.", "noise.bin": b"\0\1" * 99}
+        ),
+    }
+    with platform.client() as client:
+        name = new_collection(client)
+        job = platform.ingest(client, name, files, create=False)
+    assert [(error["document"], error["code"]) for error in job["errors"]] == [("all.zip/noise.bin", "unsupported_file_type")]
+    return name
+
+
+@pytest.mark.parametrize(
+    ("question", "words", "document", "page"),
+    [
+        ("Which ships take a pilot?", "70 metres", "deck.pptx", 2),
+        ("What is the nightly fee in euros of a trawler?", "95", "fees.xlsx", 2),
+        ("Which reef did the schooner Aurelia strike?", "Tromelin", "voyage.epub", None),
+        ("What does the dredger cost a day?", "8,400 euros", "note.eml", 2),
+        ("How often does the horn sound in fog?", "every two minutes", "all.zip/guides/fog.md", None),
+    ],
+)
+def test_a_fact_in_a_slide_a_sheet_a_book_a_mail_and_an_archive_is_found_and_cited(
+    client: httpx.Client, office: str, question: str, words: str, document: str, page: int | None
+) -> None:
+    found = search(client, office, question, limit=1)[0]
+    assert (found["document"], found["page"]) == (document, page)
+    assert words in found["text"]
+    answer = client.post("/api/v1/rag", json={"question": question, "collection": office}).json()
+    cited = {(citation["document"], citation["page"]) for citation in answer["citations"] if words in citation["quote"]}
+    assert cited == {(document, page)}
 
 
 def test_what_the_collection_does_not_hold_is_not_answered(client: httpx.Client, library: str) -> None:
