@@ -88,18 +88,15 @@ def test_a_question_about_a_pdf_names_its_page(client: httpx.Client, library: st
 @pytest.fixture(scope="module")
 def office(platform: Running) -> str:
     """A collection of what an office has, an archive among it."""
-    offer, fog = making.docx(["The dredger costs 8,400 euros a day."]), "# Fog\n\nIn fog the horn sounds every two minutes."
+    offer = making.docx(["The dredger costs 8,400 euros a day."])
+    fog = "# Fog\n\nIn fog the horn sounds every two minutes."
     fees = [["Vessel class", "Nightly fee in euros"], ["Catamaran", 48], ["Trawler", 95]]
     files = {
         "deck.pptx": making.pptx([("Welcome", ["Good morning."], ""), ("Pilots", ["Ships above 70 metres take a pilot."], "")]),
         "fees.xlsx": making.xlsx({"Intro": [["Tariff 2026"]], "Mooring": fees}),
         "voyage.epub": making.epub({"The reef": "<p>The schooner Aurelia struck the reef of Tromelin.</p>"}),
-        "note.eml": making.mail(
-            "See the offer.", attached={"offer.docx": making.docx(["The dredger costs 8,400 euros a day."])}
-        ),
-        "all.zip": making.zipped(
-            {"guides/fog.md": "# Fog\n\nIn fog the horn sounds every two minutes.", "noise.bin": b"\0\1" * 99}
-        ),
+        "note.eml": making.mail("See the offer.", attached={"offer.docx": offer}),
+        "all.zip": making.zipped({"guides/fog.md": fog, "noise.bin": b"\0\1" * 99}),
     }
     with platform.client() as client:
         name = new_collection(client)
