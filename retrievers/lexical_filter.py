@@ -44,7 +44,10 @@ class TermFilter:
     def _terms(self, compare: Compare) -> list[str]:
         if compare.operator in (Operator.EQ, Operator.IN):
             return [filters.term(compare.name, value) for value in compare.scalars]
-        return [term for term, value in self._values(compare.name) if filters.holds(compare, value)]
+        values = self._values(compare.name)
+        if compare.operator is Operator.EXISTS:
+            return [term for term, _ in values]
+        return [term for term, value in values if filters.holds(compare, value)]
 
     def _values(self, name: str) -> list[tuple[str, filters.Scalar]]:
         """The terms of a name with their values. Those of chunks that were deleted may be among them."""

@@ -3,14 +3,22 @@
 There are two truths, no third: a comparison with what is not there, or with a value of another kind, is false, its `not` true.
 """
 
-from collections.abc import Mapping
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from operator import ge, gt, le, lt
+from typing import Any, assert_never
 
 from retrievers.base import Chunk
 from retrievers.filters.expressions import And, Compare, Filter, Not, Operator, Or, Scalar
 
 #: What every chunk has, whatever attributes its document was given.
 RESERVED = frozenset({"document", "document_id", "page"})
+#: Python compares whole numbers with others exactly.
+_ORDERS: Mapping[Operator, Callable[[Any, Any], bool]] = {
+    Operator.LT: lt,
+    Operator.LTE: le,
+    Operator.GT: gt,
+    Operator.GTE: ge,
+}
 
 
 def matches(filter: Filter | None, chunk: Chunk) -> bool:
@@ -67,16 +75,6 @@ def _equal(one: Scalar, other: Scalar) -> bool:
 
 
 def _ordered(operator: Operator, value: Scalar, bound: Scalar) -> bool:
-    if isinstance(value, bool) or isinstance(bound, bool):
+    if isinstance(value, bool) or isinstance(bound, bool) or isinstance(value, str) != isinstance(bound, str):
         return False
-    if isinstance(value, str) and isinstance(bound, str):
-        order = (value > bound) - (value < bound)
-    elif isinstance(value, str) or isinstance(bound, str):
-        return False
-    else:
-        order = (value > bound) - (value < bound)
-    if operator is Operator.LT:
-        return order < 0
-    if operator is Operator.LTE:
-        return order <= 0
-    return order > 0 if operator is Operator.GT else order >= 0
+    return bool(_ORDERS[operator](value, bound))
