@@ -107,6 +107,7 @@ async def running(
         state.metrics = exposition
         stack.push_async_callback(asyncio.to_thread, state.analyser.close)
         _in_background(stack, state.library.following.run())
+        readiness.behind["words_behind"] = lambda: len(state.library.following.behind)
         if beside is not None:
             run_beside = await asyncio.to_thread(load_target, beside)
             await stack.enter_async_context(run_beside(settings, redis_url, state.library))

@@ -1,6 +1,6 @@
 """What of the platform has started: shown by the health routes from the first moment on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -10,10 +10,13 @@ PARTS = ("application", "database", "broker", "store", "models")
 
 @dataclass(slots=True)
 class Readiness:
-    """Written by the start, read by the health routes. `failed` maps a part to a reason that is safe to show."""
+    """Written by the start, read by the health routes. `failed` maps a part to a reason that is safe to show. `behind` are
+    names of what goes on catching up, each with how much it still has to: told where it is anything, while requests are served.
+    """
 
     waiting: list[str] = field(default_factory=lambda: list(PARTS))
     failed: dict[str, str] = field(default_factory=dict)
+    behind: dict[str, Callable[[], int]] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
@@ -36,5 +39,5 @@ class Readiness:
     def body(self) -> dict[str, object]:
         """What `/api/v1/health/ready` answers anybody."""
         if self.ready:
-            return {"status": "ready"}
+            return {"status": "ready", **{name: number for name, count in self.behind.items() if (number := count())}}
         return {"status": "starting", "loading": list(self.waiting)}

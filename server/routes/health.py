@@ -35,12 +35,10 @@ async def live() -> dict[str, str]:
 @router.get("/ready")
 async def ready(state: CurrentState) -> Response:
     """Whether requests can be served, and what is still loading; how many kill switches hold for all tenants, and of how many
-    collections the word index is still catching up with the other servers, where any."""
+    collections the word index is still catching up with the other servers (`words_behind`), where any."""
     body = dict(state.readiness.body())
     if state.readiness.ready and (switches := state.models.kills.everywhere):
         body["kill_switches"] = switches
-    if state.readiness.ready and (behind := len(state.library.following.behind)):
-        body["words_behind"] = behind
     return JSONResponse(body, 200 if state.readiness.ready else 503)
 
 

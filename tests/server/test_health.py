@@ -33,3 +33,20 @@ async def test_a_part_that_does_not_answer_is_told_and_logged(settings: Settings
     assert [part for part in ("database", "broker", "store") if told[part]["status"] != "ready"] == ["broker"]
     assert [line["broker"] for line in logged if line["event"] == "health.degraded"] == [told["broker"]["detail"]]
     await asyncio.to_thread(queue.close)
+
+
+@ON_SQLITE
+async def test_it_is_ready_and_says_so_while_word_indexes_catch_up(settings: Settings, database: Database) -> None:
+    readiness = Readiness()
+    for part in list(readiness.waiting):
+        readiness.done(part)
+    nothing: Any = SimpleNamespace(kills=SimpleNamespace(everywhere=0))
+    behind: set[str] = set()
+    readiness.behind["words_behind"] = lambda: len(behind)
+    app = platform(settings, readiness=readiness, database=database, models=nothing)
+    app.include_router(health.router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/api/v1/health/ready")).json() == {"status": "ready"}
+        behind |= {"one", "two"}
+        answer = await client.get("/api/v1/health/ready")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "words_behind": 2})
