@@ -11,6 +11,7 @@ from core.settings import ProviderSettings, Settings, SettingsError, describe
 from core.transport.certificate import read_certificate
 from core.transport.plaintext import check_listening
 from providers import PROVIDERS
+from providers.cross_encoder import check_directory
 from providers.local_weights import check_own_file
 from providers.outward import refuse_plain_address
 from retrievers import STORES
@@ -60,6 +61,7 @@ def check_names(settings: Settings) -> None:
         PROVIDERS.require(name.partition(":")[0], f"providers.{name!r} in the TOML file")
     check_files_url(settings.files_url)
     check_own_file(settings.local.chat_model)
+    check_directory(settings.retrieval.cross_encoder)
     check_listening(settings)
     if settings.tls.serves:
         read_certificate(settings.tls, datetime.now(UTC))

@@ -64,7 +64,7 @@ def citations(quotes: Sequence[Quote]) -> list[Citation]:
         Citation(
             document=quote.chunk.document,
             document_id=quote.chunk.document_id,
-            page=quote.chunk.page,
+            page=quote.chunk.page_at(quote.start),
             start=quote.start,
             end=quote.end,
             quote=quote.text,

@@ -202,7 +202,8 @@ def _continued(passages: Sequence[Passage]) -> list[Passage]:
             rest = following.get((chunk.document_id, chunk.end + blanks))
             if rest is not None and chunk.text.endswith(":"):
                 text = f"{chunk.text}{chr(10) * blanks}{rest.chunk.text}"
-                passage = replace(passage, chunk=replace(chunk, text=text, end=rest.chunk.end))
+                parts = (*(chunk.parts or (chunk,)), *(rest.chunk.parts or (rest.chunk,)))
+                passage = replace(passage, chunk=replace(chunk, text=text, end=rest.chunk.end, parts=parts))
         found.append(passage)
     return found
 

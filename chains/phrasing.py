@@ -34,7 +34,7 @@ _SMALL_ANSWER_TOKENS = 64
 #: Quotes that a small model is shown: with more it mixes them up.
 _SHOWN = 3
 _WORTH_WAITING_S = 6.0
-_ANSWER_TOKENS = 1024
+ANSWER_TOKENS = 1024
 #: Messages of a conversation that go into a prompt.
 TURNS = 6
 _LEAD = re.compile(
@@ -174,7 +174,7 @@ async def from_sources(
         ),
     ]
     text, sent = "", 0
-    async for chunk in deps.models.chat(asked.model).bind(**_sampling(asked, _ANSWER_TOKENS)).astream(messages):
+    async for chunk in deps.models.chat(asked.model).bind(**_sampling(asked, ANSWER_TOKENS)).astream(messages):
         text += chunk.text
         # nothing leaves before it is clear that this is an answer
         if not _NOTHING.startswith(text.strip()[: len(_NOTHING)]) and len(text) > sent:

@@ -1,7 +1,8 @@
 """The `rag` capability: a question to a collection in, an answer with verified citations out, or an honest "not there"."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,11 +19,14 @@ from chains.grading import refuted
 from chains.grounding import Evidence, gather
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
-from chains.phrasing import PROMPTS, TURNS, from_quotes, from_sources, shown, standalone
+from chains.phrasing import ANSWER_TOKENS, PROMPTS, TURNS, from_quotes, from_sources, shown, standalone
 from chains.protection.keeping import keep, recalled
 from chains.protection.protection import Found
 from chains.quotes import Quote
 from chains.refusals import INVALID_FILTER
+from chains.retrieval.judging import PROMPT as JUDGE
+from chains.retrieval.queries import PROMPTS as QUERIES
+from chains.retrieval.retrieval import Retrieval
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
 from chains.wordwise import vectors_of_words
@@ -31,8 +35,10 @@ from core.context import current
 from core.errors import InvalidRequest, PlatformError
 from core.principals import Scope
 from core.tables import Collection
-from retrievers.base import Passage, Shelf
+from retrievers.base import Shelf
 from retrievers.filters import parse
+from retrievers.steps.settings import steps_of
+from retrievers.steps.step import Retrieved
 
 log = structlog.get_logger()
 
@@ -41,6 +47,8 @@ _ANSWERED = 0.24
 _WORTH_ASKING = 0.03
 #: Passages that sentences are picked from, beside those that a prompt holds.
 _SEARCHED = 8
+#: Tokens of a prompt beside its sources, its answer and the turns before.
+_PROMPT_TOKENS = 600
 
 #: Seconds after which sentences are compared by their words rather than waited for. Local ones take under a second.
 _JUDGED_WITHIN_S = 30.0
@@ -78,7 +86,7 @@ class RAGAnswer(BaseModel):
     output: str = Field(description="the answer, or that the collection does not hold one")
     citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
     answered: bool = Field(description="false where the collection does not hold the answer")
-    degraded: bool = Field(False, description="a part of the search did not answer; see `search`")
+    degraded: bool = Field(False, description="a part of the search did not answer, or a step was skipped; see `search`")
     indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
     warnings: list[str] = Field(
         default_factory=list, description="what the question suffers from: a filter's attribute that no document has"
@@ -98,9 +106,13 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None
     wording = await standalone(deps, asked.question, history, asked.model)
-    passages, evidence, degraded, found = await _find(deps, asked, collection, wording)
+    sought = await _find(deps, asked, collection, wording)
+    passages, evidence = sought.retrieved.passages, sought.evidence
     quotes = await verifier.verified(evidence.quotes)
-    sources = passages[: asked.limit or deps.settings.retrieval.results]
+    prompted = replace(sought.retrieved, passages=passages[: asked.limit or deps.settings.retrieval.results])
+    if not facts.small:
+        prompted = await _compressed(deps, asked, collection, prompted, history)
+    sources = prompted.passages
     if facts.small:
         if quotes and evidence.confidence >= _ANSWERED and not await refuted(deps, wording, sources):
             text, used = await from_quotes(deps, asked, wording, quotes)
@@ -115,11 +127,12 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
                 answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
     pending = await deps.library.collections.pending(collection)
     if answer is None:
+        found = sought.anything
         warnings = [] if found else await deps.library.searcher.unknown_attributes(Shelf.of(collection), asked.filter)
         text = _nothing(asked, found=found, pending=pending, warnings=warnings)
         answer = RAGAnswer(output=text, citations=[], answered=False, warnings=warnings)
         yield Delta(text=answer.output)
-    answer.indexing, answer.degraded = pending > 0, degraded
+    answer.indexing, answer.degraded = pending > 0, sought.degraded or prompted.impaired
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None and kept is not None:
         said, reply = [User(content=asked.question)], Assistant(content=answer.output)
@@ -127,13 +140,30 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     yield Delta(final=answer)
 
 
-async def _find(
-    deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str
-) -> tuple[list[Passage], Evidence, bool, bool]:
-    """What was found and may be read, what of it answers, whether a part of the search did not answer, and whether anything was
-    found at all: guards may have left out everything."""
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What was found and may be read, what of it answers, whether anything was done without what it should have had, and
+    whether anything was found at all: guards may have left out everything."""
+
+    retrieved: Retrieved
+    evidence: Evidence
+    degraded: bool
+    anything: bool
+
+
+async def _compressed(
+    deps: ChainDeps, asked: RAGRequest, collection: Collection, sources: Retrieved, history: Sequence[Any]
+) -> Retrieved:
+    """What of the sources goes into the prompt, as the collection's settings say."""
+    context = deps.models.facts(asked.model).context_tokens
+    taken = _PROMPT_TOKENS + (asked.max_tokens or ANSWER_TOKENS) + sum(len(message.text()) for message in history) // 3
+    room = None if context is None else context - taken
+    return await Retrieval(deps).compressed(sources, steps_of(collection), alias=asked.model, room=room)
+
+
+async def _find(deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str) -> _Sought:
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
-    found = await deps.library.searcher.find(Shelf.of(collection), question, limit=limit, filter=asked.filter)
+    found = await Retrieval(deps).find(collection, question, limit=limit, filter=asked.filter, alias=asked.model)
     passages = await Found(deps, asked.model).passages(found.passages, lambda passage: "\n".join(shown(passage.chunk)))
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
@@ -168,7 +198,8 @@ async def _find(
     if question != asked.question and evidence.confidence < _ANSWERED:
         with traces.span("rerank passages"):
             evidence = await judged(question)
-    return passages, evidence, by_words or found.degraded, bool(found.passages)
+    left = replace(found, passages=tuple(passages))
+    return _Sought(left, evidence, by_words or found.impaired, bool(found.passages))
 
 
 def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:
@@ -198,7 +229,7 @@ SPEC = ChainSpec(
     output=RAGAnswer,
     scope=Scope.RAG_READ,
     build=build,
-    prompts=(*PROMPTS, GRADE),
+    prompts=(*PROMPTS, GRADE, *QUERIES, JUDGE),
     answer=RAGAnswer,
     example={"question": "Which databases can the platform use?", "collection": "handbook"},
 )

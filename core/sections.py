@@ -13,7 +13,7 @@ from core.transport.addresses import checked_database_url
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
-MODEL_KINDS = Literal["chat", "embeddings"]
+MODEL_KINDS = Literal["chat", "embeddings", "rerank"]
 
 
 class Section(BaseModel):
@@ -195,6 +195,10 @@ class RetrievalSettings(Section):
     )
     chunk_overlap_tokens: int = Field(40, ge=0, description="tokens that a chunk repeats of the one before")
     results: int = Field(5, ge=1, le=100, description="passages that go into a RAG prompt")
+    cross_encoder: Path | None = Field(
+        None,
+        description="directory with `model.onnx` and `tokenizer.json` of a cross-encoder for reranking; empty: there is none",
+    )
 
     @field_validator("pgvector_url")
     @classmethod

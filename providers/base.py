@@ -128,6 +128,25 @@ class TakesTurns(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Says how well texts answer a query."""
+
+    async def scores(self, query: str, texts: list[str]) -> tuple[list[float], int | None]:
+        """From 0 to 1 each, in the order of the texts; and the tokens that were used, None where that is not told.
+
+        Raises:
+            the errors that `Provider.chat` raises.
+        """
+        ...
+
+
+@runtime_checkable
+class Reranks(Protocol):
+    """A provider that serves rerankers."""
+
+    def reranker(self, model: str, timeouts: Timeouts) -> Reranker: ...
+
+
 @runtime_checkable
 class Completes(Protocol):
     """A provider whose models, or some of them, continue a raw text."""

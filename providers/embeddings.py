@@ -45,13 +45,12 @@ class Metered(Protocol):
     async def aembed_metered(self, texts: list[str]) -> tuple[list[list[float]], int | None]: ...
 
 
-class FailoverEmbeddings(Embeddings):
-    """Moves on to the next deployment on any failure but the caller's own.
+class FailoverTexts:
+    """Calls that turn texts into lists of numbers. Moves on to the next deployment on any failure but the caller's own.
 
-    All deployments serve one model: vectors of two models do not compare. The settings see to it by name, and the vectors'
-    length is held to that of the first answer. How often, and after which pauses, a deployment is asked again is as for chat
-    models. A query is given up after `first_token` seconds at a deployment, texts after as long for each `TEXTS_A_LIMIT`; a
-    query does not wait for a deployment whose breaker is open, so that a search can do without in time.
+    How often, and after which pauses, a deployment is asked again is as for chat models. A query is given up after
+    `first_token` seconds at a deployment, texts after as long for each `TEXTS_A_LIMIT`; a query does not wait for a deployment
+    whose breaker is open, so that a search can do without in time.
 
     Raises:
         ProviderFailed, DeadlineExceeded, InvalidRequest, RateLimited, Unavailable
@@ -61,25 +60,17 @@ class FailoverEmbeddings(Embeddings):
         self._route = route
         self._alias = route.alias
         self._touch = route.touch  # has what changed be told to other processes
-        self._dimension: int | None = None
 
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return call(self.aembed_documents(texts), None)
+    async def _asked(self, served: Served, texts: list[str], *, query: bool) -> tuple[list[list[float]], int | None]:
+        """What a deployment gives for the texts, and the tokens that it reports, None where it reports none."""
+        raise NotImplementedError
 
-    def embed_query(self, text: str) -> list[float]:
-        return call(self.aembed_query(text), None)
+    def _check(self, served: Served, vectors: Sequence[Sequence[float]]) -> None:
+        """Refuse what is no answer.
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        with context.sparing():
-            return await self._embed(texts, query=False) if texts else []
-
-    async def aembed_query(self, text: str) -> list[float]:
-        with context.sparing():
-            return (await self._embed([text], query=True))[0]
-
-    async def aembed_metered(self, texts: list[str]) -> tuple[list[list[float]], int | None]:
-        """The vectors, and None: what was used is in the request's context."""
-        return await self.aembed_documents(texts), None
+        Raises:
+            ModelAPIError
+        """
 
     async def _embed(self, texts: list[str], *, query: bool) -> list[list[float]]:
         self._touch()
@@ -186,24 +177,12 @@ class FailoverEmbeddings(Embeddings):
         relieve(served, self._alias)
         return vectors
 
-    def _check(self, served: Served, vectors: Sequence[Sequence[float]]) -> None:
-        """Hold the vectors' length to that of the alias's first answer."""
-        for vector in vectors:
-            if len(vector) == 0:
-                raise ModelAPIError("a vector without numbers")
-            self._dimension = self._dimension or len(vector)
-            if len(vector) != self._dimension:
-                facts = {"provider": served.provider_name, "model": served.name}
-                raise_alert(AlertKind.EMBEDDING_MISMATCH, key=f"{self._alias}:{served.provider_name}/{served.model}", **facts)
-                raise WrongDimension(f"{len(vector)} numbers in a vector rather than {self._dimension}")
-
     async def _call(self, served: Served, texts: list[str], bill: Bill, *, query: bool, limit_s: float) -> list[list[float]]:
-        inner = served.provider.embeddings(served.model, served.timeouts)
         if is_free(served):  # no request to count and nothing to pay
             tokens = await asyncio.to_thread(counted, served, texts)
             with booked(served, self._route, bill, lambda: tokens):
                 async with asyncio.timeout(limit_s):
-                    vectors, _ = await _embedded(inner, texts, query=query)
+                    vectors, _ = await self._asked(served, texts, query=query)
                 self._check(served, vectors)
             return vectors
         request = context.current()
@@ -211,7 +190,7 @@ class FailoverEmbeddings(Embeddings):
         account = Account(request, served, self._alias, bill, version=self._route.version)
         try:
             async with asyncio.timeout(limit_s):
-                vectors, reported = await _embedded(inner, texts, query=query)
+                vectors, reported = await self._asked(served, texts, query=query)
             tokens = counted(served, texts) if reported is None else reported
             account.pay(Usage(input_tokens=tokens, estimated=reported is None))
             self._check(served, vectors)
@@ -228,11 +207,48 @@ class FailoverEmbeddings(Embeddings):
         return vectors
 
 
-async def _embedded(inner: Embeddings, texts: list[str], *, query: bool) -> tuple[list[list[float]], int | None]:
-    """The vectors, and the tokens that the provider reports, None where it reports none."""
-    if isinstance(inner, Metered):
-        return await inner.aembed_metered(texts)
-    return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts), None
+class FailoverEmbeddings(FailoverTexts, Embeddings):
+    """All deployments serve one model: vectors of two models do not compare. The settings see to it by name, and the vectors'
+    length is held to that of the first answer."""
+
+    def __init__(self, route: Route) -> None:
+        super().__init__(route)
+        self._dimension: int | None = None
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return call(self.aembed_documents(texts), None)
+
+    def embed_query(self, text: str) -> list[float]:
+        return call(self.aembed_query(text), None)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        with context.sparing():
+            return await self._embed(texts, query=False) if texts else []
+
+    async def aembed_query(self, text: str) -> list[float]:
+        with context.sparing():
+            return (await self._embed([text], query=True))[0]
+
+    async def aembed_metered(self, texts: list[str]) -> tuple[list[list[float]], int | None]:
+        """The vectors, and None: what was used is in the request's context."""
+        return await self.aembed_documents(texts), None
+
+    async def _asked(self, served: Served, texts: list[str], *, query: bool) -> tuple[list[list[float]], int | None]:
+        inner = served.provider.embeddings(served.model, served.timeouts)
+        if isinstance(inner, Metered):
+            return await inner.aembed_metered(texts)
+        return [await inner.aembed_query(texts[0])] if query else await inner.aembed_documents(texts), None
+
+    def _check(self, served: Served, vectors: Sequence[Sequence[float]]) -> None:
+        """Hold the vectors' length to that of the alias's first answer."""
+        for vector in vectors:
+            if len(vector) == 0:
+                raise ModelAPIError("a vector without numbers")
+            self._dimension = self._dimension or len(vector)
+            if len(vector) != self._dimension:
+                facts = {"provider": served.provider_name, "model": served.name}
+                raise_alert(AlertKind.EMBEDDING_MISMATCH, key=f"{self._alias}:{served.provider_name}/{served.model}", **facts)
+                raise WrongDimension(f"{len(vector)} numbers in a vector rather than {self._dimension}")
 
 
 def _order(

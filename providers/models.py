@@ -39,6 +39,7 @@ from providers.places import admitted, is_here, region_of
 from providers.prices import FREE, Price
 from providers.prices import load as load_prices
 from providers.probing import Prober
+from providers.reranking import FailoverReranker
 from providers.retry_budget import RetryBudget
 from providers.routing import Route
 from providers.running import is_stopped
@@ -156,6 +157,12 @@ class Models:
         if len(served) == 1 and is_free(served[0]):
             return BookedEmbeddings(self._route(alias))
         return FailoverEmbeddings(self._route(alias))
+
+    def reranker(self, alias: str) -> FailoverReranker:
+        """Says how well texts answer a query. Raises as `embeddings` does."""
+        found = self._find(alias, "rerank")
+        self._route(found).within_policy()
+        return self._once("rerank", alias, lambda: FailoverReranker(self._route(found)))
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:
         """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2", or what `serves` says."""

@@ -10,9 +10,10 @@ from langchain_core.language_models import BaseChatModel
 
 from core.errors import PlatformError
 from core.settings import ProviderSettings, Settings, SettingsError, Timeouts
-from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState
+from providers.base import OPENAI_PARAMETERS, ModelFacts, ModelState, Reranker
 from providers.building import BuiltModels
 from providers.openai_protocol import Endpoint
+from providers.openai_reranking import OpenAIProtocolReranker
 from providers.tokens import estimate
 from providers.wire import Connections
 
@@ -64,6 +65,9 @@ class OpenAICompatibleProvider:
 
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
         return self.endpoint.embeddings(model, timeouts)
+
+    def reranker(self, model: str, timeouts: Timeouts) -> Reranker:
+        return OpenAIProtocolReranker(self.endpoint, model, timeouts)
 
     async def completion(
         self, model: str, timeouts: Timeouts, prompt: str, parameters: Mapping[str, Any]

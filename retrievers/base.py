@@ -5,7 +5,7 @@ Positions are offsets in characters (code points) into the document's extracted 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,8 @@ class Chunk:
 
     `id` is deterministic: the same document, revision and position give the same one. `context` is what is put before the
     text when it is embedded and indexed (title, headings), never part of a quote.
+
+    `parts` are the chunks, in order, that a widened one is made of; it has the others' pages.
     """
 
     id: str
@@ -67,6 +69,11 @@ class Chunk:
     page: int | None = None
     context: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple["Chunk", ...] = ()
+
+    def page_at(self, position: int) -> int | None:
+        """The page on which a character of the document stands that is in this chunk."""
+        return next((part.page for part in reversed(self.parts) if part.start <= position), self.page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +169,21 @@ class VectorStore(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class KeepsVectors(Protocol):
+    """A store that gives its vectors back. Of another one, those that are compared are embedded again."""
+
+    def vectors(self, shelf: Shelf, chunk_ids: Sequence[str]) -> Mapping[str, NDArray[np.float32]]:
+        """The vectors of the named chunks, (dimension,) float32 each; those that are not there are left out."""
+        ...
+
+
+@runtime_checkable
+class KeepsStretches(Protocol):
+    """A store that tells which chunks stand near another. With another one, passages cannot be widened."""
+
+    def stretch(self, shelf: Shelf, document_id: str, revision: int, start: int, end: int) -> list[Chunk]:
+        """The chunks of a document's revision that begin in the stretch `[start:end]` of its text, in any order."""
+        ...

@@ -36,7 +36,13 @@ class Collections:
         self._files = files
 
     async def create(
-        self, principal: Principal, name: str, *, description: str = "", shares: Sequence[Share] = ()
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        description: str = "",
+        shares: Sequence[Share] = (),
+        settings: Mapping[str, Any] | None = None,
     ) -> Collection:
         """A new, empty collection. It is the principal's alone but for its `shares`.
 
@@ -54,7 +60,9 @@ class Collections:
             )
         if not principal.may_use_collection(name):
             raise Forbidden("This key is for other collections.", code="collection_not_allowed", param="name")
-        collection = Collection(tenant=principal.tenant, owner=principal.id, name=name, description=description)
+        collection = Collection(
+            tenant=principal.tenant, owner=principal.id, name=name, description=description, settings=dict(settings or {})
+        )
         try:
             async with self._database.transaction(principal.tenant) as session:
                 session.add(collection)
@@ -166,17 +174,27 @@ class Collections:
             )
             return found.one()
 
-    async def update(self, principal: Principal, name: str, **changes: Any) -> Collection:
-        """Change the description. Raises as `get` for who may not write."""
+    async def update(
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        description: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Collection:
+        """Change the description, or those settings that are named; None leaves them. Raises as `get` for who may not write."""
         collection = await self.get(principal, name, Level.WRITE)
         async with self._database.transaction(principal.tenant) as session:
             row = await session.get(Collection, collection.id, with_for_update=True)
             if row is None or row.deleted_at is not None:
                 raise NotFound("There is no such collection.", code="collection_not_found")
-            for field, value in changes.items():
-                setattr(row, field, value)
+            if description is not None:
+                row.description = description
+            if settings is not None:
+                row.settings = {**row.settings, **settings}
             row.updated_at = utc_now()
-            on, details = ("collection", row.id), {"fields": sorted(changes)}
+            fields = [*(["description"] if description is not None else []), *sorted(settings or ())]
+            on, details = ("collection", row.id), {"fields": fields}
             await audit.record(session, audit.Action.COLLECTION_CHANGED, on=on, details=details, principal=principal)
         return row
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from core.database import keyring_of
 from core.files import Files
 from core.settings import Settings
+from providers.cross_encoder import CrossEncoder
 from retrievers import STORES
 from retrievers.base import VectorStore
 from retrievers.lexical import LexicalIndex
@@ -32,9 +33,13 @@ class Resources:
     files: Files
     models: "Models"
     keyring: "Keyring"
+    #: None where the operator has configured none.
+    cross_encoder: CrossEncoder | None = None
 
     def close(self) -> None:
         """Close the stores, not the models, which are the opener's. May be called again."""
+        if self.cross_encoder is not None:
+            self.cross_encoder.close()
         self.lexical.close()
         self.store.close()
 
@@ -53,8 +58,15 @@ def open_resources(
     store: Any = STORES.load(settings.retrieval.store)(settings)
     try:
         files = Files(settings, keyring)
-        words = LexicalIndex(settings, makes=searched)
-        return Resources(store=store, lexical=words, files=files, models=models, keyring=keyring)
+        named = settings.retrieval.cross_encoder
+        return Resources(
+            store=store,
+            lexical=LexicalIndex(settings, makes=searched),
+            files=files,
+            models=models,
+            keyring=keyring,
+            cross_encoder=None if named is None else CrossEncoder(named),
+        )
     except BaseException:
         store.close()
         raise

@@ -1,8 +1,8 @@
 """Search in a collection: dense, lexical, or both fused. What the database does not hold as current is never returned."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,8 +16,13 @@ from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
 from retrievers.attributes import unknown_attributes
 from retrievers.base import Chunk, Passage, Shelf
+from retrievers.feedback import moved, widened
 from retrievers.filters import Filter, parse
 from retrievers.fusion import fuse
+from retrievers.indexing import embedded_text
+from retrievers.steps.settings import Feedback
+from retrievers.steps.step import StepTaken
+from retrievers.steps.vectors import vectors_of
 
 if TYPE_CHECKING:
     from retrievers.following import Following
@@ -41,6 +46,35 @@ class Findings:
     passages: list[Passage]
     degraded: bool = False
     by_words: bool = False
+    steps: tuple[StepTaken, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A search: how, its words, its vector (None without one), how deep each ranking goes, and what must hold."""
+
+    shelf: Shelf
+    mode: Mode
+    words: str
+    vector: NDArray[np.float32] | None
+    depth: int
+    filter: Filter | None
+    #: Whether the word index is asked.
+    by_words: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Scores by chunk, with those chunks that are known already."""
+
+    chunks: dict[str, Chunk]
+    similarities: dict[str, float]
+    lexical: dict[str, float]
+
+    def order(self, asked: _Asked) -> list[tuple[str, float]]:
+        if asked.mode == "hybrid":
+            return fuse(self.similarities, self.lexical)
+        return list((self.similarities if asked.mode == "dense" else self.lexical).items())
 
 
 class Searcher:
@@ -71,6 +105,8 @@ class Searcher:
         limit: int,
         mode: Mode = "hybrid",
         filter: Mapping[str, Any] | Filter | None = None,
+        feedback: Feedback | None = None,
+        beside: Sequence[str] = (),
     ) -> Findings:
         """At most `limit` (1 to 200) passages, best first; empty for an unknown or empty collection.
 
@@ -78,6 +114,9 @@ class Searcher:
         documents and of replaced revisions are left out, whatever the stores still hold. A hybrid search without its embedding
         model is made by words alone, one whose word index does not catch up in time by meaning alone; a lexical one is made
         with what that index has by then.
+
+        With `feedback` it is made twice, the second time with what the best passages of the first say. `beside` are texts whose
+        meaning counts as much as the query's.
 
         Raises:
             InvalidRequest: a blank query, a limit out of range, or a filter that is none (`invalid_filter`).
@@ -89,47 +128,90 @@ class Searcher:
             raise InvalidRequest(f"The limit must be between 1 and {_MOST_RESULTS}.", param="limit")
         told = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": shelf.collection_id, "genai.search.mode": mode}
         with traces.span("search", told) as span:
-            findings = await self._found(shelf, query[:_QUERY_CHARACTERS], limit, mode, parse(filter))
+            asked, degraded = await self._asked(shelf, query[:_QUERY_CHARACTERS], limit, mode, parse(filter), beside)
+            ranked = await self._ranked(asked)
+            found = await self._current(shelf, await self._passages(asked, ranked))
+            steps: tuple[StepTaken, ...] = ()
+            if feedback is not None:
+                found, step = await self._fed_back(asked, found, feedback)
+                steps = (step,)
+            findings = Findings(found[:limit], degraded, asked.vector is None and mode != "lexical", steps)
             if span is not None:
                 span.set_attribute("genai.search.results", len(findings.passages))
-                span.set_attribute("genai.search.degraded", findings.degraded)
+                span.set_attribute("genai.search.degraded", degraded)
         return findings
 
-    async def _found(self, shelf: Shelf, text: str, limit: int, mode: Mode, filter: Filter | None) -> Findings:
-        depth = max(_CANDIDATES, 2 * limit)
+    async def _asked(
+        self,
+        shelf: Shelf,
+        text: str,
+        limit: int,
+        mode: Mode,
+        filter: Filter | None,
+        beside: Sequence[str],
+    ) -> tuple[_Asked, bool]:
+        """The search to be made, and whether it has to do without meanings or words that it should have."""
+        up_to_date = mode == "dense" or await self._up_to_date(shelf)
+        vector, degraded = None, not up_to_date
+        if mode != "lexical":
+            try:
+                vector = await asyncio.to_thread(self._vector, text, beside)
+            except PlatformError as error:
+                if mode == "dense":
+                    raise
+                degraded = True
+                log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
+        by_words = mode == "lexical" or (mode == "hybrid" and (up_to_date or vector is None))
+        return _Asked(shelf, mode, text, vector, max(_CANDIDATES, 2 * limit), filter, by_words), degraded
+
+    async def _ranked(self, asked: _Asked) -> _Ranked:
         chunks: dict[str, Chunk] = {}
         similarities: dict[str, float] = {}
         lexical: dict[str, float] = {}
-        up_to_date = mode == "dense" or await self._up_to_date(shelf)
-        by_words = False
-        if mode == "lexical":
-            lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
-            ranked = list(lexical.items())
-        elif mode == "dense":
-            vector = await asyncio.to_thread(self._vector, text)
-            chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, filter, None)
-            ranked = list(similarities.items())
-        else:
-            if up_to_date:
-                lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
-            try:
-                vector = await asyncio.to_thread(self._vector, text)
-            except PlatformError as error:
-                by_words = True
-                log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
-                if not up_to_date:
-                    lexical = await asyncio.to_thread(self._lexical, shelf, text, depth, filter)
-            else:
-                chunks, similarities = await asyncio.to_thread(self._dense, shelf, vector, depth, filter, lexical)
-            ranked = fuse(similarities, lexical)
-        missing = [chunk_id for chunk_id, _ in ranked if chunk_id not in chunks]
+        if asked.by_words:
+            lexical = await asyncio.to_thread(self._lexical, asked.shelf, asked.words, asked.depth, asked.filter)
+        if asked.vector is not None:
+            chunks, similarities = await asyncio.to_thread(
+                self._dense, asked.shelf, asked.vector, asked.depth, asked.filter, lexical
+            )
+        return _Ranked(chunks, similarities, lexical)
+
+    async def _passages(self, asked: _Asked, ranked: _Ranked) -> list[Passage]:
+        order, chunks = ranked.order(asked), ranked.chunks
+        missing = [chunk_id for chunk_id, _ in order if chunk_id not in chunks]
         if missing:
-            found = await asyncio.to_thread(self._resources.store.get, shelf, missing)
+            found = await asyncio.to_thread(self._resources.store.get, asked.shelf, missing)
             chunks.update({chunk.id: chunk for chunk in found})
-        passages = [
-            Passage(chunks[chunk_id], score, similarities.get(chunk_id)) for chunk_id, score in ranked if chunk_id in chunks
+        return [
+            Passage(chunks[chunk_id], score, ranked.similarities.get(chunk_id))
+            for chunk_id, score in order
+            if chunk_id in chunks
         ]
-        return Findings((await self._current(shelf, passages))[:limit], by_words or not up_to_date, by_words)
+
+    async def _fed_back(self, asked: _Asked, found: list[Passage], settings: Feedback) -> tuple[list[Passage], StepTaken]:
+        """What is found with what the best of the first search say; where that fails, what was found before."""
+        step, best = StepTaken("feedback"), [passage.chunk for passage in found[: settings.passages]]
+        if not best:
+            return found, step
+        try:
+            with traces.span("search step", {"genai.search.step": step.name}):
+                again = await asyncio.to_thread(self._widened, asked, best, settings)
+                return await self._current(asked.shelf, await self._passages(again, await self._ranked(again))), step
+        except PlatformError as error:
+            log.warning("search.step_skipped", step=step.name, collection_id=asked.shelf.collection_id, reason=error.code)
+            return found, StepTaken(step.name, error.code)
+
+    def _widened(self, asked: _Asked, best: Sequence[Chunk], settings: Feedback) -> _Asked:
+        lexical, shelf = self._resources.lexical, asked.shelf
+        vector, words = asked.vector, asked.words
+        if vector is not None:
+            vector = moved(vector, vectors_of(self._resources, shelf, best))
+        if asked.by_words:
+            texts = [embedded_text(chunk) for chunk in best]
+            words = widened(
+                words, texts, settings.terms, words=lexical.words, weights=lambda text: lexical.weights(shelf, text)
+            )
+        return replace(asked, vector=vector, words=words)
 
     async def unknown_attributes(self, shelf: Shelf, filter: Mapping[str, Any] | Filter | None) -> list[str]:
         """What to tell about a filter that has found nothing; see `retrievers.attributes`."""
@@ -146,9 +228,12 @@ class Searcher:
         with traces.span("search words"):
             return dict(self._resources.lexical.search(shelf, text, depth, filter))
 
-    def _vector(self, text: str) -> NDArray[np.float32]:
+    def _vector(self, text: str, beside: Sequence[str]) -> NDArray[np.float32]:
         with traces.span("embed query"):
-            return np.asarray(self._resources.models.embeddings().embed_query(text), dtype=np.float32)
+            embeddings = self._resources.models.embeddings()
+            vectors = [embeddings.embed_query(one) for one in (text, *beside)]
+        mean = np.asarray(vectors, dtype=np.float32).mean(axis=0)
+        return mean if not beside else np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 
     def _dense(
         self,

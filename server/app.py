@@ -48,6 +48,7 @@ def create_app(state: State) -> FastAPI:
 
 def _serve_chains(app: FastAPI, state: State) -> None:
     from chains import CHAINS
+    from chains.retrieval.retrieval import Retrieval
     from chains.spec import ChainDeps
     from server.langserve_routes import register
     from server.openai_door.routes import open_door
@@ -59,6 +60,7 @@ def _serve_chains(app: FastAPI, state: State) -> None:
         conversations=state.conversations,
         analyser=state.analyser,
     )
+    state.retrieval = Retrieval(deps)
     specs = {name: CHAINS.load(name) for name in CHAINS}
     served = {name: (spec, spec.build(deps)) for name, spec in specs.items()}
     open_door(app, served["chat"][1], served["completion"][1], state.models)

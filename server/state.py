@@ -14,6 +14,7 @@ from server.readiness import Readiness
 
 if TYPE_CHECKING:
     from chains.conversations import Conversations
+    from chains.retrieval.retrieval import Retrieval
     from core.metrics.exposition import Exposition
     from providers.models import Models
     from retrievers.library import Library
@@ -35,6 +36,8 @@ class State:
     analyser: Analyser = field(default_factory=Analyser)
     #: None where nobody is to read any.
     metrics: "Exposition | None" = None
+    #: Made with the capabilities, by `server.app`.
+    retrieval: "Retrieval" = field(init=False)
 
 
 def get_state(request: Request) -> State:

@@ -70,6 +70,7 @@ ATTRIBUTES = frozenset(
         "genai.search.degraded",
         "genai.search.mode",
         "genai.search.results",
+        "genai.search.step",
         "genai.tenant",
         "genai.texts",
     }

@@ -168,6 +168,29 @@ class ChromaStore:
         cosines = matrix @ vector / np.maximum(np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector), 1e-12)
         return dict(zip(found["ids"], map(float, cosines), strict=True))
 
+    def vectors(self, shelf: Shelf, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors of the named chunks; those that are not there are left out."""
+        opened = self._existing(shelf)
+        if opened is None or not chunk_ids:
+            return {}
+        with opened.reading() as collection:
+            found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["embeddings", "metadatas"])
+        rows = zip(found["ids"], found["embeddings"], found["metadatas"], strict=True)
+        return {
+            chunk_id: np.asarray(vector, dtype=np.float32) for chunk_id, vector, metadata in rows if _is_on(shelf, metadata)
+        }
+
+    def stretch(self, shelf: Shelf, document_id: str, revision: int, start: int, end: int) -> list[Chunk]:
+        """The chunks of a document's revision that begin in the stretch `[start:end]` of its text."""
+        opened = self._existing(shelf)
+        if opened is None:
+            return []
+        where = [{"document_id": document_id}, {"revision": revision}, {"start": {"$gte": start}}, {"start": {"$lt": end}}]
+        with opened.reading() as collection:
+            found = collection.get(where={"$and": where}, include=["documents", "metadatas"])
+        rows = zip(found["ids"], found["documents"], found["metadatas"], strict=True)
+        return [_chunk(chunk_id, text, metadata) for chunk_id, text, metadata in rows if _is_on(shelf, metadata)]
+
     def delete_document(self, shelf: Shelf, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
         opened = self._existing(shelf)

@@ -145,6 +145,28 @@ class PgvectorStore:
 
         return self._on(shelf, compare, {}, dimension=len(vector)) if chunk_ids else {}
 
+    def vectors(self, shelf: Shelf, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors of the named chunks; those that are not there are left out."""
+
+        def read(connection: "psycopg.Connection[Any]", table: ShelfTable) -> dict[str, NDArray[np.float32]]:
+            query = SQL("SELECT id, embedding FROM {} WHERE tenant = %s AND id = ANY(%s)").format(table.name)
+            rows = connection.execute(query, [shelf.tenant, list(dict.fromkeys(chunk_ids))], binary=True).fetchall()
+            return {chunk_id: vector.to_numpy() for chunk_id, vector in rows}
+
+        return self._on(shelf, read, {}) if chunk_ids else {}
+
+    def stretch(self, shelf: Shelf, document_id: str, revision: int, start: int, end: int) -> list[Chunk]:
+        """The chunks of a document's revision that begin in the stretch `[start:end]` of its text."""
+
+        def read(connection: "psycopg.Connection[Any]", table: ShelfTable) -> list[Chunk]:
+            query = SQL(
+                "SELECT {} FROM {} WHERE tenant = %s AND document_id = %s AND revision = %s AND starts_at >= %s AND starts_at < %s"
+            ).format(_CHUNK, table.name)
+            rows = connection.execute(query, [shelf.tenant, document_id, revision, start, end]).fetchall()
+            return [_chunk(row) for row in rows]
+
+        return self._on(shelf, read, [])
+
     def delete_document(self, shelf: Shelf, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
         if keep_revision is None:

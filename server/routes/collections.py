@@ -4,13 +4,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
+from core.errors import InvalidRequest
 from core.principals import Principal, Scope
 from core.tables import Collection, ShareAccess, ShareKind
 from retrievers.collections import NAME_PATTERN
 from retrievers.sharing import MOST_SHARES, Level, Share
+from retrievers.steps.settings import SETTING, RetrievalSteps, steps_of
 from retrievers.upkeep import QUEUE, RECONCILE, Upkeep
 from server.auth import requires
 from server.pagination import Paging, page
@@ -77,6 +79,7 @@ class NewCollection(BaseModel):
     name: str = Field(pattern=NAME_PATTERN, description="unique; `a-z 0-9 _ -`")
     description: str = Field("", max_length=2000)
     settings: CollectionSettings = CollectionSettings()
+    retrieval: RetrievalSteps = Field(RetrievalSteps(), description="optional steps of its searches; none by default")
     shares: list[ShareInfo] = Field(default_factory=list, max_length=MOST_SHARES, description="whom it is shared with")
 
 
@@ -85,7 +88,16 @@ class CollectionChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    description: str = Field(max_length=2000)
+    description: str | None = Field(None, max_length=2000)
+    retrieval: RetrievalSteps | None = Field(
+        None, description="the optional steps of its searches from now on, all of them; `{}` for none"
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "CollectionChanges":
+        if self.description is None and self.retrieval is None:
+            raise ValueError("give description or retrieval")
+        return self
 
 
 class DocumentCounts(BaseModel):
@@ -104,6 +116,7 @@ class CollectionInfo(BaseModel):
     id: str
     name: str
     description: str
+    retrieval: RetrievalSteps = Field(description="the optional steps of its searches; null: not taken")
     documents: DocumentCounts
     chunks: int = Field(description="passages that can be found")
     owner: str | None = Field(description="the principal's id; null: of before collections had owners")
@@ -128,8 +141,14 @@ class CollectionPage(BaseModel):
 @router.post("", status_code=201)
 async def create_collection(new: NewCollection, state: CurrentState, principal: Writer, response: Response) -> CollectionInfo:
     """Make a collection."""
+    _check_models(state, new.retrieval)
+    settings = {SETTING: new.retrieval.stored()} if new.retrieval.stored() else {}
     collection = await state.library.collections.create(
-        principal, new.name, description=new.description, shares=[one.to_share() for one in new.shares]
+        principal,
+        new.name,
+        description=new.description,
+        shares=[one.to_share() for one in new.shares],
+        settings=settings,
     )
     response.headers["location"] = f"{router.prefix}/{collection.name}"
     return (await _described(state, principal, [collection]))[0]
@@ -152,8 +171,15 @@ async def get_collection(name: CollectionName, state: CurrentState, principal: R
 async def change_collection(
     name: CollectionName, changes: CollectionChanges, state: CurrentState, principal: Writer
 ) -> CollectionInfo:
-    """Change a collection's description."""
-    collection = await state.library.collections.update(principal, name, description=changes.description)
+    """Change a collection's description, or the steps of its searches."""
+    if changes.retrieval is not None:
+        _check_models(state, changes.retrieval)
+    collection = await state.library.collections.update(
+        principal,
+        name,
+        description=changes.description,
+        settings=None if changes.retrieval is None else {SETTING: changes.retrieval.stored()},
+    )
     return (await _described(state, principal, [collection]))[0]
 
 
@@ -198,6 +224,7 @@ async def _described(state: State, principal: Principal, rows: list[Collection])
             id=row.id,
             name=row.name,
             description=row.description,
+            retrieval=steps_of(row),
             documents=DocumentCounts.model_validate(counts[row.id]),
             chunks=counts[row.id]["chunks"],
             owner=row.owner,
@@ -207,3 +234,21 @@ async def _described(state: State, principal: Principal, rows: list[Collection])
         )
         for row, level in zip(rows, levels, strict=True)
     ]
+
+
+def _check_models(state: State, steps: RetrievalSteps) -> None:
+    """Refuse steps that no search could take: an alias that is none, or of another kind; a cross-encoder where there is none.
+
+    Raises:
+        InvalidRequest: `unknown_model`, `no_cross_encoder`
+    """
+    kinds = {alias.alias: alias.kind for alias in state.settings.aliases}
+    for field, (alias, kind) in steps.models().items():
+        if kinds.get(alias) != kind:
+            raise InvalidRequest(f"There is no model {alias!r} of the kind {kind}.", code="unknown_model", param=field)
+    if steps.rerank is not None and steps.rerank.by == "cross_encoder" and state.settings.retrieval.cross_encoder is None:
+        raise InvalidRequest(
+            "No cross-encoder is configured here: GENAI_RETRIEVAL__CROSS_ENCODER names its directory.",
+            code="no_cross_encoder",
+            param="retrieval.rerank.by",
+        )

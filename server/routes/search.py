@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.principals import Principal, Scope
 from retrievers.base import Passage, Shelf
+from retrievers.steps.step import StepTaken
 from server.auth import requires
 from server.routes.collections import CollectionName
 from server.state import CurrentState
@@ -57,11 +58,22 @@ class FoundPassage(BaseModel):
             chunk_id=chunk.id,
             text=chunk.text,
             score=passage.score,
-            page=chunk.page,
+            page=chunk.page_at(chunk.start),
             start=chunk.start,
             end=chunk.end,
             metadata=dict(chunk.attributes),
         )
+
+
+class StepInfo(BaseModel):
+    """An optional step of the search, as the collection's settings ask for it."""
+
+    step: str = Field(description="its name in the settings", examples=["mmr"])
+    skipped: str | None = Field(description="the code of why it was not taken; null: it was")
+
+    @classmethod
+    def of(cls, step: StepTaken) -> "StepInfo":
+        return cls(step=step.name, skipped=step.skipped)
 
 
 class SearchResults(BaseModel):
@@ -71,8 +83,9 @@ class SearchResults(BaseModel):
     degraded: bool = Field(
         False,
         description="the embedding model did not answer: a hybrid search was made by words alone; or this server's word index "
-        "is still catching up: it was made by meaning alone, a lexical one with what is there",
+        "is still catching up: it was made by meaning alone, a lexical one with what is there; or a step was skipped",
     )
+    steps: list[StepInfo] = Field(default_factory=list, description="the optional steps, in their order")
     warnings: list[str] = Field(
         default_factory=list, description="why nothing can be found: an attribute of the filter that no document has"
     )
@@ -82,10 +95,9 @@ class SearchResults(BaseModel):
 async def search(name: CollectionName, request: SearchRequest, state: CurrentState, principal: Reader) -> SearchResults:
     """Find passages."""
     collection = await state.library.collections.get(principal, name)
-    found = await state.library.searcher.find(
-        Shelf.of(collection), request.query, limit=request.limit, mode=request.mode, filter=request.filter
-    )
+    found = await state.retrieval.find(collection, request.query, limit=request.limit, mode=request.mode, filter=request.filter)
     passages = found.passages
     warnings = [] if passages else await state.library.searcher.unknown_attributes(Shelf.of(collection), request.filter)
     results = [FoundPassage.of(passage) for passage in passages]
-    return SearchResults(results=results, degraded=found.degraded, warnings=warnings)
+    steps = [StepInfo.of(step) for step in found.steps]
+    return SearchResults(results=results, degraded=found.impaired, steps=steps, warnings=warnings)

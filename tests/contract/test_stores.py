@@ -16,7 +16,7 @@ import infra.postgresql
 from core.errors import Conflict
 from core.settings import Settings
 from retrievers import STORES
-from retrievers.base import Chunk, Shelf, VectorStore
+from retrievers.base import Chunk, KeepsStretches, KeepsVectors, Shelf, VectorStore
 from retrievers.filters import Compare, Operator, matches, parse
 from tests.retrievers.filtering import FILTERS, chunks
 
@@ -96,6 +96,21 @@ def test_an_upsert_replaces_by_id_and_may_be_repeated(store: VectorStore):
         store.upsert(COLLECTION, [chunk(0)], vector[None])
     assert store.count(COLLECTION) == 1
     assert store.search(COLLECTION, AXES[1], 1)[0][1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_vectors_and_stretches_come_back(store: VectorStore):
+    assert isinstance(store, KeepsVectors)
+    assert isinstance(store, KeepsStretches)
+    chunks = [chunk(number) for number in range(4)]
+    others = [chunk(1, revision=2), chunk(1, "doc_b")]
+    store.upsert(COLLECTION, [*chunks, *others], AXES[:6])
+    vectors = store.vectors(COLLECTION, [chunks[2].id, "chk_unknown", chunks[0].id])
+    assert {one: vector.argmax() for one, vector in vectors.items()} == {chunks[2].id: 2, chunks[0].id: 0}
+    found = store.stretch(COLLECTION, "doc_a", 1, 10, 30)
+    assert sorted(found, key=lambda one: one.start) == chunks[1:3]
+    for shelf in (OTHER, Shelf("other-tenant", COLLECTION.collection_id)):
+        assert store.vectors(shelf, [chunks[0].id]) == {}
+        assert store.stretch(shelf, "doc_a", 1, 0, 100) == []
 
 
 def test_a_filter_holds_for_every_result(store: VectorStore):

@@ -15,6 +15,9 @@ from providers.models import Models
 from retrievers.base import Shelf
 from retrievers.library import Library, open_resources
 from retrievers.retriever import CollectionRetriever
+from retrievers.steps.diversity import DiversityStep
+from retrievers.steps.expansion import ExpansionStep
+from retrievers.steps.settings import Diversity, Expansion, Feedback
 
 TEXTS = {
     "pump.md": "# Pump\n\nThe pump moves 200 litres of water per minute. Its warranty ends after two years.",
@@ -194,3 +197,35 @@ async def test_it_is_a_retriever_for_langchain(library: Library):
     (document,) = await retriever.ainvoke("baking bread")
     assert document.metadata["document"] == "bread.md"
     assert "Sourdough" in document.page_content
+
+
+async def test_a_retriever_takes_steps_that_are_composed_as_runnables(library: Library):
+    shelf, _ = await collection_of(library, TEXTS)
+    tokens = library.settings.retrieval.chunk_tokens
+    widen = ExpansionStep(Expansion(), library.database, library.resources, chunk_tokens=tokens)
+    steps = DiversityStep(Diversity(), library.resources) | widen
+    retriever = CollectionRetriever(searcher=library.searcher, shelf=shelf, limit=2, steps=steps)
+    found = await retriever.ainvoke("baking bread")
+    assert found[0].metadata["document"] == "bread.md"
+    assert len(found) == 2
+
+
+async def test_feedback_finds_what_the_best_passages_speak_of(library: Library):
+    texts = {
+        "a.md": "The wombat is a marsupial.",
+        "b.md": "Marsupials carry their young in a pouch.",
+        "c.md": "The stock exchange closed at noon.",
+    }
+    shelf, _ = await collection_of(library, texts)
+    for mode in ("lexical", "hybrid", "dense"):
+        found = await library.searcher.find(shelf, "wombat", limit=3, mode=mode, feedback=Feedback(passages=1))
+        assert [passage.chunk.document for passage in found.passages][:2] == ["a.md", "b.md"]
+        assert [(step.name, step.skipped) for step in found.steps] == [("feedback", None)]
+    assert await names(library, shelf, "wombat", mode="lexical") == ["a.md"]
+
+
+async def test_a_text_beside_the_query_counts_for_its_meaning(library: Library):
+    shelf, _ = await collection_of(library, TEXTS)
+    beside = ("Sourdough bread is baked in the oven.",)
+    found = await library.searcher.find(shelf, "the thing", limit=1, mode="dense", beside=beside)
+    assert found.passages[0].chunk.document == "bread.md"

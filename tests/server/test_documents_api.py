@@ -14,6 +14,9 @@ import pytest
 import uvicorn
 from sqlmodel import col, select
 
+from chains.conversations import Conversations
+from chains.retrieval.retrieval import Retrieval
+from chains.spec import ChainDeps
 from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.settings import RequestLimits, Settings
@@ -80,7 +83,11 @@ BAD_SEARCHES: list[dict[str, Any]] = [
 @asynccontextmanager
 async def serving(desk: Desk, principal: Principal = SYSTEM, **limits: int) -> AsyncIterator[httpx.AsyncClient]:
     settings = desk.settings.model_copy(update={"limits": RequestLimits(**limits)})
-    app = platform(settings, principal=principal, database=desk.database, library=desk.library)
+    models: Any = desk.resources.models
+    deps = ChainDeps(settings=settings, models=models, library=desk.library, conversations=Conversations(desk.database))
+    app = platform(
+        settings, principal=principal, database=desk.database, library=desk.library, retrieval=Retrieval(deps), models=models
+    )
     for name in ("collections", "documents", "search", "jobs"):
         app.include_router(import_module(f"server.routes.{name}").router)
     listener = socket.create_server(("127.0.0.1", 0))

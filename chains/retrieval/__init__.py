@@ -1,0 +1,1 @@
+"""Search in a collection with the steps that its settings ask for, those that take a model among them."""
