@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from retrievers.base import Vectors
 
 #: What the passages' mean vector weighs beside the query's.
-VECTOR_WEIGHT = 0.5
+VECTOR_WEIGHT = 0.6
 #: A word of the query counts as this many of the words that are added.
-OWN_WEIGHT = 4
+OWN_WEIGHT = 8
 _WORD = re.compile(r"\w+")
 _LONGEST = 64
 

@@ -3,7 +3,7 @@
 Each score is scaled between the least value that its kind can have (-1 for a cosine, 0 for BM25) and the best that was found,
 so that how far a passage is ahead counts, which reciprocal ranks throw away. Bruch, Gai, Ingber, "An Analysis of Fusion
 Functions for Hybrid Retrieval" (ACM TOIS 2023), call this TM2C2 and find the weight of 0.8 to hold across collections; on
-Cranfield it is at the middle of a flat optimum (`infra/bench/search_quality.py`).
+Cranfield it is at the middle of a flat optimum (`infra/bench/rag_weights.py`).
 """
 
 from collections.abc import Mapping

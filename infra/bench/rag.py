@@ -103,14 +103,14 @@ async def main(directory: Path, stores: Sequence[str], kept: Path | None) -> Non
     """Index the set in each store, ask its queries in each way, print a table for each store."""
     with tempfile.TemporaryDirectory() as scratch:
         models = Models(Settings.load(data_dir=scratch))
-        rows = _lines(directory / "corpus.jsonl")
-        chunks, vectors = _embedded(models, rows, kept)
+        rows = lines_of(directory / "corpus.jsonl")
+        chunks, vectors = embed(models, rows, kept)
         for store in stores:
             settings = Settings.load(data_dir=Path(scratch) / store, retrieval={"store": store})
             try:
-                place = await _opened(settings, models, rows, chunks, vectors)
+                place = await opened(settings, models, rows, chunks, vectors)
             except PlatformError as error:
-                _say(f"\n{store}: not measured here: {error.message}")
+                say(f"\n{store}: not measured here: {error.message}")
                 continue
             await _measured(store, place, directory)
             place.resources.close()
@@ -118,7 +118,8 @@ async def main(directory: Path, stores: Sequence[str], kept: Path | None) -> Non
         await models.close()
 
 
-def _embedded(models: Models, rows: Sequence[Mapping[str, str]], kept: Path | None) -> tuple[list[Chunk], Vectors]:
+def embed(models: Models, rows: Sequence[Mapping[str, str]], kept: Path | None) -> tuple[list[Chunk], Vectors]:
+    """The set's chunks with their vectors, those of the file where it has as many."""
     settings = models.settings.retrieval
     chunks: list[Chunk] = []
     for row in rows:
@@ -138,15 +139,20 @@ def _embedded(models: Models, rows: Sequence[Mapping[str, str]], kept: Path | No
     started = time.perf_counter()
     made = models.embeddings().embed_documents([embedded_text(chunk) for chunk in chunks])
     vectors = np.asarray(made, dtype=np.float32)
-    _say(f"{len(chunks)} chunks, embedded {len(chunks) / (time.perf_counter() - started):.1f} a second")
+    say(f"{len(chunks)} chunks, embedded {len(chunks) / (time.perf_counter() - started):.1f} a second")
     if kept is not None:
         np.save(kept, vectors)
     return chunks, vectors
 
 
-async def _opened(
+async def opened(
     settings: Settings, models: Models, rows: Sequence[Mapping[str, str]], chunks: Sequence[Chunk], vectors: Vectors
 ) -> Place:
+    """The store that the settings name, with the set in it.
+
+    Raises:
+        PlatformError: it cannot be opened here.
+    """
     migrate(settings)
     database = Database(settings)
     resources = open_resources(settings, models, database.keyring)
@@ -179,7 +185,7 @@ async def _opened(
 
 
 async def _measured(store: str, place: Place, directory: Path) -> None:
-    queries = _lines(directory / "queries.jsonl")
+    queries = lines_of(directory / "queries.jsonl")
     ranked: dict[str, list[list[str]]] = defaultdict(list)
     times: dict[str, list[float]] = defaultdict(list)
     ways = place.ways()
@@ -189,16 +195,16 @@ async def _measured(store: str, place: Place, directory: Path) -> None:
             found = await _found(place, way, query["text"])
             times[way.name].append(time.perf_counter() - started)
             ranked[way.name].append(found)
-    gains = _gains(directory / "qrels.tsv")
+    gains = gains_of(directory / "qrels.tsv")
     scores = {
         name: mean(ndcg(found[:10], gains[query["_id"]]) for query, found in zip(queries, lists, strict=True))
         for name, lists in ranked.items()
     }
-    _say(f"\n{store}: {len(queries)} queries\n{'':26} nDCG@10    gain   p50 ms   p95 ms")
+    say(f"\n{store}: {len(queries)} queries\n{'':26} nDCG@10    gain   p50 ms   p95 ms")
     for way in ways:
         taken = sorted(1000 * taken_s for taken_s in times[way.name])
         gain = f"{scores[way.name] - scores[way.of]:+.4f}" if way.of else ""
-        _say(f"{way.name:26}  {scores[way.name]:.4f} {gain:>7} {median(taken):8.1f} {taken[int(0.95 * len(taken))]:8.1f}")
+        say(f"{way.name:26}  {scores[way.name]:.4f} {gain:>7} {median(taken):8.1f} {taken[int(0.95 * len(taken))]:8.1f}")
 
 
 async def _found(place: Place, way: Way, query: str) -> list[str]:
@@ -212,7 +218,8 @@ async def _found(place: Place, way: Way, query: str) -> list[str]:
     return list(dict.fromkeys(passage.chunk.document_id for passage in retrieved.passages))
 
 
-def _gains(path: Path) -> Mapping[str, Mapping[str, float]]:
+def gains_of(path: Path) -> Mapping[str, Mapping[str, float]]:
+    """What each document is worth for each query; nothing where it is not judged."""
     gains: dict[str, dict[str, float]] = defaultdict(dict)
     with path.open(encoding="utf-8") as file:
         for query_id, document, gain in list(csv.reader(file, delimiter="\t"))[1:]:
@@ -231,11 +238,13 @@ def _text(row: Mapping[str, str]) -> str:
     return f"{row['title']}\n\n{row['text']}"
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """The objects of a file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line now."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

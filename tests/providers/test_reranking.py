@@ -55,7 +55,7 @@ async def models(settings: Settings, fakes: tuple[RerankingFake, RerankingFake])
                 {"alias": "unable", "kind": "rerank", "deployments": [{"provider": "local", "model": "bundled"}]},
             ],
             providers=providers,
-            timeouts={"connect": 2, "first_token": 2, "total": 5},
+            timeouts={"connect": 5, "first_token": 15, "total": 30},
         )
     )
     yield opened
