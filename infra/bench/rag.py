@@ -40,11 +40,10 @@ from retrievers.indexing import embedded_text
 from retrievers.library import Resources, open_resources
 from retrievers.search import Mode, Searcher
 from retrievers.splitting import split
-from retrievers.steps.compression import CompressionStep
 from retrievers.steps.diversity import DiversityStep
 from retrievers.steps.expansion import ExpansionStep
 from retrievers.steps.reranking import RerankStep
-from retrievers.steps.settings import Compression, Diversity, Expansion, Feedback, Rerank
+from retrievers.steps.settings import Diversity, Expansion, Feedback, Rerank
 from retrievers.steps.step import Retrieved, Step
 
 #: Passages that a search gives, so that ten documents are among them; a step before them chooses from all.
@@ -78,7 +77,6 @@ class Place:
         resources, database = self.resources, self.database
         tokens = self.settings.retrieval.chunk_tokens
         expansion = ExpansionStep(Expansion(), database, resources, chunk_tokens=tokens)
-        compression = CompressionStep(Compression(), resources, lambda text: resources.models.count_tokens(text, "embeddings"))
         ways = [
             Way("dense", "dense"),
             Way("lexical", "lexical"),
@@ -86,7 +84,6 @@ class Place:
             Way("hybrid + feedback", feedback=Feedback(), of="hybrid"),
             Way("hybrid + mmr", steps=(DiversityStep(Diversity(), resources),), of="hybrid"),
             Way("hybrid + expansion", steps=(expansion,), of="hybrid"),
-            Way("hybrid + compression", steps=(compression,), of="hybrid"),
             Way("hybrid + feedback + mmr", "hybrid", Feedback(), (DiversityStep(Diversity(), resources),), "hybrid"),
         ]
         if (encoder := resources.cross_encoder) is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 
 from core.errors import PlatformError
 from retrievers.base import Chunk, Passage
@@ -21,6 +22,8 @@ from retrievers.steps.step import Retrieved, Step
 if TYPE_CHECKING:
     from retrievers.library import Resources
 
+log = structlog.get_logger()
+
 CountTokens = Callable[[str], int]
 #: A sentence's worth is its cosine to the question plus this much times the share of the question's words in it, and this much
 #: for the score of its passage.
@@ -31,6 +34,8 @@ _MARK_TOKENS = 30
 #: More sentences than these are compared by their words alone.
 _MOST_EMBEDDED = 200
 _CHARACTERS_A_TOKEN = 3
+#: Seconds after which words alone decide, rather than that all is put into the prompt.
+_COMPARED_WITHIN_S = 15.0
 
 
 @dataclass(slots=True)
@@ -54,48 +59,52 @@ class CompressionStep(Step):
         self._resources, self._count = resources, tell
 
     async def take(self, found: Retrieved) -> Sequence[Passage]:
-        return await asyncio.to_thread(self._compressed, found)
-
-    def _compressed(self, found: Retrieved) -> Sequence[Passage]:
-        whole = sum(self._count(passage.chunk.text) + _MARK_TOKENS for passage in found.passages)
-        if whole <= self._tokens or not found.passages:
+        sentences = await asyncio.to_thread(self._sentences, found)
+        if not sentences:
             return found.passages
-        sentences = [
+        cosines = await self._cosines(found.query, sentences)
+        return await asyncio.to_thread(self._compressed, found, sentences, cosines)
+
+    def _sentences(self, found: Retrieved) -> list[_Sentence]:
+        """The sentences of the passages; none where nothing has to be left out."""
+        if sum(self._count(passage.chunk.text) + _MARK_TOKENS for passage in found.passages) <= self._tokens:
+            return []
+        return [
             _Sentence(place, unit.start, unit.end, text := passage.chunk.text[unit.start : unit.end], self._count(text))
             for place, passage in enumerate(found.passages)
             for unit in units(passage.chunk.text)
         ]
-        if not sentences:
-            return found.passages
-        self._weigh(found, sentences)
+
+    async def _cosines(self, query: str, sentences: Sequence[_Sentence]) -> Sequence[float]:
+        """How near each sentence is to the query by meaning; nothing where that is not known in time."""
+        embeddings = self._resources.models.embeddings()
+        texts = [query, *(one.text for one in sentences)]
+        if len(sentences) <= _MOST_EMBEDDED:
+            try:
+                async with asyncio.timeout(_COMPARED_WITHIN_S):
+                    made = await asyncio.to_thread(embeddings.embed_documents, texts)
+            except (PlatformError, TimeoutError) as error:
+                log.info("search.compressed_by_words", reason=type(error).__name__)
+            else:
+                vectors = np.asarray(made, dtype=np.float32)
+                return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
+        return [0.0] * len(sentences)
+
+    def _compressed(self, found: Retrieved, sentences: Sequence[_Sentence], cosines: Sequence[float]) -> Sequence[Passage]:
+        lexical = self._resources.lexical
+        weights = lexical.weights(found.shelf, found.query)
+        total = sum(weights.values())
+        best = max(max(passage.score for passage in found.passages), 1e-9)
+        for sentence, cosine in zip(sentences, cosines, strict=True):
+            held = set(lexical.words(sentence.text))
+            covered = sum(weight for word, weight in weights.items() if word in held) / total if total > 0 else 0.0
+            scored = _PASSAGE_WEIGHT * found.passages[sentence.passage].score / best
+            sentence.worth = cosine + _COVERAGE_WEIGHT * covered + scored
         return [
             _stretch(found.passages[place], number, start, end)
             for place, runs in sorted(_runs(_chosen(sentences, self._tokens)).items())
             for number, (start, end) in enumerate(runs)
         ]
-
-    def _weigh(self, found: Retrieved, sentences: Sequence[_Sentence]) -> None:
-        lexical = self._resources.lexical
-        weights = lexical.weights(found.shelf, found.query)
-        total = sum(weights.values())
-        best = max(max(passage.score for passage in found.passages), 1e-9)
-        cosines = self._cosines(found.query, sentences)
-        for number, sentence in enumerate(sentences):
-            held = set(lexical.words(sentence.text))
-            covered = sum(weight for word, weight in weights.items() if word in held) / total if total > 0 else 0.0
-            scored = _PASSAGE_WEIGHT * found.passages[sentence.passage].score / best
-            sentence.worth = cosines[number] + _COVERAGE_WEIGHT * covered + scored
-
-    def _cosines(self, query: str, sentences: Sequence[_Sentence]) -> Sequence[float]:
-        """How near each sentence is to the query by meaning; nothing where the embedding model does not answer."""
-        if len(sentences) > _MOST_EMBEDDED:
-            return [0.0] * len(sentences)
-        try:
-            made = self._resources.models.embeddings().embed_documents([query, *(one.text for one in sentences)])
-        except PlatformError:
-            return [0.0] * len(sentences)
-        vectors = np.asarray(made, dtype=np.float32)
-        return [float(cosine) for cosine in vectors[1:] @ vectors[0]]
 
 
 def _chosen(sentences: Sequence[_Sentence], room: int) -> list[_Sentence]:
