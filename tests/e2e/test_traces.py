@@ -107,6 +107,20 @@ def test_a_question_to_documents_by_rest(traced: tuple[Running, Collector], clie
     assert all(top.began <= span.began and span.ended <= top.ended for span in tree.spans if span.name != "PIPELINE")
 
 
+def test_the_steps_of_a_search(traced: tuple[Running, Collector], client: httpx.Client) -> None:
+    traced[0].ingest(client, "owls", {"owl.txt": b"The owl hunts at night. It turns its head far."})
+    steps = {"retrieval": {"feedback": {}, "mmr": {}, "rerank": {"candidates": 2}, "expansion": {}}}
+    assert client.patch("/api/v1/rag/collections/owls", json=steps).status_code == 200
+    answer = client.post("/api/v1/rag/collections/owls/search", json={"query": "When does the owl hunt?"})
+    assert answer.status_code == 200
+    tree = tree_of(traced, answer, "search", "search step")
+    taken = {span.attributes["genai.search.step"]: span for span in tree.named("search step")}
+    assert set(taken) == {"feedback", "rerank", "mmr", "expansion"}
+    assert tree.above(taken["feedback"]) == ["search", edge(tree).name]
+    skipped = {step["step"]: step["skipped"] for step in answer.json()["steps"]}
+    assert {name: span.attributes.get("error.type") for name, span in taken.items()} == skipped
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
