@@ -89,7 +89,7 @@ class Rerank(StepSettings):
 class Diversity(StepSettings):
     """Leave out what says the same again (maximal marginal relevance)."""
 
-    relevance: float = Field(0.8, ge=0, le=1, description="1: relevance alone; 0: as different as possible")
+    relevance: float = Field(0.9, ge=0, le=1, description="1: relevance alone; 0: as different as possible")
     candidates: int = Field(40, ge=2, le=200, description="passages that are chosen from")
 
 
