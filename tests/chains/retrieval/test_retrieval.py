@@ -9,7 +9,7 @@ from chains.conversations import Conversations
 from chains.retrieval.retrieval import Retrieval
 from chains.spec import ChainDeps
 from core.context import RequestContext, serving
-from core.database import Database, migrate
+from core.database import Database
 from core.principals import SYSTEM
 from core.settings import Settings
 from core.tables import Collection
@@ -25,9 +25,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 
 @pytest.fixture
-async def kept(settings: Settings, models: Models) -> AsyncIterator[Place]:
-    migrate(settings)
-    database = Database(settings)
+async def kept(prepared: Settings, models: Models) -> AsyncIterator[Place]:
+    database = Database(prepared)
     yield Place(database, models)
     await database.close()
 
