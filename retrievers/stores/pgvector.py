@@ -160,7 +160,8 @@ class PgvectorStore:
 
         def read(connection: "psycopg.Connection[Any]", table: ShelfTable) -> list[Chunk]:
             query = SQL(
-                "SELECT {} FROM {} WHERE tenant = %s AND document_id = %s AND revision = %s AND starts_at >= %s AND starts_at < %s"
+                "SELECT {} FROM {} WHERE tenant = %s AND document_id = %s AND revision = %s "
+                "AND starts_at >= %s AND starts_at < %s"
             ).format(_CHUNK, table.name)
             rows = connection.execute(query, [shelf.tenant, document_id, revision, start, end]).fetchall()
             return [_chunk(row) for row in rows]

@@ -78,6 +78,7 @@ LEASE = b"# Lease\n\nThe rent, in full, is 1,240 euros.\n\n## Notice\n\nNinety d
         (making.picture(["x"], "WEBP"), "", "image/webp"),
         (making.picture(["x"], "GIF"), "", "image/gif"),
     ],
+    ids=lambda given: "data" if isinstance(given, bytes) else given,  # the packed ones hold the time
 )
 def test_the_content_says_what_a_file_is_and_the_name_only_which_text(data: bytes, name: str, media_type: str) -> None:
     assert sniff(data, name) == media_type
