@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from core.files import Files
     from core.tables import Document
 
-#: What is not in the list: the text, and what all chunks of a document share.
-_APART = frozenset({"text", "document_id", "document", "revision"})
+#: What is not in the list: the text, what all chunks of a document share, and what only widened ones have.
+_APART = frozenset({"text", "document_id", "document", "revision", "parts"})
 _COLUMNS = tuple(field.name for field in fields(Chunk) if field.name not in _APART)
 _DIGEST_BYTES = 8
 

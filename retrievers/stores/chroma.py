@@ -4,11 +4,10 @@ One process may have it open: another would see the vectors as they were when it
 """
 
 import heapq
-import json
 import shutil
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 from uuid import UUID
@@ -20,13 +19,12 @@ from numpy.typing import NDArray
 from core.errors import Conflict, Unavailable
 from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
-from retrievers.filters import Filter, Scalar, matches, narrow
-from retrievers.stores.chroma_filter import ATTRIBUTE, sayable, where
+from retrievers.filters import Filter, matches, narrow
+from retrievers.stores.chroma_filter import sayable, where
 from retrievers.stores.chroma_index import IndexFiles, OpenCollection
+from retrievers.stores.chroma_rows import TENANT, chunk_of, is_on, metadata_of
 from retrievers.stores.dimensions import embedding_changed
 
-#: The key that says whose a Chroma collection, and each chunk in it, is. Not one that a caller's filter can name.
-_TENANT = "tenant"
 #: Below Chroma's bound of 5,461 rows a call (1.5.9).
 _BATCH = 1000
 #: Where the filter is checked here, so many times as many are looked at again, up to the nearest that many; then all.
@@ -83,7 +81,7 @@ class ChromaStore:
                 ids=[chunk.id for chunk in batch],
                 embeddings=np.ascontiguousarray(vectors[first : first + _BATCH], dtype=np.float32),
                 documents=[chunk.text for chunk in batch],
-                metadatas=[_metadata(chunk, shelf) for chunk in batch],
+                metadatas=[metadata_of(chunk, shelf) for chunk in batch],
             )
 
     def search(
@@ -112,12 +110,12 @@ class ChromaStore:
                 query_embeddings=[vector], n_results=limit, where=said, include=["documents", "metadatas", "distances"]
             )
         return [
-            (_chunk(chunk_id, text, metadata), 1.0 - distance)
+            (chunk_of(chunk_id, text, metadata), 1.0 - distance)
             for chunk_id, text, metadata, distance in zip(
                 found["ids"][0], found["documents"][0], found["metadatas"][0], found["distances"][0], strict=True
             )
             # None: it was deleted between Chroma's finding and reading it
-            if metadata is not None and _is_on(shelf, metadata)
+            if metadata is not None and is_on(shelf, metadata)
         ]
 
     def _nearest_of_all(
@@ -147,9 +145,9 @@ class ChromaStore:
         with opened.reading() as collection:
             found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["documents", "metadatas"])
         by_id = {
-            chunk_id: _chunk(chunk_id, text, metadata)
+            chunk_id: chunk_of(chunk_id, text, metadata)
             for chunk_id, text, metadata in zip(found["ids"], found["documents"], found["metadatas"], strict=True)
-            if _is_on(shelf, metadata)
+            if is_on(shelf, metadata)
         }
         return [by_id[chunk_id] for chunk_id in chunk_ids if chunk_id in by_id]
 
@@ -176,9 +174,7 @@ class ChromaStore:
         with opened.reading() as collection:
             found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["embeddings", "metadatas"])
         rows = zip(found["ids"], found["embeddings"], found["metadatas"], strict=True)
-        return {
-            chunk_id: np.asarray(vector, dtype=np.float32) for chunk_id, vector, metadata in rows if _is_on(shelf, metadata)
-        }
+        return {chunk_id: np.asarray(vector, dtype=np.float32) for chunk_id, vector, metadata in rows if is_on(shelf, metadata)}
 
     def stretch(self, shelf: Shelf, document_id: str, revision: int, start: int, end: int) -> list[Chunk]:
         """The chunks of a document's revision that begin in the stretch `[start:end]` of its text."""
@@ -242,7 +238,7 @@ class ChromaStore:
             found = collection.get(ids=ids, include=["documents", "metadatas", "embeddings"]) if ids else {"ids": []}
         place = {chunk_id: number for number, chunk_id in enumerate(found["ids"])}
         order = [place[chunk_id] for chunk_id in ids if chunk_id in place]
-        chunks = [_chunk(found["ids"][n], found["documents"][n], found["metadatas"][n]) for n in order]
+        chunks = [chunk_of(found["ids"][n], found["documents"][n], found["metadatas"][n]) for n in order]
         vectors = np.asarray(found["embeddings"], dtype=np.float32)[order] if order else np.empty((0, 0), dtype=np.float32)
         return chunks, vectors
 
@@ -331,12 +327,12 @@ class ChromaStore:
                 found = self._client.create_collection(
                     shelf.collection_id,
                     embedding_function=None,
-                    metadata={_TENANT: shelf.tenant},
+                    metadata={TENANT: shelf.tenant},
                     configuration={"hnsw": {"space": "cosine", "ef_construction": 128, "ef_search": 128}},
                 )
-            whose = (found.metadata or {}).get(_TENANT)
+            whose = (found.metadata or {}).get(TENANT)
             if whose is None:
-                found.modify(metadata={_TENANT: shelf.tenant})
+                found.modify(metadata={TENANT: shelf.tenant})
             elif whose != shelf.tenant:
                 return None
             return self._opened.setdefault(shelf, OpenCollection(found, self._path / self._index_of(found.id)))
@@ -366,42 +362,3 @@ def _of_its_dimension(given: int) -> Iterator[None]:
         if "dimension" not in str(error):
             raise
         raise embedding_changed(given) from error
-
-
-def _metadata(chunk: Chunk, shelf: Shelf) -> dict[str, Scalar]:
-    metadata: dict[str, Scalar] = {
-        _TENANT: shelf.tenant,
-        "document_id": chunk.document_id,
-        "document": chunk.document,
-        "revision": chunk.revision,
-        "start": chunk.start,
-        "end": chunk.end,
-        "context": chunk.context,
-        "attributes": json.dumps(dict(chunk.attributes), ensure_ascii=False, default=str),
-    }
-    if chunk.page is not None:
-        metadata["page"] = chunk.page
-    for name, value in chunk.attributes.items():
-        if isinstance(value, str | int | float | bool):
-            metadata[ATTRIBUTE + name] = value
-    return metadata
-
-
-def _is_on(shelf: Shelf, metadata: Mapping[str, Any]) -> bool:
-    """Whether a chunk is the tenant's; one from before chunks said so is, by where it stands."""
-    return bool(metadata.get(_TENANT, shelf.tenant) == shelf.tenant)
-
-
-def _chunk(chunk_id: str, text: str | None, metadata: Mapping[str, Any]) -> Chunk:
-    return Chunk(
-        id=chunk_id,
-        document_id=metadata["document_id"],
-        document=metadata["document"],
-        revision=int(metadata["revision"]),
-        text=text or "",
-        start=int(metadata["start"]),
-        end=int(metadata["end"]),
-        page=int(metadata["page"]) if "page" in metadata else None,
-        context=metadata.get("context", ""),
-        attributes=json.loads(metadata.get("attributes", "{}")),
-    )
