@@ -26,14 +26,13 @@ from core.tables import (
     Team,
     TeamMember,
     User,
-    UserKind,
 )
 from server.access.administrators import refuse_last
 from server.access.differences import changes
 from server.access.endings import end_shares, end_sign_ins
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_above, refuse_role, refuse_scopes
-from server.access.handing_over import settle_shared
+from server.access.handing_over import record_handed_over, settle_shared
 from server.access.limits import refuse_limited, refuse_unseen
 
 
@@ -111,21 +110,20 @@ class Directory:
         async with self._database.session(principal.tenant) as session:
             return set((await session.exec(query)).all()) if ids else set()
 
-    async def add_user(self, principal: Principal, *, kind: UserKind, name: str, email: str | None, role: str) -> User:
-        """A new person or service account.
+    async def add_user(self, principal: Principal, user: User) -> User:
+        """A new person or service account of the principal's tenant, with their password where they have one: all, or nobody.
 
         Raises:
             Conflict: `already_exists`: somebody of the tenant has this e-mail address.
         """
-        user = User(tenant=principal.tenant, kind=kind.value, name=name, email=email.casefold() if email else None, role=role)
         try:
             async with self._database.transaction(principal.tenant) as session:
-                await _refuse_new(session, principal, role)
+                await _refuse_new(session, principal, user.role)
                 session.add(user)
-                details: dict[str, audit.Detail] = {"kind": user.kind, "role": role}
-                await audit.record(
-                    session, audit.Action.USER_CREATED, on=("user", user.id), details=details, principal=principal
-                )
+                on, details = ("user", user.id), {"kind": user.kind, "role": user.role}
+                await audit.record(session, audit.Action.USER_CREATED, on=on, details=details, principal=principal)
+                if user.password_digest is not None:
+                    await audit.record(session, audit.Action.USER_PASSWORD_SET, on=on, principal=principal)
         except IntegrityError:
             raise Conflict("Somebody has this e-mail address already.", code="already_exists", param="email") from None
         return user
@@ -178,6 +176,7 @@ class Directory:
         Raises:
             Conflict: `own_account`; `shared_collections`: nobody has said what becomes of these; `last_administrator`.
             InvalidRequest: `user_not_found`, nobody of this tenant can take the collections over.
+            Forbidden: `more_than_own`, also for collections that are not the principal's to give.
         """
         async with self._database.transaction(principal.tenant) as session:
             user = await _user(session, principal, user_id, lock=True)
@@ -187,7 +186,7 @@ class Directory:
             if (known := await open_about(session, DataRequestKind.ERASE_USER, user.id)) is not None:
                 return known, await session.get_one(Job, known.job_id)
             await refuse_last(session, user.tenant, without_user=user.id)
-            found = await settle_shared(session, user, hand_over_to, drop_shared)
+            given = await settle_shared(session, principal, user, hand_over_to=hand_over_to, drop_shared=drop_shared)
             user.disabled_at = user.disabled_at or utc_now()
             session.add(user)
             await raise_epoch(session)
@@ -197,9 +196,10 @@ class Directory:
                 DataRequestKind.ERASE_USER,
                 subject=user.id,
                 subject_tenant=principal.tenant,
-                found=found,
+                found={"collections": {"handed_over": len(given)}} if given else {},
             )
-            details: dict[str, audit.Detail] = {"job": job.id}
+            await record_handed_over(session, principal, user, given)
+            details: dict[str, audit.Detail] = {"job": job.id} | ({"handed_over_to": hand_over_to} if given else {})
             await audit.record(session, audit.Action.USER_DELETED, on=("user", user.id), details=details, principal=principal)
         return request, job
 

@@ -4,13 +4,16 @@ A role is more than its scopes: collections are shared with it. To act for someb
 opens as well. So keys are not enough for either; `users:manage` is, the right to give roles and passwords.
 """
 
+from collections.abc import Sequence
+
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
 from core.errors import Forbidden, InvalidRequest
 from core.principals import Principal, Role, Scope
 from core.rights import scopes_of
-from core.tables import CustomRole, ShareKind, User
+from core.tables import Collection, CustomRole, ShareKind, User
+from retrievers.sharing import Level, levels_of
 from server.access.limits import refuse_limited, refuse_unseen
 
 
@@ -77,6 +80,25 @@ def refuse_stead_of(principal: Principal, scopes: frozenset[Scope]) -> None:
     """
     if lacking := {Scope.USERS_MANAGE, *scopes} - principal.scopes:
         _deny(principal, lacking, "To act for somebody else takes users:manage and all that they may do; you lack")
+
+
+async def refuse_handing_over(
+    session: AsyncSession, principal: Principal, user: User, collections: Sequence[Collection]
+) -> None:
+    """Refuse to give a user's collections to anybody, oneself included, to who neither manages each of them nor could make a
+    key that acts for the user.
+
+    Raises:
+        Forbidden: `more_than_own`.
+    """
+    if all(level is Level.MANAGE for level in await levels_of(session, principal, collections)):
+        return
+    asked = {Scope.KEYS_MANAGE, Scope.USERS_MANAGE, *await scopes_of(session, user.tenant, user.role)}
+    if lacking := asked - principal.scopes:
+        text = (
+            "To hand over collections takes rag:manage, or keys:manage, users:manage and all that their owner may do; you lack"
+        )
+        _deny(principal, lacking, text)
 
 
 def _deny(principal: Principal, lacking: set[Scope], text: str) -> None:

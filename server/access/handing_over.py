@@ -1,20 +1,26 @@
 """What becomes of the collections that somebody shares, once they are gone."""
 
+from collections.abc import Sequence
+
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.errors import Conflict, InvalidRequest
+from core.principals import Principal
 from core.tables import Collection, CollectionShare, User
+from server.access.giving import refuse_handing_over
 
 
 async def settle_shared(
-    session: AsyncSession, user: User, hand_over_to: str | None, drop_shared: bool
-) -> dict[str, dict[str, int]]:
-    """Give the collections that the user shares to somebody else; what was done, as a request counts it.
+    session: AsyncSession, principal: Principal, user: User, *, hand_over_to: str | None, drop_shared: bool
+) -> Sequence[Collection]:
+    """Give the collections that the user shares to somebody else; those that were given.
 
     Raises:
         InvalidRequest: `user_not_found`, nobody who could take them over.
         Conflict: `shared_collections`, and it is not said what becomes of them.
+        Forbidden: `more_than_own`: they are not the principal's to give.
     """
     others = select(CollectionShare.collection_id).where(
         CollectionShare.collection_id == Collection.id, CollectionShare.subject != user.id
@@ -29,11 +35,21 @@ async def settle_shared(
             raise InvalidRequest(
                 "Nobody of this identifier can take collections over.", code="user_not_found", param="hand_over_to"
             )
+        await refuse_handing_over(session, principal, user, shared)
         for collection in shared:
             collection.owner = heir.id
             session.add(collection)
-        return {"collections": {"handed_over": len(shared)}} if shared else {}
+        return shared
     if shared and not drop_shared:
         text = f"{len(shared)} collections of this user are shared: name who takes them over, or have them deleted too."
         raise Conflict(text, code="shared_collections")
-    return {}
+    return ()
+
+
+async def record_handed_over(
+    session: AsyncSession, principal: Principal, user: User, collections: Sequence[Collection]
+) -> None:
+    """Put on record who has each of the collections now, and who had it."""
+    for collection in collections:
+        on, details = ("collection", collection.id), {"fields": ["owner"], "owner": collection.owner, "owner_before": user.id}
+        await audit.record(session, audit.Action.COLLECTION_CHANGED, on=on, details=details, principal=principal)

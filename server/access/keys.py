@@ -67,6 +67,11 @@ class Keys:
                 act for somebody whom they may not act for; `sign_in_needed`: a token makes none.
             InvalidRequest: `unknown_role`; `user_not_found`.
         """
+        async with self._database.transaction(principal.tenant) as session:
+            return await self.create_in(session, principal, name, rights)
+
+    async def create_in(self, session: AsyncSession, principal: Principal, name: str, rights: KeyRights) -> tuple[APIKey, str]:
+        """The same within a transaction, which comes to nothing where the key is refused. Raises as `create` does."""
         _refuse_token(principal)
         key = new_key()
         row = APIKey(
@@ -82,12 +87,11 @@ class Keys:
             collections=_listed(rights.collections),
             networks=None if rights.networks is None else [str(network) for network in rights.networks],
         )
-        async with self._database.transaction(principal.tenant) as session:
-            await _check(session, principal, rights)
-            await refuse_role(session, principal, rights.role, collections=rights.collections)
-            session.add(row)
-            told = _told(row) | _stead(principal, row.user_id)
-            await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=told, principal=principal)
+        await _check(session, principal, rights)
+        await refuse_role(session, principal, rights.role, collections=rights.collections)
+        session.add(row)
+        told = _told(row) | _stead(principal, row.user_id)
+        await audit.record(session, audit.Action.KEY_CREATED, on=("key", row.id), details=told, principal=principal)
         return row, key
 
     async def user_of(self, principal: Principal) -> str | None:

@@ -93,7 +93,7 @@ class Passwords:
         if user is None or user.tenant != tenant:
             raise NotFound("There is no such user.", code="user_not_found")
         if user.kind != UserKind.PERSON:
-            raise Conflict("Only a person can have a password.", code="not_a_person")
+            raise no_person()
         digest = await self.digest(password, email=user.email)
         async with self._database.transaction(tenant) as session:
             await _store(session, user_id, digest)
@@ -190,6 +190,11 @@ class Passwords:
                 return await asyncio.to_thread(work)
         finally:
             self._waiting -= 1
+
+
+def no_person() -> Conflict:
+    """The refusal of a password for a service account."""
+    return Conflict("Only a person can have a password.", code="not_a_person")
 
 
 async def _store(session: AsyncSession, user_id: str, digest: str, *, keep: str | None = None) -> None:

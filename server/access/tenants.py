@@ -1,6 +1,7 @@
 """Tenants: made, listed and closed by the operator."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
@@ -33,11 +34,12 @@ class Tenants:
         return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
     async def create(self, principal: Principal, tenant_id: str, name: str) -> tuple[Tenant, APIKey, str]:
-        """A new tenant, and its first administrator's key, which is shown this once.
+        """A new tenant, and its first administrator's key, which is shown this once: both, or neither.
 
         Raises:
             Conflict: `already_exists`.
-            Forbidden: `more_than_own`: the caller's key has limits, the new one would have none.
+            Forbidden: `more_than_own`: the caller lacks a right that the key has, or has it with limits or for a time alone;
+                `sign_in_needed`: a token makes no keys.
         """
         tenant = Tenant(id=tenant_id, name=name)
         try:
@@ -47,10 +49,10 @@ class Tenants:
                     raise _taken()  # by one that was erased: its record stays, and is nobody else's
                 session.add(tenant)
                 await audit.record(session, audit.Action.TENANT_CREATED, on=("tenant", tenant.id), principal=principal)
+                there = replace(principal, tenant=tenant.id, scopes=held_in(tenant.id, principal.scopes))
+                row, key = await self._keys.create_in(session, there, "administrator", KeyRights(Role.ADMIN))
         except IntegrityError:
             raise _taken() from None
-        first = Principal(principal.id, tenant.id, principal.name, principal.role, held_in(tenant.id, principal.scopes))
-        row, key = await self._keys.create(first, "administrator", KeyRights(Role.ADMIN))
         return tenant, row, key
 
     async def close(self, principal: Principal, tenant_id: str, *, closed: bool) -> Tenant:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
 from core.tables import User, UserKind
 from server.access.directory import Directory, UserChange
+from server.access.passwords import no_person
 from server.auth import requires
 from server.pagination import Paging, page, page_of
 from server.state import CurrentState, State
@@ -138,13 +139,20 @@ class RoleList(BaseModel):
 @router.post("/users", status_code=201)
 async def create_user(new: NewUser, state: CurrentState, principal: Manager) -> UserInfo:
     """Make a user, who can do no more than the caller."""
-    password = new.password.get_secret_value() if new.password is not None else None
-    if password is not None:
-        state.access.passwords.check(password, email=new.email)
-    user = await _directory(state).add_user(principal, kind=new.kind, name=new.name, email=new.email, role=new.role)
-    if password is not None:
-        await state.access.passwords.set(principal.tenant, user.id, password)
-    return UserInfo.of(await _directory(state).user(principal, user.id))
+    digest = None
+    if new.password is not None:
+        if new.kind is not UserKind.PERSON:
+            raise no_person()
+        digest = await state.access.passwords.digest(new.password.get_secret_value(), email=new.email)
+    wanted = User(
+        tenant=principal.tenant,
+        kind=new.kind.value,
+        name=new.name,
+        email=new.email.casefold() if new.email else None,
+        role=new.role,
+        password_digest=digest,
+    )
+    return UserInfo.of(await _directory(state).add_user(principal, wanted))
 
 
 @router.get("/users", response_model=UserPage)

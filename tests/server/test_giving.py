@@ -193,6 +193,28 @@ async def test_of_a_role_a_key_for_collections_gets_what_its_maker_may_use(place
     assert code(answer) == (403, "more_than_own")
 
 
+@pytest.mark.parametrize("more", [[], ["keys:manage"], ["rag:manage"]], ids=["users alone", "and keys", "and collections"])
+async def test_collections_are_handed_over_by_who_may_have_them(place: Place, more: list[str]) -> None:
+    """What a program holds is not opened by looking after users: a program has no password that could be given."""
+    desk = await a_role(place, "desk", [*DEVELOPER, "users:manage", *more])
+    heir = (await good(place, "POST", "/users", {"name": "heir", "role": "desk"}, key=desk))["id"]
+    program = (await good(place, "POST", "/users", {"kind": "service", "name": "payroll", "role": "developer"}))["id"]
+    own = (await good(place, "POST", "/keys", key_for(program, "developer")))["key"]
+    await good(place, "POST", "/rag/collections", {"name": "wages"}, key=own)
+    await good(place, "PUT", "/rag/collections/wages/shares", {"shares": [{"with": "user", "id": "usr_ada"}]}, key=own)
+    answer = await ask(place, "DELETE", f"/users/{program}?hand_over_to={heir}", key=desk)
+    if not more:
+        assert code(answer) == (403, "more_than_own")
+        assert (await good(place, "GET", "/rag/collections/wages", key=own))["name"] == "wages", "nothing was done"
+        return
+    assert answer.status_code == 202, answer.text
+    async with place.database.session(TENANT) as session:
+        query = select(AuditEvent).where(col(AuditEvent.action).in_(["collection.changed", "user.deleted"]))
+        given, deleted = (await session.exec(query.order_by(col(AuditEvent.number)))).all()
+    assert (given.details["owner"], given.details["owner_before"]) == (heir, program)
+    assert deleted.details["handed_over_to"] == heir
+
+
 @pytest.mark.parametrize(("role", "status"), [("keyer", 403), ("user", 403), ("developer", 202), ("admin", 202)])
 async def test_a_key_of_a_lesser_role_exports_nothing_of_whom_it_acts_for(place: Place, role: str, status: int) -> None:
     key = (await good(place, "POST", "/keys", key_for("usr_ada", role)))["key"]

@@ -1,12 +1,13 @@
 """Users, teams, roles and tenants over the API."""
 
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from sqlmodel import select
 
-from core.database import Database
+from core.database import Database, utc_now
 from core.principals import ROLE_SCOPES, SYSTEM, Role
 from core.tables import AuditEvent, Collection, CollectionShare
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
@@ -171,6 +172,9 @@ async def test_an_account_manages_users_with_keys_that_end(here: Guarded) -> Non
 async def test_a_service_account_has_no_password(here: Guarded) -> None:
     made = (await ask(here, "POST", "/users", {"name": "robot", "kind": "service"})).json()["id"]
     assert code(await ask(here, "PUT", f"/users/{made}/password", {"password": PASSWORD})) == (409, "not_a_person")
+    body = {"kind": "service", "name": "bot", "email": "bot@example.com"}
+    assert code(await ask(here, "POST", "/users", body | {"password": PASSWORD})) == (409, "not_a_person")
+    assert (await ask(here, "POST", "/users", body)).status_code == 201, "what was refused has left nobody"
 
 
 async def test_a_team_is_what_its_members_bring_with_them(here: Guarded) -> None:
@@ -215,6 +219,28 @@ async def test_a_tenant_comes_with_a_key_that_administers_it_and_nothing_else(he
     assert (await ask(here, "GET", "/auth/me", key=key)).status_code == 200
     assert code(await ask(here, "PATCH", "/tenants/default", {"disabled": True})) == (409, "own_tenant")
     assert code(await ask(here, "PATCH", "/tenants/gone", {"disabled": True})) == (404, "tenant_not_found")
+
+
+@pytest.mark.parametrize("how", ["token", "narrow token", "custom role", "key that ends"])
+async def test_a_tenant_is_not_half_made_by_who_may_not_have_its_key(here: Guarded, how: str) -> None:
+    """A token makes no key, here neither; and what is refused leaves the identifier free and nothing on record."""
+    if how == "custom role":
+        await ask(here, "PUT", "/roles/opener", {"scopes": ["tenants:manage"]})
+        made = await ask(here, "POST", "/keys", {"name": "x", "role": "opener", "user_id": None})
+        shown = made.json()["key"]
+    elif how == "key that ends":
+        account = (await ask(here, "POST", "/users", {"kind": "service", "name": "bot", "role": "admin"})).json()["id"]
+        ends = (utc_now() + timedelta(days=1)).isoformat()
+        wanted = {"name": "x", "role": "admin", "user_id": account, "expires_at": ends}
+        shown = (await ask(here, "POST", "/keys", wanted)).json()["key"]
+    else:
+        scopes = ["tenants:manage"] if how == "narrow token" else None
+        shown = (await ask(here, "POST", "/auth/tokens", {"scopes": scopes})).json()["access_token"]
+    headers = {"authorization": f"Bearer {shown}"}
+    answer = await here.client.post("/api/v1/tenants", json={"id": "acme", "name": "Acme"}, headers=headers)
+    assert code(answer) == (403, "sign_in_needed" if "token" in how else "more_than_own")
+    assert "acme" not in (await ask(here, "GET", "/tenants")).text
+    assert (await ask(here, "POST", "/tenants", {"id": "acme", "name": "Acme"})).status_code == 201
 
 
 async def test_who_is_given_and_taken_what_is_on_record(here: Guarded, database: Database) -> None:
