@@ -17,11 +17,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chains.messages import Message, System, User
+from core import denials
 from core.database import Database, utc_now
 from core.encryption.envelope import Place, not_opened
 from core.encryption.keyring import Sealer
 from core.encryption.plain_forms import is_message, is_privacy
-from core.errors import Forbidden, InvalidRequest, NotFound
+from core.errors import InvalidRequest, NotFound
 from core.moments import in_utc
 from core.policies.privacy import Record
 from core.principals import Principal, Scope
@@ -244,7 +245,7 @@ def may_read(principal: Principal, collections: Sequence[str] | None) -> bool:
 def _refuse_other_collections(principal: Principal, conversation: Conversation) -> None:
     if not may_read(principal, conversation.collections):
         message = "Collections were asked in this session that the key is not for: take another session_id."
-        raise Forbidden(message, code="session_not_allowed", param="session_id")
+        raise denials.barred(principal, message, code="session_not_allowed", param="session_id")
 
 
 def _position(cursor: str) -> tuple[datetime, str]:

@@ -28,10 +28,10 @@ from chains.protection.capturing import Captured
 from chains.protection.protection import Protection
 from chains.refusals import INVALID_FILTER, in_words
 from chains.spec import ChainDeps, Delta
-from core import bridge, traces
+from core import bridge, denials, traces
 from core.context import RequestContext, current, serving
 from core.deadline import Deadline
-from core.errors import Forbidden, Internal, InvalidRequest, PlatformError
+from core.errors import Internal, InvalidRequest, PlatformError
 from core.shown_names import shown
 from core.tries import Tries
 from providers.models import DEFAULT
@@ -340,8 +340,10 @@ def admit_to_model(alias: str) -> None:
     Raises:
         Forbidden: `model_not_allowed`: the key is for other models.
     """
-    if not current().principal.may_use_model(alias):
-        raise Forbidden("This key is not for this model.", code="model_not_allowed", param="model")
+    principal = current().principal
+    if not principal.may_use_model(alias):
+        text = "This key is not for this model."
+        raise denials.barred(principal, text, code="model_not_allowed", param="model", details={"alias": alias[:200]})
 
 
 class _Inside:

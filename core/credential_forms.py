@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from core.errors import Forbidden, InvalidRequest
+from core import denials
+from core.errors import InvalidRequest
 from core.keys import key_hint
+from core.principals import Principal, Scope
 from core.shown_names import shown
 
 #: What of a provider's settings is a secret that may be kept here.
@@ -62,7 +64,7 @@ def checked_secrets(provider: str, secrets: Mapping[str, str]) -> dict[str, str]
     return {name: _service_account(value) if name == "service_account" else value for name, value in secrets.items()}
 
 
-def checked_options(provider: str, options: Mapping[str, str], *, operator: bool) -> dict[str, str]:
+def checked_options(provider: str, options: Mapping[str, str], principal: Principal) -> dict[str, str]:
     """What stands beside the secrets.
 
     Raises:
@@ -75,7 +77,7 @@ def checked_options(provider: str, options: Mapping[str, str], *, operator: bool
         if name in options and not form.fullmatch(options[name]):
             raise _invalid(f"That is no {name.replace('_', ' ')}.")
     if "base_url" in options:
-        _check_address(provider, options["base_url"], operator=operator)
+        _check_address(provider, options["base_url"], principal)
     return dict(options)
 
 
@@ -92,7 +94,7 @@ def project_of(secrets: Mapping[str, str]) -> str | None:
     return None if named is None else str(named)
 
 
-def _check_address(provider: str, address: str, *, operator: bool) -> None:
+def _check_address(provider: str, address: str, principal: Principal) -> None:
     try:
         parts = urlsplit(address)
         host, well = parts.hostname or "", parts.scheme in ("http", "https") and parts.username is None and parts.port != 0
@@ -107,13 +109,12 @@ def _check_address(provider: str, address: str, *, operator: bool) -> None:
         or not address.isprintable()
     ):
         raise _invalid("The address begins with https:// and has neither a user nor a query.")
-    if operator:
+    if principal.may(Scope.PROVIDERS_MANAGE):
         return
     own = provider.partition(":")[0] == "azure" and parts.scheme == "https" and parts.port in (None, 443)
     if not own or not host.endswith(_AZURE_HOSTS):
-        raise Forbidden(
-            "Only the platform's operator gives a provider's address; an Azure resource is https://NAME.openai.azure.com."
-        )
+        text = "Only the platform's operator gives a provider's address; an Azure resource is https://NAME.openai.azure.com."
+        raise denials.barred(principal, text, code="forbidden", details={"wanted": Scope.PROVIDERS_MANAGE.value})
 
 
 def _service_account(value: str) -> str:

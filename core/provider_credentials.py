@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.credential_forms import OPTION_NAMES, SECRET_NAMES, checked_options, checked_secrets, hint_of, project_of
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
 from core.encryption.plain_forms import is_secrets
 from core.epoch import raise_epoch
-from core.errors import Conflict, Forbidden, NotFound
+from core.errors import Conflict, NotFound
 from core.principals import Principal, Scope
 from core.settings import ProviderSettings
 from core.tables import ProviderCredential
@@ -46,7 +46,7 @@ class ProviderCredentials:
         _check_reach(principal, everywhere=everywhere)
         row = ProviderCredential(tenant=principal.tenant, provider=provider, name=name, created_by=principal.id)
         row.everywhere = everywhere
-        row.options = checked_options(provider, options or {}, operator=_is_operator(principal))
+        row.options = checked_options(provider, options or {}, principal)
         await self._put(row, checked_secrets(provider, secrets))
         async with self._database.transaction(principal.tenant) as session:
             session.add(row)
@@ -202,7 +202,7 @@ def _is_operator(principal: Principal) -> bool:
 
 def _check_reach(principal: Principal, *, everywhere: bool) -> None:
     if everywhere and not _is_operator(principal):
-        raise Forbidden(f"This key may not do that for all tenants: it lacks the scope {Scope.PROVIDERS_MANAGE.value}.")
+        raise denials.lacks(principal, Scope.PROVIDERS_MANAGE, act="do that for all tenants")
 
 
 def _place(row: ProviderCredential, column: str) -> Place:

@@ -8,9 +8,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.database import Database, utc_now
-from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal
 from core.tables import Collection, DepartedDocument, Document, DocumentState
@@ -59,7 +59,8 @@ class Collections:
                 param="name",
             )
         if not principal.may_use_collection(name):
-            raise Forbidden("This key is for other collections.", code="collection_not_allowed", param="name")
+            text = "This key is for other collections."
+            raise denials.barred(principal, text, code="collection_not_allowed", param="name")
         collection = Collection(
             tenant=principal.tenant, owner=principal.id, name=name, description=description, settings=dict(settings or {})
         )
@@ -108,7 +109,7 @@ class Collections:
                 raise NotFound("There is no such collection.", code="collection_not_found")
             if level > Level.READ:
                 (held,) = await levels_of(session, principal, [collection])
-                _refuse(held, level)
+                _refuse(principal, collection, held, level)
         return collection
 
     async def levels(self, principal: Principal, collections: Sequence[Collection]) -> list[Level]:
@@ -278,9 +279,12 @@ def _told(shares: Sequence[Share]) -> dict[str, audit.Detail]:
     return {"shares": len(shares), "with": subjects}
 
 
-def _refuse(held: Level, needed: Level) -> None:
+def _refuse(principal: Principal, collection: Collection, held: Level, needed: Level) -> None:
     if held >= needed:
         return
+    details: dict[str, audit.Detail] = {"collection": collection.id}
     if needed == Level.WRITE:
-        raise Forbidden("This collection is shared with you for reading.", code="collection_read_only")
-    raise Forbidden("Only the collection's owner may do that, or who manages collections.", code="collection_not_yours")
+        text = "This collection is shared with you for reading."
+        raise denials.barred(principal, text, code="collection_read_only", details=details)
+    text = "Only the collection's owner may do that, or who manages collections."
+    raise denials.barred(principal, text, code="collection_not_yours", details=details)

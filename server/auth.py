@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
-from core import audit
+from core import audit, denials
 from core.context import RequestContext
 from core.errors import Forbidden, Unauthenticated
 from core.policies.retention import keeps_nothing
@@ -114,8 +114,7 @@ def refuse_place(principal: Principal, scope: ASGIScope) -> None:
     Raises:
         Forbidden: `network_not_allowed`; `foreign_origin`.
     """
-    if not principal.may_come_from((scope.get("client") or (None,))[0]):
-        audit.note(audit.Action.NETWORK_DENIED, on=_key_of(principal), principal=principal)
+    if denials.comes_from_elsewhere(principal, (scope.get("client") or (None,))[0]):
         raise Forbidden("This key may not be used from this address.", code="network_not_allowed")
     if principal.from_cookie:
         refuse_foreign_origin(scope["method"], Headers(scope=scope))
@@ -134,10 +133,6 @@ def refuse_other_origin(principal: Principal, headers: Headers, policies: Polici
         return
     audit.note(audit.Action.ORIGIN_DENIED, details={"origin": origin, "made_for": principal.origin}, principal=principal)
     raise Forbidden("This token may not be used from here: it is for the pages of one origin.", code="origin_not_allowed")
-
-
-def _key_of(principal: Principal) -> tuple[str, str] | None:
-    return None if principal.key_id is None else ("key", principal.key_id)
 
 
 def refuse_foreign_origin(method: str, headers: Headers) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated
 from pydantic import Field
 
 from chains.endpoints import scope_of
+from core import denials
 from core.batches import QUEUE, RUN_BATCH, Batches
 from core.context import current
-from core.errors import Forbidden, InvalidRequest
+from core.errors import InvalidRequest
 from core.policies.retention import refuse_keeping
 from core.principals import Principal
 from core.stored_files import BATCH, StoredFiles
@@ -58,4 +59,4 @@ def check_endpoint(principal: Principal, endpoint: str) -> None:
     """Raises InvalidRequest (`unknown_endpoint`) or Forbidden."""
     scope = scope_of(endpoint)
     if not principal.may(scope):
-        raise Forbidden(f"This key may not do that: it lacks the scope {scope.value}.")
+        raise denials.lacks(principal, scope)

@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from core import audit
+from core import denials
 from core.context import RequestContext
-from core.errors import Forbidden
 from core.principals import Principal, Scope
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -24,9 +23,7 @@ def admit(context: RequestContext, *scopes: Scope) -> Principal:
     """
     principal = context.principal
     if scopes and not any(map(principal.may, scopes)):
-        needed = " or ".join(scope.value for scope in scopes)
-        audit.note(audit.Action.SCOPE_DENIED, on=("scope", needed), principal=principal)
-        raise Forbidden(f"This key may not do that: it lacks the scope {needed}.")
+        raise denials.lacks(principal, *scopes)
     return principal
 
 

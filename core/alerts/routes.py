@@ -10,12 +10,12 @@ from typing import Any, Final
 from sqlmodel import col, delete, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.alerts.notices import trial_notice
 from core.database import Database, utc_now
 from core.encryption.envelope import Place
 from core.encryption.plain_forms import is_secrets
-from core.errors import Conflict, Forbidden, NotFound
+from core.errors import Conflict, NotFound
 from core.principals import Principal, Scope
 from core.tables import AlertDelivery, AlertRoute, AlertRouteKind
 
@@ -38,7 +38,7 @@ class AlertRoutes:
             Conflict: `too_many_alert_routes`.
         """
         if row.platform and not may_see_platform(principal):
-            raise Forbidden(f"This key may not do that for the platform: it lacks the scope {Scope.PROVIDERS_MANAGE.value}.")
+            raise denials.lacks(principal, Scope.PROVIDERS_MANAGE, act="do that for the platform")
         secret = _new_secret() if row.kind == AlertRouteKind.WEBHOOK else None
         await self._put(row, url, hint, secret)
         async with self._database.transaction(principal.tenant) as session:

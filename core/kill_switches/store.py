@@ -6,10 +6,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.database import Database
 from core.epoch import raise_epoch
-from core.errors import Forbidden, InvalidRequest, NotFound
+from core.errors import InvalidRequest, NotFound
 from core.principals import Principal, Scope
 from core.tables import KillKind, KillSwitch, Tenant
 
@@ -92,7 +92,7 @@ def _reach(principal: Principal, kind: KillKind, everywhere: bool | None) -> boo
             raise InvalidRequest("A tenant is switched off as a whole.", param="everywhere")
         everywhere = True
     if everywhere and not may:
-        raise Forbidden(f"This key may not do that for all tenants: it lacks the scope {Scope.PROVIDERS_MANAGE.value}.")
+        raise denials.lacks(principal, Scope.PROVIDERS_MANAGE, act="do that for all tenants")
     return may if everywhere is None else everywhere
 
 

@@ -135,13 +135,14 @@ def check_metrics_listening(settings: "Settings") -> None:
 def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
     tls = settings.tls
     vectors = settings.retrieval.pgvector_url
-    databases = {
-        ("database_url",): settings.database_url,
-        ("retrieval", "pgvector_url"): vectors.get_secret_value() if vectors is not None else None,
-    }
-    for place, database in databases.items():
-        if database and (problem := _database_problem(database, tls)):
-            yield setting_name(place), problem
+    databases = (
+        (("database_url",), settings.database_url),
+        (("database", "direct_url"), settings.database.direct_url),
+        (("retrieval", "pgvector_url"), vectors.get_secret_value() if vectors is not None else None),
+    )
+    for path, address in databases:
+        if address and (problem := _database_problem(address, tls)):
+            yield setting_name(path), problem
     addresses: list[tuple[str, str | None]] = [
         (setting_name(("redis_url",)), settings.redis_url),
         (setting_name(("files_url",)), settings.files_url),

@@ -10,10 +10,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.data_requests import open_about, open_request
 from core.database import Database, utc_now
-from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.principals import Principal, Role, Scope
 from core.rights import scopes_of
 from core.tables import (
@@ -199,7 +199,9 @@ class Directory:
                 found={"collections": {"handed_over": len(given)}} if given else {},
             )
             await record_handed_over(session, principal, user, given)
-            details: dict[str, audit.Detail] = {"job": job.id} | ({"handed_over_to": hand_over_to} if given else {})
+            details: dict[str, audit.Detail] = {"job": job.id}
+            if given and hand_over_to is not None:
+                details["handed_over_to"] = hand_over_to
             await audit.record(session, audit.Action.USER_DELETED, on=("user", user.id), details=details, principal=principal)
         return request, job
 
@@ -238,7 +240,7 @@ class Directory:
         role = principal.role if known is None else known.role  # a key that stands for itself is nobody else
         refuse_scopes(principal, await scopes_of(session, principal.tenant, role))
         if principal.collections is not None:
-            raise Forbidden("This key is for some collections alone.", code="more_than_own")
+            raise denials.more_than_own(principal, ["collections"], "This key is for some collections alone.")
 
     async def teams(self, principal: Principal) -> list[tuple[Team, list[str]]]:
         """The teams by name, each with its members' identifiers."""

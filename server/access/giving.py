@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import denials
 from core.errors import Forbidden, InvalidRequest
 from core.principals import Principal, Role, Scope
 from core.rights import scopes_of
@@ -35,8 +35,8 @@ def refuse_scopes(principal: Principal, scopes: frozenset[Scope]) -> None:
     Raises:
         Forbidden: `more_than_own`.
     """
-    if more := scopes - principal.scopes:
-        raise Forbidden(f"Nobody gives more than they have: {', '.join(sorted(more))}.", code="more_than_own")
+    if more := sorted(scopes - principal.scopes):
+        raise denials.more_than_own(principal, more, f"Nobody gives more than they have: {', '.join(more)}.")
 
 
 async def refuse_role(
@@ -57,7 +57,7 @@ async def refuse_role(
     lacking = {Scope.USERS_MANAGE, *await scopes_of(session, principal.tenant, role)} - principal.scopes
     if lacking:
         text = f"You give your own role, {principal.role}. Another one takes users:manage and all that it holds; you lack"
-        _deny(principal, lacking, text)
+        raise _denial(principal, lacking, text)
     await refuse_unseen(session, principal, ShareKind.ROLE, role, collections)
 
 
@@ -79,7 +79,7 @@ def refuse_stead_of(principal: Principal, scopes: frozenset[Scope]) -> None:
         Forbidden: `more_than_own`.
     """
     if lacking := {Scope.USERS_MANAGE, *scopes} - principal.scopes:
-        _deny(principal, lacking, "To act for somebody else takes users:manage and all that they may do; you lack")
+        raise _denial(principal, lacking, "To act for somebody else takes users:manage and all that they may do; you lack")
 
 
 async def refuse_handing_over(
@@ -98,10 +98,8 @@ async def refuse_handing_over(
         text = (
             "To hand over collections takes rag:manage, or keys:manage, users:manage and all that their owner may do; you lack"
         )
-        _deny(principal, lacking, text)
+        raise _denial(principal, lacking, text)
 
 
-def _deny(principal: Principal, lacking: set[Scope], text: str) -> None:
-    what = ", ".join(sorted(lacking))
-    audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
-    raise Forbidden(f"{text}: {what}.", code="more_than_own")
+def _denial(principal: Principal, lacking: set[Scope], text: str) -> Forbidden:
+    return denials.more_than_own(principal, sorted(lacking), f"{text}: {', '.join(sorted(lacking))}.")

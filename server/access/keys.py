@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.database import Database, utc_now
-from core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound
 from core.keys import Hasher, is_well_formed, key_hint, new_key
 from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope
 from core.rights import scopes_of
@@ -280,7 +280,7 @@ def _stead(principal: Principal, holder: str | None) -> dict[str, audit.Detail]:
 def _refuse_token(principal: Principal) -> None:
     """A key would go on when the token's family has ended."""
     if principal.from_token:
-        raise Forbidden("Sign in, or show a key: a token makes no keys.", code="sign_in_needed")
+        raise denials.barred(principal, "Sign in, or show a key: a token makes no keys.", code="sign_in_needed")
 
 
 async def _note_ended(session: AsyncSession, digest: str) -> None:
@@ -310,9 +310,8 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
     if end is not None and (rights.expires_at is None or rights.expires_at > end):
         wider.append("expires_at")
     if more or wider:
-        what = ", ".join([*sorted(more), *wider])
-        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=maker)
-        raise Forbidden(f"A key may not do more than its maker: {what}.", code="more_than_own")
+        what = [*sorted(more), *wider]
+        raise denials.more_than_own(maker, what, f"A key may not do more than its maker: {', '.join(what)}.")
 
 
 async def _refuse_wider(session: AsyncSession, principal: Principal, row: APIKey) -> None:
@@ -326,9 +325,9 @@ async def _refuse_wider(session: AsyncSession, principal: Principal, row: APIKey
     if user is not None:
         held &= await scopes_of(session, user.tenant, user.role)
     more, wider = _beyond(principal, rights, held)
-    if what := ", ".join([*sorted(more), *wider]):
-        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
-        raise Forbidden(f"Nobody revokes a key that may do more than they: {what}.", code="more_than_own")
+    if what := [*sorted(more), *wider]:
+        text = f"Nobody revokes a key that may do more than they: {', '.join(what)}."
+        raise denials.more_than_own(principal, what, text)
 
 
 def _beyond(principal: Principal, rights: KeyRights, held: frozenset[Scope]) -> tuple[frozenset[Scope], list[str]]:

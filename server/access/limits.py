@@ -9,8 +9,7 @@ from datetime import datetime
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
-from core.errors import Forbidden
+from core import denials
 from core.principals import Principal, Scope
 from core.tables import APIKey, Collection, CollectionShare, ShareAccess, ShareKind
 from retrievers.sharing import Level, levels_of
@@ -41,9 +40,8 @@ def refuse_more(principal: Principal, limits: list[str]) -> None:
         Forbidden: `more_than_own`.
     """
     if limits:
-        what = ", ".join(limits)
-        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
-        raise Forbidden(f"This key is limited, and what it would change is not: {what}.", code="more_than_own")
+        text = f"This key is limited, and what it would change is not: {', '.join(limits)}."
+        raise denials.more_than_own(principal, limits, text)
 
 
 async def refuse_unseen(
@@ -69,10 +67,8 @@ async def refuse_unseen(
         level >= (Level.WRITE if access == ShareAccess.WRITE else Level.READ) and _may(principal, access)
         for level, (_, access) in zip(levels, shared, strict=True)
     ):
-        on = ("scope", "more_than_own")
-        audit.note(audit.Action.SCOPE_DENIED, on=on, details={"wanted": "shared_collections"}, principal=principal)
         text = f"Nobody gives more than they have: collections are shared with this {kind.value} that you may not use so."
-        raise Forbidden(text, code="more_than_own")
+        raise denials.more_than_own(principal, ["shared_collections"], text)
 
 
 def _may(principal: Principal, access: str) -> bool:

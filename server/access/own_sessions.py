@@ -11,9 +11,9 @@ from typing import Any
 from sqlmodel import col, delete, false, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.database import Database, utc_now
-from core.errors import Forbidden, NotFound
+from core.errors import NotFound
 from core.principals import Principal
 from core.tables import APIKey, BrowserSession, TokenFamily
 from server.access.credentials import principal_of_key, principal_of_user
@@ -84,7 +84,8 @@ async def end_own_session(database: Database, principal: Principal, session_id: 
 
 def _refuse_browser_token(principal: Principal) -> None:
     if principal.origin is not None:
-        raise Forbidden("Sign in, or show a key: a browser token does not manage sessions.", code="sign_in_needed")
+        text = "Sign in, or show a key: a browser token does not manage sessions."
+        raise denials.barred(principal, text, code="sign_in_needed")
 
 
 async def _own(session: AsyncSession, principal: Principal, family: str | None) -> Callable[[Any], Any]:

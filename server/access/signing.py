@@ -48,6 +48,7 @@ class SigningKeys:
         self._database = database
         self._sealer = sealer
         self._settings = settings
+        self._longest = timedelta(seconds=max(settings.access_s, settings.browser_s))
         self._held = _Held()
 
     async def current(self) -> tuple[str, ECKey]:
@@ -142,7 +143,7 @@ class SigningKeys:
         for row in rows:
             if row.state == SigningKeyState.CURRENT or (at_once and row.state == SigningKeyState.RETIRED):
                 row.state, row.private_key = SigningKeyState.RETIRED, None
-                row.expires_at = now if at_once else now + timedelta(seconds=self._settings.access_s) + _OVERLAP
+                row.expires_at = now if at_once else now + self._longest + _OVERLAP
                 session.add(row)
         upcoming.state, upcoming.activated_at = SigningKeyState.CURRENT, now
         session.add(upcoming)

@@ -12,7 +12,7 @@ from joserfc.errors import JoseError
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit
+from core import audit, denials
 from core.database import Database, utc_now
 from core.errors import InvalidRequest
 from core.keys import Hasher, new_token
@@ -171,11 +171,10 @@ class Tokens:
             found = await _principal_of(session, family)
             principal = found[0] if found else None
             unused = row is not None and row.used_at is None
-            if principal is not None and unused and not principal.may_come_from(address):
-                on = ("key", principal.key_id or principal.id)
-                audit.note(audit.Action.NETWORK_DENIED, on=on, principal=principal)
+            if principal is not None and unused and denials.comes_from_elsewhere(principal, address):
                 raise TokenRefused("invalid_grant", "The refresh token may not be used from this address.")
-            if principal is not None and not (scopes or frozenset()) <= principal.scopes:
+            if principal is not None and (more := (scopes or frozenset()) - principal.scopes):
+                denials.note_beyond(principal, sorted(more))
                 raise TokenRefused("invalid_scope", "The scope goes beyond what was granted.")
             if principal is None and unused:
                 raise TokenRefused("invalid_grant", "The refresh token is not valid.")

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from core.errors import Forbidden, InvalidRequest
+from core import denials
+from core.errors import InvalidRequest
 from core.ledger.latencies import MEASURES
 from core.ledger.usage import QUANTILES, Line, Question, analyse
 from core.moments import Moment
@@ -76,7 +77,7 @@ def asked(
         Forbidden: other tenants' usage, without the right to.
     """
     if all_tenants and not principal.may(Scope.TENANTS_MANAGE):
-        raise Forbidden(f"This key may not see all tenants: it lacks the scope {Scope.TENANTS_MANAGE.value}.")
+        raise denials.lacks(principal, Scope.TENANTS_MANAGE, act="see all tenants")
     wanted: dict[str, list[str]] = {}
     for each in only:
         name, equals, value = each.partition("=")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
-from core.errors import Forbidden
+from core import denials
 from core.principals import Principal
 from server.access.own_sessions import end_own_session, own_sessions
 from server.auth import COOKIE, SIGN_IN_PATH, credential, current_principal
@@ -61,7 +61,7 @@ async def make_sign_in_link(state: CurrentState, principal: Annotated[Principal,
         Forbidden: `key_needed`: no key was shown; who is signed in by other means has no use for a link.
     """
     if principal.key_id is None or principal.from_token:
-        raise Forbidden("Only a key can make a sign-in link.", code="key_needed")
+        raise denials.barred(principal, "Only a key can make a sign-in link.", code="key_needed")
     token = await state.access.sessions.make_link_token(principal.key_id)
     return SignInLink(url=f"{state.settings.base_url}{SIGN_IN_PATH}?token={token}")
 

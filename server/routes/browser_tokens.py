@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from core import audit
+from core import audit, denials
 from core.errors import Forbidden, InvalidRequest
 from core.policies.origins import Origin
 from core.principals import BROWSER_SCOPES, Principal, Scope
@@ -64,9 +64,10 @@ async def make_browser_token(wanted: WantedBrowserToken, state: CurrentState, pr
         InvalidRequest: `scope_not_for_browsers`; `user_not_found`; it would be good for too long.
     """
     if principal.from_token:
-        raise Forbidden("Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
+        raise denials.barred(principal, "Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
     if wanted.origin not in state.models.policies.of(principal.tenant).browsers.origins:
         message = "The tenant's policies do not let pages of this origin in: see PUT /api/v1/policies, browsers.origins."
+        audit.note(audit.Action.ORIGIN_DENIED, details={"made_for": wanted.origin}, principal=principal)
         raise Forbidden(message, code="origin_not_allowed")
     longest = state.settings.tokens.browser_s
     if wanted.expires_in > longest:
@@ -105,12 +106,9 @@ def _refuse_more(wanted: WantedBrowserToken, scopes: frozenset[Scope], principal
     more = [scope.value for scope in sorted(scopes - principal.scopes)]
     more += [name for given, own, name in limits if given is not None and own is not None and not own.issuperset(given)]
     if more:
-        what = ", ".join(more)
-        audit.note(audit.Action.SCOPE_DENIED, on=("scope", "more_than_own"), details={"wanted": what}, principal=principal)
-        raise Forbidden(f"A token may not do more than its maker: {what}.", code="more_than_own")
+        raise denials.more_than_own(principal, more, f"A token may not do more than its maker: {', '.join(more)}.")
     if wanted.user_id not in (None, principal.id):
         if not principal.may(Scope.KEYS_MANAGE):
-            audit.note(audit.Action.SCOPE_DENIED, on=("scope", Scope.KEYS_MANAGE.value), principal=principal)
-            raise Forbidden("Only who has the scope keys:manage makes tokens for somebody else.")
+            raise denials.lacks(principal, Scope.KEYS_MANAGE, act="make tokens for somebody else")
         if principal.key_id is None:
-            raise Forbidden("Only a key makes tokens for somebody else: show one.", code="key_needed")
+            raise denials.barred(principal, "Only a key makes tokens for somebody else: show one.", code="key_needed")

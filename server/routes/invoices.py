@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, delete, select
 from starlette.responses import Response
 
-from core import audit
-from core.errors import Conflict, Forbidden, NotFound
+from core import audit, denials
+from core.errors import Conflict, NotFound
 from core.ledger.invoices import Difference, Reason, differences, read
 from core.principals import Principal, Scope
 from core.tables import Invoice, InvoiceLine
@@ -97,7 +97,7 @@ class DifferencePage(BaseModel):
 async def import_invoice(new: NewInvoice, state: CurrentState, principal: Manager) -> InvoiceInfo:
     """Import what a provider has invoiced."""
     if new.everywhere and not principal.may(Scope.TENANTS_MANAGE):
-        raise Forbidden(f"This key may not do that for all tenants: it lacks the scope {Scope.TENANTS_MANAGE.value}.")
+        raise denials.lacks(principal, Scope.TENANTS_MANAGE, act="do that for all tenants")
     amounts = read(new.csv)
     days = [day for day, _ in amounts]
     row = Invoice(
@@ -151,7 +151,7 @@ async def compare_invoice(
     """Hold an invoice against the ledger, by day and model."""
     invoice = await _find(state, principal, invoice_id)
     if invoice.everywhere and not principal.may(Scope.TENANTS_MANAGE):
-        raise Forbidden(f"This key may not see all tenants: it lacks the scope {Scope.TENANTS_MANAGE.value}.")
+        raise denials.lacks(principal, Scope.TENANTS_MANAGE, act="see all tenants")
     found = await differences(state.database, invoice)
     if form == "csv":
         return csv_answer("differences", list(DifferenceInfo.model_fields), [_told(one) for one in found])

@@ -249,7 +249,7 @@ def _options(state: State, principal: Principal, asked: TriedCredential) -> dict
         InvalidRequest: `invalid_credential`, also for an address where prompts and keys would go in plaintext: no call is made.
         Forbidden: an address that only an operator may give.
     """
-    options = checked_options(asked.provider, asked.options.given(), operator=principal.may(Scope.PROVIDERS_MANAGE))
+    options = checked_options(asked.provider, asked.options.given(), principal)
     if problem := problem_of(options.get("base_url", ""), state.settings.tls):
         raise InvalidRequest(f"base_url: {problem}.", code="invalid_credential", param="options")
     return options

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from core import audit
+from core import audit, denials
 from core.errors import NotFound, PlatformError, Unauthenticated
 from core.principals import Principal
 from server.access.federation import admit_person
@@ -114,7 +114,7 @@ async def _with_password(request: Request, state: State, given: dict[str, str]) 
 
 async def _with_key(request: Request, state: State, key: str) -> str:
     principal = await state.access.by_key(key) if key else None
-    if principal is None or principal.key_id is None or not principal.may_come_from(_address(request)):
+    if principal is None or principal.key_id is None or denials.comes_from_elsewhere(principal, _address(request)):
         _note_failure("key")
         raise Unauthenticated(_NO_KEY)
     return await state.access.sessions.open(key_id=principal.key_id)

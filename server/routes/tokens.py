@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 
-from core.errors import Forbidden, InvalidRequest
+from core import denials
+from core.errors import InvalidRequest
 from core.principals import Principal, Scope
 from server.access.signing import ALGORITHM
 from server.access.tokens import Issued, TokenRefused
@@ -134,9 +135,10 @@ async def make_tokens(
         InvalidRequest: `unknown_scope`: a scope that you do not have.
     """
     if principal.from_token:
-        raise Forbidden("Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
+        raise denials.barred(principal, "Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
     scopes = None if wanted is None or wanted.scopes is None else frozenset(wanted.scopes)
-    if scopes is not None and not scopes <= principal.scopes:
+    if more := (scopes or frozenset()) - principal.scopes:
+        denials.note_beyond(principal, sorted(more))
         raise InvalidRequest("You do not have all of these scopes.", code="unknown_scope", param="scopes")
     return TokenAnswer.of(await state.access.tokens.issue(principal, scopes, refreshable=True))
 
@@ -190,7 +192,8 @@ async def _granted(request: Request, state: State) -> Issued:
     match _field(form, "grant_type"):
         case "client_credentials":
             principal = await _client(request, state, form)
-            if scopes is not None and not scopes <= principal.scopes:
+            if more := (scopes or frozenset()) - principal.scopes:
+                denials.note_beyond(principal, sorted(more))
                 raise TokenRefused("invalid_scope", "The key does not have all of this scope.")
             return await state.access.tokens.issue(principal, scopes, refreshable=False)
         case "refresh_token":
@@ -231,7 +234,8 @@ async def _client(request: Request, state: State, form: dict[str, str]) -> Princ
     """Whom the client's key stands for."""
     shown = _basic(request) or (form.get("client_id", ""), form.get("client_secret", ""))
     principal = await state.access.by_key(shown[1]) if all(shown) else None
-    if principal is None or shown[0] not in (principal.key_id, principal.id) or not principal.may_come_from(_address(request)):
+    known = principal is not None and shown[0] in (principal.key_id, principal.id)
+    if principal is None or not known or denials.comes_from_elsewhere(principal, _address(request)):
         raise TokenRefused("invalid_client", "Client or key are not valid here.")
     return principal
 

@@ -6,6 +6,7 @@ import pytest
 
 from core.credential_forms import checked_options, checked_secrets, hint_of, project_of
 from core.errors import Forbidden, InvalidRequest, PlatformError
+from core.principals import ANONYMOUS, SYSTEM
 from core.provider_credentials import settings_with
 from core.settings import ProviderSettings
 
@@ -77,11 +78,12 @@ def test_of_googles_key_file_its_address_for_tokens_is_not_taken() -> None:
 def test_who_is_no_operator_names_an_azure_resource_and_no_other_address(
     provider: str, address: str, operator: bool, refused: type[PlatformError] | None
 ) -> None:
+    who = SYSTEM if operator else ANONYMOUS
     if refused is None:
-        assert checked_options(provider, {"base_url": address}, operator=operator) == {"base_url": address}
+        assert checked_options(provider, {"base_url": address}, who) == {"base_url": address}
         return
     with pytest.raises(refused):
-        checked_options(provider, {"base_url": address}, operator=operator)
+        checked_options(provider, {"base_url": address}, who)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_who_is_no_operator_names_an_azure_resource_and_no_other_address(
 )
 def test_what_would_change_an_address_is_no_option(options: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest):
-        checked_options("vertex", options, operator=True)
+        checked_options("vertex", options, SYSTEM)
 
 
 def test_nothing_that_opens_the_configured_account_is_left() -> None:

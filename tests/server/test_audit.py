@@ -28,9 +28,10 @@ from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.access.tokens import TokenRefused
 from server.routes import audit as audit_routes
 from server.routes import policies as policy_routes
+from server.routes import user_data, users
 from tests.core.audit.conftest import tampered, write
 from tests.server.conftest import ON_SQLITE, Guarded
-from tests.server.people import ADDRESS, PASSWORD, person_with_password
+from tests.server.people import ADDRESS, PASSWORD, person, person_with_password
 
 AUDIT = "/api/v1/audit"
 FOREIGNER = Principal("key_x", "acme", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
@@ -184,6 +185,57 @@ async def test_a_key_that_would_do_more_than_its_maker_is_on_record(watched: Gua
     (denied,) = await _found(watched, "scope.denied")
     assert (denied["actor"], denied["object_id"]) == (row.id, "more_than_own")
     assert "chat:invoke" in denied["details"]["wanted"]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/users/usr_boss", {"disabled": True}),
+        ("DELETE", "/users/usr_boss", None),
+        ("PUT", "/users/usr_boss/password", {"password": PASSWORD}),
+        ("DELETE", "/users/usr_boss/sessions", None),
+        ("POST", "/users", {"name": "x", "role": "admin"}),
+        ("PUT", "/roles/wide", {"scopes": ["models:deploy"]}),
+        ("POST", "/users/usr_boss/export", None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_whoever_would_change_who_can_do_more_is_on_record(
+    watched: Guarded, database: Database, method: str, path: str, body: Any
+) -> None:
+    for module in (users, user_data):
+        watched.app.include_router(module.router)
+    await person(database, id="usr_boss", role=Role.ADMIN.value)
+    rights = KeyRights(Role.ADMIN, scopes=frozenset({Scope.USERS_MANAGE}))
+    row, key = await watched.access.keys.create(SYSTEM, "hr", rights)
+    refused = await watched.client.request(method, f"/api/v1{path}", json=body, headers={"x-api-key": key})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own")
+    (denied,) = await _found(watched, "scope.denied")
+    assert (denied["actor"], denied["object_id"]) == (row.id, "more_than_own")
+    assert "models:deploy" in denied["details"]["wanted"]
+
+
+@ON_SQLITE
+async def test_a_token_that_would_make_a_key_is_on_record(watched: Guarded) -> None:
+    made = await watched.client.post("/api/v1/auth/tokens", headers=watched.headers)
+    bearer = {"authorization": f"Bearer {made.json()['access_token']}"}
+    assert (await watched.client.post("/api/v1/keys", json={"name": "x"}, headers=bearer)).status_code == 403
+    assert (await _found(watched, "scope.denied"))[0]["object_id"] == "sign_in_needed"
+
+
+@ON_SQLITE
+async def test_a_client_from_another_network_and_one_that_wants_more_scope_are_on_record(watched: Guarded) -> None:
+    made = await watched.client.post("/api/v1/keys", json={"name": "far", "networks": ["10.9.0.0/16"]}, headers=watched.headers)
+    far = made.json()
+    form = {"grant_type": "client_credentials", "client_id": far["id"], "client_secret": far["key"]}
+    assert (await watched.client.post("/api/v1/auth/token", data=form)).status_code == 401
+    assert (await _found(watched, "network.denied"))[0]["object_id"] == far["id"]
+    row, key = await watched.access.keys.create(SYSTEM, "near", KeyRights(Role.USER))
+    form = {"grant_type": "client_credentials", "client_id": row.id, "client_secret": key, "scope": "audit:read"}
+    assert (await watched.client.post("/api/v1/auth/token", data=form)).json()["error"] == "invalid_scope"
+    (denied,) = await _found(watched, "scope.denied")
+    assert (denied["actor"], denied["details"]["wanted"]) == (row.id, "audit:read")
 
 
 @ON_SQLITE
