@@ -1,7 +1,8 @@
 """`Idempotency-Key`: the same key gives the same answer, so that a caller may repeat a POST that costs or creates.
 
 Same key and body: the first answer, word for word. Another body: 422. While the first is still being answered: 409. What
-failed on our side (5xx) or was refused for now (429, 409) is forgotten, so that a repetition tries again.
+failed on our side (5xx) or was refused for now (429, 409) is forgotten, so that a repetition tries again. Of an answer that
+shows a secret once nothing is kept but that it was given: 409 `answer_not_kept`.
 """
 
 import asyncio
@@ -15,23 +16,26 @@ from typing import IO
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlmodel import col, delete
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.context import RequestContext, current
-from core.database import Database, utc_now
+from core.database import SECRET, Database, utc_now
 from core.encryption.envelope import Place
 from core.errors import Conflict, InvalidRequest, PlatformError
+from core.keys import Hasher
 from core.policies.retention import keeps_nothing
 from core.policies.store import Policies
 from core.principals import ANONYMOUS
 from core.tables import IdempotencyRecord
 from server.error_responses import error_response
+from server.shown_once import shows_once
 
 log = structlog.get_logger()
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-#: Answers with tokens, and what comes with a password: of these nothing is kept, not even a fingerprint.
+#: Where tokens are had or a password comes: of these nothing is kept, not even that they were answered.
 NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke", "/api/v1/auth/password")
 #: Days, where the policy gives no shorter time.
 _KEPT_DAYS = 1.0
@@ -96,7 +100,7 @@ class Idempotency:
                 return
             await _send_again(record, kept, send)
 
-    async def _claim(self, identifier: str, fingerprint: str) -> IdempotencyRecord | None:
+    async def _claim(self, identifier: str, given: str) -> IdempotencyRecord | None:
         """Take the key for this request: None. Or the kept answer of the first one.
 
         Raises:
@@ -107,6 +111,7 @@ class Idempotency:
         try:
             async with self._database.transaction() as session:
                 await session.exec(delete(IdempotencyRecord).where(col(IdempotencyRecord.expires_at) < now))
+                fingerprint = _keyed(session, given)
                 whose = current().principal.tenant
                 owner, told = current().principal.id, "" if keeps_nothing(self._policies, current()) else fingerprint
                 session.add(
@@ -117,7 +122,7 @@ class Idempotency:
         else:
             return None
         async with self._database.session() as session:
-            record = await session.get(IdempotencyRecord, identifier)
+            record, fingerprint = await session.get(IdempotencyRecord, identifier), _keyed(session, given)
         if record is not None and record.status is not None and not record.fingerprint:
             text = "A request with this Idempotency-Key was answered before; nothing was kept of it."
             raise Conflict(text, code="answer_not_kept")
@@ -150,14 +155,15 @@ class Idempotency:
     async def _settle(self, identifier: str, scope: Scope, recorder: "_Recorder") -> bool:
         failed = scope["state"].get("failed") or recorder.status >= 500 or recorder.status in _FORGOTTEN
         try:
-            if failed or not recorder.fits or not await self._keep(_place(scope, identifier), recorder):
+            if failed or not recorder.fits or not await self._keep(scope, identifier, recorder):
                 await self._forget(identifier)
         except SQLAlchemyError as error:  # the answer is there and paid for: it goes out, and the key frees itself in time
             log.warning("idempotency.not_kept", code="database_unavailable", error=type(error).__name__)
         return True
 
-    async def _keep(self, place: Place, recorder: "_Recorder") -> bool:
-        nothing = keeps_nothing(self._policies, current())
+    async def _keep(self, scope: Scope, identifier: str, recorder: "_Recorder") -> bool:
+        place = _place(scope, identifier)
+        nothing = keeps_nothing(self._policies, current()) or (recorder.status < 400 and _shows_once(scope))
         days = self._policies.of(place.tenant).retention.idempotency_days or _KEPT_DAYS
         try:
             body = None if nothing else await self._database.keyring.seal(place, bytes(recorder.body))
@@ -206,6 +212,16 @@ def _identify(scope: Scope, key: str) -> str:
     principal = context.principal  # with its rights: a key that may do less gets no answer that another of the same user got
     parts = (principal.tenant, principal.id, principal.rights, scope["method"], scope["path"], key)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _keyed(session: AsyncSession, fingerprint: str) -> str:
+    """A password or a provider's key may be all that is not known of a body: with the database alone nobody tries which."""
+    return Hasher(session.info[SECRET]()).digest("idempotency", fingerprint)
+
+
+def _shows_once(scope: Scope) -> bool:
+    """Whether the route that has answered shows a secret."""
+    return shows_once(getattr(scope.get("route"), "response_model", None))
 
 
 def _place(scope: Scope, identifier: str) -> Place:

@@ -10,7 +10,8 @@ from core.tables.columns import created_now, json_object, required_moment
 
 
 class IdempotencyRecord(SQLModel, table=True):
-    """`id` is a hash of tenant, principal, rights, method, path and key; `fingerprint` of the body. `status` is None while the
+    """`id` is a hash of tenant, principal, rights, method, path and key; `fingerprint` of the body, keyed with the
+    installation's secret. `status` is None while the
     first request is still being answered. Where nothing is kept of requests, `fingerprint` and `body` stay empty."""
 
     __tablename__ = "idempotency_records"

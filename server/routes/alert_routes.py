@@ -20,6 +20,7 @@ from core.transport.plaintext import problem_of
 from retrievers import fetching
 from server.auth import requires
 from server.pagination import Paging, page, page_of
+from server.shown_once import ShownOnce
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/alert-routes", tags=["Operations"])
@@ -90,7 +91,7 @@ class RouteInfo(BaseModel):
 class RouteWithSecret(RouteInfo):
     """A route, and the secret that its webhooks are signed with, which is shown only now."""
 
-    secret: str | None = Field(description="null: there is none, or it is the one that was shown before")
+    secret: ShownOnce | None = Field(description="null: there is none, or it is the one that was shown before")
 
 
 class RoutePage(BaseModel):

@@ -12,6 +12,7 @@ from core.principals import Principal
 from server.access.own_sessions import end_own_session, own_sessions
 from server.auth import COOKIE, SIGN_IN_PATH, credential, current_principal
 from server.pagination import Paging, page_of
+from server.shown_once import ShownOnce
 from server.state import CurrentState, State
 
 router = APIRouter(tags=["Access"])
@@ -35,7 +36,7 @@ class Me(BaseModel):
 class SignInLink(BaseModel):
     """A link that opens one browser session, within a day."""
 
-    url: str
+    url: ShownOnce
 
 
 @router.get("/api/v1/auth/me")

@@ -11,6 +11,7 @@ from core.policies.origins import Origin
 from core.principals import BROWSER_SCOPES, Principal, Scope
 from server.access.tokens import BrowserUse
 from server.auth import requires
+from server.shown_once import ShownOnce
 from server.state import CurrentState
 
 router = APIRouter(tags=["Access"])
@@ -46,7 +47,7 @@ class WantedBrowserToken(BaseModel):
 class BrowserToken(BaseModel):
     """The token at the one moment when it is shown."""
 
-    access_token: str
+    access_token: ShownOnce
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
     expires_in: int = Field(description="seconds that it is good for; it cannot be refreshed")
     scope: str = Field(description="what it may do, divided by spaces")

@@ -15,6 +15,7 @@ from core.tables import APIKey
 from server.access.keys import KeyRights
 from server.auth import requires
 from server.pagination import Paging, page
+from server.shown_once import ShownOnce
 from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/keys", tags=["Access"])
@@ -78,7 +79,7 @@ class KeyInfo(BaseModel):
 class MadeKey(KeyInfo):
     """A key at the one moment when it is shown."""
 
-    key: str
+    key: ShownOnce
 
 
 class Rotation(BaseModel):

@@ -14,6 +14,7 @@ from server.access.tenants import Tenants
 from server.auth import requires
 from server.pagination import Paging, page
 from server.routes.jobs import JobInfo
+from server.shown_once import ShownOnce
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/tenants", tags=["Access"])
@@ -55,7 +56,7 @@ class MadeTenant(TenantInfo):
     """A new tenant, with its first administrator's key at the one moment when it is shown."""
 
     key_id: str
-    key: str
+    key: ShownOnce
 
 
 class TenantPage(BaseModel):

@@ -18,6 +18,7 @@ from server.access.signing import ALGORITHM
 from server.access.tokens import Issued, TokenRefused
 from server.auth import JWKS_PATH, METADATA_PATH, REVOKE_PATH, TOKEN_PATH, current_principal, requires
 from server.pagination import PageRequest, Paging, page_of
+from server.shown_once import ShownOnce
 from server.state import CurrentState, State
 
 router = APIRouter(tags=["Access"])
@@ -36,11 +37,13 @@ def _form_of(required: list[str], fields: dict[str, str]) -> dict[str, Any]:
 class TokenAnswer(BaseModel):
     """Tokens at the one moment when they are shown."""
 
-    access_token: str
+    access_token: ShownOnce
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
     expires_in: int = Field(description="seconds that the access token is good for")
     scope: str = Field(description="what it may do, divided by spaces")
-    refresh_token: str | None = Field(None, description="good for one use, which gives another; null for client_credentials")
+    refresh_token: ShownOnce | None = Field(
+        None, description="good for one use, which gives another; null for client_credentials"
+    )
 
     @classmethod
     def of(cls, issued: Issued) -> "TokenAnswer":

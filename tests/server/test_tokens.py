@@ -368,6 +368,20 @@ async def test_a_rotation_has_the_published_next_key_sign_and_old_tokens_stay_go
     assert (await _me(guarded, new)).status_code == 200
 
 
+@ON_SQLITE
+@pytest.mark.parametrize("longer", ["access_s", "browser_s"])
+async def test_a_retired_key_verifies_as_long_as_its_longest_token_lives(
+    database: Database, settings: Settings, longer: str
+) -> None:
+    tokens = settings.tokens.model_copy(update={"access_s": 60, "browser_s": 60, longer: 3600})
+    access = await Access.open(settings.model_copy(update={"tokens": tokens}), database)
+    await access.tokens.keys.current()
+    await access.tokens.keys.rotate()
+    [retired] = [key for key in await access.tokens.keys.list() if key.state == "retired"]
+    assert retired.expires_at is not None
+    assert retired.expires_at - utc_now() > timedelta(seconds=3600)
+
+
 async def _signing_keys(guarded: Guarded) -> list[dict[str, Any]]:
     found = await guarded.client.get("/api/v1/auth/signing-keys", headers=guarded.headers)
     keys: list[dict[str, Any]] = found.json()["results"]
