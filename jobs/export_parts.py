@@ -10,6 +10,7 @@ from core.audit.stream import as_ecs
 from core.batches import result_place
 from core.database import Database
 from core.encryption.envelope import Place
+from core.principals import ANONYMOUS
 from core.tables import (
     APIKey,
     AuditEvent,
@@ -54,7 +55,7 @@ class Parts:
         return {
             "profile": self._plain(User, col(User.id) == self._subject),
             "teams": self._plain(Team, col(Team.id).in_(self._ids(TeamMember.team_id, col(TeamMember.user_id)))),
-            "keys": self._plain(APIKey, or_(col(APIKey.user_id) == self._subject, col(APIKey.id) == self._subject)),
+            "keys": self._plain(APIKey, self._holds_key),
             "browser_sessions": self._plain(BrowserSession, self._acts(BrowserSession)),
             "token_families": self._plain(TokenFamily, self._acts(TokenFamily)),
             "conversations": self._conversations,
@@ -96,11 +97,15 @@ class Parts:
         return model.owner == self._subject  # type: ignore[no-any-return]  # a column's comparison
 
     def _acts(self, model: Any) -> ColumnElement[bool]:
-        keys = self._ids(APIKey.id, col(APIKey.user_id))
-        return or_(model.user_id == self._subject, model.key_id == self._subject, model.key_id.in_(keys))
+        return or_(model.user_id == self._subject, self._by_key(model.key_id))
+
+    @property
+    def _holds_key(self) -> ColumnElement[bool]:
+        """The condition of a key that acts for them, or is the one that they are, or took its place."""
+        return or_(*(column == self._subject for column in (col(APIKey.user_id), col(APIKey.id), col(APIKey.stands_for))))
 
     def _by_key(self, key: Any) -> ColumnElement[bool]:
-        return or_(key == self._subject, key.in_(self._ids(APIKey.id, col(APIKey.user_id))))
+        return or_(key == self._subject, key.in_(select(APIKey.id).where(self._holds_key)))
 
     @property
     def _fits(self) -> ColumnElement[bool]:
@@ -149,9 +154,10 @@ class Parts:
             yield told
 
     async def _audit(self) -> AsyncIterator[Page]:
+        own = (self._subject, ANONYMOUS.id)  # where a colleague was who did something to them is the colleague's
         about = or_(col(AuditEvent.actor) == self._subject, col(AuditEvent.object_id) == self._subject)
         async for rows in self._pages(AuditEvent, about):
-            yield [as_ecs(row) for row in rows]
+            yield [_told_event(row, whole=row.actor in own) for row in rows]
 
     async def _opened(self, row: Any, column: str, key: str) -> Any:
         return await self._database.keyring.open_json(Place(self._tenant, row.__tablename__, column, key), getattr(row, column))
@@ -171,6 +177,10 @@ class Parts:
             if len(rows) < _AT_ONCE:
                 return
             after = tuple(getattr(rows[-1], column.key) for column in key)
+
+
+def _told_event(row: AuditEvent, *, whole: bool) -> dict[str, Any]:
+    return {name: value for name, value in as_ecs(row).items() if whole or name != "source.ip"}
 
 
 def _told(row: SQLModel) -> dict[str, Any]:

@@ -145,6 +145,8 @@ class Directory:
                 user.role = change.role
             if change.disabled is not None:
                 user.disabled_at = utc_now() if change.disabled else None
+                if change.disabled:  # who is let in again signs in again
+                    await end_sign_ins(session, user.id)
             user.name = change.name or user.name
             session.add(user)
             await raise_epoch(session)

@@ -37,6 +37,15 @@ class BrowserSessions:
             await audit.record(session, audit.Action.SIGNIN_LINK_CREATED, on=("key", key_id), tenant=tenant)
         return token
 
+    async def whose(self, token: str) -> Principal | None:
+        """Whom a link would sign in; None for one that `redeem` would refuse. The link stays as it is."""
+        async with self._database.session(all_tenants=True) as session:
+            row = await session.get(SignInToken, self._hasher.digest(_LINK, token))
+            if row is None or row.used_at is not None or row.expires_at <= utc_now():
+                return None
+            found = await principal_of_key(session, col(APIKey.id) == row.key_id)
+        return found[0] if found else None
+
     async def redeem(self, token: str) -> str | None:
         """The identifier of the key that the link was made for; None for a link that is unknown, used or expired, or
         whose key is not valid any more: which of these is not told, the failure is put on record.

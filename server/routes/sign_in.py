@@ -15,7 +15,7 @@ from core.principals import Principal
 from server.access.federation import admit_person
 from server.access.oidc import Flow, IdentityProvider
 from server.access.throttle import Owner, note_attempt
-from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, refuse_foreign_origin
+from server.auth import COOKIE, SIGN_IN_PATH, current_principal, local_path, refuse_foreign_origin, request_context
 from server.pages import render
 from server.state import CurrentState, State
 
@@ -31,26 +31,34 @@ _NO_KEY = "This key is not valid."
 async def sign_in_page(
     request: Request, state: CurrentState, token: str | None = None, target: Annotated[str | None, Query(alias="next")] = None
 ) -> Response:
-    """The sign-in form; with a link's token, the way in."""
+    """The sign-in form; with a link's token, the way in. Whoever is signed in as somebody else is asked first: anybody can send
+    a link, and what is done after it is done in another's name."""
     if token is None:
         return _form(request, state, target)
-    key_id = await state.access.sessions.redeem(token)
-    if key_id is None:
-        problem = Unauthenticated("This link has been used or has expired. Sign in another way.")
-        return _form(request, state, target, problem)
-    return _signed_in(request, state, await state.access.sessions.open(key_id=key_id, method="link"), target)
+    here = request_context(request).principal
+    there = await state.access.sessions.whose(token) if here.from_cookie else None
+    if there is not None and there.id != here.id:
+        values = {"here": here.name, "there": there.name, "token": token, "next": local_path(target)}
+        return render(request, "signin_switch.html", values)
+    try:
+        cookie = await _with_link(state, token)
+    except PlatformError as error:
+        return _form(request, state, target, error)
+    return _signed_in(request, state, cookie, target)
 
 
 @router.post(SIGN_IN_PATH)
 async def sign_in(request: Request, state: CurrentState) -> Response:
-    """Open a browser session with a key, or with an e-mail address and a password."""
+    """Open a browser session with a key, an e-mail address and a password, or a link that was asked about."""
     target = None
     try:
         refuse_foreign_origin(request.method, request.headers)
         form = await request.form(max_files=0, max_fields=8)
-        given = {name: str(form.get(name, "")) for name in ("next", "key", "email", "password", "tenant")}
+        given = {name: str(form.get(name, "")) for name in ("next", "key", "email", "password", "tenant", "token")}
         target = given["next"]
-        if state.settings.sign_in.passwords and given["email"].strip() and not given["key"]:
+        if given["token"]:
+            cookie = await _with_link(state, given["token"])
+        elif state.settings.sign_in.passwords and given["email"].strip() and not given["key"]:
             cookie = await _with_password(request, state, given)
         else:
             cookie = await _with_key(request, state, given["key"].strip())
@@ -110,6 +118,13 @@ async def _with_password(request: Request, state: State, given: dict[str, str]) 
         given["email"], given["password"], _address(request), tenant=given["tenant"] or None
     )
     return await state.access.sessions.open(user_id=user_id, method="password")
+
+
+async def _with_link(state: State, token: str) -> str:
+    key_id = await state.access.sessions.redeem(token)
+    if key_id is None:
+        raise Unauthenticated("This link has been used or has expired. Sign in another way.")
+    return await state.access.sessions.open(key_id=key_id, method="link")
 
 
 async def _with_key(request: Request, state: State, key: str) -> str:

@@ -16,6 +16,7 @@ from server.access.keys import KeyRights
 from server.auth import COOKIE, local_path, requires
 from server.routes import budgets, kill_switches, policies
 from tests.server.conftest import ON_SQLITE, Guarded
+from tests.server.people import person
 
 PAGE = {"accept": "text/html,application/xhtml+xml"}
 
@@ -120,6 +121,26 @@ async def test_a_link_signs_a_browser_in_once(guarded: Guarded) -> None:
     again = await guarded.client.get(link)
     assert again.status_code == 401
     assert "set-cookie" not in again.headers
+
+
+@ON_SQLITE
+async def test_a_link_does_not_make_somebody_else_of_who_is_signed_in(guarded: Guarded, database: Database) -> None:
+    """Anybody may send a link. Whoever is signed in says first that they want to be another; their own links work as before."""
+    user = await person(database)
+    cookie = await guarded.access.sessions.open(user_id=user.id, method="password")
+    guarded.client.cookies.set(COOKIE, cookie)
+    link = await _link(guarded)
+    asked = await guarded.client.get(link)
+    assert (asked.status_code, "set-cookie" in asked.headers) == (200, False)
+    assert "Ada" in asked.text
+    assert (await guarded.client.get("/api/v1/auth/me")).json()["id"] == user.id
+    form = {"token": link.rpartition("=")[2]}
+    foreign = await guarded.client.post("/signin", data=form, headers={"sec-fetch-site": "cross-site"})
+    assert (foreign.status_code, "set-cookie" in foreign.headers) == (403, False)
+    assert (await guarded.client.post("/signin", data=form)).status_code == 303
+    assert (await guarded.client.get("/api/v1/auth/me")).json()["id"] == "key_administrator"
+    assert (await guarded.client.get(await _link(guarded))).status_code == 303, "no question: they are the same"
+    assert (await guarded.client.post("/signin", data=form)).status_code == 401, "it was used"
 
 
 async def test_of_two_browsers_with_one_link_one_gets_in(guarded: Guarded) -> None:

@@ -11,6 +11,7 @@ from core.database import Database, utc_now
 from core.principals import ROLE_SCOPES, SYSTEM, Role
 from core.tables import AuditEvent, Collection, CollectionShare
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
+from server.auth import COOKIE
 from server.routes import tenants, users
 from tests.server.conftest import ON_SQLITE, Guarded
 
@@ -47,6 +48,19 @@ async def test_a_person_is_made_signs_in_and_is_shut_out_everywhere_at_once(here
     assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 401
     await ask(here, "PATCH", f"/users/{made['id']}", {"disabled": False})
     assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 200
+
+
+async def test_who_is_let_in_again_signs_in_again(here: Guarded) -> None:
+    made = (await ask(here, "POST", "/users", {"name": "Ada", "email": "ada@example.com", "password": PASSWORD})).json()["id"]
+    cookie = await here.access.sessions.open(user_id=made, method="password")
+    there = {"cookie": f"{COOKIE}={cookie}"}
+    tokens = (await here.client.post("/api/v1/auth/tokens", headers=there)).json()
+    ways = (there, {"authorization": f"Bearer {tokens['access_token']}"})
+    assert [(await here.client.get("/api/v1/auth/me", headers=way)).status_code for way in ways] == [200, 200]
+    for disabled in (True, False):
+        assert (await ask(here, "PATCH", f"/users/{made}", {"disabled": disabled})).status_code == 200
+        assert [(await here.client.get("/api/v1/auth/me", headers=way)).status_code for way in ways] == [401, 401]
+    assert await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1") == made
 
 
 async def test_giving_somebody_a_password_is_one_event(here: Guarded, database: Database) -> None:
