@@ -17,7 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chains.messages import Message, System, User
-from core import denials
+from core import audit, denials
 from core.database import Database, utc_now
 from core.encryption.envelope import Place, not_opened
 from core.encryption.keyring import Sealer
@@ -212,6 +212,8 @@ class Conversations:
                 raise _missing(session_id)
             await session.exec(delete(ConversationMessage).where(col(ConversationMessage.conversation_id) == conversation.id))
             await session.delete(conversation)
+            on = ("conversation", conversation.id)
+            await audit.record(session, audit.Action.CONVERSATION_DELETED, on=on, principal=principal)
 
     async def _row(self, principal: Principal, message: Any, passed: frozenset[str]) -> ConversationMessage:
         """A row for the message, sealed, which belongs to no conversation yet."""

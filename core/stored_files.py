@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, literal, tuple_
 from sqlmodel import and_, col, delete, false, not_, or_, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core import audit
 from core.database import Database, UTCDateTime, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
@@ -37,6 +38,8 @@ class StoredFiles:
         await put_unclaimed(self._database, self._files, row, content)
         async with self._database.transaction(principal.tenant) as session:
             await claim(session, row)
+            on, details = ("file", row.id), {"purpose": purpose}
+            await audit.record(session, audit.Action.FILE_ADDED, on=on, details=details, principal=principal)
         return row
 
     async def get(self, principal: Principal, file_id: str) -> StoredFile:
@@ -96,6 +99,7 @@ class StoredFiles:
                 raise Conflict("A batch that has not ended reads this file.", code="file_in_use")
             await session.delete(row)
             session.add(UnclaimedFile(key=row.key))
+            await audit.record(session, audit.Action.FILE_DELETED, on=("file", row.id), principal=principal)
         await _drop(self._database, self._files, row.key)
 
 

@@ -79,6 +79,8 @@ class Documents:
                         arguments={"collection": collection.name} | dict(arguments or {}),
                     )
                     job = await session.get_one(Job, job.id, populate_existing=True)
+                    on, told = ("collection", collection.id), {"job": job.id, "documents": len(items)}
+                    await audit.record(session, audit.Action.DOCUMENT_ADDED, on=on, details=told, principal=principal)
                 break
             except (IntegrityError, PlatformError) as error:  # not what may come after the commit: its files are in use
                 for arrival in arrivals:

@@ -64,7 +64,11 @@ class Action(StrEnum):
     COLLECTION_CREATED = "collection.created"
     COLLECTION_CHANGED = "collection.changed"
     COLLECTION_DELETED = "collection.deleted"
+    DOCUMENT_ADDED = "document.added"
     DOCUMENT_DELETED = "document.deleted"
+    CONVERSATION_DELETED = "conversation.deleted"
+    FILE_ADDED = "file.added"
+    FILE_DELETED = "file.deleted"
     CACHE_DROPPED = "cache.dropped"
     PROVIDER_CREDENTIAL_ADDED = "provider_credential.added"
     PROVIDER_CREDENTIAL_TESTED = "provider_credential.tested"
@@ -96,7 +100,18 @@ _CATEGORIES = {
     ),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),
-    "database": ("collection", "document", "cache", "erasure", "retention", "month", "ledger", "invoice"),
+    "database": (
+        "collection",
+        "document",
+        "conversation",
+        "file",
+        "cache",
+        "erasure",
+        "retention",
+        "month",
+        "ledger",
+        "invoice",
+    ),
 }
 _CATEGORY_OF = {name: category for category, names in _CATEGORIES.items() for name in names}
 

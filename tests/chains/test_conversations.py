@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlmodel import update
+from sqlmodel import select, update
 
 from chains.conversations import Conversations, trimmed
 from chains.messages import Assistant, System, Tool, User
@@ -11,7 +11,7 @@ from core.errors import Forbidden, InvalidRequest, NotFound
 from core.policies.privacy import Record
 from core.principals import SYSTEM, Scope
 from core.redaction.entities import PIIType
-from core.tables import Conversation
+from core.tables import AuditEvent, Conversation
 
 ANN = replace(SYSTEM, id="key_ann")
 BOB = replace(SYSTEM, id="key_bob")
@@ -89,6 +89,9 @@ async def test_a_deleted_session_is_gone(database: Database) -> None:
     assert await kept.history(ANN, "s1") == []
     with pytest.raises(NotFound):
         await kept.delete(ANN, "s1")
+    async with database.session(ANN.tenant) as session:
+        recorded = (await session.exec(select(AuditEvent).where(AuditEvent.action == "conversation.deleted"))).all()
+    assert [(event.actor, "s1" in repr(event.model_dump())) for event in recorded] == [(ANN.id, False)]
 
 
 async def test_a_long_history_gives_its_newest_messages_and_what_the_system_said(database: Database) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlmodel import update
+from sqlmodel import select, update
 
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, Unavailable
@@ -11,7 +11,7 @@ from core.files import Files
 from core.principals import SYSTEM
 from core.settings import Settings
 from core.stored_files import BATCH, UNCLAIMED_FOR, StoredFiles, claim, drop_unclaimed, put_unclaimed
-from core.tables import StoredFile, UnclaimedFile
+from core.tables import AuditEvent, StoredFile, UnclaimedFile
 
 
 @pytest.fixture
@@ -60,6 +60,17 @@ async def test_bytes_of_a_row_that_is_gone_are_dropped_though_the_process_died_b
     await a_day_later(database)
     assert await drop_unclaimed(database, files) == 1
     assert not await files.exists(row.key)
+
+
+async def test_a_file_that_comes_and_goes_is_on_record_without_its_name(stored: StoredFiles, database: Database) -> None:
+    row = await stored.add(SYSTEM, b"x", name="payroll-of-ann.jsonl", purpose=BATCH, size=1)
+    await stored.delete(SYSTEM, row.id)
+    async with database.session(SYSTEM.tenant) as session:
+        events = (
+            await session.exec(select(AuditEvent).where(AuditEvent.object_id == row.id).order_by(AuditEvent.number))
+        ).all()
+    assert [(event.action, event.actor) for event in events] == [("file.added", SYSTEM.id), ("file.deleted", SYSTEM.id)]
+    assert "payroll" not in repr([event.model_dump() for event in events])
 
 
 async def test_files_are_listed_in_both_orders_page_by_page(stored: StoredFiles) -> None:

@@ -146,7 +146,7 @@ async def test_a_collection_is_made_listed_changed_and_deleted(client: httpx.Asy
     assert refused(await client.get("/api/v1/rag/collections/a-1")) == (404, "collection_not_found")
 
 
-async def test_deletions_are_on_record_by_identifier(desk: Desk, client: httpx.AsyncClient) -> None:
+async def test_what_comes_and_goes_is_on_record_by_identifier(desk: Desk, client: httpx.AsyncClient) -> None:
     accepted = await client.post(f"{PAPERS}/documents", json={"documents": [{"name": "Maria Schmidt.md", "text": "zebra"}]})
     document = accepted.json()["documents"][0]["id"]
     collection = (await client.get(PAPERS)).json()["id"]
@@ -159,6 +159,8 @@ async def test_deletions_are_on_record_by_identifier(desk: Desk, client: httpx.A
         ("document.deleted", document, SYSTEM.id),
         ("collection.deleted", collection, SYSTEM.id),
     ]
+    (added,) = [row for row in rows if row.action == "document.added"]
+    assert (added.object_id, added.details) == (collection, {"job": accepted.json()["job_id"], "documents": 1})
     assert "Maria" not in repr([row.model_dump() for row in rows])
 
 
