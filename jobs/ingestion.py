@@ -5,14 +5,15 @@ import hashlib
 from dataclasses import replace
 
 import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.context import RequestContext, serving
 from core.errors import PlatformError, UnreadableFile
 from core.jobs import job_principal
-from core.principals import SYSTEM
+from core.principals import SYSTEM, Principal, Scope
 from core.queue import INGESTION
 from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
-from core.tables import Document, DocumentState, Job
+from core.tables import Collection, Document, DocumentState, Job
 from core.tables.columns import new_id
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
@@ -20,6 +21,7 @@ from jobs.joining import joined
 from retrievers.documents import INGEST
 from retrievers.leases import Lease
 from retrievers.parsing import ARCHIVE_FOUND
+from retrievers.sharing import Level, levels_of
 
 log = structlog.get_logger()
 
@@ -40,6 +42,8 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
         job = await session.get(Job, document.job_id) if document.job_id else None
         kept = job_principal(job) if job is not None else replace(SYSTEM, tenant=document.tenant)
         principal = await principal_now(session, kept)
+        if principal is not None and not await _may_write(session, principal, document):
+            principal = None
     request = RequestContext(request_id=document.job_id or "-", principal=principal or kept, capability=INGESTION)
     bound = structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id)
     with joined(job, "document", document.attempts), bound, serving(request):
@@ -54,6 +58,15 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
             log.info("document.left", revision=lease.document.revision)
         finally:
             await asyncio.shield(let_go(context, lease))
+
+
+async def _may_write(session: AsyncSession, principal: Principal, document: Document) -> bool:
+    """Whether whom the work is for could bring the document in now: a role or a share may have been taken away since."""
+    collection = await session.get(Collection, document.collection_id)
+    if collection is None or not principal.may(Scope.RAG_WRITE):
+        return False
+    (level,) = await levels_of(session, principal, [collection])
+    return level >= Level.WRITE
 
 
 INGEST_DOCUMENT = JobSpec(queue=INGESTION, run=ingest_document)

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.responses import Response
 
+from core import denials
 from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
 from core.tables import User, UserKind
 from server.access.directory import Directory, UserChange
@@ -141,6 +142,7 @@ async def create_user(new: NewUser, state: CurrentState, principal: Manager) -> 
     """Make a user, who can do no more than the caller."""
     digest = None
     if new.password is not None:
+        _refuse_token(principal)
         if new.kind is not UserKind.PERSON:
             raise no_person()
         digest = await state.access.passwords.digest(new.password.get_secret_value(), email=new.email)
@@ -179,6 +181,7 @@ async def change_user(user_id: str, change: ChangedUser, state: CurrentState, pr
 @router.put("/users/{user_id}/password", status_code=204)
 async def set_user_password(user_id: str, new: NewUserPassword, state: CurrentState, principal: Manager) -> Response:
     """Give a person a password. Their browser sessions and tokens end."""
+    _refuse_token(principal)
     await _directory(state).refuse_unchangeable(principal, user_id)
     await state.access.passwords.set(principal.tenant, user_id, new.password.get_secret_value())
     state.access.forget()
@@ -261,6 +264,13 @@ async def delete_role(role_name: RoleName, state: CurrentState, principal: Manag
     await _directory(state).delete_role(principal, role_name)
     state.access.forget()
     return Response(status_code=204)
+
+
+def _refuse_token(principal: Principal) -> None:
+    """A password, as a key, would go on when the token's family has ended."""
+    if principal.from_token:
+        text = "Sign in, or show a key: a token gives nobody a password."
+        raise denials.barred(principal, text, code="sign_in_needed")
 
 
 def _directory(state: State) -> Directory:

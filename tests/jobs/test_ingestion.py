@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from sqlmodel import col, delete
 
 from core.database import utc_now
 from core.errors import Conflict, NotFound
@@ -14,7 +15,7 @@ from core.jobs import Jobs
 from core.kill_switches.store import KillSwitchStore
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.queue import INGESTION, Queue
-from core.tables import Document, DocumentState, KillKind, User
+from core.tables import CollectionShare, Document, DocumentState, KillKind, ShareAccess, ShareKind, User
 from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
 from retrievers.base import Shelf
@@ -460,17 +461,23 @@ async def all_purged(desk: Desk, collection_id: str) -> bool:
 
 
 async def test_what_somebody_brought_in_who_may_not_any_more_is_not_read(desk: Desk) -> None:
-    """Of two users one is disabled before a worker comes to their document."""
-    async with desk.database.transaction(SYSTEM.tenant) as session:
-        session.add_all([User(id=f"usr_{name}", tenant=SYSTEM.tenant, name=name, role="developer") for name in ("ada", "ben")])
+    """Of four users one is disabled before a worker comes to their document, one loses the right to write, one the share."""
+    people = ("ada", "ben", "cid", "dan")
     collection, jobs = await desk.collection(), {}
-    for name in ("ada", "ben"):
+    async with desk.database.transaction(SYSTEM.tenant) as session:
+        for name in people:
+            session.add(User(id=f"usr_{name}", tenant=SYSTEM.tenant, name=name, role="developer"))
+            share = {"kind": ShareKind.USER.value, "subject": f"usr_{name}", "access": ShareAccess.WRITE.value}
+            session.add(CollectionShare(collection_id=collection.id, **share))
+    for name in people:
         principal = Principal(f"usr_{name}", SYSTEM.tenant, name, "developer", ROLE_SCOPES[Role.DEVELOPER])
         jobs[name], _ = await desk.library.documents.add(principal, collection, [note(f"{name}.md")])
     async with desk.database.transaction(SYSTEM.tenant) as session:
         (await session.get_one(User, "usr_ben")).disabled_at = utc_now()
+        (await session.get_one(User, "usr_cid")).role = "analyst"
+        await session.exec(delete(CollectionShare).where(col(CollectionShare.subject) == "usr_dan"))
     with desk.worker():
         ended = {name: await desk.finished(job.id) for name, job in jobs.items()}
-    assert {name: job.state for name, job in ended.items()} == {"ada": "succeeded", "ben": "failed"}
-    assert [error["code"] for error in ended["ben"].errors] == ["access_revoked"]
+    assert {name for name, job in ended.items() if job.state == "succeeded"} == {"ada"}
+    assert [error["code"] for name in people[1:] for error in ended[name].errors] == ["access_revoked"] * 3
     assert await desk.found("zebra") == ["ada.md"]

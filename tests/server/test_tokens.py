@@ -20,6 +20,7 @@ from server.access.access import Access
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.access.tokens import TokenRefused
 from server.auth import COOKIE
+from server.routes import users
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import ADDRESS, PASSWORD, person, person_with_password
 
@@ -314,6 +315,22 @@ async def test_a_token_makes_no_key_that_would_outlive_its_family(guarded: Guard
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "sign_in_needed"), path
     assert (await guarded.client.get("/api/v1/keys", headers=bearer)).status_code == 200
     assert (await guarded.client.delete(f"/api/v1/keys/{own.json()['id']}", headers=bearer)).status_code == 204
+
+
+@ON_SQLITE
+async def test_a_token_gives_nobody_a_password_that_would_outlive_its_family(guarded: Guarded, database: Database) -> None:
+    guarded.app.include_router(users.router)
+    user = await person(database)
+    given = (await guarded.client.post("/api/v1/auth/tokens", headers=guarded.headers)).json()
+    bearer, password = {"authorization": f"Bearer {given['access_token']}"}, {"password": "a long enough passphrase"}
+    for method, path, body in (
+        ("POST", "/api/v1/users", {"name": "x", "email": "x@example.com", "role": "admin", **password}),
+        ("PUT", f"/api/v1/users/{user.id}/password", password),
+    ):
+        refused = await guarded.client.request(method, path, json=body, headers=bearer)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "sign_in_needed"), path
+        assert (await guarded.client.request(method, path, json=body, headers=guarded.headers)).is_success
+    assert (await guarded.client.post("/api/v1/users", json={"name": "y"}, headers=bearer)).status_code == 201
 
 
 @ON_SQLITE
