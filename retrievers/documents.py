@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select, update
 
-from core import jobs
+from core import audit, jobs
 from core.database import Database, utc_now
 from core.errors import Conflict, NotFound, PlatformError
 from core.files import Files
@@ -79,7 +79,8 @@ class Documents:
                         arguments={"collection": collection.name} | dict(arguments or {}),
                     )
                     job = await session.get_one(Job, job.id, populate_existing=True)
-                    on, told = ("collection", collection.id), {"job": job.id, "documents": len(items)}
+                    on = ("collection", collection.id)
+                    told: dict[str, audit.Detail] = {"job": job.id, "documents": len(items)}
                     await audit.record(session, audit.Action.DOCUMENT_ADDED, on=on, details=told, principal=principal)
                 break
             except (IntegrityError, PlatformError) as error:  # not what may come after the commit: its files are in use
