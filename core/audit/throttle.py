@@ -17,7 +17,7 @@ MOST = 1000
 #: What succeeds and is counted all the same.
 _FREQUENT = frozenset({Action.TOKEN_ISSUED})
 #: Details by which two refusals are not the same: whose last one alone is told would hide the others.
-_TELLING = ("method", "guard", "side", "place", "types", "alias", "provider")
+_TELLING = ("method", "guard", "side", "place", "types", "alias", "provider", "wanted", "collection")
 
 Slot = tuple[str | None, ...]
 

@@ -185,6 +185,11 @@ async def test_a_key_that_would_do_more_than_its_maker_is_on_record(watched: Gua
     (denied,) = await _found(watched, "scope.denied")
     assert (denied["actor"], denied["object_id"]) == (row.id, "more_than_own")
     assert "chat:invoke" in denied["details"]["wanted"]
+    another = {"name": "other", "role": "user", "scopes": ["models:read"]}
+    for _ in range(2):
+        await watched.client.post("/api/v1/keys", json=another, headers={"x-api-key": key})
+    (second, _) = await _found(watched, "scope.denied", 2)
+    assert second["details"]["wanted"] == "models:read", "told apart by what is wanted"
 
 
 @ON_SQLITE
