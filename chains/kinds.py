@@ -28,21 +28,26 @@ _DAYTIME = (
     r"noon|midday|midnight|dawn|dusk|sunrise|sunset|mornings?|afternoons?|evenings?|mittags?|mitternacht|morgens?|abends?"
 )
 _NUMERAL = "|".join(word for word in NUMBERS if word not in POINTING) + "|one|half|quarter|ein"
+#: A time of day that is one by its form, and one that is by the word in front alone.
+_CLOCK_ALONE = (
+    rf"\b\d{{1,2}}[:.]\d\d\b|"
+    rf"\b(?:\d{{1,2}}|{_NUMERAL})(?:\s*[ap]\.?m\b|\s+o['’]clock|\s+uhr\b|\s+in the (?:morning|afternoon|evening|night)\b)|"
+    rf"\b(?:{_DAYTIME})\b|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b"
+)
 _CLOCK = re.compile(
-    rf"\b\d{{1,2}}[:.]\d\d\b|\b(?:\d{{1,2}}|{_NUMERAL})(?:\s*[ap]\.?m\b|\s+o['’]clock|\s+uhr\b|\s+in the\b)|\b(?:{_DAYTIME})\b|"
+    rf"{_CLOCK_ALONE}|"
     rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}(?::\d\d)?|{_NUMERAL})\b"
-    r"(?!\s*(?:%|(?!onwards)[a-z]+s\b))|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b",
+    r"(?!\s*(?:[%€$£¥₹]|(?!onwards)[a-z]+s\b))",
     re.I,
 )
-_DATE = re.compile(
+_CALENDAR = (
     rf"\b\d{{1,4}}(?:st|nd|rd|th|\.)?[ -](?:centur|jahrhundert|bce?\b|ad\b|ce\b|[vn]\. ?chr)|"
-    r"\b\d{3,4}\b(?![.,]?\d|\s*[%€$£a-z])|"
-    rf"\b(?:1\d|20)\d\d\b|\b\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}}\b|\b(?:{_DAY})\b|\b(?:\d+(?:st|nd|rd|th)?|the|in|of|"
-    rf"since|until|"
-    rf"by|every|each|for|from|till|before|after|during|between|and|next|last|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
-    r"\b(?:spring|summer|autumn|winter|frühling|sommer|herbst)s?\b|\b(?:today|tomorrow|yesterday|ago|heute|morgen|gestern)\b",
-    re.I,
+    rf"\b\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}}\b|\b(?:{_DAY})\b|"
+    r"\b(?:\d+(?:st|nd|rd|th)?(?!\s+(?-i:may)\b)|the|in|of|since|until|by|every|each|for|from|till|before|after|during|between|and|"
+    rf"next|last|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
+    r"\b(?:spring|summer|autumn|winter|frühling|sommer|herbst)s?\b|\b(?:today|tomorrow|yesterday|ago|heute|morgen|gestern)\b"
 )
+_DATE = re.compile(rf"{_CALENDAR}|\b\d{{3,4}}\b(?![.,]?\d|\s*[%€$£a-z])|\b(?:1\d|20)\d\d\b", re.I)
 _SPAN = re.compile(
     rf"(?:\d|\b(?:{_NUMERAL}|an?|few|several|many|ein(?:e[nmr]?)?)\b)[\s-]*(?:(?:working|business|calendar|full|more)\s)?(?:{_UNIT})\b",
     re.I,
@@ -118,8 +123,34 @@ _MAY = re.compile(
     r"restrict\w*|licensed?|erlaubt|darf|dürfen|verboten|gestattet|supports?|possible|impossible)\b",
     re.I,
 )
-#: What is numbered, and not counted.
-_ORDINAL = re.compile(r"\b\w+ (?:floor|storey)\b|\b(?:room|page|step)\s\d+", re.I)
+#: What is numbered, and not counted: `number_of` reads `second` as a number, too.
+_ORDINAL = re.compile(
+    r"\b\w+ (?:floor|storey)\b|\b(?:room|page|step|no\.|nr\.|number|zimmer|seite|nummer|§)\s\d+|"
+    r"\b(?:extension|tel\.?|phone|telefon):?\s\d[\d /-]*|(?<![\d.,:/-])[+0]\d[\d /-]*",
+    re.I,
+)
+#: What may be a year, or a time of day, as well as a count.
+_YEAR = re.compile(r"(?<![\d.,])\d{3,4}\b(?![.,]?\d)")
+_HOUR = re.compile(rf"\b(?:\d{{1,2}}|{_NUMERAL})\b(?![.:,]\d)", re.I)
+#: What stands in front of a year alone, of a year more than of a count, and of a time of day.
+_SINCE = re.compile(
+    rf"\b(?:in|since|anno|im|seit|jahre?|years?|{_MONTH}|(?:spring|summer|autumn|winter|year) of)\W{{1,2}}$", re.I
+)
+_DATED = re.compile(
+    r"(?:[(©]|\b(?:an?|the|by|from|until|till|before|after|between|bis|ab|von|vor|nach)|"
+    r"\b(?:1\d|20)\d\d (?:and|or|to|und|oder)|"
+    r"\b(?:built|founded|established|opened|erected|born|written|renovated|dat(?:es|ed)|gebaut|gegründet|eröffnet)\b.{0,16})\s*$",
+    re.I,
+)
+_ALONE = re.compile(r"(?:^|[.!?,–/-])\s*$")
+_AT = re.compile(
+    r"(?:\b(?:at|from|by|until|till|before|after|around|between|um|ab|von|vor|nach|bis)|"
+    rf"(?:\d|\b(?:[ap]\.?m\.?|{_NUMERAL}|{_DAY}|{_DAYTIME}))\s+to)\s+$",
+    re.I,
+)
+_CALENDARS, _CLOCKS = re.compile(_CALENDAR, re.I), re.compile(_CLOCK_ALONE, re.I)
+_BEHIND = re.compile(r"\s*([%€$£¥₹])|[\s-]([^\W\d]+)(?:[ -]([^\W\d]+))?")
+_PEOPLE = listed("people children men women persons staff personen leute kinder")
 #: Whoever does something, without a name.
 _SOMEBODY = re.compile(
     r"\b(?:by (?:the|an?|our|your|his|her|their) \w+|(?:von|vom|durch) \w+|"
@@ -146,24 +177,66 @@ _NOBODY = listed(
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What is asked for. `holds` says whether a text has one; a row, whose fields stand for themselves, has every kind. What
-    the question says itself is none where `beside`."""
+    the question says itself is none where `beside`; a count is told by it before it goes (`counted`)."""
 
     holds: Callable[[str], bool]
     beside: bool = False
+    counted: bool = False
     said: frozenset[str] = frozenset()
 
     def held(self, text: str, *, row: bool) -> bool:
         """Whether a quoted text, or row, has one."""
+        if self.counted:
+            text = _dateless(text, self.said)
         if self.beside:
             text = re.sub(r"[^\W\d]+", lambda word: "," if word[0].lower() in self.said else word[0], text)
         return row or self.holds(text)
 
 
+def _dateless(text: str, said: frozenset[str] = frozenset()) -> str:
+    """The text without the numbers in it that are a year, a date, a time of day or a name. `said` are words of what is
+    counted."""
+
+    def is_year(number: re.Match[str]) -> bool:
+        before, behind = number.string[: number.start()][-40:], _behind(number, said)
+        if _SINCE.search(before):
+            return not behind if len(number[0]) == 3 else behind != "said"
+        if not 1000 <= int(number[0]) < 2100 or behind not in ("", "word"):
+            return False
+        return bool(_DATED.search(before) or (not behind and _ALONE.search(before)))
+
+    def is_hour(number: re.Match[str]) -> bool:
+        return _behind(number, said) in ("", "word") and bool(_AT.search(number.string[: number.start()][-40:]))
+
+    def is_time(clock: re.Match[str]) -> bool:
+        return "." not in clock[0] or _behind(clock, said) in ("", "word")
+
+    text = _YEAR.sub(lambda found: " " if is_year(found) else found[0], _ORDINAL.sub(" ", text))
+    text = _HOUR.sub(lambda found: " " if is_hour(found) else found[0], text)
+    return _CLOCKS.sub(lambda found: " " if is_time(found) else found[0], _CALENDARS.sub(" ", text))
+
+
+def _behind(number: re.Match[str], said: frozenset[str]) -> str:
+    """What stands behind a number: `said`, one of those words; `things`, several of something; `word`, another word that tells;
+    else empty."""
+    found = _BEHIND.match(number.string, number.end())
+    if found is None or (found[2] or "").lower() in ENGLISH | GERMAN:
+        return ""
+    if found[1]:
+        return "things"
+    words = [word for word in found.groups()[1:] if word and word.lower() not in ENGLISH | GERMAN]
+    if said.intersection(word.lower() for word in words):
+        return "said"
+    several = any(word.lower() in _PEOPLE or re.search(r"(?<![su])s$(?<!onwards)", word) for word in words)
+    return "things" if several else "word"
+
+
 def _count(text: str) -> bool:
-    bare = _CLOCK.sub(" ", _DATE.sub(" ", _ORDINAL.sub(" ", text)))
-    return (
-        bool(_FEW.search(bare)) or any(number_of(token) is not None for token in tokens(bare)) or bool(re.search(r"\d", bare))
-    )
+    return bool(_FEW.search(text)) or _numeral(text)
+
+
+def _numeral(text: str) -> bool:
+    return bool(re.search(r"\d", text)) or any(number_of(token) is not None for token in tokens(text))
 
 
 def _sum(text: str) -> bool:
@@ -174,14 +247,11 @@ def _sum(text: str) -> bool:
 
 def _amount(text: str) -> bool:
     """Money, or how much of anything: `how much is` asks for both."""
-    bare = _CLOCK.sub(" ", _DATE.sub(" ", _ORDINAL.sub(" ", text)))
-    return _sum(text) or bool(re.search(r"\d", bare)) or any(number_of(token) is not None for token in tokens(bare))
+    return _sum(text) or _numeral(_dateless(text))
 
 
 def _measure(text: str) -> bool:
-    return (
-        bool(re.search(r"\d", text)) or any(number_of(token) is not None for token in tokens(text)) or bool(_FEW.search(text))
-    )
+    return _numeral(text) or bool(_FEW.search(text))
 
 
 def _when(text: str) -> bool:
@@ -246,7 +316,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\bhow much (?:is|are|was|were)\b", Kind(_amount, beside=True)),
         (r"\bhow old\b|\bwie alt\b", Kind(_old)),
         (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure)),
-        (r"\bhow many\b|\bwie ?viele\b", Kind(_count, beside=True)),
+        (r"\bhow many\b|\bwie ?viele\b", Kind(_count, beside=True, counted=True)),
         (r"\bhow (?:deep|high|heavy|tall|wide|large|big|fast|hot|loud|far)\b", Kind(_measure)),
         (r"\bhow long\b|\bwie lange?\b", Kind(_long)),
         (r"\bhow often\b|\bwie oft\b", Kind(_often)),

@@ -42,16 +42,66 @@ LACKED = [
     ("Which floor is the gym on?", "The gym is open to all guests."),
     ("Does it allow commercial use?", "In no event is anybody liable for commercial damages."),
 ]
+#: Numbers that look like years and times of day, and are counts, and the other way round.
+COUNTED = [
+    ("How many beds does the hospital have?", "The Saint Anna hospital has 450 beds."),
+    ("How many pages does the book have?", "The book has 320 pages."),
+    ("How many members does the club have?", "The club has 340 members."),
+    ("How many visitors are expected?", "We expect about 600 visitors."),
+    ("How many employees are there?", "The firm has 1200 employees."),
+    ("How many employees are there?", "There are 1200 permanent employees."),
+    ("How many seats does the hall have?", "Its capacity is 450."),
+    ("How many seats does the hall have?", "Seats: 1850"),
+    ("How many people does it hold?", "It holds 1500."),
+    ("How many people may use the sauna?", "The sauna is for up to 12 people."),
+    ("How many guests may come?", "Up to 12 guests may come."),
+    ("How many children may come?", "The pool is limited to 12 children."),
+    ("How many kilometres is the trail?", "The trail is 12.50 kilometres long."),
+    ("How many cats live there?", "There are 12 in the house."),
+    ("How many may dance?", "At most 20 may dance."),
+    ("How many members voted?", "Of them 12 may vote."),
+    ("How many copies were printed?", "It was printed in 500 copies."),
+    ("How many villages is it spoken in?", "It is spoken in 1200 villages."),
+    ("Wie viele Mitarbeiter hat die Firma?", "Die Firma hat 1200 Mitarbeiter."),
+    ("Wie viele Plätze gibt es?", "Das Zelt fasst bis 12 Plätze."),
+    ("How much is the ticket?", "Tickets ab 12 €."),
+    ("How much is the ticket?", "Tickets are from 12 €."),
+    ("How much is the load?", "The load is 450."),
+    ("How many houses were built?", "They built 1200 houses."),
+    ("How many visitors?", "In 2019 there were 1500."),
+    ("How many litres fit?", "The tank is for 0.75 litres"),
+    ("How many words may it have?", "An abstract has from 150 to 250 words."),
+    ("How many inhabitants has Rome?", "It had 2000 inhabitants then."),
+    ("How many entries?", "Entries: 2019"),
+]
+DATED = [
+    ("How many beds does the hospital have?", "It was opened in 1978."),
+    ("How many beds does the hospital have?", "It was opened in 1978 by the mayor."),
+    ("How many beds does the hospital have?", "It was founded in 962."),
+    ("How many beds does the hospital have?", "In 1978 the hospital was opened."),
+    ("How many beds does the hospital have?", "The hospital (1978) stands in the park."),
+    ("How many beds does the hospital have?", "Built 1848, it was renovated on 12 May 1990."),
+    ("How many beds does the hospital have?", "1978 was its year."),
+    ("How many guests may come?", "It opens at nine."),
+    ("How many guests may come?", "It is open from 8 to 10, and to noon on Mondays."),
+    ("How many guests may come?", "Breakfast is served in room 112."),
+    ("How many guests may come?", "Call 0800 555 010."),
+    ("How many guests may come?", "The 1978 edition is out."),
+    ("How many guests may come?", "Guests come on 3 May, or 2019-05-03."),
+    ("How many guests may come?", "Guests come until 7:30, or 7.30."),
+    ("How many towers does it have?", "The castle was built around 1200."),
+    ("How many guests may come?", "Between 1978 and 1985 it was closed."),
+]
 
 
-@pytest.mark.parametrize(("question", "text"), HELD, ids=[f"{question} {text}" for question, text in HELD])
+@pytest.mark.parametrize(("question", "text"), HELD + COUNTED, ids=[f"{question} {text}" for question, text in HELD + COUNTED])
 def test_what_holds_the_kind_asked_for_is_known(question: str, text: str) -> None:
     kind = kind_of(question)
     assert kind is not None
     assert kind.held(text, row=False)
 
 
-@pytest.mark.parametrize(("question", "text"), LACKED, ids=[f"{question} {text}" for question, text in LACKED])
+@pytest.mark.parametrize(("question", "text"), LACKED + DATED, ids=[f"{question} {text}" for question, text in LACKED + DATED])
 def test_what_only_names_the_thing_lacks_the_kind(question: str, text: str) -> None:
     kind = kind_of(question)
     assert kind is not None
