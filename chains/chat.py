@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
-from chains.conversations import SessionField, trimmed
+from chains.conversations import SessionField
+from chains.histories import room, trimmed
 from chains.messages import Assistant, Messages, System, to_langchain
 from chains.parameters import Details, Sampling, Tooling, call_parameters
 from chains.pictures import parts_of, with_images_inside
@@ -183,10 +184,17 @@ async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts, 
     kept = history.messages
     if any(isinstance(message, System) for message in asked.messages):
         kept = [message for message in kept if not isinstance(message, System)]
-    budget = min(deps.settings.conversations.history_tokens, (facts.context_tokens or 1 << 30) // 2)
-    count = partial(deps.models.count_tokens, alias=asked.model)
     lead = list(takewhile(lambda message: isinstance(message, System), asked.messages))
-    before = await asyncio.to_thread(trimmed, kept, budget_tokens=budget, count=count)
+
+    def fitting() -> list[Any]:
+        count = partial(deps.models.count_tokens, alias=asked.model)
+        tools = call_parameters(asked).get("tools")
+        beside = [*_prompt(asked.messages, facts), *([SystemMessage(json.dumps(tools))] if tools else [])]
+        most = deps.settings.conversations.history_tokens
+        budget = room(beside, most=most, window=facts.context_tokens, answer=asked.max_tokens, count=count)
+        return trimmed(kept, budget_tokens=budget, count=count)
+
+    before = await asyncio.to_thread(fitting)
     await history.admit(before, asked.model)
     return [*lead, *before, *asked.messages[len(lead) :]]
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from chains.messages import Message, System, User
+from chains.messages import Message
 from core import audit, denials
 from core.database import Database, utc_now
 from core.encryption.envelope import Place, not_opened
@@ -327,22 +327,3 @@ def _missing(session_id: str) -> NotFound:
 
 def _bad_cursor() -> InvalidRequest:
     return InvalidRequest("The cursor is not one that this list gave.", code="invalid_cursor", param="cursor")
-
-
-def trimmed(messages: Sequence[Any], *, budget_tokens: int, count: "Any") -> list[Any]:
-    """What of a history goes into a prompt: every system message, and the newest others that `budget_tokens` hold.
-
-    `count` gives the tokens of a text. The result begins, system messages apart, with a user's message, so that no answer
-    stands without its question and no tool's result without its call.
-    """
-    system = [message for message in messages if isinstance(message, System)]
-    left = budget_tokens - sum(count(message.text()) for message in system)
-    kept: list[Any] = []
-    for message in reversed([message for message in messages if not isinstance(message, System)]):
-        left -= count(message.text()) + 4  # what a template puts round a message, roughly
-        if left < 0:
-            break
-        kept.insert(0, message)
-    while kept and not isinstance(kept[0], User):
-        kept.pop(0)
-    return system + kept

@@ -5,12 +5,14 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.citations import marks, without_marks
+from chains.histories import room, trimmed
 from chains.intervals import is_cut
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
@@ -164,17 +166,24 @@ async def from_sources(
 ) -> AsyncIterator[str | Phrased]:
     """A large model's answer piece by piece, and at the end the whole with what its marks stand for."""
     sources = as_sources(deps, asked.model, passages)
-    messages: list[BaseMessage] = [
-        SystemMessage(prompt("rag.txt").substitute(nothing=_NOTHING)),
-        *to_langchain(history[-TURNS:]),
-        # marked, so that a cache compares it word for word: what means nearly the same may be of another's documents
-        HumanMessage(
-            prompt("rag_question.txt").substitute(sources=sources, question=question),
-            additional_kwargs={"sources": len(passages)},
-        ),
-    ]
+    # marked, so that a cache compares it word for word: what means nearly the same may be of another's documents
+    asking = HumanMessage(
+        prompt("rag_question.txt").substitute(sources=sources, question=question),
+        additional_kwargs={"sources": len(passages)},
+    )
+    lead = SystemMessage(prompt("rag.txt").substitute(nothing=_NOTHING))
+    sampling = _sampling(asked, ANSWER_TOKENS)
+
+    def fitting() -> Sequence[Any]:
+        count, window = partial(deps.models.count_tokens, alias=asked.model), deps.models.facts(asked.model).context_tokens
+        most = deps.settings.conversations.history_tokens
+        budget = room([lead, asking], most=most, window=window, answer=sampling["max_tokens"], count=count)
+        return trimmed(history[-TURNS:], budget_tokens=budget, count=count)
+
+    before = await asyncio.to_thread(fitting) if history else []
+    messages: list[BaseMessage] = [lead, *to_langchain(before), asking]
     text, sent = "", 0
-    async for chunk in deps.models.chat(asked.model).bind(**_sampling(asked, ANSWER_TOKENS)).astream(messages):
+    async for chunk in deps.models.chat(asked.model).bind(**sampling).astream(messages):
         text += chunk.text
         # nothing leaves before it is clear that this is an answer
         if not _NOTHING.startswith(text.strip()[: len(_NOTHING)]) and len(text) > sent:

@@ -17,6 +17,7 @@ from chains.conversations import SessionField
 from chains.grading import PROMPT as GRADE
 from chains.grading import refuted
 from chains.grounding import Evidence, gather
+from chains.histories import room, trimmed
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
 from chains.phrasing import ANSWER_TOKENS, PROMPTS, TURNS, from_quotes, from_sources, shown, standalone
@@ -101,7 +102,10 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     kept, history = None, []
     if asked.session_id is not None:
         kept = await recalled(deps, asked.session_id)
-        history = kept.messages[-TURNS:]
+        count = partial(deps.models.count_tokens, alias=asked.model)
+        most = deps.settings.conversations.history_tokens
+        budget = room([], most=most, window=facts.context_tokens, answer=asked.max_tokens, count=count)
+        history = await asyncio.to_thread(trimmed, kept.messages[-TURNS:], budget_tokens=budget, count=count)
         await kept.admit(history, asked.model)
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None

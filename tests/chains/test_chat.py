@@ -76,6 +76,20 @@ async def test_the_history_in_a_prompt_is_bounded(settings: Settings, database: 
     assert prompt[0].startswith("message")
 
 
+async def test_a_long_message_that_fits_by_itself_leaves_out_the_oldest_turns(settings: Settings, database: Database) -> None:
+    models = ScriptedModels(facts=ModelFacts(context_tokens=100))
+    root = chat(settings, models, database)
+    for number in range(6):
+        await root.ainvoke(say(f"message {number}", session_id="s"))
+    await root.ainvoke(say("long " * 60, session_id="s", max_tokens=20))
+    prompt = texts(models.model.prompts[-1])
+    assert sum(len(text.split()) + 4 for text in prompt) <= 80
+    assert prompt[0] == "message 5"
+    tool = {"type": "function", "function": {"name": "look", "description": "word " * 60, "parameters": {"type": "object"}}}
+    await root.ainvoke(say("now", session_id="s", tools=[tool]))
+    assert texts(models.model.prompts[-1]) == ["now"]
+
+
 async def test_an_unknown_model_is_told_before_any_call(settings: Settings) -> None:
     models = ScriptedModels()
     with pytest.raises(NotFound) as caught:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from sqlmodel import select, update
 
-from chains.conversations import Conversations, trimmed
+from chains.conversations import Conversations
 from chains.messages import Assistant, System, Tool, User
 from core.database import Database
 from core.errors import Forbidden, InvalidRequest, NotFound
@@ -98,27 +98,6 @@ async def test_a_long_history_gives_its_newest_messages_and_what_the_system_said
     kept = Conversations(database)
     await kept.append(ANN, "s1", [System(content="s"), *(User(content=str(number)) for number in range(20))])
     assert [message.content for message in await kept.history(ANN, "s1", newest=3)] == ["s", "17", "18", "19"]
-
-
-def words(text: str) -> int:
-    return len(text.split())
-
-
-def test_a_history_is_trimmed_to_its_newest_turns_and_keeps_the_system_message() -> None:
-    turns = [message for number in range(10) for message in (User(content=f"q {number}"), Assistant(content=f"a {number}"))]
-    kept = trimmed([System(content="be kind"), *turns], budget_tokens=26, count=words)
-    assert [message.content for message in kept] == ["be kind", "q 8", "a 8", "q 9", "a 9"]
-
-
-def test_no_tool_result_is_kept_without_its_call() -> None:
-    messages = [
-        User(content="one two three four five six"),
-        Assistant(content="calls"),
-        Tool(content="result", tool_call_id="1"),
-        Assistant(content="says"),
-        User(content="next"),
-    ]
-    assert trimmed(messages, budget_tokens=21, count=words) == [User(content="next")]
 
 
 async def test_turns_at_once_that_gave_one_pseudonym_to_two_values_are_told_apart(database: Database) -> None:

@@ -6,6 +6,8 @@ from pydantic import ValidationError
 from sqlmodel import select
 
 from chains import rag
+from chains.conversations import Conversations
+from chains.messages import Assistant, User
 from core.database import Database
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
@@ -236,6 +238,21 @@ async def test_a_follow_up_knows_what_was_asked_before(settings, kept):
         await it.ask("What is the maximum flow of the pump?", session_id="one")
         answer = await it.ask("And its weight?", session_id="one")
         assert "18.5 kg" in answer["output"]
+
+
+async def test_a_long_message_kept_in_a_session_stays_out_of_a_large_models_prompt(settings, kept):
+    async with desk(settings, kept, "x", "It is 24 months [1].", small=False) as it:
+        before = [
+            User(content="flood " * 3000),
+            Assistant(content="Yes."),
+            User(content="Is it new?"),
+            Assistant(content="It is."),
+        ]
+        await Conversations(kept.database).append(SYSTEM, "long", before)
+        assert (await it.ask("How long is the warranty of it?", session_id="long"))["answered"]
+        assert len(it.model.prompts) == 2
+        assert not any("flood" in message.text for prompt in it.model.prompts for message in prompt)
+        assert "Is it new?" in [message.text for message in it.model.prompts[-1]]
 
 
 async def test_how_long_something_lasted_is_told_by_both_of_its_ends(settings, kept):
