@@ -13,10 +13,25 @@ if TYPE_CHECKING:
 
 _DROPPED = frozenset(
     {"script", "style", "template", "noscript", "iframe", "object", "embed", "applet", "svg", "math", "canvas", "audio"}
-    | {"video", "map", "nav", "form", "button", "select", "textarea", "dialog", "head"}
+    | {"video", "map", "nav", "button", "select", "textarea", "dialog", "head"}
 )
 _BLOCKS = frozenset(
-    {"address", "article", "aside", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt", "fieldset", "hr"}
+    {
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "center",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "form",
+        "hr",
+    }
     | {"figcaption", "figure", "footer", "header", "html", "li", "main", "ol", "p", "section", "summary", "ul", "caption"}
     | {"legend", "menu", "table", "thead", "tbody", "tfoot", "tr", "th", "td"}
 )
@@ -182,6 +197,7 @@ def _rows(table: "_Element") -> tuple[list[list[str]], bool]:
         if not cells or _is_hidden(row):
             continue
         if not rows:
-            header = len(cells) > 1 and all(cell.tag == "th" for cell in cells)
+            corner = cells[1:] if not "".join(_visible(cells[0])).strip() else cells
+            header = len(cells) > 1 and (all(cell.tag == "th" for cell in corner) or row.getparent().tag == "thead")
         rows.append(["".join(_visible(cell)) for cell in cells])
     return rows, header and len(rows) > 1

@@ -1,7 +1,7 @@
 """JSON, lines of JSON, and notebooks: each value on a line of its own behind its path."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from core.errors import UnreadableFile
@@ -16,8 +16,9 @@ _TITLES = ("title", "name", "headline", "subject")
 
 
 def load_json(data: bytes, name: str) -> LoadedDocument:
-    """A list's members, and the lines of a JSONL file, become paragraphs of `path: value` lines. What turns out not to be JSON
-    (comments in it, cut off) is read as source code instead.
+    """A list's members, and the lines of a JSONL file, become paragraphs of `path: value` lines, and so do the members of
+    a list that an object holds, under its path as a heading. What turns out not to be JSON (comments in it, cut off) is read as
+    source code instead.
 
     Raises:
         UnreadableFile: `file_too_complex` (nested too deep, or too much text).
@@ -32,8 +33,15 @@ def load_json(data: bytes, name: str) -> LoadedDocument:
     if isinstance(value, dict) and isinstance(value.get("cells"), list) and "nbformat" in value:
         return _notebook(value)
     assembly = Assembly()
-    for record in value if isinstance(value, list) else [value]:
+    for record in value if isinstance(value, list) else []:
         assembly.prose("\n".join(_flatten(record)))
+    if not isinstance(value, list):
+        lists = list(_lists(value))
+        assembly.prose("\n".join(_flatten(value, apart={id(records) for _, records in lists})))
+        for path, records in lists:
+            assembly.heading(1, path)
+            for record in records:
+                assembly.prose("\n".join(_flatten(record)))
     title = None
     if isinstance(value, dict):
         title = next((value[key] for key in _TITLES if isinstance(value.get(key), str)), None)
@@ -54,19 +62,37 @@ def _loads(text: str) -> Any:
     return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
 
 
-def _flatten(value: Any) -> Iterator[str]:
-    """`path: value` lines of the leaves, in order. A list of plain values is one line."""
+def _lists(value: Any) -> Iterator[tuple[str, list[Any]]]:
+    """The lists of objects that an object holds, itself or in an object within it, with their paths."""
+    todo: list[tuple[str, Any]] = [("", value)]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, dict):
+            todo.extend((_below(path, key), item) for key, item in reversed(value.items()))
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            yield path, value
+
+
+def _flatten(value: Any, apart: Collection[int] = ()) -> Iterator[str]:
+    """`path: value` lines of the leaves, in order, without what is `apart`, by identity. A list of plain values is one
+    line."""
     todo: list[tuple[str, Any]] = [("", value)]
     while todo:
         path, value = todo.pop()
         if isinstance(value, dict) and value:
-            todo.extend((f"{path}.{key}"[:_MAX_PATH] if path else str(key), item) for key, item in reversed(value.items()))
+            todo.extend((_below(path, key), item) for key, item in reversed(value.items()))
+        elif id(value) in apart:
+            continue
         elif isinstance(value, list) and value and any(isinstance(item, dict | list) for item in value):
             todo.extend((f"{path}[{index}]"[:_MAX_PATH], value[index]) for index in reversed(range(len(value))))
         else:
             shown = ", ".join(map(_scalar, value)) if isinstance(value, list) else _scalar(value)
             if shown:
                 yield f"{path}: {shown}" if path else shown
+
+
+def _below(path: str, key: object) -> str:
+    return f"{path}.{key}"[:_MAX_PATH] if path else str(key)
 
 
 def _scalar(value: Any) -> str:

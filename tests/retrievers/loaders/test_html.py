@@ -35,6 +35,19 @@ def test_a_table_that_arranges_a_page_is_read_as_text() -> None:
     assert {section.kind for section in document.sections} == {"prose"}
 
 
+def test_what_stands_in_a_form_is_read_and_its_fields_are_not() -> None:
+    page = b"""<body><h1>Pump</h1><form id="aspnetForm"><input value="x"><p>It weighs 18 kg.</p><select><option>red</select>
+    <textarea>draft</textarea><button>Send</button></form></body>"""
+    assert load_html(page, "").text == "Pump\n\nIt weighs 18 kg."
+
+
+def test_a_tables_empty_corner_and_its_head_still_name_the_columns() -> None:
+    corner = b"<table><tr><td></td><th>2022</th></tr><tr><th>North</th><td>450</td></tr></table>"
+    assert load_html(corner, "").text == "North | 2022: 450"
+    head = b"<table><thead><tr><td>Region</td><td>Sum</td></tr></thead><tr><td>North</td><td>450</td></tr></table>"
+    assert load_html(head, "").text == "Region: North | Sum: 450"
+
+
 def test_broken_markup_loses_no_text() -> None:
     document = load_html(b"<p>one <b>two <i>three</p><div>four</b> five<p>six", "")
     assert document.text.split() == ["one", "two", "three", "four", "five", "six"]

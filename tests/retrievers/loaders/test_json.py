@@ -8,14 +8,24 @@ def text_of(value: object) -> str:
 
 
 def test_every_value_stands_behind_its_path() -> None:
-    assert text_of({"a": {"b": [1, 2], "c": None, "d": True}, "l": [{"x": 1.5}, {"x": "y"}]}) == (
-        "a.b: 1, 2\na.d: true\nl[0].x: 1.5\nl[1].x: y"
+    assert text_of({"a": {"b": [1, 2], "c": None, "d": True}, "l": [{"x": 1.5}, ["y", {"z": 2}]]}) == (
+        "a.b: 1, 2\na.d: true\nl[0].x: 1.5\nl[1][0]: y\nl[1][1].z: 2"
     )
 
 
 def test_records_are_paragraphs_as_a_list_or_as_lines() -> None:
     assert text_of([{"a": "x"}, {"a": "y"}]) == "a: x\n\na: y"
     assert load_json(b'{"a": "x"}\n\n{"a": "y"}\n', "").text == "a: x\n\na: y"
+
+
+def test_records_that_an_object_holds_are_paragraphs_under_their_path() -> None:
+    staff = [{"name": "Ben", "phones": [{"no": 1}]}, {"name": "Cleo"}]
+    value = {"data": {"staff": staff}, "tags": [], "company": "Arc", "x" * 400: {"a": [{"p": 1}], "b": [{"q": 2}]}}
+    document = load_json(json.dumps(value).encode(), "")
+    found = [(section.heading[0][:10], document.text[section.start : section.end]) for section in document.sections[1:]]
+    assert document.text.startswith("company: Arc\n\ndata.staff")
+    assert found[0] == ("data.staff", "data.staff\n\nname: Ben\nphones[0].no: 1\n\nname: Cleo")
+    assert [text.split("\n\n")[1] for _, text in found[1:]] == ["p: 1", "q: 2"]
 
 
 def test_numbers_stay_as_they_are_spelled() -> None:
