@@ -11,7 +11,7 @@ from core.errors import InvalidRequest, PlatformError, UnreadableFile
 from core.settings import RequestLimits, Settings
 from retrievers.images import ImageInfo, check_image
 from retrievers.parsing import load_in_child, parse, read_pages, render_page
-from retrievers.sniffing import sniff_image
+from retrievers.sniffing import is_pdf, sniff_image
 
 #: Pages of one PDF without a text layer that are shown to a model that sees; of a longer one the text is read by OCR.
 MAX_SHOWN_PAGES = 10
@@ -62,7 +62,7 @@ def attachments(images: Sequence[str], documents: Sequence[tuple[str | None, str
     for name, param, encoded in given:
         data = _decode(encoded, param)
         image = None
-        if sniff_image(data[:32]) or (param.startswith("images") and b"%PDF-" not in data[:1024]):
+        if sniff_image(data[:32]) or (param.startswith("images") and not is_pdf(data)):
             try:
                 image = check_image(data, limits)
             except UnreadableFile as error:

@@ -16,6 +16,7 @@ _HEAD = 64 * 1024
 _HTML = re.compile(r"<(!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)[\s/>]", re.IGNORECASE)
 _HTML_ROOT = re.compile(r"<(!doctype html|html)[\s>]", re.IGNORECASE)
 _XML = re.compile(r"\s*<(\?xml|!DOCTYPE|svg|rss|feed)[\s>]", re.IGNORECASE)
+_PDF_LINE, _PDF_OBJECT = re.compile(rb"^%PDF-\d", re.M), re.compile(rb"^\d+ \d+ obj\b", re.M)
 _BLANK = re.compile(r"\s*")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+(?:-S\s+)?)?([a-z]+)[\d.]*(?:\s|$)")
@@ -63,7 +64,7 @@ def sniff(data: bytes, name: str) -> str:
     head = data[:_HEAD]
     if package := sniff_package(data):  # before PDF, which may be the first member
         return package
-    if b"%PDF-" in head[:1024]:
+    if is_pdf(head):
         return "application/pdf"
     if image := sniff_image(head):
         return image
@@ -74,6 +75,15 @@ def sniff(data: bytes, name: str) -> str:
     if not looks_like_text(head):
         raise unsupported(_name_of_binary(head, name))
     return _sniff_text(data, name)
+
+
+def is_pdf(head: bytes) -> bool:
+    """Whether a file that begins so is a PDF. The mark may stand in the first 1,024 bytes, where a text may speak of it."""
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"%PDF-"):
+        return True
+    if b"%PDF-" not in head[:1024]:
+        return False
+    return not looks_like_text(head[:_HEAD]) or bool(_PDF_LINE.search(head[:1024]) and _PDF_OBJECT.search(head[:_HEAD]))
 
 
 def sniff_image(head: bytes) -> str | None:

@@ -34,6 +34,7 @@ _CELL_GAP = 0.85
 _BLANKS = re.compile(r"[ \t\xa0]+")
 _SHORT_LINE = 0.8  # of the page's widest line
 _BULLET = re.compile(r"(?:[•‣◦▪●○–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
+_NUMBERED = re.compile(r"\(?\d{1,3}[.)]\s")
 _HYPHEN_AT_END = ("\x02", "\ufffe", "\u00ad")
 _SENTENCE_END = (".", "!", "?", ":", ";", "…", ".”", ".)")
 
@@ -271,6 +272,9 @@ def _starts_anew(before: Line, line: Line, widest: int) -> bool:
     if gap > _PARAGRAPH_GAP * line.size or gap < -2 * line.size:  # below at a distance, or further up: another column
         return True
     short = before.right - before.left < _SHORT_LINE * widest
+    ended = short or before.text.endswith(_SENTENCE_END) or _NUMBERED.match(before.text)
+    if _NUMBERED.match(line.text) and not ended:
+        return False  # the end of a sentence whose last word is a number
     return bool(_BULLET.match(line.text)) or (short and (before.text.endswith(_SENTENCE_END) or line.text[:1].isupper()))
 
 

@@ -58,6 +58,11 @@ LEASE = b"# Lease\n\nThe rent, in full, is 1,240 euros.\n\n## Notice\n\nNinety d
         ("Grüße".encode("utf-16"), "a.txt", "text/plain"),
         ("Привет, мир, как дела у вас сегодня".encode("utf-16-be"), "a.txt", "text/plain"),  # noqa: RUF001 - Russian is meant
         (making.pdf([["x"]]), "a.txt", "application/pdf"),
+        (b"leading words\n" + making.pdf([["x"]]), "a.txt", "application/pdf"),
+        (b"leading words\n%PDF-1.4\n1 0 obj\n<< >>\nendobj\n", "a.pdf", "application/pdf"),
+        (b"# PDF notes\n\nEvery PDF file begins with %PDF-1.7 and ends with %%EOF.", "notes.md", "text/markdown"),
+        (b"def is_pdf(head): return head.startswith(b'%PDF-')", "sniff.py", SOURCE),
+        (b"The mark of a file in the portable format is:\n%PDF-1.7\n", "a.txt", "text/plain"),
         (making.docx(["x"]), "a.pdf", DOCX),
         (making.pptx([("x", [], "")]), "a.zip", PPTX),
         (making.xlsx({"a": [["x"]]}), "a.docx", XLSX),

@@ -19,6 +19,14 @@ def test_pages_headings_and_paragraphs_are_told() -> None:
     assert (document.pages, document.title, document.unread_pages) == (2, "Manual", ())
 
 
+def test_a_line_that_begins_with_the_number_that_ends_a_sentence_is_no_item_of_a_list() -> None:
+    call = "If the machine shows an error that is not told in this list, call 0800 555"
+    told = "010. Error E7 means that the heater is defective, and must be renewed soon."
+    items = ["Do this:", "1. Open the lid of the machine, and let the water run off until it is dry", "2. Close it"]
+    document = load_pdf(making.pdf([[f"{call}<br/>{told}"], ["<br/>".join(items)]]), "")
+    assert document.text == "\n\n".join([f"{call} {told}", *items])
+
+
 def test_a_page_that_is_a_picture_is_still_to_be_read() -> None:
     document = load_pdf(making.scanned_pdf(["x"]), "")
     assert (document.text, document.unread_pages) == ("", (1,))
