@@ -154,6 +154,8 @@ class _Vetted:
             return True
         if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row):
             return False
+        if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
+            return False
         labels = (quote.chunk.document, quote.chunk.context, quote.heading, quote.columns)
         near = Ground("\n".join((*labels, before, quote.text, after)), self._words)
         passage = Ground(quote.chunk.text, self._words)

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from chains.vocabulary import CLASSES, ENGLISH, EXCLUSIVE, GERMAN, LIGHT, MEASURES, NUMBERS, POINTING, SAME
+from chains.vocabulary import CLASSES, ENGLISH, EXCLUSIVE, GERMAN, LIGHT, MEASURES, NUMBERS, OPPOSITES, POINTING, SAME
 
 #: From this cosine on a word of the passage may stand for one of the question. It was set on pairs of words alone (fee and cost
 #: lie above it, plumber and gardener below) and on the tuned half of `tests/chains/answerable`.
@@ -139,6 +139,12 @@ class Specifics:
             return True
         return any(
             sentence.qualified(kind) and not sentence.knows(which) and passage.knows(which) for which, kind in self.qualified
+        )
+
+    def opposed(self, sentence: Ground) -> bool:
+        """Whether the sentence has the opposite of a word, and not the word: so many lived, where it is asked how many died."""
+        return any(
+            OPPOSITES.get(term.lower(), frozenset()) & sentence.spelt and not sentence.knows(term) for term in self.terms
         )
 
     def missing(self, ground: Ground, *, embed: Embed, meant: float = MEANT) -> list[str]:

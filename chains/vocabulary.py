@@ -127,3 +127,12 @@ SETTING_ACTS = listed(
 VAGUE_ACTS = listed(
     "use get see find know do have go tell work call ask need want handle deal take give put keep look be learn"
 )
+_OPPOSITES = (
+    ("die dies died dead death deaths dying", "live lives lived living alive survive survived born birth"),
+    ("buy buys bought buyer purchase purchased", "sell sells sold seller sale"),
+    ("win wins won winner", "lose loses lost loser"),
+)
+#: Words that are near each other in meaning, and deny each other.
+OPPOSITES: dict[str, frozenset[str]] = {
+    word: listed(other) for one, two in _OPPOSITES for words, other in ((one, two), (two, one)) for word in words.split()
+}

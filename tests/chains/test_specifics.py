@@ -62,6 +62,13 @@ def test_an_ordinary_word_may_stand_there_by_meaning_but_not_by_one_of_its_kind(
     assert missing("Who oils the chainsaw?", "The saw.", same) == ["chainsaw"]
 
 
+def test_a_sentence_with_the_opposite_of_a_word_is_opposed_to_the_question():
+    asked = specifics("How many masons died?", words=words)
+    assert asked.opposed(Ground("140 masons lived in huts.", words))
+    assert not asked.opposed(Ground("Of those who lived there, five masons died.", words))
+    assert not asked.opposed(Ground("Five masons drowned.", words))
+
+
 def test_what_precedes_a_question_need_not_be_answered():
     assert missing("I am busy: how long is the pump?", "The pump is 2 m long.") == []
     assert missing("Hello there, dear machine! Who made the pump?", "The pump was made by Ann.") == []
