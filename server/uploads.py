@@ -19,6 +19,7 @@ from core.errors import InvalidRequest, TooLarge
 from core.settings import RequestLimits
 from core.shown_names import shown
 from retrievers.documents import NewDocument
+from server.file_names import carried
 
 #: Files above this are handed on as files on disk, not as bytes in memory.
 _IN_MEMORY = 256 * 2**10
@@ -111,13 +112,17 @@ async def read_form(request: Request, *, max_files: int, max_fields: int = _MOST
         request.headers, request.stream(), max_files=max_files, max_fields=max_fields, max_part_size=_FIELD_BYTES
     )
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
             raise _too_many(max_files) from None
         raise InvalidRequest(f"The form cannot be read: {error.message}", code="malformed_form") from None
     except (FormParserError, UnicodeDecodeError):
         raise InvalidRequest("The form cannot be read.", code="malformed_form") from None
+    for _, value in form.multi_items():
+        if isinstance(value, UploadFile) and value.filename:
+            value.filename = carried(value.filename)
+    return form
 
 
 async def _from_form(form: FormData, directory: Path) -> list[NewDocument]:

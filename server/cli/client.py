@@ -186,6 +186,8 @@ class Platform:
             raise CallFailed(f"The platform at {self.url} did not answer in time.", code="timeout") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CallFailed(f"The connection to {self.url} broke: {error}", code="unreachable") from None
+        except UnicodeEncodeError:
+            raise CallFailed("What is to be sent is no text: a name of a file, perhaps.", code="no_text") from None
         except ValueError:
             raise CallFailed(
                 f"What answers at {self.url} does not speak JSON: is it a GenAI platform?", code="no_json"

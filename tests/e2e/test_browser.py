@@ -168,6 +168,15 @@ def test_a_pdf_is_brought_in_asked_and_cited_on_the_front_page(page: Page, tmp_p
     expect(citation.locator("cite")).to_contain_text("manual.pdf, page 2")
 
 
+def test_a_file_that_is_refused_is_named_on_the_front_page_and_the_others_are_read(page: Page) -> None:
+    page.locator("#into").fill(f"b-{uuid.uuid4().hex[:8]}")
+    names = ["first.txt", f"{'long' * 300}.txt", *(f"more{number}.txt" for number in range(50))]
+    files = [{"name": name, "mimeType": "text/plain", "buffer": f"The word of {name[:9]} is heron.".encode()} for name in names]
+    page.locator("#files").set_input_files(files)
+    expect(page.locator("#upload [role=status]")).to_contain_text("Ready: 51 of 52", timeout=SLOW_MS)
+    expect(page.locator("#upload .problems")).to_contain_text("1 to 1024 bytes")
+
+
 def test_a_citation_shows_its_place_and_what_a_collection_holds_can_be_deleted(page: Page) -> None:
     name = f"b-{uuid.uuid4().hex[:8]}"
     page.on("dialog", lambda dialog: dialog.accept())

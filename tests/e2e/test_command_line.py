@@ -129,6 +129,55 @@ def test_a_link_out_of_a_folder_is_told_and_left_out_unless_asked_for(
     assert "out.txt" in {row["name"] for row in client.get(path).json()["results"]}
 
 
+def test_a_folder_with_odd_files_and_names_is_brought_in_but_for_what_cannot_be(
+    genai: Terminal, client: httpx.Client, tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    (folder / "/".join(["deep" * 60] * 5)).mkdir(parents=True)
+    files = ["a.txt", 'the "best" plan.txt', "two\nlines.txt", "z.txt", "/".join([*["deep" * 60] * 5, "far.txt"])]
+    for number, name in enumerate(files):
+        (folder / name).write_text(f"The word number {number} is heron.")
+    with open(os.fsencode(folder) + b"/caf\xe9.txt", "w") as latin:
+        latin.write("The coffee is cold.")
+    with (folder / "m_video.bin").open("wb") as video:
+        video.truncate(70 * 2**20)
+    collection = f"cli-{uuid.uuid4().hex[:8]}"
+
+    done = genai("ingest", str(folder), "-c", collection, "--prune")
+    assert done.returncode == 1
+    assert "body_too_large m_video.bin:" in done.stderr
+    assert "invalid_name deep" in done.stderr
+    assert f"5 documents in {collection}, 0 not readable, 2 failed." in done.stderr
+    assert "no longer" not in done.stderr
+    names = {row["name"] for row in client.get(f"/api/v1/rag/collections/{collection}/documents").json()["results"]}
+    assert names == {"a.txt", 'the "best" plan.txt', "two lines.txt", "z.txt", "café.txt"}
+
+
+def test_folders_with_a_file_of_the_same_name_stand_beside_each_other(
+    genai: Terminal, client: httpx.Client, tmp_path: Path
+) -> None:
+    for name, leader in (("alpha", "Rosa Quint"), ("beta", "Ben Castle"), ("moved/beta", "Cleo Dorn")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "README.md").write_text(f"The {name} project is led by {leader}.")
+    collection = f"cli-{uuid.uuid4().hex[:8]}"
+
+    def names() -> set[str]:
+        return {row["name"] for row in client.get(f"/api/v1/rag/collections/{collection}/documents").json()["results"]}
+
+    assert genai("ingest", str(tmp_path / "alpha"), "-c", collection).returncode == 0
+    beside = genai("ingest", str(tmp_path / "beta"), "-c", collection)
+    assert "beta/README.md: called so, since there is one of that name from another folder." in beside.stderr
+    assert names() == {"README.md", "beta/README.md"}
+    both = genai("ingest", str(tmp_path / "alpha"), str(tmp_path / "beta"), "-c", collection, "--prune")
+    assert f"2 documents in {collection}, 2 of them unchanged, 0 not readable, 0 failed." in both.stderr
+    assert "no longer" not in both.stderr
+    elsewhere = genai("ingest", str(tmp_path / "moved/beta"), "-c", collection)
+    assert "in place of what came from a folder of the same name elsewhere" in elsewhere.stderr
+    assert names() == {"README.md", "beta/README.md"}
+    files = [str(tmp_path / name / "README.md") for name in ("alpha", "beta")]
+    assert genai("ingest", *files, "-c", f"{collection}-two").returncode == 0
+
+
 def test_what_is_gone_from_its_folder_is_told_and_pruned_when_asked_for(
     genai: Terminal, platform: Running, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -252,30 +252,70 @@ async function add(files) {
   line.textContent = `Sending ${files.length} file${files.length > 1 ? "s" : ""}…`;
   try {
     await ensureCollection(collection.value);
-    const form = new FormData();
-    for (const file of files) form.append("files", file, file.name);
     const path = `/api/v1/rag/collections/${encodeURIComponent(collection.value)}/documents`;
-    const { job_id } = await (await api(path, { method: "POST", body: form })).json();
-    const job = await finished(job_id, (current) => {
-      if (current.state === "queued") {
-        line.textContent = "Waiting: other documents are being read.";
-        return;
-      }
-      bar.max = current.progress.total || 1;
-      bar.value = current.progress.done;
-      line.textContent = `Reading: ${current.progress.done} of ${current.progress.total}`;
-    });
-    for (const error of job.errors) problems.append(element("li", `${error.document}: ${error.message}`));
-    const read = job.progress.done - job.failed - job.removed;
-    bar.value = bar.max;
-    const notes = [job.skipped && `${job.skipped} unchanged`, job.removed && `${job.removed} deleted meanwhile`].filter(Boolean);
-    const what = `${read} of ${job.progress.total} document${job.progress.total > 1 ? "s" : ""} in “${collection.value}”`;
-    line.textContent = `${[`${job.state === "cancelled" ? "Cancelled" : "Ready"}: ${what}`, ...notes].join(", ")}.`;
+    const jobs = [];
+    for (const batch of batches([...files])) jobs.push(...(await send(path, batch, problems)));
+    const sum = { done: 0, failed: 0, removed: 0, skipped: 0 };
+    let cancelled = false;
+    for (const id of jobs) {
+      const job = await finished(id, (current) => {
+        if (current.state === "queued") {
+          line.textContent = "Waiting: other documents are being read.";
+          return;
+        }
+        const more = jobs.length > 1 ? ` (upload ${jobs.indexOf(id) + 1} of ${jobs.length})` : "";
+        bar.max = current.progress.total || 1;
+        bar.value = current.progress.done;
+        line.textContent = `Reading: ${current.progress.done} of ${current.progress.total}${more}`;
+      });
+      for (const error of job.errors) problems.append(element("li", `${error.document}: ${error.message}`));
+      sum.done += job.progress.done;
+      for (const name of ["failed", "removed", "skipped"]) sum[name] += job[name];
+      cancelled ||= job.state === "cancelled";
+    }
+    bar.value = jobs.length ? bar.max : 0;
+    const notes = [sum.skipped && `${sum.skipped} unchanged`, sum.removed && `${sum.removed} deleted meanwhile`].filter(Boolean);
+    const read = sum.done - sum.failed - sum.removed;
+    const what = `${read} of ${files.length} document${files.length > 1 ? "s" : ""} in “${collection.value}”`;
+    line.textContent = `${[`${cancelled ? "Cancelled" : "Ready"}: ${what}`, ...notes].join(", ")}.`;
     await Promise.all([listCollections(collection.value).then(listDocuments), refresh()]);
   } catch (error) {
     bar.value = 0;
     line.textContent = "";
     problems.append(element("li", error.message));
+  }
+}
+
+/** Uploads of at most 50 files and, unless one file is larger, 16 MiB. */
+function* batches(files) {
+  let [batch, size] = [[], 0];
+  for (const file of files) {
+    if (batch.length === 50 || (batch.length && size + file.size > 2 ** 24)) {
+      yield batch;
+      [batch, size] = [[], 0];
+    }
+    batch.push(file);
+    size += file.size;
+  }
+  if (batch.length) yield batch;
+}
+
+/** Sends the files, and gives the jobs. Where they are refused for what they are, each half is sent by itself; a file that is
+ * refused alone is told. */
+async function send(path, files, problems) {
+  const form = new FormData();
+  for (const file of files) form.append("files", file, file.name);
+  try {
+    return [(await (await api(path, { method: "POST", body: form })).json()).job_id];
+  } catch (error) {
+    const large = error.status === undefined && files.length === 1 && files[0].size > 2 ** 24; // hung up on in the middle
+    if (!large && ![400, 413, 415, 422].includes(error.status)) throw error;
+    if (files.length === 1) {
+      problems.append(element("li", `${files[0].name}: ${error.message}`));
+      return [];
+    }
+    const middle = Math.ceil(files.length / 2);
+    return [...(await send(path, files.slice(0, middle), problems)), ...(await send(path, files.slice(middle), problems))];
   }
 }
 
