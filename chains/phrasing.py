@@ -48,7 +48,8 @@ _QUOTED_CHARACTERS = 320
 #: Characters between two sentences that follow each other.
 _GAP = 3
 _AS_GOOD = 0.88
-_LINES = re.compile(r"^[ \t]*(?:\||```|~~~)", re.M)
+#: Lines that are answered with as they are. Of a row whose columns are numbers, as years, a small model takes the wrong one.
+_LINES = re.compile(r"^[ \t]*(?:\||```|~~~)|\| \d[\d-]*: [^\n]*\| \d[\d-]*: ", re.M)
 #: A question that needs the turns before it: it begins by going on, or points at what was named before.
 _FOLLOWS = re.compile(
     r"^\s*(and|or|but|so|then|also|what about|how about|why( not)?\s*\?|why\s+so)\b|"

@@ -75,7 +75,7 @@ SAME: dict[str, frozenset[str]] = {
 #: What is answered by a number, mostly without its name.
 MEASURES = listed(
     "limit weight height length width depth age speed temperature distance duration size period amount percentage maximum "
-    "minimum "
+    "minimum value values "
     "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag"
 )
 _UNITS = (

@@ -54,3 +54,14 @@ async def test_a_sentence_that_is_cut_shows_that_it_goes_on(settings: Settings) 
     deps = ChainDeps(settings, cast("Any", models), cast("Any", SimpleNamespace(resources=resources)), cast("Any", None))
     answer, _ = await from_quotes(deps, ModelChoice(), "What is the seller liable for?", [quote])
     assert answer.endswith(("stoppage of work …", "loss of goodwill …"))
+
+
+async def test_a_row_whose_columns_are_years_answers_itself(settings: Settings) -> None:
+    text = "Region: North | 2021: 450 | 2022: 470\nRegion: West | 2021: 120 | 2022: 130\n"
+    quote = candidates(Chunk("c1", "d1", "sales.csv", 1, text, 0, len(text), context=""))[0]
+    resources = SimpleNamespace(lexical=SimpleNamespace(words=LexicalIndex(settings).words))
+    models = ScriptedModels(ScriptedChat("North in 2022 is 450."), ModelFacts(context_tokens=4096, small=True))
+    deps = ChainDeps(settings, cast("Any", models), cast("Any", SimpleNamespace(resources=resources)), cast("Any", None))
+    answer, used = await from_quotes(deps, ModelChoice(), "How much was North in 2022?", [quote])
+    assert answer == "Region: North, 2021: 450, 2022: 470."
+    assert used == [quote]
