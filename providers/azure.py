@@ -65,7 +65,7 @@ class AzureProvider:
 
     async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if "embedding" not in model:
-            await asyncio.to_thread(self._built.build, model, timeouts or Timeouts())
+            await self._built.built(model, timeouts or Timeouts())
 
     def state(self, model: str) -> ModelState:
         deployment, _, named = model.partition("#")

@@ -3,13 +3,12 @@
 Without a key the credential is Entra ID's: Azure's variables, workload identity, managed identity, or the Azure CLI's login.
 """
 
-import asyncio
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.settings import ProviderSettings, usual_variable
+from providers.joined_work import JoinedWork
 from providers.neutral import not_configured
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ _SCOPE = "https://cognitiveservices.azure.com/.default"
 _API_VERSION = "2024-10-21"
 #: Seconds before its end in which a token is renewed, as Azure's own SDKs do.
 _RENEW_BEFORE_S = 300
+#: Seconds in which what gives tokens has to take a connection, and in which it may be silent; azure-core would wait for 300.
+_CONNECT_S, _SILENT_S = 2, 5
 
 
 class AzureAccess:
@@ -29,7 +30,7 @@ class AzureAccess:
 
     def __init__(self, configured: ProviderSettings) -> None:
         self._configured = configured
-        self._lock = threading.Lock()
+        self._renewing: JoinedWork[AccessToken] = JoinedWork("azure-token")
         self._credential: DefaultAzureCredential | None = None
         self._token: AccessToken | None = None
 
@@ -56,21 +57,16 @@ class AzureAccess:
         return key or usual_variable("AZURE_OPENAI_API_KEY")
 
     def token(self) -> str:
-        """A token that is good for some minutes at least. Blocking where it has to be asked for.
+        """A token that is good for some minutes at least. Blocking where it has to be asked for: once for all who ask at once.
 
         Raises:
             azure.core.exceptions.ClientAuthenticationError: Entra ID gives none.
         """
-        if (token := self._good()) is None:
-            with self._lock:
-                if (token := self._good()) is None:
-                    token = self._token = self._ask()
-        return token.token
+        return (self._good() or self._renewing.wait(None, self._renewed)).token
 
     async def atoken(self) -> str:
-        """As `token`, without blocking the event loop."""
-        token = self._good()
-        return token.token if token is not None else await asyncio.to_thread(self.token)
+        """As `token`, without blocking the event loop or one of its threads."""
+        return (self._good() or await self._renewing.of(None, self._renewed)).token
 
     async def headers(self) -> Mapping[str, str]:
         """What goes with every request."""
@@ -87,8 +83,11 @@ class AzureAccess:
         token = self._token
         return token if token is not None and token.expires_on - time.time() > _RENEW_BEFORE_S else None
 
-    def _ask(self) -> "AccessToken":
+    def _renewed(self) -> "AccessToken":
         from azure.identity import DefaultAzureCredential
 
-        self._credential = self._credential or DefaultAzureCredential()
-        return self._credential.get_token(_SCOPE)
+        self._credential = self._credential or DefaultAzureCredential(
+            connection_timeout=_CONNECT_S, read_timeout=_SILENT_S, retry_connect=0, retry_read=0
+        )
+        self._token = self._good() or self._credential.get_token(_SCOPE)
+        return self._token

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.session import Session
 
+#: Seconds that AWS may be silent when a role is assumed; boto3 would wait for five minutes, and all calls with it.
+_ROLE_S = 5
+
 
 class BedrockProvider:
     """One AWS account and region. Clients are made at first use and shared by all threads; boto3's are safe for that."""
@@ -84,7 +87,7 @@ class BedrockProvider:
 
     async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if "embed" not in model:
-            await asyncio.to_thread(self._built.build, model, timeouts or Timeouts())
+            await self._built.built(model, timeouts or Timeouts())
 
     def state(self, model: str) -> ModelState:
         identifier, _, base = model.partition("#")
@@ -163,6 +166,7 @@ class _Header:
 
 def _session(configured: ProviderSettings, region: str | None) -> "Session":
     """A session with the credentials that are configured, else AWS's own chain."""
+    from botocore.config import Config
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
     from botocore.session import Session
     from botocore.tokens import FrozenAuthToken
@@ -181,7 +185,10 @@ def _session(configured: ProviderSettings, region: str | None) -> "Session":
     if configured.role:
 
         def client(service: str, **options: Any) -> "BaseClient":
-            return session.create_client(service, **{"region_name": region, **options})
+            limits = Config(
+                connect_timeout=_ROLE_S, read_timeout=_ROLE_S, retries={"total_max_attempts": 2, "mode": "standard"}
+            )
+            return session.create_client(service, **{"region_name": region, "config": limits, **options})
 
         fetcher = AssumeRoleCredentialFetcher(
             client, session.get_credentials(), configured.role, extra_args={"RoleSessionName": "genai-platform"}

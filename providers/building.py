@@ -12,17 +12,19 @@ from core.per_loop import PerLoop
 from core.settings import Timeouts
 from core.transport.trust import outward_context
 from providers import wire
+from providers.joined_work import JoinedWork
 from providers.lazy_chat import ModelBeingBuilt
 from providers.wire import proxy_for
 
 
 class BuiltModels:
-    """Chat models by name and timeouts. `build` may block and import what it needs."""
+    """Chat models by name and timeouts. `build` may block, import what it needs, and ask a cloud for credentials."""
 
     def __init__(self, build: Callable[[str, Timeouts], BaseChatModel]) -> None:
         self._build = build
         self._built: dict[tuple[str, Timeouts], BaseChatModel] = {}
         self._lock = threading.Lock()
+        self._building: JoinedWork[BaseChatModel] = JoinedWork("build-model")
 
     def get(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         """The model itself; on an event loop, as long as it is not built, one that stands for it and builds it in a thread."""
@@ -32,7 +34,11 @@ class BuiltModels:
             asyncio.get_running_loop()
         except RuntimeError:
             return self.build(model, timeouts)
-        return ModelBeingBuilt(find=lambda: asyncio.to_thread(self.build, model, timeouts))
+        return ModelBeingBuilt(find=lambda: self.built(model, timeouts))
+
+    async def built(self, model: str, timeouts: Timeouts) -> BaseChatModel:
+        """As `build`, without blocking the event loop or one of its threads."""
+        return await self._building.of((model, timeouts), lambda: self.build(model, timeouts))
 
     def build(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         """Build it now, or give the one that is there. Blocking."""

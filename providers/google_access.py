@@ -5,14 +5,15 @@ file), then Google's own chain
 (`GOOGLE_APPLICATION_CREDENTIALS`, gcloud's login, workload identity, the metadata server).
 """
 
-import asyncio
 import json
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from langchain_core.exceptions import ModelAuthenticationError, ModelConnectionError
 
 from core.settings import ProviderSettings, usual_variable
+from providers.joined_work import JoinedWork
 from providers.neutral import not_configured
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _DEFAULT_REGION = "us-central1"
+#: Seconds that Google's token server may be silent; google-auth would wait for 120.
+SILENT_S = 5.0
 
 
 class GoogleAccess:
@@ -28,6 +31,7 @@ class GoogleAccess:
     def __init__(self, configured: ProviderSettings) -> None:
         self._configured = configured
         self._lock = threading.Lock()
+        self._renewing: JoinedWork[None] = JoinedWork("google-token")
         self._found: tuple[Credentials, str | None] | None = None
 
     @property
@@ -54,31 +58,42 @@ class GoogleAccess:
     def credentials(self) -> "Credentials":
         return self._find()[0]
 
-    def token(self) -> str:
-        """A token that is good now, renewed when it is not. Blocking.
+    def renew(self) -> None:
+        """See to it that the credentials are found and their token is good now. Blocking, and for all who ask at once one question
+        to Google.
 
         Raises:
             ModelAuthenticationError: Google gives none.
             ModelConnectionError: Google cannot be reached.
         """
+        if not self._are_good():
+            self._renewing.wait(None, self._renew)
+
+    async def ready(self) -> None:
+        """As `renew`, without blocking the event loop or one of its threads."""
+        if not self._are_good():
+            await self._renewing.of(None, self._renew)
+
+    async def headers(self) -> dict[str, str]:
+        await self.ready()
+        return {"authorization": f"Bearer {self.credentials.token}", **self._configured.extra_headers}
+
+    def _are_good(self) -> bool:
+        return self._found is not None and bool(self._found[0].valid)
+
+    def _renew(self) -> None:
         from google.auth import exceptions
         from google.auth.transport.requests import Request
 
         credentials = self.credentials
         try:
-            with self._lock:
-                if not credentials.valid:
-                    credentials.refresh(Request())  # type: ignore[no-untyped-call] # it has no types
+            if not credentials.valid:
+                request = partial(Request(), timeout=SILENT_S)  # type: ignore[no-untyped-call] # it has no types
+                credentials.refresh(request)  # type: ignore[no-untyped-call] # it has none either
         except exceptions.TransportError as error:
             raise ModelConnectionError("Google's token server cannot be reached.") from error
         except exceptions.GoogleAuthError as error:
             raise ModelAuthenticationError(f"Google gives no token: {error}") from error
-        return str(credentials.token)
-
-    async def headers(self) -> dict[str, str]:
-        credentials = self._found[0] if self._found else None
-        token = str(credentials.token) if credentials and credentials.valid else await asyncio.to_thread(self.token)
-        return {"authorization": f"Bearer {token}", **self._configured.extra_headers}
 
     def _find(self) -> "tuple[Credentials, str | None]":
         with self._lock:

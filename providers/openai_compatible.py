@@ -1,6 +1,5 @@
 """Any server that speaks OpenAI's protocol: vLLM, Ollama, LM Studio, a gateway. Several go by `openai_compatible:NAME`."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -88,7 +87,7 @@ class OpenAICompatibleProvider:
         return estimate(text)
 
     async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
-        await asyncio.to_thread(self._built.build, model, timeouts or self._timeouts)
+        await self._built.built(model, timeouts or self._timeouts)
 
     def state(self, model: str) -> ModelState:
         return ModelState(model, "failed" if self._problem else "ready", self._problem or "")

@@ -1,7 +1,7 @@
 """Google Vertex AI: Gemini over REST, Claude (models whose name begins with `claude`), and text embeddings."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -64,12 +64,12 @@ class VertexProvider:
         )
         inner.client = genai.Client(vertexai=True, http_options=options, **place)
         texts = 1 if model.startswith("gemini-embedding") else _TEXTS_PER_CALL
-        return _InBatches(inner, texts)
+        return _InBatches(inner, texts, access.renew)
 
     def facts(self, model: str) -> ModelFacts:
         facts = facts_of("vertex", model)
         if _is_claude(model):  # its class has no response format
-            return replace(facts, structured_output=False, parameters=frozenset({"top_p"}))
+            return replace(facts, structured_output=False, parameters=facts.parameters & {"top_p"})
         return facts
 
     def count_tokens(self, model: str, text: str) -> int:
@@ -77,9 +77,9 @@ class VertexProvider:
 
     async def warm(self, model: str, timeouts: Timeouts | None = None) -> None:
         if "embedding" in model:
-            await asyncio.to_thread(self._embedder, model, timeouts or Timeouts())
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._embedder, model, timeouts or Timeouts())
         else:
-            await asyncio.to_thread(self._built.build, model, timeouts or Timeouts())
+            await self._built.built(model, timeouts or Timeouts())
 
     def state(self, model: str) -> ModelState:
         return ModelState(model, "ready" if self._built.has(model) else "idle")
@@ -91,6 +91,7 @@ class VertexProvider:
             return
         publisher = "anthropic" if _is_claude(model) else "google"
         payload: dict[str, Any]
+        await self._access.ready()
         path = f"projects/{self._access.project}/locations/{self._access.region}/publishers/{publisher}/models"
         if publisher == "google":
             path, payload = f"{path}/{model}:countTokens", {"contents": [{"role": "user", "parts": [{"text": "a"}]}]}
@@ -149,6 +150,7 @@ class VertexProvider:
             api_endpoint=f"{self._access.endpoint}/v1",
             additional_headers=self._configured.extra_headers or None,
             max_retries=0,
+            access=self._access,
         )
         synchronous, asynchronous = self._clients.make(timeouts)
         made.client = made.client.with_options(timeout=synchronous.timeout, http_client=synchronous)
@@ -162,15 +164,18 @@ def _is_claude(model: str) -> bool:
 
 
 class _InBatches(Embeddings):
-    """Sends no more texts in one request than Vertex AI takes."""
+    """Sends no more texts in one request than Vertex AI takes. `renew` comes first: the SDK would ask for a token itself, and
+    wait for minutes."""
 
-    def __init__(self, inner: Embeddings, texts: int) -> None:
-        self._inner, self._texts = inner, texts
+    def __init__(self, inner: Embeddings, texts: int, renew: Callable[[], None]) -> None:
+        self._inner, self._texts, self._renew = inner, texts, renew
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self._renew()
         return [vector for batch in self._batches(texts) for vector in self._inner.embed_documents(batch)]
 
     def embed_query(self, text: str) -> list[float]:
+        self._renew()
         return self._inner.embed_query(text)
 
     def _batches(self, texts: list[str]) -> Iterator[list[str]]:

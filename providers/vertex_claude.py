@@ -9,9 +9,11 @@ from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestE
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.claude_usage import complete
+from providers.google_access import GoogleAccess
 from providers.neutral import NeutralChatModel, of_status, refused
 from providers.reported import reporting
 from providers.usage import AddingUp
@@ -111,7 +113,23 @@ class ClaudeTranslation(NeutralChatModel):
 
 class ClaudeStream(BaseChatModel):
     """Streams as `ChatAnthropicVertex` makes them, event by event, with all that the events say of what was used: its own
-    method keeps them to itself. It stands right before that class."""
+    method keeps them to itself. It stands right before that class.
+
+    A token is renewed before each call: the SDK would do that in the event loop's threads, and wait for minutes."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    access: GoogleAccess = Field(exclude=True, repr=False)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        await self.access.ready()
+        return await super()._agenerate(messages, stop, run_manager, **kwargs)
 
     async def _astream(
         self,
@@ -129,6 +147,7 @@ class ClaudeStream(BaseChatModel):
             garden._tools_in_params(params) or garden._documents_in_params(params) or garden._thinking_in_params(params)  # noqa: SLF001
         )
         params.pop("stream", None)
+        await self.access.ready()
         async with await model.async_client.messages.create(**params, stream=True) as events:
             async for event in events:
                 message = garden._make_message_chunk_from_anthropic_event(event, coerce_content_to_string=of_text)  # noqa: SLF001
