@@ -19,7 +19,7 @@ from providers.failures import HARMLESS, Failure, Kind, StreamCut, understand
 from providers.lazy_chat import ModelBeingBuilt
 from providers.misreading import answers_own
 from providers.neutral import Declined
-from providers.parameters import system_first
+from providers.parameters import fitted, system_first
 from providers.received import Received
 from providers.reported import reporting
 from providers.served import Deadline, Served
@@ -102,7 +102,7 @@ class Attempt:
         self._reserved_tokens = reserved_tokens
         self._deadline = deadline
         self._messages = messages if served.facts.system_anywhere else system_first(messages)
-        self._parameters = dict(parameters)
+        self._parameters = fitted(served.facts, parameters)
         self._stop = self._parameters.pop("stop", None)
         self._request = context.current()
         self._loop = asyncio.get_running_loop()

@@ -39,6 +39,8 @@ class ModelFacts:
 
     `system_anywhere`: system messages may stand between the others; elsewhere templates want them first.
 
+    `temperature`: it can be set; a model that samples in one way alone goes without.
+
     `parameters` are those of `OPENAI_PARAMETERS` that it takes. `schema_rules`: how large the schemas that it is held to may be
     (see `providers.grammars`); None where its provider says so itself.
     """
@@ -52,6 +54,7 @@ class ModelFacts:
     prefill: bool = False
     small: bool = False
     system_anywhere: bool = False
+    temperature: bool = True
     parameters: frozenset[str] = frozenset()
     schema_rules: int | None = None
 

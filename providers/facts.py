@@ -22,6 +22,8 @@ _PARAMETERS = {
 _SYSTEM_ANYWHERE = frozenset({"openai", "azure"})
 #: Those to which OpenAI's `strict` of a tool gets.
 _STRICT = frozenset({"openai", "azure"})
+#: What a model does not take that samples in one way alone, beside `temperature`.
+_OF_SAMPLING = frozenset({"top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
 
 
 @lru_cache(maxsize=1024)
@@ -35,8 +37,13 @@ def facts_of(provider: str, model: str) -> ModelFacts:
     window = _priced_window(provider, name)
     said = known | ({"context_tokens": window} if window else {})
     strict = provider in _STRICT and bool(known.get("structured_output"))
+    fixed = any(pattern.search(name) for pattern in _fixed_sampling())
     return ModelFacts(
-        **said, strict_tools=strict, system_anywhere=provider in _SYSTEM_ANYWHERE, parameters=_PARAMETERS[provider]
+        **said,
+        strict_tools=strict,
+        system_anywhere=provider in _SYSTEM_ANYWHERE,
+        temperature=not fixed,
+        parameters=_PARAMETERS[provider] - (_OF_SAMPLING if fixed else frozenset()),
     )
 
 
@@ -53,5 +60,18 @@ def _priced_window(provider: str, model: str) -> int | None:
 
 @lru_cache(maxsize=1)
 def _families() -> tuple[tuple[re.Pattern[str], dict[str, Any]], ...]:
-    families: list[dict[str, Any]] = tomllib.loads(_FAMILIES.read_text(encoding="utf-8"))["family"]
-    return tuple((re.compile(family.pop("pattern")), family) for family in families)
+    return tuple((re.compile(family["pattern"]), _without_pattern(family)) for family in _table()["family"])
+
+
+@lru_cache(maxsize=1)
+def _fixed_sampling() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(pattern) for pattern in _table()["fixed_sampling"])
+
+
+def _without_pattern(family: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in family.items() if name != "pattern"}
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, Any]:
+    return tomllib.loads(_FAMILIES.read_text(encoding="utf-8"))

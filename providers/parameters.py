@@ -13,6 +13,16 @@ from providers.grammars import rules_of
 ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"}) | OPENAI_PARAMETERS
 #: LangChain adds these for its own tracing; they say nothing to a provider.
 _OF_LANGCHAIN = frozenset({"ls_structured_output_format", "stream"})
+#: What asks for nothing, by parameter: it is what a model does without it. Many clients always send it.
+_NEUTRAL: dict[str, Any] = {
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logprobs": False,
+    "logit_bias": {},
+    "parallel_tool_calls": True,
+    "reasoning_effort": "none",
+}
 
 
 def allowed(given: dict[str, Any], stop: list[str] | None) -> dict[str, Any]:
@@ -46,12 +56,29 @@ def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[Ba
     if facts.schema_rules is not None and rules_of(parameters) > facts.schema_rules:
         param = "response_format" if format_type != "text" else "tools"
         return UnsupportedFeature("The schema is larger than the model can be held to.", code="schema_too_large", param=param)
-    if lacking := (parameters.keys() & OPENAI_PARAMETERS) - facts.parameters:
+    if lacking := _unknown(facts, parameters) - _asking_for_nothing(parameters):
         name = min(lacking)
         return UnsupportedFeature(f"The model does not take the parameter {name!r}.", param=name)
     if not facts.images and any(_has_image(message) for message in messages):
         return UnsupportedFeature("The model cannot see images.", param="messages")
     return None
+
+
+def fitted(facts: ModelFacts, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters without those that a model with these facts does not take and can do without: its `temperature`, where it
+    samples in one way alone, and what asks for nothing."""
+    left_out = _unknown(facts, parameters) & _asking_for_nothing(parameters)
+    if not facts.temperature and parameters.get("reasoning_effort") != "none":
+        left_out |= {"temperature"}
+    return {name: value for name, value in parameters.items() if name not in left_out}
+
+
+def _unknown(facts: ModelFacts, parameters: dict[str, Any]) -> set[str]:
+    return set(parameters.keys() & OPENAI_PARAMETERS) - facts.parameters
+
+
+def _asking_for_nothing(parameters: dict[str, Any]) -> set[str]:
+    return {name for name, neutral in _NEUTRAL.items() if name in parameters and parameters[name] == neutral}
 
 
 def _has_image(message: BaseMessage) -> bool:

@@ -93,3 +93,18 @@ def test_claude_on_vertex_claims_no_response_format_since_its_class_has_none() -
 def test_a_model_named_after_a_hash_gives_the_facts() -> None:
     arn = "arn:aws:bedrock:us-east-1:1:application-inference-profile/x1#anthropic.claude-sonnet-4-5-20250929-v1:0"
     assert BedrockProvider("bedrock", Settings(), ProviderSettings()).facts(arn).tools
+
+
+def test_which_models_take_a_temperature_agrees_with_the_profiles() -> None:
+    differing = [
+        model
+        for provider, model, profile in profiles()
+        if profile.get("temperature") not in (None, facts_of(provider, model).temperature)
+    ]
+    assert differing == []
+    assert not facts_of("azure", "gpt-5-2025-08-07").temperature
+
+
+def test_a_model_that_samples_in_one_way_alone_takes_nothing_else_of_sampling() -> None:
+    assert facts_of("openai", "o4-mini").parameters == {"reasoning_effort", "parallel_tool_calls"}
+    assert facts_of("openai", "gpt-4o").parameters == OPENAI_PARAMETERS
