@@ -12,7 +12,6 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.exceptions import (
     ModelAuthenticationError,
     ModelConnectionError,
-    ModelInvalidRequestError,
     ModelNotFoundError,
     ModelTimeoutError,
 )
@@ -23,7 +22,7 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.bedrock_calls import Call
-from providers.neutral import MISREAD, NeutralChatModel, not_configured, of_status, refused, unreadable
+from providers.neutral import MISREAD, Declined, NeutralChatModel, not_configured, of_status, refused, unreadable
 from providers.tiers import mark
 from providers.waits import retry_after
 
@@ -72,7 +71,7 @@ def translate(error: Exception) -> Exception:
     if isinstance(error, ResponseParserError):
         return unreadable()
     if isinstance(error, boto.ParamValidationError):
-        return ModelInvalidRequestError("The request cannot be put into the form of the Converse API.")
+        return Declined("The request cannot be put into the form of the Converse API.")
     if isinstance(error, boto.BotoCoreError):
         return not_configured(f"Bedrock: {error}")
     return error

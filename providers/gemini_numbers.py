@@ -31,3 +31,8 @@ def with_whole_numbers(generation: ChatGeneration) -> None:
 
 def _rewritten(arguments: str) -> str:
     return orjson.dumps(whole_numbers(orjson.loads(arguments))).decode()
+
+
+def seed_of(seed: int) -> int:
+    """A seed in the 31 bits that Gemini takes: the same for the same."""
+    return seed & 0x7FFFFFFF

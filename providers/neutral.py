@@ -68,11 +68,11 @@ class ProviderDown(ModelAPIError):
 
 
 #: What code raises that reads an answer of another form than the one agreed on.
-MISREAD = (TypeError, LookupError, AttributeError, ValueError)
+MISREAD = (TypeError, LookupError, AttributeError, ValueError, OverflowError, RecursionError)
 
 
 class Declined(ModelInvalidRequestError):
-    """Another 4xx than 400: this deployment takes no such request (too large, a parameter of another model); the next may."""
+    """Another 4xx than 400, or a request without a form of this provider's: this deployment takes no such request; the next may."""
 
 
 #: Codes of error events, of OpenAI and those that follow it, for 429 and 400.
@@ -199,13 +199,13 @@ def translating(translate: Callable[[Exception], Exception], prepare: Callable[[
 
 
 def _of_request(prepare: Callable[[], object]) -> Exception | None:
-    """The error of a request that cannot be put into the provider's form; None where it can."""
+    """The error of a request that cannot be put into the provider's form; None where it can. The next provider's may do."""
     try:
         prepare()
     except PlatformError as error:
         return error
     except MISREAD:
-        return ModelInvalidRequestError("The request cannot be put into the provider's form.")
+        return Declined("The request cannot be put into the provider's form.")
     return None
 
 

@@ -19,11 +19,11 @@ from langchain_core.exceptions import ModelConnectionError, ModelError, ModelTim
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableSequence
 from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
-from providers.gemini_numbers import with_whole_numbers
+from providers.gemini_numbers import seed_of, with_whole_numbers
+from providers.gemini_schema import as_the_sdk_has_it, in_geminis_form, tools_in_geminis_form
 from providers.gemini_usage import GeminiRunning, complete, with_thoughts
 from providers.google_access import GoogleAccess
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, unreadable
@@ -119,7 +119,7 @@ def translate(error: Exception) -> Exception:
     if isinstance(error, requests.RequestException | TransportError | RetryError) or "Unfinished stream" in str(error):
         return ModelConnectionError(type(error).__name__)
     if isinstance(error, ParseError):
-        return unreadable()
+        return ValueError("ParseError")  # of an answer, or of a request: `translating` finds out
     if isinstance(error, GoogleAuthError):
         return ModelAuthenticationError(str(error))
     return error
@@ -257,7 +257,10 @@ class GeminiTranslation(NeutralChatModel):
 
     def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
         model: Any = self
-        return model._prepare_request_gemini(messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
+        try:
+            return model._prepare_request_gemini(messages, stop=stop, **self.arguments(kwargs))  # noqa: SLF001
+        except Exception as error:
+            raise translate(error) from error
 
     def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         given = dict(kwargs)
@@ -265,13 +268,16 @@ class GeminiTranslation(NeutralChatModel):
             given["max_output_tokens"] = given.pop("max_tokens")
         if given.get("tool_choice") == "required":
             given["tool_choice"] = "any"
+        if "seed" in given:
+            given["seed"] = seed_of(given["seed"])
+        if given.get("tools"):
+            given["tools"] = tools_in_geminis_form(given["tools"])
         form = given.pop("response_format", None) or {"type": "text"}
         if form["type"] == "json_object":
             given["response_mime_type"] = "application/json"
         elif form["type"] == "json_schema":
-            bound = self.with_structured_output(form["json_schema"]["schema"], method="json_mode")
-            sent = bound.first.kwargs if isinstance(bound, RunnableSequence) else {}  # type: ignore[attr-defined]
-            given |= {name: sent[name] for name in ("response_mime_type", "response_schema")}
+            schema = in_geminis_form(form["json_schema"]["schema"], "response_format")
+            given |= {"response_mime_type": "application/json", "response_schema": as_the_sdk_has_it(schema)}
         elif form["type"] != "text":
             raise UnsupportedFeature(f"Gemini has no response format {form['type']!r}.", param="response_format")
         return given
