@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.exceptions import ModelConnectionError, ModelInvalidRequestError, ModelTimeoutError
+from langchain_core.exceptions import ModelConnectionError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.claude_usage import complete
 from providers.google_access import GoogleAccess
-from providers.neutral import NeutralChatModel, of_status, refused
+from providers.neutral import Declined, NeutralChatModel, of_status, refused
 from providers.reported import reporting
 from providers.usage import AddingUp
 from providers.waits import retry_after
@@ -50,7 +50,7 @@ def translate(error: Exception) -> Exception:
     if isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError | anthropic.APIResponseValidationError):
         return ModelConnectionError(type(error).__name__)
     if isinstance(error, anthropic.AnthropicError):
-        return ModelInvalidRequestError(type(error).__name__)
+        return Declined(type(error).__name__)
     return translate_google(error)
 
 
@@ -97,7 +97,7 @@ class ClaudeTranslation(NeutralChatModel):
         elif isinstance(choice, str):
             given["tool_choice"] = {"type": "tool", "name": choice}
         if any("function" in tool for tool in given.get("tools") or ()):
-            given["tools"] = self.bind_tools(given["tools"]).kwargs["tools"]  # type: ignore[attr-defined]
+            given["tools"] = self.bind_tools([_described(tool) for tool in given["tools"]]).kwargs["tools"]  # type: ignore[attr-defined]
         return {name: value for name, value in given.items() if value is not None}
 
     def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
@@ -109,6 +109,14 @@ class ClaudeTranslation(NeutralChatModel):
             with reporting(lambda: result.generations[0]):
                 raise refused(["refusal"])
         return result
+
+
+def _described(tool: dict[str, Any]) -> dict[str, Any]:
+    """The tool with what LangChain's translation wants of each and OpenAI's form leaves open: a description, and parameters."""
+    function = tool["function"]
+    return tool | {
+        "function": {"description": function["name"], "parameters": {"type": "object", "properties": {}}, **function}
+    }
 
 
 class ClaudeStream(BaseChatModel):

@@ -205,6 +205,16 @@ async def test_tools_and_a_choice_in_openais_form_are_understood(
     assert fake.last.body["tools"][0]["name"] == "weather"
 
 
+@pytest.mark.parametrize("choice", [None, "required", {"type": "function", "function": {"name": "now"}}])
+async def test_a_tool_needs_no_description(choice: Any, model: BaseChatModel, fake: VertexFake) -> None:
+    function = {"name": "now", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}}}
+    options = {"tools": [{"type": "function", "function": function}]} | ({"tool_choice": choice} if choice else {})
+    await model.bind(**options).ainvoke("Hi")
+    assert [chunk async for chunk in model.bind(**options).astream("Hi")]
+    assert all("now" in json.dumps(sent.body["tools"]) for sent in fake.sent)
+    assert len(fake.sent) == 2
+
+
 async def test_what_else_a_caller_may_set_reaches_the_model(
     gemini: BaseChatModel, claude: BaseChatModel, provider: VertexProvider, fake: VertexFake
 ) -> None:
