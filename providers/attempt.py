@@ -25,6 +25,7 @@ from providers.reported import reporting
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
+from providers.wire import patience
 
 #: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
 LONGEST_ANSWER = 4096
@@ -187,6 +188,9 @@ class Attempt:
         self._model = self._chat(self.served)
         if isinstance(self._model, ModelBeingBuilt):
             await self._build(self._model)
+        patience.set(self.served.timeouts.first_token / 2)
+        if (lines := self.served.lines) is not None:
+            await self._watched(stack.enter_async_context(lines.connection(self.served.model)), self._deadline.at)
         self._starts()
 
     async def _build(self, model: ModelBeingBuilt) -> None:

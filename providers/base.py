@@ -151,6 +151,19 @@ class Reranks(Protocol):
 
 
 @runtime_checkable
+class HoldsConnections(Protocol):
+    """A provider whose SDKs have connections of their own, which calls would wait for unseen."""
+
+    def connection(self, model: str) -> AbstractAsyncContextManager[None]:
+        """Wait for one that is free, and hold it for the block.
+
+        Raises:
+            ConnectionsBusy
+        """
+        ...
+
+
+@runtime_checkable
 class Completes(Protocol):
     """A provider whose models, or some of them, continue a raw text."""
 

@@ -10,6 +10,7 @@ profile's ARN says nothing of its model, which follows it after a `#`.
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,9 @@ from providers.base import ModelFacts, ModelState
 from providers.building import BuiltModels
 from providers.facts import facts_of
 from providers.neutral import NeutralEmbeddings, not_configured
+from providers.own_connections import OwnConnections
 from providers.tokens import estimate
+from providers.wire import Connections
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -46,6 +49,8 @@ class BedrockProvider:
         self._built = BuiltModels(self._chat)
         self._embedders: dict[tuple[str, Timeouts], NeutralEmbeddings] = {}
         self._threads = ThreadPoolExecutor(configured.connections, thread_name_prefix=name)
+        self._aside = ThreadPoolExecutor(configured.connections, thread_name_prefix=f"{name}-aside")
+        self._lines = OwnConnections(configured.connections)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         return self._built.get(model, timeouts)
@@ -70,8 +75,15 @@ class BedrockProvider:
             threads=self._threads,
         )
 
+    def connection(self, model: str) -> AbstractAsyncContextManager[None]:
+        """One for a chat model's call, and with it one of the threads that run those; embeddings and probes have their own."""
+        return self._lines.held()
+
+    def connections(self) -> Connections:
+        return self._lines.use()
+
     def embeddings(self, model: str, timeouts: Timeouts) -> Embeddings:
-        made = NeutralEmbeddings(lambda: self._embedder(model, timeouts), _translate, self._threads)
+        made = NeutralEmbeddings(lambda: self._embedder(model, timeouts), _translate, self._aside)
         return self._embedders.setdefault((model, timeouts), made)
 
     def _embedder(self, model: str, timeouts: Timeouts) -> Embeddings:
@@ -95,10 +107,11 @@ class BedrockProvider:
 
     async def probe(self, model: str) -> None:
         """Send an empty request: AWS checks the credentials, the right to the model and its name before it refuses it, free."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_nothing, model.partition("#")[0])
+        await asyncio.get_running_loop().run_in_executor(self._aside, self._ask_nothing, model.partition("#")[0])
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._aside):
+            threads.shutdown(wait=False, cancel_futures=True)
         for client in self._clients.values():
             await asyncio.to_thread(client.close)
         self._clients.clear()

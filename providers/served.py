@@ -8,7 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from core.deadline import Deadline
 from core.settings import Timeouts
 from core.tries import Tries
-from providers.base import ModelFacts, Provider, TakesTurns
+from providers.base import HoldsConnections, ModelFacts, Provider, TakesTurns
 from providers.prices import Price
 from providers.standing import Standing
 
@@ -36,10 +36,13 @@ class Served:
     bare: bool = False
     #: The provider, where its callers have to wait for a turn.
     turns: TakesTurns | None = field(init=False)
+    #: The provider, where its calls take a connection first.
+    lines: HoldsConnections | None = field(init=False)
 
     def __post_init__(self) -> None:
         provider = self.provider  # asked here once: checking against a protocol takes 10 µs
         object.__setattr__(self, "turns", provider if isinstance(provider, TakesTurns) else None)
+        object.__setattr__(self, "lines", provider if isinstance(provider, HoldsConnections) else None)
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from providers.building import BuiltModels, HTTPClients
 from providers.facts import facts_of
 from providers.google_access import GoogleAccess
 from providers.neutral import NeutralEmbeddings
+from providers.own_connections import OwnConnections
 from providers.tokens import estimate
 from providers.wire import Connections, limits_of
 
@@ -40,6 +42,7 @@ class VertexProvider:
         self._threads = ThreadPoolExecutor(configured.connections, thread_name_prefix=name)
         self._built = BuiltModels(self._chat)
         self._clients = HTTPClients(configured.connections)
+        self._lines = OwnConnections(configured.connections)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         return self._built.get(model, timeouts)
@@ -105,6 +108,10 @@ class VertexProvider:
         if self._wire is not None:
             await self._wire.close()
         await self._clients.close()
+
+    def connection(self, model: str) -> AbstractAsyncContextManager[None]:
+        """One of Anthropic's SDK; Gemini's wire waits for its own."""
+        return self._lines.held() if _is_claude(model) else nullcontext()
 
     def connections(self) -> Connections | None:
         return None if self._wire is None else self._wire.use()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ ANSWER_BYTES = 64 * 2**20
 LINE_BYTES = 16 * 2**20
 #: Seconds that a call waits for one of the platform's own connections to the provider.
 WAIT_S = 5.0
+#: Of those, how many the call that runs has: less than its provider has for a first token, so that the two are told apart.
+patience: ContextVar[float] = ContextVar("connection_patience", default=WAIT_S)
 #: Of one header of an answer; gateways in between write long ones. What OpenAI's SDK reads (httpcore 1.0: 100 KiB).
 HEADER_BYTES = 100 * 2**10
 
@@ -123,16 +126,26 @@ class Connected(Protocol):
         ...
 
 
+def wait_s() -> float:
+    """Seconds that the call that runs may wait for a connection."""
+    return min(WAIT_S, patience.get())
+
+
+def busy() -> ConnectionsBusy:
+    """The error of a call that has waited so long."""
+    return ConnectionsBusy("All connections to the provider are in use.", retry_after_s=1)
+
+
 class _Connector(aiohttp.TCPConnector):
-    """Waits for a free connection no longer than `WAIT_S`: without an end, a pool that is exhausted would look like a provider
+    """Waits for a free connection no longer than `wait_s`: without an end, a pool that is exhausted would look like a provider
     that is silent. aiohttp has no limit for this part alone; a test holds that it still asks here."""
 
     async def _wait_for_available_connection(self, *args: Any) -> None:
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(wait_s()):
                 await super()._wait_for_available_connection(*args)
         except TimeoutError:
-            raise ConnectionsBusy("All connections to the provider are in use.", retry_after_s=1) from None
+            raise busy() from None
 
 
 class Wire:

@@ -17,7 +17,7 @@ from providers.vertex import VertexProvider
 
 TIMEOUTS = Timeouts(connect=2, first_token=5, between_tokens=5, total=5)
 GEMINI, CLAUDE, EMBEDDING = "gemini-2.5-flash", "claude-sonnet-4-5@20250929", "text-embedding-005"
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
 @pytest.fixture
