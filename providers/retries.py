@@ -171,6 +171,8 @@ class Candidates:
         """The error of a request that has no candidate left."""
         failures = [failure for failure in self._failures if failure.kind is not Kind.UNSUPPORTED] or self._failures
         last = failures[-1]
+        if last.kind is Kind.CONTEXT and (ill := self._ill_and_larger()) is not None:
+            last = ill  # the request would fit there
         refused = next((failure.error for failure in failures if isinstance(failure.error, ContentRefused)), None)
         if refused is not None or last.kind in CALLERS_OWN or all(failure.kind is Kind.DECLINED for failure in failures):
             return refused or last.error
@@ -184,6 +186,11 @@ class Candidates:
             return last.error
         reasons = [failure.kind.value for failure in failures]
         return ProviderFailed("No provider of this model gave an answer.", context={"reasons": reasons})
+
+    def _ill_and_larger(self) -> Failure | None:
+        """What went wrong with a deployment whose window may hold what was too long for another; None where there is none."""
+        found = (each for each in self._order or () if each in self._failed and self._failed[each].kind in REPEATS)
+        return next((self._failed[each] for each in found), None) if self._too_small is not None else None
 
     def _able(self, now: float) -> list[Served]:
         """The deployments that can serve the request, in the order of the alias."""
@@ -205,15 +212,20 @@ class Candidates:
 
     def _larger_than(self, served: Served) -> None:
         """After a prompt that was too long: one more deployment, of the largest window that is known to be larger, else of an
-        unknown one."""
+        unknown one. One whose failure may have been a moment's is asked again."""
         window = served.facts.context_tokens or 0
-        others = [each for each in self._order or () if each not in self._failed]
+        others = [each for each in self._order or () if each is not served and self._may_answer(each)]
         larger = [each for each in others if (each.facts.context_tokens or 0) > window]
         unknown = [each for each in others if each.facts.context_tokens is None]
         if self._too_small is not None:
             self._last = True
         self._too_small = window
         self._order = sorted(larger, key=lambda each: each.facts.context_tokens or 0, reverse=True) + unknown
+
+    def _may_answer(self, served: Served) -> bool:
+        """Whether it has not failed, or may be asked again."""
+        failure = self._failed.get(served)
+        return failure is None or self._tries[served] <= REPEATS.get(failure.kind, 0)
 
     def _untried(self, now: float) -> Served | None:
         for served in self._order or ():

@@ -76,6 +76,10 @@ def configured(settings: Settings, first: OpenAIFake, second: OpenAIFake) -> Set
             {"alias": "twice", "deployments": [here, there | {"model": f"vendor/{MODEL}-2024-07-18"}]},
             {"alias": "blind", "deployments": [there]},
             {"alias": "formless-first", "deployments": [there | {"model": "formless", "structured_output": False}, here]},
+            {
+                "alias": "large-first",
+                "deployments": [here | {"context_tokens": 1_000_000}, there | {"context_tokens": 50}],
+            },
             {"alias": "small-first", "deployments": [here | {"context_tokens": 100}, there | {"context_tokens": 50}, there]},
         ],
         providers={
@@ -219,6 +223,25 @@ async def test_a_prompt_too_long_goes_to_larger_windows_alone(models: Models, fi
     first.then(Fault.TOO_LONG)
     assert await collect(models.chat("small-first")) == WHOLE
     assert len(second.sent) == 1, "the one with the smaller window is left out"
+
+
+@pytest.mark.parametrize("fault", [Fault.SERVER, Fault.RESET, Fault.UNAVAILABLE])
+async def test_a_passing_failure_of_the_large_window_makes_no_prompt_too_long(
+    fault: Fault, models: Models, first: OpenAIFake, second: OpenAIFake
+) -> None:
+    first.then(fault)
+    second.then(Fault.TOO_LONG)
+    assert await collect(models.chat("large-first")) == WHOLE
+    assert [len(fake.sent) for fake in (first, second)] == [2, 1]
+
+
+async def test_a_large_window_that_stays_down_is_told_rather_than_the_prompts_length(
+    models: Models, first: OpenAIFake, second: OpenAIFake
+) -> None:
+    first.always(Fault.SERVER)
+    second.always(Fault.TOO_LONG)
+    with pytest.raises(ProviderFailed):
+        await collect(models.chat("large-first"))
 
 
 async def test_a_prompt_too_long_everywhere_is_told_as_that(models: Models, first: OpenAIFake) -> None:
