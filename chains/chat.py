@@ -88,6 +88,7 @@ class ChatAnswer(BaseModel):
     invalid_tool_calls: list[dict[str, Any]] | None = Field(None, description="calls whose `args` are a text that is no JSON")
     finish_reason: str | None = Field(None, description="why the reply ended: stop, length, tool_calls or content_filter")
     logprobs: list[dict[str, Any]] | None = Field(None, description="of each token, where they were asked for")
+    refusal: bool | None = Field(None, description="true: `output` is what the model says of why it will not answer")
     session_id: str | None = None
 
 
@@ -113,7 +114,7 @@ class MessageForm:
             total_tokens=run.usage.total_tokens,
         )
         metadata = reply.response_metadata
-        told = {name: metadata[name] for name in ("finish_reason", "logprobs") if name in metadata}
+        told = {name: metadata[name] for name in ("finish_reason", "logprobs", "refusal") if name in metadata}
         who = {"model_name": run.model, "model_provider": run.provider}
         return AIMessage(
             reply.text,
@@ -148,6 +149,8 @@ class MessageForm:
             ]
         if "logprobs" in whole.response_metadata:
             fields["logprobs"] = whole.response_metadata["logprobs"]["content"]
+        if whole.response_metadata.get("refusal"):
+            fields["refusal"] = True
         return fields
 
 

@@ -46,8 +46,9 @@ _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 async def answered(model: BaseChatModel, prompt: Sequence[BaseMessage], parameters: dict[str, Any]) -> AsyncGenerator[Delta]:
     """The reply of `model`. Deltas carry text, and in `data` what else a piece tells; the last has an `AIMessage` as `final`.
 
-    `data`: `tool_call_chunks` (LangChain's), `logprobs` (OpenAI's, of the piece's tokens), `usage_metadata`. The final
-    message's `finish_reason` is one of OpenAI's, its `logprobs` are of all tokens.
+    `data`: `tool_call_chunks` (LangChain's), `logprobs` (OpenAI's, of the piece's tokens), `usage_metadata`, and `refusal`: from
+    here on the text says why the model will not answer. The final message's `finish_reason` is one of OpenAI's, its `logprobs`
+    are of all tokens.
     """
     named = dict(parameters)
     stop = named.pop("stop", None)
@@ -69,7 +70,7 @@ async def answered(model: BaseChatModel, prompt: Sequence[BaseMessage], paramete
             data = _told(piece, chunk.generation_info)
             logprobs += data.get("logprobs", ())
             metadata |= chunk.generation_info or {}
-            metadata |= piece.response_metadata
+            metadata |= piece.response_metadata | ({"refusal": True} if "refusal" in data else {})
             text = _text(piece)
             if text or data:
                 yield Delta(text=text, data=data)
@@ -106,14 +107,22 @@ def _told(piece: AIMessageChunk, info: dict[str, Any] | None) -> dict[str, Any]:
     logprobs = (info or {}).get("logprobs") or piece.response_metadata.get("logprobs")
     if logprobs and logprobs.get("content"):
         data["logprobs"] = _as_openai_tells(logprobs["content"])
+    if _refuses(piece):
+        data["refusal"] = True
     if piece.usage_metadata:
         data["usage_metadata"] = piece.usage_metadata
     return data
 
 
 def _text(message: AIMessage) -> str:
+    """Its text: where it has none, the words with which the model says that it will not answer."""
     content = message.content
-    return content if isinstance(content, str) else message.text
+    text = content if isinstance(content, str) else message.text
+    return text or str(message.additional_kwargs.get("refusal") or "")
+
+
+def _refuses(message: AIMessage) -> bool:
+    return not message.content and bool(message.additional_kwargs.get("refusal"))
 
 
 def _joined(pieces: list[AIMessageChunk]) -> AIMessage:
@@ -148,6 +157,8 @@ def _final(message: AIMessage, metadata: dict[str, Any], logprobs: list[Any] | N
     told: dict[str, Any] = {"logprobs": {"content": logprobs}} if logprobs else {}
     if finish := finish_of(metadata, calls=bool(message.tool_calls or message.invalid_tool_calls)):
         told["finish_reason"] = finish
+    if metadata.get("refusal") or _refuses(message):
+        told["refusal"] = True
     return AIMessage(
         _text(message),
         tool_calls=message.tool_calls,

@@ -59,8 +59,8 @@ class GoogleAccess:
         return self._find()[0]
 
     def renew(self) -> None:
-        """See to it that the credentials are found and their token is good now. Blocking, and for all who ask at once one question
-        to Google.
+        """See to it that the credentials are found and their token is good now. Blocking; who asks meanwhile waits for the same
+        answer of Google's.
 
         Raises:
             ModelAuthenticationError: Google gives none.

@@ -1,6 +1,6 @@
 """Blocking work on which somebody else's server decides how long it takes, in threads of its own.
 
-The event loop's default threads are few and all of the platform's: work that hangs in them stands in the way of everything else.
+The event loop's default threads are few and all of the platform's: work that hangs in them stands in everything else's way.
 """
 
 import asyncio

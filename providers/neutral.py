@@ -72,7 +72,7 @@ MISREAD = (TypeError, LookupError, AttributeError, ValueError, OverflowError, Re
 
 
 class Declined(ModelInvalidRequestError):
-    """Another 4xx than 400, or a request without a form of this provider's: this deployment takes no such request; the next may."""
+    """Another 4xx than 400, or a request that has no form of this provider's: the deployment takes none such; the next may."""
 
 
 #: Codes of error events, of OpenAI and those that follow it, for 429 and 400.

@@ -74,6 +74,13 @@ def not_withheld(generation: ChatGeneration, answers: Iterable[dict[str, Any]]) 
         raise error
 
 
+def refusal_of(event: Mapping[str, Any]) -> str:
+    """The words with which a stream's event says that the model will not answer, of which LangChain tells nothing."""
+    choices = event.get("choices")
+    words = (choices[0].get("delta") or {}).get("refusal") if choices else None
+    return words if isinstance(words, str) else ""
+
+
 def without_words(answer: Mapping[str, Any]) -> dict[str, Any]:
     """An answer as if it said nothing: what is left tells what it used, also where its words cannot be read."""
     choice = {"index": 0, "message": {"role": "assistant", "content": ""}, "finish_reason": "stop"}

@@ -104,6 +104,11 @@ def _text_alone(event: dict[str, Any]) -> str | None:
     if not delta or choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
         return None
     text = delta.get("content")
-    if type(text) is not str or not delta.keys() <= _OF_TEXT or delta.get("role", "assistant") not in ("assistant", None):
+    if (
+        type(text) is not str
+        or delta.get("refusal")
+        or not delta.keys() <= _OF_TEXT
+        or delta.get("role", "assistant") not in ("assistant", None)
+    ):
         return None
     return text

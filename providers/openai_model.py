@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 from providers.call_numbers import place_of
 from providers.collecting import THINKS, thinks
 from providers.neutral import MISREAD
-from providers.openai_answers import with_readable_usage, without_words
+from providers.openai_answers import refusal_of, with_readable_usage, without_words
 from providers.openai_errors import declined
 from providers.openai_streaming import REFUSING, Streaming, refused_field, without
 from providers.tiers import mark
@@ -85,6 +85,8 @@ class AsWritten(AddingUp, BaseChatOpenAI):
         converted: ChatGenerationChunk | None = super()._convert_chunk_to_generation_chunk(chunk, *more)
         if converted is not None and thinks(chunk):
             converted.generation_info = {**(converted.generation_info or {}), THINKS: True}
+        if converted is not None and (words := refusal_of(chunk)):
+            converted.message.additional_kwargs["refusal"] = words
         if converted is not None:
             mark(converted, chunk.get("service_tier"))
             add_images(converted.message, chunk.get("usage"))

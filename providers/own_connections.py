@@ -1,4 +1,4 @@
-"""Connections to a provider whose SDK would let a call wait for one without a word: it would look like a provider that is silent."""
+"""Connections to a provider whose SDK lets a call wait for one without a word, as if the provider were silent."""
 
 import asyncio
 import threading

@@ -1,6 +1,8 @@
 """What has come of one call of a deployment, and whether it shows that the provider is at work."""
 
+import json
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from langchain_core.messages.ai import UsageMetadata
@@ -12,7 +14,7 @@ from providers.collecting import THINKS, finish_reason
 from providers.endings import judge
 from providers.failures import StreamCut
 from providers.metering import usage_of
-from providers.neutral import ProviderDown
+from providers.neutral import ProviderDown, unreadable
 from providers.reported import reported
 from providers.tiers import TIER
 from providers.tokens import Counter
@@ -79,9 +81,14 @@ class Received:
         self._arguments.append(arguments)
 
     def note(self, chunk: ChatGenerationChunk) -> None:
-        """Usage that cannot be true is taken out of it."""
+        """Usage that cannot be true is taken out of it.
+
+        Raises:
+            ModelConnectionError: its text cannot be written down.
+        """
         message: Any = chunk.message
         text = chunk.text
+        _check_characters(text, *(call["args"] or "" for call in message.tool_call_chunks))
         if message.usage_metadata:
             message.usage_metadata = self._tally.add(message.usage_metadata)
         self._note_tier(chunk)
@@ -107,6 +114,7 @@ class Received:
         message: Any = generation.message
         self._note_tier(generation)
         self.told = True
+        _check_characters(message.text, *_written(message.tool_calls), *_written(message.invalid_tool_calls))
         if not self.text:
             self.add(message.text)
         message.usage_metadata = self._tally.settle(message.usage_metadata)
@@ -170,3 +178,18 @@ class Received:
         usage = usage_of(told, messages, said, count)
         usage.estimated |= told != self.usage
         return usage, told
+
+
+def _written(calls: Iterable[Any]) -> Iterator[str]:
+    """The arguments of tool calls, as they are sent on."""
+    return (json.dumps(call["args"], ensure_ascii=False, default=str) for call in calls)
+
+
+def _check_characters(*texts: str) -> None:
+    """Raises for half a character (a surrogate alone), which some readers of JSON let through and nobody can send on."""
+    for text in texts:
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise unreadable() from error

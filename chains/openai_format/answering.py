@@ -91,11 +91,16 @@ async def _chat_events(
 ) -> Events:
     start = form.start(index)  # told with what follows it: until then a refusal can be a plain 4xx
     calls: ToolCalls | None = None
+    refuses = False
     metadata: list[dict[str, Any]] = []
     async with aclosing(root.answer(asked, deadline=deadline)) as deltas:
         async for delta in deltas:
             data = delta.data
-            if delta.text:
+            refuses = refuses or "refusal" in data
+            if delta.text and refuses:
+                yield start + form.refusal(index, delta.text)
+                start = b""
+            elif delta.text:
                 yield start + form.text(index, delta.text, data.get("logprobs") if data else None)
                 start = b""
             if delta.final is not None:

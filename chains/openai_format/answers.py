@@ -124,6 +124,10 @@ class ChatFormat:
             self._text_heads[index] = head
         return b'%b%b},"logprobs":null,"finish_reason":null}%b' % (head, orjson.dumps(text), self._tail)
 
+    def refusal(self, index: int, text: str) -> bytes:
+        """A piece of what the model says of why it will not answer."""
+        return self._chunk(index, {"refusal": text})
+
     def calls(self, index: int, deltas: list[dict[str, Any]]) -> bytes:
         """Pieces of tool calls."""
         return self._chunk(index, {"tool_calls": deltas})
@@ -150,7 +154,9 @@ class ChatFormat:
     def choice(self, index: int, flat: Mapping[str, Any]) -> dict[str, Any]:
         """One of the whole answers."""
         calls = calls_of(flat)
-        message: dict[str, Any] = {"role": "assistant", "content": flat["output"] or (None if calls else ""), "refusal": None}
+        text = flat["output"] or (None if calls else "")
+        said = {"content": None, "refusal": text} if flat.get("refusal") else {"content": text, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", **said}
         if calls:
             message["tool_calls"] = calls
         logprobs = {"content": flat["logprobs"], "refusal": None} if flat.get("logprobs") else None

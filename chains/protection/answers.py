@@ -25,7 +25,7 @@ from providers.privacy import is_json
 #: Fields that name things of the platform's own, or come from a closed set.
 _NAMES: Final = frozenset({"document_id", "id", "language", "severity", "source", "type", "vision", "page", "finish_reason"})
 #: What may be told at once: it holds no text.
-_HARMLESS: Final = frozenset({"usage_metadata", "finish_reason", "answered", "vision"})
+_HARMLESS: Final = frozenset({"usage_metadata", "finish_reason", "answered", "vision", "refusal"})
 
 
 class Answering:

@@ -12,7 +12,7 @@ import pytest
 
 from core.settings import Settings
 from tests.fakes.openai import DIMENSIONS, OpenAIFake
-from tests.fakes.wire import Break, Fault, Reply
+from tests.fakes.wire import Break, Fault, Raw, Reply
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.doors import HELLO, error_of, events_of, opened, with_provider
 from tests.server.serving import platform
@@ -134,6 +134,26 @@ async def test_a_refusal_before_the_first_token_of_a_stream_is_a_plain_answer(do
     door.provider.always(Fault.TOO_LONG)
     status, error = await door.refused("chat/completions", HELLO | {"stream": True})
     assert (status, error["type"], error["code"]) == (400, "invalid_request_error", "context_length_exceeded")
+
+
+def refusing(*deltas: dict[str, Any]) -> Raw:
+    """A stream of a model that will not answer."""
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    body = b"".join(b"data: " + json.dumps({"id": "c", "model": "m"} | event).encode() + b"\n\n" for event in events)
+    return Raw(body + b"data: [DONE]\n\n", content_type="text/event-stream")
+
+
+@pytest.mark.parametrize("form", [{}, {"response_format": {"type": "json_object"}}], ids=["text", "json"])
+async def test_what_a_model_says_of_why_it_will_not_answer_is_told(door: Door, form: dict[str, Any]) -> None:
+    step = refusing({"role": "assistant", "content": "", "refusal": None}, {"refusal": "I cannot "}, {"refusal": "do it."})
+    door.provider.always(step)
+    message = (await door.post("chat/completions", HELLO | form)).json()["choices"][0]["message"]
+    assert (message["content"], message["refusal"]) == (None, "I cannot do it.")
+    events = events_of(await door.post("chat/completions", HELLO | form | {"stream": True}))
+    deltas = [choice["delta"] for event in events if isinstance(event, dict) for choice in event["choices"]]
+    assert "".join(delta.get("refusal") or "" for delta in deltas) == "I cannot do it."
+    assert "".join(delta.get("content") or "" for delta in deltas) == ""
 
 
 def said(*messages: dict[str, Any]) -> dict[str, Any]:
