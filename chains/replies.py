@@ -46,8 +46,8 @@ _FINISH_NAMES = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 async def answered(model: BaseChatModel, prompt: Sequence[BaseMessage], parameters: dict[str, Any]) -> AsyncGenerator[Delta]:
     """The reply of `model`. Deltas carry text, and in `data` what else a piece tells; the last has an `AIMessage` as `final`.
 
-    `data`: `tool_call_chunks` (LangChain's), `logprobs` (OpenAI's, of the piece's tokens), `usage_metadata`, and `refusal`: from
-    here on the text says why the model will not answer. The final message's `finish_reason` is one of OpenAI's, its `logprobs`
+    `data`: `tool_call_chunks` (LangChain's), `logprobs` (OpenAI's, of the piece's tokens), `usage_metadata`, and `refusal`: the
+    text, from here on, says why the model will not answer. The final message's `finish_reason` is one of OpenAI's, its `logprobs`
     are of all tokens.
     """
     named = dict(parameters)

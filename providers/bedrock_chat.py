@@ -22,6 +22,7 @@ from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
 from providers.bedrock_calls import Call
+from providers.claude_sampling import is_claude, sampled
 from providers.neutral import MISREAD, Declined, NeutralChatModel, not_configured, of_status, refused, unreadable
 from providers.tiers import mark
 from providers.waits import retry_after
@@ -127,6 +128,9 @@ class BedrockTranslation(NeutralChatModel):
 
     def arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         given = {name: value for name, value in kwargs.items() if name != "seed"}  # Converse has none
+        model: Any = self
+        if is_claude(named := f"{model.base_model_id or model.model_id}"):
+            given = sampled(named, given)
         kind = (given.get("response_format") or {}).get("type", "text")
         if kind == "text":
             given.pop("response_format", None)

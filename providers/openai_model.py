@@ -76,6 +76,8 @@ class AsWritten(AddingUp, BaseChatOpenAI):
 
     def _convert_chunk_to_generation_chunk(self, chunk: dict[str, Any], *more: Any) -> ChatGenerationChunk | None:
         for choice in chunk.get("choices") or ():
+            if choice.get("delta") is None and choice.get("finish_reason"):
+                choice["delta"] = {}  # langchain-openai passes over an end without one
             for call in (choice.get("delta") or {}).get("tool_calls") or ():
                 # without an `index`, which the SDK's types add, langchain-openai passes over the calls
                 call["index"] = place_of(call.get("index"))

@@ -12,6 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict, Field
 
 from core.errors import UnsupportedFeature
+from providers.claude_sampling import sampled
 from providers.claude_usage import complete
 from providers.google_access import GoogleAccess
 from providers.neutral import Declined, NeutralChatModel, of_status, refused
@@ -80,7 +81,8 @@ class ClaudeTranslation(NeutralChatModel):
     def _sampled(self, given: dict[str, Any]) -> dict[str, Any]:
         """Temperature and top_p, in the body itself: anthropic 2 has no parameters for them. Some models refuse them."""
         asked = {name: given.pop(name) for name in ("temperature", "top_p") if name in given}
-        sampling = {name: value for name, value in asked.items() if value is not None}
+        model: Any = self
+        sampling = sampled(model.model_name or "", {name: value for name, value in asked.items() if value is not None})
         if not sampling or (self.profile or {}).get("temperature") is False:
             return given
         return given | {"extra_body": sampling}

@@ -17,7 +17,7 @@ from aiohttp import ClientTimeout
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.exceptions import ModelConnectionError, ModelError, ModelTimeoutError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field
 
@@ -282,6 +282,10 @@ class GeminiTranslation(NeutralChatModel):
             raise UnsupportedFeature(f"Gemini has no response format {form['type']!r}.", param="response_format")
         return given
 
+    def _prepare_request_gemini(self, messages: list[BaseMessage], *more: Any, **kwargs: Any) -> Any:
+        base: Any = super()
+        return base._prepare_request_gemini([_in_one_text(message) for message in messages], *more, **kwargs)  # noqa: SLF001
+
     def _gemini_response_to_chat_result(self, response: Any) -> ChatResult:
         result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
         for generation in result.generations:
@@ -307,6 +311,16 @@ class GeminiTranslation(NeutralChatModel):
         with reporting(lambda: chunk):
             _not_blocked(response_chunk)
         return chunk, running
+
+
+def _in_one_text(message: BaseMessage) -> BaseMessage:
+    """A tool's result that comes in several texts, as one: LangChain's translation would take them for one mapping."""
+    content = message.content
+    if not isinstance(message, ToolMessage) or not isinstance(content, list):
+        return message
+    if not all(isinstance(block, str) or block.get("type") == "text" for block in content):
+        return message
+    return message.model_copy(update={"content": message.text})
 
 
 def _of_no_end(generation: ChatGeneration) -> None:

@@ -13,7 +13,7 @@ from langchain_core.exceptions import (
     ModelNotFoundError,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from PIL import Image
 from pydantic import BaseModel
@@ -224,8 +224,17 @@ async def test_what_else_a_caller_may_set_reaches_the_model(
     sent = fake.last.body["generationConfig"]
     assert (sent["topP"], sent["presencePenalty"], sent["frequencyPenalty"]) == (0.5, 0.2, 0.3)
     assert provider.facts(CLAUDE).parameters == {"top_p"}
-    await claude.bind(top_p=0.5, temperature=0.1).ainvoke("Hi")
-    assert (fake.last.body["top_p"], fake.last.body["temperature"]) == (0.5, 0.1)
+    await claude.bind(top_p=0.5).ainvoke("Hi")
+    assert fake.last.body["top_p"] == 0.5
+    await claude.bind(top_p=0.5, temperature=1.5).ainvoke("Hi")  # of both it takes one, and that up to 1
+    assert (fake.last.body["temperature"], "top_p" in fake.last.body) == (1, False)
+
+
+async def test_a_tools_result_in_several_texts_is_one(gemini: BaseChatModel, fake: VertexFake) -> None:
+    call = AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}])
+    parts: list[Any] = [{"type": "text", "text": "twenty "}, {"type": "text", "text": "degrees"}]
+    await gemini.ainvoke([HumanMessage("Hi"), call, ToolMessage(parts, tool_call_id="1")])
+    assert "twenty degrees" in json.dumps(fake.last.body["contents"][-1])
 
 
 async def test_a_response_format_is_geminis_schema_and_refused_for_claude(

@@ -156,6 +156,18 @@ async def test_what_a_model_says_of_why_it_will_not_answer_is_told(door: Door, f
     assert "".join(delta.get("content") or "" for delta in deltas) == ""
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_end_without_a_delta_is_an_end(door: Door, stream: bool) -> None:
+    events = [{"delta": {"role": "assistant", "content": "Hi"}}, {"delta": None, "finish_reason": "stop"}]
+    said = [{"id": "c", "model": "m", "choices": [{"index": 0} | event]} for event in events]
+    body = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in said) + b"data: [DONE]\n\n"
+    door.provider.always(Raw(body, content_type="text/event-stream"))
+    answer = await door.post("chat/completions", HELLO | {"stream": stream})
+    assert answer.status_code == 200
+    assert "error" not in answer.text
+    assert '"finish_reason":"stop"' in answer.text
+
+
 def said(*messages: dict[str, Any]) -> dict[str, Any]:
     return {"messages": list(messages)}
 
