@@ -47,8 +47,8 @@ async def answered(model: BaseChatModel, prompt: Sequence[BaseMessage], paramete
     """The reply of `model`. Deltas carry text, and in `data` what else a piece tells; the last has an `AIMessage` as `final`.
 
     `data`: `tool_call_chunks` (LangChain's), `logprobs` (OpenAI's, of the piece's tokens), `usage_metadata`, and `refusal`: the
-    text, from here on, says why the model will not answer. The final message's `finish_reason` is one of OpenAI's, its `logprobs`
-    are of all tokens.
+    text, from here on, says why the model will not answer. The final message's `finish_reason` is one of OpenAI's, its
+    `logprobs` are of all tokens.
     """
     named = dict(parameters)
     stop = named.pop("stop", None)

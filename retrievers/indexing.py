@@ -155,7 +155,7 @@ class Indexer:
         vectors: list[list[float]] = []
         for first in range(0, len(chunks), _EMBEDDED_AT_ONCE):
             texts = [embedded_text(chunk) for chunk in chunks[first : first + _EMBEDDED_AT_ONCE]]
-            vectors += await asyncio.to_thread(embeddings.embed_documents, texts)
+            vectors += await embeddings.aembed_documents(texts)
         matrix = np.asarray(vectors, dtype=np.float32)
         ids = [chunk.id for chunk in chunks]
         await run_to_end(store.upsert, shelf, chunks, matrix)

@@ -155,7 +155,7 @@ class Searcher:
         vector, degraded = None, not up_to_date
         if mode != "lexical":
             try:
-                vector = await asyncio.to_thread(self._vector, text, beside)
+                vector = await self._vector(text, beside)
             except PlatformError as error:
                 if mode == "dense":
                     raise
@@ -228,10 +228,11 @@ class Searcher:
         with traces.span("search words"):
             return dict(self._resources.lexical.search(shelf, text, depth, filter))
 
-    def _vector(self, text: str, beside: Sequence[str]) -> NDArray[np.float32]:
+    async def _vector(self, text: str, beside: Sequence[str]) -> NDArray[np.float32]:
+        """No thread waits for it: a provider of embeddings that hangs would hold those that all of the platform needs."""
         with traces.span("embed query"):
-            embeddings = self._resources.models.embeddings()
-            vectors = [embeddings.embed_query(one) for one in (text, *beside)]
+            model = await asyncio.to_thread(self._resources.models.embeddings)
+            vectors = await asyncio.gather(*(model.aembed_query(one) for one in (text, *beside)))
         mean = np.asarray(vectors, dtype=np.float32).mean(axis=0)
         return mean if not beside else np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 

@@ -1,7 +1,9 @@
 """Indexing and search together, on the real stores and the real embedding model."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -72,6 +74,31 @@ async def rewrite(library: Library, document: Document, text: str, *, ready: boo
 async def names(library: Library, shelf: Shelf, query: str, **options: Any) -> list[str]:
     found = await library.searcher.search(shelf, query, **{"limit": 5} | options)
     return [passage.chunk.document for passage in found]
+
+
+class Hanging:
+    """Embeddings of a provider that says nothing, until it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def aembed_query(self, text: str) -> list[float]:
+        self.asked.set()
+        await self.goes_on.wait()
+        return [1.0, *[0.0] * 383]
+
+
+async def test_a_search_waits_for_a_silent_provider_without_a_thread(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, _ = await collection_of(library, TEXTS)
+    hanging = Hanging()
+    monkeypatch.setattr(library.resources.models, "embeddings", lambda: hanging)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    searching = asyncio.create_task(names(library, shelf, "water per minute"))
+    await hanging.asked.wait()
+    async with asyncio.timeout(20):
+        assert await asyncio.to_thread(lambda: 7) == 7
+    hanging.goes_on.set()
+    assert "pump.md" in await searching
 
 
 async def test_each_mode_finds_what_it_is_for(library: Library):
