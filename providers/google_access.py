@@ -88,8 +88,8 @@ class GoogleAccess:
         credentials = self.credentials
         try:
             if not credentials.valid:
-                request = partial(Request(), timeout=SILENT_S)  # type: ignore[no-untyped-call] # it has no types
-                credentials.refresh(request)  # type: ignore[no-untyped-call] # it has none either
+                request = partial(Request(), timeout=SILENT_S)
+                credentials.refresh(request)  # type: ignore[no-untyped-call] # it has no types
         except exceptions.TransportError as error:
             raise ModelConnectionError("Google's token server cannot be reached.") from error
         except exceptions.GoogleAuthError as error:
