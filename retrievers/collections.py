@@ -219,9 +219,8 @@ class Collections:
         """What the stores and the file store hold of a collection, by place."""
         resources = self._indexer.resources
         async with self._database.session(shelf.tenant) as session:
-            rows = await session.exec(
-                select(Document.file_key, Document.text_key).where(Document.collection_id == shelf.collection_id)
-            )
+            keys_of = select(Document.file_key, Document.text_key, Document.chunks_key)
+            rows = await session.exec(keys_of.where(Document.collection_id == shelf.collection_id))
             files = sum(bool(key) for keys in rows.all() for key in keys)
         return {
             "files": files,

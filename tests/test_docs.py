@@ -35,6 +35,7 @@ def test_every_error_code_that_a_caller_may_see_is_described() -> None:
         "unreachable",
         "timeout",
         "no_json",
+        "no_text",
         "unknown",
         "certificate_not_trusted",
     }  # the command line's own

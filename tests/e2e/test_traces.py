@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from infra.bench.gateway import mock_provider
-from infra.running import Running, running
+from infra.running import Running, running, wait_until
 from tests.collector import Collector, Sent, Tree, collecting
 
 MESSAGES = {"messages": [{"role": "user", "content": "What does the canary-prompt sing?"}]}
@@ -226,9 +226,13 @@ def test_a_callers_trace_is_linked_and_not_joined(traced: tuple[Running, Collect
 
 def test_the_requests_log_line_names_its_trace(traced: tuple[Running, Collector], client: httpx.Client) -> None:
     answer = client.post("/api/v1/chat", json=MESSAGES)
-    lines = [json.loads(line) for line in traced[0].output().splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line.get("request_id") == answer.headers["x-request-id"]]
-    assert line["trace_id"] == answer.headers[TRACE]
+
+    def told() -> list[str]:
+        lines = [json.loads(line) for line in traced[0].output().splitlines() if line.startswith("{") and line.endswith("}")]
+        return [line["trace_id"] for line in lines if line.get("request_id") == answer.headers["x-request-id"]]
+
+    wait_until(told, within_s=20, what="the line, which is written once the answer has left")
+    assert told() == [answer.headers[TRACE]]
 
 
 def test_nothing_that_must_not_be_told_is_in_any_span(traced: tuple[Running, Collector], client: httpx.Client) -> None:
