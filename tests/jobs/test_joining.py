@@ -31,7 +31,8 @@ async def test_what_a_worker_does_is_below_the_request(tracing: Tracing, sent: C
         await desk.finished(job.id)
     tree = Tree(sent())
     assert tree.above(tree.one("process document")) == ["request"], tree.drawn()
-    assert tree.above(tree.one("send ingestion")) == ["request"]
+    sent_from = [tree.above(span) for span in tree.spans if span.name == "send ingestion"]
+    assert ["request"] in sent_from  # the sweeper may find that it was not begun, and send it again
 
 
 @ON_SQLITE
