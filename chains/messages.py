@@ -56,6 +56,7 @@ class ImageAddress(_Part):
         if not url.startswith("data:"):
             return url
         head, _, encoded = url.partition(",")
+        head = head.replace("data:image/jpg;", "data:image/jpeg;")  # written so everywhere, and no media type
         try:
             binascii.a2b_base64(encoded, strict_mode=True)
         except ValueError:

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field
 from core.errors import UnsupportedFeature
 from providers.bedrock_calls import Call
 from providers.claude_sampling import is_claude, sampled
+from providers.histories import CLAUDES_IMAGES, images_of
 from providers.neutral import MISREAD, Declined, NeutralChatModel, not_configured, of_status, refused, unreadable
 from providers.tiers import mark
 from providers.waits import retry_after
@@ -119,6 +120,10 @@ class BedrockTranslation(NeutralChatModel):
 
     def refusals(self) -> Collection[str]:
         return ("guardrail_intervened", "content_filtered")
+
+    def admit(self, messages: list[BaseMessage]) -> None:
+        super().admit(messages)
+        images_of(messages, CLAUDES_IMAGES)  # Converse's formats are the same
 
     def prepared(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> object:
         unsent = self.model_copy(update={"client": _Unsent()})

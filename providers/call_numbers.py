@@ -1,7 +1,9 @@
 """Which pieces of a stream belong to one tool call."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from langchain_core.outputs import ChatGenerationChunk
 
 #: More than the number of a call has.
@@ -69,3 +71,11 @@ class CallNumbers:
     def _begin(self) -> int:
         self._ids.append(None)
         return len(self._ids) - 1
+
+
+def written(function: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a tool call's piece says of its function, with the arguments as text: some servers send them as an object."""
+    told = dict(function or {})
+    if "arguments" in told and not isinstance(told["arguments"], str | None):
+        told["arguments"] = orjson.dumps(told["arguments"]).decode()
+    return told

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from providers.call_numbers import CallNumbers
+from providers.call_numbers import CallNumbers, written
 from providers.neutral import MISREAD, translating, unreadable
 
 #: In a chunk's `generation_info`: the model gives something that is no part of the answer, as its reasoning is.
@@ -248,11 +248,12 @@ class Collector:
 
     def _add_calls(self, deltas: list[dict[str, Any]]) -> None:
         for delta in deltas:
-            function = delta.get("function") or {}
+            function = written(delta.get("function"))
             number = self._numbers.of(delta.get("index"), delta.get("id"), function.get("name"))
             call = self._calls.setdefault(number, {"type": "function", "function": {"name": "", "arguments": ""}})
             if identity := delta.get("id"):
                 call.setdefault("id", identity)
-            for name, value in function.items():
-                if isinstance(value, str):
-                    call["function"][name] = call["function"].get(name, "") + value
+            name = function.get("name") or ""
+            if name != call["function"]["name"]:  # some servers tell it with each piece
+                call["function"]["name"] += name
+            call["function"]["arguments"] += function.get("arguments") or ""

@@ -115,12 +115,12 @@ class FailoverTexts:
                 calls += 1
                 tries[place] = tries.get(place, 0) + 1
                 served = deployments[place]
-                limit_s = _limit_s(served, texts, query=query)
-                limit_s = min(limit_s, deadline.remaining / (1 if query else len(order) - number))
                 await bill.make_room_for_texts(served, texts)
                 try:
                     self._route.check(served)
                     await _turn(served, tokens, deadline)
+                    share_s = deadline.remaining / (1 if query else len(order) - number)
+                    limit_s = min(_limit_s(served, texts, query=query), share_s)
                     return await self._attempt(served, texts, tokens, bill, query=query, limit_s=limit_s)
                 except Exception as error:  # noqa: BLE001 - what is no provider's failure is raised again
                     deadline.check()

@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import Field, PrivateAttr
 
-from providers.call_numbers import place_of
+from providers.call_numbers import place_of, written
 from providers.collecting import THINKS, thinks
 from providers.neutral import MISREAD
 from providers.openai_answers import refusal_of, with_readable_usage, without_words
@@ -81,7 +81,7 @@ class AsWritten(AddingUp, BaseChatOpenAI):
             for call in (choice.get("delta") or {}).get("tool_calls") or ():
                 # without an `index`, which the SDK's types add, langchain-openai passes over the calls
                 call["index"] = place_of(call.get("index"))
-                call["function"] = call.get("function") or {}
+                call["function"] = written(call.get("function"))
         if usage := chunk.get("usage"):
             chunk = chunk | {"usage": readable(usage)}
         converted: ChatGenerationChunk | None = super()._convert_chunk_to_generation_chunk(chunk, *more)

@@ -15,6 +15,7 @@ from core.errors import UnsupportedFeature
 from providers.claude_sampling import sampled
 from providers.claude_usage import complete
 from providers.google_access import GoogleAccess
+from providers.histories import CLAUDES_IMAGES, images_of, with_a_turn
 from providers.neutral import Declined, NeutralChatModel, of_status, refused
 from providers.reported import reporting
 from providers.usage import AddingUp
@@ -101,6 +102,14 @@ class ClaudeTranslation(NeutralChatModel):
         if any("function" in tool for tool in given.get("tools") or ()):
             given["tools"] = self.bind_tools([_described(tool) for tool in given["tools"]]).kwargs["tools"]  # type: ignore[attr-defined]
         return {name: value for name, value in given.items() if value is not None}
+
+    def admit(self, messages: list[BaseMessage]) -> None:
+        super().admit(messages)
+        images_of(messages, CLAUDES_IMAGES)
+
+    def _format_params(self, *, messages: list[BaseMessage], **kwargs: Any) -> dict[str, Any]:
+        params: dict[str, Any] = super()._format_params(messages=with_a_turn(messages), **kwargs)  # type: ignore[misc]
+        return params
 
     def _format_output(self, data: Any, **kwargs: Any) -> ChatResult:
         result: ChatResult = super()._format_output(data, **kwargs)  # type: ignore[misc]

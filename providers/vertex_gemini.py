@@ -6,6 +6,8 @@ asynchronous calls keep the SDK's translation in both directions and are sent by
 field with the SDK's own synchronous path.
 """
 
+import base64
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -26,6 +28,7 @@ from providers.gemini_numbers import seed_of, with_whole_numbers
 from providers.gemini_schema import as_the_sdk_has_it, in_geminis_form, tools_in_geminis_form
 from providers.gemini_usage import GeminiRunning, complete, with_thoughts
 from providers.google_access import GoogleAccess
+from providers.histories import with_a_turn
 from providers.neutral import MISREAD, NeutralChatModel, ProviderDown, of_status, refused, unreadable
 from providers.reported import reporting
 from providers.tiers import mark
@@ -48,6 +51,11 @@ _REFUSALS = frozenset(
 )
 
 
+#: Models that want each turn of calls signed, from Gemini 3 on.
+_SIGNS = re.compile(r"gemini-(?:[3-9]|\d\d)(?!\d)")
+#: Google's own mark for calls whose signature is not known, in base64 as the REST API has it.
+#: cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures, November 2026.
+_UNSIGNED = base64.urlsafe_b64decode("skip_thought_signature_validator")
 _USAGE = {"usageMetadata", "usage_metadata"}
 _NO_END = "FINISH_REASON_UNSPECIFIED"
 
@@ -284,7 +292,12 @@ class GeminiTranslation(NeutralChatModel):
 
     def _prepare_request_gemini(self, messages: list[BaseMessage], *more: Any, **kwargs: Any) -> Any:
         base: Any = super()
-        return base._prepare_request_gemini([_in_one_text(message) for message in messages], *more, **kwargs)  # noqa: SLF001
+        told = [_in_one_text(message) for message in with_a_turn(messages)]
+        request = base._prepare_request_gemini(told, *more, **kwargs)  # noqa: SLF001
+        if _SIGNS.search(request.model):
+            for content in request.contents:
+                _sign(content)
+        return request
 
     def _gemini_response_to_chat_result(self, response: Any) -> ChatResult:
         result: ChatResult = super()._gemini_response_to_chat_result(response)  # type: ignore[misc]
@@ -311,6 +324,14 @@ class GeminiTranslation(NeutralChatModel):
         with reporting(lambda: chunk):
             _not_blocked(response_chunk)
         return chunk, running
+
+
+def _sign(content: Any) -> None:
+    """Mark a turn's calls as ones of which no signature is known, where they carry none: such models refuse the turn without.
+    What the API gives with a call does not come back from callers of OpenAI's form, nor with calls of another model."""
+    calls = [part for part in content.parts if part.function_call.name]
+    if calls and not any(part.thought_signature for part in calls):
+        calls[0].thought_signature = _UNSIGNED
 
 
 def _in_one_text(message: BaseMessage) -> BaseMessage:

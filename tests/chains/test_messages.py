@@ -118,9 +118,9 @@ def test_behind_an_image_in_a_data_url_nothing_goes_out(behind: str) -> None:
 
 
 def test_line_breaks_in_a_data_url_do_not_go_out() -> None:
-    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGho\r\naGk=\n"}}
+    part = {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,aGho\r\naGk=\n"}}
     [message] = parsed({"role": "user", "content": [part]})
-    assert message.content[0]["image_url"]["url"] == "data:image/png;base64,aGhoaGk="
+    assert message.content[0]["image_url"]["url"] == "data:image/jpeg;base64,aGhoaGk="
 
 
 @pytest.mark.parametrize(

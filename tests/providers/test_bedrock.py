@@ -116,6 +116,8 @@ async def test_an_image_is_sent_as_bytes_and_never_as_an_address(model: BaseChat
         await model.ainvoke([HumanMessage([{"type": "text", "text": "What?"}, image])])
         assert fake.last.body["messages"][0]["content"][1] == {"image": {"format": "png", "source": {"bytes": data}}}
     before = len(fake.sent)
+    with pytest.raises(UnsupportedFeature):  # another deployment may read it
+        await model.ainvoke([HumanMessage([{"type": "image_url", "image_url": {"url": f"data:image/bmp;base64,{data}"}}])])
     with pytest.raises(InvalidRequest):
         await model.ainvoke([HumanMessage([{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}])])
     assert len(fake.sent) == before

@@ -126,3 +126,31 @@ async def test_an_error_that_the_provider_tells_after_the_reason_for_the_end_is_
 
     with pytest.raises(ProviderFailed):
         await (streamed if way == "streamed" else model.ainvoke)("Hi")
+
+
+def calls_as_others_send_them() -> Raw:
+    """A stream whose arguments are an object, and whose name comes with each piece."""
+    pieces: list[dict[str, Any]] = [
+        {"index": 0, "id": "a", "function": {"name": "find", "arguments": {"city": "Oslo"}}},
+        {"index": 1, "id": "b", "function": {"name": "count", "arguments": '{"n"'}},
+        {"index": 1, "function": {"name": "count", "arguments": ": 1}"}},
+    ]
+    choices = [{"index": 0, "delta": {"tool_calls": [piece]}} for piece in pieces]
+    events = [
+        {"id": "x", "choices": [choice]} for choice in (*choices, {"index": 0, "delta": {}, "finish_reason": "tool_calls"})
+    ]
+    lines = [f"data: {json.dumps(event)}\n\n" for event in events]
+    return Raw("".join([*lines, "data: [DONE]\n\n"]).encode(), content_type="text/event-stream")
+
+
+async def test_arguments_that_come_as_an_object_are_the_calls_own(models: Models, fake: OpenAIFake) -> None:
+    tools = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("find", "count")]
+    model = models.chat().bind(tools=tools)
+    fake.then(calls_as_others_send_them())
+    gathered: Any = await model.ainvoke("Which?")
+    assert [(call["name"], call["args"]) for call in gathered.tool_calls] == [("find", {"city": "Oslo"}), ("count", {"n": 1})]
+    fake.then(calls_as_others_send_them())
+    streamed: Any = None
+    async for chunk in model.astream("Which?"):
+        streamed = chunk if streamed is None else streamed + chunk
+    assert [call["args"] for call in streamed.tool_calls] == [{"city": "Oslo"}, {"n": 1}]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from core import context
 from core.context import RequestContext, Usage
-from core.errors import InvalidRequest, ProviderFailed
+from core.errors import InvalidRequest, PlatformError, ProviderFailed
 from core.principals import SYSTEM
 from core.settings import Settings, SettingsError
 from core.tries import Tries
@@ -64,8 +64,7 @@ def configured(settings: Settings, fakes: tuple[OpenAIFake, ...], **more: Any) -
             "openai_compatible:there": {"base_url": second.base_url},
             "openai_compatible:other": {"base_url": other.base_url},
         },
-        timeouts={"connect": 2, "first_token": 0.4, "between_tokens": 0.4, "total": 10},
-        **more,
+        **{"timeouts": {"connect": 2, "first_token": 0.4, "between_tokens": 0.4, "total": 10}, **more},
     )
 
 
@@ -226,4 +225,18 @@ async def test_a_vector_without_numbers_is_the_providers_failure(
     assert len(vector) == DIMENSIONS
     with pytest.raises(ProviderFailed):
         await models.embeddings("alone").aembed_query("Hi")
+    await models.close()
+
+
+async def test_a_wait_that_the_provider_asks_for_is_taken_from_the_deadline(
+    settings: Settings, fakes: tuple[OpenAIFake, ...]
+) -> None:
+    limits = {"connect": 1, "first_token": 3, "between_tokens": 1, "total": 3}
+    models = Models(configured(settings, fakes, timeouts=limits))
+    fakes[0].then(Raw(b'{"error": {"message": "busy", "code": "rate_limit_exceeded"}}', 429, headers={"retry-after": "2"}))
+    fakes[0].always(Fault.SILENT)
+    started = time.monotonic()
+    with pytest.raises(PlatformError):
+        await models.embeddings("alone").aembed_documents(["abc"])
+    assert time.monotonic() - started < 4.5, "it had its whole time anew after the wait"
     await models.close()

@@ -237,6 +237,36 @@ async def test_a_tools_result_in_several_texts_is_one(gemini: BaseChatModel, fak
     assert "twenty degrees" in json.dumps(fake.last.body["contents"][-1])
 
 
+async def test_calls_that_come_back_unsigned_are_marked_for_models_that_want_them_signed(
+    provider: VertexProvider, fake: VertexFake
+) -> None:
+    calls = [{"name": "f", "args": {}, "id": "1"}, {"name": "g", "args": {}, "id": "2"}]
+    history = [HumanMessage("Hi"), AIMessage("", tool_calls=calls), ToolMessage("20", tool_call_id="1")]
+    for name, marked in (("gemini-3.1-pro-preview", True), ("gemini-2.5-flash", False)):
+        await provider.chat(name, TIMEOUTS).ainvoke(history)
+        first, second = fake.last.body["contents"][1]["parts"]
+        assert ("thoughtSignature" in first, "thoughtSignature" in second) == (marked, False)
+        if marked:
+            assert base64.b64decode(first["thoughtSignature"]) == base64.urlsafe_b64decode("skip_thought_signature_validator")
+
+
+async def test_instructions_alone_are_asked_with_a_turn_that_says_nothing(model: BaseChatModel, fake: VertexFake) -> None:
+    for history in ([SystemMessage("Say hello.")], [SystemMessage("Say hello."), HumanMessage(" ")]):
+        await model.ainvoke(history)
+        (turn,) = fake.last.body.get("contents") or fake.last.body["messages"]
+        assert (turn["role"], '"."' in json.dumps(turn)) == ("user", True)
+
+
+async def test_an_image_of_a_format_that_claude_does_not_read_is_another_deployments(
+    claude: BaseChatModel, fake: VertexFake
+) -> None:
+    before = len(fake.sent)
+    image = {"type": "image_url", "image_url": {"url": f"data:image/bmp;base64,{png()}"}}
+    with pytest.raises(UnsupportedFeature):
+        await claude.ainvoke([HumanMessage([{"type": "text", "text": "What?"}, image])])
+    assert len(fake.sent) == before
+
+
 async def test_a_response_format_is_geminis_schema_and_refused_for_claude(
     gemini: BaseChatModel, claude: BaseChatModel, fake: VertexFake
 ) -> None:
