@@ -26,6 +26,8 @@ from providers.served import Deadline, Served, failed_last
 
 #: Seconds that a pause has at least: nobody calls in a tight loop, whatever the dice say.
 SHORTEST_PAUSE_S = 0.02
+#: Seconds that a caller is told to wait where no provider of the model said how long.
+_UNTOLD_S = 1.0
 
 
 def retry_pause_s(retries: RetrySettings, rounds: int) -> float:
@@ -180,7 +182,7 @@ class Candidates:
             return last.error
         if all(failure.kind is Kind.RATE for failure in failures):
             waits = [failure.retry_after_s for failure in failures if failure.retry_after_s is not None]
-            last.error.retry_after_s = min(waits, default=None)
+            last.error.retry_after_s = min(waits, default=_UNTOLD_S)
             return last.error
         if all(failure.kind is Kind.UNAVAILABLE for failure in failures):
             return last.error

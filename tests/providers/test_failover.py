@@ -156,6 +156,16 @@ async def test_all_failed_is_one_error_that_tells_no_secret(models: Models, firs
     assert "sk-" not in failed.value.message
 
 
+async def test_a_caller_is_told_to_wait_also_where_no_provider_says_how_long(
+    models: Models, first: OpenAIFake, second: OpenAIFake
+) -> None:
+    for fake in (first, second):
+        fake.always(Fault.RATE_BARE)
+    with pytest.raises(RateLimited) as limited:
+        await models.chat().ainvoke("Hello")
+    assert limited.value.retry_after_s == 1
+
+
 async def test_all_at_their_limits_is_told_with_the_shortest_wait(
     models: Models, first: OpenAIFake, second: OpenAIFake
 ) -> None:
