@@ -16,7 +16,7 @@ from retrievers.sniffing import EXTENSIONS
 TokensOf = Callable[[str], Sequence[tuple[int, int]]]
 
 #: Raise it when a change here makes other chunks of the same document.
-VERSION = "3"
+VERSION = "4"
 #: Sections are tokenised in blocks of about this many characters, so that memory does not follow the document's size.
 _BLOCK_CHARACTERS = 60_000
 #: A section shorter than this share of a chunk is joined with the ones after it.
@@ -111,6 +111,8 @@ def _joined(document: LoadedDocument, tokens_of: TokensOf, max_tokens: int) -> I
 def _may_join(first: Section, second: Section) -> bool:
     if first.page != second.page or first.kind != second.kind or first.kind == "table":
         return False
+    if first.kind == "code":
+        return first.language == second.language
     depth = min(len(first.heading), len(second.heading), 1)
     return first.heading[:depth] == second.heading[:depth]
 

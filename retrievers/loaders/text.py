@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument, Section
 from retrievers.loaders.assembly import MAX_CHARACTERS
+from retrievers.loaders.code import code_sections
 from retrievers.loaders.encoding import clean, decode
 from retrievers.sniffing import SOURCE, language_of, sniff
 
@@ -18,7 +19,8 @@ _FRONT_TITLE = re.compile(r"^title:(.+)$", re.MULTILINE)
 
 
 def load_text(data: bytes, name: str) -> LoadedDocument:
-    """Text in any encoding. Markdown gets a section for each heading, fenced block and table; source code is one section.
+    """Text in any encoding. Markdown gets a section for each heading, fenced block and table; source code one
+    for each definition.
 
     Raises:
         UnreadableFile: `file_too_complex` beyond `MAX_CHARACTERS`.
@@ -36,8 +38,8 @@ def load_text(data: bytes, name: str) -> LoadedDocument:
 
 
 def source_document(text: str, language: str | None) -> LoadedDocument:
-    """Code as one section of its language."""
-    return LoadedDocument(text, SOURCE, (Section(0, len(text), kind="code", language=language),))
+    """Code, with a section for each definition where its language's grammar is known."""
+    return LoadedDocument(text, SOURCE, code_sections(text, language))
 
 
 def markdown_sections(text: str) -> Iterator[Section]:
