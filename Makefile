@@ -12,7 +12,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-encryption bench-auth prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-pii: $(READY) ## measure how well and how fast personal data is found: mak
 bench-rag: $(READY) ## measure how well search finds, leg by leg and step by step: make bench-rag DATA=directory in Cranfield's form
 	@test -n "$(DATA)" || { echo "usage: make bench-rag DATA=directory with corpus.jsonl, queries.jsonl and qrels.tsv"; exit 2; }
 	@$(BIN)/python -m infra.bench.rag "$(DATA)" $(ARGS)
+
+bench-volume: $(READY) ## measure how fast a large collection is filled and searched (ARGS="--chunks 100000")
+	@$(BIN)/python -m infra.bench.volume $(ARGS)
 
 bench-encryption: $(READY) ## measure what encryption costs a value and a request with a session
 	@$(BIN)/python -m infra.bench.encryption

@@ -10,6 +10,7 @@ where `stream_options.include_usage` asks for it) and `/embeddings`, below any p
     mock-paced     64 deltas, 20 ms apart
     mock-failing   status 500
     mock-cut       closes the connection after half of the stream
+    mock-words     vectors that follow from a text's words, so that texts of the same words are alike
 
 `GET /count` tells how many calls were answered, how many of them as streams, how many streams their caller cut, and how many
 tokens of input and output were reported to callers who were there to the end. All answers are made beforehand and there is no
@@ -19,6 +20,8 @@ framework: one core gives tens of thousands of answers a second.
 import argparse
 import asyncio
 import json
+import zlib
+from functools import lru_cache
 from typing import Any
 
 HOST = "127.0.0.1"
@@ -167,11 +170,31 @@ class MockProvider(asyncio.Protocol):
 
 
 def _embeddings(given: Any, model: str) -> bytes:
-    count = len(given) if isinstance(given, list) else 1
-    data = [{"object": "embedding", "index": index, "embedding": [0.05] * DIMENSION} for index in range(count)]
+    texts = given if isinstance(given, list) else [given]
+    count = len(texts)
+    vectors = _vectors_of_words(texts) if model == "mock-words" else [[0.05] * DIMENSION] * count
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     return _answer(
         "200 OK", {"object": "list", "model": model, "data": data, "usage": {"prompt_tokens": count, "total_tokens": count}}
     )
+
+
+def _vectors_of_words(texts: list[str]) -> list[list[float]]:
+    """The mean of each text's words, each of which has a direction of its own; unit length."""
+    import numpy as np
+
+    vectors = []
+    for text in texts:
+        total = np.sum([_direction(word) for word in text.lower().split()] or [_direction("")], axis=0)
+        vectors.append((total / np.linalg.norm(total)).round(5).tolist())
+    return vectors
+
+
+@lru_cache(maxsize=50_000)
+def _direction(word: str) -> Any:
+    import numpy as np
+
+    return np.random.default_rng(zlib.crc32(word.encode())).standard_normal(DIMENSION, dtype=np.float32)
 
 
 async def serve(port: int) -> None:
