@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -25,30 +25,21 @@ from retrievers import filters, standing
 from retrievers.base import Chunk, Shelf
 from retrievers.lexical_filter import TermFilter
 from retrievers.standing import Standing
+from retrievers.word_analysis import Words, new_analyzer, spaced
 
 if TYPE_CHECKING:
     import tantivy
-    from tantivy import TextAnalyzer
 
 #: A change of the schema or of the analysis needs another directory, and the documents to be indexed again.
 VERSION = "1"
 #: Bytes that a writer buffers; tantivy's least is 15,000,000 a thread.
 _WRITER_BYTES = 15_000_000
 _MOST_QUERY_TERMS = 256
-#: Words of asking, beside tantivy's short list of stop words: in a small collection they are rare, and would count for much.
-_ASKING = re.findall(
-    r"\w+",
-    "about am any can could did do does doing done explain from had has have having he her his how i its kindly many may me "
-    "might much my our please shall she should tell them those us was we were what when where which who whom whose why would "
-    "you your",
-)
 _COLLECTION_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: The file in an index's directory that says whose it is.
 _WHOSE = "tenant"
 #: Seconds between two tries to write while another process does.
 _LOOK_S = 0.01
-#: Scripts written without blanks between words: each character is indexed as a word.
-_UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
 
 
 @dataclass(slots=True)
@@ -66,6 +57,9 @@ class LexicalIndex:
     leaves it to those that do.
     """
 
+    #: It may be behind what other processes have changed.
+    follows = True
+
     def __init__(self, settings: Settings, *, makes: bool = True) -> None:
         import tantivy
 
@@ -77,7 +71,7 @@ class LexicalIndex:
         #: One writer of an index at a time in this process; searches need no lock.
         self._writing: defaultdict[Shelf, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
-        self._analyzer = self._new_analyzer()
+        self._words = Words()
 
     def upsert(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
         """Insert or replace by chunk id; may be repeated."""
@@ -162,8 +156,8 @@ class LexicalIndex:
         document.add_text("id", chunk.id)
         document.add_text("document_id", chunk.document_id)
         document.add_text("revision", _revision_term(chunk.document_id, chunk.revision))
-        document.add_text("text", _spaced(chunk.text))
-        document.add_text("context", _spaced(chunk.context))
+        document.add_text("text", spaced(chunk.text))
+        document.add_text("context", spaced(chunk.context))
         for term in filters.terms(chunk):
             document.add_text("filter", term)
         return document
@@ -211,7 +205,7 @@ class LexicalIndex:
 
     def words(self, text: str) -> list[str]:
         """The words of a text as they are indexed: lower case, stemmed, without stop words."""
-        return list(self._analyzer.analyze(_spaced(text)))
+        return self._words.of(text)
 
     def delete_document(self, shelf: Shelf, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete a document's chunks; those of `keep_revision` stay. No error where there are none."""
@@ -308,7 +302,7 @@ class LexicalIndex:
                     raise ValueError("the shelf is another tenant's")
                 return None
             index = self._tantivy.Index(self._schema(), path=str(path))
-            index.register_tokenizer("words", self._new_analyzer())
+            index.register_tokenizer("words", new_analyzer())
             index.config_reader("manual")
             opened = _Opened(index, directory=path.stat().st_ino)
             self._is_there(opened, path)
@@ -345,21 +339,6 @@ class LexicalIndex:
             builder.add_text_field(name, tokenizer_name="words", index_option="freq")
         return builder.build()
 
-    def _new_analyzer(self) -> "TextAnalyzer":
-        tantivy = self._tantivy
-        builder: Any = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        for step in (
-            tantivy.Filter.remove_long(64),
-            tantivy.Filter.lowercase(),
-            tantivy.Filter.ascii_fold(),
-            tantivy.Filter.stopword("english"),
-            tantivy.Filter.custom_stopword(_ASKING),
-            tantivy.Filter.stemmer("english"),
-        ):
-            builder = builder.filter(step)
-        analyzer: TextAnalyzer = builder.build()
-        return analyzer
-
     def _query(self, opened: _Opened, query: str) -> "tantivy.Query | None":
         tantivy = self._tantivy
         clauses = []
@@ -380,10 +359,6 @@ def _is_theirs(note: Path, tenant: str) -> bool:
         whole.write_text(tenant, encoding="utf-8")
         whole.replace(note)
         return True
-
-
-def _spaced(text: str) -> str:
-    return _UNSPACED.sub(r" \1 ", text)
 
 
 def _revision_term(document_id: str, revision: int) -> str:
