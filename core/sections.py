@@ -10,6 +10,7 @@ from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules,
 from core.policies.retention import RetentionPolicy
 from core.price_settings import Prices
 from core.transport.addresses import checked_database_url
+from core.vector_settings import VectorServers
 
 #: Characters of a secret that an operator makes up.
 SHORTEST_SECRET = 32
@@ -182,10 +183,12 @@ class ConversationSettings(Section):
     history_tokens: int = Field(2048, ge=128, description="tokens of a kept conversation that go into a prompt")
 
 
-class RetrievalSettings(Section):
+class RetrievalSettings(Section, VectorServers):
     """Defaults of every collection."""
 
-    store: str = Field("chroma", description="where the vectors are kept: chroma, pgvector")
+    store: str = Field(
+        "chroma", description="where the vectors are kept: chroma, chroma_server, pgvector, qdrant, qdrant_server"
+    )
     pgvector_url: SecretStr | None = Field(
         None, description="postgresql://… of the vectors, where they are not in the platform's own database"
     )

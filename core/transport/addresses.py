@@ -43,3 +43,11 @@ def checked_redis_url(value: str | None) -> str | None:
     if parts.netloc.count("@") > 1:
         raise ValueError(_NO_ADDRESS)
     return value or None
+
+
+def checked_server_url(value: str | None) -> str | None:
+    """None for an empty one. Raises ValueError: it is no address of a server that is spoken to by HTTP."""
+    parts = urlsplit(value or "http://none")
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("it must be an address such as https://vectors.example.com:6333, without a name or password")
+    return value or None

@@ -147,6 +147,8 @@ def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
         (setting_name(("redis_url",)), settings.redis_url),
         (setting_name(("files_url",)), settings.files_url),
         (setting_name(("local", "chat_model")), settings.local.chat_model),
+        (setting_name(("retrieval", "chroma_url")), settings.retrieval.chroma_url),
+        (setting_name(("retrieval", "qdrant_url")), settings.retrieval.qdrant_url),
     ]
     scheme = (settings.files_url or "").partition("://")[0]
     addresses += [(name, usual_variable(name)) for name in _STORE_VARIABLES.get(scheme, ())]

@@ -67,7 +67,10 @@ class ChromaStore:
         except BaseException:
             self._lock_file.release()
             raise
-        self._opened: dict[Shelf, OpenCollection] = {}
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._opened: dict[Shelf, Any] = {}
         self._lock = threading.Lock()
 
     def upsert(self, shelf: Shelf, chunks: Sequence[Chunk], vectors: Vectors) -> None:
@@ -103,7 +106,7 @@ class ChromaStore:
             looked_at *= _MORE
 
     def _nearest(
-        self, shelf: Shelf, opened: OpenCollection, vector: NDArray[np.float32], limit: int, said: dict[str, Any] | None
+        self, shelf: Shelf, opened: Any, vector: NDArray[np.float32], limit: int, said: dict[str, Any] | None
     ) -> list[tuple[Chunk, float]]:
         with opened.reading() as collection, _of_its_dimension(len(vector)):
             found = collection.query(
@@ -119,7 +122,7 @@ class ChromaStore:
         ]
 
     def _nearest_of_all(
-        self, shelf: Shelf, opened: OpenCollection, vector: NDArray[np.float32], limit: int, filter: Filter | None
+        self, shelf: Shelf, opened: Any, vector: NDArray[np.float32], limit: int, filter: Filter | None
     ) -> list[tuple[Chunk, float]]:
         """The same from all that pass, each compared: for filters that Chroma cannot say and that let little pass."""
         similarities: dict[str, float] = {}
@@ -128,7 +131,7 @@ class ChromaStore:
             similarities = dict(heapq.nlargest(limit, similarities.items(), key=lambda found: found[1]))
         return [(chunk, similarities[chunk.id]) for chunk in self.get(shelf, list(similarities))]
 
-    def _passing(self, shelf: Shelf, opened: OpenCollection, filter: Filter | None) -> Iterator[list[str]]:
+    def _passing(self, shelf: Shelf, opened: Any, filter: Filter | None) -> Iterator[list[str]]:
         """The identifiers of all chunks that pass, in parts."""
         narrowed = narrow(filter, sayable)
         with opened.reading() as collection:
@@ -307,8 +310,16 @@ class ChromaStore:
                 self._client.close()
                 self._lock_file.release()
 
-    def _existing(self, shelf: Shelf, *, create: bool = False) -> OpenCollection | None:
-        """The Chroma collection; None where there is none, and where it is another tenant's.
+    def _create(self, shelf: Shelf) -> Any:
+        return self._client.create_collection(
+            shelf.collection_id,
+            embedding_function=None,
+            metadata={TENANT: shelf.tenant},
+            configuration={"hnsw": {"space": "cosine", "ef_construction": 128, "ef_search": 128}},
+        )
+
+    def _existing(self, shelf: Shelf, *, create: bool = False) -> Any:
+        """The Chroma collection (`OpenCollection`); None where there is none, and where it is another tenant's.
 
         This is where tenants are kept apart: a Chroma collection is one tenant's, and says whose. (A condition on each chunk
         in the query itself takes 25 ms rather than 3 at 8,000 chunks, and 200 for a `get` of 100.) One of a version that did
@@ -324,12 +335,7 @@ class ChromaStore:
             except NotFoundError:
                 if not create:
                     return None
-                found = self._client.create_collection(
-                    shelf.collection_id,
-                    embedding_function=None,
-                    metadata={TENANT: shelf.tenant},
-                    configuration={"hnsw": {"space": "cosine", "ef_construction": 128, "ef_search": 128}},
-                )
+                found = self._create(shelf)
             whose = (found.metadata or {}).get(TENANT)
             if whose is None:
                 found.modify(metadata={TENANT: shelf.tenant})

@@ -49,6 +49,8 @@ def test_a_host_is_here_by_its_name_alone(host: str, here: bool) -> None:
             {"retrieval": {"pgvector_url": f"postgresql://u:{SECRET}@db.internal/x?sslmode=disable"}},
             "GENAI_RETRIEVAL__PGVECTOR_URL",
         ),
+        ({"retrieval": {"chroma_url": "http://chroma.internal:8000"}}, "GENAI_RETRIEVAL__CHROMA_URL"),
+        ({"retrieval": {"qdrant_url": "http://qdrant.internal:6333"}}, "GENAI_RETRIEVAL__QDRANT_URL"),
         ({"database": {"direct_url": f"postgresql://u:{SECRET}@db.internal/x?sslmode=disable"}}, "GENAI_DATABASE__DIRECT_URL"),
         ({"files_url": "ftp://files.internal/a"}, "GENAI_FILES_URL"),
         ({"local": {"chat_model": "http://models.internal:8000/v1#m"}}, "GENAI_LOCAL__CHAT_MODEL"),
