@@ -6,12 +6,15 @@ STORES = PluginTable(
     "stores",
     {
         "chroma": "retrievers.stores.chroma:ChromaStore",
+        "chroma_server": "retrievers.stores.chroma_server:ChromaServerStore",
         "pgvector": "retrievers.stores.pgvector:PgvectorStore",
+        "qdrant": "retrievers.stores.qdrant:QdrantStore",
+        "qdrant_server": "retrievers.stores.qdrant:QdrantServerStore",
     },
 )
 
 #: Stores whose data belong to one process, named here so that a second server is refused before anything is imported.
-ONE_PROCESS = frozenset({"chroma"})
+ONE_PROCESS = frozenset({"chroma", "qdrant"})
 
 #: Media type (as `retrievers.sniffing` finds it from the content) → loader.
 LOADERS = PluginTable(

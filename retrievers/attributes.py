@@ -9,14 +9,14 @@ from core.database import Database
 from core.tables import Document, DocumentState
 from retrievers.base import Shelf
 from retrievers.filters import RESERVED, Filter, names, required_names
-from retrievers.lexical import LexicalIndex
+from retrievers.store_words import WordIndex
 
 #: Documents that are looked at for the names to suggest, the newest first.
 _LOOKED_AT = 1000
 _MOST_SUGGESTED = 20
 
 
-async def unknown_attributes(database: Database, lexical: LexicalIndex, shelf: Shelf, filter: Filter | None) -> list[str]:
+async def unknown_attributes(database: Database, lexical: WordIndex, shelf: Shelf, filter: Filter | None) -> list[str]:
     """A sentence for each name of the filter that no document of the collection has, with the names that they do have.
 
     Metadata is free, so that a name which is not there is no error: tomorrow's document may have it. It finds nothing all

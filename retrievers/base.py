@@ -181,6 +181,24 @@ class KeepsVectors(Protocol):
 
 
 @runtime_checkable
+class FindsWords(Protocol):
+    """A store that finds words as well, so that no word index is needed beside it (`retrievers.store_words`)."""
+
+    def search_words(self, shelf: Shelf, query: str, limit: int, filter: "Filter | None" = None) -> list[tuple[str, float]]:
+        """The ids of the chunks that share words with the query and pass the filter, with their BM25 score, best first."""
+        ...
+
+    def word_weights(self, shelf: Shelf, words: Sequence[str]) -> dict[str, float]:
+        """How much each word, as `retrievers.word_analysis` has it, tells among the shelf's chunks: its inverse document
+        frequency as BM25 has it, in nats. Words in no chunk weigh most."""
+        ...
+
+    def has_attribute(self, shelf: Shelf, name: str) -> bool:
+        """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
+        ...
+
+
+@runtime_checkable
 class KeepsStretches(Protocol):
     """A store that tells which chunks stand near another. With another one, passages cannot be widened."""
 

@@ -60,6 +60,8 @@ class Following:
     async def fresh(self, shelf: Shelf) -> bool:
         """Whether the index has every change of now, having waited for it up to `wait_s` seconds. Where no other process can
         have changed anything, and it is kept up to date, nothing is asked."""
+        if not self._lexical.follows:
+            return True
         if self._watched and not self._resources.store.shareable and shelf not in self.behind:
             return True
         async with self._database.session(shelf.tenant) as session:

@@ -9,7 +9,7 @@ from core.settings import Settings
 from providers.cross_encoder import CrossEncoder
 from retrievers import STORES
 from retrievers.base import VectorStore
-from retrievers.lexical import LexicalIndex
+from retrievers.store_words import WordIndex, open_words
 
 if TYPE_CHECKING:
     from core.database import Database
@@ -29,7 +29,7 @@ class Resources:
     """What a process opens once and all of its event loops share. Thread-safe."""
 
     store: VectorStore
-    lexical: LexicalIndex
+    lexical: WordIndex
     files: Files
     models: "Models"
     keyring: "Keyring"
@@ -52,6 +52,7 @@ def open_resources(
 
     Raises:
         Conflict: `store_not_shareable`: another process has the embedded store open.
+        SettingsError: they do not fit the store.
         Unavailable: a store does not answer.
     """
     keyring = keyring or keyring_of(settings)
@@ -61,7 +62,7 @@ def open_resources(
         named = settings.retrieval.cross_encoder
         return Resources(
             store=store,
-            lexical=LexicalIndex(settings, makes=searched),
+            lexical=open_words(settings, store, makes=searched),
             files=files,
             models=models,
             keyring=keyring,

@@ -16,6 +16,7 @@ from core.database import Database, migrate
 from core.memory import hurry, settle
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
+from tests import vector_servers
 from tests.loopback import GUARD
 
 GUARD.install()
@@ -78,6 +79,22 @@ def postgresql() -> Iterator[Any]:
     """A real PostgreSQL server, shared by the session; each test makes a database of its own."""
     with infra.postgresql.postgresql() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Chroma server, shared by the session; each test has collections of its own."""
+    with vector_servers.chroma(tmp_path_factory.mktemp("chroma-server")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def qdrant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Qdrant server (`tests.fakes.qdrant_server`), shared likewise."""
+    from tests.fakes import qdrant_server
+
+    with qdrant_server.serving(tmp_path_factory.mktemp("qdrant-server")) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ HEAVY = {
     "pinecone",
     "presidio_analyzer",
     "qdrant_client",
+    "qdrant_edge",
     "rapidocr",
     "spacy",
     "tantivy",
@@ -160,6 +161,7 @@ def test_importing_the_server_application_loads_no_heavy_library() -> None:
 #: What speaks HTTP to others outside of `core` and `providers`, which know the addresses that operators configure alone.
 FETCHING = {
     "retrievers/fetching.py",  # whatever a caller names: the one client for it
+    "retrievers/stores/chroma_server.py",  # the vector store of the settings
     "server/access/oidc.py",  # identity providers of the settings
     "server/cli/client.py",  # the command line, to its platform
 }

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 import infra.postgresql
-from core.errors import Conflict
+from core.errors import Conflict, Unavailable
 from core.settings import Settings
 from retrievers import STORES
 from retrievers.base import Chunk, KeepsStretches, KeepsVectors, Shelf, VectorStore
@@ -24,6 +24,8 @@ COLLECTION = Shelf("acme", "col_contract")
 OTHER = Shelf("acme", "col_other")
 FULL = Shelf("acme", "col_full")
 AXES = np.eye(8, dtype=np.float32)
+#: The setting, and the fixture, that says where a store's server is.
+_SERVERS = {"chroma_server": "chroma_url", "qdrant_server": "qdrant_url"}
 
 
 def chunk(number: int, document: str = "doc_a", revision: int = 1, **attributes: Any) -> Chunk:
@@ -49,7 +51,8 @@ def vectors_url(postgresql: Any) -> str:
 def prepared(kind: str, place: Path, request: pytest.FixtureRequest) -> Settings:
     """Settings with which the store can be opened."""
     more = {} if kind != "pgvector" else {"database_url": request.getfixturevalue("vectors_url")}
-    return Settings.load(data_dir=place, retrieval={"store": kind}, **more)
+    where = {} if kind not in _SERVERS else {_SERVERS[kind]: request.getfixturevalue(_SERVERS[kind])}
+    return Settings.load(data_dir=place, retrieval={"store": kind, **where}, **more)
 
 
 def opened(settings: Settings) -> VectorStore:
@@ -57,20 +60,29 @@ def opened(settings: Settings) -> VectorStore:
     return made
 
 
+@pytest.fixture(scope="module")
+def qdrant_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("qdrant")
+
+
 @pytest.fixture(params=list(STORES))
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return prepared(request.param, tmp_path / "data", request)
+    # one place for all tests, as with the servers: making it takes Qdrant most of a second
+    place = request.getfixturevalue("qdrant_place") if request.param == "qdrant" else tmp_path / "data"
+    return prepared(request.param, place, request)
 
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[VectorStore]:
     made = opened(settings)
     yield made
+    try:
+        made.ping()
+    except Unavailable:  # the test has closed its own, and the database is the next one's
+        made = opened(settings)
+    made.delete_collection(COLLECTION)
+    made.delete_collection(OTHER)
     made.close()
-    last = opened(settings)  # tests close theirs, and the database is the next one's
-    last.delete_collection(COLLECTION)
-    last.delete_collection(OTHER)
-    last.close()
 
 
 @pytest.fixture(scope="module", params=list(STORES))
@@ -292,6 +304,8 @@ def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(
     store: VectorStore, settings: Settings, request: pytest.FixtureRequest
 ):
     directory = settings.data_dir
+    if settings.retrieval.store in _SERVERS:
+        pytest.skip("the files are those of who runs the server")
     if settings.retrieval.store == "pgvector":
         with psycopg.connect(request.getfixturevalue("vectors_url")) as connection:
             number = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
