@@ -7,6 +7,7 @@ words as often as they are there. The lengths of texts are held against a fixed 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from retrievers.base import Chunk
@@ -56,6 +57,7 @@ def indices_of(word: str) -> Sequence[int]:
     return [index_of(field, word) for field in _MEAN_LENGTHS]
 
 
+@lru_cache(maxsize=50_000)
 def index_of(field: str, word: str) -> int:
     """Where a word of a field is in a vector. Two words in one place are rarer than one in ten thousand."""
     return int.from_bytes(blake2b(f"{field}:{word}".encode(), digest_size=4).digest(), "big")

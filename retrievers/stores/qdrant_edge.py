@@ -26,6 +26,8 @@ _INDEXED = ("tenant", "collection", "document_id", "filter")
 #: The engine answers searches of small collections without their index; kilobytes of vectors.
 _COMPARED_KB = 10_000
 _COPIED_AT_ONCE = 1000
+#: Points after which what was written goes from the log, which grows until then, into the segments.
+_FLUSHED_AFTER = 5000
 _NEW, _OLD = ".new", ".old"
 #: The file in a shard's directory that says that it holds more than it should.
 _DELETED_FROM = "deleted_from"
@@ -49,6 +51,7 @@ class EdgeEngine:
             ) from None
         self._path = settings.path("qdrant")
         self._shards: dict[int, EdgeShard] = {}
+        self._unflushed = 0
         #: Held by each change: while the files are written anew nothing may be written to the old ones.
         self._changing = threading.Lock()
         try:
@@ -99,7 +102,12 @@ class EdgeEngine:
             for each in points
         ]
         with self._changing:
-            self._shard(dimension).update(edge.UpdateOperation.upsert_points(made))
+            shard = self._shard(dimension)
+            shard.update(edge.UpdateOperation.upsert_points(made))
+            self._unflushed += len(made)
+            if self._unflushed >= _FLUSHED_AFTER:
+                shard.flush()
+                self._unflushed = 0
 
     def nearest(
         self, dimension: int, vector: Sequence[float], limit: int, passing: Condition, *, exact: bool = False
