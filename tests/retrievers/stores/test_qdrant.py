@@ -16,7 +16,7 @@ from retrievers.filters import matches, parse
 from retrievers.lexical import LexicalIndex
 from retrievers.stores import qdrant
 from retrievers.stores.qdrant import QdrantServerStore, QdrantStore
-from tests.fakes import qdrant_server
+from tests.fakes import qdrant_grpc, qdrant_server
 from tests.fakes.qdrant_server import QdrantServer
 from tests.retrievers.filtering import FILTERS, chunks
 
@@ -56,14 +56,21 @@ def of_server(place: Path, url: str, **more: Any) -> Settings:
     return Settings.load(data_dir=place, retrieval={"store": "qdrant_server", "qdrant_url": url, **more})
 
 
-@pytest.fixture(scope="module", params=["qdrant", "qdrant_server"])
+@pytest.fixture(scope="module")
+def grpc_port(server: tuple[str, QdrantServer]) -> Iterator[int]:
+    with qdrant_grpc.calling(server[1]) as port:
+        yield port
+
+
+@pytest.fixture(scope="module", params=["qdrant", "qdrant_server", "by gRPC"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantStore]:
     """With texts on one shelf, and on others the same words in other numbers, which must not count."""
     place = tmp_path_factory.mktemp("words")
     if request.param == "qdrant":
         opened = QdrantStore(Settings.load(data_dir=place, retrieval={"store": "qdrant"}))
     else:
-        opened = QdrantServerStore(of_server(place, request.getfixturevalue("server")[0]))
+        more = {"qdrant_grpc_port": request.getfixturevalue("grpc_port")} if request.param == "by gRPC" else {}
+        opened = QdrantServerStore(of_server(place, request.getfixturevalue("server")[0], **more))
     opened.upsert(SHELF, of_texts(), unit(len(of_texts())))
     opened.upsert(OTHERS, chunks(), unit(60))
     opened.upsert(FOREIGN, [chunk(number, "ladder wall house " * 3) for number in range(40)], unit(40))
