@@ -78,12 +78,16 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that a search found. `score` grows with relevance and is comparable within one answer only;
-    `similarity` is the cosine to the query where a dense search was made, None otherwise."""
+    """A chunk that a search found. `score` grows with relevance and is comparable within one answer only. What it was made of,
+    None where that was not asked for: `similarity` is the cosine to the query, `by_words` BM25 (0 where no word is shared),
+    `fused` the weighted sum of both, `judged` what a reranker said."""
 
     chunk: Chunk
     score: float
     similarity: float | None = None
+    by_words: float | None = None
+    fused: float | None = None
+    judged: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,14 +117,17 @@ class Documents:
         after: str | None = None,
         state: DocumentState | None = None,
         name: str | None = None,
+        containing: str | None = None,
     ) -> tuple[list[Document], str | None]:
-        """Documents by name, and the position that the next page starts after; only those in `state`, or of the exact `name`,
-        where given."""
+        """Documents by name, and the position that the next page starts after; only those in `state`, of the exact `name`, or
+        with `containing` in their name, in capitals or small letters, where given."""
         query = select(Document).where(Document.collection_id == collection.id, Document.state != DocumentState.DELETING)
         if state is not None:
             query = query.where(Document.state == state.value)
         if name is not None:
             query = query.where(Document.name == name)
+        if containing:
+            query = query.where(col(Document.name).icontains(containing, autoescape=True))
         if after is not None:
             query = query.where(Document.name > after)
         async with self._database.session(collection.tenant) as session:

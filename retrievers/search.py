@@ -183,7 +183,13 @@ class Searcher:
             found = await asyncio.to_thread(self._resources.store.get, asked.shelf, missing)
             chunks.update({chunk.id: chunk for chunk in found})
         return [
-            Passage(chunks[chunk_id], score, ranked.similarities.get(chunk_id))
+            Passage(
+                chunks[chunk_id],
+                score,
+                ranked.similarities.get(chunk_id),
+                by_words=ranked.lexical.get(chunk_id, 0.0) if asked.by_words else None,
+                fused=score if asked.mode == "hybrid" else None,
+            )
             for chunk_id, score in order
             if chunk_id in chunks
         ]

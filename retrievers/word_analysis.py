@@ -17,7 +17,7 @@ _ASKING = re.findall(
     "you your",
 )
 #: Scripts written without blanks between words: each character is indexed as a word.
-_UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
+UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1780-\u17ff])")
 
 
 class Words:
@@ -51,4 +51,4 @@ def new_analyzer() -> "TextAnalyzer":
 
 def spaced(text: str) -> str:
     """The text with blanks around each character of a script that has none between words."""
-    return _UNSPACED.sub(r" \1 ", text)
+    return UNSPACED.sub(r" \1 ", text)

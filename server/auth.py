@@ -164,7 +164,7 @@ def is_public(path: str) -> bool:
 
 def wants_page(scope: ASGIScope) -> bool:
     """Whether a person's browser is asking for a page to look at, or sends a form of a page that can be looked at again."""
-    shown = scope["method"] == "GET" or scope["path"].startswith("/admin/")
+    shown = scope["method"] == "GET" or f"{scope['path']}/".startswith(("/admin/", "/documents/"))
     return shown and "text/html" in Headers(scope=scope).get("accept", "")
 
 

@@ -18,11 +18,12 @@ _FORM_PATHS = (
     "/signout",
     "/account/password",
     "/account/sessions",
+    "/documents",
     "/api/v1/auth/token",
     "/api/v1/auth/revoke",
 )
-#: Below it, every page takes the forms that stand on it.
-_FORM_PREFIX = "/admin/"
+#: Below them, every page takes the forms that stand on it.
+_FORM_PREFIXES = ("/admin/", "/documents/")
 _FORM_BYTES = 16 * 2**10
 _INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
 #: Where files are taken as a form. The multimodal capability holds them in memory, as it does those in JSON.
@@ -104,7 +105,7 @@ def body_kind(headers: Headers, path: str) -> str:
         return "json"
     if media_type == "multipart/form-data" and _FORMS.match(path):
         return "multipart"
-    if media_type == "application/x-www-form-urlencoded" and (path in _FORM_PATHS or path.startswith(_FORM_PREFIX)):
+    if media_type == "application/x-www-form-urlencoded" and (path in _FORM_PATHS or path.startswith(_FORM_PREFIXES)):
         return "form"
     if _FORMS.match(path):
         raise UnsupportedMediaType("Send JSON with `Content-Type: application/json`; files as multipart/form-data.")

@@ -32,7 +32,7 @@ class RerankStep(Step):
         weight = self._settings.weight
         best = max(candidates[0].score, 1e-9)
         judged = [
-            replace(passage, score=weight * (worth or 0.0) + (1 - weight) * max(0.0, passage.score / best))
+            replace(passage, score=weight * (worth or 0.0) + (1 - weight) * max(0.0, passage.score / best), judged=worth)
             for passage, worth in zip(candidates, said, strict=True)
         ]
         judged.sort(key=lambda passage: -passage.score)

@@ -16,6 +16,7 @@ from server.security_headers import PAGE_POLICY
 
 PAGES = Path(__file__).parent
 STATIC = PAGES / "static"
+_UNITS = ("B", "kB", "MB", "GB")
 
 
 @lru_cache(1)
@@ -23,6 +24,7 @@ def _templates() -> Jinja2Templates:
     templates = Jinja2Templates(PAGES)
     templates.env.filters["code"] = _with_code
     templates.env.filters["moment"] = _moment
+    templates.env.filters["size"] = _size
     templates.env.filters["day"] = lambda at: _moment(at, "%Y-%m-%d")
     return templates
 
@@ -35,6 +37,15 @@ def _with_code(text: str) -> Markup:
 def _moment(at: datetime, shown: str = "%Y-%m-%d %H:%M") -> Markup:
     """A moment for people and for programs, in UTC."""
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), at.strftime(shown))
+
+
+def _size(count: int) -> str:
+    """Bytes for people: `812 B`, `1.4 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    power = min(len(str(count)) - 1, 9) // 3
+    amount = count / 1000**power
+    return f"{amount:.0f} {_UNITS[power]}" if amount >= 100 else f"{amount:.1f} {_UNITS[power]}"
 
 
 def render(request: Request, name: str, values: Mapping[str, Any], *, status: int = 200) -> Response:

@@ -159,9 +159,13 @@ class AdminRoute(APIRoute):
                 if "text/html" not in request.headers.get("accept", ""):
                     raise
                 refusal = error if isinstance(error, PlatformError) else _unfit(error.errors()[0])
-                return admin_page(request, request_context(request).principal, "refused", {}, problem=refusal)
+                return self.refused(request, refusal)
 
         return handled
+
+    def refused(self, request: Request, refusal: PlatformError) -> Response:
+        """The page that says why."""
+        return admin_page(request, request_context(request).principal, "refused", {}, problem=refusal)
 
 
 def _unfit(problem: Mapping[str, Any]) -> InvalidRequest:

@@ -19,6 +19,8 @@ ROUTERS = (
     "collections",
     "documents",
     "search",
+    "documents_page",
+    "ask_page",
     "jobs",
     "batches",
     "sessions",

@@ -151,20 +151,20 @@ async def create_collection(new: NewCollection, state: CurrentState, principal: 
         settings=settings,
     )
     response.headers["location"] = f"{router.prefix}/{collection.name}"
-    return (await _described(state, principal, [collection]))[0]
+    return (await described(state, principal, [collection]))[0]
 
 
 @router.get("", response_model=CollectionPage)
 async def list_collections(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, object]:
     """List the collections that you may read, by name."""
     rows, following = await state.library.collections.page(principal, limit=paging.limit, after=paging.after)
-    return page(await _described(state, principal, rows), following)
+    return page(await described(state, principal, rows), following)
 
 
 @router.get("/{name}")
 async def get_collection(name: CollectionName, state: CurrentState, principal: Reader) -> CollectionInfo:
     """Show a collection, with its documents counted by state."""
-    return (await _described(state, principal, [await state.library.collections.get(principal, name)]))[0]
+    return (await described(state, principal, [await state.library.collections.get(principal, name)]))[0]
 
 
 @router.patch("/{name}")
@@ -180,7 +180,7 @@ async def change_collection(
         description=changes.description,
         settings=None if changes.retrieval is None else {SETTING: changes.retrieval.stored()},
     )
-    return (await _described(state, principal, [collection]))[0]
+    return (await described(state, principal, [collection]))[0]
 
 
 @router.delete("/{name}", status_code=204)
@@ -216,7 +216,8 @@ async def put_shares(name: CollectionName, shares: Shares, state: CurrentState, 
     return Shares.of(await state.library.collections.share(principal, name, given))
 
 
-async def _described(state: State, principal: Principal, rows: list[Collection]) -> list[CollectionInfo]:
+async def described(state: State, principal: Principal, rows: list[Collection]) -> list[CollectionInfo]:
+    """Collections as their callers see them, in the order of the rows."""
     counts = await state.library.collections.counts(principal.tenant, [row.id for row in rows])
     levels = await state.library.collections.levels(principal, rows)
     return [

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from core.principals import Principal, Scope
 from core.tables import Document, DocumentState
+from retrievers.places import MOST_CHARACTERS, Place, find_place
 from retrievers.sharing import Level
 from server.auth import requires
 from server.pagination import Paging, page
@@ -23,6 +24,8 @@ Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]
 CollectionName = Annotated[str, Path(description="the collection's name", examples=["handbook"])]
 DocumentID = Annotated[str, Path(description="the document's id", examples=["doc_3QzYp0aB"])]
 
+#: No text is as long; a larger number would be none of a database's.
+MOST_POSITION = 2**31 - 1
 #: A stored file is somebody's: it must not run as a page of ours.
 _HARMLESS = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox; default-src 'none'"}
 
@@ -109,6 +112,41 @@ class DocumentInfo(BaseModel):
         )
 
 
+class TextPlace(BaseModel):
+    """A stretch of a document's extracted text, `[start:end]` in characters, with what stands around it."""
+
+    document: str = Field(description="the document's name")
+    document_id: str
+    media_type: str | None
+    revision: int = Field(description="the content that this is of")
+    characters: int = Field(description="of the whole text")
+    page: int | None = Field(description="counted from 1; a slide's or sheet's number where the format has these")
+    heading: str = Field(description="title and headings above, outermost first, with ` › ` between them; empty: not known")
+    start: int
+    end: int
+    before: str
+    text: str
+    after: str
+
+    @classmethod
+    def of(cls, place: Place) -> "TextPlace":
+        document = place.document
+        return cls(
+            document=document.name,
+            document_id=document.id,
+            media_type=document.media_type,
+            revision=document.indexed_revision,
+            characters=place.characters,
+            page=place.page,
+            heading=place.heading,
+            start=place.start,
+            end=place.end,
+            before=place.before,
+            text=place.text,
+            after=place.after,
+        )
+
+
 class DocumentPage(BaseModel):
     """Some of the documents."""
 
@@ -140,11 +178,20 @@ async def list_documents(
     paging: Paging,
     document_state: Annotated[DocumentState | None, Query(alias="state", description="only documents in this state")] = None,
     document_name: Annotated[str | None, Query(alias="name", max_length=1024, description="only the one of this name")] = None,
+    containing: Annotated[
+        str | None,
+        Query(alias="name_contains", max_length=1024, description="only those with this in their name, whatever its capitals"),
+    ] = None,
 ) -> dict[str, object]:
     """List documents by name."""
     collection = await state.library.collections.get(principal, name)
     rows, following = await state.library.documents.page(
-        collection, limit=paging.limit, after=paging.after, state=document_state, name=document_name
+        collection,
+        limit=paging.limit,
+        after=paging.after,
+        state=document_state,
+        name=document_name,
+        containing=containing,
     )
     return page([DocumentInfo.of(row) for row in rows], following)
 
@@ -162,6 +209,22 @@ async def get_text(name: CollectionName, document_id: DocumentID, state: Current
     collection = await state.library.collections.get(principal, name)
     text = await state.library.documents.text(principal, collection, document_id)
     return Response(text.encode(), media_type="text/plain; charset=utf-8", headers=_HARMLESS)
+
+
+@router.get("/{document_id}/place")
+async def get_place(
+    name: CollectionName,
+    document_id: DocumentID,
+    state: CurrentState,
+    principal: Reader,
+    start: Annotated[int, Query(ge=0, le=MOST_POSITION, description="as a citation or a search result names it")] = 0,
+    end: Annotated[int, Query(ge=0, le=MOST_POSITION)] = 0,
+    around: Annotated[int, Query(ge=0, le=MOST_CHARACTERS, description="characters to show on each side")] = 1000,
+) -> TextPlace:
+    """A stretch of the extracted text, as a citation names it, with its page and headings and what stands around it: at most
+    20,000 characters of each."""
+    collection = await state.library.collections.get(principal, name)
+    return TextPlace.of(await find_place(state.library, principal, collection, document_id, start, end, around=around))
 
 
 @router.get("/{document_id}/original", response_class=Response, responses={200: {"content": {"application/octet-stream": {}}}})

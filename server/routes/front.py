@@ -28,6 +28,7 @@ async def front(request: Request, state: CurrentState, principal: Annotated[Prin
     """The page."""
     values = {
         "principal": principal,
+        "may_read": principal.may(Scope.RAG_READ),
         "may_write": principal.may(Scope.RAG_WRITE),
         "administers": bool(sections_of(principal)),
         "may_read_usage": principal.may(Scope.USAGE_READ),

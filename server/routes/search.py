@@ -1,5 +1,7 @@
 """Search in a collection."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -7,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.principals import Principal, Scope
 from retrievers.base import Passage, Shelf
+from retrievers.highlights import Stretch, highlights
 from retrievers.steps.step import StepTaken
 from server.auth import requires
 from server.routes.collections import CollectionName
@@ -34,6 +37,23 @@ class SearchRequest(BaseModel):
         examples=[{"year": {"gte": 2024}}],
     )
     mode: Literal["hybrid", "dense", "lexical"] = Field("hybrid", description="by meaning (dense), by words (lexical), or both")
+    highlight: bool = Field(False, description="tell where the query's words stand in the passages")
+
+
+class PassageScores(BaseModel):
+    """What a passage's score was made of; null: that was not asked."""
+
+    dense: float | None = Field(description="by meaning: the cosine to the query")
+    lexical: float | None = Field(description="by words: BM25; 0 where no word is shared")
+    fused: float | None = Field(description="of a hybrid search: both, weighed, from 0 to 1")
+    rerank: float | None = Field(description="what the reranker said, from 0 to 1, where the collection has one")
+
+
+class Highlight(BaseModel):
+    """A stretch of the stored text, in characters, as the passage's own `start` and `end`."""
+
+    start: int
+    end: int
 
 
 class FoundPassage(BaseModel):
@@ -48,10 +68,13 @@ class FoundPassage(BaseModel):
     start: int
     end: int
     metadata: dict[str, Any]
+    scores: PassageScores
+    highlights: list[Highlight] | None = Field(None, description="words of the query, where `highlight` asked for them")
 
     @classmethod
-    def of(cls, passage: Passage) -> "FoundPassage":
+    def of(cls, passage: Passage, marked: Sequence[Stretch] | None = None) -> "FoundPassage":
         chunk = passage.chunk
+        begin = chunk.start
         return cls(
             document=chunk.document,
             document_id=chunk.document_id,
@@ -62,6 +85,10 @@ class FoundPassage(BaseModel):
             start=chunk.start,
             end=chunk.end,
             metadata=dict(chunk.attributes),
+            scores=PassageScores(
+                dense=passage.similarity, lexical=passage.by_words, fused=passage.fused, rerank=passage.judged
+            ),
+            highlights=None if marked is None else [Highlight(start=begin + start, end=begin + end) for start, end in marked],
         )
 
 
@@ -98,6 +125,10 @@ async def search(name: CollectionName, request: SearchRequest, state: CurrentSta
     found = await state.retrieval.find(collection, request.query, limit=request.limit, mode=request.mode, filter=request.filter)
     passages = found.passages
     warnings = [] if passages else await state.library.searcher.unknown_attributes(Shelf.of(collection), request.filter)
-    results = [FoundPassage.of(passage) for passage in passages]
+    marked: list[list[Stretch] | None] = [None] * len(passages)
+    if request.highlight:
+        texts, words = [passage.chunk.text for passage in passages], state.library.resources.lexical.words
+        marked = list(await asyncio.to_thread(highlights, request.query, texts, words))
+    results = [FoundPassage.of(*one) for one in zip(passages, marked, strict=True)]
     steps = [StepInfo.of(step) for step in found.steps]
     return SearchResults(results=results, degraded=found.impaired, steps=steps, warnings=warnings)

@@ -1,47 +1,8 @@
 // The front page's behaviour. No framework, no build step: the page works without it but for asking and uploading.
 
-const $ = (selector, root = document) => root.querySelector(selector);
-const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
-
-/** Calls the API with the session's cookie. Throws an Error that carries the platform's own message. */
-async function api(path, options = {}) {
-  const response = await fetch(path, options);
-  if (response.status === 401) location.assign("/signin");
-  if (!response.ok) {
-    const body = await response.json().catch(() => null);
-    throw Object.assign(new Error(body?.error?.message ?? `The server answered ${response.status}.`), { status: response.status });
-  }
-  return response;
-}
-
-const post = (path, body) =>
-  api(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-
-/** Yields {event, data} of a server-sent event stream. */
-async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    rest = (rest + value).replaceAll("\r\n", "\n");
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const lines = block.split("\n");
-      const event = lines.find((line) => line.startsWith("event:"))?.slice(6).trim() ?? "message";
-      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
-      if (data) yield { event, data: JSON.parse(data) };
-    }
-  }
-}
+import { $, $$, api, documentsAt, element, events, finished, post } from "./platform.js";
+import { showPlace } from "./place.js";
+import { batches, dropped, picked, send } from "./uploading.js";
 
 // ── tabs and copying ────────────────────────────────────────────────────────────────────────────────────────────────
 function select(tab) {
@@ -158,28 +119,12 @@ function showCitations(citations) {
     const source = element("cite");
     const page = citation.page ? `, page ${citation.page}` : "";
     const link = element("button", citation.document, { type: "button", title: "Show the place in the text" });
-    link.addEventListener("click", () => showPlace(collection, citation).catch((error) => alert(error.message)));
+    link.addEventListener("click", () => showPlace($("#place"), collection, citation).catch((error) => alert(error.message)));
     source.append(link, `${page} · characters ${citation.start}–${citation.end}`);
     item.append(source);
     return item;
   });
   $(".citations", answer).replaceChildren(...items);
-}
-
-const documentsOf = (collection) => `/api/v1/rag/collections/${encodeURIComponent(collection)}/documents`;
-
-/** Opens the document's text at what was quoted. Positions count characters, not UTF-16 units. */
-async function showPlace(collection, citation) {
-  const address = `${documentsOf(collection)}/${encodeURIComponent(citation.document_id)}`;
-  const text = Array.from(await (await api(`${address}/text`)).text());
-  const part = (start, end) => text.slice(start, end).join("");
-  const marked = element("mark", part(citation.start, citation.end));
-  const place = $("#place");
-  $("h3", place).textContent = citation.document + (citation.page ? `, page ${citation.page}` : "");
-  $("pre", place).replaceChildren(part(0, citation.start), marked, part(citation.end));
-  $("a", place).href = `${address}/original`;
-  place.showModal();
-  marked.scrollIntoView({ block: "center" });
 }
 
 // ── what a collection holds ─────────────────────────────────────────────────────────────────────────────────────────
@@ -188,11 +133,11 @@ const dropCollection = $("#drop-collection");
 async function listDocuments() {
   const collection = $("#collection").value;
   if (!holdings.open || !collection) return;
-  const { results, next_cursor } = await (await api(`${documentsOf(collection)}?limit=200`)).json();
+  const { results, next_cursor } = await (await api(`${documentsAt(collection)}?limit=200`)).json();
   const items = results.map((held) => {
     const item = element("li");
     item.append(element("b", held.name), element("span", held.error?.message ?? held.state, { class: "quiet" }));
-    if (dropCollection) item.append(deleting("Delete", `Delete “${held.name}”? It can no longer be asked.`, `${documentsOf(collection)}/${encodeURIComponent(held.id)}`));
+    if (dropCollection) item.append(deleting("Delete", `Delete “${held.name}”? It can no longer be asked.`, `${documentsAt(collection)}/${encodeURIComponent(held.id)}`));
     return item;
   });
   if (!items.length) items.push(element("li", "No documents yet.", { class: "quiet" }));
@@ -215,7 +160,7 @@ holdings.addEventListener("toggle", listDocuments);
 $("#collection").addEventListener("change", listDocuments);
 dropCollection?.addEventListener("click", () => {
   const collection = $("#collection").value;
-  if (collection) remove(`Delete the collection “${collection}” with all its documents?`, documentsOf(collection).replace(/\/documents$/, ""));
+  if (collection) remove(`Delete the collection “${collection}” with all its documents?`, documentsAt(collection).replace(/\/documents$/, ""));
 });
 
 // ── add documents ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,12 +175,12 @@ if (upload) {
     });
   }
   for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (dropped) => {
-    dropped.preventDefault();
-    add(dropped.dataTransfer.files);
+  drop.addEventListener("drop", async (given) => {
+    given.preventDefault();
+    add(await dropped(given.dataTransfer));
   });
   files.addEventListener("change", async () => {
-    await add(files.files);
+    await add(picked(files));
     files.value = "";
   });
   upload.addEventListener("submit", (submitted) => submitted.preventDefault());
@@ -252,9 +197,12 @@ async function add(files) {
   line.textContent = `Sending ${files.length} file${files.length > 1 ? "s" : ""}…`;
   try {
     await ensureCollection(collection.value);
-    const path = `/api/v1/rag/collections/${encodeURIComponent(collection.value)}/documents`;
+    const refused = ({ path }, error) => problems.append(element("li", `${path}: ${error.message}`));
     const jobs = [];
-    for (const batch of batches([...files])) jobs.push(...(await send(path, batch, problems)));
+    for (const batch of batches(files)) {
+      const accepted = await send(documentsAt(collection.value), batch, { refused });
+      jobs.push(...accepted.map(({ job_id }) => job_id));
+    }
     const sum = { done: 0, failed: 0, removed: 0, skipped: 0 };
     let cancelled = false;
     for (const id of jobs) {
@@ -286,62 +234,12 @@ async function add(files) {
   }
 }
 
-/** Uploads of at most 50 files and, unless one file is larger, 16 MiB. */
-function* batches(files) {
-  let [batch, size] = [[], 0];
-  for (const file of files) {
-    if (batch.length === 50 || (batch.length && size + file.size > 2 ** 24)) {
-      yield batch;
-      [batch, size] = [[], 0];
-    }
-    batch.push(file);
-    size += file.size;
-  }
-  if (batch.length) yield batch;
-}
-
-/** Sends the files, and gives the jobs. Where they are refused for what they are, each half is sent by itself; a file that is
- * refused alone is told. */
-async function send(path, files, problems) {
-  const form = new FormData();
-  for (const file of files) form.append("files", file, file.name);
-  try {
-    return [(await (await api(path, { method: "POST", body: form })).json()).job_id];
-  } catch (error) {
-    const large = error.status === undefined && files.length === 1 && files[0].size > 2 ** 24; // hung up on in the middle
-    if (!large && ![400, 413, 415, 422].includes(error.status)) throw error;
-    if (files.length === 1) {
-      problems.append(element("li", `${files[0].name}: ${error.message}`));
-      return [];
-    }
-    const middle = Math.ceil(files.length / 2);
-    return [...(await send(path, files.slice(0, middle), problems)), ...(await send(path, files.slice(middle), problems))];
-  }
-}
-
 async function ensureCollection(name) {
   const known = await listCollections();
   if (known.includes(name)) return;
   await post("/api/v1/rag/collections", { name }).catch((error) => {
     if (error.status !== 409) throw error; // it is beyond the first page of the list, or somebody was faster
   });
-}
-
-/** Follows a job until it ends, by its events; `step` gets it at first and each time it has moved. */
-async function finished(id, step) {
-  const address = `/api/v1/jobs/${encodeURIComponent(id)}`;
-  const state = async () => {
-    const job = await (await api(address)).json();
-    step(job);
-    return job;
-  };
-  let job = await state();
-  while (!["succeeded", "failed", "cancelled"].includes(job.state)) {
-    const told = await api(`${address}/events`);
-    if (told.status !== 204) for await (const { event } of events(told)) if (event === "progress") job = await state();
-    job = await state(); // the stream has ended, or was cut off
-  }
-  return job;
 }
 
 /** Fills the choice of collections, and gives their names. */

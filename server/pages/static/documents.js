@@ -1,0 +1,239 @@
+// A collection's page: files on their way in, what becomes of each, the list as it changes, and the search.
+
+import { $, $$, api, collectionAt, documentsAt, element, finished, marked, pageAt, post } from "./platform.js";
+import { batches, dropped, picked, send } from "./uploading.js";
+
+const { collection, followsJobs, mostFiles } = $("#library").dataset;
+const SHOWN_FILES = 300;
+const LOOK_EVERY_MS = 2000;
+
+// What was done is said once: a reloaded page says it no more.
+const here = new URL(location.href);
+here.searchParams.delete("done");
+history.replaceState(null, "", here);
+
+// ── the list ────────────────────────────────────────────────────────────────────────────────────────────────────────
+/** Brings list and counts up to date. A row in which somebody is at work stays as it is. */
+async function refresh() {
+  const page = new DOMParser().parseFromString(await (await api(here)).text(), "text/html");
+  $("#counts").replaceChildren(...$("#counts", page).childNodes);
+  const [now, next] = [$("#list"), $("#list", page)];
+  const busy = (row) => row.contains(document.activeElement) || $("details[open]", row);
+  const rows = new Map($$("tr[id]", now).map((row) => [row.id, row]));
+  for (const row of $$("tr[id]", next)) {
+    const old = rows.get(row.id);
+    if (old && (busy(old) || old.isEqualNode(row))) row.replaceWith(old);
+  }
+  now.replaceChildren(...next.childNodes);
+}
+
+let refreshing;
+/** Refreshes soon, once for all that happens until then. */
+function refreshSoon() {
+  refreshing ??= setTimeout(() => {
+    refreshing = undefined;
+    refresh().catch(() => {});
+  }, 400);
+}
+
+/** Waits until nothing of the collection is to be read any more; for whoever may not follow jobs. */
+async function settled() {
+  for (;;) {
+    await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
+    const { documents } = await (await api(collectionAt(collection))).json();
+    refreshSoon();
+    if (!documents.queued && !documents.processing) return;
+  }
+}
+
+const followed = new Set();
+/** Follows the job to its end, if nothing does yet; `step` as of `finished`. Gives the job; nothing where it cannot be seen. */
+async function follow(id, step = () => {}) {
+  if (followed.has(id)) return undefined;
+  followed.add(id);
+  try {
+    if (followsJobs !== undefined) {
+      return await finished(id, (job, part) => {
+        step(job, part);
+        refreshSoon();
+      });
+    }
+  } catch (error) {
+    if (![403, 404].includes(error.status)) throw error; // somebody else's job
+  }
+  await settled();
+  return undefined;
+}
+for (const id of new Set($$("[data-job]").map((row) => row.dataset.job))) follow(id).catch(() => {});
+
+// ── add documents ───────────────────────────────────────────────────────────────────────────────────────────────────
+const STATES = { sending: "sending", waiting: "waiting", ready: "ready", failed: "failed", unchanged: "unchanged", removed: "deleted" };
+const KINDS = { ready: "good", unchanged: "good", failed: "bad" };
+
+const advice = (code) => ($(`#advice`)?.content.querySelector(`[data-code="${CSS.escape(code ?? "")}"]`) ?? $(`#advice`)?.content.querySelector('[data-code=""]'))?.textContent ?? "";
+
+/** The files of one upload and where each of them is, shown one below the other. */
+class Board {
+  constructor(files) {
+    this.total = files.length;
+    this.rows = new Map();
+    $("#uploads").replaceChildren();
+    for (const { path } of files.slice(0, SHOWN_FILES)) this.row(path);
+    if (files.length > SHOWN_FILES) $("#uploads").append(element("li", `… and ${files.length - SHOWN_FILES} more, of which those that fail are named.`, { class: "quiet" }));
+  }
+
+  row(path) {
+    if (!this.rows.has(path)) {
+      const item = element("li");
+      item.append(element("span", path, { class: "name" }), element("span", STATES.sending, { class: "badge wait" }));
+      $("#uploads").append(item);
+      this.rows.set(path, { item, state: "sending" });
+    }
+    return this.rows.get(path);
+  }
+
+  set(path, state, error) {
+    if (!this.rows.has(path) && !error) return;
+    const row = this.row(path);
+    row.state = state;
+    const badge = $(".badge", row.item);
+    badge.textContent = STATES[state] ?? state;
+    badge.className = `badge ${KINDS[state] ?? "wait"}`;
+    $(".why", row.item)?.remove();
+    if (error) {
+      const why = element("small", undefined, { class: "why" });
+      if (error.code) why.append(element("code", error.code), " ");
+      why.append(`${error.message ?? ""} `, element("b", advice(error.code)));
+      row.item.append(why);
+    }
+  }
+}
+
+async function add(files) {
+  if (!files.length) return;
+  const [box, bar, line] = [$("#upload"), $("#progress"), $("#upload-status")];
+  const [bytes, board] = [files.reduce((sum, { file }) => sum + file.size, 0) || 1, new Board(files)];
+  const inputs = $$("#drop input");
+  for (const input of inputs) input.disabled = true;
+  box.hidden = false;
+  [bar.max, bar.value] = [1, 0];
+  line.textContent = `Sending ${files.length} file${files.length === 1 ? "" : "s"}…`;
+  const sum = { ready: 0, failed: 0, unchanged: 0 };
+  try {
+    let gone = 0;
+    const work = [];
+    for (const batch of batches(files, Number(mostFiles))) {
+      const accepted = await send(documentsAt(collection), batch, {
+        sent: (now) => (bar.value = Math.min(1, (gone + now) / bytes) / 2),
+        refused: ({ path }, error) => {
+          sum.failed += 1;
+          board.set(path, "failed", error);
+        },
+      });
+      gone += batch.reduce((all, { file }) => all + file.size, 0);
+      for (const { job_id, documents } of accepted) {
+        for (const { name } of documents) board.set(name, "waiting");
+        work.push(reading(job_id, documents, board, sum, (part) => (bar.value = Math.max(bar.value, 0.5 + (0.5 * part) / files.length)), files.length));
+      }
+      refreshSoon();
+    }
+    line.textContent = "Sent. The files are being read…";
+    await Promise.all(work);
+    bar.value = 1;
+    const parts = [`${sum.ready} of ${files.length} ready`, sum.unchanged && `${sum.unchanged} unchanged`, sum.failed && `${sum.failed} failed`];
+    line.textContent = `Done: ${parts.filter(Boolean).join(", ")}.`;
+  } catch (error) {
+    line.textContent = `Not all could be sent: ${error.message} ${advice(error.code)}`;
+  } finally {
+    for (const input of inputs) [input.disabled, input.value] = [false, ""];
+    refreshSoon();
+  }
+}
+
+/** Follows what was accepted until each of it is read. */
+async function reading(id, documents, board, sum, moved) {
+  const left = new Map(documents.map(({ id: document, name }) => [document, name]));
+  const job = await follow(id, (current, part) => {
+    if (part) {
+      const name = left.get(part.id) ?? part.name; // a member of an archive was none of the files
+      left.delete(part.id);
+      if (part.state === "ready") sum.ready += 1;
+      if (part.state !== "failed") board.set(name, part.state);
+    }
+    for (const error of current.errors) {
+      left.delete(error.document_id);
+      board.set(error.document, "failed", error);
+    }
+    moved(sum.ready + sum.failed + current.failed);
+    $("#upload-status").textContent = current.state === "queued" ? "Waiting: other documents are being read." : `Reading: ${current.progress.done} of ${current.progress.total}.`;
+  });
+  if (!job) return; // the list tells
+  sum.failed += job.failed;
+  for (const [document, name] of left) {
+    const state = job.skipped ? "unchanged" : (await state_of(document)) ?? "removed";
+    if (state in sum) sum[state] += 1;
+    board.set(name, state);
+  }
+}
+
+async function state_of(document) {
+  return api(`${documentsAt(collection)}/${document}`).then((answer) => answer.json(), () => ({})).then(({ state }) => state);
+}
+
+const drop = $("#drop");
+if (drop) {
+  for (const name of ["dragenter", "dragover"]) {
+    drop.addEventListener(name, (dragged) => {
+      dragged.preventDefault();
+      drop.classList.add("over");
+    });
+  }
+  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
+  drop.addEventListener("drop", async (given) => {
+    given.preventDefault();
+    add(await dropped(given.dataTransfer));
+  });
+  for (const input of $$("input", drop)) input.addEventListener("change", () => add(picked(input)));
+}
+
+// ── search ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+const LABELS = { fused: "together", dense: "meaning", lexical: "words", rerank: "reranked" };
+$("#search-form").addEventListener("submit", async (submitted) => {
+  submitted.preventDefault();
+  const [status, found] = [$("#search-status"), $("#found")];
+  status.textContent = "Searching…";
+  try {
+    const body = { query: $("#query").value, mode: $("#mode").value, limit: 10, highlight: true };
+    const { results, degraded, steps, warnings } = await (await post(`${collectionAt(collection)}/search`, body)).json();
+    found.replaceChildren(...results.map(passage));
+    const notes = [
+      results.length ? `${results.length} passage${results.length === 1 ? "" : "s"}, the best first.` : "Nothing was found.",
+      degraded && "A part of the search did not answer: more may be found later.",
+      ...steps.map(({ step, skipped }) => (skipped ? `Skipped: ${step} (${skipped}).` : `Step: ${step}.`)),
+      ...warnings,
+    ];
+    status.textContent = notes.filter(Boolean).join(" ");
+  } catch (error) {
+    found.replaceChildren();
+    status.textContent = error.message;
+  }
+});
+
+function passage(result) {
+  const item = element("li");
+  const head = element("p", undefined, { class: "source-line" });
+  head.append(element("a", result.document, { href: pageAt(collection, result) }), result.page ? `, page ${result.page}` : "");
+  const text = element("p", undefined, { class: "passage" });
+  const stretches = (result.highlights ?? []).map(({ start, end }) => ({ start: start - result.start, end: end - result.start }));
+  text.append(...marked(result.text, stretches));
+  const scores = element("dl", undefined, { class: "scores", "aria-label": "Scores" });
+  for (const [name, label] of Object.entries(LABELS)) {
+    const score = result.scores[name];
+    if (score === null) continue;
+    const pair = element("div");
+    pair.append(element("dt", label), element("dd", score.toFixed(name === "lexical" ? 1 : 3)));
+    scores.append(pair);
+  }
+  item.append(head, text, scores);
+  return item;
+}

@@ -1,0 +1,82 @@
+"""`/ask`: questions to a collection, for people, in conversations that are kept."""
+
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from chains.conversations import KeptMessage, SessionInfo
+from core.errors import NotFound
+from core.policies.retention import keeps_nothing
+from core.principals import Principal, Scope
+from server.auth import request_context
+from server.pages.frame import PageRoute, framed
+from server.routes.documents import Reader
+from server.state import CurrentState, State
+
+PATH = "/ask"
+router = APIRouter(prefix=PATH, include_in_schema=False, route_class=PageRoute)
+
+#: Collections that the page offers; any other is asked from its own page.
+_OFFERED = 200
+#: Conversations that stand beside the page, and how many kept messages of one are shown: the newest.
+_EARLIER = 12
+_SHOWN = 200
+_TITLE = 80
+_PREFIX = "ask-"
+
+
+@router.get("")
+async def show(
+    request: Request,
+    state: CurrentState,
+    principal: Reader,
+    collection: Annotated[str, Query(max_length=64)] = "",
+    session: Annotated[str, Query(max_length=128)] = "",
+) -> Response:
+    """The page, with the conversation `session` where there is one of the caller's."""
+    rows, _ = await state.library.collections.page(principal, limit=_OFFERED)
+    names = [row.name for row in rows]
+    if collection and collection not in names:
+        names.insert(0, (await state.library.collections.get(principal, collection)).name)
+    keeps = principal.may(Scope.CHAT_INVOKE) and not keeps_nothing(state.models.policies, request_context(request))
+    messages = await _messages(state, principal, session) if keeps and session else []
+    values = {
+        "names": names,
+        "chosen": collection or ("handbook" if "handbook" in names else ""),
+        "keeps": keeps,
+        "session": session if messages else f"{_PREFIX}{secrets.token_hex(8)}",
+        "turns": _turns(messages),
+        "earlier": await _earlier(state, principal) if keeps else [],
+    }
+    return framed(request, principal, "ask", values)
+
+
+async def _messages(state: State, principal: Principal, session_id: str) -> list[KeptMessage]:
+    try:
+        return await state.conversations.recall(principal, session_id, newest=_SHOWN)
+    except NotFound:
+        return []
+
+
+def _turns(messages: list[KeptMessage]) -> list[dict[str, str]]:
+    """What was said and answered, oldest first."""
+    said = [(one.message.role, _text(one.message)) for one in messages]
+    return [{"role": role, "text": text} for role, text in said if role in ("user", "assistant") and text]
+
+
+def _text(message: Any) -> str:
+    return message.content if isinstance(message.content, str) else str(message.text())
+
+
+async def _earlier(state: State, principal: Principal) -> list[dict[str, Any]]:
+    """Conversations that were held with collections, the newest first, each by its first question."""
+    sessions, _ = await state.conversations.page(principal, limit=_EARLIER * 4)
+    found: list[SessionInfo] = [one for one in sessions if one.session_id.startswith(_PREFIX)][:_EARLIER]
+    shown = []
+    for one in found:
+        _, first, _ = await state.conversations.read(principal, one.session_id, limit=1)
+        title = _text(first[0].message) if first else one.session_id
+        shown.append({"session_id": one.session_id, "title": title[:_TITLE], "at": one.updated_at})
+    return shown
