@@ -48,12 +48,13 @@ _ID: TypeAdapter[str] = TypeAdapter(SessionId)
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A kept conversation, without its messages."""
+    """A kept conversation, without its messages. `collections` were asked in it, by name."""
 
     session_id: str
     capability: str
     created_at: datetime
     updated_at: datetime
+    collections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +319,7 @@ def _renamed(message: Any, renamed: Mapping[str, str]) -> Any:
 
 
 def _info(row: Conversation) -> SessionInfo:
-    return SessionInfo(row.name, row.capability, row.created_at, row.updated_at)
+    return SessionInfo(row.name, row.capability, row.created_at, row.updated_at, tuple(row.collections or ()))
 
 
 def _missing(session_id: str) -> NotFound:

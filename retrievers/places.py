@@ -66,8 +66,13 @@ async def find_place(
         after=text[end : end + around],
         characters=len(text),
         page=chunk.page if chunk else None,
-        heading=chunk.context.partition("\n")[0] if chunk else "",
+        heading=_heading(chunk) if chunk else "",
     )
+
+
+def _heading(chunk: Chunk) -> str:
+    first, *others = chunk.context.partition("\n")[0].split(" › ")
+    return " › ".join(others if chunk.document.startswith(first) else [first, *others])  # a file's name is no heading
 
 
 async def _chunk_at(library: Library, document: Document, text: str, position: int) -> Chunk | None:

@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -39,7 +40,12 @@ async def show(
     rows, _ = await state.library.collections.page(principal, limit=_OFFERED)
     names = [row.name for row in rows]
     if collection and collection not in names:
-        names.insert(0, (await state.library.collections.get(principal, collection)).name)
+        try:
+            names.insert(0, (await state.library.collections.get(principal, collection)).name)
+        except NotFound:
+            if not session:  # of a conversation the collection may be gone
+                raise
+            collection = ""
     keeps = principal.may(Scope.CHAT_INVOKE) and not keeps_nothing(state.models.policies, request_context(request))
     messages = await _messages(state, principal, session) if keeps and session else []
     values = {
@@ -78,5 +84,6 @@ async def _earlier(state: State, principal: Principal) -> list[dict[str, Any]]:
     for one in found:
         _, first, _ = await state.conversations.read(principal, one.session_id, limit=1)
         title = _text(first[0].message) if first else one.session_id
-        shown.append({"session_id": one.session_id, "title": title[:_TITLE], "at": one.updated_at})
+        asked = {"session": one.session_id} | ({"collection": one.collections[-1]} if one.collections else {})
+        shown.append({"session_id": one.session_id, "title": title[:_TITLE], "address": f"{PATH}?{urlencode(asked)}"})
     return shown

@@ -10,7 +10,9 @@ from core import denials
 from core.errors import InvalidRequest, NotFound, PlatformError
 from core.principals import Principal, Scope
 from core.tables import Collection, DocumentState
+from retrievers.documents import NewDocument
 from retrievers.places import Place, find_place
+from retrievers.sharing import Level
 from server.pages.administration import Typed, checked, typed
 from server.pages.advice import ADVICE, OTHERWISE, advice
 from server.pages.frame import PageRoute, framed
@@ -77,11 +79,13 @@ async def change_collection(name: CollectionName, request: Request, state: Curre
     form = await typed(request)
     collection = await state.library.collections.get(principal, name)
     try:
+        if form.act != "delete" and not principal.may(Scope.RAG_WRITE):
+            raise denials.lacks(principal, Scope.RAG_WRITE)
         match form.act:
             case "delete-document":
-                if not principal.may(Scope.RAG_WRITE):
-                    raise denials.lacks(principal, Scope.RAG_WRITE)
                 await api.delete_document(name, form.of, state, principal)
+            case "retry":
+                await _again(state, principal, name, form.of)
             case "delete":
                 await collections_api.delete_collection(name, state, principal)
                 return RedirectResponse(f"{PATH}?done=deleted", 303)
@@ -121,6 +125,21 @@ async def show_document(
         "address": f"{api_address(name)}/{quote(document_id, safe='')}",
     }
     return framed(request, principal, "document", values)
+
+
+async def _again(state: State, principal: Principal, name: str, document_id: str) -> None:
+    """Bring a document in once more, from the content that is here or from its address.
+
+    Raises:
+        NotFound: `document_not_found`; `file_not_found`: neither is known.
+    """
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
+    row = await state.library.documents.get(principal, collection, document_id)
+    content = None
+    if row.source_url is None:
+        row, content = await state.library.documents.original(principal, collection, document_id)
+    item = NewDocument(row.name, data=content, url=row.source_url, attributes=row.attributes)
+    await state.library.documents.add(principal, collection, [item])
 
 
 def api_address(name: str) -> str:
