@@ -35,6 +35,8 @@ def main() -> int:
         with platform.client() as client:
             page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
         _front_page(page)
+        _documents(page)
+        _ask(page)
         _chat_playground(page)
         _rag_playground(page)
         _administration(page, platform)
@@ -70,6 +72,34 @@ def _front_page(page: Page) -> None:
     page.locator("#answer .meta").filter(has_text="·").or_(page.locator("#answer .citations cite")).first.wait_for()
     page.locator("[data-part] .dot.ready").first.wait_for()
     page.screenshot(path=PICTURES / "front-page.png")
+
+
+def _documents(page: Page) -> None:
+    page.goto("/documents/manuals")
+    page.locator("#files").set_input_files(
+        [
+            {"name": "seals.md", "mimeType": "text/markdown", "buffer": samples.markdown("Seals", samples.MANUAL[3:])},
+            {"name": "scan-0042.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"},
+        ]
+    )
+    page.locator("#upload-status").filter(has_text="Done:").wait_for()
+    page.locator("#list tr").filter(has_text="seals.md").filter(has_text="ready").wait_for()
+    page.locator("#query").fill("maximum depth of the probe")
+    page.get_by_role("button", name="Search").click()
+    page.locator("#found li").first.wait_for()
+    page.evaluate("for (const more of document.querySelectorAll('#found li:nth-child(n + 3)')) more.remove()")
+    page.screenshot(path=PICTURES / "documents.png")
+
+
+def _ask(page: Page) -> None:
+    page.goto("/ask?collection=manuals")
+    for question, shown in ((samples.FACTS[0][0], ".citations a"), (samples.OFF_TOPIC_QUESTION, ".verdict")):
+        page.locator("#question").fill(question)
+        page.locator("#question").press("Enter")
+        page.locator(f".turn:last-child {shown}").first.wait_for()
+    page.locator(".citations a").first.click()
+    page.locator("#place mark").wait_for()
+    page.screenshot(path=PICTURES / "ask.png")
 
 
 def _chat_playground(page: Page) -> None:

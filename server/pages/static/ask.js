@@ -1,7 +1,7 @@
 // The ask page: questions, their answers as they come, and the places that these are from.
 
 import { $, element, events, pageAt, post } from "./platform.js";
-import { showPlace } from "./place.js";
+import { pageNoun, showPlace } from "./place.js";
 
 const thread = $("#thread");
 const form = $("#question-form");
@@ -29,7 +29,7 @@ function sources(citations, name) {
       showPlace($("#place"), name, citation).catch((error) => tell(error.message, item));
     });
     const source = element("cite");
-    source.append(link, citation.page ? `, page ${citation.page}` : "");
+    source.append(link, citation.page ? `, ${pageNoun(citation.document)} ${citation.page}` : "");
     item.append(element("blockquote", citation.quote), source);
     list.append(item);
   }

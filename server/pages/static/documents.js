@@ -1,6 +1,7 @@
 // A collection's page: files on their way in, what becomes of each, the list as it changes, and the search.
 
 import { $, $$, api, collectionAt, documentsAt, element, finished, marked, pageAt, post } from "./platform.js";
+import { pageNoun } from "./place.js";
 import { batches, dropped, picked, send } from "./uploading.js";
 
 const { collection, followsJobs, mostFiles } = $("#library").dataset;
@@ -93,7 +94,7 @@ class Board {
   }
 
   set(path, state, error) {
-    if (!this.rows.has(path) && !error) return;
+    if (!this.rows.has(path) && !error) return; // one of those beyond the shown
     const row = this.row(path);
     row.state = state;
     const badge = $(".badge", row.item);
@@ -119,6 +120,7 @@ async function add(files) {
   [bar.max, bar.value] = [1, 0];
   line.textContent = `Sending ${files.length} file${files.length === 1 ? "" : "s"}…`;
   const sum = { ready: 0, failed: 0, unchanged: 0 };
+  addEventListener("beforeunload", stay); // until all are sent
   try {
     let gone = 0;
     const work = [];
@@ -137,6 +139,7 @@ async function add(files) {
       }
       refreshSoon();
     }
+    removeEventListener("beforeunload", stay);
     line.textContent = "Sent. The files are being read…";
     await Promise.all(work);
     bar.value = 1;
@@ -145,20 +148,27 @@ async function add(files) {
   } catch (error) {
     line.textContent = `Not all could be sent: ${error.message} ${advice(error.code)}`;
   } finally {
+    removeEventListener("beforeunload", stay);
     for (const input of inputs) [input.disabled, input.value] = [false, ""];
     refreshSoon();
   }
 }
 
-/** Follows what was accepted until each of it is read. */
+let adding = Promise.resolve();
+/** What is dropped meanwhile waits for its turn. */
+function addNext(files) {
+  adding = adding.then(() => add(files));
+}
+const stay = (leaving) => leaving.preventDefault();
+
+/** Follows what was accepted until each of it is read. Members of an archive are none of the files: those that fail are told. */
 async function reading(id, documents, board, sum, moved) {
   const left = new Map(documents.map(({ id: document, name }) => [document, name]));
   const job = await follow(id, (current, part) => {
-    if (part) {
-      const name = left.get(part.id) ?? part.name; // a member of an archive was none of the files
+    if (left.has(part?.id) && part.state === "ready") {
+      sum.ready += 1;
+      board.set(left.get(part.id), "ready");
       left.delete(part.id);
-      if (part.state === "ready") sum.ready += 1;
-      if (part.state !== "failed") board.set(name, part.state);
     }
     for (const error of current.errors) {
       left.delete(error.document_id);
@@ -167,18 +177,17 @@ async function reading(id, documents, board, sum, moved) {
     moved(sum.ready + sum.failed + current.failed);
     $("#upload-status").textContent = current.state === "queued" ? "Waiting: other documents are being read." : `Reading: ${current.progress.done} of ${current.progress.total}.`;
   });
-  if (!job) return; // the list tells
-  sum.failed += job.failed;
+  sum.failed += job?.failed ?? 0;
   for (const [document, name] of left) {
-    const state = job.skipped ? "unchanged" : (await state_of(document)) ?? "removed";
+    const { state, error } = job?.skipped >= left.size ? { state: "unchanged" } : await stateOf(document);
     if (state in sum) sum[state] += 1;
-    board.set(name, state);
+    board.set(name, state, error ?? undefined);
   }
 }
 
-async function state_of(document) {
-  return api(`${documentsAt(collection)}/${document}`).then((answer) => answer.json(), () => ({})).then(({ state }) => state);
-}
+/** Where a document is now; deleted, if it is gone. */
+const stateOf = (document) =>
+  api(`${documentsAt(collection)}/${encodeURIComponent(document)}`).then((answer) => answer.json(), () => ({ state: "removed" }));
 
 const drop = $("#drop");
 if (drop) {
@@ -191,9 +200,9 @@ if (drop) {
   for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
   drop.addEventListener("drop", async (given) => {
     given.preventDefault();
-    add(await dropped(given.dataTransfer));
+    addNext(await dropped(given.dataTransfer));
   });
-  for (const input of $$("input", drop)) input.addEventListener("change", () => add(picked(input)));
+  for (const input of $$("input", drop)) input.addEventListener("change", () => addNext(picked(input)));
 }
 
 // ── search ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -222,7 +231,7 @@ $("#search-form").addEventListener("submit", async (submitted) => {
 function passage(result) {
   const item = element("li");
   const head = element("p", undefined, { class: "source-line" });
-  head.append(element("a", result.document, { href: pageAt(collection, result) }), result.page ? `, page ${result.page}` : "");
+  head.append(element("a", result.document, { href: pageAt(collection, result) }), result.page ? `, ${pageNoun(result.document)} ${result.page}` : "");
   const text = element("p", undefined, { class: "passage" });
   const stretches = (result.highlights ?? []).map(({ start, end }) => ({ start: start - result.start, end: end - result.start }));
   text.append(...marked(result.text, stretches));

@@ -3,11 +3,11 @@
 import { $, api, documentsAt, element, pageAt } from "./platform.js";
 
 const AROUND = 3000;
-const PAGES = { "presentation": "slide", "spreadsheet": "sheet" };
+const PAGES = { slide: /presentation|\.pptx$/i, sheet: /spreadsheet|\.xls[xm]$/i };
 
-/** What a page of a file of that type is called. */
-export function pageNoun(type) {
-  return Object.entries(PAGES).find(([part]) => type?.includes(part))?.[1] ?? "page";
+/** What a page of a file is called, by its type or its name. */
+export function pageNoun(file) {
+  return Object.entries(PAGES).find(([, kind]) => kind.test(file ?? ""))?.[0] ?? "page";
 }
 
 /** Fills the dialog with the text at a citation, and opens it. */
