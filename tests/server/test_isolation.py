@@ -54,6 +54,7 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/rag/collections/{name}/documents",
     "/api/v1/rag/collections/{name}/documents/{document_id}",
     "/api/v1/rag/collections/{name}/documents/{document_id}/text",
+    "/api/v1/rag/collections/{name}/documents/{document_id}/place",
     "/api/v1/rag/collections/{name}/documents/{document_id}/original",
     "/api/v1/rag/collections/{name}/search",
     "/api/v1/rag",
@@ -84,6 +85,9 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/usage/invoices",
     "/api/v1/usage/invoices/{invoice_id}",
     "/api/v1/usage/invoices/{invoice_id}/differences",
+    "/documents",
+    "/documents/{name}",
+    "/documents/{name}/{document_id}",
     "/v1/files",
     "/v1/files/{file_id}",
     "/v1/files/{file_id}/content",
@@ -112,6 +116,8 @@ WITH_AN_ADDRESS_OF_ONES_OWN = {
     "/api/v1/rag",
     "/v1/batches",
     "/v1/files/{file_id}/content",
+    "/documents/{name}",
+    "/documents/{name}/{document_id}",
 }
 
 

@@ -31,6 +31,7 @@ async def test_only_the_candidates_are_judged_and_the_rest_stays_behind_them():
     found = await RerankStep(Rerank(candidates=2), saying(0.0, 1.0)).ainvoke(FOUND)
     assert names(found.passages) == ["b", "a", "c"]
     assert found.passages[1].score >= found.passages[2].score
+    assert [one.judged for one in found.passages] == [1.0, 0.0, None]
 
 
 async def test_one_that_the_judge_says_nothing_of_comes_after_those_that_it_likes():
