@@ -22,8 +22,8 @@ MANUAL = (
 OFF_TOPIC_QUESTION = "Which composer wrote the opera about the flying elephant king?"
 
 
-def pdf(pages: Iterable[str]) -> bytes:
-    """A PDF with a text layer, a page for each text."""
+def pdf(pages: Iterable[str], *, title: str | None = None) -> bytes:
+    """A PDF with a text layer, a page for each text; its title, where one is given, is in its metadata."""
     from reportlab.lib.pagesizes import A5
     from reportlab.lib.styles import getSampleStyleSheet
     from reportlab.platypus import Flowable, PageBreak, Paragraph, SimpleDocTemplate
@@ -33,7 +33,7 @@ def pdf(pages: Iterable[str]) -> bytes:
     for text in pages:
         flow += [Paragraph(text, style), PageBreak()]
     out = io.BytesIO()
-    SimpleDocTemplate(out, pagesize=A5, invariant=True).build(flow)
+    SimpleDocTemplate(out, pagesize=A5, invariant=True, title=title).build(flow)
     return out.getvalue()
 
 

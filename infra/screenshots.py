@@ -51,7 +51,7 @@ def main() -> int:
 def _fill(platform: Running) -> None:
     """A collection to ask, and the handbook in full."""
     with platform.client() as client:
-        files = {**samples.one_of_each(), "lumen-probe.pdf": samples.pdf(samples.MANUAL)}
+        files = {**samples.one_of_each(), "lumen-probe.pdf": samples.pdf(samples.MANUAL, title="Lumen probe")}
         del files["probe.txt"]  # the same text: the picture is to show a page number
         platform.ingest(client, "manuals", files)
         path = "/api/v1/rag/collections/handbook/documents?limit=200"
@@ -107,7 +107,7 @@ def _chat_playground(page: Page) -> None:
     box = page.get_by_placeholder("Send a message...")
     box.fill("What is the tide? Answer in two sentences.")
     box.press("Enter")
-    page.wait_for_function("document.body.innerText.length > 250")
+    page.wait_for_function("() => document.body.innerText.length > 250")  # a plain expression would need eval
     page.wait_for_timeout(5000)  # the page shows no sign of a reply's end
     page.screenshot(path=PICTURES / "chat-playground.png")
 
