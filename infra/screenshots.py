@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import FilePayload, Page, sync_playwright
 
 from infra import samples
 from infra.running import ROOT, Running, running, wait_until
@@ -76,12 +76,10 @@ def _front_page(page: Page) -> None:
 
 def _documents(page: Page) -> None:
     page.goto("/documents/manuals")
-    page.locator("#files").set_input_files(
-        [
-            {"name": "seals.md", "mimeType": "text/markdown", "buffer": samples.markdown("Seals", samples.MANUAL[3:])},
-            {"name": "scan-0042.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"},
-        ]
-    )
+    seals = samples.markdown("Seals", samples.MANUAL[3:])
+    files = [FilePayload(name="seals.md", mimeType="text/markdown", buffer=seals)]
+    files.append(FilePayload(name="scan-0042.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7"))
+    page.locator("#files").set_input_files(files)
     page.locator("#upload-status").filter(has_text="Done:").wait_for()
     page.locator("#list tr").filter(has_text="seals.md").filter(has_text="ready").wait_for()
     page.locator("#query").fill("maximum depth of the probe")

@@ -218,13 +218,14 @@ async def get_place(
     state: CurrentState,
     principal: Reader,
     start: Annotated[int, Query(ge=0, le=MOST_POSITION, description="as a citation or a search result names it")] = 0,
-    end: Annotated[int, Query(ge=0, le=MOST_POSITION)] = 0,
+    end: Annotated[int | None, Query(ge=0, le=MOST_POSITION, description="empty: `start`")] = None,
     around: Annotated[int, Query(ge=0, le=MOST_CHARACTERS, description="characters to show on each side")] = 1000,
 ) -> TextPlace:
     """A stretch of the extracted text, as a citation names it, with its page and headings and what stands around it: at most
     20,000 characters of each."""
     collection = await state.library.collections.get(principal, name)
-    return TextPlace.of(await find_place(state.library, principal, collection, document_id, start, end, around=around))
+    stop = start if end is None else end
+    return TextPlace.of(await find_place(state.library, principal, collection, document_id, start, stop, around=around))
 
 
 @router.get("/{document_id}/original", response_class=Response, responses={200: {"content": {"application/octet-stream": {}}}})
