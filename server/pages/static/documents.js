@@ -4,7 +4,7 @@ import { $, $$, api, collectionAt, documentsAt, element, finished, marked, pageA
 import { pageNoun } from "./place.js";
 import { batches, dropped, picked, send } from "./uploading.js";
 
-const { collection, followsJobs, mostFiles } = $("#library").dataset;
+const { collection, followsJobs, mostFiles, pending } = $("#library").dataset;
 const SHOWN_FILES = 300;
 const LOOK_EVERY_MS = 2000;
 
@@ -37,7 +37,7 @@ function refreshSoon() {
   }, 400);
 }
 
-/** Waits until nothing of the collection is to be read any more; for whoever may not follow jobs. */
+/** Waits until nothing of the collection is to be read any more, where no job can be followed. */
 async function settled() {
   for (;;) {
     await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
@@ -48,10 +48,20 @@ async function settled() {
 }
 
 const followed = new Set();
-/** Follows the job to its end, if nothing does yet; `step` as of `finished`. Gives the job; nothing where it cannot be seen. */
-async function follow(id, step = () => {}) {
-  if (followed.has(id)) return undefined;
+// a browser has six connections to a server for all its tabs, and each stream of events holds one
+const streams = [Promise.resolve(), Promise.resolve()];
+/** Follows the job to its end, if nothing does yet, when one of the few streams is free: events are told from the first.
+ * `step` as of `finished`. Gives the job; nothing where it cannot be seen. */
+function follow(id, step = () => {}) {
+  if (followed.has(id)) return Promise.resolve(undefined);
+  const stream = followed.size % streams.length;
   followed.add(id);
+  const job = streams[stream].then(() => toItsEnd(id, step));
+  streams[stream] = job.catch(() => {});
+  return job;
+}
+
+async function toItsEnd(id, step) {
   try {
     if (followsJobs !== undefined) {
       return await finished(id, (job, part) => {
@@ -66,6 +76,7 @@ async function follow(id, step = () => {}) {
   return undefined;
 }
 for (const id of new Set($$("[data-job]").map((row) => row.dataset.job))) follow(id).catch(() => {});
+if (pending !== "0" && !$("[data-job]")) settled().catch(() => {}); // they are beyond what the list shows
 
 // ── add documents ───────────────────────────────────────────────────────────────────────────────────────────────────
 const STATES = { sending: "sending", waiting: "waiting", ready: "ready", failed: "failed", unchanged: "unchanged", removed: "deleted" };
