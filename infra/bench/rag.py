@@ -30,7 +30,7 @@ import structlog
 
 from core.database import Database, migrate
 from core.errors import PlatformError
-from core.settings import Settings
+from core.settings import Settings, SettingsError
 from core.tables import Collection, Document, DocumentState
 from providers.models import Models
 from retrievers import STORES
@@ -106,8 +106,8 @@ async def main(directory: Path, stores: Sequence[str], kept: Path | None) -> Non
             settings = Settings.load(data_dir=Path(scratch) / store, retrieval={"store": store})
             try:
                 place = await opened(settings, models, rows, chunks, vectors)
-            except PlatformError as error:
-                say(f"\n{store}: not measured here: {error.message}")
+            except (PlatformError, SettingsError) as error:  # no server of its own
+                say(f"\n{store}: not measured here: {error}")
                 continue
             await _measured(store, place, directory)
             place.resources.close()

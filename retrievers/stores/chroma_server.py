@@ -118,7 +118,7 @@ class ChromaServerStore(ChromaStore):
         return found
 
     def _found(self, shelf: Shelf, *, create: bool) -> Any:
-        from chromadb.errors import NotFoundError, UniqueConstraintError
+        from chromadb.errors import ChromaError, NotFoundError
 
         with _told():
             try:
@@ -128,7 +128,10 @@ class ChromaServerStore(ChromaStore):
                     return None
                 try:
                     found = self._create(shelf)
-                except UniqueConstraintError:  # another process was first
+                except ChromaError as error:  # of no narrower class (1.5.9)
+                    if "already exists" not in str(error):
+                        raise
+                    # another was first
                     found = self._client.get_collection(shelf.collection_id, embedding_function=None)
         return found if (found.metadata or {}).get(TENANT) == shelf.tenant else None
 

@@ -1,6 +1,8 @@
 """What the contract of stores does not say of a Chroma server."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +82,18 @@ def test_a_server_that_is_away_is_unavailable(settings: Settings, tmp_path: Path
 def test_it_needs_an_address(tmp_path: Path):
     with pytest.raises(SettingsError, match="GENAI_RETRIEVAL__CHROMA_URL"):
         ChromaServerStore(Settings.load(data_dir=tmp_path, retrieval={"store": "chroma_server"}))
+
+
+def test_who_makes_the_same_collection_at_once_writes_to_one(store: ChromaServerStore, settings: Settings):
+    others = [store, ChromaServerStore(settings), ChromaServerStore(settings)]
+    together = threading.Barrier(len(others))
+
+    def write(number: int) -> None:
+        together.wait()
+        others[number].upsert(SHELF, [chunk(number)], AXES[number : number + 1])
+
+    with ThreadPoolExecutor(len(others)) as threads:
+        list(threads.map(write, range(len(others))))
+    assert store.count(SHELF) == len(others)
+    for other in others[1:]:
+        other.close()
