@@ -1,6 +1,7 @@
 """The gRPC interface of the fake Qdrant server: each call becomes the request over HTTP that means the same, by the conversions
 of Qdrant's own client."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ class Calls:
 
     def _ask(self, context: Any, method: str, path: str, body: Any = None) -> Any:
         key = dict(context.invocation_metadata()).get("api-key")
-        written = body.model_dump_json(exclude_none=True).encode() if body is not None else b""
+        written = json.dumps(_said(body.model_dump(mode="json", exclude_none=True))).encode() if body is not None else b""
         try:
             answer = self._held.answer(method, path, key, written)
         except Refused as refused:
@@ -112,6 +113,14 @@ class Calls:
     def _done(self, context: Any, request: Any, method: str, what: str, body: Any) -> Any:
         self._ask(context, method, f"/collections/{request.collection_name}/{what}", body)
         return said.PointsOperationResponse(result=said.UpdateResult(operation_id=1, status=said.UpdateStatus.Completed))
+
+
+def _said(part: Any) -> Any:
+    """Without the lists of conditions that are empty, which gRPC does not tell from none."""
+    if isinstance(part, dict):
+        none = {name for name in ("must", "should", "must_not") if part.get(name) == []}
+        return {name: _said(value) for name, value in part.items() if name not in none}
+    return [_said(each) for each in part] if isinstance(part, list) else part
 
 
 @contextmanager

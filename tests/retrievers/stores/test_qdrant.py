@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 
 from core.errors import Unavailable
@@ -115,6 +115,8 @@ def test_no_query_of_words_is_an_error_and_another_tenant_finds_none(store: Qdra
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(written=FILTERS)
+@example(written={"page": {"gte": 2}})
+@example(written={"year": {"lt": 3}, "not": {"kind": {"in": ["a", "b"]}}})
 def test_a_filter_means_the_same_for_words(store: QdrantStore, written: dict[str, Any]):
     filter = parse(written)
     found = store.search_words(OTHERS, "word", 100, filter)
