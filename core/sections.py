@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
+from core.hosted_vectors import HostedVectors
 from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
 from core.price_settings import Prices
@@ -183,11 +184,12 @@ class ConversationSettings(Section):
     history_tokens: int = Field(2048, ge=128, description="tokens of a kept conversation that go into a prompt")
 
 
-class RetrievalSettings(Section, VectorServers):
+class RetrievalSettings(Section, VectorServers, HostedVectors):
     """Defaults of every collection."""
 
     store: str = Field(
-        "chroma", description="where the vectors are kept: chroma, chroma_server, pgvector, qdrant, qdrant_server"
+        "chroma",
+        description="where the vectors are kept: chroma, chroma_server, pgvector, qdrant, qdrant_server, weaviate, pinecone",
     )
     pgvector_url: SecretStr | None = Field(
         None, description="postgresql://… of the vectors, where they are not in the platform's own database"

@@ -10,6 +10,8 @@ STORES = PluginTable(
         "pgvector": "retrievers.stores.pgvector:PgvectorStore",
         "qdrant": "retrievers.stores.qdrant:QdrantStore",
         "qdrant_server": "retrievers.stores.qdrant:QdrantServerStore",
+        "weaviate": "retrievers.stores.weaviate:WeaviateStore",
+        "pinecone": "retrievers.stores.pinecone:PineconeStore",
     },
 )
 

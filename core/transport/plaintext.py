@@ -149,6 +149,9 @@ def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
         (setting_name(("local", "chat_model")), settings.local.chat_model),
         (setting_name(("retrieval", "chroma_url")), settings.retrieval.chroma_url),
         (setting_name(("retrieval", "qdrant_url")), settings.retrieval.qdrant_url),
+        (setting_name(("retrieval", "weaviate_url")), settings.retrieval.weaviate_url),
+        (setting_name(("retrieval", "weaviate_grpc_url")), settings.retrieval.weaviate_grpc_url),
+        (setting_name(("retrieval", "pinecone_url")), settings.retrieval.pinecone_url),
     ]
     scheme = (settings.files_url or "").partition("://")[0]
     addresses += [(name, usual_variable(name)) for name in _STORE_VARIABLES.get(scheme, ())]

@@ -6,12 +6,14 @@ there for every chunk; every other name is one of the attributes that a document
 """
 
 from retrievers.filters.expressions import And, Compare, Filter, Not, Operator, Or, Scalar, names, required_names
+from retrievers.filters.marks import NO_MARK, by_marks, marks, marks_asked, weakened
 from retrievers.filters.meaning import RESERVED, holds, matches, value_of, values_of
 from retrievers.filters.narrowing import Narrowed, narrow
 from retrievers.filters.parsing import parse
 from retrievers.filters.terms import term, terms, value_in
 
 __all__ = [
+    "NO_MARK",
     "RESERVED",
     "And",
     "Compare",
@@ -21,7 +23,10 @@ __all__ = [
     "Operator",
     "Or",
     "Scalar",
+    "by_marks",
     "holds",
+    "marks",
+    "marks_asked",
     "matches",
     "names",
     "narrow",
@@ -32,4 +37,5 @@ __all__ = [
     "value_in",
     "value_of",
     "values_of",
+    "weakened",
 ]

@@ -18,6 +18,7 @@ from core.settings import Settings
 from retrievers import STORES
 from retrievers.base import Chunk, KeepsStretches, KeepsVectors, Shelf, VectorStore
 from retrievers.filters import Compare, Operator, matches, parse
+from tests.fakes import pinecone, weaviate
 from tests.retrievers.filtering import FILTERS, chunks
 
 COLLECTION = Shelf("acme", "col_contract")
@@ -48,11 +49,24 @@ def vectors_url(postgresql: Any) -> str:
     return infra.postgresql.database_of_platform(postgresql, f"vectors_{uuid.uuid4().hex}")
 
 
+@pytest.fixture(scope="module")
+def weaviate_server() -> Iterator[dict[str, Any]]:
+    with weaviate.serving(weaviate.WeaviateFake(key="wvkey")) as named:
+        yield {**named, "weaviate_api_key": "wvkey"}
+
+
+@pytest.fixture(scope="module")
+def pinecone_server() -> Iterator[dict[str, Any]]:
+    with pinecone.serving(pinecone.PineconeFake()) as named:
+        yield named
+
+
 def prepared(kind: str, place: Path, request: pytest.FixtureRequest) -> Settings:
     """Settings with which the store can be opened."""
     more = {} if kind != "pgvector" else {"database_url": request.getfixturevalue("vectors_url")}
     where = {} if kind not in _SERVERS else {_SERVERS[kind]: request.getfixturevalue(_SERVERS[kind])}
-    return Settings.load(data_dir=place, retrieval={"store": kind, **where}, **more)
+    hosted = request.getfixturevalue(f"{kind}_server") if kind in ("weaviate", "pinecone") else {}
+    return Settings.load(data_dir=place, retrieval={"store": kind, **where, **hosted}, **more)
 
 
 def opened(settings: Settings) -> VectorStore:
@@ -304,7 +318,7 @@ def test_after_scrubbing_nothing_of_what_was_deleted_is_in_the_files(
     store: VectorStore, settings: Settings, request: pytest.FixtureRequest
 ):
     directory = settings.data_dir
-    if settings.retrieval.store in _SERVERS:
+    if settings.retrieval.store in {*_SERVERS, "weaviate", "pinecone"}:
         pytest.skip("the files are those of who runs the server")
     if settings.retrieval.store == "pgvector":
         with psycopg.connect(request.getfixturevalue("vectors_url")) as connection:
