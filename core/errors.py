@@ -89,7 +89,7 @@ class UnsupportedFeature(InvalidRequest):
 
 class UnreadableFile(InvalidRequest):
     """A caller's file that cannot be used. Narrower codes: `empty_file`, `encrypted_file`, `corrupt_file`,
-    `unsupported_file_type`, `legacy_format`, `file_too_complex`, `image_too_large`, `no_text_found`."""
+    `unsupported_file_type`, `legacy_format`, `file_too_complex`, `image_too_large`, `no_text_found`, `chunk_too_large`."""
 
     code = "unreadable_file"
 
