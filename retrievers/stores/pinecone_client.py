@@ -24,7 +24,7 @@ _LISTED, _DELETED, _UPSERTED, _UPSERTED_BYTES = 100, 1000, 500, 1_800_000
 #: Identifiers of one fetch: they are in the address.
 _FETCHED = 100
 #: A query that gives metadata with so many results stays below the 4 MB of an answer.
-MOST_WITH_METADATA = 90
+MOST_WITH_METADATA = 100
 #: Seconds between two looks whether a write is seen, or an index ready: the first, and the longest.
 _LOOK_S, _LONGEST_LOOK_S = 0.05, 2.0
 _TRIES = 3

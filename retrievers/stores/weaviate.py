@@ -200,9 +200,8 @@ class WeaviateStore:
         from weaviate.classes.query import Filter as Asked
 
         def delete() -> int:
-            candidates: Iterable[Any] = self._found(shelf, rows.said(filter))
-            if len(list(candidates)) >= _MOST_FOUND:
-                candidates = self._all(shelf)
+            found = self._found(shelf, rows.said(filter))
+            candidates = found if len(found) < _MOST_FOUND else self._all(shelf)
             passing = [one.uuid for one in candidates if matches(filter, rows.chunk_of(one.properties))]
             parts = [passing[first : first + _BATCH] for first in range(0, len(passing), _BATCH)]
             return sum(self._delete(shelf, Asked.by_id().contains_any(part)) for part in parts)
@@ -270,10 +269,10 @@ class WeaviateStore:
         collection = self._client.collections.use(self._name).with_consistency_level(ConsistencyLevel.QUORUM)
         return collection.with_tenant(shelf.collection_id)
 
-    def _found(self, shelf: Shelf, asked: Any, *, vectors: bool = False, most: int = _MOST_FOUND) -> list[Any]:
+    def _found(self, shelf: Shelf, asked: Any, *, vectors: bool = False) -> list[Any]:
         """The objects that a condition lets pass, and that are the tenant's."""
         found = self._tenant(shelf).query.fetch_objects(
-            filters=asked, limit=most, include_vector=vectors, return_properties=list(rows.PROPERTIES)
+            filters=asked, limit=_MOST_FOUND, include_vector=vectors, return_properties=list(rows.PROPERTIES)
         )
         return [one for one in found.objects if one.properties["tenant"] == shelf.tenant]
 

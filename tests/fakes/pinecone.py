@@ -181,7 +181,7 @@ class PineconeFake:
         if not 1 <= len(vectors) <= 1000 or size > 2 * 2**20:
             raise Refused(400, "at most 1,000 records and 2 MB")
         for vector in vectors:
-            _checked(Vector, vector)
+            _check_names(Vector, vector)
             _check_record(vector, index.dimension)
         space = index.namespaces.setdefault(named, Namespace())
         kept = {one["id"]: {**one, "values": np.asarray(one["values"], dtype=np.float32).tolist()} for one in vectors}
@@ -207,10 +207,14 @@ class PineconeFake:
 
 def _checked(model: Any, given: dict[str, Any]) -> None:
     """Held against the model of the description, which lets unknown names pass: these too."""
+    _check_names(model, given)
+    validate_and_convert_types(deepcopy(given), (model,), ["body"], True, True, configuration=Configuration())
+
+
+def _check_names(model: Any, given: dict[str, Any]) -> None:
     unknown = given.keys() - set(model.attribute_map.values())
     if unknown:
         raise Refused(400, f"unknown {sorted(unknown)}")
-    validate_and_convert_types(deepcopy(given), (model,), ["body"], True, True, configuration=Configuration())
 
 
 def _check_record(one: dict[str, Any], dimension: int) -> None:
@@ -321,11 +325,15 @@ def _told(value: Any) -> tuple[str, Any]:
 @contextmanager
 def serving(fake: PineconeFake, *, port: int = 0) -> Iterator[dict[str, Any]]:
     """The fake on loopback: the settings that name it."""
+    gone = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version, wbufsize = "HTTP/1.1", -1  # in one write: two would wait for each other
 
         def do_GET(self) -> None:
+            if gone.is_set():  # a connection from before
+                self.close_connection = True
+                return
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -350,6 +358,7 @@ def serving(fake: PineconeFake, *, port: int = 0) -> Iterator[dict[str, Any]]:
     try:
         yield {"pinecone_url": fake.url, "pinecone_api_key": fake.key}
     finally:
+        gone.set()
         server.shutdown()
         server.server_close()
         thread.join()

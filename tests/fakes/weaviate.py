@@ -373,11 +373,15 @@ class _Health:
 @contextmanager
 def serving(fake: WeaviateFake, *, ports: tuple[int, int] = (0, 0)) -> Iterator[dict[str, str]]:
     """The fake on loopback: the settings that name it."""
+    gone = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version, wbufsize = "HTTP/1.1", -1  # in one write: two would wait for each other
 
         def do_GET(self) -> None:
+            if gone.is_set():  # a connection from before
+                self.close_connection = True
+                return
             given = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, body = fake.answer(
                 self.command, self.path.partition("?")[0], self.headers.get("Authorization", ""), json.loads(given or "null")
@@ -409,6 +413,7 @@ def serving(fake: WeaviateFake, *, ports: tuple[int, int] = (0, 0)) -> Iterator[
             "weaviate_grpc_url": f"http://127.0.0.1:{port}",
         }
     finally:
+        gone.set()
         web.shutdown()
         web.server_close()
         thread.join()
