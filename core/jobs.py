@@ -40,6 +40,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "id": job.id,
         "kind": job.kind,
         "state": job.state,
+        "paused": job.paused_at is not None,
         "progress": {"done": job.done, "total": job.total},
         "failed": job.failed,
         "skipped": job.skipped,

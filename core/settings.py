@@ -50,6 +50,7 @@ from core.sections import (
     TokenSettings,
 )
 from core.setting_names import is_outside, no_json, setting_name
+from core.source_settings import SourceSettings
 from core.traces_settings import TracesSettings
 from core.transport.addresses import checked_database_url, checked_public_url, checked_redis_url
 from core.transport.sections import ProxySettings, TLSSettings
@@ -154,6 +155,7 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     batches: BatchSettings = BatchSettings()
     fetch: FetchSettings = FetchSettings()
+    sources: SourceSettings = SourceSettings()
     timeouts: Timeouts = Timeouts()
     breaker: BreakerSettings = BreakerSettings()
     cache: CacheSettings = CacheSettings()

@@ -8,6 +8,7 @@ from core.plugins import PluginTable
 JOBS = PluginTable(
     "jobs",
     {
+        "crawl_source": "jobs.crawling:CRAWL_SOURCE",
         "ingest_document": "jobs.ingestion:INGEST_DOCUMENT",
         "reconcile_collection": "jobs.reconciliation:RECONCILE_COLLECTION",
         "run_batch": "jobs.batches:RUN",

@@ -29,6 +29,7 @@ from core.tables import (
     LedgerAdjustment,
     LedgerRow,
     RateLimit,
+    Source,
     StoredFile,
     Team,
     TeamMember,
@@ -38,7 +39,7 @@ from core.tables import (
 
 _AT_ONCE = 200
 #: Columns that say nothing about anybody: digests of secrets, and what workers note for themselves.
-_LEFT_OUT = {"digest", "password_digest", "principal", "lease", "leased_until", "fingerprint", "rolled"}
+_LEFT_OUT = {"digest", "password_digest", "principal", "lease", "leased_until", "fingerprint", "rolled", "secrets"}
 
 Page = list[dict[str, Any]]
 
@@ -62,6 +63,7 @@ class Parts:
             "messages": self._messages,
             "collections": self._plain(Collection, self._owns(Collection)),
             "documents": self._plain(Document, self.in_own_collections),
+            "sources": self._plain(Source, self._owns(Source)),
             "shares": self._plain(CollectionShare, col(CollectionShare.subject) == self._subject),
             "usage": self._plain(
                 LedgerRow, or_(col(LedgerRow.principal) == self._subject, self._by_key(col(LedgerRow.key_id)))

@@ -42,8 +42,9 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
         job = await session.get(Job, document.job_id) if document.job_id else None
         kept = job_principal(job) if job is not None else replace(SYSTEM, tenant=document.tenant)
         principal = await principal_now(session, kept)
-        if principal is not None and not await _may_write(session, principal, document):
-            principal = None
+        if principal is not None:
+            collection = await session.get(Collection, document.collection_id)
+            principal = principal if await may_write(session, principal, collection) else None
     request = RequestContext(request_id=document.job_id or "-", principal=principal or kept, capability=INGESTION)
     bound = structlog.contextvars.bound_contextvars(job_id=document.job_id, document_id=document.id)
     with joined(job, "document", document.attempts), bound, serving(request):
@@ -60,9 +61,8 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
             await asyncio.shield(let_go(context, lease))
 
 
-async def _may_write(session: AsyncSession, principal: Principal, document: Document) -> bool:
-    """Whether whom the work is for could bring the document in now: a role or a share may have been taken away since."""
-    collection = await session.get(Collection, document.collection_id)
+async def may_write(session: AsyncSession, principal: Principal, collection: Collection | None) -> bool:
+    """Whether whom the work is for could bring documents in now: a role or a share may have been taken away since."""
     if collection is None or not principal.may(Scope.RAG_WRITE):
         return False
     (level,) = await levels_of(session, principal, [collection])

@@ -18,12 +18,14 @@ from core.database import utc_now
 from core.ledger.rollups import roll_up
 from core.queue import INGESTION
 from core.stored_files import drop_unclaimed
-from core.tables import Document, Job, JobEvent, JobState
+from core.tables import Document, Job, JobEvent, JobState, Source
 from jobs.base import JobContext
 from jobs.retention import Retention
 from retrievers.changes import forget_departures
 from retrievers.documents import INGEST
 from retrievers.leases import PENDING
+from retrievers.sources.crawls import CRAWL
+from retrievers.sources.crawls import QUEUE as CRAWLS
 from retrievers.upkeep import QUEUE as UPKEEP
 from retrievers.upkeep import RECONCILE, Upkeep
 
@@ -52,6 +54,7 @@ class Sweeper:
         self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
         self._retention = Retention(context)
         self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
+        self._crawls = context.library.crawls
 
     async def take_back(self) -> None:
         """Take all leases back. For the start of a worker beside which no other can be alive: no need to wait until they
@@ -89,6 +92,7 @@ class Sweeper:
         await self._send_batches()
         await self._send_data_requests()
         await self._send_reconciliations()
+        await self._send_crawls()
         await self._retention.apply_in_time()
         await self._clean_up()
         await self._close_jobs()
@@ -125,6 +129,13 @@ class Sweeper:
             return
         await self._context.queue.send_all(RECONCILE, [(one,) for one in due], queue=UPKEEP)
 
+    async def _send_crawls(self) -> None:
+        """Send the sources that are to be crawled, those that were asked for and those whose time has come."""
+        due = await self._crawls.due(AT_ONCE)
+        if not due or not await self._is_empty(CRAWLS):
+            return
+        await self._context.queue.send_all(CRAWL, [(one,) for one in due], queue=CRAWLS)
+
     async def _is_empty(self, queue: str) -> bool:
         """Whether nothing waits in the broker. False where it does not answer, which is logged once."""
         try:
@@ -148,9 +159,12 @@ class Sweeper:
     async def _close_jobs(self) -> None:
         """Jobs that nothing is left of, and that nobody has closed."""
         pending = select(Document.id).where(Document.job_id == Job.id, col(Document.state).in_(PENDING)).exists()
+        crawling = select(Source.id).where(Source.job_id == Job.id).exists()
         async with self._context.database.session(all_tenants=True) as session:
             found = await session.exec(
-                select(Job.id).where(Job.kind == "ingestion", col(Job.state).in_((JobState.QUEUED, JobState.RUNNING)), ~pending)
+                select(Job.id).where(
+                    Job.kind == "ingestion", col(Job.state).in_((JobState.QUEUED, JobState.RUNNING)), ~pending, ~crawling
+                )
             )
             open_jobs = found.all()
         for job_id in open_jobs:

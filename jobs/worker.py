@@ -36,6 +36,7 @@ from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from retrievers import STORES
 from retrievers.library import Library, Resources, open_resources
+from retrievers.sources.crawls import QUEUE as CRAWLS
 from retrievers.upkeep import QUEUE as UPKEEP
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ log = structlog.get_logger()
 POLL_MS = 250
 START_TIMEOUT_S = 30.0
 EXECUTOR_THREADS = 8
+#: Sources that one worker crawls at once: a slow site keeps another waiting, but no document.
+CRAWLS_AT_ONCE = 2
 #: Of the time that `stop` gives, the part in which running jobs may finish; the rest is for cutting them off.
 GRACE = 0.6
 
@@ -83,6 +86,7 @@ class EmbeddedWorker:
             ({BATCHES}, self._settings.batches.at_once),
             ({DATA_REQUESTS}, 1),
             ({UPKEEP}, 1),
+            ({CRAWLS}, CRAWLS_AT_ONCE),
         ):
             broker = worker_broker(self._redis_url, self._run, reach)
             worker = dramatiq.Worker(broker, queues=queues, worker_timeout=POLL_MS, worker_threads=threads)

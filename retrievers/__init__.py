@@ -15,6 +15,17 @@ STORES = PluginTable(
     },
 )
 
+#: Kinds of places that a collection is filled from.
+SOURCES = PluginTable(
+    "sources",
+    {
+        "folder": "retrievers.sources.folder:Folder",
+        "urls": "retrievers.sources.web:URLList",
+        "sitemap": "retrievers.sources.sitemap:Sitemap",
+        "blobs": "retrievers.sources.blobs:Blobs",
+    },
+)
+
 #: Stores whose data belong to one process, named here so that a second server is refused before anything is imported.
 ONE_PROCESS = frozenset({"chroma", "qdrant"})
 

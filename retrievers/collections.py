@@ -13,12 +13,13 @@ from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal
-from core.tables import Collection, DepartedDocument, Document, DocumentState
+from core.tables import Collection, DepartedDocument, Document, DocumentState, Source
 from core.threads import run_to_end
 from retrievers.base import Shelf
 from retrievers.changes import upkeep_of
-from retrievers.leases import PENDING, count_parts
+from retrievers.leases import PENDING, count_parts, end_cancelled
 from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
+from retrievers.sources.crawls import stop_below
 from retrievers.upkeep import end_reconciliation
 
 if TYPE_CHECKING:
@@ -267,8 +268,10 @@ async def condemn(session: AsyncSession, row: Collection) -> None:
         select(Document.job_id, func.count()).where(mine, col(Document.state).in_(PENDING)).group_by(col(Document.job_id))
     )
     waited = {job_id: documents for job_id, documents in rows.all()}  # noqa: C416 - rows, not pairs
+    crawls = await stop_below(session, col(Source.collection_id) == row.id)
     await session.exec(update(Document).where(mine).values(state=DocumentState.DELETING, indexed_revision=0))
     await count_parts(session, waited)
+    await end_cancelled(session, crawls)
     await end_reconciliation(session, row.id)
 
 

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, select
 
-from core import audit, jobs
+from core import audit
 from core.database import Database, utc_now
-from core.errors import Conflict, NotFound, PlatformError
+from core.errors import NotFound, PlatformError
 from core.files import Files
 from core.principals import Principal
 from core.queue import INGESTION, Queue
 from core.settings import Settings
-from core.tables import Collection, Document, DocumentState, Job, JobState
+from core.tables import Collection, Document, DocumentState, Job
 from retrievers import intake
 from retrievers.intake import NewDocument
-from retrievers.leases import PENDING, Leases, lock_document
+from retrievers.leases import Leases, lock_document
 from retrievers.members import condemn, members_of
 
 if TYPE_CHECKING:
@@ -27,9 +27,11 @@ log = structlog.get_logger()
 
 #: The actor that brings one document in: `ingest_document(document id, revision)`.
 INGEST = "ingest_document"
+#: The code of what was not brought in because somebody has ended that.
+CANCELLED = "cancelled"
 _TRIES = 5
 
-__all__ = ["INGEST", "Documents", "NewDocument"]
+__all__ = ["CANCELLED", "INGEST", "Documents", "NewDocument"]
 
 
 class Documents:
@@ -197,29 +199,3 @@ class Documents:
             await self.purge(document, lease=lease)
         else:
             await self._indexer.retire(document)
-
-    async def cancel(self, principal: Principal, job: Job) -> Job:
-        """End an ingestion: what is ready stays, what is not becomes `failed` with the code `cancelled`.
-
-        Raises:
-            Conflict: the job has ended already (`job_finished`).
-        """
-        async with self._database.transaction(principal.tenant) as session:
-            waiting = select(Document.id).where(Document.job_id == job.id, col(Document.state).in_(PENDING))
-            await session.exec(waiting.order_by(Document.name).with_for_update())
-            row = await jobs.lock_job(session, job.id)
-            if row is None or JobState(row.state).finished:
-                raise Conflict("The job has ended already.", code="job_finished")
-            await session.exec(
-                update(Document)
-                .where(col(Document.job_id) == job.id, col(Document.state).in_(PENDING))
-                .values(
-                    state=DocumentState.FAILED,
-                    error_code="cancelled",
-                    error_message="The job was cancelled.",
-                    updated_at=utc_now(),
-                )
-            )
-            await jobs.end(session, row, JobState.CANCELLED)
-        log.info("job.cancelled", job_id=job.id, principal=principal.id)
-        return row

@@ -13,6 +13,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv6Address, ip_address
 from pathlib import PurePosixPath
@@ -22,7 +23,7 @@ import httpx
 from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
 
 from core import audit
-from core.errors import InvalidRequest, TooLarge
+from core.errors import InvalidRequest, NotFound, TooLarge
 from core.settings import FetchSettings, Settings
 from retrievers.public_addresses import IPAddress, is_public, literal
 
@@ -33,7 +34,11 @@ _CONNECT_S = 10
 _TRIED = 4
 _PIECE = 64 * 1024
 _MAX_URL = 2000
-_HEADERS = {"User-Agent": "genai-platform", "Accept": "*/*", "Accept-Encoding": "identity"}
+#: A longer one is left aside: then what is there is read again.
+_MAX_VALIDATOR = 100
+#: What sites know it by, in their logs and in their robots.txt.
+USER_AGENT = "genai-platform"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 _FILENAME = re.compile(r"filename\*?=(?:UTF-8'')?\"?([^\";]{1,300})", re.IGNORECASE)
 
 #: From a host's name and a port to its addresses. Raises OSError: it has none.
@@ -53,10 +58,61 @@ async def fetch(url: str, *, settings: Settings, resolve: Resolve = resolved) ->
         InvalidRequest: `url_refused` (not an address that may be fetched), `fetch_failed` (it does not answer as it should).
         TooLarge: more than `limits.upload_bytes` (`file_too_large`).
     """
+    try:
+        fetched = await fetch_changed(url, settings=settings, resolve=resolve)
+    except NotFound as error:
+        raise _failed("there is nothing there", error) from error
+    if fetched is None:
+        raise _failed(f"it answered with status {httpx.codes.NOT_MODIFIED}")
+    return fetched.content, fetched.name
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """By which a server tells that what it has is still the same (RFC 9110, 8.8): its `ETag` and `Last-Modified`, as sent."""
+
+    etag: str = ""
+    modified: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request asks with."""
+        given = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: value for name, value in given.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What an address has, a name for it, and what to ask with the next time."""
+
+    content: bytes
+    name: str
+    validators: Validators
+
+
+#: Asked before each address that a fetch comes to. Raises what it is to fail with.
+Admit = Callable[[str], Awaitable[None]]
+
+
+async def fetch_changed(
+    url: str,
+    *,
+    settings: Settings,
+    known: Validators = Validators(),
+    admit: Admit | None = None,
+    resolve: Resolve = resolved,
+) -> Fetched | None:
+    """As `fetch`, where it is not what it was when the server gave the validators `known`; then None. `admit` is asked about
+    the address, and about each that it leads on to.
+
+    Raises:
+        NotFound: `fetch_gone`: there is nothing any more (status 404 or 410).
+        InvalidRequest, TooLarge: as `fetch`. And what `admit` raises.
+    """
     trail = _Trail(url)
     with _told(trail):
         async with asyncio.timeout(settings.fetch.timeout_s):
-            return await _fetch(trail, settings, resolve)
+            return await _fetch(trail, settings, resolve, known, admit)
 
 
 def check(url: str, *, allowed: FetchSettings) -> None:
@@ -110,18 +166,27 @@ def _told(trail: "_Trail") -> Iterator[None]:
         raise _failed("it could not be reached or broke off", error) from error
 
 
-async def _fetch(trail: "_Trail", settings: Settings, resolve: Resolve) -> tuple[bytes, str]:
+async def _fetch(
+    trail: "_Trail", settings: Settings, resolve: Resolve, known: Validators, admit: Admit | None
+) -> Fetched | None:
     async with _client(settings.fetch) as client:
         for _ in range(MAX_REDIRECTS + 1):
             url = _parsed(trail.url)
+            if admit is not None:
+                await admit(trail.url)
             addresses = await _checked(url, settings.fetch, resolve)
-            async with _answered(client, url, addresses) as response:
+            async with _answered(client, url, addresses, headers=known.headers) as response:
                 if response.has_redirect_location:
                     trail.redirected(str(url.join(response.headers["location"])))
                     continue
+                if response.status_code == httpx.codes.NOT_MODIFIED and known.headers:
+                    return None
+                if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+                    raise NotFound(f"There is nothing there: status {response.status_code}.", code="fetch_gone")
                 if response.status_code != httpx.codes.OK:
-                    raise _failed(f"it answered with status {response.status_code}")
-                return await _read(response, settings.limits.upload_bytes), _name(response, url)
+                    raise _failed(f"it answered with status {response.status_code}", status=response.status_code)
+                content = await _read(response, settings.limits.upload_bytes)
+                return Fetched(content, _name(response, url), _validators(response))
     raise _failed("it redirects too often")
 
 
@@ -237,6 +302,11 @@ async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes
             raw = unpack.unconsumed_tail
 
 
+def _validators(response: httpx.Response) -> Validators:
+    found = [response.headers.get(name, "") for name in ("etag", "last-modified")]
+    return Validators(*(value if len(value) <= _MAX_VALIDATOR else "" for value in found))
+
+
 def _name(response: httpx.Response, url: httpx.URL) -> str:
     named = _FILENAME.search(response.headers.get("content-disposition", ""))
     name = unquote(named[1]) if named else PurePosixPath(unquote(url.path)).name
@@ -272,10 +342,11 @@ def _refused(reason: str = "it is not on the public network") -> InvalidRequest:
     return InvalidRequest(f"The address may not be fetched: {reason}.", code=REFUSED, param="url")
 
 
-def _failed(reason: str, error: BaseException | None = None) -> InvalidRequest:
+def _failed(reason: str, error: BaseException | None = None, *, status: int | None = None) -> InvalidRequest:
+    known = {"error": type(error).__name__ if error else None, "status": status}
     return InvalidRequest(
         f"The address could not be fetched: {reason}.",
         code="fetch_failed",
         param="url",
-        context={"error": type(error).__name__} if error else None,
+        context={name: value for name, value in known.items() if value is not None},
     )

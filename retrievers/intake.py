@@ -32,13 +32,15 @@ LONGEST_ATTRIBUTE = 1000
 class NewDocument:
     """A document to bring in: its content (`data`, bytes or a local file that stays the caller's), or the `url` to fetch it
     from, exactly one of the two. `attributes` are what a search can be filtered by. A member of an archive that cannot be read
-    has neither; `failure` is its code and message."""
+    has neither; `failure` is its code and message. What a crawl brings names its source and the file's mark there."""
 
     name: str
     data: bytes | Path | None = None
     url: str | None = None
     attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     failure: tuple[str, str] | None = None
+    source_id: str | None = None
+    source_mark: str = ""
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ def check(items: Sequence[NewDocument]) -> None:
             raise InvalidRequest("A name is given twice in one request; each document needs its own.", code="duplicate_name")
         seen.add(item.name)
         _check_source(item)
-        _check_attributes(item.attributes)
+        check_attributes(item.attributes)
     if all(item.url is None and _size(item) == 0 for item in items):
         raise UnreadableFile("The file is empty." if len(items) == 1 else "All of the files are empty.", code="empty_file")
 
@@ -91,7 +93,8 @@ def _check_source(item: NewDocument) -> None:
             raise InvalidRequest("A URL begins with http:// or https://.", code="invalid_url", param="url")
 
 
-def _check_attributes(attributes: Mapping[str, Any]) -> None:
+def check_attributes(attributes: Mapping[str, Any]) -> None:
+    """Raises InvalidRequest (`invalid_metadata`)."""
     if len(attributes) > MOST_ATTRIBUTES:
         raise InvalidRequest(f"A document has at most {MOST_ATTRIBUTES} attributes.", code="invalid_metadata", param="metadata")
     for name, value in attributes.items():
@@ -248,6 +251,8 @@ def _new_row(collection: Collection, arrival: Arrival) -> Document:
         size=arrival.size,
         content_hash=arrival.content_hash,
         source_url=arrival.item.url,
+        source_id=arrival.item.source_id,
+        source_mark=arrival.item.source_mark,
         file_key=arrival.file_key,
         attributes=dict(arrival.item.attributes),
     )
@@ -258,10 +263,13 @@ def _take_over(document: Document, arrival: Arrival, pipeline: str, accepted: Ac
     item = arrival.item
     if item.failure is not None:
         _lose(document, accepted)
+        document.source_id, document.source_mark = item.source_id, item.source_mark
         return True
     same = item.url is None and document.content_hash == arrival.content_hash and bool(document.file_key)
     same = same and document.attributes == dict(item.attributes) and document.source_url == item.url
     overtaken = item.url is None and not same and not arrival.file_key and document.content_hash != arrival.content_hash
+    if not overtaken:
+        document.source_id, document.source_mark = item.source_id, item.source_mark
     if overtaken or (same and document.state == DocumentState.READY and document.pipeline == pipeline):
         # overtaken: unchanged when it was read, replaced since by a request that is thereby the later one
         if arrival.file_key:

@@ -8,7 +8,7 @@ Locks are taken in one order everywhere: documents by name, then jobs by id, the
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import jobs
 from core.database import Database, utc_now
-from core.tables import Document, DocumentState
+from core.tables import Document, DocumentState, JobState, Source
 from retrievers.changes import note_change
 from retrievers.indexing import IndexedDocument
 from retrievers.turns import Turns, may_begin
@@ -300,12 +300,27 @@ async def count_parts(session: AsyncSession, left: Mapping[str | None, int]) -> 
 
 
 async def pending(session: AsyncSession, job_id: str) -> int:
-    """Documents that the job still has to bring in. This, not a counter, is what a job's progress is made from."""
+    """Documents that the job still has to bring in, and one more while a crawl goes on that may bring others. This, not a
+    counter, is what a job's progress is made from."""
     await session.flush()
     rows = await session.exec(
         select(func.count()).select_from(Document).where(Document.job_id == job_id, col(Document.state).in_(PENDING))
     )
-    return rows.one()
+    crawls = await session.exec(select(func.count()).select_from(Source).where(Source.job_id == job_id))
+    return rows.one() + crawls.one()
+
+
+async def end_cancelled(session: AsyncSession, job_ids: Iterable[str]) -> None:
+    """What was left of these jobs was called off: those that nothing is left of end so, and the others go on."""
+    for job_id in sorted(set(job_ids)):
+        job = await jobs.lock_job(session, job_id)
+        if job is None or JobState(job.state).finished:
+            continue
+        left = await pending(session, job_id)
+        if left:
+            await jobs.count(session, job_id, pending=left)
+        else:
+            await jobs.end(session, job, JobState.CANCELLED)
 
 
 async def make_ready(session: AsyncSession, document: Document, *, skipped: int = 0) -> None:

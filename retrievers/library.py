@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from core.queue import Queue
     from providers.models import Models
     from retrievers.collections import Collections
+    from retrievers.dead_letters import DeadLetters
     from retrievers.documents import Documents
     from retrievers.following import Following
+    from retrievers.holds import Holds
     from retrievers.indexing import Indexer
     from retrievers.search import Searcher
+    from retrievers.sources.catalogue import Sources
+    from retrievers.sources.crawling import Crawling
+    from retrievers.sources.crawls import Crawls
     from retrievers.unpacking import Unpacker
 
 
@@ -86,15 +91,26 @@ class Library:
     searcher: "Searcher"
     indexer: "Indexer"
     following: "Following"
+    sources: "Sources"
+    crawls: "Crawls"
+    crawling: "Crawling"
+    holds: "Holds"
+    dead_letters: "DeadLetters"
 
     @classmethod
     def build(cls, settings: Settings, database: "Database", resources: Resources, queue: "Queue") -> "Library":
         """Cheap: nothing is opened. `database` belongs to the event loop that will use the library."""
         from retrievers.collections import Collections
+        from retrievers.dead_letters import DeadLetters
         from retrievers.documents import Documents
         from retrievers.following import Following
+        from retrievers.holds import Holds
         from retrievers.indexing import Indexer
         from retrievers.search import Searcher
+        from retrievers.sources.catalogue import Sources
+        from retrievers.sources.crawling import Crawling
+        from retrievers.sources.crawls import Crawls
+        from retrievers.sources.handover import Handover
         from retrievers.unpacking import Unpacker
 
         indexer, following = Indexer(settings, resources), Following(database, resources)
@@ -109,4 +125,9 @@ class Library:
             searcher=Searcher(database, resources, following),
             indexer=indexer,
             following=following,
+            sources=Sources(settings, database, queue),
+            crawls=Crawls(database, lease_s=settings.jobs.lease_s, max_attempts=settings.jobs.max_attempts),
+            crawling=Crawling(settings, database, Handover(database, resources.files, documents, queue)),
+            holds=Holds(database, queue),
+            dead_letters=DeadLetters(database, documents, queue),
         )

@@ -66,6 +66,7 @@ class Unpacker:
                     data=scratch / str(member.number) if member.number is not None else None,
                     attributes=archive.attributes,
                     failure=None if member.number is not None else (member.code, member.message),
+                    source_id=archive.source_id,
                 )
                 for member in found
             ]

@@ -47,6 +47,7 @@ _TAGS = {
     "LangServe": "The same runnables in LangServe's wire format, for `RemoteRunnable`",
     "Collections": "What is searched and asked together",
     "Documents": "Files, texts and addresses, brought in by a job",
+    "Sources": "Places whose files become documents, crawled now and by schedule; and what could not be brought in",
     "Search": "Passages, without an answer",
     "Personal data": "Found in texts, taken out, put back",
     "Jobs": "Work in the background, and its progress",

@@ -66,6 +66,14 @@ class Action(StrEnum):
     COLLECTION_DELETED = "collection.deleted"
     DOCUMENT_ADDED = "document.added"
     DOCUMENT_DELETED = "document.deleted"
+    DOCUMENT_RETRIED = "document.retried"
+    SOURCE_CREATED = "source.created"
+    SOURCE_CHANGED = "source.changed"
+    SOURCE_CRAWLED = "source.crawled"
+    SOURCE_DELETED = "source.deleted"
+    INGESTION_PAUSED = "ingestion.paused"
+    INGESTION_RESUMED = "ingestion.resumed"
+    INGESTION_CANCELLED = "ingestion.cancelled"
     CONVERSATION_DELETED = "conversation.deleted"
     FILE_ADDED = "file.added"
     FILE_DELETED = "file.deleted"
@@ -97,12 +105,14 @@ _CATEGORIES = {
         "kill_switch",
         "audit",
         "cost_centre",
+        "source",
     ),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),
     "database": (
         "collection",
         "document",
+        "ingestion",
         "conversation",
         "file",
         "cache",

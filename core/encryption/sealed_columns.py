@@ -10,7 +10,16 @@ from sqlmodel import SQLModel
 
 from core.encryption.envelope import Place
 from core.encryption.plain_forms import is_message, is_object, is_privacy, is_secrets
-from core.tables import AlertRoute, Batch, BatchRow, Conversation, ConversationMessage, IdempotencyRecord, ProviderCredential
+from core.tables import (
+    AlertRoute,
+    Batch,
+    BatchRow,
+    Conversation,
+    ConversationMessage,
+    IdempotencyRecord,
+    ProviderCredential,
+    Source,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +90,6 @@ SEALED_COLUMNS = (
     SealedColumn(BatchRow, "result", key=("batch_id", "number"), owner=(Batch, "id", "batch_id")),
     SealedColumn(ProviderCredential, "secrets", json=True, fits=is_secrets),
     SealedColumn(ProviderCredential, "pending", json=True, fits=is_secrets),
+    SealedColumn(Source, "secrets", json=True, fits=is_secrets),
     SealedColumn(AlertRoute, "target", json=True, fits=is_secrets),
 )

@@ -28,6 +28,7 @@ from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdj
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
+from core.tables.sources import Source, SourceState
 from core.tables.usage import UsageHour, UsageLatency, UsageSpan, UsageTurn
 
 __all__ = [
@@ -82,6 +83,8 @@ __all__ = [
     "SignInToken",
     "SigningKey",
     "SigningKeyState",
+    "Source",
+    "SourceState",
     "StoredFile",
     "Team",
     "TeamMember",

@@ -25,7 +25,8 @@ class Collection(SQLModel, table=True):
     """A named set of documents that are searched together. `settings` overrides retrieval defaults.
 
     It is its owner's (a principal's id; None: nobody's, of before there were owners) and whose it is shared with. One that is
-    being deleted (`deleted_at`) has given its name away; the row goes once its content is gone.
+    being deleted (`deleted_at`) has given its name away; the row goes once its content is gone. While it is paused
+    (`paused_at`), what comes in waits.
     """
 
     __tablename__ = "collections"
@@ -40,6 +41,7 @@ class Collection(SQLModel, table=True):
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
     deleted_at: datetime | None = moment()
+    paused_at: datetime | None = moment()
 
 
 class ShareKind(StrEnum):
@@ -78,6 +80,8 @@ class Document(SQLModel, table=True):
     `indexed_revision` is the revision whose chunks the stores hold; 0 for none. What they are is in the file store, under
     `chunks_key`; `chunks_digest` tells their identifiers from others, in whatever order (see `retrievers.chunk_ledger`).
     `change` is the collection's number of the last change of what is searchable; 0 where nothing ever was.
+    `source_id` is of the source whose crawl has brought it in, None of what somebody has given; `source_mark` tells whether
+    what is there is still the same (a time, an ETag), and is empty where that is to be looked at in any case.
     `leased_until` is when a worker's sign of life runs out, or, without a `lease`, when the next try may begin.
     A row that is being deleted has given its name away, and goes once stores and files have let go of its content.
     """
@@ -100,6 +104,8 @@ class Document(SQLModel, table=True):
     revision: int = 1
     indexed_revision: int = 0
     source_url: str | None = Field(default=None, max_length=2000)
+    source_id: str | None = Field(default=None, max_length=64, index=True)
+    source_mark: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
     file_key: str = Field(default="", max_length=500, description="the original, in the file store")
     text_key: str = Field(default="", max_length=500, description="the extracted text, in the file store")
     chunks_key: str = Field(

@@ -28,7 +28,8 @@ class JobState(StrEnum):
 class Job(SQLModel, table=True):
     """`principal` is its owner when it was made (`Principal.to_job`): it is worked on with these rights. `errors` holds
     `{document, code, message}` for each part that failed. A job whose every part failed has failed, one whose every part was
-    deleted first is cancelled. `result` is what there is to tell at its end; None where that is nothing."""
+    deleted first is cancelled. While it is paused (`paused_at`), none of its parts is begun. `result` is what there is to tell
+    at its end; None where that is nothing."""
 
     __tablename__ = "jobs"
 
@@ -54,6 +55,7 @@ class Job(SQLModel, table=True):
     created_at: datetime = created_now()
     started_at: datetime | None = moment()
     finished_at: datetime | None = moment()
+    paused_at: datetime | None = moment()
 
 
 class JobEvent(SQLModel, table=True):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from core.logs import configure_logging
 from core.settings import LogSettings, SettingsError, platform_address, platform_authorities
-from server.cli import ask, audit, chat, ingest, jobs, keys, kill, login, models, reconcile, serve
+from server.cli import ask, audit, chat, dead_letters, ingest, jobs, keys, kill, login, models, reconcile, serve, sources
 from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
 
@@ -30,6 +30,8 @@ app.command("ingest")(ingest.ingest)
 app.command("reconcile")(reconcile.reconcile)
 app.command("models")(models.models)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(sources.app, name="sources")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(kill.app, name="kill")

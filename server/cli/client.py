@@ -68,6 +68,9 @@ class Platform:
     def post(self, path: str, body: Any = None, *, idempotency_key: str | None = None) -> Any:
         return self._call("POST", path, json=body, headers=_idempotent(idempotency_key))
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._call("PATCH", path, json=body)
+
     def put(self, path: str, body: Any) -> Any:
         return self._call("PUT", path, json=body)
 

@@ -44,10 +44,23 @@ def cancel(context: typer.Context, job: JobID) -> None:
     _tell(platform_of(context).post(f"/api/v1/jobs/{job}/cancel"))
 
 
+@app.command("pause")
+def pause(context: typer.Context, job: JobID) -> None:
+    """Begin nothing more of a job until it is resumed."""
+    _tell(platform_of(context).post(f"/api/v1/jobs/{job}/pause"))
+
+
+@app.command("resume")
+def resume(context: typer.Context, job: JobID) -> None:
+    """Go on with a job that was paused."""
+    _tell(platform_of(context).post(f"/api/v1/jobs/{job}/resume"))
+
+
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
     progress = job["progress"]
     style = STYLES.get(job["state"], "")
     state = f"[{style}]{job['state']}[/{style}]" if style else job["state"]
+    state += " (paused)" if job.get("paused") else ""
     done = f"{progress['done']}/{progress['total']}"
     counts = str(job.get("skipped", 0)), str(job.get("failed", len(job["errors"])))
     return job["id"], job.get("kind", ""), state, done, *counts, str(job.get("created_at", ""))[:19]

@@ -18,6 +18,8 @@ ROUTERS = (
     "cache",
     "collections",
     "documents",
+    "sources",
+    "dead_letters",
     "search",
     "documents_page",
     "ask_page",

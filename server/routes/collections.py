@@ -11,6 +11,7 @@ from core.errors import InvalidRequest
 from core.principals import Principal, Scope
 from core.tables import Collection, ShareAccess, ShareKind
 from retrievers.collections import NAME_PATTERN
+from retrievers.holds import of_collection
 from retrievers.sharing import MOST_SHARES, Level, Share
 from retrievers.steps.settings import SETTING, RetrievalSteps, steps_of
 from retrievers.upkeep import QUEUE, RECONCILE, Upkeep
@@ -120,6 +121,7 @@ class CollectionInfo(BaseModel):
     documents: DocumentCounts
     chunks: int = Field(description="passages that can be found")
     owner: str | None = Field(description="the principal's id; null: of before collections had owners")
+    paused: bool = Field(description="whether what comes in waits until it is resumed")
     access: Literal["read", "write", "manage"] = Field(description="what you may do; manage: share and delete it as well")
     created_at: datetime
     updated_at: datetime
@@ -203,6 +205,31 @@ async def reconcile_collection(
     return ReconciliationAccepted(job_id=job.id)
 
 
+@router.post("/{name}/pause")
+async def pause_collection(name: CollectionName, state: CurrentState, principal: Writer) -> CollectionInfo:
+    """Begin nothing of what comes in, until the collection is resumed. Uploads are taken, and wait; so do its sources."""
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
+    await state.library.holds.pause(principal, of_collection(collection))
+    return await get_collection(name, state, principal)
+
+
+@router.post("/{name}/resume")
+async def resume_collection(name: CollectionName, state: CurrentState, principal: Writer) -> CollectionInfo:
+    """Go on with what has waited since the collection was paused."""
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
+    await state.library.holds.resume(principal, of_collection(collection))
+    return await get_collection(name, state, principal)
+
+
+@router.post("/{name}/cancel")
+async def cancel_ingestion(name: CollectionName, state: CurrentState, principal: Writer) -> CollectionInfo:
+    """End all ingestion of the collection: what is ready stays, what waits becomes `failed` with the code `cancelled`, and the
+    crawls of its sources stop."""
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
+    await state.library.holds.cancel(principal, of_collection(collection))
+    return await get_collection(name, state, principal)
+
+
 @router.get("/{name}/shares")
 async def get_shares(name: CollectionName, state: CurrentState, principal: Owner) -> Shares:
     """Whom a collection is shared with. Its owner sees it, and who manages collections."""
@@ -229,6 +256,7 @@ async def described(state: State, principal: Principal, rows: list[Collection]) 
             documents=DocumentCounts.model_validate(counts[row.id]),
             chunks=counts[row.id]["chunks"],
             owner=row.owner,
+            paused=row.paused_at is not None,
             access=_ACCESS[level],
             created_at=row.created_at,
             updated_at=row.updated_at,

@@ -14,11 +14,12 @@ from core.batches import JOB_KIND, Batches
 from core.errors import Conflict, PlatformError
 from core.jobs import INGESTION, Jobs, job_view
 from core.principals import Principal, Scope
-from core.tables import JobState
+from core.tables import Job, JobState
+from retrievers.holds import of_job
 from server.auth import requires
 from server.batches import cancel
 from server.pagination import Paging, page
-from server.state import CurrentState
+from server.state import CurrentState, State
 from server.streams import EventStream, event
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["Jobs"])
@@ -53,13 +54,14 @@ class JobInfo(BaseModel):
     id: str
     kind: str
     state: JobState
+    paused: bool = Field(description="whether none of its parts is begun until it is resumed")
     progress: JobProgress
     failed: int = Field(description="parts that failed; `errors` holds the first 1,000")
     skipped: int = Field(description="parts that had nothing to do: unchanged documents")
     removed: int = Field(description="parts that were deleted before their turn")
     errors: list[JobError]
     result: dict[str, Any] | None = Field(
-        None, description="of an erasure or a reconciliation what was found, of an export where it is"
+        None, description="of an erasure, a reconciliation or a crawl what was found, of an export where it is"
     )
     arguments: dict[str, Any]
     created_at: datetime
@@ -102,7 +104,29 @@ async def cancel_job(job_id: JobID, state: CurrentState, principal: Writer) -> d
         return job_view(await Jobs(state.database).get(principal, job_id))
     if job.kind != INGESTION:
         raise Conflict("A job of this kind cannot be cancelled.", code="not_cancellable")
-    return job_view(await state.library.documents.cancel(principal, job))
+    await state.library.holds.cancel(principal, of_job(job))
+    return job_view(await Jobs(state.database).get(principal, job_id))
+
+
+@router.post("/{job_id}/pause", response_model=JobInfo)
+async def pause_job(job_id: JobID, state: CurrentState, principal: Writer) -> dict[str, Any]:
+    """Begin none of an ingestion's documents any more, until it is resumed. What is being read is finished."""
+    await state.library.holds.pause(principal, of_job(await _ingestion(state, principal, job_id)))
+    return job_view(await Jobs(state.database).get(principal, job_id))
+
+
+@router.post("/{job_id}/resume", response_model=JobInfo)
+async def resume_job(job_id: JobID, state: CurrentState, principal: Writer) -> dict[str, Any]:
+    """Go on with an ingestion that was paused."""
+    await state.library.holds.resume(principal, of_job(await _ingestion(state, principal, job_id)))
+    return job_view(await Jobs(state.database).get(principal, job_id))
+
+
+async def _ingestion(state: State, principal: Principal, job_id: str) -> Job:
+    job = await Jobs(state.database).get(principal, job_id)
+    if job.kind != INGESTION:
+        raise Conflict("A job of this kind cannot be paused.", code="not_pausable")
+    return job
 
 
 @router.get(

@@ -25,12 +25,13 @@ from jobs import JOBS
 from jobs.base import JobSpec
 from providers import PROVIDERS
 from providers.base import Provider
-from retrievers import LOADERS, ONE_PROCESS, STORES
+from retrievers import LOADERS, ONE_PROCESS, SOURCES, STORES
 from retrievers.base import VectorStore
+from retrievers.sources.base import Crawler, SourceKind
 
 ROOT = Path(__file__).parents[2]
 TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS, "guards": GUARDS, "jobs": JOBS}
-TABLES |= {"key_sources": KEY_SOURCES, "secret_managers": SECRET_MANAGERS}
+TABLES |= {"sources": SOURCES, "key_sources": KEY_SOURCES, "secret_managers": SECRET_MANAGERS}
 ROWS = [pytest.param(table, name, id=f"{kind}-{name}") for kind, table in TABLES.items() for name in table]
 
 
@@ -57,6 +58,7 @@ def test_reading_the_tables_imports_no_plugin() -> None:
     probe = """
 import sys, chains, chains.guards, jobs, providers, retrievers, core.encryption, core.secret_managers
 tables = (chains.CHAINS, chains.guards.GUARDS, jobs.JOBS, providers.PROVIDERS, retrievers.STORES, retrievers.LOADERS)
+tables += (retrievers.SOURCES,)
 tables += (core.encryption.KEY_SOURCES, core.secret_managers.SECRET_MANAGERS)
 modules = {target.partition(":")[0] for table in tables for target in table.values()}
 print(*sorted(modules & set(sys.modules)))
@@ -90,6 +92,14 @@ def test_a_store_keeps_the_interface(name: str) -> None:
     wanted = members(VectorStore) - {"shareable"}
     assert {member for member in wanted if not callable(getattr(kind, member, None))} == set()
     assert kind.shareable is (name not in ONE_PROCESS)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_kind_of_source_keeps_the_interface(name: str) -> None:
+    kind = SOURCES.load(name)
+    wanted = members(Crawler) | members(SourceKind)
+    assert {member for member in wanted - {"at_once"} if not callable(getattr(kind, member, None))} == set()
+    assert kind.at_once > 0
 
 
 @pytest.mark.parametrize("name", KEY_SOURCES)

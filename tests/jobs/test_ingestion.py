@@ -20,6 +20,7 @@ from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
 from retrievers.base import Shelf
 from retrievers.documents import NewDocument
+from retrievers.holds import of_job
 from retrievers.indexing import IndexedDocument
 from retrievers.leases import Lease
 from retrievers.library import Library
@@ -298,10 +299,10 @@ async def test_a_cancelled_job_leaves_what_is_ready_and_fails_what_is_not(desk: 
     with desk.worker():
         await desk.finished((await desk.add(note("a.md")))[0].id)
     job, _ = await desk.add(note("a.md", "New words."), note("b.md"))
-    cancelled = await desk.library.documents.cancel(SYSTEM, job)
-    assert cancelled.state == "cancelled"
+    assert await desk.library.holds.cancel(SYSTEM, of_job(job)) == 2
+    assert (await desk.job(job.id)).state == "cancelled"
     with pytest.raises(Conflict, match="ended already"):
-        await desk.library.documents.cancel(SYSTEM, job)
+        await desk.library.holds.cancel(SYSTEM, of_job(job))
     with desk.worker():
         await eventually(lambda: nothing_waits(desk))
     rows = await desk.documents()
@@ -316,7 +317,7 @@ async def test_a_cancelled_job_leaves_what_is_ready_and_fails_what_is_not(desk: 
 async def test_cancelling_what_is_worked_on_leaves_nothing_of_it(desk: Desk) -> None:
     job, (document,) = await desk.add(note("a.md"))
     lease, indexed = await half_done(desk, document)
-    await desk.library.documents.cancel(SYSTEM, job)
+    await desk.library.holds.cancel(SYSTEM, of_job(job))
     assert await desk.library.documents.leases.finish(lease, indexed, "pipeline") is None
     await let_go(desk.context, lease)
     row = (await desk.documents())["a.md"]

@@ -7,6 +7,7 @@ from core.principals import SYSTEM
 from core.tables import DocumentState
 from retrievers.base import Shelf
 from retrievers.documents import NewDocument
+from retrievers.holds import of_job
 from tests.desks import Desk, note
 from tests.retrievers import making
 
@@ -146,7 +147,7 @@ async def test_an_archive_that_is_cancelled_before_its_turn_leaves_nothing(desk:
     lease = await desk.library.documents.leases.take_next()
     assert lease is not None
     assert lease.document.id == archive.id
-    await desk.library.documents.cancel(SYSTEM, await desk.job(job.id))
+    await desk.library.holds.cancel(SYSTEM, of_job(await desk.job(job.id)))
     assert await desk.library.unpacker.bring_in(lease, "") is False
     assert list(await desk.documents()) == ["all.zip"]
     stored = [path for path in desk.settings.path("files").rglob("*") if path.is_file()]

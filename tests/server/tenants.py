@@ -48,6 +48,7 @@ from core.tables import (
     LedgerRow,
     RateLimit,
     RowState,
+    Source,
     Team,
     TeamMember,
     Tenant,
@@ -230,6 +231,11 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
     credential = await kept.add(owner, provider="openai", name=mark, secrets={"api_key": mark})
     await KillSwitchStore(desk.database).put(owner, KillKind.PROVIDER, "bedrock", reason=mark, everywhere=False)
     await desk.resources.files.put(f"exports/{tenant}", content, tenant=tenant)
+    source = Source(
+        tenant=tenant, collection_id=collection.id, owner=owner.id, principal=owner.to_job(), name=tenant, kind="folder"
+    )
+    source.location = {"path": f"/srv/{mark}"}
+    unread = Document(tenant=tenant, collection_id=collection.id, name=f"{mark}.pdf", content_hash="", state="failed")
     alert_route = AlertRoute(tenant=tenant, name=mark, kind="webhook", least="critical", created_by=owner.id)
     await AlertRoutes(desk.database).add(owner, alert_route, f"https://{mark}.example.com/", f"https://{mark}.example.com/…")
     async with desk.database.transaction(tenant) as session:
@@ -280,7 +286,9 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
-        session.add_all([document, batch, export, budget, rate, alert, notice, rule, adjustment, invoice, closed])
+        session.add_all(
+            [document, unread, source, batch, export, budget, rate, alert, notice, rule, adjustment, invoice, closed]
+        )
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
         session.add(InvoiceLine(invoice_id=invoice.id, day=date(2026, 1, 1), model=mark, cost_usd=Decimal(1)))
@@ -295,6 +303,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "file_id": file.id,
         "key_id": owner.id,
         "credential_id": credential.id,
+        "source_id": source.id,
         "budget_id": budget.id,
         "rate_limit_id": rate.id,
         "alert_id": alert.id,

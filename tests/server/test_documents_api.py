@@ -21,6 +21,7 @@ from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.settings import RequestLimits, Settings
 from core.tables import AuditEvent
+from retrievers.holds import of_job
 from tests.desks import Desk, desk, eventually, job_settings, models, note
 from tests.server.serving import platform
 
@@ -308,7 +309,7 @@ async def test_the_events_of_a_job_come_as_they_happen_and_end_with_it(desk: Des
 
 async def test_events_resume_after_the_last_one_seen(desk: Desk, client: httpx.AsyncClient) -> None:
     job, _ = await desk.add(note("a.md"))
-    await desk.library.documents.cancel(SYSTEM, job)
+    await desk.library.holds.cancel(SYSTEM, of_job(job))
     path = f"/api/v1/jobs/{job.id}/events"
     numbers = [number for number, _, _ in events_of((await client.get(path)).text)]
     later = await client.get(path, headers={"last-event-id": str(numbers[0])})

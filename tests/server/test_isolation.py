@@ -45,7 +45,7 @@ VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
 UNGUESSABLE = (
     "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
-    "rule_id", "invoice_id",
+    "rule_id", "invoice_id", "source_id",
 )  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
@@ -56,6 +56,10 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/rag/collections/{name}/documents/{document_id}/text",
     "/api/v1/rag/collections/{name}/documents/{document_id}/place",
     "/api/v1/rag/collections/{name}/documents/{document_id}/original",
+    "/api/v1/rag/collections/{name}/sources",
+    "/api/v1/rag/collections/{name}/sources/{source_id}",
+    "/api/v1/rag/collections/{name}/dead-letters",
+    "/api/v1/rag/dead-letters",
     "/api/v1/rag/collections/{name}/search",
     "/api/v1/rag",
     "/api/v1/rag/invoke",

@@ -1,0 +1,154 @@
+"""Documents that could not be brought in, for good or after their tries: listed with the reason, tried again, deleted."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import ColumnElement
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core import audit, jobs
+from core.database import Database, utc_now
+from core.principals import Principal
+from core.queue import INGESTION, Queue
+from core.tables import Collection, Document, DocumentState, Job, Source
+from retrievers.documents import INGEST, Documents
+from retrievers.intake import hold_collection
+from retrievers.members import condemn
+from retrievers.sharing import visible_to
+from retrievers.sources.crawls import CRAWL, QUEUE, begin
+
+log = structlog.get_logger()
+
+#: Dead letters that one transaction deletes.
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Of all dead letters of a collection, those that are meant: None leaves a side open."""
+
+    documents: Sequence[str] | None = None
+    job_id: str | None = None
+    code: str | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found = [col(Document.state) == DocumentState.FAILED]
+        if self.documents is not None:
+            found.append(col(Document.id).in_(self.documents))
+        if self.job_id is not None:
+            found.append(col(Document.job_id) == self.job_id)
+        if self.code is not None:
+            found.append(col(Document.error_code) == self.code)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What is tried again: `documents` of them by `job`, None where none was; those whose content was never here by a crawl of
+    their source, by the jobs `crawls`; `left` that only whoever has them can give anew."""
+
+    job: Job | None
+    documents: int
+    crawls: Sequence[Job]
+    left: int
+
+
+class DeadLetters:
+    """Belongs to the event loop of its database. Who may change the collection, the caller has asked."""
+
+    def __init__(self, database: Database, documents: Documents, queue: Queue) -> None:
+        self._database = database
+        self._documents = documents
+        self._queue = queue
+
+    async def page(
+        self, principal: Principal, which: Which, *, collection: Collection | None = None, limit: int, after: str | None = None
+    ) -> tuple[list[tuple[Document, str]], str | None]:
+        """Those of a collection, or of all that the principal may read, each with its collection's name, by identifier; and the
+        position that the next page starts after."""
+        query = (
+            select(Document, Collection.name)
+            .join(Collection, col(Collection.id) == col(Document.collection_id))
+            .where(Document.tenant == principal.tenant, *which.conditions, col(Collection.deleted_at).is_(None))
+        )
+        query = query.where(visible_to(principal) if collection is None else Document.collection_id == collection.id)
+        if after is not None:
+            query = query.where(Document.id > after)
+        async with self._database.session(principal.tenant) as session:
+            rows = (await session.exec(query.order_by(Document.id).limit(limit + 1))).all()
+        found = [(document, name) for document, name in rows[:limit]]
+        return found, found[-1][0].id if len(rows) > limit else None
+
+    async def retry(self, principal: Principal, collection: Collection, which: Which) -> Retried:
+        """Try them again, with all of their tries, by a job of the principal's.
+
+        Raises:
+            NotFound: the collection is gone.
+        """
+        async with self._database.transaction(collection.tenant) as session:
+            await hold_collection(session, collection.id)
+            query = select(Document).where(Document.collection_id == collection.id, *which.conditions)
+            rows = (await session.exec(query.order_by(Document.name).with_for_update())).all()
+            again = [row for row in rows if row.file_key or row.source_url]
+            wanted: dict[str, int] = defaultdict(int)
+            for row in rows:
+                if row not in again and row.source_id is not None:
+                    wanted[row.source_id] += 1
+            job = await self._queue_again(session, principal, collection, again) if again else None
+            told: dict[str, audit.Detail] = {"documents": len(again)}
+            on = ("collection", collection.id)
+            await audit.record(session, audit.Action.DOCUMENT_RETRIED, on=on, details=told, principal=principal)
+        crawls, left = await self._crawl_again(principal, collection, wanted)
+        await self._queue.send_all(INGEST, [(row.id, row.revision) for row in again], queue=INGESTION)
+        log.info("documents.retried", documents=len(again), crawls=len(crawls))
+        return Retried(job, len(again), crawls, len(rows) - len(again) - sum(wanted.values()) + left)
+
+    async def delete(self, principal: Principal, collection: Collection, which: Which) -> int:
+        """Delete them, with what was found of them before they failed; how many."""
+        deleted = 0
+        while True:
+            async with self._database.transaction(collection.tenant) as session:
+                query = select(Document).where(Document.collection_id == collection.id, *which.conditions)
+                rows = list((await session.exec(query.order_by(Document.name).limit(_AT_ONCE).with_for_update())).all())
+                await condemn(session, rows, principal)
+            for row in rows:
+                await self._documents.purge(row)
+            deleted += len(rows)
+            if len(rows) < _AT_ONCE:
+                return deleted
+
+    @staticmethod
+    async def _queue_again(
+        session: AsyncSession, principal: Principal, collection: Collection, rows: Sequence[Document]
+    ) -> Job:
+        arguments = {"collection": collection.name, "retry": True}
+        job = await jobs.open_job(session, principal, jobs.INGESTION, total=len(rows), arguments=arguments)
+        for row in rows:
+            row.job_id = job.id
+            row.revision += 1  # who still has a lease on the failed try can change nothing any more
+            row.state = DocumentState.QUEUED
+            row.attempts = 0
+            row.error_code = row.error_message = None
+            row.updated_at = utc_now()
+            if row.source_url is not None:
+                row.content_hash = ""  # whatever is fetched is to be read
+            session.add(row)
+        await session.flush()
+        return job
+
+    async def _crawl_again(self, principal: Principal, collection: Collection, wanted: dict[str, int]) -> tuple[list[Job], int]:
+        """Crawl these sources; the jobs, and how many documents are of a source that is gone, or paused."""
+        found, left = list[Job](), 0
+        for source_id in sorted(wanted):
+            async with self._database.transaction(collection.tenant) as session:
+                row = await session.get(Source, source_id, with_for_update=True)
+                if row is None or row.paused_at is not None:
+                    left += wanted[source_id]
+                    continue
+                found.append(await begin(session, row, collection.name, principal))
+            await self._queue.send(CRAWL, source_id, queue=QUEUE)
+        return found, left

@@ -1,0 +1,155 @@
+"""A site as a source: the pages that its sitemap lists (sitemaps.org, protocol 0.9), as far as robots.txt lets them be read.
+
+Pages of other hosts are left out, as the protocol has it; so a sitemap leads no crawl elsewhere.
+"""
+
+import gzip
+import io
+from collections import deque
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from core.child import ChildError, run_in_child
+from core.errors import InvalidRequest, PlatformError, UnreadableFile
+from core.settings import Settings
+from retrievers.fetching import fetch_changed
+from retrievers.sources.base import Content, Entry, Listing, Place
+from retrievers.sources.robots import Robots
+from retrievers.sources.web import checked_url, name_of, pause, read_page
+
+#: Of one sitemap unpacked, and of the addresses in it (sitemaps.org).
+_MOST_BYTES = 50 * 2**20
+_MOST_LISTED = 50_000
+_NAMESPACES = ("{http://www.sitemaps.org/schemas/sitemap/0.9}", "{https://www.sitemaps.org/schemas/sitemap/0.9}", "")
+
+
+class Sitemap:
+    """`location` is `{"url": the address of a sitemap, of a list of sitemaps, or of a site whose robots.txt names them}`."""
+
+    at_once = 1
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self._url, self._settings = url, settings
+        self._robots = Robots(settings)
+        self._read_one = False
+
+    @staticmethod
+    def check(place: Place, settings: Settings) -> dict[str, Any]:
+        if set(place.location) != {"url"}:
+            raise InvalidRequest("A sitemap is one address.", code="invalid_source", param="location")
+        return {"url": checked_url(place.location["url"])}
+
+    @staticmethod
+    def open(place: Place, settings: Settings) -> "Sitemap":
+        return Sitemap(Sitemap.check(place, settings)["url"], settings)
+
+    async def look(self) -> Listing:
+        todo, seen = deque(await self._begin()), set[str]()
+        entries: dict[str, Entry] = {}
+        problems: list[tuple[str, str, str]] = []
+        complete = True
+        while todo:
+            url = todo.popleft()
+            if url in seen:
+                continue
+            if len(seen) == self._settings.sources.sitemaps:
+                text = f"More than {len(seen)} sitemaps are listed; the others are left out (GENAI_SOURCES__SITEMAPS)."
+                return Listing(list(entries.values()), complete=False, problems=[*problems, ("", "too_many_files", text)])
+            seen.add(url)
+            try:
+                below, pages = await self._sitemap(url)
+            except PlatformError as error:
+                if len(seen) == 1 and not todo:
+                    raise
+                problems.append((name_of(url), error.code, error.message))
+                complete = False
+                continue
+            todo.extend(each for each in below if self._is_here(each))
+            here = [(page, changed) for page, changed in pages if self._is_here(page)]
+            if len(here) < len(pages):
+                count = len(pages) - len(here)
+                problems.append(
+                    (name_of(url), "other_host", f"{count} addresses of other hosts, or that are none, are left out.")
+                )
+            for page, changed in here:
+                if len(entries) == self._settings.sources.files and name_of(page) not in entries:
+                    text = f"There are more than {len(entries):,} pages; the others are left out (GENAI_SOURCES__FILES)."
+                    return Listing(list(entries.values()), complete=False, problems=[*problems, ("", "too_many_files", text)])
+                entries.setdefault(name_of(page), Entry(name_of(page), mark=changed, url=page))
+        return Listing(list(entries.values()), complete=complete, problems=problems)
+
+    async def read(self, entry: Entry, known: str, scratch: Path) -> Content | None:
+        if self._read_one:
+            await pause(await self._robots.delay_s(entry.url))
+        self._read_one = True
+        return await read_page(entry, known, self._settings, self._robots.admit)
+
+    async def close(self) -> None:
+        """Each page has a client of its own."""
+
+    async def _begin(self) -> list[str]:
+        """The sitemaps to begin with. The address of a site stands for those that its robots.txt names, or the usual one."""
+        if urlsplit(self._url).path not in ("", "/"):
+            return [self._url]
+        named = [each for each in await self._robots.sitemaps(self._url) if self._is_here(each)]
+        return named or [urljoin(self._url, "/sitemap.xml")]
+
+    async def _sitemap(self, url: str) -> tuple[list[str], list[tuple[str, str]]]:
+        """The sitemaps that it lists, and its pages with the times of their last change."""
+        fetched = await fetch_changed(url, settings=self._settings, admit=self._robots.admit)
+        content = b"" if fetched is None else fetched.content
+        jobs = self._settings.jobs
+        try:
+            below, pages = await run_in_child(
+                "retrievers.sources.sitemap:parse",
+                content,
+                timeout_s=jobs.parse_timeout_s,
+                memory_bytes=jobs.parse_memory_bytes,
+            )
+        except ChildError as error:
+            raise UnreadableFile(
+                "The sitemap is none, or damaged.", code="invalid_sitemap", context={"error": str(error)[:300]}
+            ) from error
+        return [urljoin(url, each) for each in below], [(urljoin(url, page), changed) for page, changed in pages]
+
+    def _is_here(self, url: str) -> bool:
+        try:
+            return urlsplit(checked_url(url)).netloc == urlsplit(self._url).netloc
+        except InvalidRequest:
+            return False
+
+
+def parse(content: bytes) -> tuple[list[str], list[tuple[str, str]]]:
+    """A sitemap, packed or not, as XML or as lines of text: (sitemaps that it lists, (page, last change) …). For a child.
+
+    Raises:
+        ValueError, OSError: it is none.
+    """
+    from defusedxml.ElementTree import fromstring
+
+    if content[:2] == b"\x1f\x8b":
+        with gzip.open(io.BytesIO(content)) as unpacked:
+            content = unpacked.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("larger than a sitemap may be")
+    if not content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
+        if not all(line.startswith(("http://", "https://")) for line in lines if line):
+            raise ValueError("no list of addresses")
+        return [], [(line, "") for line in lines if line][:_MOST_LISTED]
+    root = fromstring(content)
+    if root.tag.rpartition("}")[2] not in ("urlset", "sitemapindex"):
+        raise ValueError("no sitemap")
+    found = [(_text(each, "loc"), _text(each, "lastmod")) for each in list(root)[:_MOST_LISTED]]
+    listed = [(place, changed) for place, changed in found if place]
+    if root.tag.endswith("sitemapindex"):
+        return [place for place, _ in listed], []
+    return [], listed
+
+
+def _text(element: Any, name: str) -> str:
+    for namespace in _NAMESPACES:
+        if (below := element.find(f"{namespace}{name}")) is not None:
+            return (below.text or "").strip()
+    return ""
