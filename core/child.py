@@ -31,7 +31,8 @@ from typing import Any, Literal, get_args
 from core.child_main import HEADER, IDLE_S, RETIRED
 from core.child_spawner import spawn
 
-Lane = Literal["files", "code"]
+#: Files of a caller who waits, code of one, and files that nobody waits for.
+Lane = Literal["files", "code", "bulk"]
 
 #: Seconds after which it is looked whether a child has left that nobody had work for.
 _SWEEP_S = IDLE_S + 5
@@ -302,10 +303,11 @@ class _Call:
 
 
 class _Workers:
-    """Warm children of one lane, as many as cores and never more than four. A child leaves by itself when it has been idle."""
+    """Warm children of one lane, as many as cores and never more than four, and `more` beside. A child leaves by itself when
+    it has been idle."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(min(4, max(2, os.cpu_count() or 1)), thread_name_prefix="child")
+    def __init__(self, more: int = 0) -> None:
+        self._threads = ThreadPoolExecutor(min(4, max(2, os.cpu_count() or 1)) + more, thread_name_prefix="child")
         self._lock = threading.Lock()
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
@@ -377,5 +379,5 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 @cache
-def _workers(_lane: Lane) -> _Workers:
-    return _Workers()
+def _workers(lane: Lane) -> _Workers:
+    return _Workers(1 if lane == "bulk" else 0)  # one for whom the others' long files would keep waiting

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 #: Seconds before the second try, the third, and so on; the last one holds for all further ones.
 RETRY_DELAYS_S = (1.0, 5.0, 30.0)
+#: How often it is looked for room before the message is sent again, and seconds between two looks.
+LOOKS, LOOK_EVERY_S = 8, 0.25
 
 
 async def ingest_document(context: JobContext, document_id: str, revision: int) -> None:
@@ -34,9 +36,31 @@ async def ingest_document(context: JobContext, document_id: str, revision: int) 
     documents that wait, and which comes first is not the broker's to say. May be repeated, and run at once by many."""
     log.debug("document.called", document_id=document_id, revision=revision)
     leases = context.library.documents.leases
-    lease = await leases.take_next()
+    lease = await _next(context, document_id, revision)
     if lease is None:
         return
+    with leases.working_on(lease):
+        await _work_on(context, lease)
+
+
+async def _next(context: JobContext, document_id: str, revision: int) -> Lease | None:
+    """The document whose turn it is, `jobs.threads` of them at once; and one more at once of a tenant that none is of: whoever
+    brings in a single file does not wait behind another's long ones. While there is no room, the message waits, and is sent
+    again after a while."""
+    leases = context.library.documents.leases
+    for _ in range(LOOKS):
+        in_work = leases.in_work
+        full = sum(in_work.values()) >= context.settings.jobs.threads
+        lease = await leases.take_next(without=set(in_work) if full else frozenset())
+        if lease is not None or not full:
+            return lease
+        await asyncio.sleep(LOOK_EVERY_S)
+    await context.queue.send(INGEST, document_id, revision, queue=INGESTION, delay_ms=int(LOOK_EVERY_S * 1000))
+    return None
+
+
+async def _work_on(context: JobContext, lease: Lease) -> None:
+    leases = context.library.documents.leases
     document = lease.document
     async with context.database.session(document.tenant) as session:
         job = await session.get(Job, document.job_id) if document.job_id else None

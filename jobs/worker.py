@@ -82,7 +82,7 @@ class EmbeddedWorker:
         # batches take hours: with threads of their own they keep no document waiting
         reach = BrokerReach()
         for queues, threads in (
-            ({INGESTION}, self._settings.jobs.threads),
+            ({INGESTION}, self._settings.jobs.threads + 1),  # for whom there is one more: see `jobs.ingestion`
             ({BATCHES}, self._settings.batches.at_once),
             ({DATA_REQUESTS}, 1),
             ({UPKEEP}, 1),

@@ -18,8 +18,10 @@ import structlog
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
+from core.context import current
 from core.errors import Unavailable
 from core.memory import give_back
+from core.queue import INGESTION
 from providers.base import ModelState
 from providers.local_llama import checksum
 from providers.local_weights import Weights, embedding_model, embedding_tokenizer
@@ -71,8 +73,10 @@ class LocalEmbeddings(Embeddings):
 
     def embed_array(self, texts: Sequence[str]) -> Vectors:
         """(n, 384) float32, in the order of `texts`. Blocking."""
-        if len(texts) <= FEW_TEXTS:
-            return self._quick.submit(self._embed, list(texts)).result() if texts else np.zeros((0, DIMENSION), np.float32)
+        if not texts:
+            return np.zeros((0, DIMENSION), np.float32)
+        if len(texts) <= FEW_TEXTS and not _in_bulk():
+            return self._quick.submit(self._embed, list(texts)).result()
         vectors = np.empty((len(texts), DIMENSION), np.float32)
         new = []
         for index, vector in enumerate(self._remembered.recall(texts)):
@@ -159,6 +163,11 @@ class LocalEmbeddings(Embeddings):
     def close(self) -> None:
         self._bulk.shutdown(wait=False, cancel_futures=True)
         self._quick.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_bulk() -> bool:
+    """Whether it is for ingestion: many small documents must not stand where queries do."""
+    return current().capability == INGESTION
 
 
 def _batches(lengths: list[int]) -> list[list[int]]:

@@ -8,7 +8,9 @@ Locks are taken in one order everywhere: documents by name, then jobs by id, the
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -48,13 +50,28 @@ class Leases:
         self._lease_s = lease_s
         self._max_attempts = max_attempts
         self._turns, self._choosing = Turns(), asyncio.Lock()
+        self._in_work: Counter[str] = Counter()
 
-    async def take_next(self) -> Lease | None:
-        """A lease on the document whose turn it is (see `turns`); None where none waits."""
+    @property
+    def in_work(self) -> Mapping[str, int]:
+        """Tenants, and how many documents of each are worked on here."""
+        return +self._in_work
+
+    @contextmanager
+    def working_on(self, lease: Lease) -> Iterator[None]:
+        """Count the lease's document among those `in_work` for the block."""
+        self._in_work[lease.document.tenant] += 1
+        try:
+            yield
+        finally:
+            self._in_work[lease.document.tenant] -= 1
+
+    async def take_next(self, *, without: Set[str] = frozenset()) -> Lease | None:
+        """A lease on the document whose turn it is (see `turns`), `without` these tenants; None where none waits."""
         async with self._choosing:
             for _ in range(_TRIES):
                 async with self._database.session(all_tenants=True) as session:
-                    chosen = await self._turns.first(session)
+                    chosen = await self._turns.first(session, without)
                 if chosen is None:
                     return None
                 if (lease := await self.take(*chosen)) is not None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.child import ChildFailed, ChildKilled, ChildTimedOut, run_in_child
+from core.child import ChildFailed, ChildKilled, ChildTimedOut, Lane, run_in_child
+from core.context import current
 from core.errors import UnreadableFile
+from core.queue import INGESTION
 from core.settings import Settings
 from retrievers import LOADERS
 from retrievers.archives import Bounds, Unpacked
@@ -74,6 +76,7 @@ async def load_in_child(data: bytes | Path, name: str, *, settings: Settings, ap
             apart,
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
+            lane=_lane(),
         )
     )
     return document
@@ -97,6 +100,7 @@ async def unpack(file: Path, name: str, target: Path, *, settings: Settings, pat
             Bounds(members=limits.files_per_upload, member_bytes=limits.upload_bytes, path_bytes=path_bytes),
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
+            lane=_lane(),
         )
     )
     return found
@@ -119,6 +123,7 @@ async def read_pages(data: bytes | Path, media_type: str, pages: Sequence[int], 
                 settings.limits.image_pixels,
                 timeout_s=settings.jobs.parse_timeout_s,
                 memory_bytes=settings.jobs.parse_memory_bytes + OCR_MEMORY_BYTES,
+                lane=_lane(),
             )
         )
     return {page: clean(text) for page, text in texts.items()}
@@ -141,6 +146,7 @@ async def render_page(data: bytes, media_type: str, page: int, *, settings: Sett
             _SEEN_BYTES,
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
+            lane=_lane(),
         )
     )
     return rendered
@@ -163,6 +169,11 @@ def load(file: bytes | Path, name: str, apart: bool = False) -> LoadedDocument:
         raise UnreadableFile("It is an archive.", code=ARCHIVE_FOUND)
     document: LoadedDocument = LOADERS.load(media_type)(data, name)
     return replace(document, attributes=dict(document.attributes))
+
+
+def _lane() -> Lane:
+    """Children of their own for ingestion, so that a caller who has attached a file waits behind no collection."""
+    return "bulk" if current().capability == INGESTION else "files"
 
 
 async def _bounded(work: Awaitable[Any]) -> Any:

@@ -3,6 +3,8 @@
 So each gets its turn, however much the others have waiting.
 """
 
+from collections.abc import Set
+
 from sqlalchemy import ColumnElement
 from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,14 +20,14 @@ class Turns:
         self._turn = 0
         self._last: dict[tuple[str, str | None], int] = {}
 
-    async def first(self, session: AsyncSession) -> tuple[str, int] | None:
+    async def first(self, session: AsyncSession, without: Set[str] = frozenset()) -> tuple[str, int] | None:
         """The waiting document whose turn it is, as (id, revision): of the tenant that was served longest ago, what was given
         before what was found by a crawl, and of the job that was served longest ago; of the job's the least tried first, then
-        the oldest. None where none waits."""
+        the oldest. None where none waits; `without` these tenants."""
         crawled = col(Document.source_id).is_not(None)
         waiting = await session.exec(
             select(Document.tenant, Document.job_id, crawled, func.min(Document.updated_at))
-            .where(*may_begin())
+            .where(*may_begin(), col(Document.tenant).not_in(without))
             .group_by(Document.tenant, col(Document.job_id), crawled)
         )
         jobs = [(tenant, bool(found), job_id, oldest) for tenant, job_id, found, oldest in waiting.all()]

@@ -67,16 +67,20 @@ class Blobs:
     @staticmethod
     def open(place: Place, settings: Settings) -> "Blobs":
         location = Blobs.check(place, settings)
-        scheme, _, root = location["url"].partition("://")
+        scheme = location["url"].partition("://")[0]
         import fsspec  # type: ignore[import-untyped]  # it ships no types
 
         options = SCHEMES[scheme].options(location, place.secrets)
-        system = fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
+        uncached = {"skip_instance_cache": True, "use_listings_cache": False}
+        system, root = fsspec.core.url_to_fs(location["url"], **uncached, **options)
         _check_own(system, place.secrets)
         return Blobs(system, root, settings)
 
     async def look(self) -> Listing:
-        return await self._run(self._list)
+        try:
+            return await self._run(self._list)
+        except NotFound as error:
+            raise Unavailable("There is no such bucket.", code="source_unreachable") from error
 
     async def read(self, entry: Entry, known: str, scratch: Path) -> Content | None:
         limit = self._settings.limits.upload_bytes

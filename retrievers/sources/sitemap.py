@@ -106,6 +106,7 @@ class Sitemap:
                 content,
                 timeout_s=jobs.parse_timeout_s,
                 memory_bytes=jobs.parse_memory_bytes,
+                lane="bulk",
             )
         except ChildError as error:
             raise UnreadableFile(
