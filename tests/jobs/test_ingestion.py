@@ -1,6 +1,7 @@
 """Documents brought in by a real worker: outcomes, replacement, cancellation, retries."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from core.kill_switches.store import KillSwitchStore
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.queue import INGESTION, Queue
 from core.tables import CollectionShare, Document, DocumentState, KillKind, ShareAccess, ShareKind, User
+from jobs import ingestion
 from jobs.alive import LeaseLost, kept_alive
 from jobs.ingestion import ingest_document, let_go
 from retrievers.base import Shelf
@@ -255,6 +257,43 @@ async def test_jobs_take_turns(desk: Desk) -> None:
     order = [lease.document.job_id for lease in (first, *later) if lease is not None]
     assert order == [large.id, small.id, large.id, small.id, large.id, large.id]
     assert await desk.library.documents.leases.take_next() is None
+
+
+async def test_what_was_given_comes_before_what_a_crawl_has_found_and_tenants_before_both(desk: Desk) -> None:
+    stranger = replace(SYSTEM, tenant="stranger")
+    theirs = await desk.library.collections.ensure(stranger, "theirs")
+    found = [replace(note(f"found-{number}.md"), source_id="src_x") for number in range(3)]
+    await desk.add(*found)
+    await desk.library.documents.add(stranger, theirs, [replace(note("theirs.md"), source_id="src_y")])
+    await desk.add(note("given.md"))
+    leases = [await desk.library.documents.leases.take_next() for _ in range(5)]
+    names = [lease.document.name for lease in leases if lease is not None]
+    assert names == ["given.md", "theirs.md", "found-0.md", "found-1.md", "found-2.md"]
+
+
+async def test_there_is_room_for_one_more_of_a_tenant_that_waits_behind_another_s_long_files(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion, "LOOK_EVERY_S", 0.01)
+    stranger = replace(SYSTEM, tenant="stranger")
+    theirs = await desk.library.collections.ensure(stranger, "theirs")
+    leases = desk.library.documents.leases
+    await desk.add(*(note(f"long-{number}.md") for number in range(4)))
+    with ExitStack() as works:
+        for _ in range(desk.settings.jobs.threads):
+            lease = await leases.take_next()
+            assert lease is not None
+            works.enter_context(leases.working_on(lease))
+        before = await desk.messages()
+        await ingest_document(desk.context, "doc_x", 1)
+        assert [row.state for row in (await desk.documents()).values()].count("ready") == 0
+        await desk.library.documents.add(stranger, theirs, [note("theirs.md")])
+        await ingest_document(desk.context, "doc_x", 1)
+        (row,), _ = await desk.library.documents.page(theirs, limit=1)
+        assert row.state == "ready"
+    await ingest_document(desk.context, "doc_x", 1)
+    assert [row.state for row in (await desk.documents()).values()].count("ready") == 1
+    assert await desk.messages() > before, "the message that found no room was sent again"
 
 
 async def test_tenants_take_turns_before_their_jobs_do(desk: Desk) -> None:

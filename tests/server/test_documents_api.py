@@ -89,7 +89,7 @@ async def serving(desk: Desk, principal: Principal = SYSTEM, **limits: int) -> A
     app = platform(
         settings, principal=principal, database=desk.database, library=desk.library, retrieval=Retrieval(deps), models=models
     )
-    for name in ("collections", "documents", "search", "jobs"):
+    for name in ("collections", "documents", "sources", "dead_letters", "search", "jobs"):
         app.include_router(import_module(f"server.routes.{name}").router)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
