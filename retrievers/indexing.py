@@ -96,7 +96,7 @@ class Indexer:
 
         files, place = self.resources.files, f"{document.collection_id}/{document.id}/{revision}"
         async with files.local(document.file_key, tenant=document.tenant) as original:
-            loaded = await parse(original, document.name, settings=self._settings, apart=True)
+            loaded = await parse(original, document.name, settings=self._settings, apart=True, lane="bulk")
         await files.put(f"{place}/text", loaded.text.encode(), tenant=document.tenant)
         chunks = await asyncio.to_thread(self._split, document, loaded, revision)
         await files.put(f"{place}/chunks", await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=document.tenant)

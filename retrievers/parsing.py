@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.child import ChildFailed, ChildKilled, ChildTimedOut, Lane, run_in_child
-from core.context import current
 from core.errors import UnreadableFile
-from core.queue import INGESTION
 from core.settings import Settings
 from retrievers import LOADERS
 from retrievers.archives import Bounds, Unpacked
@@ -30,19 +28,21 @@ ARCHIVE_FOUND = "archive_found"
 _Result = TypeVar("_Result")
 
 
-async def parse(data: bytes | Path, name: str, *, settings: Settings, apart: bool = False) -> LoadedDocument:
+async def parse(
+    data: bytes | Path, name: str, *, settings: Settings, apart: bool = False, lane: Lane = "files"
+) -> LoadedDocument:
     """Read a file: its text and structure, by OCR where pages or the whole file are pictures. May be repeated.
 
     A `Path` is read in the child, so that a large file costs this process nothing. `name` is the caller's; it only chooses
     among the flavours of text. Time and memory are bounded for the parsing and, anew, for every page that is read by OCR
     (`jobs.parse_timeout_s`, `jobs.parse_memory_bytes`). An archive is read as one text of all its members; with `apart` it is
-    not read, but told.
+    not read, but told. `lane` says whose children read it: `bulk` where nobody waits.
 
     Raises:
         UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `legacy_format`,
             `file_too_complex`, `too_many_documents`, `image_too_large`, `no_text_found`; with `apart`, `ARCHIVE_FOUND`.
     """
-    document = await load_in_child(data, name, settings=settings, apart=apart)
+    document = await load_in_child(data, name, settings=settings, apart=apart, lane=lane)
     if document.unread_pages:
         if document.media_type.startswith("image/"):
             head = data if isinstance(data, bytes) else await asyncio.to_thread(data.read_bytes)
@@ -53,14 +53,16 @@ async def parse(data: bytes | Path, name: str, *, settings: Settings, apart: boo
                 code="file_too_complex",
             )
         document = with_page_texts(
-            document, await read_pages(data, document.media_type, document.unread_pages, settings=settings)
+            document, await read_pages(data, document.media_type, document.unread_pages, settings=settings, lane=lane)
         )
     if not any(map(str.isalnum, document.text)):
         raise UnreadableFile("No text was found in the file.", code="no_text_found")
     return document
 
 
-async def load_in_child(data: bytes | Path, name: str, *, settings: Settings, apart: bool = False) -> LoadedDocument:
+async def load_in_child(
+    data: bytes | Path, name: str, *, settings: Settings, apart: bool = False, lane: Lane = "files"
+) -> LoadedDocument:
     """As `parse`, without OCR: `unread_pages` are still to be read, and there may be no text.
 
     Raises:
@@ -76,7 +78,7 @@ async def load_in_child(data: bytes | Path, name: str, *, settings: Settings, ap
             apart,
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
-            lane=_lane(),
+            lane=lane,
         )
     )
     return document
@@ -100,13 +102,15 @@ async def unpack(file: Path, name: str, target: Path, *, settings: Settings, pat
             Bounds(members=limits.files_per_upload, member_bytes=limits.upload_bytes, path_bytes=path_bytes),
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
-            lane=_lane(),
+            lane="bulk",
         )
     )
     return found
 
 
-async def read_pages(data: bytes | Path, media_type: str, pages: Sequence[int], *, settings: Settings) -> dict[int, str]:
+async def read_pages(
+    data: bytes | Path, media_type: str, pages: Sequence[int], *, settings: Settings, lane: Lane = "files"
+) -> dict[int, str]:
     """Page → text by OCR, page by page, so that each has its own limits and other work comes between.
 
     Raises:
@@ -123,7 +127,7 @@ async def read_pages(data: bytes | Path, media_type: str, pages: Sequence[int], 
                 settings.limits.image_pixels,
                 timeout_s=settings.jobs.parse_timeout_s,
                 memory_bytes=settings.jobs.parse_memory_bytes + OCR_MEMORY_BYTES,
-                lane=_lane(),
+                lane=lane,
             )
         )
     return {page: clean(text) for page, text in texts.items()}
@@ -146,7 +150,6 @@ async def render_page(data: bytes, media_type: str, page: int, *, settings: Sett
             _SEEN_BYTES,
             timeout_s=settings.jobs.parse_timeout_s,
             memory_bytes=settings.jobs.parse_memory_bytes,
-            lane=_lane(),
         )
     )
     return rendered
@@ -169,11 +172,6 @@ def load(file: bytes | Path, name: str, apart: bool = False) -> LoadedDocument:
         raise UnreadableFile("It is an archive.", code=ARCHIVE_FOUND)
     document: LoadedDocument = LOADERS.load(media_type)(data, name)
     return replace(document, attributes=dict(document.attributes))
-
-
-def _lane() -> Lane:
-    """Children of their own for ingestion, so that a caller who has attached a file waits behind no collection."""
-    return "bulk" if current().capability == INGESTION else "files"
 
 
 async def _bounded(work: Awaitable[Any]) -> Any:

@@ -40,9 +40,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What was read, as a local file or bytes, and its mark from now on."""
+    """What was read, as a local file, and its mark from now on."""
 
-    data: bytes | Path
+    data: Path
     mark: str
 
 
@@ -61,7 +61,7 @@ class Crawler(Protocol):
         ...
 
     async def read(self, entry: Entry, known: str, scratch: Path) -> Content | None:
-        """The file's content, in a new file below `scratch` or as bytes; None where it is what it was when `known` was its
+        """The file's content, in a new file below `scratch`; None where it is what it was when `known` was its
         mark. At most `limits.upload_bytes`.
 
         Raises:

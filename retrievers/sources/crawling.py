@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,7 +25,7 @@ from retrievers.documents import CANCELLED
 from retrievers.intake import LONGEST_ATTRIBUTE, NewDocument, check_name
 from retrievers.sources.base import Content, Crawler, Entry, Listing, Place
 from retrievers.sources.crawls import CrawlLease
-from retrievers.sources.handover import AT_ONCE, Handover, in_parts
+from retrievers.sources.handover import AT_ONCE, Handover
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +112,7 @@ class Crawling:
             ]
             outcome.counts["found"] += len(entries)
             outcome.counts["same"] += len(entries) - len(todo)
-            for some in in_parts(todo, AT_ONCE):
+            for some in _in_parts(todo, self._settings.limits.upload_bytes):
                 read = await self._read(crawler, source, some, known, scratch)
                 await self._hand_over(lease, read, known, pipeline, outcome)
                 await asyncio.to_thread(_emptied, scratch)
@@ -236,6 +236,21 @@ def secrets_place(source: Source) -> SealedPlace:
 def _attributes(source: Source, entry: Entry) -> dict[str, Any]:
     url = {"url": entry.url} if entry.url and len(entry.url) <= LONGEST_ATTRIBUTE else {}
     return {**source.attributes, "source": source.name, **url}
+
+
+def _in_parts(entries: Sequence[Entry], most_bytes: int) -> Iterator[list[Entry]]:
+    """What is read and then handed over at once: `AT_ONCE` files at most, and so many bytes unless one alone has more. A file
+    whose size is not known counts as a tenth of them."""
+    part, size = list[Entry](), 0
+    for entry in entries:
+        weight = entry.size if entry.size is not None else most_bytes // 10
+        if part and (len(part) == AT_ONCE or size + weight > most_bytes):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += weight
+    if part:
+        yield part
 
 
 def _emptied(scratch: Path) -> None:

@@ -3,8 +3,6 @@
 Pages of other hosts are left out, as the protocol has it; so a sitemap leads no crawl elsewhere.
 """
 
-import gzip
-import io
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,6 @@ from retrievers.fetching import fetch_changed
 from retrievers.sources.base import Content, Entry, Listing, Place
 from retrievers.sources.robots import Robots
 from retrievers.sources.web import checked_url, name_of, pause, read_page
-
-#: Of one sitemap unpacked, and of the addresses in it (sitemaps.org).
-_MOST_BYTES = 50 * 2**20
-_MOST_LISTED = 50_000
-_NAMESPACES = ("{http://www.sitemaps.org/schemas/sitemap/0.9}", "{https://www.sitemaps.org/schemas/sitemap/0.9}", "")
 
 
 class Sitemap:
@@ -83,7 +76,7 @@ class Sitemap:
         if self._read_one:
             await pause(await self._robots.delay_s(entry.url))
         self._read_one = True
-        return await read_page(entry, known, self._settings, self._robots.admit)
+        return await read_page(entry, known, scratch, settings=self._settings, admit=self._robots.admit)
 
     async def close(self) -> None:
         """Each page has a client of its own."""
@@ -102,7 +95,7 @@ class Sitemap:
         jobs = self._settings.jobs
         try:
             below, pages = await run_in_child(
-                "retrievers.sources.sitemap:parse",
+                "retrievers.sources.sitemap_files:parse",
                 content,
                 timeout_s=jobs.parse_timeout_s,
                 memory_bytes=jobs.parse_memory_bytes,
@@ -119,38 +112,3 @@ class Sitemap:
             return urlsplit(checked_url(url)).netloc == urlsplit(self._url).netloc
         except InvalidRequest:
             return False
-
-
-def parse(content: bytes) -> tuple[list[str], list[tuple[str, str]]]:
-    """A sitemap, packed or not, as XML or as lines of text: (sitemaps that it lists, (page, last change) …). For a child.
-
-    Raises:
-        ValueError, OSError: it is none.
-    """
-    from defusedxml.ElementTree import fromstring
-
-    if content[:2] == b"\x1f\x8b":
-        with gzip.open(io.BytesIO(content)) as unpacked:
-            content = unpacked.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise ValueError("larger than a sitemap may be")
-    if not content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
-        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
-        if not all(line.startswith(("http://", "https://")) for line in lines if line):
-            raise ValueError("no list of addresses")
-        return [], [(line, "") for line in lines if line][:_MOST_LISTED]
-    root = fromstring(content)
-    if root.tag.rpartition("}")[2] not in ("urlset", "sitemapindex"):
-        raise ValueError("no sitemap")
-    found = [(_text(each, "loc"), _text(each, "lastmod")) for each in list(root)[:_MOST_LISTED]]
-    listed = [(place, changed) for place, changed in found if place]
-    if root.tag.endswith("sitemapindex"):
-        return [place for place, _ in listed], []
-    return [], listed
-
-
-def _text(element: Any, name: str) -> str:
-    for namespace in _NAMESPACES:
-        if (below := element.find(f"{namespace}{name}")) is not None:
-            return (below.text or "").strip()
-    return ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from core.errors import InvalidRequest
 from core.settings import Settings
@@ -39,14 +40,17 @@ class URLList:
         return Listing([Entry(name_of(url), url=url) for url in self._urls])
 
     async def read(self, entry: Entry, known: str, scratch: Path) -> Content | None:
-        return await read_page(entry, known, self._settings)
+        return await read_page(entry, known, scratch, settings=self._settings)
 
     async def close(self) -> None:
         """Each page has a client of its own."""
 
 
-async def read_page(entry: Entry, known: str, settings: Settings, admit: Admit | None = None) -> Content | None:
-    """The page of an entry; None where the server says that it is what it was, or a sitemap's time says so.
+async def read_page(
+    entry: Entry, known: str, scratch: Path, *, settings: Settings, admit: Admit | None = None
+) -> Content | None:
+    """The page of an entry, in a file below `scratch`; None where the server says that it is what it was, or a sitemap's time
+    says so.
 
     Raises as `retrievers.fetching.fetch_changed`.
     """
@@ -56,7 +60,9 @@ async def read_page(entry: Entry, known: str, settings: Settings, admit: Admit |
     fetched = await fetch_changed(entry.url, settings=settings, known=validators, admit=admit)
     if fetched is None:
         return None
-    return Content(fetched.content, packed(entry.mark, fetched.validators))
+    target = scratch / uuid4().hex
+    await asyncio.to_thread(target.write_bytes, fetched.content)
+    return Content(target, packed(entry.mark, fetched.validators))
 
 
 def packed(lastmod: str, validators: Validators) -> str:

@@ -1,7 +1,7 @@
 """Sources of a collection: places whose files become its documents, crawled now and by schedule."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -22,7 +22,7 @@ Reader = Annotated[Principal, requires(Scope.RAG_READ)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]
 CollectionName = Annotated[str, Path(description="the collection's name", examples=["handbook"])]
 SourceID = Annotated[str, Path(description="the source's id", examples=["src_7LmQ2xYz"])]
-Kind = Literal["folder", "urls", "sitemap", "blobs"]
+Kind = Annotated[str, Field(min_length=1, max_length=32, description="folder, urls, sitemap, blobs, or a plugin's")]
 Patterns = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=50)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=16 * 2**10)]
 Value = str | int | float | bool

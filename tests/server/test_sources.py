@@ -119,7 +119,7 @@ async def test_what_makes_no_source_is_refused(client: httpx.AsyncClient, folder
         ({"location": {"path": "/etc"}}, "source_not_allowed"),
         ({"location": {"url": "https://a.example"}}, "invalid_source"),
         ({"kind": "sitemap", "location": {"url": "ftp://a"}}, "invalid_url"),
-        ({"kind": "gopher"}, "invalid_request"),
+        ({"kind": "gopher"}, "invalid_source"),
         ({"name": "no name"}, "invalid_request"),
         ({"schedule": {"cron": "x"}}, "invalid_schedule"),
         ({"schedule": {"cron": "* * * * *", "every_minutes": 1}}, "invalid_request"),

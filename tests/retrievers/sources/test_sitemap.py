@@ -10,7 +10,8 @@ from core.errors import InvalidRequest, PlatformError
 from core.settings import FetchSettings, Settings
 from core.source_settings import SourceSettings
 from retrievers.sources.base import Entry, Place
-from retrievers.sources.sitemap import Sitemap, parse
+from retrievers.sources.sitemap import Sitemap
+from retrievers.sources.sitemap_files import parse
 from tests.retrievers.test_fetching import serving
 
 SPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
