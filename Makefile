@@ -12,7 +12,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ audit-verify: $(READY) ## verify the audit log of the database that the settings
 ingest: $(READY) ## bring a folder into a collection of the running server: make ingest DIR=… COLLECTION=… (PRUNE=1 deletes what is gone from the folder)
 	@test -n "$(DIR)" && test -n "$(COLLECTION)" || { echo "usage: make ingest DIR=folder COLLECTION=name"; exit 2; }
 	@$(BIN)/genai ingest "$(DIR)" --collection "$(COLLECTION)" $(if $(PRUNE),--prune)
+
+reindex: $(READY) ## move collections while they are asked: make reindex FROM=chroma TO=pgvector [EVERYWHERE=1], COLLECTION=… TO=STORE:ALIAS, COLLECTION=… BACK=1
+	@$(BIN)/genai reindex $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") $(foreach name,$(COLLECTION),--collection "$(name)") \
+	    $(if $(EVERYWHERE),--everywhere) $(if $(BACK),--back) $(if $(KEEP_S),--keep-s "$(KEEP_S)")
 
 test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true

@@ -14,7 +14,7 @@ from providers import PROVIDERS
 from providers.cross_encoder import check_directory
 from providers.local_weights import check_own_file
 from providers.outward import refuse_plain_address
-from retrievers import STORES
+from retrievers import require_stores
 from server.boot import serve, show_sign_in_link
 
 #: The embedded worker and the handbook: named, not imported, because importing them takes seconds.
@@ -50,7 +50,7 @@ def check_names(settings: Settings) -> None:
         SettingsError: an unknown store, provider or file store, a data directory that cannot be made, a certificate that
             cannot be served, or plaintext beyond this machine; the message names the setting.
     """
-    STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
+    require_stores(settings.retrieval)
     for model in settings.models:
         for number, deployment in enumerate(model.deployments, 1):
             where = f"provider of deployment {number} of the alias {model.alias!r} (models in the TOML file)"

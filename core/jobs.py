@@ -21,15 +21,17 @@ from core.principals import SYSTEM, Principal, Scope
 from core.tables import Job, JobEvent, JobState
 
 INGESTION, BATCH, ERASURE, EXPORT, RECONCILIATION = "ingestion", "batch", "erasure", "export", "reconciliation"
+REINDEXING = "reindexing"
 #: Who sees others' jobs of a kind as well. Of another kind, its owner alone sees it.
 _MANAGING = {
     INGESTION: Scope.RAG_MANAGE,
     RECONCILIATION: Scope.RAG_MANAGE,
+    REINDEXING: Scope.RAG_MANAGE,
     BATCH: Scope.BATCHES_MANAGE,
     ERASURE: Scope.USERS_MANAGE,
 }
 #: Jobs on a collection, which `arguments` names.
-_ON_COLLECTIONS = (INGESTION, RECONCILIATION)
+_ON_COLLECTIONS = (INGESTION, RECONCILIATION, REINDEXING)
 #: `errors` keeps the first ones; `failed` counts all.
 MOST_ERRORS = 1000
 

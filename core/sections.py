@@ -189,7 +189,15 @@ class RetrievalSettings(Section, VectorServers, HostedVectors):
 
     store: str = Field(
         "chroma",
-        description="where the vectors are kept: chroma, chroma_server, pgvector, qdrant, qdrant_server, weaviate, pinecone",
+        description="where the vectors of new collections are kept: chroma, chroma_server, pgvector, qdrant, qdrant_server, "
+        "weaviate, pinecone",
+    )
+    other_stores: tuple[str, ...] = Field(
+        (), description='stores beside it, that collections are moved to or from, as JSON: ["pgvector"]'
+    )
+    embeddings: str = Field("embeddings", description="alias of the embedding model of new collections")
+    keep_generations_s: float = Field(
+        7 * 86_400, ge=0, description="seconds that a collection's former vectors are kept after it was moved, to go back to"
     )
     pgvector_url: SecretStr | None = Field(
         None, description="postgresql://… of the vectors, where they are not in the platform's own database"
@@ -204,6 +212,11 @@ class RetrievalSettings(Section, VectorServers, HostedVectors):
         None,
         description="directory with `model.onnx` and `tokenizer.json` of a cross-encoder for reranking; empty: there is none",
     )
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """All stores that are opened, that of new collections first."""
+        return tuple(dict.fromkeys((self.store, *self.other_stores)))
 
     @field_validator("pgvector_url")
     @classmethod

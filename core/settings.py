@@ -217,6 +217,8 @@ class Settings(BaseSettings):
             if named and named not in known:
                 variable = f"GENAI_CHAINS__RAG__{step.upper()} (chains.rag.{step} in the TOML file)"
                 raise ValueError(f"{variable}: there is no chat alias {named!r}")
+        if not any(alias.alias == self.retrieval.embeddings and alias.kind == "embeddings" for alias in self.aliases):
+            raise ValueError("GENAI_RETRIEVAL__EMBEDDINGS: there is no such alias of the kind embeddings")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ JOBS = PluginTable(
         "crawl_source": "jobs.crawling:CRAWL_SOURCE",
         "ingest_document": "jobs.ingestion:INGEST_DOCUMENT",
         "reconcile_collection": "jobs.reconciliation:RECONCILE_COLLECTION",
+        "work_on_generation": "jobs.reindexing:WORK_ON_GENERATION",
         "run_batch": "jobs.batches:RUN",
         "run_data_request": "jobs.data_requests:RUN",
     },

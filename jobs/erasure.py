@@ -226,7 +226,7 @@ class _Erasure:
 
     async def _scrub(self) -> None:
         """Nothing is left in free pages and logs of changes either."""
-        await run_to_end(self._library.resources.store.scrub)
+        await run_to_end(self._library.resources.scrub)
         await self._library.resources.models.answers.scrub()
         if not await self._database.scrub():
             log.info("erasure.not_scrubbed")  # a reader was quicker; SQLite writes over it, and so does the second look

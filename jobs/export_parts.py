@@ -25,6 +25,7 @@ from core.tables import (
     CostCentreRule,
     Document,
     IdempotencyRecord,
+    IndexGeneration,
     Job,
     LedgerAdjustment,
     LedgerRow,
@@ -64,6 +65,9 @@ class Parts:
             "collections": self._plain(Collection, self._owns(Collection)),
             "documents": self._plain(Document, self.in_own_collections),
             "sources": self._plain(Source, self._owns(Source)),
+            "generations": self._plain(
+                IndexGeneration, col(IndexGeneration.collection_id).in_(self._ids(Collection.id, col(Collection.owner)))
+            ),
             "shares": self._plain(CollectionShare, col(CollectionShare.subject) == self._subject),
             "usage": self._plain(
                 LedgerRow, or_(col(LedgerRow.principal) == self._subject, self._by_key(col(LedgerRow.key_id)))

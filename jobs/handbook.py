@@ -8,6 +8,7 @@ import structlog
 
 from core.principals import SYSTEM
 from core.tables import Collection, Document, DocumentState, ShareAccess, ShareKind
+from retrievers.base import Shelf
 from retrievers.documents import NewDocument
 from retrievers.leases import PENDING
 from retrievers.library import Library
@@ -34,7 +35,7 @@ async def keep_handbook(library: Library, root: Path = _ROOT) -> None:
         SYSTEM, NAME, description="The documentation of this platform", shares=[FOR_ALL]
     )
     present = {document.name: document for document in await _all(library, collection)}
-    pipeline = library.indexer.pipeline_fingerprint()
+    pipeline = await library.indexer.pipeline_of(Shelf.of(collection))
     changed = [
         NewDocument(name, content, attributes=ORIGIN)
         for name, content in files.items()

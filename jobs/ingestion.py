@@ -18,7 +18,9 @@ from core.tables.columns import new_id
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.joining import joined
+from retrievers.base import Shelf
 from retrievers.documents import INGEST
+from retrievers.generations import GenerationChanged
 from retrievers.leases import Lease
 from retrievers.parsing import ARCHIVE_FOUND
 from retrievers.sharing import Level, levels_of
@@ -120,7 +122,7 @@ async def _try(context: JobContext, lease: Lease) -> None:
 
 async def _bring_in(context: JobContext, lease: Lease) -> None:
     library, document = context.library, lease.document
-    pipeline = library.indexer.pipeline_fingerprint()
+    pipeline = await library.indexer.pipeline_of(Shelf.of(document))
     if document.source_url is not None and not await _fetch(context, lease, pipeline):
         return
     try:
@@ -130,7 +132,10 @@ async def _bring_in(context: JobContext, lease: Lease) -> None:
             raise
         await library.unpacker.bring_in(lease, pipeline)
         return
-    await library.documents.leases.finish(lease, indexed, pipeline)
+    try:
+        await library.documents.leases.finish(lease, indexed, pipeline)
+    except GenerationChanged:  # the collection was moved meanwhile
+        await _bring_in(context, lease)
 
 
 async def _fetch(context: JobContext, lease: Lease, pipeline: str) -> bool:

@@ -19,6 +19,7 @@ from jobs.base import JobContext, JobSpec
 from jobs.ingestion import let_go
 from jobs.joining import joined
 from retrievers.changes import compare_all
+from retrievers.generations import Generation
 from retrievers.reconciliation import Reconciliation
 from retrievers.upkeep import QUEUE, Upkeep, UpkeepLease
 
@@ -51,7 +52,8 @@ async def reconcile_collection(context: JobContext, collection_id: str) -> None:
                     log.info("reconciliation.refused", code=REVOKED)
                     await upkeep.end(lease, JobState.FAILED, {"code": REVOKED, "message": REVOKED_MESSAGE})
                 else:
-                    await _Run(context, upkeep, lease).run()
+                    generation = await context.library.generations.current(lease.shelf)
+                    await _Run(context, upkeep, lease, generation).run()
         except LeaseLost:
             log.info("reconciliation.left", collection_id=collection_id)
         except PlatformError as error:
@@ -71,11 +73,11 @@ RECONCILE_COLLECTION = JobSpec(queue=QUEUE, run=reconcile_collection)
 class _Run:
     """One run."""
 
-    def __init__(self, context: JobContext, upkeep: Upkeep, lease: UpkeepLease) -> None:
+    def __init__(self, context: JobContext, upkeep: Upkeep, lease: UpkeepLease, generation: Generation) -> None:
         self._context, self._upkeep, self._lease = context, upkeep, lease
         library = context.library
         self._leases, self._following = library.documents.leases, library.following
-        self._work = Reconciliation(context.database, library.indexer, self._leases, lease.shelf)
+        self._work = Reconciliation(context.database, library.indexer, self._leases, generation)
 
     async def run(self) -> None:
         held = await self._work.held()

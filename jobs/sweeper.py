@@ -24,6 +24,8 @@ from jobs.retention import Retention
 from retrievers.changes import forget_departures
 from retrievers.documents import INGEST
 from retrievers.leases import PENDING
+from retrievers.reindexing import QUEUE as REINDEXING
+from retrievers.reindexing import WORK, Reindexing
 from retrievers.sources.crawls import CRAWL
 from retrievers.sources.crawls import QUEUE as CRAWLS
 from retrievers.upkeep import QUEUE as UPKEEP
@@ -38,6 +40,8 @@ AT_ONCE = 1000
 ROLLED_AT_ONCE = 10_000
 #: Collections that one pass has reconciled.
 RECONCILED_AT_ONCE = 10
+#: Generations of collections that one pass has filled or dropped.
+REINDEXED_AT_ONCE = 10
 #: How long a finished job's events can be read again.
 EVENTS_KEPT = timedelta(days=7)
 _EVENTS_EVERY = 1000  # passes, somewhat less than an hour
@@ -55,6 +59,7 @@ class Sweeper:
         self._retention = Retention(context)
         self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
         self._crawls = context.library.crawls
+        self._reindexing = Reindexing(context.database, lease_s=context.settings.jobs.lease_s)
 
     async def take_back(self) -> None:
         """Take all leases back. For the start of a worker beside which no other can be alive: no need to wait until they
@@ -62,6 +67,7 @@ class Sweeper:
         taken = await self._context.library.documents.leases.expire(all_of_them=True)
         batches = await self._batches.waiting(all_of_them=True)
         requests = await self._data_requests.waiting(all_of_them=True)
+        await self._reindexing.take_back()
         if taken or batches or requests:
             log.info("sweeper.taken_back", documents=taken, batches=len(batches), data_requests=len(requests))
 
@@ -93,6 +99,7 @@ class Sweeper:
         await self._send_data_requests()
         await self._send_reconciliations()
         await self._send_crawls()
+        await self._send_generations()
         await self._retention.apply_in_time()
         await self._clean_up()
         await self._close_jobs()
@@ -135,6 +142,13 @@ class Sweeper:
         if not due or not await self._is_empty(CRAWLS):
             return
         await self._context.queue.send_all(CRAWL, [(one,) for one in due], queue=CRAWLS)
+
+    async def _send_generations(self) -> None:
+        """Send the generations that are to be filled or dropped, a few at a time."""
+        due = await self._reindexing.due(REINDEXED_AT_ONCE)
+        if not due or not await self._is_empty(REINDEXING):
+            return
+        await self._context.queue.send_all(WORK, [(one,) for one in due], queue=REINDEXING)
 
     async def _is_empty(self, queue: str) -> bool:
         """Whether nothing waits in the broker. False where it does not answer, which is logged once."""

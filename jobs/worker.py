@@ -34,8 +34,9 @@ from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
-from retrievers import STORES
+from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
+from retrievers.reindexing import QUEUE as REINDEXING
 from retrievers.sources.crawls import QUEUE as CRAWLS
 from retrievers.upkeep import QUEUE as UPKEEP
 
@@ -87,6 +88,7 @@ class EmbeddedWorker:
             ({DATA_REQUESTS}, 1),
             ({UPKEEP}, 1),
             ({CRAWLS}, CRAWLS_AT_ONCE),
+            ({REINDEXING}, 1),
         ):
             broker = worker_broker(self._redis_url, self._run, reach)
             worker = dramatiq.Worker(broker, queues=queues, worker_timeout=POLL_MS, worker_threads=threads)
@@ -147,7 +149,7 @@ class EmbeddedWorker:
         changes = self._resources.models.changes
         await changes.load(database)
         sweeper = Sweeper(context)
-        if not self._resources.store.shareable:
+        if not self._resources.shareable:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
@@ -190,10 +192,10 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure_logging(settings.log, settings.tls)
-        STORES.require(settings.retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
-        if not STORES.load(settings.retrieval.store).shareable:
+        require_stores(settings.retrieval)
+        if alone := [name for name in settings.retrieval.stores if not STORES.load(name).shareable]:
             print(  # noqa: T201 - to the person who typed the command
-                f"store_not_shareable: the store {settings.retrieval.store!r} belongs to one process, the server, which has a "
+                f"store_not_shareable: the store {alone[0]!r} belongs to one process, the server, which has a "
                 "worker of its own: GENAI_JOBS__THREADS sets how many documents it works on at once. With a store that several "
                 "processes may share there may be more workers: GENAI_RETRIEVAL__STORE=pgvector is one.",
                 file=sys.stderr,

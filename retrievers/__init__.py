@@ -1,6 +1,7 @@
 """Documents in, passages out: loaders, splitting, stores, lexical and hybrid search."""
 
 from core.plugins import PluginTable
+from core.sections import RetrievalSettings
 
 STORES = PluginTable(
     "stores",
@@ -28,6 +29,14 @@ SOURCES = PluginTable(
 
 #: Stores whose data belong to one process, named here so that a second server is refused before anything is imported.
 ONE_PROCESS = frozenset({"chroma", "qdrant"})
+
+
+def require_stores(retrieval: RetrievalSettings) -> None:
+    """Refuse settings that name a store which is not there. Raises SettingsError."""
+    STORES.require(retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
+    for name in retrieval.other_stores:
+        STORES.require(name, "GENAI_RETRIEVAL__OTHER_STORES (retrieval.other_stores in the TOML file)")
+
 
 #: Media type (as `retrievers.sniffing` finds it from the content) → loader.
 LOADERS = PluginTable(

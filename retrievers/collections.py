@@ -13,11 +13,12 @@ from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
 from core.principals import Principal
-from core.tables import Collection, DepartedDocument, Document, DocumentState, Source
+from core.tables import Collection, DepartedDocument, Document, DocumentState, IndexGeneration, Source
 from core.threads import run_to_end
 from retrievers.base import Shelf
 from retrievers.changes import upkeep_of
 from retrievers.leases import PENDING, count_parts, end_cancelled
+from retrievers.reindexing import end_reindexing, is_worked_on
 from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
 from retrievers.sources.crawls import stop_below
 from retrievers.upkeep import end_reconciliation
@@ -70,6 +71,7 @@ class Collections:
                 session.add(collection)
                 await session.flush()
                 await upkeep_of(session, collection.tenant, collection.id)
+                await self._indexer.generations.open(session, Shelf.of(collection))
                 await replace_shares(session, collection, shares)
                 on, details = ("collection", collection.id), _told(shares)
                 await audit.record(session, audit.Action.COLLECTION_CREATED, on=on, details=details, principal=principal)
@@ -223,15 +225,18 @@ class Collections:
             keys_of = select(Document.file_key, Document.text_key, Document.chunks_key)
             rows = await session.exec(keys_of.where(Document.collection_id == shelf.collection_id))
             files = sum(bool(key) for keys in rows.all() for key in keys)
+        vectors = 0
+        for generation in await self._indexer.generations.all(shelf):
+            vectors += await run_to_end(resources.store_of(generation.store).count, generation.shelf)
         return {
             "files": files,
-            "vectors": await run_to_end(resources.store.count, shelf),
+            "vectors": vectors,
             "word_index": await run_to_end(resources.lexical.count, shelf),
         }
 
     async def purge(self, shelf: Shelf) -> bool:
-        """Clean up after a deleted collection; may be repeated. False while a worker still holds one of its documents: the
-        rows stay until then."""
+        """Clean up after a deleted collection; may be repeated. False while a worker still holds one of its documents, or
+        moves it: the rows stay until then."""
         collection_id = shelf.collection_id
         await self._indexer.forget_collection(shelf)
         await self._files.delete_prefix(collection_id)
@@ -243,8 +248,9 @@ class Collections:
                     col(Document.leased_until) > utc_now(),
                 )
             )
-            if held.first() is not None:
+            if held.first() is not None or await is_worked_on(session, collection_id):
                 return False
+            await session.exec(delete(IndexGeneration).where(col(IndexGeneration.collection_id) == collection_id))
             await session.exec(delete(Document).where(col(Document.collection_id) == collection_id))
             await session.exec(delete(DepartedDocument).where(col(DepartedDocument.collection_id) == collection_id))
             await session.exec(delete(Collection).where(col(Collection.id) == collection_id))
@@ -273,6 +279,7 @@ async def condemn(session: AsyncSession, row: Collection) -> None:
     await count_parts(session, waited)
     await end_cancelled(session, crawls)
     await end_reconciliation(session, row.id)
+    await end_reindexing(session, row.id)
 
 
 def _told(shares: Sequence[Share]) -> dict[str, audit.Detail]:

@@ -16,6 +16,7 @@ from core.queue import INGESTION, Queue
 from core.settings import Settings
 from core.tables import Collection, Document, DocumentState, Job
 from retrievers import intake
+from retrievers.base import Shelf
 from retrievers.intake import NewDocument
 from retrievers.leases import Leases, lock_document
 from retrievers.members import condemn, members_of
@@ -63,6 +64,7 @@ class Documents:
         """
         intake.check(items)
         names = [item.name for item in items]
+        pipeline = await self._indexer.pipeline_of(Shelf.of(collection))
         for tries_left in reversed(range(_TRIES)):
             async with self._database.session(collection.tenant) as session:
                 known = await session.exec(
@@ -77,7 +79,7 @@ class Documents:
                         principal,
                         collection,
                         arrivals,
-                        pipeline=self._indexer.pipeline_fingerprint(),
+                        pipeline=pipeline,
                         arguments={"collection": collection.name} | dict(arguments or {}),
                     )
                     job = await session.get_one(Job, job.id, populate_existing=True)

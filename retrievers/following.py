@@ -62,7 +62,7 @@ class Following:
         have changed anything, and it is kept up to date, nothing is asked."""
         if not self._lexical.follows:
             return True
-        if self._watched and not self._resources.store.shareable and shelf not in self.behind:
+        if self._watched and not self._resources.shareable and shelf not in self.behind:
             return True
         async with self._database.session(shelf.tenant) as session:
             row = await session.get(CollectionUpkeep, shelf.collection_id)

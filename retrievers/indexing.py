@@ -11,12 +11,14 @@ import structlog
 
 from core.errors import Unavailable
 from core.settings import Settings
-from core.tables import Document
+from core.tables import Document, GenerationState
 from core.threads import run_to_end
 from retrievers import chunk_ledger, lexical, splitting
-from retrievers.base import Chunk, LoadedDocument, Shelf
+from retrievers.base import Chunk, LoadedDocument, Shelf, Vectors
+from retrievers.generations import Generation
 
 if TYPE_CHECKING:
+    from retrievers.generations import Generations
     from retrievers.library import Resources
 
 log = structlog.get_logger(__name__)
@@ -30,7 +32,7 @@ _STORED_AT_ONCE = 256
 class IndexedDocument:
     """What a document's row says once its content is in the stores. `text_key` is the extracted text, UTF-8, in the file
     store: citations are offsets into it; `chunks_key` is the list of the chunks (`retrievers.chunk_ledger`). `pages` is None
-    without pages."""
+    without pages. `generation` is the one that holds them."""
 
     chunks: int
     characters: int
@@ -39,29 +41,37 @@ class IndexedDocument:
     text_key: str
     chunks_key: str
     chunks_digest: str
+    generation: str = ""
 
 
 class Indexer:
     """Belongs to no event loop; blocking work runs in threads or in the parser's child process."""
 
-    def __init__(self, settings: Settings, resources: "Resources") -> None:
+    def __init__(self, settings: Settings, resources: "Resources", generations: "Generations") -> None:
         self._settings = settings
         self.resources = resources
+        self.generations = generations
 
-    def pipeline_fingerprint(self) -> str:
+    async def pipeline_of(self, shelf: Shelf) -> str:
+        """The fingerprint that documents of a collection have when they are brought in now."""
+        return self.pipeline_fingerprint(await self.generations.current(shelf))
+
+    def pipeline_fingerprint(self, generation: Generation) -> str:
         """Changes when the same content would give other chunks or vectors: loaders, splitter, sizes, embedding model, lexical
-        index."""
+        index. It stays what it was where chunks were copied from another generation."""
         from retrievers.parsing import LOADERS_VERSION
 
         retrieval = self._settings.retrieval
+        model = self.resources.models.embedding_name(generation.embeddings)
+        store, origin = generation.origin
         parts = (
             str(LOADERS_VERSION),
             splitting.VERSION,
             lexical.VERSION,
             str(retrieval.chunk_tokens),
             str(retrieval.chunk_overlap_tokens),
-            retrieval.store,
-            self.resources.models.embedding_name(),
+            store,
+            origin if model == generation.model else model,
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
@@ -79,18 +89,19 @@ class Indexer:
         """
         resources = self.resources
         shelf, document_id, revision = Shelf.of(document), document.id, document.revision
-        indexed, chunks = await self.read(document, revision)
+        generation = await self.generations.current(shelf)
+        indexed, chunks = await self.read(document, revision, generation)
         # what an interrupted try has left, and with the same revision in the stores all of it
         kept = document.indexed_revision if document.indexed_revision not in (0, revision) else None
         await self._forget(shelf, document_id, kept)
-        await self.store(shelf, chunks)
+        await self.store(generation, chunks)
         await run_to_end(resources.lexical.upsert, shelf, chunks)
         log.info(
             "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=indexed.characters
         )
-        return indexed
+        return replace(indexed, generation=generation.id)
 
-    async def read(self, document: Document, revision: int) -> tuple[IndexedDocument, list[Chunk]]:
+    async def read(self, document: Document, revision: int, generation: Generation) -> tuple[IndexedDocument, list[Chunk]]:
         """The original's chunks as that revision's, their list and the extracted text in the file store. Raises as `index`."""
         from retrievers.parsing import parse
 
@@ -98,7 +109,7 @@ class Indexer:
         async with files.local(document.file_key, tenant=document.tenant) as original:
             loaded = await parse(original, document.name, settings=self._settings, apart=True, lane="bulk")
         await files.put(f"{place}/text", loaded.text.encode(), tenant=document.tenant)
-        chunks = await asyncio.to_thread(self._split, document, loaded, revision)
+        chunks = await asyncio.to_thread(self._split, document, loaded, revision, generation.embeddings)
         await files.put(f"{place}/chunks", await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=document.tenant)
         indexed = IndexedDocument(
             chunks=len(chunks),
@@ -111,14 +122,24 @@ class Indexer:
         )
         return indexed, chunks
 
-    async def store(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
-        """Embed these chunks and have the vector store hold them. May be repeated.
+    async def store(self, generation: Generation, chunks: Sequence[Chunk]) -> None:
+        """Embed these chunks and have the generation's store hold them. May be repeated.
 
         Raises:
             Unavailable: the store did not take what it was given.
         """
         for first in range(0, len(chunks), _STORED_AT_ONCE):
-            await self._store(shelf, chunks[first : first + _STORED_AT_ONCE])
+            some = chunks[first : first + _STORED_AT_ONCE]
+            await self.put(generation, some, await self.embed(generation, some))
+
+    async def embed(self, generation: Generation, chunks: Sequence[Chunk]) -> Vectors:
+        """The vectors of these chunks by the generation's model, a batch after the other."""
+        embeddings = self.resources.models.embeddings(generation.embeddings)
+        vectors: list[list[float]] = []
+        for first in range(0, len(chunks), _EMBEDDED_AT_ONCE):
+            texts = [embedded_text(chunk) for chunk in chunks[first : first + _EMBEDDED_AT_ONCE]]
+            vectors += await embeddings.aembed_documents(texts)
+        return np.asarray(vectors, dtype=np.float32)
 
     async def retire(self, document: Document) -> None:
         """Delete the chunks of all revisions but the row's `indexed_revision` (all of them where it is 0). May be repeated."""
@@ -129,34 +150,41 @@ class Indexer:
         await self._forget(Shelf.of(document), document.id, None)
 
     async def forget_collection(self, shelf: Shelf) -> None:
-        """Delete all chunks of a collection from the stores. May be repeated."""
-        await run_to_end(self.resources.store.delete_collection, shelf)
+        """Delete all chunks of a collection from the stores, of every generation. May be repeated."""
+        for generation in await self.generations.all(shelf):
+            await run_to_end(self.generations.store(generation).delete_collection, generation.shelf)
         await run_to_end(self.resources.lexical.delete_collection, shelf)
 
     async def _forget(self, shelf: Shelf, document_id: str, keep_revision: int | None) -> None:
-        store, words = self.resources.store, self.resources.lexical
-        await run_to_end(store.delete_document, shelf, document_id, keep_revision=keep_revision)
+        """From every generation. One that is being filled and whose store is away is brought up to it before it is used."""
+        words = self.resources.lexical
+        for generation in await self.generations.all(shelf):
+            store = self.generations.store(generation)
+            try:
+                await run_to_end(store.delete_document, generation.shelf, document_id, keep_revision=keep_revision)
+            except Unavailable:
+                if generation.state is not GenerationState.FILLING:
+                    raise
         await run_to_end(words.delete_document, shelf, document_id, keep_revision=keep_revision)
 
-    def _split(self, document: Document, loaded: LoadedDocument, revision: int) -> list[Chunk]:
+    def _split(self, document: Document, loaded: LoadedDocument, revision: int, alias: str) -> list[Chunk]:
         return splitting.split(
             replace(loaded, attributes={**loaded.attributes, **document.attributes}),
             document_id=document.id,
             name=document.name,
             revision=revision,
-            tokens_of=self.resources.models.embedding_tokens,
+            tokens_of=lambda text: self.resources.models.embedding_tokens(text, alias),
             max_tokens=self._settings.retrieval.chunk_tokens,
             overlap=self._settings.retrieval.chunk_overlap_tokens,
         )
 
-    async def _store(self, shelf: Shelf, chunks: Sequence[Chunk]) -> None:
-        """Embed and upsert; what the store has not taken is given to it once more."""
-        store, embeddings = self.resources.store, self.resources.models.embeddings()
-        vectors: list[list[float]] = []
-        for first in range(0, len(chunks), _EMBEDDED_AT_ONCE):
-            texts = [embedded_text(chunk) for chunk in chunks[first : first + _EMBEDDED_AT_ONCE]]
-            vectors += await embeddings.aembed_documents(texts)
-        matrix = np.asarray(vectors, dtype=np.float32)
+    async def put(self, generation: Generation, chunks: Sequence[Chunk], matrix: Vectors) -> None:
+        """Have the generation's store hold these chunks with their vectors; what it has not taken is given to it once more.
+
+        Raises:
+            Unavailable: it did not take it then either.
+        """
+        store, shelf = self.generations.store(generation), generation.shelf
         ids = [chunk.id for chunk in chunks]
         await run_to_end(store.upsert, shelf, chunks, matrix)
         for _ in range(2):

@@ -21,6 +21,7 @@ from core import jobs
 from core.database import Database, utc_now
 from core.tables import Document, DocumentState, JobState, Source
 from retrievers.changes import note_change
+from retrievers.generations import GenerationChanged, is_active
 from retrievers.indexing import IndexedDocument
 from retrievers.turns import Turns, may_begin
 
@@ -117,7 +118,11 @@ class Leases:
 
     async def finish(self, lease: Lease, indexed: IndexedDocument, pipeline: str) -> Document | None:
         """The stores hold the revision: the document is ready, in the transaction that counts it. The lease stays until
-        what it replaces has been cleaned up. None when lease or revision were lost meanwhile; then nothing has changed."""
+        what it replaces has been cleaned up. None when lease or revision were lost meanwhile; then nothing has changed.
+
+        Raises:
+            GenerationChanged: what `indexed` is in is not what questions are answered from any more; nothing has changed.
+        """
         async with self._database.transaction(lease.document.tenant) as session:
             document = await self.held(session, lease)
             if document is None:
@@ -132,6 +137,8 @@ class Leases:
             document.indexed_revision = document.revision
             await make_ready(session, document)
             await note_change(session, document)
+            if not await is_active(session, document.collection_id, indexed.generation):
+                raise GenerationChanged
         return document
 
     async def hold(self, document_id: str) -> Lease | None:

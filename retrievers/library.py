@@ -1,14 +1,16 @@
 """All of retrieval, composed: what a process shares, and what each event loop builds on it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.database import keyring_of
+from core.errors import Unavailable
 from core.files import Files
 from core.settings import Settings
 from providers.cross_encoder import CrossEncoder
 from retrievers import STORES
-from retrievers.base import VectorStore
+from retrievers.base import Shelf, VectorStore
 from retrievers.store_words import WordIndex, open_words
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from retrievers.dead_letters import DeadLetters
     from retrievers.documents import Documents
     from retrievers.following import Following
+    from retrievers.generations import Generation, Generations
     from retrievers.holds import Holds
     from retrievers.indexing import Indexer
     from retrievers.search import Searcher
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a process opens once and all of its event loops share. Thread-safe."""
+    """What a process opens once and all of its event loops share. Thread-safe.
+
+    `store` is that of new collections, whose embedding model is the alias `embeddings`; `others` are those beside it, by name.
+    """
 
     store: VectorStore
     lexical: WordIndex
@@ -40,13 +46,49 @@ class Resources:
     keyring: "Keyring"
     #: None where the operator has configured none.
     cross_encoder: CrossEncoder | None = None
+    store_name: str = "chroma"
+    embeddings: str = "embeddings"
+    others: Mapping[str, VectorStore] = field(default_factory=dict)
+    #: The generations that were searched last, and when their rows were read.
+    known: "dict[Shelf, tuple[float, Generation]]" = field(default_factory=dict)
+
+    @property
+    def opened(self) -> dict[str, VectorStore]:
+        """All stores, by name."""
+        return {self.store_name: self.store, **self.others}
+
+    @property
+    def shareable(self) -> bool:
+        """Whether other processes may have the same stores open."""
+        return all(store.shareable for store in self.opened.values())
+
+    def store_of(self, name: str) -> VectorStore:
+        """The store of that name.
+
+        Raises:
+            Unavailable: `store_not_open`: the settings do not name it.
+        """
+        if (store := self.opened.get(name)) is None:
+            raise Unavailable(f"The vector store {name!r} is not opened here.", code="store_not_open")
+        return store
+
+    def scrub(self) -> None:
+        """Leave nothing in any store of what was deleted. Raises Unavailable."""
+        for store in self.opened.values():
+            store.scrub()
+
+    def ping(self) -> None:
+        """Raises Unavailable when a store does not answer."""
+        for store in self.opened.values():
+            store.ping()
 
     def close(self) -> None:
         """Close the stores, not the models, which are the opener's. May be called again."""
         if self.cross_encoder is not None:
             self.cross_encoder.close()
         self.lexical.close()
-        self.store.close()
+        for store in self.opened.values():
+            store.close()
 
 
 def open_resources(
@@ -61,20 +103,26 @@ def open_resources(
         Unavailable: a store does not answer.
     """
     keyring = keyring or keyring_of(settings)
-    store: Any = STORES.load(settings.retrieval.store)(settings)
+    opened: dict[str, Any] = {}
     try:
+        for name in settings.retrieval.stores:
+            opened[name] = STORES.load(name)(settings)
         files = Files(settings, keyring)
         named = settings.retrieval.cross_encoder
         return Resources(
-            store=store,
-            lexical=open_words(settings, store, makes=searched),
+            store=opened[settings.retrieval.store],
+            lexical=open_words(settings, opened[settings.retrieval.store], makes=searched),
             files=files,
             models=models,
             keyring=keyring,
             cross_encoder=None if named is None else CrossEncoder(named),
+            store_name=settings.retrieval.store,
+            embeddings=settings.retrieval.embeddings,
+            others={name: store for name, store in opened.items() if name != settings.retrieval.store},
         )
     except BaseException:
-        store.close()
+        for store in opened.values():
+            store.close()
         raise
 
 
@@ -96,6 +144,7 @@ class Library:
     crawling: "Crawling"
     holds: "Holds"
     dead_letters: "DeadLetters"
+    generations: "Generations"
 
     @classmethod
     def build(cls, settings: Settings, database: "Database", resources: Resources, queue: "Queue") -> "Library":
@@ -104,6 +153,7 @@ class Library:
         from retrievers.dead_letters import DeadLetters
         from retrievers.documents import Documents
         from retrievers.following import Following
+        from retrievers.generations import Generations
         from retrievers.holds import Holds
         from retrievers.indexing import Indexer
         from retrievers.search import Searcher
@@ -113,7 +163,8 @@ class Library:
         from retrievers.sources.handover import Handover
         from retrievers.unpacking import Unpacker
 
-        indexer, following = Indexer(settings, resources), Following(database, resources)
+        generations = Generations(database, resources)
+        indexer, following = Indexer(settings, resources, generations), Following(database, resources)
         documents = Documents(settings, database, resources.files, indexer, queue)
         return cls(
             settings=settings,
@@ -130,4 +181,5 @@ class Library:
             crawling=Crawling(settings, database, Handover(database, resources.files, documents, queue)),
             holds=Holds(database, queue),
             dead_letters=DeadLetters(database, documents, queue),
+            generations=generations,
         )

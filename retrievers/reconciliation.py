@@ -18,7 +18,8 @@ from core.errors import DecryptionFailed, NotFound, UnreadableFile
 from core.tables import Document
 from core.threads import run_to_end
 from retrievers import chunk_ledger
-from retrievers.base import Chunk, Shelf
+from retrievers.base import Chunk
+from retrievers.generations import Generation
 from retrievers.indexing import Indexer
 from retrievers.leases import SETTLED, Lease, Leases
 
@@ -58,16 +59,18 @@ class Held:
 
 
 class Reconciliation:
-    """Of one collection. Belongs to the event loop of its database. Everything may be repeated.
+    """Of one collection, in its active generation. Belongs to the event loop of its database. Everything may be repeated.
 
     `counts` tells what was found so far: `documents` and `chunks` as their rows have them, chunks that were `missing` and are
     there again, `orphans` that no document has and that were deleted, documents whose list of chunks was `relisted`, and such
     as were left alone: `busy` (being read, or deleted), `unrepaired` (to be given anew).
     """
 
-    def __init__(self, database: Database, indexer: Indexer, leases: Leases, shelf: Shelf) -> None:
-        self._database, self._indexer, self._leases, self._shelf = database, indexer, leases, shelf
-        self._store = indexer.resources.store
+    def __init__(self, database: Database, indexer: Indexer, leases: Leases, generation: Generation) -> None:
+        self._database, self._indexer, self._leases, self._generation = database, indexer, leases, generation
+        self._shelf, self._collection = generation.shelf, generation.collection
+        self._store = indexer.generations.store(generation)
+        self._pipeline = indexer.pipeline_fingerprint(generation)
         self.counts: Counter[str] = Counter(
             dict.fromkeys(("documents", "chunks", "missing", "orphans", "relisted", "busy", "unrepaired"), 0)
         )
@@ -89,8 +92,8 @@ class Reconciliation:
         """How many documents were looked at, and the identifiers of those that the store does not hold as their rows say."""
         last = ""
         while True:
-            query = select(Document).where(Document.collection_id == self._shelf.collection_id, Document.id > last)
-            async with self._database.session(self._shelf.tenant) as session:
+            query = select(Document).where(Document.collection_id == self._collection.collection_id, Document.id > last)
+            async with self._database.session(self._collection.tenant) as session:
                 rows = (await session.exec(query.order_by(Document.id).limit(_DOCUMENTS))).all()
             if not rows:
                 return
@@ -114,7 +117,7 @@ class Reconciliation:
         ids = sorted(rest)
         for first in range(0, len(ids), _DOCUMENTS):
             some = ids[first : first + _DOCUMENTS]
-            mine = (Document.collection_id == self._shelf.collection_id, col(Document.id).in_(some))
+            mine = (Document.collection_id == self._collection.collection_id, col(Document.id).in_(some))
             async with self._database.session(self._shelf.tenant) as session:
                 states = dict((await session.exec(select(Document.id, Document.state).where(*mine))).all())
             for document_id in some:
@@ -142,12 +145,12 @@ class Reconciliation:
         self.counts["orphans"] += before - kept
         missing = await self._missing(chunks)
         beside = kept - (len(chunks) - len(missing))  # of the same revision, but not in its list: which ones is not known
-        if (missing or beside) and document.pipeline != self._indexer.pipeline_fingerprint():
+        if (missing or beside) and document.pipeline != self._pipeline:
             self._unrepaired(document)
             return
         if beside:
             await run_to_end(store.delete_document, self._shelf, document.id)
-        await self._indexer.store(self._shelf, chunks if beside else missing)
+        await self._indexer.store(self._generation, chunks if beside else missing)
         self.counts["missing"] += len(missing)
         self.counts["orphans"] += beside
         if missing or before - kept + beside:
@@ -168,10 +171,10 @@ class Reconciliation:
         document = lease.document
         with suppress(NotFound, DecryptionFailed, ValueError):
             return await chunk_ledger.listed(self._indexer.resources.files, document)
-        if document.revision != document.indexed_revision or document.pipeline != self._indexer.pipeline_fingerprint():
+        if document.revision != document.indexed_revision or document.pipeline != self._pipeline:
             return None
         try:
-            indexed, chunks = await self._indexer.read(document, document.indexed_revision)
+            indexed, chunks = await self._indexer.read(document, document.indexed_revision, self._generation)
         except (NotFound, DecryptionFailed, UnreadableFile):
             return None
         await self._leases.relist(lease, indexed)

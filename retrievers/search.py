@@ -19,6 +19,7 @@ from retrievers.base import Chunk, Passage, Shelf
 from retrievers.feedback import moved, widened
 from retrievers.filters import Filter, parse
 from retrievers.fusion import fuse
+from retrievers.generations import Generation, Generations
 from retrievers.indexing import embedded_text
 from retrievers.steps.settings import Feedback
 from retrievers.steps.step import StepTaken
@@ -51,9 +52,11 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A search: how, its words, its vector (None without one), how deep each ranking goes, and what must hold."""
+    """A search: how, its words, its vector (None without one), how deep each ranking goes, and what must hold. The vectors are
+    those of one generation, from its beginning to its end."""
 
     shelf: Shelf
+    generation: Generation
     mode: Mode
     words: str
     vector: NDArray[np.float32] | None
@@ -84,6 +87,7 @@ class Searcher:
         self._database = database
         self._resources = resources
         self._following = following
+        self._generations = Generations(database, resources)
 
     async def search(
         self,
@@ -153,16 +157,17 @@ class Searcher:
         """The search to be made, and whether it has to do without meanings or words that it should have."""
         up_to_date = mode == "dense" or await self._up_to_date(shelf)
         vector, degraded = None, not up_to_date
+        generation = await self._generations.known(shelf)
         if mode != "lexical":
             try:
-                vector = await self._vector(text, beside)
+                vector = await self._vector(generation, text, beside)
             except PlatformError as error:
                 if mode == "dense":
                     raise
                 degraded = True
                 log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
         by_words = mode == "lexical" or (mode == "hybrid" and (up_to_date or vector is None))
-        return _Asked(shelf, mode, text, vector, max(_CANDIDATES, 2 * limit), filter, by_words), degraded
+        return _Asked(shelf, generation, mode, text, vector, max(_CANDIDATES, 2 * limit), filter, by_words), degraded
 
     async def _ranked(self, asked: _Asked) -> _Ranked:
         chunks: dict[str, Chunk] = {}
@@ -172,7 +177,7 @@ class Searcher:
             lexical = await asyncio.to_thread(self._lexical, asked.shelf, asked.words, asked.depth, asked.filter)
         if asked.vector is not None:
             chunks, similarities = await asyncio.to_thread(
-                self._dense, asked.shelf, asked.vector, asked.depth, asked.filter, lexical
+                self._dense, asked.generation, asked.vector, asked.depth, asked.filter, lexical
             )
         return _Ranked(chunks, similarities, lexical)
 
@@ -180,7 +185,8 @@ class Searcher:
         order, chunks = ranked.order(asked), ranked.chunks
         missing = [chunk_id for chunk_id, _ in order if chunk_id not in chunks]
         if missing:
-            found = await asyncio.to_thread(self._resources.store.get, asked.shelf, missing)
+            store = self._generations.store(asked.generation)
+            found = await asyncio.to_thread(store.get, asked.generation.shelf, missing)
             chunks.update({chunk.id: chunk for chunk in found})
         return [
             Passage(
@@ -234,17 +240,17 @@ class Searcher:
         with traces.span("search words"):
             return dict(self._resources.lexical.search(shelf, text, depth, filter))
 
-    async def _vector(self, text: str, beside: Sequence[str]) -> NDArray[np.float32]:
+    async def _vector(self, generation: Generation, text: str, beside: Sequence[str]) -> NDArray[np.float32]:
         """No thread waits for it: a provider of embeddings that hangs would hold those that all of the platform needs."""
         with traces.span("embed query"):
-            model = await asyncio.to_thread(self._resources.models.embeddings)
+            model = await asyncio.to_thread(self._resources.models.embeddings, generation.embeddings)
             vectors = await asyncio.gather(*(model.aembed_query(one) for one in (text, *beside)))
         mean = np.asarray(vectors, dtype=np.float32).mean(axis=0)
         return mean if not beside else np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 
     def _dense(
         self,
-        shelf: Shelf,
+        generation: Generation,
         vector: NDArray[np.float32],
         depth: int,
         filter: Filter | None,
@@ -252,10 +258,11 @@ class Searcher:
     ) -> tuple[dict[str, Chunk], dict[str, float]]:
         """The nearest chunks, and the similarity of those in `also` that are not among them."""
         with traces.span("search vectors"):
-            found = self._resources.store.search(shelf, vector, depth, filter)
+            store, shelf = self._generations.store(generation), generation.shelf
+            found = store.search(shelf, vector, depth, filter)
             similarities = {chunk.id: similarity for chunk, similarity in found}
             others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]
-            similarities |= self._resources.store.similarities(shelf, vector, others)
+            similarities |= store.similarities(shelf, vector, others)
         return {chunk.id: chunk for chunk, _ in found}, similarities
 
     async def _current(self, shelf: Shelf, passages: list[Passage]) -> list[Passage]:

@@ -105,6 +105,7 @@ async def running(
             stack.push_async_callback(asyncio.to_thread, resources.close)
         state = await asyncio.to_thread(_assemble, settings, readiness, database, redis_url, queue, access, resources)
         state.metrics = exposition
+        await state.library.generations.begin()
         stack.push_async_callback(asyncio.to_thread, state.analyser.close)
         _in_background(stack, state.library.following.run())
         readiness.behind["words_behind"] = lambda: len(state.library.following.behind)

@@ -25,7 +25,7 @@ class Ownership:
             SettingsError: it cannot be written to, or not be locked.
         """
         self._descriptor: int | None = None
-        if settings.retrieval.store not in ONE_PROCESS:
+        if ONE_PROCESS.isdisjoint(settings.retrieval.stores):
             return
         path = settings.path("server.lock")
         try:

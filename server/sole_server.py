@@ -25,14 +25,14 @@ async def sole_server(settings: Settings, database: Database) -> AsyncIterator[N
     Raises:
         Conflict: `store_not_shareable`, another server has it.
     """
-    if database.is_sqlite or settings.retrieval.store not in ONE_PROCESS:
+    if database.is_sqlite or ONE_PROCESS.isdisjoint(settings.retrieval.stores):
         yield
         return
     async with direct_engine(settings).connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         if not (await connection.execute(text("SELECT pg_try_advisory_lock(:n)"), {"n": _STORE_LOCK})).scalar():
             raise Conflict(
-                f"Another server uses this database with an embedded store ({settings.retrieval.store}), which belongs to one "
+                f"Another server uses this database with an embedded store ({_alone(settings)}), which belongs to one "
                 "process. Stop that one, or set a store that can be shared.",
                 code="store_not_shareable",
             )
@@ -43,3 +43,7 @@ async def sole_server(settings: Settings, database: Database) -> AsyncIterator[N
             with suppress(SQLAlchemyError):
                 await connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _STORE_LOCK})
             await connection.invalidate()  # the pool would keep it, and the lock with it
+
+
+def _alone(settings: Settings) -> str:
+    return ", ".join(sorted(ONE_PROCESS.intersection(settings.retrieval.stores)))

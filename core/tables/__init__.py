@@ -21,6 +21,7 @@ from core.tables.documents import (
 from core.tables.encryption import KeyRotation, WrappedKey
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
+from core.tables.index_generations import GenerationState, IndexGeneration
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
@@ -62,7 +63,9 @@ __all__ = [
     "Document",
     "DocumentState",
     "Each",
+    "GenerationState",
     "IdempotencyRecord",
+    "IndexGeneration",
     "Invoice",
     "InvoiceLine",
     "Job",

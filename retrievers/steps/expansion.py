@@ -12,6 +12,7 @@ from core.database import Database
 from core.errors import NotFound
 from core.tables import Document
 from retrievers.base import Chunk, KeepsStretches, Passage, Shelf
+from retrievers.generations import last_known
 from retrievers.steps.settings import Expansion
 from retrievers.steps.step import Retrieved, Step, Unable
 
@@ -35,14 +36,15 @@ class ExpansionStep(Step):
 
     async def take(self, found: Retrieved) -> Sequence[Passage]:
         passages = found.passages[: found.limit]
-        store = self._resources.store
+        generation = last_known(self._resources, found.shelf)
+        store = self._resources.store_of(generation.store)
         if not isinstance(store, KeepsStretches):
             raise Unable("This vector store does not tell what stands round a passage.")
         texts = await self._texts(found.shelf, passages)
         whole: list[Passage] = []
         for passage in passages:
             text = texts.get(passage.chunk.document_id)
-            parts = await asyncio.to_thread(self._round, store, found.shelf, passage.chunk)
+            parts = await asyncio.to_thread(self._round, store, generation.shelf, passage.chunk)
             _add(whole, passage, parts, text)
         return [*whole, *found.passages[found.limit :]]
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrievers.base import Chunk, KeepsVectors, Shelf, Vectors
+from retrievers.generations import last_known
 from retrievers.indexing import embedded_text
 
 if TYPE_CHECKING:
@@ -20,11 +21,13 @@ def vectors_of(resources: "Resources", shelf: Shelf, chunks: Sequence[Chunk]) ->
         ProviderFailed, Unavailable: a vector is not in the store, and the embedding model does not answer.
     """
     known: dict[str, NDArray[np.float32]] = {}
-    if isinstance(resources.store, KeepsVectors):
-        known.update(resources.store.vectors(shelf, [chunk.id for chunk in chunks]))
+    generation = last_known(resources, shelf)
+    store = resources.store_of(generation.store)
+    if isinstance(store, KeepsVectors):
+        known.update(store.vectors(generation.shelf, [chunk.id for chunk in chunks]))
     missing = [chunk for chunk in chunks if chunk.id not in known]
     if missing:
-        made = resources.models.embeddings().embed_documents([embedded_text(chunk) for chunk in missing])
+        made = resources.models.embeddings(generation.embeddings).embed_documents([embedded_text(chunk) for chunk in missing])
         known |= {chunk.id: np.asarray(vector, dtype=np.float32) for chunk, vector in zip(missing, made, strict=True)}
     matrix = np.stack([known[chunk.id] for chunk in chunks])
     lengths = np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)

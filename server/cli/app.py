@@ -8,7 +8,22 @@ from rich.console import Console
 
 from core.logs import configure_logging
 from core.settings import LogSettings, SettingsError, platform_address, platform_authorities
-from server.cli import ask, audit, chat, dead_letters, ingest, jobs, keys, kill, login, models, reconcile, serve, sources
+from server.cli import (
+    ask,
+    audit,
+    chat,
+    dead_letters,
+    ingest,
+    jobs,
+    keys,
+    kill,
+    login,
+    models,
+    reconcile,
+    reindex,
+    serve,
+    sources,
+)
 from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
 
@@ -28,6 +43,7 @@ app.command("chat")(chat.chat)
 app.command("ask")(ask.ask)
 app.command("ingest")(ingest.ingest)
 app.command("reconcile")(reconcile.reconcile)
+app.command("reindex")(reindex.reindex)
 app.command("models")(models.models)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")

@@ -40,6 +40,7 @@ ROUTERS = (
     "usage_page",
     "budgets",
     "rate_limits",
+    "reindexing",
     "alerts",
     "alert_routes",
     "admin.overview",

@@ -52,7 +52,7 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
     pings = {
         "database": lambda: state.database.ping(),
         "broker": lambda: state.queue.ping(),
-        "store": lambda: state.library.resources.store.ping(),
+        "store": lambda: state.library.resources.ping(),
     }
     loop = asyncio.get_running_loop()
     checks = await asyncio.gather(*(_check(loop.run_in_executor(_ASKING[part], ping)) for part, ping in pings.items()))

@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from core.batches import JOB_KIND, Batches
 from core.errors import Conflict, PlatformError
-from core.jobs import INGESTION, Jobs, job_view
+from core.jobs import INGESTION, REINDEXING, Jobs, job_view
 from core.principals import Principal, Scope
 from core.tables import Job, JobState
 from retrievers.holds import of_job
+from retrievers.relocation import cancel as cancel_move
 from server.auth import requires
 from server.batches import cancel
 from server.pagination import Paging, page
@@ -61,7 +62,9 @@ class JobInfo(BaseModel):
     removed: int = Field(description="parts that were deleted before their turn")
     errors: list[JobError]
     result: dict[str, Any] | None = Field(
-        None, description="of an erasure, a reconciliation or a crawl what was found, of an export where it is"
+        None,
+        description="of an erasure, a reconciliation or a crawl what was found, of an export where it is, of a reindexing what "
+        "moved",
     )
     arguments: dict[str, Any]
     created_at: datetime
@@ -102,6 +105,8 @@ async def cancel_job(job_id: JobID, state: CurrentState, principal: Writer) -> d
         batch = await Batches(state.database).of_job(principal, job_id)
         await cancel(state, principal, batch.id)
         return job_view(await Jobs(state.database).get(principal, job_id))
+    if job.kind == REINDEXING:
+        return job_view(await cancel_move(state.database, principal, job))
     if job.kind != INGESTION:
         raise Conflict("A job of this kind cannot be cancelled.", code="not_cancellable")
     await state.library.holds.cancel(principal, of_job(job))

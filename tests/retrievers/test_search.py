@@ -211,11 +211,13 @@ async def test_a_file_that_cannot_be_read_leaves_nothing_behind(library: Library
 
 
 async def test_the_fingerprint_follows_what_makes_chunks(library: Library, settings: Settings):
+    from retrievers.generations import first_of
     from retrievers.indexing import Indexer
 
     other = Settings.load(data_dir=settings.data_dir, retrieval={"chunk_tokens": 100})
-    assert library.indexer.pipeline_fingerprint() == Indexer(settings, library.resources).pipeline_fingerprint()
-    assert library.indexer.pipeline_fingerprint() != Indexer(other, library.resources).pipeline_fingerprint()
+    first, parts = first_of(library.resources, Shelf("default", "col_x")), (library.resources, library.generations)
+    assert library.indexer.pipeline_fingerprint(first) == Indexer(settings, *parts).pipeline_fingerprint(first)
+    assert library.indexer.pipeline_fingerprint(first) != Indexer(other, *parts).pipeline_fingerprint(first)
 
 
 async def test_it_is_a_retriever_for_langchain(library: Library):

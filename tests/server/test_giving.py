@@ -39,11 +39,16 @@ class Place:
     ada: str = ""
 
 
+async def no_generation(*_: object) -> None:
+    """There is no store."""
+
+
 @pytest.fixture
 async def place(guarded: Guarded, database: Database) -> Place:
     """In it, Ada has a private collection and a conversation, as a developer; `keyer` is a role that looks after keys."""
     missing: Any = None
-    kept: Any = SimpleNamespace(collections=Collections(database, missing, missing))
+    indexer: Any = SimpleNamespace(generations=SimpleNamespace(open=no_generation))
+    kept: Any = SimpleNamespace(collections=Collections(database, indexer, missing))
     conversations = Conversations(database)
     state = guarded.app.state.platform
     guarded.app.state.platform = replace(state, library=kept, conversations=conversations)

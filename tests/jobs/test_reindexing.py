@@ -1,0 +1,437 @@
+"""Collections move to another store or model while they are asked and changed, and come back; what is cut short goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from sqlmodel import col, select, update
+
+from core.database import Database, utc_now
+from core.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unavailable
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
+from core.settings import Settings, SettingsError
+from core.tables import Collection, IndexGeneration, Job, JobState
+from infra.postgresql import database_of_platform
+from jobs.ingestion import ingest_document
+from jobs.reconciliation import reconcile_collection
+from jobs.reindexing import work_on_generation
+from jobs.sweeper import Sweeper
+from providers.models import Models
+from retrievers import filling
+from retrievers.base import Shelf
+from retrievers.generations import Generation
+from retrievers.library import Library
+from retrievers.reindexing import QUEUE, Reindexing
+from retrievers.relocation import Move, Relocation, Whereabouts, cancel
+from retrievers.upkeep import Upkeep
+from tests.desks import Desk, note, opened
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+AGAIN = {
+    "alias": "again",
+    "kind": "embeddings",
+    "deployments": [{"provider": "local", "model": "all-MiniLM-L6-v2", "serves": "another"}],
+}
+LONG = "\n\n".join(f"Paragraph {number} tells of pump {number} and of its {number} valves in the hall." for number in range(60))
+TO_PGVECTOR, TO_CHROMA = Whereabouts("pgvector", None), Whereabouts("chroma", None)
+
+
+@pytest.fixture(scope="module")
+def many_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    made = Models(Settings.load(data_dir=tmp_path_factory.mktemp("models"), models=[AGAIN]))
+    yield made
+    asyncio.run(made.close())
+
+
+@pytest.fixture
+async def desk(database: Database, settings: Settings, many_models: Models, postgresql: Any) -> AsyncIterator[Desk]:
+    """With Chroma for new collections, and pgvector beside it."""
+    vectors = database_of_platform(postgresql, f"vectors_{uuid4().hex}")
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+    retrieval = {"other_stores": ["pgvector"], "pgvector_url": vectors}
+    settings = Settings.load(data_dir=settings.data_dir, database_url=url, models=[AGAIN], retrieval=retrieval)
+    async with opened(settings, database, many_models) as ready:
+        yield ready
+
+
+def relocation(desk: Desk) -> Relocation:
+    return Relocation(desk.settings, desk.database, desk.resources, desk.library.generations)
+
+
+async def brought(desk: Desk, *items: Any) -> Shelf:
+    """A collection with these documents, ready as by a worker."""
+    job, _ = await desk.add(*items)
+    for _ in items:
+        await ingest_document(desk.context, "any", 1)
+    assert (await desk.job(job.id)).state == "succeeded"
+    return Shelf.of(await desk.collection())
+
+
+async def asked(desk: Desk, to: Whereabouts = TO_PGVECTOR, **more: Any) -> tuple[Job, str]:
+    """A move of the collection that was asked for, and the generation that it fills."""
+    job, (generation,) = await relocation(desk).ask(SYSTEM, Move(to, names=("papers",), **more))
+    return job, generation
+
+
+async def moved(desk: Desk, to: Whereabouts = TO_PGVECTOR, **more: Any) -> Job:
+    job, generation = await asked(desk, to, **more)
+    await work_on_generation(desk.context, generation)
+    return await desk.job(job.id)
+
+
+async def generations(desk: Desk) -> list[IndexGeneration]:
+    """The newest first."""
+    return await relocation(desk).page(await desk.collection())
+
+
+async def active(desk: Desk) -> Generation:
+    return await desk.library.generations.current(Shelf.of(await desk.collection()))
+
+
+def holds(desk: Desk, generation: Generation | IndexGeneration) -> dict[str, np.ndarray]:
+    """The vectors of a generation, by chunk."""
+    if isinstance(generation, IndexGeneration):
+        generation = Generation.of(generation)
+    chunks, vectors = desk.resources.store_of(generation.store).scan(generation.shelf, "", 10_000)
+    return {chunk.id: vector for chunk, vector in zip(chunks, vectors, strict=True)}
+
+
+async def change(desk: Desk, **values: Any) -> None:
+    async with desk.database.transaction(all_tenants=True) as session:
+        await session.exec(update(IndexGeneration).values(**values))
+
+
+async def test_a_collection_moves_to_another_store_with_its_vectors_and_is_found_there(desk: Desk) -> None:
+    await brought(desk, note("long.md", LONG), note("zebra.md"))
+    before = holds(desk, await active(desk))
+    job = await moved(desk)
+    assert (job.state, job.result, job.errors) == ("succeeded", {"moved": 1}, [])
+    assert job.done == job.total == len(before)
+    now = await active(desk)
+    assert now.store == "pgvector"
+    after = holds(desk, now)
+    assert after.keys() == before.keys()
+    assert all(np.allclose(after[one], before[one], atol=1e-6) for one in before)
+    kept = (await generations(desk))[1]
+    assert (kept.store, kept.state) == ("chroma", "kept")
+    desk.resources.store.delete_collection(Generation.of(kept).shelf)
+    assert (await desk.found("which word is zebra's"))[0] == "zebra.md"
+    await brought(desk, note("late.md", "The word of late.md is okapi."))
+    assert (await desk.found("okapi"))[0] == "late.md"
+
+
+async def test_what_is_added_replaced_and_deleted_while_it_moves_is_right_afterwards(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("stays.md"), note("replaced.md", "An old word: quagga."), note("deleted.md"))
+    job, generation = await asked(desk)
+    copy, compare = filling.Filling.copy, filling.Filling.verify
+
+    async def copied(self: Any, cursor: str) -> None:
+        await copy(self, cursor)
+        await brought(desk, note("added.md", "A new word: okapi."), note("replaced.md", "A newer word: bongo."))
+        await desk.library.documents.delete(SYSTEM, await desk.collection(), (await desk.documents())["deleted.md"].id)
+
+    async def compared(self: Any, number: int) -> dict[str, int]:
+        told = await compare(self, number)
+        await brought(desk, note("last.md", "The last word: gnu."))
+        return told
+
+    monkeypatch.setattr(filling.Filling, "copy", copied)
+    monkeypatch.setattr(filling.Filling, "verify", compared)
+    await work_on_generation(desk.context, generation)
+    assert (await desk.job(job.id)).state == "succeeded"
+    documents, now = await desk.documents(), await active(desk)
+    assert now.store == "pgvector"
+    assert sorted(documents) == ["added.md", "last.md", "replaced.md", "stays.md"]
+    store = desk.resources.store_of("pgvector")
+    assert {row.id: store.count(now.shelf, row.id) for row in documents.values()} == {row.id: 1 for row in documents.values()}
+    assert store.count(now.shelf) == len(documents)
+    assert (await desk.found("bongo"))[0] == "replaced.md"
+
+
+async def test_a_document_that_is_read_while_its_collection_is_switched_goes_into_the_new_one(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    await brought(desk, note("first.md"))
+    _, generation = await asked(desk)
+    index, times = desk.library.indexer.index, 0
+
+    async def indexed(document: Any) -> Any:
+        nonlocal times
+        made = await index(document)
+        times += 1
+        if times == 1:
+            await work_on_generation(desk.context, generation)
+        return made
+
+    monkeypatch.setattr(desk.library.indexer, "index", indexed)
+    await brought(desk, note("second.md", "The word is okapi."))
+    now, document = await active(desk), (await desk.documents())["second.md"]
+    assert (now.store, document.state, document.attempts) == ("pgvector", "ready", 1)
+    assert desk.resources.store_of("pgvector").count(now.shelf, document.id) == 1
+    assert times == 2
+
+
+async def test_a_copy_that_was_cut_short_goes_on_behind_what_it_had_and_a_lost_lease_changes_nothing(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    await brought(desk, note("long.md", LONG * 3))
+    monkeypatch.setattr(filling, "_COPIED", 4)
+    job, generation = await asked(desk)
+    reindexing = Reindexing(desk.database, lease_s=30)
+    lease = await reindexing.take(generation)
+    assert lease is not None
+    assert await reindexing.take(generation) is None
+
+    class Killed(BaseException):
+        """As by SIGKILL: nothing is cleaned up."""
+
+    async def note_twice(**values: Any) -> None:
+        assert await reindexing.advance(lease, **values)
+        if lease.row.cursor and values.get("done"):
+            raise Killed
+
+    source, target = await active(desk), lease.generation
+    with pytest.raises(Killed):
+        await filling.Filling(desk.database, desk.library.indexer, source, target, note_twice).copy("")
+    await Sweeper(desk.context).take_back()
+    assert not await reindexing.renew(lease)
+    copied = holds(desk, target)
+    assert len(copied) == 4
+    scanned: list[str] = []
+    scan = desk.resources.store.scan
+
+    def seen(shelf: Shelf, after: str, limit: int) -> Any:
+        scanned.append(after)
+        return scan(shelf, after, limit)
+
+    monkeypatch.setattr(desk.resources.store, "scan", seen)
+    await work_on_generation(desk.context, generation)
+    assert scanned[0] == max(copied)
+    assert (await desk.job(job.id)).state == "succeeded"
+    assert await reindexing.switch(lease) is None
+    assert not await reindexing.advance(lease, number=99)
+    assert holds(desk, await active(desk)).keys() == holds(desk, source).keys()
+
+
+async def test_another_model_embeds_anew_and_questions_are_put_to_it(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("long.md", LONG), note("zebra.md"))
+    job = await moved(desk, Whereabouts(None, "again"))
+    assert job.state == "succeeded"
+    now = await active(desk)
+    assert (now.store, now.embeddings, now.model) == ("chroma", "again", "another")
+    assert now.shelf != (await generations(desk))[1].shelf
+    used: list[str] = []
+    embeddings = desk.resources.models.embeddings
+    monkeypatch.setattr(desk.resources.models, "embeddings", lambda alias: used.append(alias) or embeddings(alias))
+    assert (await desk.found("which word is zebra's"))[0] == "zebra.md"
+    assert used == ["again"]
+    reconciled = await Upkeep(desk.database, lease_s=30).ask(SYSTEM, await desk.collection())
+    await reconcile_collection(desk.context, (await desk.collection()).id)
+    result = (await desk.job(reconciled.id)).result or {}
+    assert (result["missing"], result["orphans"], result["unrepaired"]) == (0, 0, 0)
+
+
+async def test_one_goes_back_to_what_was_kept_with_what_has_changed_since(desk: Desk) -> None:
+    await brought(desk, note("stays.md"), note("deleted.md"))
+    before = await active(desk)
+    await moved(desk)
+    await brought(desk, note("added.md", "The word is okapi."))
+    await desk.library.documents.delete(SYSTEM, await desk.collection(), (await desk.documents())["deleted.md"].id)
+    assert len(holds(desk, before)) == 1  # what is deleted is nowhere, at once
+    job, (generation,) = await relocation(desk).go_back(SYSTEM, await desk.collection())
+    assert generation == before.id
+    await work_on_generation(desk.context, generation)
+    assert (await desk.job(job.id)).state == "succeeded"
+    assert (await active(desk)).shelf == before.shelf
+    assert len(holds(desk, before)) == 2
+    assert (await desk.found("okapi"))[0] == "added.md"
+    with pytest.raises(NotFound) as refused:
+        await relocation(desk).go_back(SYSTEM, await desk.collection("other"))
+    assert refused.value.code == "generation_not_found"
+
+
+async def test_what_is_kept_goes_when_its_time_is_over_or_on_command(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    await moved(desk, keep_s=3600)
+    now, kept = await generations(desk)
+    reindexing = Reindexing(desk.database, lease_s=30)
+    assert await reindexing.due(10) == []
+    with pytest.raises(Conflict) as refused:
+        await relocation(desk).drop(SYSTEM, await desk.collection(), now.id)
+    assert refused.value.code == "generation_in_use"
+    await relocation(desk).drop(SYSTEM, await desk.collection(), kept.id)
+    assert await reindexing.due(10) == []  # a search may have begun in it
+    async with desk.database.transaction(all_tenants=True) as session:
+        long_ago = utc_now().replace(year=2020)
+        await session.exec(update(IndexGeneration).where(col(IndexGeneration.id) == kept.id).values(switched_at=long_ago))
+    await Sweeper(desk.context).sweep()
+    assert await desk.queue.waiting(QUEUE) == 1
+    await work_on_generation(desk.context, kept.id)
+    assert [row.id for row in await generations(desk)] == [now.id]
+    assert holds(desk, kept) == {}
+    assert await desk.found("zebra") == ["a.md"]
+
+
+async def test_what_cannot_be_verified_is_not_switched_to(desk: Desk) -> None:
+    await brought(desk, note("long.md", LONG))
+    document = (await desk.documents())["long.md"]
+    lost = sorted(holds(desk, await active(desk)))[:3]
+    client: Any = desk.resources.store._client  # type: ignore[attr-defined]  # Chroma's
+    client.get_collection(document.collection_id, embedding_function=None).delete(ids=lost)
+    await desk.resources.files.delete(document.chunks_key)
+    job = await moved(desk)
+    assert (job.state, [error["code"] for error in job.errors]) == ("failed", ["reindex_not_verified"])
+    assert (await active(desk)).store == "chroma"
+    assert [row.state for row in await generations(desk)] == ["dropping", "active"]
+
+
+async def test_chunks_that_the_old_store_has_lost_are_there_in_the_new_one(desk: Desk) -> None:
+    shelf = await brought(desk, note("long.md", LONG))
+    before = holds(desk, await active(desk))
+    client: Any = desk.resources.store._client  # type: ignore[attr-defined]  # Chroma's
+    client.get_collection(shelf.collection_id, embedding_function=None).delete(ids=sorted(before)[:3])
+    assert (await moved(desk)).state == "succeeded"
+    after = holds(desk, await active(desk))
+    assert after.keys() == before.keys()
+    assert all(np.allclose(after[one], before[one], atol=1e-3) for one in before)
+
+
+async def test_vectors_that_are_not_what_they_were_are_not_switched_to(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("a.md"), note("b.md", "Something about rivers."))
+    store = desk.resources.store_of("pgvector")
+    upsert = store.upsert
+    monkeypatch.setattr(store, "upsert", lambda shelf, chunks, vectors: upsert(shelf, chunks, np.roll(vectors, 7, axis=1)))
+    job = await moved(desk)
+    assert (job.state, [error["code"] for error in job.errors]) == ("failed", ["reindex_not_verified"])
+
+
+async def test_a_store_that_is_away_is_waited_for_and_keeps_no_document_waiting(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("a.md"))
+    job, generation = await asked(desk)
+    store = desk.resources.store_of("pgvector")
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable("The vector store does not answer.", code="store_unavailable")
+
+    with monkeypatch.context() as meanwhile:
+        for name in ("upsert", "delete_document"):
+            meanwhile.setattr(store, name, away)
+        for _ in range(desk.settings.jobs.max_attempts + 1):
+            await work_on_generation(desk.context, generation)
+            await change(desk, leased_until=None)
+        await brought(desk, note("b.md", "The word is okapi."))
+    assert (await desk.job(job.id)).state == "running"
+    await work_on_generation(desk.context, generation)
+    assert (await desk.job(job.id)).state == "succeeded"
+    assert len(holds(desk, await active(desk))) == 2
+
+
+async def test_a_worker_that_dies_each_time_before_it_comes_further_ends_it(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    job, generation = await asked(desk)
+    reindexing = Reindexing(desk.database, lease_s=30)
+    for _ in range(desk.settings.jobs.max_attempts):
+        assert await reindexing.take(generation)
+        await reindexing.take_back()
+    await work_on_generation(desk.context, generation)
+    ended = await desk.job(job.id)
+    assert (ended.state, [error["code"] for error in ended.errors]) == ("failed", ["interrupted"])
+
+
+async def test_a_cancelled_move_leaves_the_collection_where_it_was(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    job, generation = await asked(desk)
+    lease = await Reindexing(desk.database, lease_s=30).take(generation)
+    assert lease is not None
+    assert (await cancel(desk.database, SYSTEM, job)).state == "cancelled"
+    assert not await Reindexing(desk.database, lease_s=30).advance(lease, done=1)
+    with pytest.raises(Conflict):
+        await cancel(desk.database, SYSTEM, job)
+    await Reindexing(desk.database, lease_s=30).release(lease)
+    await work_on_generation(desk.context, generation)
+    assert [(row.store, row.state) for row in await generations(desk)] == [("chroma", "active")]
+    # one that was kept is kept on
+    await moved(desk)
+    job, _ = await relocation(desk).go_back(SYSTEM, await desk.collection())
+    await cancel(desk.database, SYSTEM, job)
+    assert [(row.store, row.state) for row in await generations(desk)] == [("pgvector", "active"), ("chroma", "kept")]
+
+
+async def test_a_collection_that_is_deleted_is_gone_from_every_generation(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    await moved(desk)
+    job, filled = await asked(desk, Whereabouts("pgvector", "again"))
+    rows = await generations(desk)
+    assert sorted(row.state for row in rows) == ["active", "filling", "kept"]
+    lease = await Reindexing(desk.database, lease_s=30).take(filled)
+    assert lease is not None
+    collection = await desk.collection()
+    await desk.library.collections.delete(SYSTEM, "papers")
+    assert (await desk.job(job.id)).state == "cancelled"
+    assert not await Reindexing(desk.database, lease_s=30).renew(lease)
+    assert await _is_there(desk, collection)  # a worker may still write
+    await Reindexing(desk.database, lease_s=30).release(lease)
+    assert await desk.library.collections.purge(Shelf.of(collection))
+    assert not await _is_there(desk, collection)
+    assert [holds(desk, row) for row in rows] == [{}, {}, {}]
+
+
+async def _is_there(desk: Desk, collection: Collection) -> bool:
+    async with desk.database.session(all_tenants=True) as session:
+        found = await session.exec(select(IndexGeneration).where(IndexGeneration.collection_id == collection.id))
+        return found.first() is not None
+
+
+async def test_all_of_a_store_and_of_all_tenants_moves_at_once(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    acme = Principal("usr_a", "acme", "Ada", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
+    await desk.library.collections.create(acme, "theirs")
+    narrow = replace(acme, scopes=ROLE_SCOPES[Role.DEVELOPER])
+    with pytest.raises(Forbidden):
+        await relocation(desk).ask(narrow, Move(TO_PGVECTOR, source=TO_CHROMA, everywhere=True))
+    job, found = await relocation(desk).ask(SYSTEM, Move(TO_PGVECTOR, source=TO_CHROMA, everywhere=True))
+    assert len(found) == 2
+    for generation in found:
+        await work_on_generation(desk.context, generation)
+    ended = await desk.job(job.id)
+    assert (ended.state, ended.result) == ("succeeded", {"moved": 2})
+    job, found = await relocation(desk).ask(SYSTEM, Move(TO_PGVECTOR, source=TO_CHROMA, everywhere=True))
+    assert (found, job.state) == ([], JobState.SUCCEEDED)
+
+
+async def test_what_nobody_can_do_is_refused(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    work = relocation(desk)
+    for move, code in (
+        (Move(Whereabouts("qdrant", None), names=("papers",)), "store_not_open"),
+        (Move(Whereabouts(None, "default"), names=("papers",)), "unknown_model"),
+        (Move(TO_PGVECTOR), "invalid_request"),
+    ):
+        with pytest.raises(InvalidRequest) as refused:
+            await work.ask(SYSTEM, move)
+        assert refused.value.code == code
+    with pytest.raises(NotFound):
+        await work.ask(SYSTEM, Move(TO_PGVECTOR, names=("papers", "nowhere")))
+    await asked(desk)
+    with pytest.raises(Conflict) as conflict:
+        await asked(desk)
+    assert conflict.value.code == "being_moved"
+    with pytest.raises(InvalidRequest):
+        Whereabouts.parse(":", param="to")
+    assert Whereabouts.parse(":again", param="to") == Whereabouts(None, "again")
+    assert Whereabouts.parse("pgvector:a:b", param="to") == Whereabouts("pgvector", "a:b")
+
+
+async def test_a_start_refuses_a_store_that_vectors_are_in_and_that_is_not_opened(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    await desk.library.generations.begin()
+    await moved(desk)
+    without = replace(desk.resources, others={}, known={})
+    library = Library.build(desk.settings, desk.database, without, desk.queue)
+    with pytest.raises(SettingsError, match=r"GENAI_RETRIEVAL__OTHER_STORES.*pgvector"):
+        await library.generations.begin()
