@@ -26,8 +26,8 @@ from retrievers.reconciliation import Held
 
 log = structlog.get_logger()
 
-#: Chunks that are copied at once, documents that are brought after them, and documents whose rows are compared.
-_COPIED, _BROUGHT, _COMPARED = 500, 50, 200
+#: Chunks that are copied at once, or embedded, documents that are brought after them, and documents whose rows are compared.
+_COPIED, _EMBEDDED, _BROUGHT, _COMPARED = 500, 128, 50, 200
 #: Vectors that are compared, and the cosine from which two are the same: stores round, and models on other machines.
 _SAMPLE, _SAME = 64, 0.995
 
@@ -57,14 +57,15 @@ class Filling:
     async def copy(self, cursor: str) -> None:
         """Copy what the source holds behind `cursor` and documents' rows speak of, vectors and all where the model is the
         same. What is changed meanwhile is `follow`'s."""
+        at_once = _COPIED if self._same_model else _EMBEDDED
         while True:
-            chunks, vectors = await asyncio.to_thread(self._from.scan, self._source.shelf, cursor, _COPIED)
+            chunks, vectors = await asyncio.to_thread(self._from.scan, self._source.shelf, cursor, at_once)
             wanted = await self._current(chunks)
             if wanted:
                 some = [chunks[number] for number in wanted]
                 matrix = vectors[wanted] if self._same_model else await self._indexer.embed(self._target, some)
                 await self._indexer.put(self._target, some, matrix)
-            if len(chunks) < _COPIED:
+            if len(chunks) < at_once:
                 await self._note(done=len(wanted), copied=True)
                 return
             cursor = chunks[-1].id

@@ -141,7 +141,7 @@ class Relocation:
                 raise InvalidRequest(
                     f"The vector store {where.store!r} is not opened here: GENAI_RETRIEVAL__OTHER_STORES names stores beside "
                     f"that of new collections. Opened are: {known}.",
-                    code="store_not_open",
+                    code="store_not_opened",
                     param=param,
                 )
         kinds = {alias.alias: alias.kind for alias in self._settings.aliases}

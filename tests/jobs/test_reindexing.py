@@ -408,7 +408,7 @@ async def test_what_nobody_can_do_is_refused(desk: Desk) -> None:
     await brought(desk, note("a.md"))
     work = relocation(desk)
     for move, code in (
-        (Move(Whereabouts("qdrant", None), names=("papers",)), "store_not_open"),
+        (Move(Whereabouts("qdrant", None), names=("papers",)), "store_not_opened"),
         (Move(Whereabouts(None, "default"), names=("papers",)), "unknown_model"),
         (Move(TO_PGVECTOR), "invalid_request"),
     ):

@@ -238,6 +238,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
     unread = Document(tenant=tenant, collection_id=collection.id, name=f"{mark}.pdf", content_hash="", state="failed")
     alert_route = AlertRoute(tenant=tenant, name=mark, kind="webhook", least="critical", created_by=owner.id)
     await AlertRoutes(desk.database).add(owner, alert_route, f"https://{mark}.example.com/", f"https://{mark}.example.com/…")
+    generation = (await desk.library.generations.current(Shelf.of(collection))).id
     async with desk.database.transaction(tenant) as session:
         session.add(CollectionShare(collection_id=collection.id, kind="user", subject=reader, access="read"))
         job = await jobs.open_job(session, owner, "ingestion", total=1, arguments={"collection": name, "note": mark})
@@ -296,6 +297,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
     return {
         "collection": name,
         "document_id": document.id,
+        "generation_id": generation,
         "session_id": session_id,
         "job_id": job.id,
         "batch_id": batch.id,
