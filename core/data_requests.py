@@ -25,6 +25,8 @@ _JOB_KINDS = {
     DataRequestKind.ERASE_USER: jobs.ERASURE,
     DataRequestKind.ERASE_TENANT: jobs.ERASURE,
     DataRequestKind.EXPORT: jobs.EXPORT,
+    DataRequestKind.SNAPSHOT: jobs.SNAPSHOT,
+    DataRequestKind.RESTORE: jobs.RESTORATION,
 }
 #: How much was found, by kind and place.
 Found = Mapping[str, Mapping[str, int]]
@@ -38,12 +40,15 @@ async def open_request(
     subject: str,
     subject_tenant: str,
     found: Found | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> tuple[DataRequest, Job]:
-    """The request with its job, in the transaction of `session`: made now, or the one of this kind that is not finished yet."""
+    """The request with its job, in the transaction of `session`: made now, or the one of this kind that is not finished yet.
+    `arguments` are the job's, where it is no user or tenant that it is about."""
     if (known := await open_about(session, kind, subject)) is not None:
         return known, (await session.get_one(Job, known.job_id))
     told = "tenant" if kind is DataRequestKind.ERASE_TENANT else "user"
-    job = await jobs.open_job(session, principal, _JOB_KINDS[kind], total=1, arguments={told: subject})
+    about = {told: subject} if arguments is None else arguments
+    job = await jobs.open_job(session, principal, _JOB_KINDS[kind], total=1, arguments=about)
     request = DataRequest(
         tenant=principal.tenant,
         job_id=job.id,

@@ -21,17 +21,19 @@ from core.principals import SYSTEM, Principal, Scope
 from core.tables import Job, JobEvent, JobState
 
 INGESTION, BATCH, ERASURE, EXPORT, RECONCILIATION = "ingestion", "batch", "erasure", "export", "reconciliation"
-REINDEXING = "reindexing"
+REINDEXING, SNAPSHOT, RESTORATION = "reindexing", "snapshot", "restoration"
 #: Who sees others' jobs of a kind as well. Of another kind, its owner alone sees it.
 _MANAGING = {
     INGESTION: Scope.RAG_MANAGE,
     RECONCILIATION: Scope.RAG_MANAGE,
     REINDEXING: Scope.RAG_MANAGE,
+    SNAPSHOT: Scope.RAG_MANAGE,
+    RESTORATION: Scope.RAG_MANAGE,
     BATCH: Scope.BATCHES_MANAGE,
     ERASURE: Scope.USERS_MANAGE,
 }
 #: Jobs on a collection, which `arguments` names.
-_ON_COLLECTIONS = (INGESTION, RECONCILIATION, REINDEXING)
+_ON_COLLECTIONS = (INGESTION, RECONCILIATION, REINDEXING, SNAPSHOT, RESTORATION)
 #: `errors` keeps the first ones; `failed` counts all.
 MOST_ERRORS = 1000
 

@@ -13,6 +13,7 @@ from jobs.base import JobContext, JobSpec
 from jobs.erasure import NotYet, erase
 from jobs.export import export
 from jobs.joining import joined
+from jobs.snapshots import restore, take_snapshot
 
 log = structlog.get_logger()
 
@@ -53,5 +54,9 @@ RUN = JobSpec(queue=QUEUE, run=run_data_request)
 async def _carry_out(context: JobContext, lease: RequestLease) -> None:
     if lease.request.kind == DataRequestKind.EXPORT:
         await export(context, lease)
+    elif lease.request.kind == DataRequestKind.SNAPSHOT:
+        await take_snapshot(context, lease)
+    elif lease.request.kind == DataRequestKind.RESTORE:
+        await restore(context, lease)
     else:
         await erase(context, lease)

@@ -42,6 +42,7 @@ from retrievers.leases import PENDING
 log = structlog.get_logger()
 
 _FILES_AT_ONCE = 100
+_WITH_FILES = [kind.value for kind in (DataRequestKind.EXPORT, DataRequestKind.SNAPSHOT, DataRequestKind.RESTORE)]
 #: Seconds more than the longest request, after which nothing can be written any more for who was shut out.
 _SETTLE_S = 60.0
 
@@ -118,9 +119,11 @@ class _Erasure:
                 session.add(job)
 
     async def _exports(self) -> None:
-        """Exports of the subject's data, whoever asked for them, and those that they asked for."""
-        asked = select(Job.id).where(Job.tenant == self._tenant, Job.owner == self._subject)
-        about = (col(DataRequest.subject_tenant) == self._tenant, col(DataRequest.kind) == DataRequestKind.EXPORT.value)
+        """Exports of the subject's data, whoever asked for them, and those that they asked for; snapshots of their collections,
+        and what is being restored, too."""
+        owned = col(Job.arguments)["owner"].as_string() == self._subject
+        asked = select(Job.id).where(Job.tenant == self._tenant, or_(col(Job.owner) == self._subject, owned))
+        about = (col(DataRequest.subject_tenant) == self._tenant, col(DataRequest.kind).in_(_WITH_FILES))
         theirs = or_(col(DataRequest.subject) == self._subject, col(DataRequest.job_id).in_(asked))
         mine = about if self._whole_tenant else (*about, theirs)
         async with self._database.transaction(all_tenants=True) as session:

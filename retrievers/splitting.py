@@ -55,10 +55,9 @@ def split(
     for section in _joined(document, tokens_of, max_tokens):
         size = max(max_tokens - len(tokens_of(_context(text, title, section, section.end))), max_tokens // 2)
         for start, end in _cut(text, section, tokens_of, size, overlap if section.kind == "prose" else 0):
-            digest = hashlib.sha256(f"{document_id}\0{revision}\0{start}\0{end}".encode()).hexdigest()[:32]
             chunks.append(
                 Chunk(
-                    id=f"chk_{digest}",
+                    id=chunk_id(document_id, revision, start, end),
                     document_id=document_id,
                     document=name,
                     revision=revision,
@@ -71,6 +70,12 @@ def split(
                 )
             )
     return chunks
+
+
+def chunk_id(document_id: str, revision: int, start: int, end: int) -> str:
+    """The identifier of a stretch of a document's text."""
+    digest = hashlib.sha256(f"{document_id}\0{revision}\0{start}\0{end}".encode()).hexdigest()[:32]
+    return f"chk_{digest}"
 
 
 def _sections(document: LoadedDocument) -> Iterator[Section]:

@@ -64,6 +64,8 @@ class Action(StrEnum):
     COLLECTION_CREATED = "collection.created"
     COLLECTION_CHANGED = "collection.changed"
     COLLECTION_DELETED = "collection.deleted"
+    COLLECTION_SNAPSHOT = "collection.snapshot"
+    COLLECTION_RESTORED = "collection.restored"
     COLLECTION_REINDEXED = "collection.reindexed"
     COLLECTION_GENERATION_DROPPED = "collection.generation_dropped"
     DOCUMENT_ADDED = "document.added"

@@ -17,15 +17,18 @@ class DataRequestKind(StrEnum):
     ERASE_USER = "erase_user"
     ERASE_TENANT = "erase_tenant"
     EXPORT = "export"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"
 
 
 class DataRequest(SQLModel, table=True):
-    """One of them, with its job. `subject` is whose data it is about: a user's identifier, or a tenant's.
+    """One of them, with its job. `subject` is whose data it is about: a user's identifier, or a tenant's; of a snapshot, and of
+    its restoring, a collection's.
 
     `tenant` is that of whoever asked, in which the request outlives a tenant that is erased; `subject_tenant` is where the data
     is. `found` counts what was found by kind and place. A worker that has it holds `lease` until `leased_until`. After an
-    erasure somebody looks once more at `settle_at`, for what was still being written. An export lies under `file_key` until
-    `expires_at`.
+    erasure somebody looks once more at `settle_at`, for what was still being written. An export or a snapshot lies under
+    `file_key` until `expires_at`.
     """
 
     __tablename__ = "data_requests"
@@ -44,5 +47,5 @@ class DataRequest(SQLModel, table=True):
     finished_at: datetime | None = moment()
     settle_at: datetime | None = moment(index=True)
     file_key: str = Field(default="", max_length=128)
-    size: int = Field(default=0, sa_type=BigInteger, description="bytes of the export")
+    size: int = Field(default=0, sa_type=BigInteger, description="bytes of the file")
     expires_at: datetime | None = moment()

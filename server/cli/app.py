@@ -22,6 +22,7 @@ from server.cli import (
     reconcile,
     reindex,
     serve,
+    snapshots,
     sources,
 )
 from server.cli.client import CallFailed, Platform, authorities
@@ -45,6 +46,7 @@ app.command("ingest")(ingest.ingest)
 app.command("reconcile")(reconcile.reconcile)
 app.command("reindex")(reindex.reindex)
 app.command("models")(models.models)
+app.add_typer(snapshots.app, name="snapshots")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
 app.add_typer(dead_letters.app, name="dead-letters")

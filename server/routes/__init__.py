@@ -41,6 +41,7 @@ ROUTERS = (
     "budgets",
     "rate_limits",
     "reindexing",
+    "snapshots",
     "alerts",
     "alert_routes",
     "admin.overview",

@@ -257,6 +257,18 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             finished_at=utc_now(),
         )
         of_batch = await jobs.open_job(session, owner, "batch", total=1, arguments={"note": mark})
+        about = {"collection": name, "owner": owner.id, "note": mark}
+        of_snapshot = await jobs.open_job(session, owner, "snapshot", total=1, arguments=about)
+        snapshot = DataRequest(
+            tenant=tenant,
+            job_id=of_snapshot.id,
+            kind="snapshot",
+            subject=collection.id,
+            subject_tenant=tenant,
+            file_key=f"exports/{tenant}",
+            expires_at=utc_now() + timedelta(days=1),
+            finished_at=utc_now(),
+        )
         batch = Batch(
             tenant=tenant,
             owner=owner.id,
@@ -288,7 +300,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
         session.add_all(
-            [document, unread, source, batch, export, budget, rate, alert, notice, rule, adjustment, invoice, closed]
+            [document, unread, source, batch, export, snapshot, budget, rate, alert, notice, rule, adjustment, invoice, closed]
         )
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
@@ -302,6 +314,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "job_id": job.id,
         "batch_id": batch.id,
         "export_id": export.id,
+        "snapshot_id": snapshot.id,
         "file_id": file.id,
         "key_id": owner.id,
         "credential_id": credential.id,

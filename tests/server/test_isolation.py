@@ -45,7 +45,7 @@ VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
 UNGUESSABLE = (
     "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
-    "rule_id", "invoice_id", "source_id", "generation_id",
+    "rule_id", "invoice_id", "source_id", "generation_id", "snapshot_id",
 )  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
@@ -73,6 +73,8 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/keys",
     "/api/v1/keys/{key_id}",
     "/api/v1/users/{user_id}/exports/{export_id}",
+    "/api/v1/rag/snapshots",
+    "/api/v1/rag/snapshots/{snapshot_id}",
     "/api/v1/provider-credentials",
     "/api/v1/provider-credentials/{credential_id}",
     "/api/v1/kill-switches",
