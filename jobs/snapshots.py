@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 _DAYS = 7.0
 #: Documents between two notes of how far it has come.
-_TOLD_EVERY = 20
+_TOLD_EVERY = 25
 
 
 async def take_snapshot(context: JobContext, lease: RequestLease) -> None:
@@ -156,9 +156,13 @@ async def _collection(context: JobContext, lease: RequestLease) -> Collection | 
 
 
 def _teller(context: JobContext, lease: RequestLease, total: int | None = None) -> Told:
+    last = 0
+
     async def told(done: int) -> None:
-        if done % _TOLD_EVERY:
+        nonlocal last
+        if done - last < _TOLD_EVERY:
             return
+        last = done
         async with context.database.transaction(all_tenants=True) as session:
             await _note(session, lease, done, total)
 

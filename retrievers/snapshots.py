@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import orjson
 import structlog
-from sqlmodel import select
+from sqlmodel import col, select
 
 from core.database import Database
 from core.errors import DecryptionFailed, InvalidRequest, NotFound
 from core.tables import Collection, Document, DocumentState
-from core.threads import run_to_end
 from retrievers import chunk_ledger
 from retrievers.base import Chunk, KeepsVectors, Shelf, Vectors
 from retrievers.changes import note_change
@@ -35,6 +34,8 @@ log = structlog.get_logger()
 FORM = 1
 #: Of a document's row what comes back with it.
 _FIELDS = ("name", "media_type", "size", "content_hash", "source_url", "pages", "characters", "attributes", "pipeline")
+#: Documents that come back together.
+_TOGETHER = 32
 _ROWS, _CHUNKS = 200, 256
 _REVISION = 1
 
@@ -155,37 +156,49 @@ class SnapshotReader:
         """
         with zipfile.ZipFile(path) as archive:
             manifest = manifest_of(archive)
-            documents = 0
-            for old in _documents(archive):
-                await self._document(archive, old, manifest)
-                documents += 1
-                await told(documents)
-        return documents
+            names = list(_documents(archive))
+            for first in range(0, len(names), _TOGETHER):
+                some = names[first : first + _TOGETHER]
+                await self._bring(archive, some, manifest)
+                await told(first + len(some))
+        return len(names)
 
-    async def _document(self, archive: zipfile.ZipFile, old: str, manifest: dict[str, Any]) -> None:
-        document_id = "doc_" + hashlib.sha256(f"{self._collection.id}\0{old}".encode()).hexdigest()[:32]
+    async def _bring(self, archive: zipfile.ZipFile, names: Sequence[str], manifest: dict[str, Any]) -> None:
+        """Bring in those of these documents that are not there yet, searchable all at once."""
+        ids = {self._new_id(old): old for old in names}
         async with self._database.session(self._shelf.tenant) as session:
-            if await session.get(Document, document_id) is not None:
-                return
+            there = set((await session.exec(select(Document.id).where(col(Document.id).in_(sorted(ids))))).all())
         generation = await self._indexer.generations.current(self._shelf)
-        row, chunks, vectors = await asyncio.to_thread(self._read, archive, old, document_id)
-        if manifest["model"] != generation.model:
-            vectors = None
-        row.pipeline = self._pipeline(generation, manifest, row.pipeline)
-        place = f"{self._collection.id}/{document_id}"
-        contents = {"original": "original", "text": f"{_REVISION}/text"}
-        for name, key in contents.items():
-            content = await asyncio.to_thread(archive.read, f"documents/{old}/{name}")
-            await self._files.put(f"{place}/{key}", content, tenant=row.tenant)
-        await self._files.put(f"{place}/{_REVISION}/chunks", chunk_ledger.pack(chunks), tenant=row.tenant)
+        rows: list[Document] = []
+        chunks: list[Chunk] = []
+        matrices: list[Vectors] = []
+        for document_id, old in ids.items():
+            if document_id in there:
+                continue
+            row, own, vectors = await asyncio.to_thread(self._read, archive, old, document_id)
+            row.pipeline = self._pipeline(generation, manifest, row.pipeline)
+            await self._store_files(archive, old, row, own)
+            if own:
+                same = manifest["model"] == generation.model
+                matrices.append(vectors if same and vectors is not None else await self._indexer.embed(generation, own))
+            rows.append(row)
+            chunks += own
+        matrix = np.concatenate(matrices) if matrices else np.empty((0, 0), dtype=np.float32)
+        for first in range(0, len(chunks), _CHUNKS):
+            await self._indexer.put(generation, chunks[first : first + _CHUNKS], matrix[first : first + _CHUNKS])
+        await self._add(rows, generation)  # word indexes follow their numbers, many documents at a time
+
+    def _new_id(self, old: str) -> str:
+        return "doc_" + hashlib.sha256(f"{self._collection.id}\0{old}".encode()).hexdigest()[:32]
+
+    async def _store_files(self, archive: zipfile.ZipFile, old: str, row: Document, chunks: Sequence[Chunk]) -> None:
+        place = f"{row.collection_id}/{row.id}"
         row.file_key, row.text_key = f"{place}/original", f"{place}/{_REVISION}/text"
         row.chunks_key, row.chunks_digest = f"{place}/{_REVISION}/chunks", chunk_ledger.digest(one.id for one in chunks)
-        for first in range(0, len(chunks), _CHUNKS):
-            some = chunks[first : first + _CHUNKS]
-            matrix = await self._indexer.embed(generation, some) if vectors is None else vectors[first : first + _CHUNKS]
-            await self._indexer.put(generation, some, matrix)
-        await run_to_end(self._indexer.resources.lexical.upsert, self._shelf, chunks)
-        await self._add(row, generation)
+        for name, key in (("original", row.file_key), ("text", row.text_key)):
+            content = await asyncio.to_thread(archive.read, f"documents/{old}/{name}")
+            await self._files.put(key, content, tenant=row.tenant)
+        await self._files.put(row.chunks_key, await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=row.tenant)
 
     def _read(self, archive: zipfile.ZipFile, old: str, document_id: str) -> tuple[Document, list[Chunk], Vectors | None]:
         place = f"documents/{old}"
@@ -216,15 +229,16 @@ class SnapshotReader:
             return self._indexer.pipeline_fingerprint(generation)
         return ""
 
-    async def _add(self, row: Document, generation: Generation) -> None:
-        async with self._database.transaction(row.tenant) as session:
-            collection = await session.get(Collection, row.collection_id)
+    async def _add(self, rows: Sequence[Document], generation: Generation) -> None:
+        async with self._database.transaction(self._shelf.tenant) as session:
+            collection = await session.get(Collection, self._shelf.collection_id)
             if collection is None or collection.deleted_at is not None:
                 raise NotFound("The collection was deleted.", code="collection_not_found")
-            session.add(row)
+            session.add_all(rows)
             await session.flush()
-            await note_change(session, row)
-            if not await is_active(session, row.collection_id, generation.id):
+            for row in rows:
+                await note_change(session, row)
+            if rows and not await is_active(session, self._shelf.collection_id, generation.id):
                 raise GenerationChanged
 
 

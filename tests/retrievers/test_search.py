@@ -91,7 +91,7 @@ class Hanging:
 async def test_a_search_waits_for_a_silent_provider_without_a_thread(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf, _ = await collection_of(library, TEXTS)
     hanging = Hanging()
-    monkeypatch.setattr(library.resources.models, "embeddings", lambda: hanging)
+    monkeypatch.setattr(library.resources.models, "embeddings", lambda _: hanging)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     searching = asyncio.create_task(names(library, shelf, "water per minute"))
     await hanging.asked.wait()

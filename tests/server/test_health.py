@@ -22,7 +22,7 @@ async def test_a_part_that_does_not_answer_is_told_and_logged(settings: Settings
     for part in list(readiness.waiting):
         readiness.done(part)
     nothing: Any = SimpleNamespace(states=list, kills=SimpleNamespace(everywhere=0))
-    store = SimpleNamespace(resources=SimpleNamespace(store=SimpleNamespace(ping=lambda: None)))
+    store = SimpleNamespace(resources=SimpleNamespace(ping=lambda: None))
     queue = Queue("redis://127.0.0.1:1")
     app = platform(settings, readiness=readiness, database=database, queue=queue, library=store, models=nothing)
     app.include_router(health.router)

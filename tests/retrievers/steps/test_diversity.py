@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from retrievers.library import Resources
 from retrievers.steps.diversity import DiversityStep, ranked
 from retrievers.steps.settings import Diversity
 from tests.retrievers.steps.making import names, passage, retrieved
@@ -28,8 +29,11 @@ def resources(store: Any, *embedded: list[float]) -> Any:
         texts.extend(asked)
         return list(embedded)
 
-    models = SimpleNamespace(embeddings=lambda: SimpleNamespace(embed_documents=embed))
-    return SimpleNamespace(store=store, models=models, texts=texts)
+    models: Any = SimpleNamespace(
+        embeddings=lambda _: SimpleNamespace(embed_documents=embed), embedding_name=lambda _: "model", texts=texts
+    )
+    missing: Any = None
+    return Resources(store=store, lexical=missing, files=missing, models=models, keyring=missing)
 
 
 async def test_what_says_the_same_again_comes_later():
@@ -51,7 +55,7 @@ async def test_what_the_store_has_no_vector_of_is_embedded():
     step = DiversityStep(Diversity(relevance=0.5), having)
     found = await step.ainvoke(retrieved(passage("a", 0.9), passage("again", 0.89), passage("new", 0.5)))
     assert names(found.passages) == ["a", "new", "again"]
-    assert having.texts == ["The text of again.", "The text of new."]
+    assert having.models.texts == ["The text of again.", "The text of new."]
 
 
 async def test_what_is_behind_the_candidates_stays_there():
