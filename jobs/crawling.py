@@ -15,6 +15,7 @@ from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.ingestion import may_write
 from jobs.joining import joined
+from retrievers.base import Shelf
 from retrievers.sources.crawls import QUEUE, CrawlLease
 from retrievers.sources.handover import CrawlStopped
 
@@ -55,7 +56,8 @@ CRAWL_SOURCE = JobSpec(queue=QUEUE, run=crawl_source)
 async def _crawl(context: JobContext, lease: CrawlLease) -> None:
     library = context.library
     try:
-        outcome = await library.crawling.crawl(lease, library.indexer.pipeline_fingerprint())
+        shelf = Shelf(lease.source.tenant, lease.source.collection_id)
+        outcome = await library.crawling.crawl(lease, await library.indexer.pipeline_of(shelf))
     except PlatformError as error:
         log.info("crawl.failed", code=error.code)
         await _fail(context, lease, error.code, error.message)

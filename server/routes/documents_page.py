@@ -10,7 +10,7 @@ from core import denials
 from core.errors import InvalidRequest, NotFound, PlatformError
 from core.principals import Principal, Scope
 from core.tables import Collection, DocumentState
-from retrievers.documents import NewDocument
+from retrievers.dead_letters import Which
 from retrievers.places import Place, find_place
 from retrievers.sharing import Level
 from server.pages.administration import Typed, checked, typed
@@ -128,18 +128,16 @@ async def show_document(
 
 
 async def _again(state: State, principal: Principal, name: str, document_id: str) -> None:
-    """Bring a document in once more, from the content that is here or from its address.
+    """Bring a document in once more, from the content that is here, from its address or its source.
 
     Raises:
-        NotFound: `document_not_found`; `file_not_found`: neither is known.
+        NotFound: `document_not_found`; `file_not_found`: only who has it can give it anew.
     """
     collection = await state.library.collections.get(principal, name, Level.WRITE)
-    row = await state.library.documents.get(principal, collection, document_id)
-    content = None
-    if row.source_url is None:
-        row, content = await state.library.documents.original(principal, collection, document_id)
-    item = NewDocument(row.name, data=content, url=row.source_url, attributes=row.attributes)
-    await state.library.documents.add(principal, collection, [item])
+    await state.library.documents.get(principal, collection, document_id)
+    retried = await state.library.dead_letters.retry(principal, collection, Which(documents=[document_id]))
+    if retried.left:
+        raise NotFound("The file is not here: add it again.", code="file_not_found")
 
 
 def api_address(name: str) -> str:
