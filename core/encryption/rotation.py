@@ -22,16 +22,17 @@ from core.encryption.sealed_columns import SEALED_COLUMNS, SealedColumn
 from core.errors import DecryptionFailed
 from core.files import Files
 from core.principals import SYSTEM
-from core.tables import Document, KeyRotation, StoredFile
+from core.tables import DataRequest, Document, KeyRotation, StoredFile
 
 log = structlog.get_logger()
 
 _ROWS_AT_ONCE = 100
 _FILES_AT_ONCE = 20
-#: Tables that name files, and their columns that do.
-_FILES: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = (
-    (Document, ("file_key", "text_key", "chunks_key")),
-    (StoredFile, ("key",)),
+#: Tables that name files, their columns that do, and the one that says whose they are.
+_FILES: tuple[tuple[type[SQLModel], tuple[str, ...], str], ...] = (
+    (Document, ("file_key", "text_key", "chunks_key"), "tenant"),
+    (StoredFile, ("key",), "tenant"),
+    (DataRequest, ("file_key",), "subject_tenant"),
 )
 
 
@@ -57,9 +58,9 @@ class Rotation:
         for column in SEALED_COLUMNS:
             async for position, resealed in self._rows(column, state.positions.get(column.name)):
                 await self._note(state, column.name, position, resealed)
-        for model, columns in _FILES:
+        for model, columns, owner in _FILES:
             name = str(model.__tablename__)
-            async for position, resealed in self._stored(model, columns, state.positions.get(name)):
+            async for position, resealed in self._stored(model, columns, owner, state.positions.get(name)):
                 await self._note(state, name, position, resealed)
         state.finished_at = utc_now()
         async with self._database.transaction(all_tenants=True) as session:
@@ -145,10 +146,10 @@ class Rotation:
                 await connection.execute(column.write(key, sealed))
 
     async def _stored(
-        self, model: type[SQLModel], columns: Sequence[str], after: Sequence[Any] | None
+        self, model: type[SQLModel], columns: Sequence[str], owner: str, after: Sequence[Any] | None
     ) -> AsyncIterator[tuple[Sequence[Any], int]]:
         """The same for files, by the rows that name them."""
-        identifier: Any = model.id  # type: ignore[attr-defined]  # both have one
+        identifier: Any = model.id  # type: ignore[attr-defined]  # all have one
         while True:
             query = select(model).order_by(identifier).limit(_FILES_AT_ONCE)
             async with self._database.session(all_tenants=True) as session:
@@ -158,7 +159,7 @@ class Rotation:
             resealed = 0
             for row in rows:
                 for key in filter(None, (getattr(row, name) for name in columns)):
-                    if await self._files.reseal(key, tenant=row.tenant):
+                    if await self._files.reseal(key, tenant=getattr(row, owner)):
                         resealed += 1
                         await self._let_go(model, columns, row.id, key)
             after = [rows[-1].id]

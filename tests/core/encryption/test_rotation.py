@@ -27,6 +27,7 @@ from core.tables import (
     BatchRow,
     Collection,
     ConversationMessage,
+    DataRequest,
     Document,
     IdempotencyRecord,
     Job,
@@ -55,6 +56,10 @@ async def store_something_everywhere(database: Database, files: Files) -> None:
     )
     await files.put(document.file_key, b"the original", tenant=TENANT)
     await files.put(document.text_key, b"the text", tenant=TENANT)
+    export = DataRequest(
+        id="data_1", job_id="job_1", kind="export", subject="u", subject_tenant=TENANT, file_key="exports/data_1"
+    )
+    await files.put(export.file_key, b"the export", tenant=TENANT)
     place = Place(TENANT, "idempotency_records", "body", "idem")
     record = IdempotencyRecord(
         id="idem", tenant=place.tenant, fingerprint="", expires_at=utc_now(), body=await keyring.seal(place, b"answer")
@@ -64,7 +69,7 @@ async def store_something_everywhere(database: Database, files: Files) -> None:
         session.add(Collection(id="col_1", name="c"))
         session.add(Job(id="job_1", owner="o", kind="batch"))
         await session.flush()
-        session.add_all([document, record])
+        session.add_all([document, record, export])
         session.add(Batch(id="batch_1", owner="o", endpoint="/", job_id="job_1", input_file_id="f", expires_at=utc_now()))
         await session.flush()
         session.add(BatchRow(batch_id="batch_1", number=1, custom_id="a", position=0, length=1, result=result))
@@ -85,6 +90,12 @@ async def key_ids(database: Database) -> set[bytes | None]:
     return found
 
 
+def file_key_ids(database: Database) -> list[bytes | None]:
+    """What each file was sealed with."""
+    stored = (path for path in database._settings.path("files").rglob("*") if path.is_file())
+    return [key_id_of(path.read_bytes()) for path in stored]
+
+
 async def read_everything(database: Database, files: Files) -> list[Any]:
     credentials = ProviderCredentials(database)
     async with database.session(all_tenants=True) as session:
@@ -98,6 +109,7 @@ async def read_everything(database: Database, files: Files) -> list[Any]:
         await files.get(upload.key, tenant=TENANT),
         await files.get("col_1/d/original", tenant=TENANT),
         await files.get("col_1/d/1/text", tenant=TENANT),
+        await files.get("exports/data_1", tenant=TENANT),
         await keyring.open(Place(TENANT, "idempotency_records", "body", "idem"), record.body or b""),
         await keyring.open(Place(TENANT, "batch_rows", "result", "batch_1/1"), row.result or b""),
     ]
@@ -109,6 +121,7 @@ EVERYTHING = [
     b"requests",
     b"the original",
     b"the text",
+    b"the export",
     b"answer",
     b"line",
 ]
@@ -122,9 +135,10 @@ async def test_everything_that_is_stored_is_sealed_anew_and_reads_as_before(
     await store_something_everywhere(database, files)
     before = await key_ids(database)
     done = await Rotation(database, files, settle_s=0).run()
-    assert done.resealed == 5 + 1 + 1 + 1 + 1 + 3
+    assert done.resealed == 5 + 1 + 1 + 1 + 1 + 4
     assert len(before) == len(await key_ids(database)) == 1
     assert not before & await key_ids(database)
+    assert file_key_ids(database) == [*await key_ids(database)] * 4
     assert await read_everything(database, files) == EVERYTHING
     assert await read_everything(again, Files(again._settings, again.keyring)) == EVERYTHING
 
@@ -143,6 +157,7 @@ async def test_what_was_stored_before_encryption_was_on_is_read_and_then_sealed(
     off = Database(plain)
     await Rotation(off, Files(plain, off.keyring), settle_s=0).run()
     assert await key_ids(off) == {None}
+    assert file_key_ids(off) == [None] * 4
     assert await read_everything(off, Files(plain, off.keyring)) == EVERYTHING
     await off.close()
 
