@@ -7,7 +7,7 @@ shared by every request of its tenant.
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -19,6 +19,8 @@ from core.redaction.entities import PIIType
 EVERY = "*"
 MAX_RULES = 50
 LOCAL = "local"
+#: Work that no caller asks for by name, and the capability that it is a part of.
+_WORK_FOR: Final = {"ingestion": "rag"}
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, strip_whitespace=True)]
 
@@ -96,8 +98,7 @@ class GuardRule(_Part):
 
     def applies(self, alias: str, capability: str) -> bool:
         """Whether it stands before this alias in this capability."""
-        family = capability.partition("/")[0]  # `code` names every `code/…`
-        return _names(self.aliases, alias) and _names(self.capabilities, capability, family)
+        return _names(self.aliases, alias) and _names(self.capabilities, capability, _family(capability))
 
 
 class DataPolicy(_Part):
@@ -189,7 +190,7 @@ class Policy(_Part):
 
     def _modes_of(self, capability: str, place: Place) -> dict[PIIType, PIIMode]:
         modes: dict[PIIType, PIIMode] = {}
-        named = next((name for name in (capability, capability.partition("/")[0], EVERY) if name in self.pii), EVERY)
+        named = next((name for name in (capability, _family(capability), EVERY) if name in self.pii), EVERY)
         for rule in self.pii.get(named, ()):
             if place in rule.on:
                 for kind in rule.types or PIIType:
@@ -199,6 +200,11 @@ class Policy(_Part):
 
 SECTIONS = tuple(Policy.model_fields)
 Section = Literal["pii", "guards", "data", "browsers", "retention"]
+
+
+def _family(capability: str) -> str:
+    """What rules name it by as well: `code` is every `code/…`, and work on documents is under the rules of questions to them."""
+    return _WORK_FOR.get(capability) or capability.partition("/")[0]
 
 
 def _names(names: Iterable[str], *among: str) -> bool:

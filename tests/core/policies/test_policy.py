@@ -73,3 +73,10 @@ def test_a_guard_stands_before_the_aliases_and_capabilities_that_it_names() -> N
     assert [rule.applies("fast", name) for name in ("code/fix", "chat", "rag")] == [True, True, False]
     assert not rule.applies("default", "chat")
     assert not rule.applies("fast/large", "chat")
+
+
+def test_work_on_documents_is_under_the_rules_of_questions_to_them() -> None:
+    one = policy(pii={"rag": "block", "*": "detect"}, guards=[{"guard": "topics", "capabilities": ["rag"]}])
+    assert one.modes("ingestion", Place.RETRIEVED)[PIIType.PERSON] is PIIMode.BLOCK
+    assert policy(pii={"*": "detect"}).modes("ingestion", Place.RETRIEVED)[PIIType.PERSON] is PIIMode.DETECT
+    assert one.guarded[0].applies("embeddings", "ingestion")
