@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import structlog
 from langchain_core.messages import HumanMessage
 
-from chains.phrasing import as_sources
+from chains.phrasing import as_sources, shown
 from chains.prompting import prompt
+from chains.protection.protection import Found, admit_said
 from chains.spec import ChainDeps
 from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
@@ -30,6 +31,10 @@ async def refuted(deps: ChainDeps, question: str, passages: Sequence[Passage]) -
     """
     alias = deps.settings.chains.rag.grade_model
     if not alias:
+        return False
+    await admit_said(deps, [question], [alias])
+    passages = await Found(deps, alias).passages(passages, lambda passage: "\n".join(shown(passage.chunk)))
+    if not passages:
         return False
     text = prompt(PROMPT).substitute(sources=as_sources(deps, alias, passages), question=question)
     # marked, as the sources of an answer are: a cache compares it word for word

@@ -17,7 +17,7 @@ from chains.intervals import is_cut
 from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
-from chains.protection.protection import Found
+from chains.protection.protection import Found, admit_said
 from chains.quotes import REFERS, Quote, candidates, plain
 from chains.spec import ChainDeps
 from chains.specifics import figures, numbers
@@ -76,7 +76,9 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
     if deps.models.facts(alias).small:
         # a small model rewrites badly; the words of the question before are what the search needs
         return f"{asked[-1].strip()} {question.strip()}"
-    turns = "\n".join(f"{message.role}: {message.text()}" for message in history[-TURNS:])
+    recalled = history[-TURNS:]
+    await admit_said(deps, [question, *(message.text() for message in recalled)], [alias])
+    turns = "\n".join(f"{message.role}: {message.text()}" for message in recalled)
     text = prompt("rag_rewrite.txt").substitute(conversation=turns, question=question)
     try:
         with sparing():

@@ -26,6 +26,7 @@ from chains.forms import AnswerForm, DictForm, accounting
 from chains.observing import Observer
 from chains.protection.capturing import Captured
 from chains.protection.protection import Protection
+from chains.protection.tracing import telling
 from chains.refusals import INVALID_FILTER, in_words
 from chains.spec import ChainDeps, Delta
 from core import bridge, denials, traces
@@ -275,7 +276,7 @@ class OpaqueRoot(Runnable[Any, Any]):
             self._home = bridge.running_loop()
         run.capability, run.session_id = self._name, getattr(asked, "session_id", None)
         span = traces.begin(f"capability {self._name}", {"genai.capability": self._name})
-        outer, inside = current(), _Inside(run, span)
+        outer, inside = current(), _Inside(run, span, traced=self.may_be_traced())
         captured = self._captured(span, asked)
         with inside:
             deltas = self._begun(asked)
@@ -323,7 +324,7 @@ class OpaqueRoot(Runnable[Any, Any]):
 
     def _captured(self, span: "Span | None", asked: Any) -> Captured | None:
         """What gathers the texts of a run for its span; None where they are none of its business."""
-        if span is None or self._protection is None or not traces.has_content() or not self._protection.may_be_captured():
+        if span is None or self._protection is None or not traces.has_content() or not self.may_be_traced():
             return None
         return Captured(span, self._protection.analyser, asked)
 
@@ -348,15 +349,17 @@ def admit_to_model(alias: str) -> None:
 
 class _Inside:
     """A step of the capability's own code: model calls record themselves in `run`, and runs that are started inherit no
-    callbacks, tags or metadata from the caller's."""
+    callbacks, tags or metadata from the caller's. Nor, unless they may be `traced`, the tracer of the environment."""
 
-    __slots__ = ("_config", "_serving", "_span", "_within")
+    __slots__ = ("_config", "_serving", "_span", "_telling", "_traced", "_within")
 
-    def __init__(self, run: RequestContext, span: "Span | None") -> None:
-        self._serving, self._span = serving(run), span
+    def __init__(self, run: RequestContext, span: "Span | None", *, traced: bool) -> None:
+        self._serving, self._span, self._traced = serving(run), span, traced
 
     def __enter__(self) -> None:
         self._serving.__enter__()
+        self._telling = telling(self._traced)
+        self._telling.__enter__()
         if self._span is not None:
             self._within = traces.within(self._span)
             self._within.__enter__()
@@ -366,6 +369,7 @@ class _Inside:
         var_child_runnable_config.reset(self._config)
         if self._span is not None:
             self._within.__exit__()
+        self._telling.__exit__(None, None, None)
         self._serving.__exit__()
 
 

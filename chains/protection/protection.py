@@ -1,6 +1,6 @@
 """Protection of one capability: its input is judged before it begins, its answer before it leaves. One place for every door."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -8,11 +8,11 @@ from chains.prompting import own_words
 from chains.protection.answers import Answering
 from chains.protection.guarding import Posted, ask, passes
 from chains.protection.inputs import Written, together, written
+from chains.protection.tracing import may_be_traced
 from chains.spec import ChainDeps, Delta
 from core.context import current
 from core.policies.policy import PIIMode, Place, Side
 from core.policies.privacy import Privacy, record_of
-from core.policies.retention import keeps_nothing
 from core.redaction.entities import PIIType
 from providers.models import DEFAULT
 
@@ -26,6 +26,7 @@ class Protection:
     """Of one capability in one process. Where the tenant has no policies, the capability runs as it is."""
 
     def __init__(self, deps: ChainDeps, capability: str) -> None:
+        self._models = deps.models
         self._policies = deps.models.policies
         self._privacy = deps.models.privacy
         self.analyser = deps.models.privacy.analyser
@@ -35,15 +36,8 @@ class Protection:
         self._capability, self._exempt = capability, capability in EXEMPT
 
     def may_be_traced(self) -> bool:
-        """Whether what is asked and answered may be told to tracers: not where there are rules for what is written down, or for
-        who may see the data."""
-        if self._policies.of(current().principal.tenant).limits_data:
-            return False
-        return not self._privacy.modes(Place.LOGS, capability=self._capability)
-
-    def may_be_captured(self) -> bool:
-        """Whether a span may hold it: where it may be traced, and something may be kept of it."""
-        return self.may_be_traced() and not keeps_nothing(self._policies, current())
+        """Whether what is asked and answered may be told to tracers, or held by a span."""
+        return may_be_traced(self._models, self._capability)
 
     def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, as the policies of the request's tenant let them pass."""
@@ -87,6 +81,19 @@ async def refuse_blocked(privacy: Privacy, given: Written) -> None:
         passing = privacy.passing({Place.PROMPTS: by_form})
         for text in together(given.named):
             await passing.text(text)
+
+
+async def admit_said(deps: ChainDeps, texts: Sequence[str], aliases: Iterable[str | None]) -> None:
+    """Have what the caller said read by the guards that stand before the aliases of steps on the way to an answer: their models
+    are sent it, too. Those that have let it pass with the request itself do not read it again.
+
+    Raises:
+        GuardBlocked
+    """
+    passed = current().passed
+    named = dict.fromkeys(alias or DEFAULT for alias in aliases)
+    standing = {each.key: each for alias in named for each in deps.guards.posted(Side.INPUTS, alias)}
+    await ask([each for key, each in standing.items() if key not in passed], texts, Side.INPUTS)
 
 
 class Found:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from chains.protection.protection import Found
+from chains.protection.protection import admit_said
+from chains.protection.tracing import may_be_traced, telling
 from chains.retrieval.judging import chat_judge, encoder_judge, provider_judge
 from chains.retrieval.queries import Queries, queries
 from chains.spec import ChainDeps
@@ -112,18 +113,22 @@ class Retrieval:
 
         Raises:
             what `retrievers.search.Searcher.find` raises
-            PolicyRefused: a tenant's policy does not let a step's model see the query.
+            PolicyRefused: a tenant's policy, or a guard before its alias, does not let a step's model see the query.
         """
         steps = steps_of(collection)
         wanted = Retrieved(Shelf.of(collection), query, limit, mode=mode, filter=filter)
-        if not asks_a_model(steps) or current().capability:
+        if not asks_a_model(steps):
+            return await self._run(steps, wanted, alias)
+        asked = (alias, *(model for model, _ in steps.models().values()))
+        if current().capability:
+            await admit_said(self._deps, [query], asked)
             return await self._run(steps, wanted, alias)
         # a search that asks a model is under the rules that questions to collections are under
         outer, run = current(), current().beside()
         run.capability = "rag"
         try:
-            with serving(run):
-                await Found(self._deps, alias).files([query])
+            with serving(run), telling(may_be_traced(self._deps.models)):
+                await admit_said(self._deps, [query], asked)
                 return await self._run(steps, wanted, alias)
         finally:
             outer.add(run)

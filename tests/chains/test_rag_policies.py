@@ -1,5 +1,6 @@
 """Policies where passages are found: what of them reaches a chat model's or an embedding model's provider at the wire."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -7,18 +8,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from langsmith import Client, tracing_context
 
 from chains import rag
 from chains.conversations import Conversations
+from chains.grading import refuted
+from chains.messages import User
+from chains.phrasing import standalone
+from chains.retrieval.retrieval import Retrieval
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.context import RequestContext, serving
 from core.database import Database
-from core.errors import DataPolicyRefused, PersonalDataBlocked
+from core.errors import DataPolicyRefused, GuardBlocked, PersonalDataBlocked
 from core.policies.policy import Policy
 from core.policies.store import Policies
 from core.principals import SYSTEM
-from core.queue import Queue
+from core.queue import INGESTION, Queue
+from core.sections import ChainSettings, RAGSettings
 from core.settings import Settings
 from core.tables import Collection
 from providers.models import Models
@@ -47,9 +54,13 @@ class Desk:
     root: OpaqueRoot
     library: Library
     collection: Collection
+    deps: ChainDeps
 
     async def ask(self, question: str = QUESTION, **more: Any) -> Any:
         return await self.root.ainvoke({"question": question, "collection": "company"} | more)
+
+    async def search_by(self, **steps: Any) -> Collection:
+        return await self.library.collections.update(SYSTEM, "company", settings={"retrieval": steps})
 
 
 @pytest.fixture
@@ -61,7 +72,8 @@ def chat() -> Iterator[OpenAIFake]:
 @asynccontextmanager
 async def desk(settings: Settings, chat: OpenAIFake, *, remote: bool = False, **policy: Any) -> AsyncIterator[Desk]:
     """A collection with one document, indexed before the policy holds; `remote`: its vectors are a provider's."""
-    aliases: list[dict[str, Any]] = [{"alias": "default", "deployments": [{"provider": "openai", "model": MODEL}]}]
+    names, served = ("default", "fast", "judge"), [{"provider": "openai", "model": MODEL}]
+    aliases: list[dict[str, Any]] = [{"alias": name, "deployments": served} for name in names]
     if remote:
         deployment = {"provider": "openai", "model": "text-embedding-3-small"}
         aliases.append({"alias": "embeddings", "kind": "embeddings", "deployments": [deployment]})
@@ -82,7 +94,7 @@ async def desk(settings: Settings, chat: OpenAIFake, *, remote: bool = False, **
     policies.defaults = Policy.model_validate(policy)
     deps = ChainDeps(settings=settings, models=models, library=library, conversations=Conversations(database))
     try:
-        yield Desk(rag.build(deps), library, collection)
+        yield Desk(rag.build(deps), library, collection, deps)
     finally:
         resources.close()
         await models.close()
@@ -235,3 +247,112 @@ async def test_the_local_models_are_refused_where_they_are_excluded(
             it.library.resources.models.embeddings()
     async with desk(with_schema(Settings.load(data_dir=settings.data_dir / "b")), chat, data={"providers": []}) as it:
         assert it.library.resources.models.embeddings().embed_query("one")
+
+
+STEPS = {"multi_query": {}, "hyde": {}, "decomposition": {}}
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_guard_before_an_alias_stops_what_a_step_of_the_search_would_send_its_model(
+    settings: Settings, chat: OpenAIFake, step: str
+) -> None:
+    rule = {"guard": "patterns", "on": ["inputs"], "aliases": ["fast"], "options": {"deny": {"secret": "waterfall"}}}
+    async with desk(settings, chat, guards=[rule]) as it:
+        collection = await it.search_by(**{step: {"model": "fast"}})
+        with pytest.raises(GuardBlocked):
+            await it.ask("When does operation waterfall begin?")
+        with pytest.raises(GuardBlocked):
+            await Retrieval(it.deps).find(collection, "When does operation waterfall begin?", limit=2)
+        assert chat.asked == []
+        await it.ask()
+        assert len(chat.asked) > 1
+
+
+async def test_a_guard_before_the_alias_of_a_reranker_stops_the_question(settings: Settings, chat: OpenAIFake) -> None:
+    rule = {"guard": "patterns", "on": ["inputs"], "aliases": ["fast"], "options": {"deny": {"secret": "waterfall"}}}
+    async with desk(settings, chat, guards=[rule]) as it:
+        collection = await it.search_by(rerank={"model": "fast"})
+        with pytest.raises(GuardBlocked):
+            await Retrieval(it.deps).find(collection, "When does operation waterfall begin?", limit=2)
+        assert chat.asked == []
+
+
+async def test_a_guard_that_has_read_the_question_does_not_read_it_again_for_each_step(
+    settings: Settings, chat: OpenAIFake
+) -> None:
+    guard = {"guard": "moderation", "on": ["inputs"], "options": {"alias": "judge"}}
+    async with desk(settings, chat, guards=[guard]) as it:
+        chat.always(Reply("safe"))
+        await it.search_by(multi_query={"model": "fast"}, hyde={})
+        await it.ask()
+        assert sum("You are a content moderator. Y" in json.dumps(each.body) for each in chat.asked) == 1
+
+
+async def test_the_models_that_reword_and_grade_are_behind_their_own_guards(settings: Settings, chat: OpenAIFake) -> None:
+    rule = {"guard": "patterns", "on": ["inputs"], "aliases": ["fast"], "options": {"deny": {"secret": "waterfall"}}}
+    async with desk(settings, chat, guards=[rule]) as it:
+        settings = it.deps.settings
+        for chains in ({"grade_model": "fast"}, {"rewrite_model": "fast"}):
+            deps = replace(
+                it.deps, settings=settings.model_copy(update={"chains": ChainSettings(rag=RAGSettings.model_validate(chains))})
+            )
+            with pytest.raises(GuardBlocked):
+                await refuted(deps, "When does operation waterfall begin?", [])
+                await standalone(deps, "And it?", [User(content="When does operation waterfall begin?")], None)
+        assert chat.asked == []
+
+
+async def test_documents_on_their_way_to_a_remote_embedding_model_are_under_the_rules_of_questions_to_them(
+    settings: Settings, chat: OpenAIFake
+) -> None:
+    async with desk(settings, chat, remote=True, pii={"rag": {"mode": "redact", "on": ["retrieved"]}}) as it:
+        with serving(RequestContext("job", SYSTEM, capability=INGESTION)):
+            await add(it.library, it.collection, "zebra.md", "The zebra candidate can be asked at jane.roe@acme-corp.com.")
+        assert "zebra candidate" in sent(chat)
+        assert "<EMAIL_ADDRESS>" in sent(chat)
+        assert "jane.roe" not in sent(chat)
+
+
+class Tracing(Client):
+    """A tracer's client that keeps what it would send."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:9", api_key="none", auto_batch_tracing=False)
+        self.told: list[str] = []
+
+    def create_run(self, *args: Any, **kwargs: Any) -> None:
+        self.told.append(repr((args, kwargs)))
+
+    def update_run(self, *args: Any, **kwargs: Any) -> None:
+        self.told.append(repr((args, kwargs)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "keep_nothing", "traced"),
+    [
+        ({}, False, True),
+        ({"pii": {"rag": [{"mode": "redact", "on": ["prompts", "logs"]}]}}, False, False),
+        ({"pii": {"chat": [{"mode": "redact", "on": ["logs"]}]}}, False, True),
+        ({"data": {"providers": ["openai"]}}, False, False),
+        ({"retention": {"none": True}}, False, False),
+        ({}, True, False),
+    ],
+    ids=["no-rule", "logs", "logs-of-another", "data", "retention", "header"],
+)
+async def test_the_environments_tracer_is_told_of_no_model_call_within_that_may_not_be_written_down(
+    settings: Settings, chat: OpenAIFake, policy: dict[str, Any], keep_nothing: bool, traced: bool
+) -> None:
+    chat.always(Reply(ANSWER))
+    async with desk(settings, chat, **policy) as it:
+        collection = await it.search_by(multi_query={})
+        client = Tracing()
+        asked = {"question": QUESTION, "collection": "company"}
+        request = RequestContext("r", SYSTEM, keep_nothing=keep_nothing)
+        with tracing_context(enabled=True, client=client), serving(request):
+            await it.root.ainvoke(asked)
+            assert [chunk async for chunk in it.root.astream(asked)]
+            await asyncio.to_thread(it.root.invoke, asked)
+            whole = len(client.told)
+            await Retrieval(it.deps).find(collection, QUESTION, limit=2)
+        assert len(chat.asked) > 6
+        assert (whole > 0, len(client.told) > whole) == (traced, traced)
