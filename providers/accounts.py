@@ -38,10 +38,20 @@ _GRACE_S: Final = 5.0
 
 
 class Account:
-    """A provider that is called with one credential. `provider` is None where the credential cannot be used."""
+    """A provider that is called with one credential. `provider` is None where the credential cannot be used. One that is
+    `elsewhere` has an address of its own and does not say in which region that is."""
 
-    def __init__(self, name: str, settings: Settings, configured: ProviderSettings | None, provider: Provider | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        configured: ProviderSettings | None,
+        provider: Provider | None,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         self.provider = provider
+        self._elsewhere = elsewhere
         self._name = name
         self._settings = settings
         self.configured = configured
@@ -68,7 +78,9 @@ class Account:
             self.standings[served.model] = standing
             sharing.add(standing)
         region = served.region
-        if self.configured is not None and self.configured.region is not None:
+        if self._elsewhere:
+            region = None
+        elif self.configured is not None and self.configured.region is not None:
             region = region_of(Deployment(provider=served.provider_name, model=served.model), self.configured)
         return replace(served, provider=provider, standing=standing, region=region, bare=False)
 
@@ -163,6 +175,8 @@ class Accounts:
     async def _build(self, database: Database, row: ProviderCredential) -> Account:
         name = f"{row.id}.{row.version}"
         configured = self._settings.providers.get(row.provider, ProviderSettings())
+        address = row.options.get("base_url", configured.base_url)
+        elsewhere = _plain(address) != _plain(configured.base_url) and "region" not in row.options
         try:
             configured = await ProviderCredentials(database).settings_of(row, configured)
             provider = await asyncio.to_thread(built, row.provider, self._settings, configured)
@@ -170,7 +184,7 @@ class Accounts:
             facts = {"credential": row.id, "provider": row.provider, "error": type(error).__name__}
             log.error("credential.unusable", **facts)  # noqa: TRY400 - a trace could show a secret
             return Account(name, self._settings, None, None)
-        return Account(name, self._settings, configured, provider)
+        return Account(name, self._settings, configured, provider, elsewhere=elsewhere)
 
     def _retire(self, account: Account) -> None:
         self._sharing.remove(tuple(account.standings.values()))
@@ -197,3 +211,7 @@ def built(provider: str, settings: Settings, configured: ProviderSettings) -> Pr
     refuse_plain_address(provider, configured, settings.tls)
     load: Callable[..., Provider] = PROVIDERS.load(provider.partition(":")[0])
     return load(provider, settings, configured)
+
+
+def _plain(address: str | None) -> str | None:
+    return None if address is None else address.rstrip("/")

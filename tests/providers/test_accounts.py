@@ -10,7 +10,8 @@ import pytest
 from core.context import RequestContext, serving
 from core.credential_forms import checked_secrets
 from core.database import Database
-from core.errors import Unavailable
+from core.errors import DataPolicyRefused, Unavailable
+from core.policies.policy import Policy
 from core.principals import SYSTEM
 from core.provider_credentials import ProviderCredentials, settings_with
 from core.settings import ModelAlias, ProviderSettings, Settings
@@ -139,3 +140,40 @@ def test_googles_key_file_asks_google_for_tokens_and_names_the_project() -> None
     access = GoogleAccess(settings_with(ProviderSettings(project="ours"), secrets, {}))
     assert access.project == "acme-ai"
     assert getattr(access.credentials, "_token_uri") == "https://oauth2.googleapis.com/token"  # noqa: B009 - it is not public
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("options", "region"),
+    [
+        ({}, "eu-west-1"),
+        ({"base_url": "https://api.example.com/v1/"}, "eu-west-1"),
+        ({"base_url": "https://elsewhere.example.com/v1"}, None),
+        ({"base_url": "https://elsewhere.example.com/v1", "region": "eu-north-1"}, "eu-north-1"),
+    ],
+    ids=["as-configured", "same-address", "elsewhere", "elsewhere-in-a-region"],
+)
+@pytest.mark.parametrize("of_deployment", [False, True], ids=["of-the-provider", "of-the-deployment"])
+async def test_an_address_of_its_own_is_not_where_the_configured_provider_is(
+    database: Database, settings: Settings, options: dict[str, str], region: str | None, of_deployment: bool
+) -> None:
+    deployment: Any = {"provider": "openai", "model": "gpt-4o-mini"} | ({"region": "eu-west-1"} if of_deployment else {})
+    provider = ProviderSettings(
+        base_url="https://api.example.com/v1", region=None if of_deployment else "eu-west-1", credentials="run_time"
+    )
+    alias = ModelAlias.model_validate({"alias": "default", "deployments": [deployment]})
+    models = Models(settings.model_copy(update={"models": (alias,), "providers": {"openai": provider}}))
+    models.policies.defaults = Policy.model_validate({"data": {"regions": ["eu-*"]}})
+    secrets = {"api_key": "sk-theirs"}
+    try:
+        await ProviderCredentials(database).add(ACME, provider="openai", name="ours", secrets=secrets, options=options)
+        await models.accounts.load(database)
+        with of("acme"):
+            chat: Any = models.chat()
+            if region is None:
+                with pytest.raises(DataPolicyRefused):
+                    chat.route.within_policy()
+            else:
+                assert [each.region for each in chat.route.within_policy().deployments] == [region]
+    finally:
+        await models.close()
