@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 
 def may_be_traced(models: "Models", capability: str | None = None) -> bool:
-    """Whether what is asked and answered may be told to tracers: not where there are rules for what is written down, or for who
-    may see the data, nor where nothing of the request may be kept. `capability`: the one of the request, where it is not yet."""
+    """Whether what is asked and answered may be told to tracers: not where there are rules for what is written down, or for
+    who may see the data, nor where nothing of the request may be kept. `capability`: the one that the request is about to run.
+    """
     policies, request = models.policies, current()
     if policies.of(request.principal.tenant).limits_data or keeps_nothing(policies, request):
         return False
     return not models.privacy.modes(Place.LOGS, capability=capability)
 
 
-def telling(traced: bool) -> AbstractContextManager[None]:  # noqa: FBT001 - the answer of `may_be_traced`
+def telling(traced: bool) -> AbstractContextManager[None]:
     """For the block, and for all threads and tasks that it starts, tracers are told of no run that they may not know of."""
     return nullcontext() if traced else tracing_context(enabled=False)

@@ -203,7 +203,7 @@ Section = Literal["pii", "guards", "data", "browsers", "retention"]
 
 
 def _family(capability: str) -> str:
-    """What rules name it by as well: `code` is every `code/…`, and work on documents is under the rules of questions to them."""
+    """What rules name it by, too: `code` is every `code/…`, and work on documents is under the rules of questions to them."""
     return _WORK_FOR.get(capability) or capability.partition("/")[0]
 
 

@@ -291,14 +291,13 @@ async def test_a_guard_that_has_read_the_question_does_not_read_it_again_for_eac
 async def test_the_models_that_reword_and_grade_are_behind_their_own_guards(settings: Settings, chat: OpenAIFake) -> None:
     rule = {"guard": "patterns", "on": ["inputs"], "aliases": ["fast"], "options": {"deny": {"secret": "waterfall"}}}
     async with desk(settings, chat, guards=[rule]) as it:
-        settings = it.deps.settings
-        for chains in ({"grade_model": "fast"}, {"rewrite_model": "fast"}):
-            deps = replace(
-                it.deps, settings=settings.model_copy(update={"chains": ChainSettings(rag=RAGSettings.model_validate(chains))})
-            )
-            with pytest.raises(GuardBlocked):
-                await refuted(deps, "When does operation waterfall begin?", [])
-                await standalone(deps, "And it?", [User(content="When does operation waterfall begin?")], None)
+        asked, settings = "When does operation waterfall begin?", it.deps.settings
+        chains = ChainSettings(rag=RAGSettings(grade_model="fast", rewrite_model="fast"))
+        deps = replace(it.deps, settings=settings.model_copy(update={"chains": chains}))
+        with pytest.raises(GuardBlocked):
+            await refuted(deps, asked, [])
+        with pytest.raises(GuardBlocked):
+            await standalone(deps, "And it?", [User(content=asked)], None)
         assert chat.asked == []
 
 
