@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 from core.encryption.envelope import HEADER_BYTES, Place, key_id_of
 from core.encryption.streams import open_bytes, open_stream, seal_bytes, seal_stream
 from core.errors import NotFound, Unavailable
+from core.scratch import Scratch
 from core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Files:
     def __init__(self, settings: Settings, keyring: "Keyring") -> None:
         self._storage = open_storage(settings)
         self._keyring = keyring
+        #: For what is opened, or not yet sealed.
+        self.scratch = Scratch(settings.path("scratch"))
 
     async def put(self, key: str, data: bytes, *, tenant: str) -> None:
         """Store or replace; atomic, may be repeated."""
@@ -90,11 +93,8 @@ class Files:
             NotFound: nothing is stored under the key (`file_not_found`).
             DecryptionFailed: as with `get`.
         """
-        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-file-"))
-        try:
+        async with self.scratch.adirectory("file") as scratch:
             yield await self._run(lambda: self._open_file(key, tenant, scratch))
-        finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
     async def open(self, key: str, *, tenant: str) -> BinaryIO:
         """The content to be read bit by bit, as it is now, whatever becomes of the key. The caller closes it.
@@ -126,15 +126,15 @@ class Files:
 
     def _seal_file(self, key: str, path: Path, tenant: str) -> None:
         data_key, place = self._keyring.current(tenant), place_of(tenant, key)
-        with tempfile.NamedTemporaryFile(prefix="genai-sealed-") as sealed:
-            with path.open("rb") as source:
-                seal_stream(data_key, place, source, sealed)
-            sealed.flush()
-            self._storage.write(key, Path(sealed.name))
+        with self.scratch.directory("sealed") as scratch:
+            sealed = scratch / "sealed"
+            with path.open("rb") as source, sealed.open("xb") as target:
+                seal_stream(data_key, place, source, target)
+            self._storage.write(key, sealed)
 
     def _opened(self, key: str, tenant: str) -> BinaryIO:
-        with tempfile.TemporaryDirectory(prefix="genai-file-") as scratch:
-            return self._open_file(key, tenant, Path(scratch)).open("rb")
+        with self.scratch.directory("file") as scratch:
+            return self._open_file(key, tenant, scratch).open("rb")
 
     def _open_file(self, key: str, tenant: str, scratch: Path) -> Path:
         stored = self._storage.fetch(checked(key), scratch)
@@ -144,11 +144,11 @@ class Files:
         return opened
 
     def _reseal(self, key: str, tenant: str) -> bool:
-        with tempfile.TemporaryDirectory(prefix="genai-file-") as scratch:
-            with self._storage.fetch(checked(key), Path(scratch)).open("rb") as stored:
+        with self.scratch.directory("file") as scratch:
+            with self._storage.fetch(checked(key), scratch).open("rb") as stored:
                 if self._keyring.seals_with(key_id_of(stored.read(HEADER_BYTES)), tenant):
                     return False
-            self._seal_file(key, self._open_file(key, tenant, Path(scratch)), tenant)
+            self._seal_file(key, self._open_file(key, tenant, scratch), tenant)
         return True
 
     @staticmethod

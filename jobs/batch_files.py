@@ -2,8 +2,6 @@
 
 import asyncio
 import secrets
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -31,12 +29,9 @@ _NOT_DONE = {
 async def write_files(work: BatchWork, files: Files, lease: BatchLease, batch: Batch) -> None:
     """Write the files, then close the batch. May be repeated: what an interrupted time left behind is dropped in a day."""
     state = _outcome(batch)
-    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-batch-"))
-    try:
+    async with files.scratch.adirectory("batch") as place:
         output = await _store(work, files, batch, "output", place, work.lines(batch, RowState.ANSWERED))
         errors = await _store(work, files, batch, "errors", place, _errors(work, batch, state))
-    finally:
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
     if not await work.close(lease, state, output=output, errors=errors):
         for file in (output, errors):
             if file is not None:

@@ -78,6 +78,7 @@ class _Erasure:
         self._whole_tenant = lease.request.kind == DataRequestKind.ERASE_TENANT
 
     async def run(self) -> None:
+        await asyncio.to_thread(self._library.resources.files.scratch.sweep)
         await self._stop_ingestions()
         await self._name_nobody()
         await self._exports()

@@ -1,8 +1,6 @@
 """An export of all that is held about somebody: a ZIP with JSON lines for each kind, and their files."""
 
 import asyncio
-import shutil
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -45,13 +43,10 @@ async def export(context: JobContext, lease: RequestLease) -> None:
     if request.attempts > context.settings.jobs.max_attempts:
         await _failed(context, lease, "interrupted", "The export could not be written; the log has the reason.")
         return
-    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-export-"))
-    try:
+    async with context.library.resources.files.scratch.adirectory("export") as place:
         archive = place / "export.zip"
         counts = await _write(context, Parts(context.database, request.subject_tenant, request.subject), archive, lease)
         await _store(context, lease, archive, counts)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
 
 def may_export(principal: Principal, subject: str) -> bool:

@@ -3,6 +3,7 @@
 May be applied by several processes at once: what one has deleted the other does not find.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -98,7 +99,9 @@ class Retention:
         return work.deleted
 
     async def _of_nobody(self) -> None:
-        """What has run out, of all tenants: nothing of it is any use."""
+        """What has run out, of all tenants: nothing of it is any use. And what killed processes left opened."""
+        if left := await asyncio.to_thread(self._context.library.resources.files.scratch.sweep):
+            log.info("scratch.swept", directories=left)
         now = utc_now()
         async with self._database.transaction(all_tenants=True) as session:
             await session.exec(delete(BrowserSession).where(col(BrowserSession.expires_at) < now))

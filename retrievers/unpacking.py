@@ -1,10 +1,6 @@
 """Brings in an archive: each member becomes a document of its own, and a part of the archive's job."""
 
-import asyncio
-import shutil
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -56,8 +52,7 @@ class Unpacker:
         room = _NAME_BYTES - len(archive.name.encode()) - 1
         if room < _LEAST_PATH_BYTES:
             raise UnreadableFile("The archive's name is too long to be put before those of its members.", code="invalid_name")
-        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-archive-"))
-        try:
+        async with self._files.scratch.adirectory("archive") as scratch:
             async with self._files.local(archive.file_key, tenant=archive.tenant) as original:
                 media_type, found = await unpack(original, archive.name, scratch, settings=self._settings, path_bytes=room)
             items = [
@@ -71,8 +66,6 @@ class Unpacker:
                 for member in found
             ]
             return await self._take_in(lease, media_type, items, pipeline)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
     async def _take_in(self, lease: Lease, media_type: str, items: Sequence[NewDocument], pipeline: str) -> bool:
         archive = lease.document

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from core.errors import InvalidRequest, TooLarge
+from core.scratch import Scratch
 from core.settings import RequestLimits
 from core.shown_names import shown
 from retrievers.documents import NewDocument
@@ -64,7 +64,7 @@ class NewDocuments(BaseModel):
 
 
 @asynccontextmanager
-async def received(request: Request, limits: RequestLimits) -> AsyncIterator[list[NewDocument]]:
+async def received(request: Request, limits: RequestLimits, scratch: Scratch) -> AsyncIterator[list[NewDocument]]:
     """The documents of the request's body. What is on disk is deleted at the end of the block.
 
     Raises:
@@ -75,12 +75,11 @@ async def received(request: Request, limits: RequestLimits) -> AsyncIterator[lis
         yield _from_json(await request.body(), limits)
         return
     form = await read_form(request, max_files=limits.files_per_upload)
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-upload-"))
     try:
-        yield await _from_form(form, directory)
+        async with scratch.adirectory("upload") as directory:
+            yield await _from_form(form, directory)
     finally:
         await form.close()
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 def _from_json(body: bytes, limits: RequestLimits) -> list[NewDocument]:

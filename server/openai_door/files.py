@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -152,7 +151,6 @@ async def _received(request: Request, state: State) -> AsyncIterator[_Upload]:
             "Send the file as multipart/form-data with `file` and `purpose`.", code="invalid_form", param="file"
         )
     form = await read_form(request, max_files=1, max_fields=5)
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-upload-"))
     try:
         file = form.get("file")
         if not isinstance(file, UploadFile):
@@ -172,12 +170,12 @@ async def _received(request: Request, state: State) -> AsyncIterator[_Upload]:
             raise InvalidRequest(text, code="invalid_value", param="purpose")
         if not file.size:
             raise InvalidRequest("The file is empty.", code="empty_file", param="file")
-        path = directory / "upload"
-        await asyncio.to_thread(_write, file, path)
-        yield _Upload(path, file.filename or "file.jsonl", file.size)
+        async with state.library.resources.files.scratch.adirectory("upload") as directory:
+            path = directory / "upload"
+            await asyncio.to_thread(_write, file, path)
+            yield _Upload(path, file.filename or "file.jsonl", file.size)
     finally:
         await form.close()
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 def _write(file: UploadFile, path: Path) -> None:

@@ -164,7 +164,7 @@ async def add_documents(name: CollectionName, request: Request, state: CurrentSt
     same content is skipped. A name may come once in a request.
     """
     collection = await state.library.collections.get(principal, name, Level.WRITE)
-    async with received(request, state.settings.limits) as items:
+    async with received(request, state.settings.limits, state.library.resources.files.scratch) as items:
         job, documents = await state.library.documents.add(principal, collection, items)
     accepted = Accepted(job_id=job.id, documents=[AcceptedDocument(id=row.id, name=row.name) for row in documents])
     return JSONResponse(accepted.model_dump(), 202, {"location": f"/api/v1/jobs/{job.id}"})

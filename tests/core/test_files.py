@@ -40,6 +40,19 @@ async def test_a_file_can_be_put_and_read_as_a_local_file(files: Files, tmp_path
     assert await files.exists("col_a/doc_b/1/original")
 
 
+async def test_what_is_opened_lies_below_the_platforms_own_directory_and_what_was_left_there_goes_at_the_start(
+    files: Files, settings: Settings
+) -> None:
+    await files.put("col_a/doc_b/1/text", b"canary", tenant="here")
+    left = settings.path("scratch", "0123456789abcdef", "file-1", "opened")
+    left.write_bytes(b"canary")
+    async with files.local("col_a/doc_b/1/text", tenant="here") as path:
+        assert path.is_relative_to(settings.path("scratch"))
+        Files(settings, keyring_of(settings))
+        assert path.read_bytes() == b"canary"
+    assert [found for found in settings.path("scratch").rglob("*") if found.is_file() and found.suffix != ".lock"] == []
+
+
 async def test_what_was_opened_can_be_read_to_its_end_though_it_is_deleted(files: Files) -> None:
     await files.put("col_a/doc_b/1/text", b"first" * 100_000, tenant="here")
     with await files.open("col_a/doc_b/1/text", tenant="here") as opened:

@@ -223,3 +223,10 @@ async def test_erased_addresses_are_on_record_with_their_erasure_alone(desk: Des
     told = [(object_id, sorted(details)) for action, object_id, details in rows if action == "audit.addresses_erased"]
     assert told == [("default", ["addresses", "before"])]
     assert not any("audit_addresses" in details for _, _, details in rows)
+
+
+async def test_what_a_killed_process_left_opened_is_swept(desk: Desk) -> None:
+    left = desk.settings.path("scratch", "0123456789abcdef", "export-1", "export.zip")
+    left.write_bytes(b"canary")
+    await by(desk).apply()
+    assert not left.exists()
