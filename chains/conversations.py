@@ -25,7 +25,7 @@ from core.encryption.plain_forms import is_message, is_privacy
 from core.errors import InvalidRequest, NotFound
 from core.moments import in_utc
 from core.policies.privacy import Record
-from core.principals import Principal, Scope
+from core.principals import Principal
 from core.redaction.replacement import PSEUDONYM
 from core.tables.conversations import Conversation, ConversationMessage
 
@@ -241,8 +241,8 @@ def may_read(principal: Principal, collections: Sequence[str] | None) -> bool:
     """Whether a key may see a session in which these collections were asked; None, where that is not known, without limits
     alone."""
     if collections is None:
-        return principal.may(Scope.RAG_READ) and principal.collections is None
-    return not collections or (principal.may(Scope.RAG_READ) and all(map(principal.may_use_collection, collections)))
+        return principal.may_search and principal.collections is None
+    return not collections or (principal.may_search and all(map(principal.may_use_collection, collections)))
 
 
 def _refuse_other_collections(principal: Principal, conversation: Conversation) -> None:

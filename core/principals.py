@@ -1,6 +1,7 @@
 """Who a request acts for, and what they may do."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -20,6 +21,7 @@ class Scope(StrEnum):
     BATCHES_RUN = "batches:run"
     BATCHES_MANAGE = "batches:manage"
     RAG_READ = "rag:read"
+    RAG_SEARCH = "rag:search"
     RAG_WRITE = "rag:write"
     RAG_MANAGE = "rag:manage"
     JOBS_READ = "jobs:read"
@@ -51,8 +53,9 @@ class Role(StrEnum):
     USER = "user"
 
 
-_READ = {Scope.RAG_READ, Scope.JOBS_READ, Scope.MODELS_READ, Scope.HEALTH_READ}
+_READ = {Scope.RAG_SEARCH, Scope.JOBS_READ, Scope.MODELS_READ, Scope.HEALTH_READ}
 _INVOKE = _READ | {
+    Scope.RAG_READ,
     Scope.CHAT_INVOKE,
     Scope.COMPLETION_INVOKE,
     Scope.CODE_INVOKE,
@@ -77,6 +80,7 @@ BROWSER_SCOPES = frozenset(
         Scope.MULTIMODAL_INVOKE,
         Scope.EMBEDDINGS_INVOKE,
         Scope.RAG_READ,
+        Scope.RAG_SEARCH,
         Scope.RAG_WRITE,
         Scope.JOBS_READ,
         Scope.PII_READ,
@@ -105,6 +109,23 @@ DEFAULT_TENANT = "default"
 PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})
 #: Fields of a principal that say who they are and from where, and nothing of what they may see and do.
 _WHO = frozenset({"id", "name", "key_id", "stands_for", "from_cookie", "from_token", "networks", "origin"})
+
+
+#: Either lets somebody read and search collections; with `rag:read` they ask models about them as well.
+SEARCHING = frozenset({Scope.RAG_READ, Scope.RAG_SEARCH})
+
+
+def allowed_by_both(one: AbstractSet[Scope], other: AbstractSet[Scope]) -> frozenset[Scope]:
+    """What two sets of scopes allow, of which one narrows the other: `rag:search` is a part of `rag:read`."""
+    common = frozenset(one) & other
+    search = not (SEARCHING & common or SEARCHING.isdisjoint(one) or SEARCHING.isdisjoint(other))
+    return common | {Scope.RAG_SEARCH} if search else common
+
+
+def beyond(wanted: AbstractSet[Scope], held: AbstractSet[Scope]) -> frozenset[Scope]:
+    """What of the scopes that are wanted the held ones do not allow."""
+    lacking = frozenset(wanted) - held
+    return lacking - {Scope.RAG_SEARCH} if Scope.RAG_READ in held else lacking
 
 
 def held_in(tenant: str, scopes: frozenset[Scope]) -> frozenset[Scope]:
@@ -147,6 +168,11 @@ class Principal:
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
+
+    @property
+    def may_search(self) -> bool:
+        """Whether they may read and search collections, be it without asking a model."""
+        return not self.scopes.isdisjoint(SEARCHING)
 
     def may_use_model(self, alias: str) -> bool:
         """Whether the key is for this alias of a model."""

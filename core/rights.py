@@ -10,7 +10,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
-from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope, held_in
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope, allowed_by_both, beyond, held_in
 from core.tables import APIKey, CustomRole, TeamMember, Tenant, User
 
 #: What is told of work that ends because nobody may have it done any more.
@@ -33,7 +33,7 @@ async def holds_role(session: AsyncSession, user: User, role: str) -> bool:
     if user.role == role:
         return True
     own = await scopes_of(session, user.tenant, user.role)
-    return own >= {Scope.USERS_MANAGE, *await scopes_of(session, user.tenant, role)}
+    return not beyond({Scope.USERS_MANAGE, *await scopes_of(session, user.tenant, role)}, own)
 
 
 async def teams_of(session: AsyncSession, user_id: str) -> frozenset[str]:
@@ -61,10 +61,10 @@ async def principal_now(session: AsyncSession, kept: Principal) -> Principal | N
     scopes, teams, role_held, stands_for = kept.scopes, kept.teams, kept.role_held, kept.stands_for
     if key is not None:
         stands_for = key.stands_for
-        scopes &= await scopes_of(session, key.tenant, key.role)
-        scopes &= _known(key.scopes) if key.scopes is not None else scopes
+        scopes = allowed_by_both(scopes, await scopes_of(session, key.tenant, key.role))
+        scopes = allowed_by_both(scopes, _known(key.scopes)) if key.scopes is not None else scopes
     if user is not None:
-        scopes &= await scopes_of(session, user.tenant, user.role)
+        scopes = allowed_by_both(scopes, await scopes_of(session, user.tenant, user.role))
         teams = await teams_of(session, user.id)
         role_held = role_held and await holds_role(session, user, kept.role)
     return replace(kept, scopes=scopes, teams=teams, role_held=role_held, stands_for=stands_for)

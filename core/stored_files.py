@@ -178,7 +178,7 @@ def _theirs(table: type[Batch] | type[StoredFile], principal: Principal) -> Colu
 def _beyond(principal: Principal) -> ColumnElement[bool]:
     """The condition of a batch whose answers may hold what the principal's key is not for."""
     asks = col(Batch.endpoint) == ASKS_COLLECTIONS
-    if not principal.may(Scope.RAG_READ):
+    if not principal.may_search:
         return asks
     if principal.collections is None:
         return false()

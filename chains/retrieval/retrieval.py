@@ -14,8 +14,10 @@ from chains.protection.tracing import may_be_traced, telling
 from chains.retrieval.judging import chat_judge, encoder_judge, provider_judge
 from chains.retrieval.queries import Queries, queries
 from chains.spec import ChainDeps
+from core import denials
 from core.bridge import call
 from core.context import current, serving
+from core.principals import Scope
 from retrievers.base import Shelf
 from retrievers.search import Mode
 from retrievers.steps.compression import CompressionStep
@@ -113,12 +115,15 @@ class Retrieval:
 
         Raises:
             what `retrievers.search.Searcher.find` raises
+            Forbidden: a step asks a model, and the caller may but search (`rag:search`).
             PolicyRefused: a tenant's policy, or a guard before its alias, does not let a step's model see the query.
         """
         steps = steps_of(collection)
         wanted = Retrieved(Shelf.of(collection), query, limit, mode=mode, filter=filter)
         if not asks_a_model(steps):
             return await self._run(steps, wanted, alias)
+        if not (principal := current().principal).may(Scope.RAG_READ):
+            raise denials.lacks(principal, Scope.RAG_READ, act="search a collection whose searches ask a model")
         asked = (alias, *(model for model, _ in steps.models().values()))
         if current().capability:
             await admit_said(self._deps, [query], asked)

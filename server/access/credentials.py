@@ -8,7 +8,7 @@ from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
-from core.principals import Principal, Scope
+from core.principals import Principal, Scope, allowed_by_both
 from core.rights import holds_role, scopes_of, teams_of
 from core.tables import APIKey, Tenant, User
 
@@ -35,9 +35,9 @@ async def principal_of_key(session: AsyncSession, condition: ColumnElement[bool]
     key, user = found
     scopes = await scopes_of(session, key.tenant, key.role)
     if key.scopes is not None:
-        scopes &= {Scope(scope) for scope in key.scopes if scope in set(Scope)}
+        scopes = allowed_by_both(scopes, {Scope(scope) for scope in key.scopes if scope in set(Scope)})
     if user is not None:
-        scopes &= await scopes_of(session, user.tenant, user.role)
+        scopes = allowed_by_both(scopes, await scopes_of(session, user.tenant, user.role))
     principal = Principal(
         user.id if user is not None else key.stands_for or key.id,
         key.tenant,

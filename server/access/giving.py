@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import denials
 from core.errors import Forbidden, InvalidRequest
-from core.principals import Principal, Role, Scope
+from core.principals import Principal, Role, Scope, beyond
 from core.rights import scopes_of
 from core.tables import Collection, CustomRole, ShareKind, User
 from retrievers.sharing import Level, levels_of
@@ -35,7 +35,7 @@ def refuse_scopes(principal: Principal, scopes: frozenset[Scope]) -> None:
     Raises:
         Forbidden: `more_than_own`.
     """
-    if more := sorted(scopes - principal.scopes):
+    if more := sorted(beyond(scopes, principal.scopes)):
         raise denials.more_than_own(principal, more, f"Nobody gives more than they have: {', '.join(more)}.")
 
 
@@ -54,7 +54,7 @@ async def refuse_role(
         raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
     if role == principal.role and principal.role_held:
         return
-    lacking = {Scope.USERS_MANAGE, *await scopes_of(session, principal.tenant, role)} - principal.scopes
+    lacking = beyond({Scope.USERS_MANAGE, *await scopes_of(session, principal.tenant, role)}, principal.scopes)
     if lacking:
         text = f"You give your own role, {principal.role}. Another one takes users:manage and all that it holds; you lack"
         raise _denial(principal, lacking, text)
@@ -78,7 +78,7 @@ def refuse_stead_of(principal: Principal, scopes: frozenset[Scope]) -> None:
     Raises:
         Forbidden: `more_than_own`.
     """
-    if lacking := {Scope.USERS_MANAGE, *scopes} - principal.scopes:
+    if lacking := beyond({Scope.USERS_MANAGE, *scopes}, principal.scopes):
         raise _denial(principal, lacking, "To act for somebody else takes users:manage and all that they may do; you lack")
 
 
@@ -94,7 +94,7 @@ async def refuse_handing_over(
     if all(level is Level.MANAGE for level in await levels_of(session, principal, collections)):
         return
     asked = {Scope.KEYS_MANAGE, Scope.USERS_MANAGE, *await scopes_of(session, user.tenant, user.role)}
-    if lacking := asked - principal.scopes:
+    if lacking := beyond(asked, principal.scopes):
         text = (
             "To hand over collections takes rag:manage, or keys:manage, users:manage and all that their owner may do; you lack"
         )

@@ -13,7 +13,7 @@ from core import audit, denials
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.keys import Hasher, is_well_formed, key_hint, new_key
-from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope
+from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope, allowed_by_both, beyond
 from core.rights import scopes_of
 from core.tables import APIKey, User
 from server.access.administrators import hold, refuse_last
@@ -304,7 +304,7 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
         if user is None or user.tenant != maker.tenant:
             raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
         await refuse_stead(session, maker, user)
-        held &= await scopes_of(session, user.tenant, user.role)
+        held = allowed_by_both(held, await scopes_of(session, user.tenant, user.role))
     more, wider = _beyond(maker, rights, held)
     end = await end_of_key(session, maker.key_id)
     if end is not None and (rights.expires_at is None or rights.expires_at > end):
@@ -323,7 +323,7 @@ async def _refuse_wider(session: AsyncSession, principal: Principal, row: APIKey
     held = await scopes_of(session, row.tenant, row.role)
     user = None if row.user_id is None else await session.get(User, row.user_id)
     if user is not None:
-        held &= await scopes_of(session, user.tenant, user.role)
+        held = allowed_by_both(held, await scopes_of(session, user.tenant, user.role))
     more, wider = _beyond(principal, rights, held)
     if what := [*sorted(more), *wider]:
         text = f"Nobody revokes a key that may do more than they: {', '.join(what)}."
@@ -332,7 +332,7 @@ async def _refuse_wider(session: AsyncSession, principal: Principal, row: APIKey
 
 def _beyond(principal: Principal, rights: KeyRights, held: frozenset[Scope]) -> tuple[frozenset[Scope], list[str]]:
     """What a key may do that the principal may not: scopes of those that its holder has (`held`), and limits that it lacks."""
-    more = (held if rights.scopes is None else held & rights.scopes) - principal.scopes
+    more = beyond(held if rights.scopes is None else allowed_by_both(held, rights.scopes), principal.scopes)
     limits = ((rights.models, principal.models, "models"), (rights.collections, principal.collections, "collections"))
     wider = [name for given, own, name in limits if own is not None and (given is None or not given <= own)]
     if not _within(rights.networks, principal.networks):

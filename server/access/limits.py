@@ -72,8 +72,8 @@ async def refuse_unseen(
 
 
 def _may(principal: Principal, access: str) -> bool:
-    needed = {Scope.RAG_READ, Scope.RAG_WRITE} if access == ShareAccess.WRITE else {Scope.RAG_READ}
-    return needed <= principal.scopes or principal.may(Scope.RAG_MANAGE)
+    may = principal.may_search and (access != ShareAccess.WRITE or principal.may(Scope.RAG_WRITE))
+    return may or principal.may(Scope.RAG_MANAGE)
 
 
 async def end_of_key(session: AsyncSession, key_id: str | None) -> datetime | None:

@@ -16,7 +16,7 @@ from core import audit, denials
 from core.database import Database, utc_now
 from core.errors import InvalidRequest
 from core.keys import Hasher, new_token
-from core.principals import ANONYMOUS, Principal, Scope
+from core.principals import ANONYMOUS, Principal, Scope, allowed_by_both, beyond
 from core.settings import TokenSettings
 from core.tables import APIKey, RefreshToken, TokenFamily, User
 from server.access.credentials import principal_of_key, principal_of_user
@@ -110,7 +110,7 @@ class Tokens:
         if refresh is None:
             key = None if principal.key_id is None else ("key", principal.key_id)
             _note_issued(key, _told("client_credentials", family), principal)
-        held = principal.scopes if scopes is None else principal.scopes & scopes
+        held = principal.scopes if scopes is None else allowed_by_both(principal.scopes, scopes)
         access, expires_in = await self._sign(replace(principal, scopes=held), family)
         return Issued(access, expires_in, held, refresh)
 
@@ -173,7 +173,7 @@ class Tokens:
             unused = row is not None and row.used_at is None
             if principal is not None and unused and denials.comes_from_elsewhere(principal, address):
                 raise TokenRefused("invalid_grant", "The refresh token may not be used from this address.")
-            if principal is not None and (more := (scopes or frozenset()) - principal.scopes):
+            if principal is not None and (more := beyond(scopes or frozenset(), principal.scopes)):
                 denials.note_beyond(principal, sorted(more))
                 raise TokenRefused("invalid_scope", "The scope goes beyond what was granted.")
             if principal is None and unused:
@@ -225,7 +225,7 @@ class Tokens:
             return None
         narrowed = frozenset(Scope(scope) for scope in claims["scope"].split() if scope in set(Scope))
         until = min(ends, datetime.fromtimestamp(claims["exp"], UTC))
-        return replace(principal, scopes=principal.scopes & narrowed), until
+        return replace(principal, scopes=allowed_by_both(principal.scopes, narrowed)), until
 
     async def family_of(self, token: str) -> str | None:
         """The family of an access token that is good by the clock; None for another credential."""
@@ -328,7 +328,7 @@ async def _principal_of(session: AsyncSession, family: TokenFamily) -> tuple[Pri
         return None
     scopes = principal.scopes
     if family.scopes is not None:
-        scopes &= {Scope(scope) for scope in family.scopes if scope in set(Scope)}
+        scopes = allowed_by_both(scopes, {Scope(scope) for scope in family.scopes if scope in set(Scope)})
     models, collections = _both(principal.models, family.models), _both(principal.collections, family.collections)
     narrowed = replace(principal, scopes=scopes, models=models, collections=collections)
     return replace(narrowed, from_token=True, origin=family.origin), ends
@@ -360,7 +360,9 @@ def _as_user(key: Principal | None, user: Principal | None) -> Principal | None:
         return user
     if user.tenant != key.tenant:
         return None
-    return replace(key, id=user.id, name=user.name, role=user.role, teams=user.teams, scopes=key.scopes & user.scopes)
+    return replace(
+        key, id=user.id, name=user.name, role=user.role, teams=user.teams, scopes=allowed_by_both(key.scopes, user.scopes)
+    )
 
 
 def _both(one: frozenset[str] | None, other: Sequence[str] | None) -> frozenset[str] | None:

@@ -16,6 +16,7 @@ _GROUPS: dict[str, dict[Scope, str]] = {
     },
     "Documents": {
         Scope.RAG_READ: "ask and search collections",
+        Scope.RAG_SEARCH: "read and search collections, ask no model",
         Scope.RAG_WRITE: "add and delete documents",
         Scope.RAG_MANAGE: "look after every collection",
         Scope.PII_READ: "find personal data in a text",

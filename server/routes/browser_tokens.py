@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core import audit, denials
 from core.errors import Forbidden, InvalidRequest
 from core.policies.origins import Origin
-from core.principals import BROWSER_SCOPES, Principal, Scope
+from core.principals import BROWSER_SCOPES, Principal, Scope, beyond
 from server.access.tokens import BrowserUse
 from server.auth import requires
 from server.shown_once import ShownOnce
@@ -104,7 +104,7 @@ def _scopes(wanted: WantedBrowserToken, principal: Principal) -> frozenset[Scope
 def _refuse_more(wanted: WantedBrowserToken, scopes: frozenset[Scope], principal: Principal) -> None:
     """Refuse what its maker may not do either: scopes, models, collections, acting for somebody else."""
     limits = ((wanted.models, principal.models, "models"), (wanted.collections, principal.collections, "collections"))
-    more = [scope.value for scope in sorted(scopes - principal.scopes)]
+    more = [scope.value for scope in sorted(beyond(scopes, principal.scopes))]
     more += [name for given, own, name in limits if given is not None and own is not None and not own.issuperset(given)]
     if more:
         raise denials.more_than_own(principal, more, f"A token may not do more than its maker: {', '.join(more)}.")

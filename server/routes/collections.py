@@ -21,7 +21,7 @@ from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/rag/collections", tags=["Collections"])
 
-Reader = Annotated[Principal, requires(Scope.RAG_READ)]
+Reader = Annotated[Principal, requires(Scope.RAG_READ, Scope.RAG_SEARCH)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]
 #: Whose right over the collection itself decides.
 Owner = Annotated[Principal, requires(Scope.RAG_WRITE, Scope.RAG_MANAGE)]

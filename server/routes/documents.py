@@ -19,7 +19,7 @@ from server.uploads import NewText, received
 
 router = APIRouter(prefix="/api/v1/rag/collections/{name}/documents", tags=["Documents"])
 
-Reader = Annotated[Principal, requires(Scope.RAG_READ)]
+Reader = Annotated[Principal, requires(Scope.RAG_READ, Scope.RAG_SEARCH)]
 Writer = Annotated[Principal, requires(Scope.RAG_WRITE)]
 CollectionName = Annotated[str, Path(description="the collection's name", examples=["handbook"])]
 DocumentID = Annotated[str, Path(description="the document's id", examples=["doc_3QzYp0aB"])]

@@ -17,7 +17,7 @@ from server.state import CurrentState
 
 router = APIRouter(prefix="/api/v1/rag/collections/{name}/search", tags=["Search"])
 
-Reader = Annotated[Principal, requires(Scope.RAG_READ)]
+Reader = Annotated[Principal, requires(Scope.RAG_READ, Scope.RAG_SEARCH)]
 
 
 class SearchRequest(BaseModel):

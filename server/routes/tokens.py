@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from core import denials
 from core.errors import InvalidRequest
-from core.principals import Principal, Scope
+from core.principals import Principal, Scope, beyond
 from server.access.signing import ALGORITHM
 from server.access.tokens import Issued, TokenRefused
 from server.auth import JWKS_PATH, METADATA_PATH, REVOKE_PATH, TOKEN_PATH, current_principal, requires
@@ -140,7 +140,7 @@ async def make_tokens(
     if principal.from_token:
         raise denials.barred(principal, "Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
     scopes = None if wanted is None or wanted.scopes is None else frozenset(wanted.scopes)
-    if more := (scopes or frozenset()) - principal.scopes:
+    if more := beyond(scopes or frozenset(), principal.scopes):
         denials.note_beyond(principal, sorted(more))
         raise InvalidRequest("You do not have all of these scopes.", code="unknown_scope", param="scopes")
     return TokenAnswer.of(await state.access.tokens.issue(principal, scopes, refreshable=True))
@@ -195,7 +195,7 @@ async def _granted(request: Request, state: State) -> Issued:
     match _field(form, "grant_type"):
         case "client_credentials":
             principal = await _client(request, state, form)
-            if more := (scopes or frozenset()) - principal.scopes:
+            if more := beyond(scopes or frozenset(), principal.scopes):
                 denials.note_beyond(principal, sorted(more))
                 raise TokenRefused("invalid_scope", "The key does not have all of this scope.")
             return await state.access.tokens.issue(principal, scopes, refreshable=False)

@@ -426,3 +426,12 @@ async def test_a_key_for_one_model_is_refused_another_and_does_not_see_it(guarde
         admit_to_model("fast")
         with pytest.raises(Forbidden, match="not for this model"):
             admit_to_model("default")
+
+
+@ON_SQLITE
+async def test_an_analysts_key_that_was_narrowed_to_asking_collections_searches_them(guarded: Guarded) -> None:
+    for role, left in (("analyst", ["rag:search"]), ("user", ["rag:read"])):
+        asked = {"name": "x", "role": role, "scopes": ["rag:read"]}
+        made = (await guarded.client.post("/api/v1/keys", json=asked, headers=guarded.headers)).json()
+        me = (await guarded.client.get("/api/v1/auth/me", headers={"x-api-key": made["key"]})).json()
+        assert me["scopes"] == left

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from tests.desks import Desk, desk, job_settings, models, note
 from tests.server.test_documents_api import client, database, refused, serving
 
@@ -69,3 +70,15 @@ async def test_a_search_tells_its_steps_and_which_was_skipped(desk: Desk):
             {"step": "mmr", "skipped": None},
         ]
         assert found["degraded"] is True
+
+
+async def test_an_analyst_searches_where_no_step_asks_a_model(desk: Desk):
+    analyst = Principal("ann", SYSTEM.tenant, "ann", Role.ANALYST, ROLE_SCOPES[Role.ANALYST])
+    async with serving(desk) as client, serving(desk, analyst) as theirs:
+        await client.post("/api/v1/rag/collections", json={"name": "papers", "shares": [{"with": "tenant"}]})
+        await client.patch(PAPERS, json={"retrieval": {"mmr": {}}})
+        assert (await theirs.get(f"{PAPERS}/documents")).status_code == 200
+        assert (await theirs.post(f"{PAPERS}/search", json={"query": "zebra"})).status_code == 200
+        for step in ({"multi_query": {}}, {"decomposition": {}}, {"hyde": {}}, {"rerank": {}}):
+            await client.patch(PAPERS, json={"retrieval": step})
+            assert refused(await theirs.post(f"{PAPERS}/search", json={"query": "zebra"})) == (403, "forbidden")
