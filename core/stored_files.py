@@ -158,7 +158,7 @@ def reach(collections: frozenset[str] | None) -> str | None:
 def seen_batches(principal: Principal) -> ColumnElement[bool]:
     """The condition of a batch that they may see: theirs, or any of the tenant for who manages batches.
 
-    Passages of collections are for keys with `rag:read` alone; for a key for some collections, where such a key asked for them.
+    Passages of collections are for keys that read these (`may_search`); for a key for some, where such a key asked for them.
     """
     return and_(_theirs(Batch, principal), not_(_beyond(principal)))
 

@@ -101,5 +101,5 @@ async def refuse_handing_over(
         raise _denial(principal, lacking, text)
 
 
-def _denial(principal: Principal, lacking: set[Scope], text: str) -> Forbidden:
+def _denial(principal: Principal, lacking: frozenset[Scope], text: str) -> Forbidden:
     return denials.more_than_own(principal, sorted(lacking), f"{text}: {', '.join(sorted(lacking))}.")

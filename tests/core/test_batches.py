@@ -8,7 +8,7 @@ from core.batches import Batches
 from core.database import Database
 from core.errors import NotFound
 from core.files import Files
-from core.principals import ROLE_SCOPES, Principal, Role, Scope
+from core.principals import ROLE_SCOPES, SEARCHING, Principal, Role, Scope
 from core.settings import Settings
 from core.stored_files import ASKS_COLLECTIONS, BATCH, BATCH_OUTPUT, StoredFiles
 from core.tables import Batch
@@ -16,7 +16,7 @@ from core.tables import Batch
 ADA = Principal("usr_ada", "default", "Ada", "developer", ROLE_SCOPES[Role.DEVELOPER], key_id="key_1")
 FOR_PLANS = replace(ADA, key_id="key_2", collections=frozenset({"plans"}))
 FOR_BOTH = replace(ADA, key_id="key_3", collections=frozenset({"plans", "notes"}))
-WITHOUT_RAG = replace(ADA, key_id="key_4", scopes=ADA.scopes - {Scope.RAG_READ})
+WITHOUT_RAG = replace(ADA, key_id="key_4", scopes=ADA.scopes - SEARCHING)
 MANAGER = replace(FOR_PLANS, id="usr_boss", scopes=ADA.scopes | {Scope.BATCHES_MANAGE})
 
 
