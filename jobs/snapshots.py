@@ -1,8 +1,6 @@
 """Taking a snapshot of a collection, and restoring one into a new collection."""
 
 import asyncio
-import shutil
-import tempfile
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,7 +47,7 @@ async def take_snapshot(context: JobContext, lease: RequestLease) -> None:
 
 async def _write(context: JobContext, lease: RequestLease, collection: Collection) -> None:
     request = lease.request
-    async with _place("genai-snapshot-") as place:
+    async with context.library.resources.files.scratch.adirectory("snapshot") as place:
         path = place / "snapshot.zip"
         counts = await SnapshotWriter(context.database, context.library.indexer, collection).write(
             path, _teller(context, lease)
@@ -205,12 +203,3 @@ async def _patiently(context: JobContext, lease: RequestLease) -> AsyncIterator[
                 current.attempts -= 1
                 session.add(current)
         raise NotYet(error.code) from error
-
-
-@asynccontextmanager
-async def _place(prefix: str) -> AsyncIterator[Path]:
-    place = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=prefix))
-    try:
-        yield place
-    finally:
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)

@@ -1,8 +1,6 @@
 """One crawl of a source: what is there is compared with the documents that came from it, and what is new is brought in."""
 
 import asyncio
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from core.encryption.envelope import Place as SealedPlace
 from core.encryption.plain_forms import is_secrets
 from core.errors import InvalidRequest, NotFound, PlatformError
 from core.rights import REVOKED
+from core.scratch import Scratch
 from core.settings import Settings
 from core.tables import Document, DocumentState, Source
 from retrievers import SOURCES
@@ -84,10 +83,11 @@ class Outcome:
 class Crawling:
     """Belongs to the event loop of its database."""
 
-    def __init__(self, settings: Settings, database: Database, handover: Handover) -> None:
+    def __init__(self, settings: Settings, database: Database, handover: Handover, scratch: Scratch) -> None:
         self._settings = settings
         self._database = database
         self._handover = handover
+        self._scratch = scratch
 
     async def crawl(self, lease: CrawlLease, pipeline: str) -> Outcome:
         """Bring in what is new or changed at the source, as parts of the lease's job, and delete what is gone where the source
@@ -99,33 +99,34 @@ class Crawling:
         """
         source, outcome = lease.source, Outcome()
         crawler = await self._opened(source)
-        scratch = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="genai-crawl-"))
         try:
-            listing = await crawler.look()
-            outcome.complete = listing.complete
-            for name, code, message in listing.problems:
-                outcome.note(f"{source.name}/{name}".rstrip("/"), code, message)
-            known = await self._known(source)
-            entries = self._wanted(source, listing, outcome)
-            todo = [
-                entry for entry in entries if (name := name_in(source, entry)) not in known or not known[name].is_still(entry)
-            ]
-            outcome.counts["found"] += len(entries)
-            outcome.counts["same"] += len(entries) - len(todo)
-            for some in _in_parts(todo, self._settings.limits.upload_bytes):
-                read = await self._read(crawler, source, some, known, scratch)
-                await self._hand_over(lease, read, known, pipeline, outcome)
-                await asyncio.to_thread(_emptied, scratch)
-            if listing.complete:  # of a place that could not be looked at whole, nothing is known to be gone
-                there = {name_in(source, entry) for entry in entries}
-                gone = sorted(name for name in known if not is_there(name, there))
-                outcome.counts["gone"] = len(gone)
-                # a place with nothing left at all is rather one that is not mounted
-                if source.prune and there:
-                    outcome.counts["deleted"] = await self._handover.delete(lease, gone)
+            async with self._scratch.adirectory("crawl") as scratch:
+                listing = await crawler.look()
+                outcome.complete = listing.complete
+                for name, code, message in listing.problems:
+                    outcome.note(f"{source.name}/{name}".rstrip("/"), code, message)
+                known = await self._known(source)
+                entries = self._wanted(source, listing, outcome)
+                todo = [
+                    entry
+                    for entry in entries
+                    if (name := name_in(source, entry)) not in known or not known[name].is_still(entry)
+                ]
+                outcome.counts["found"] += len(entries)
+                outcome.counts["same"] += len(entries) - len(todo)
+                for some in _in_parts(todo, self._settings.limits.upload_bytes):
+                    read = await self._read(crawler, source, some, known, scratch)
+                    await self._hand_over(lease, read, known, pipeline, outcome)
+                    await asyncio.to_thread(_emptied, scratch)
+                if listing.complete:  # of a place that could not be looked at whole, nothing is known to be gone
+                    there = {name_in(source, entry) for entry in entries}
+                    gone = sorted(name for name in known if not is_there(name, there))
+                    outcome.counts["gone"] = len(gone)
+                    # a place with nothing left at all is rather one that is not mounted
+                    if source.prune and there:
+                        outcome.counts["deleted"] = await self._handover.delete(lease, gone)
         finally:
             await crawler.close()
-            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
         log.info("source.crawled", source_id=source.id, **outcome.told())
         return outcome
 
