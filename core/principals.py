@@ -104,6 +104,9 @@ TENANT_WIDE = frozenset(
     }
 )
 
+#: What is left to whoever had a role that was deleted, or that went with a group: the name of none, nor can any be called so.
+NO_ROLE = "-"
+
 DEFAULT_TENANT = "default"
 #: Rights over what all tenants share. Only principals of the default tenant, the operator's own, can hold them.
 PLATFORM_SCOPES = frozenset({Scope.TENANTS_MANAGE, Scope.PROVIDERS_MANAGE})

@@ -15,7 +15,8 @@ class APIKey(SQLModel, table=True):
     It acts for its user (`user_id`), with no more than that user's rights; without one it stands for itself.
     `scopes`, `models`, `collections` and `networks` narrow it further; None is no limit. A key that was rotated names the one
     that took its place, and lives on until it expires. The one in its place stands for the first of them (`stands_for`), so
-    that what that one made is still its own.
+    that what that one made is still its own. `own`: it was shown to its user alone, who asked for it with nothing that others
+    have had, so far as is known.
     """
 
     __tablename__ = "api_keys"
@@ -37,6 +38,7 @@ class APIKey(SQLModel, table=True):
     networks: list[Any] | None = json_list_or_none()
     replaced_by: str | None = Field(default=None, max_length=64)
     stands_for: str | None = Field(default=None, max_length=64)
+    own: bool = False
 
 
 class BrowserSession(SQLModel, table=True):

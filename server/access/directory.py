@@ -29,9 +29,9 @@ from core.tables import (
 )
 from server.access.administrators import refuse_last
 from server.access.differences import changes
-from server.access.endings import end_shares, end_sign_ins
+from server.access.endings import end_shares, end_sign_ins, take_role
 from server.access.epoch import raise_epoch
-from server.access.giving import refuse_above, refuse_role, refuse_scopes
+from server.access.giving import reach_of, refuse_above, refuse_role, refuse_scopes, refuse_unknown
 from server.access.handing_over import record_handed_over, settle_shared
 from server.access.limits import refuse_limited, refuse_unseen
 
@@ -240,7 +240,8 @@ class Directory:
         """A key that can do less than whom it acts for does not get around that by an export."""
         known = await session.get(User, principal.id) if user_id == principal.id else await _user(session, principal, user_id)
         role = principal.role if known is None else known.role  # a key that stands for itself is nobody else
-        refuse_scopes(principal, await scopes_of(session, principal.tenant, role))
+        reach = scopes_of if user_id == principal.id else reach_of
+        refuse_scopes(principal, await reach(session, principal.tenant, role))
         if principal.collections is not None:
             raise denials.more_than_own(principal, ["collections"], "This key is for some collections alone.")
 
@@ -332,6 +333,7 @@ class Directory:
             role = await session.get(CustomRole, (principal.tenant, name), with_for_update=True)
             if role is None:
                 await end_shares(session, principal.tenant, name)  # with one of this name that was deleted before
+                await take_role(session, principal.tenant, name)
                 role = CustomRole(tenant=principal.tenant, name=name)
             else:
                 await refuse_above(session, principal, name)
@@ -343,17 +345,17 @@ class Directory:
         return role
 
     async def delete_role(self, principal: Principal, name: str) -> None:
-        """Delete a role of the tenant's own, and what was shared with it; who has it can do nothing any more."""
+        """Delete a role of the tenant's own, and what was shared with it; who has it has none any more, and can do nothing."""
         async with self._database.transaction(principal.tenant) as session:
             role = await session.get(CustomRole, (principal.tenant, name))
             if role is None:
                 raise NotFound("There is no such role of your own.", code="role_not_found")
             await refuse_above(session, principal, name)
-            ended = await end_shares(session, principal.tenant, name)
+            ended, taken = [await end(session, principal.tenant, name) for end in (end_shares, take_role)]
             await session.delete(role)
             await raise_epoch(session)
             for told in changes(role.scopes, ()):
-                details: dict[str, audit.Detail] = {"deleted": True, "shares_ended": ended, **told}
+                details: dict[str, audit.Detail] = {"deleted": True, "shares_ended": ended, "holders": taken, **told}
                 await audit.record(session, audit.Action.ROLE_CHANGED, on=("role", name), details=details, principal=principal)
 
 
@@ -386,6 +388,7 @@ async def _members(session: AsyncSession, team: Team) -> set[str]:
 
 async def _refuse_new(session: AsyncSession, principal: Principal, role: str) -> None:
     """Refuse to give a user a role that the principal may not give, without a limit."""
+    await refuse_unknown(session, principal.tenant, role)
     await refuse_above(session, principal, role)
     await refuse_role(session, principal, role)
 

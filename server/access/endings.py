@@ -1,10 +1,11 @@
-"""How everything that hangs on somebody ends at once: a user's browser sessions and tokens, what is shared with a role."""
+"""How everything that hangs on somebody ends at once: a user's browser sessions, tokens and keys, what a role gives."""
 
 from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
-from core.tables import BrowserSession, Collection, CollectionShare, ShareKind, TokenFamily
+from core.principals import NO_ROLE
+from core.tables import APIKey, BrowserSession, Collection, CollectionShare, ShareKind, TokenFamily, User
 from server.access.epoch import raise_epoch
 
 
@@ -29,3 +30,23 @@ async def end_shares(session: AsyncSession, tenant: str, role: str) -> int:
         col(CollectionShare.subject) == role,
     )
     return int((await session.exec(ended)).rowcount)
+
+
+async def take_role(session: AsyncSession, tenant: str, role: str) -> int:
+    """Take a role of the tenant's own from everybody who has it, for good: another one of its name is another one. How many
+    users and keys had it, revoked keys included."""
+    taken = 0
+    for table in (User, APIKey):
+        held = update(table).where(col(table.tenant) == tenant, col(table.role) == role).values(role=NO_ROLE)
+        taken += int((await session.exec(held)).rowcount)
+    return taken
+
+
+async def end_keys(session: AsyncSession, user_id: str, *, own: bool) -> list[str]:
+    """Revoke the keys that act for a user, without those that nobody else has seen unless `own` says so. Their identifiers."""
+    chosen = [col(APIKey.user_id) == user_id, col(APIKey.revoked_at).is_(None)]
+    if not own:
+        chosen.append(col(APIKey.own).is_(False))
+    ended = update(APIKey).where(*chosen).values(revoked_at=utc_now()).returning(col(APIKey.id))
+    await raise_epoch(session)
+    return sorted((await session.exec(ended)).scalars().all())

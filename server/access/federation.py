@@ -12,11 +12,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import audit
 from core.database import Database
 from core.errors import Forbidden
-from core.principals import ANONYMOUS
+from core.principals import ANONYMOUS, NO_ROLE, Principal
 from core.rights import scopes_of
 from core.settings import OIDCProvider
 from core.tables import Tenant, User, UserKind
-from server.access.endings import end_sign_ins
+from retrievers.sharing import is_shared_with_role
+from server.access.endings import end_keys, end_sign_ins
 from server.access.epoch import raise_epoch
 
 log = structlog.get_logger(stream="security")
@@ -27,8 +28,9 @@ _MAX_NAME, _MAX_EMAIL = 200, 320
 async def admit_person(database: Database, provider: OIDCProvider, claims: Mapping[str, Any]) -> str:
     """The identifier of the user whom an identity provider's verified `claims` stand for, made now where they are new.
 
-    Groups are looked at each time: a role that went with a group goes with it, and who may sign in no longer has nothing open
-    any more.
+    Groups are looked at each time: a role that went with a group goes with it, also where that ends the sign-in, for keys and a
+    password as well; and who may sign in no longer has nothing open any more. Where an account is taken over, or a group gives
+    it more than it had, what others may have planted with it ends: see `_end_what_others_had`.
 
     Raises:
         Forbidden: `sign_in_refused`; its context names the `user` and their `tenant`, where there is one.
@@ -40,8 +42,9 @@ async def admit_person(database: Database, provider: OIDCProvider, claims: Mappi
 
 
 async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str, Any]) -> str:
-    email, role, refusal = _email(provider, claims), _role(provider, claims), None
+    email, refusal = _email(provider, claims), None
     async with database.transaction(all_tenants=True) as session:
+        role = await _role(session, provider, claims)
         user = await _find(session, claims)
         tenant = await session.get(Tenant, provider.tenant)
         if tenant is None or tenant.disabled_at is not None:
@@ -50,7 +53,7 @@ async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str
             refusal = "This account is closed."
         elif not _domain_fits(provider, email):
             refusal = "People with this e-mail address may not sign in here."
-        elif role is None or not await scopes_of(session, tenant.id, role):
+        elif role is None:
             refusal = "None of your groups may sign in here."
         else:
             other = await _with_email(session, tenant.id, email) if user is None else None
@@ -62,6 +65,8 @@ async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str
                 user = await _keep(session, provider, claims, user, email, role)
         if refusal is not None and user is not None:
             await end_sign_ins(session, user.id)
+            if provider.roles and user.tenant == provider.tenant and role is None:
+                await _take_role(session, provider, user)
     if refusal is not None or user is None:
         log.warning("sign_in.refused", provider=provider.name, reason=refusal)
         whose = {} if user is None else {"user": user.id, "tenant": user.tenant}
@@ -100,30 +105,73 @@ async def _keep(
 ) -> User:
     """Write down what is known of the person now, and put what changes on record as the provider's act. Without roles for
     groups, a role that was set here stays."""
-    action, details = audit.Action.USER_CHANGED, dict[str, audit.Detail]()
+    details = dict[str, audit.Detail]()
     news = {"name": _name(claims, email), "issuer": claims["iss"], "subject": claims["sub"]}
     if user is None:
         user = User(tenant=provider.tenant, email=email, role=role, **news)
-        action, details = audit.Action.USER_CREATED, {"kind": user.kind}
+        session.add(user)
+        await session.flush()
         log.info("sign_in.user_made", user=user.id, provider=provider.name)
+        await _record(session, audit.Action.USER_CREATED, provider, user, {"kind": user.kind})
     else:
         if provider.roles:
             news["role"] = role
         changed = [field for field, value in news.items() if getattr(user, field) != value]
-        if changed:
-            details = {"fields": changed, "disabled": False}
+        if user.issuer is None or ("role" in changed and await _gains(session, user, role)):
+            details |= await _end_what_others_had(session, provider, user)
         if "role" in changed:
             details["role_before"] = user.role
             await raise_epoch(session)
         for field in changed:
             setattr(user, field, news[field])
-    session.add(user)
-    await session.flush()
-    if details:
-        details |= {"role": user.role, "provider": provider.name}
-        actor = replace(ANONYMOUS, id=f"oidc:{provider.name}", tenant=user.tenant)
-        await audit.record(session, action, on=("user", user.id), details=details, principal=actor)
+        session.add(user)
+        if changed:
+            details |= {"fields": changed, "disabled": False}
+            await _record(session, audit.Action.USER_CHANGED, provider, user, details)
     return user
+
+
+async def _gains(session: AsyncSession, user: User, role: str) -> bool:
+    """Whether a role would open to the user what theirs does not: a scope, or what is shared with it."""
+    if not await scopes_of(session, user.tenant, role) <= await scopes_of(session, user.tenant, user.role):
+        return True
+    return await is_shared_with_role(session, user.tenant, role)
+
+
+async def _end_what_others_had(session: AsyncSession, provider: OIDCProvider, user: User) -> dict[str, audit.Detail]:
+    """End what somebody else may act for the user with, who may do less than the user is about to, and tell of it.
+
+    That is the password, which somebody may have given them, and every browser session and token. Of the keys those stay that
+    nobody else has seen; none does where there was a password, with which anybody may have asked for them.
+    """
+    had_password, user.password_digest = user.password_digest is not None, None
+    ended = await end_keys(session, user.id, own=had_password or user.issuer is None)
+    await end_sign_ins(session, user.id)
+    for key_id in ended:
+        actor, details = _actor(provider, user), dict[str, audit.Detail](provider=provider.name)
+        await audit.record(session, audit.Action.KEY_REVOKED, on=("key", key_id), details=details, principal=actor)
+    return {"password_ended": had_password, "keys_ended": len(ended)}
+
+
+async def _take_role(session: AsyncSession, provider: OIDCProvider, user: User) -> None:
+    """Leave nothing of the role that came by a group to who is in none any more."""
+    if user.role == NO_ROLE:
+        return
+    details: dict[str, audit.Detail] = {"fields": ["role"], "disabled": user.disabled_at is not None, "role_before": user.role}
+    user.role = NO_ROLE
+    session.add(user)
+    await _record(session, audit.Action.USER_CHANGED, provider, user, details)
+
+
+async def _record(
+    session: AsyncSession, action: audit.Action, provider: OIDCProvider, user: User, details: dict[str, audit.Detail]
+) -> None:
+    told = details | {"role": user.role, "provider": provider.name}
+    await audit.record(session, action, on=("user", user.id), details=told, principal=_actor(provider, user))
+
+
+def _actor(provider: OIDCProvider, user: User) -> Principal:
+    return replace(ANONYMOUS, id=f"oidc:{provider.name}", tenant=user.tenant)
 
 
 def _email(provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
@@ -140,9 +188,11 @@ def _domain_fits(provider: OIDCProvider, email: str | None) -> bool:
     return not provider.email_domains or domain in {each.lower().lstrip("@") for each in provider.email_domains}
 
 
-def _role(provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
+async def _role(session: AsyncSession, provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
+    """The role that their groups give; None where they give none that there is."""
     groups = _groups(claims, provider.groups_claim)
-    return next((role for group, role in provider.roles.items() if group in groups), provider.default_role)
+    role = next((role for group, role in provider.roles.items() if group in groups), provider.default_role)
+    return role if role is not None and await scopes_of(session, provider.tenant, role) else None
 
 
 def _groups(claims: Mapping[str, Any], path: str) -> set[str]:

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import denials
 from core.errors import Forbidden, InvalidRequest
-from core.principals import Principal, Role, Scope, beyond
+from core.principals import Principal, Role, Scope, beyond, held_in
 from core.rights import scopes_of
 from core.tables import Collection, CustomRole, ShareKind, User
 from retrievers.sharing import Level, levels_of
@@ -20,13 +20,22 @@ from server.access.limits import refuse_limited, refuse_unseen
 async def refuse_above(session: AsyncSession, principal: Principal, role: str) -> None:
     """Refuse to change who has a role, or the role, for who has a limit, since no role has any, and who lacks a scope of it.
 
-    Who has a role that was deleted can do nothing, and anybody may change that.
-
     Raises:
         Forbidden: `more_than_own`.
     """
     await refuse_limited(session, principal)
-    refuse_scopes(principal, await scopes_of(session, principal.tenant, role))
+    refuse_scopes(principal, await reach_of(session, principal.tenant, role))
+
+
+async def reach_of(session: AsyncSession, tenant: str, role: str) -> frozenset[Scope]:
+    """What the holder of a role counts as being able to do where others change them, act for them or export what is theirs.
+
+    Who lost a role can do nothing, and may have been anybody: what is planted with them now would wait for the role that they
+    are given next. So they are for who may do everything.
+    """
+    if await _known(session, tenant, role):
+        return await scopes_of(session, tenant, role)
+    return held_in(tenant, frozenset(Scope))
 
 
 def refuse_scopes(principal: Principal, scopes: frozenset[Scope]) -> None:
@@ -50,8 +59,7 @@ async def refuse_role(
         InvalidRequest: `unknown_role`.
         Forbidden: `more_than_own`.
     """
-    if role not in set(Role) and await session.get(CustomRole, (principal.tenant, role)) is None:
-        raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
+    await refuse_unknown(session, principal.tenant, role)
     if role == principal.role and principal.role_held:
         return
     lacking = beyond({Scope.USERS_MANAGE, *await scopes_of(session, principal.tenant, role)}, principal.scopes)
@@ -59,6 +67,12 @@ async def refuse_role(
         text = f"You give your own role, {principal.role}. Another one takes users:manage and all that it holds; you lack"
         raise _denial(principal, lacking, text)
     await refuse_unseen(session, principal, ShareKind.ROLE, role, collections)
+
+
+async def refuse_unknown(session: AsyncSession, tenant: str, role: str) -> None:
+    """Raises InvalidRequest (`unknown_role`) where the tenant has no such role."""
+    if not await _known(session, tenant, role):
+        raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
 
 
 async def refuse_stead(session: AsyncSession, principal: Principal, user: User) -> None:
@@ -69,7 +83,7 @@ async def refuse_stead(session: AsyncSession, principal: Principal, user: User) 
         Forbidden: `more_than_own`.
     """
     if user.id != principal.id:
-        refuse_stead_of(principal, await scopes_of(session, user.tenant, user.role))
+        refuse_stead_of(principal, await reach_of(session, user.tenant, user.role))
 
 
 def refuse_stead_of(principal: Principal, scopes: frozenset[Scope]) -> None:
@@ -93,12 +107,16 @@ async def refuse_handing_over(
     """
     if all(level is Level.MANAGE for level in await levels_of(session, principal, collections)):
         return
-    asked = {Scope.KEYS_MANAGE, Scope.USERS_MANAGE, *await scopes_of(session, user.tenant, user.role)}
+    asked = {Scope.KEYS_MANAGE, Scope.USERS_MANAGE, *await reach_of(session, user.tenant, user.role)}
     if lacking := beyond(asked, principal.scopes):
         text = (
             "To hand over collections takes rag:manage, or keys:manage, users:manage and all that their owner may do; you lack"
         )
         raise _denial(principal, lacking, text)
+
+
+async def _known(session: AsyncSession, tenant: str, role: str) -> bool:
+    return role in set(Role) or await session.get(CustomRole, (tenant, role)) is not None
 
 
 def _denial(principal: Principal, lacking: frozenset[Scope], text: str) -> Forbidden:

@@ -86,6 +86,7 @@ class Keys:
             models=_listed(rights.models),
             collections=_listed(rights.collections),
             networks=None if rights.networks is None else [str(network) for network in rights.networks],
+            own=await _own(session, principal, rights.user_id),
         )
         await _check(session, principal, rights)
         await refuse_role(session, principal, rights.role, collections=rights.collections)
@@ -127,6 +128,7 @@ class Keys:
                 hint=key_hint(key),
                 expires_at=old.expires_at,
                 stands_for=old.stands_for or old.id,
+                own=await _own(session, principal, old.user_id),
             )
             session.add(row)
             old.replaced_by = row.id
@@ -275,6 +277,13 @@ def _told(row: APIKey) -> dict[str, audit.Detail]:
 def _stead(principal: Principal, holder: str | None) -> dict[str, audit.Detail]:
     """What is put on record where a key that acts for another holder is shown to the principal."""
     return {} if holder in (None, principal.id) else {"on_behalf_of": holder}
+
+
+async def _own(session: AsyncSession, principal: Principal, holder: str | None) -> bool:
+    """Whether a key that is shown to the principal is its holder's alone: they ask for it themselves, signed in or with such a
+    key."""
+    shown = await session.get(APIKey, principal.key_id) if principal.key_id is not None else None
+    return holder == principal.id and (principal.key_id is None or (shown is not None and shown.own))
 
 
 def _refuse_token(principal: Principal) -> None:

@@ -8,8 +8,8 @@ import pytest
 from sqlmodel import select
 
 from core.database import Database, utc_now
-from core.principals import ROLE_SCOPES, SYSTEM, Role
-from core.tables import AuditEvent, Collection, CollectionShare
+from core.principals import NO_ROLE, ROLE_SCOPES, SYSTEM, Role
+from core.tables import AuditEvent, Collection, CollectionShare, CustomRole
 from server.access.keys import ADMINISTRATOR_ID, KeyRights
 from server.auth import COOKIE
 from server.routes import tenants, users
@@ -235,6 +235,45 @@ async def test_a_tenant_comes_with_a_key_that_administers_it_and_nothing_else(he
     assert code(await ask(here, "PATCH", "/tenants/gone", {"disabled": True})) == (404, "tenant_not_found")
 
 
+@pytest.mark.parametrize("deleted", ["now", "before roles were taken"])
+async def test_a_role_that_is_made_again_is_nobodys_who_had_one_of_its_name(
+    here: Guarded, database: Database, deleted: str
+) -> None:
+    await ask(here, "PUT", "/roles/helper", {"scopes": ["models:read"]})
+    user = (await ask(here, "POST", "/users", {"name": "Ada", "role": "helper"})).json()["id"]
+    alone, hers = [
+        (await ask(here, "POST", "/keys", {"name": "x", "role": "helper", "user_id": each})).json()["key"]
+        for each in (None, user)
+    ]
+    if deleted == "now":
+        await ask(here, "DELETE", "/roles/helper")
+        assert (await ask(here, "GET", f"/users/{user}")).json()["role"] == NO_ROLE
+    else:
+        async with database.transaction(all_tenants=True) as session:
+            await session.delete(await session.get_one(CustomRole, ("default", "helper")))
+        here.access.forget()
+    await ask(here, "PUT", "/roles/helper", {"scopes": ["models:read", "keys:manage"]})
+    found = [(await ask(here, "GET", "/auth/me", key=key)).json() for key in (alone, hers)]
+    assert [(me["role"], me["scopes"]) for me in found] == [(NO_ROLE, [])] * 2
+    assert (await ask(here, "PATCH", f"/users/{user}", {"role": "helper"})).json()["role"] == "helper"
+    assert (await ask(here, "GET", "/auth/me", key=hers)).json()["scopes"] == []
+
+
+async def test_who_lost_a_role_is_changed_by_who_may_do_everything_alone(here: Guarded) -> None:
+    for name, scopes in (("boss", ["users:manage", "keys:manage", "audit:read"]), ("desk", ["users:manage", "keys:manage"])):
+        await ask(here, "PUT", f"/roles/{name}", {"scopes": scopes})
+    user = (await ask(here, "POST", "/users", {"name": "V", "email": "v@example.com", "role": "boss"})).json()["id"]
+    desk = (await ask(here, "POST", "/keys", {"name": "m", "role": "desk", "user_id": None})).json()["key"]
+    await ask(here, "DELETE", "/roles/boss")
+    tries: list[tuple[str, str, Any]] = [
+        ("PUT", f"/users/{user}/password", {"password": PASSWORD}),
+        ("PATCH", f"/users/{user}", {"role": "desk"}),
+        ("POST", "/keys", {"name": "x", "role": "desk", "user_id": user}),
+    ]
+    assert [code(await ask(here, *each, key=desk)) for each in tries] == [(403, "more_than_own")] * 3
+    assert (await ask(here, *tries[1])).json()["role"] == "desk"
+
+
 @pytest.mark.parametrize("how", ["token", "narrow token", "custom role", "key that ends"])
 async def test_a_tenant_is_not_half_made_by_who_may_not_have_its_key(here: Guarded, how: str) -> None:
     """A token makes no key, here neither; and what is refused leaves the identifier free and nothing on record."""
@@ -276,7 +315,7 @@ async def test_who_is_given_and_taken_what_is_on_record(here: Guarded, database:
     assert roles == [
         {"given": ["jobs:read", "rag:read"]},
         {"given": ["rag:write"], "taken": ["jobs:read"]},
-        {"deleted": True, "shares_ended": 0, "taken": ["rag:read", "rag:write"]},
+        {"deleted": True, "shares_ended": 0, "holders": 0, "taken": ["rag:read", "rag:write"]},
     ]
 
 

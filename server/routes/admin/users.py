@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from core.errors import InvalidRequest, PlatformError
-from core.principals import Principal
+from core.principals import NO_ROLE, Principal
 from server.access.directory import Directory
 from server.access.keys import KeySearch
 from server.pages.administration import PATH, AdminRoute, Typed, admin_page, back_to, checked, typed
@@ -55,7 +55,7 @@ async def change_user(user_id: str, request: Request, state: CurrentState, princ
     try:
         match form.act:
             case "change":
-                change = checked(ChangedUser, {"name": form.text("name"), "role": form.text("role")})
+                change = checked(ChangedUser, {"name": form.text("name"), "role": _given(form)})
                 await api.change_user(user_id, change, state, principal)
             case "disable" | "enable":
                 await api.change_user(user_id, ChangedUser(disabled=form.act == "disable"), state, principal)
@@ -68,6 +68,11 @@ async def change_user(user_id: str, request: Request, state: CurrentState, princ
     except PlatformError as error:
         return await _one(request, state, principal, user_id, form=form, problem=error)
     return back_to(f"{PATH}/users/{user_id}", form.act)
+
+
+def _given(form: Typed) -> str | None:
+    role = form.text("role")
+    return None if role == NO_ROLE else role  # who has none is left without
 
 
 async def _set_password(state: State, principal: Principal, user_id: str, form: Typed) -> None:
@@ -127,4 +132,5 @@ async def _roles(state: State, principal: Principal, held: str | None = None) ->
     """The roles that the principal may give, and the one that somebody has, as options."""
     roles = await api.all_roles(state, principal)
     given = [role.name for role in roles if role.name == held or set(role.scopes) <= principal.scopes]
-    return [(name, name) for name in ([held, *given] if held and held not in given else given)]
+    names = [held, *given] if held and held not in given else given
+    return [(name, "none" if name == NO_ROLE else name) for name in names]
