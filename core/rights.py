@@ -44,30 +44,44 @@ async def teams_of(session: AsyncSession, user_id: str) -> frozenset[str]:
 async def principal_now(session: AsyncSession, kept: Principal) -> Principal | None:
     """Whom a job works for, with those of the kept rights that they still have; None where they have none any more.
 
-    A key that was rotated goes on as the one that took its place. `kept` may be of a version that did not keep the key:
-    then its `id` is the key's, or the user's.
+    A key that was rotated goes on as the one that took its place. Where a token acted for a user other than its key's, what
+    counts is what both still are. `kept` may be of a version that did not keep the key: then its `id` is the key's, or the
+    user's.
     """
     if (tenant := await session.get(Tenant, kept.tenant)) is not None and tenant.disabled_at is not None:
         return None
     if kept.id == SYSTEM.id:
         return kept
     key = await _key_now(session, kept.key_id or kept.id)
-    user_id = key.user_id if key is not None else kept.id
-    user = await session.get(User, user_id) if user_id is not None else None
-    if key is None and (user is None or (kept.key_id is not None and await session.get(APIKey, kept.key_id) is not None)):
+    if key is None and kept.key_id is not None and await session.get(APIKey, kept.key_id) is not None:
         return None
-    if user is not None and user.disabled_at is not None:
+    users = await _users_now(session, kept, key)
+    if users is None:
         return None
     scopes, teams, role_held, stands_for = kept.scopes, kept.teams, kept.role_held, kept.stands_for
     if key is not None:
         stands_for = key.stands_for
         scopes = allowed_by_both(scopes, await scopes_of(session, key.tenant, key.role))
         scopes = allowed_by_both(scopes, _known(key.scopes)) if key.scopes is not None else scopes
-    if user is not None:
+        role_held = role_held and (bool(users) or key.role == kept.role)
+    for user in users:
         scopes = allowed_by_both(scopes, await scopes_of(session, user.tenant, user.role))
-        teams = await teams_of(session, user.id)
-        role_held = role_held and await holds_role(session, user, kept.role)
+    if users:
+        teams = await teams_of(session, users[0].id)
+        role_held = role_held and await holds_role(session, users[0], kept.role)
     return replace(kept, scopes=scopes, teams=teams, role_held=role_held, stands_for=stands_for)
+
+
+async def _users_now(session: AsyncSession, kept: Principal, key: APIKey | None) -> list[User] | None:
+    """The user that `kept` is, first, and the one that its key acts for; none for a key that stands for itself. None where one
+    of them is not there any more, or disabled."""
+    itself = set() if key is None else {key.id, key.stands_for, kept.key_id, kept.stands_for}
+    ids = [] if kept.id in itself else [kept.id]
+    if key is not None and key.user_id is not None:
+        ids.append(key.user_id)
+    users = [await session.get(User, user_id) for user_id in dict.fromkeys(ids)]
+    there = [user for user in users if user is not None and user.disabled_at is None and user.tenant == kept.tenant]
+    return there if len(there) == len(users) else None
 
 
 async def _key_now(session: AsyncSession, key_id: str) -> APIKey | None:

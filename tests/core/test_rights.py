@@ -103,3 +103,56 @@ async def test_a_role_s_name_counts_while_the_user_has_the_role(database: Databa
     kept = replace(KEPT, role="asker", scopes=frozenset({Scope.CHAT_INVOKE}))
     found = await now(database, kept, user={"role": role}, key={"role": "asker"})
     assert found == replace(kept, role_held=held)
+
+
+ACTED_FOR = replace(KEPT, id="usr_2", name="Bob")
+
+
+async def acting(database: Database, key: dict[str, Any], **bob: Any) -> Principal | None:
+    """Whom a job works for that a browser token for Bob began, made with `key`, once Bob is as `bob` says."""
+    async with database.transaction(all_tenants=True) as session:
+        session.add(Tenant(id="acme", name="Acme"))
+        session.add(Tenant(id="other", name="Other"))
+        await session.flush()
+        session.add_all(
+            [User(id="usr_1", tenant="acme", name="Ada"), User(**{"tenant": "acme", "name": "Bob"} | {"id": "usr_2"} | bob)]
+        )
+        session.add(Team(id="team_1", tenant="acme", name="x"))
+        await session.flush()
+        session.add(TeamMember(team_id="team_1", user_id=bob.get("id", "usr_2")))
+        session.add(APIKey(**{"id": "key_1", "tenant": "acme", "name": "k", "digest": "1", "role": "user"} | key))
+    async with database.session(all_tenants=True) as session:
+        return await principal_now(session, ACTED_FOR)
+
+
+MAKERS: list[dict[str, Any]] = [{"user_id": None}, {"user_id": "usr_1"}]
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("key", MAKERS, ids=str)
+@pytest.mark.parametrize("ended", [{"disabled_at": LONG_AGO}, {"tenant": "other"}, {"id": "usr_3"}], ids=str)
+async def test_what_was_begun_for_a_user_ends_with_them_whosever_key_it_was(
+    database: Database, key: dict[str, Any], ended: dict[str, Any]
+) -> None:
+    assert await acting(database, key, **ended) is None
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("key", MAKERS, ids=str)
+async def test_what_was_begun_for_a_user_goes_by_their_role_and_teams_of_now(database: Database, key: dict[str, Any]) -> None:
+    found = await acting(database, key, role="analyst")
+    assert found is not None
+    assert found.scopes == ROLE_SCOPES[Role.USER] & ROLE_SCOPES[Role.ANALYST]
+    assert (found.teams, found.role_held) == (frozenset({"team_1"}), False)
+
+
+@ON_SQLITE
+async def test_the_role_of_a_key_that_stands_for_itself_counts_while_it_is_the_keys(database: Database) -> None:
+    alone = replace(KEPT, id="key_1")
+    assert await now(database, alone, key={"user_id": None}) == alone
+    async with database.transaction(all_tenants=True) as session:
+        (await session.get_one(APIKey, "key_1")).role = "-"
+    async with database.session(all_tenants=True) as session:
+        found = await principal_now(session, alone)
+    assert found is not None
+    assert (found.scopes, found.role_held) == (frozenset(), False)
