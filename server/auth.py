@@ -1,6 +1,7 @@
 """Authentication: no request but those to a few public addresses goes on without a principal."""
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -57,6 +58,7 @@ class Authentication:
             return
         context: RequestContext = scope["state"]["context"]
         public = is_public(scope["path"])
+        scope["state"]["ask_again"] = partial(self._principal, HTTPConnection(scope))
         try:
             context.principal = await self._principal(HTTPConnection(scope))
             refuse_place(context.principal, scope)
@@ -91,6 +93,16 @@ class Authentication:
             if principal is not None:
                 return principal
         raise Unauthenticated("Give a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+
+
+async def principal_still(request: Request, principal: Principal) -> Principal:
+    """Whom the credential of a request that goes on for long stands for now. Costs next to nothing: see `Access`.
+
+    Raises:
+        Unauthenticated: it has ended meanwhile.
+    """
+    ask_again = getattr(request.state, "ask_again", None)
+    return principal if ask_again is None else cast("Principal", await ask_again())
 
 
 def credential(headers: Headers) -> str | None:

@@ -2,14 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from core import denials
 from core.batches import JOB_KIND, Batches
 from core.errors import Conflict, PlatformError
 from core.jobs import INGESTION, REINDEXING, Jobs, job_view
@@ -17,7 +19,7 @@ from core.principals import Principal, Scope
 from core.tables import Job, JobState
 from retrievers.holds import of_job
 from retrievers.relocation import cancel as cancel_move
-from server.auth import requires
+from server.auth import principal_still, requires
 from server.batches import cancel
 from server.pagination import Paging, page
 from server.state import CurrentState, State
@@ -141,23 +143,28 @@ async def _ingestion(state: State, principal: Principal, job_id: str) -> Job:
 )
 async def job_events(
     job_id: JobID,
+    request: Request,
     state: CurrentState,
     principal: Reader,
     last_event_id: Annotated[str | None, Header(description="the number of the last event that was seen")] = None,
 ) -> Response:
     """Server-sent events: `progress` for each part that ends, then `done` with the whole job. Numbered; resumes after
-    `Last-Event-ID`. A comment keeps the connection alive meanwhile."""
+    `Last-Event-ID`. A comment keeps the connection alive meanwhile. They end with an `error` once the key, or whatever else the
+    caller showed, does."""
     jobs = Jobs(state.database)
     job = await jobs.get(principal, job_id)
     after = int(last_event_id) if last_event_id and re.fullmatch("[0-9]{1,9}", last_event_id) else 0
     if JobState(job.state).finished and not await jobs.events(job, after):
         return Response(status_code=204)  # tells an EventSource not to come again
-    return EventStream(_told(jobs, principal, job_id, after), _as_event)
+    return EventStream(_told(jobs, partial(principal_still, request, principal), job_id, after), _as_event)
 
 
-async def _told(jobs: Jobs, principal: Principal, job_id: str, after: int) -> AsyncGenerator[bytes, None]:
+async def _told(jobs: Jobs, still: Callable[[], Awaitable[Principal]], job_id: str, after: int) -> AsyncGenerator[bytes, None]:
     yield b": the events of a job follow\n\n"  # the answer begins now, however long the next event takes
     while True:
+        principal = await still()
+        if not principal.may(Scope.JOBS_READ):
+            raise denials.lacks(principal, Scope.JOBS_READ)
         job = await jobs.get(principal, job_id)
         finished = JobState(job.state).finished
         told = await jobs.events(job, after)
