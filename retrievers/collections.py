@@ -73,7 +73,7 @@ class Collections:
                 await upkeep_of(session, collection.tenant, collection.id)
                 await self._indexer.generations.open(session, Shelf.of(collection))
                 await replace_shares(session, collection, shares)
-                on, details = ("collection", collection.id), _told(shares)
+                on, details = ("collection", collection.id), _told(await shares_of(session, collection))
                 await audit.record(session, audit.Action.COLLECTION_CREATED, on=on, details=details, principal=principal)
         except IntegrityError:
             raise Conflict(f"The name {name!r} is taken in this tenant.", code="already_exists", param="name") from None

@@ -4,7 +4,7 @@ What somebody may not see is not there for them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from sqlalchemy import ColumnElement
@@ -72,25 +72,36 @@ async def shares_of(session: AsyncSession, collection: Collection) -> list[Share
 
 
 async def replace_shares(session: AsyncSession, collection: Collection, shares: Sequence[Share]) -> None:
-    """Share with these and nobody else.
+    """Share with these and nobody else. A key stands for whom its calls act for: its user, or the first of the keys that took
+    each other's place.
 
     Raises:
         InvalidRequest: `unknown_subject`, the tenant has no such user, team or role; `too_many_shares`.
     """
     if len(shares) > MOST_SHARES:
         raise InvalidRequest(f"A collection has at most {MOST_SHARES} shares.", code="too_many_shares", param="shares")
+    meant: dict[tuple[ShareKind, str], Share] = {}
     for number, share in enumerate(shares):
-        if not await _exists(session, collection.tenant, share):
+        subject = await _subject(session, collection.tenant, share)
+        if subject is None:
             raise InvalidRequest(f"There is no such {share.kind}.", code="unknown_subject", param=f"shares.{number}.id")
+        meant[share.kind, subject] = replace(share, subject=subject)
     await session.exec(delete(CollectionShare).where(col(CollectionShare.collection_id) == collection.id))
     await session.flush()
-    for share in {(share.kind, share.subject): share for share in shares}.values():
+    for share in meant.values():
         session.add(
             CollectionShare(
                 collection_id=collection.id, kind=share.kind.value, subject=share.subject, access=share.access.value
             )
         )
     await session.flush()
+
+
+async def is_shared_with_role(session: AsyncSession, tenant: str, role: str) -> bool:
+    """Whether anything of the tenant is shared with a role."""
+    query = select(CollectionShare.collection_id).join(Collection, col(Collection.id) == col(CollectionShare.collection_id))
+    shared = query.where(Collection.tenant == tenant, CollectionShare.kind == ShareKind.ROLE.value)
+    return (await session.exec(shared.where(CollectionShare.subject == role).limit(1))).first() is not None
 
 
 def _with(principal: Principal) -> ColumnElement[bool]:
@@ -108,14 +119,17 @@ def _may_use(principal: Principal, collection: Collection) -> bool:
     return collection.tenant == principal.tenant and principal.may_use_collection(collection.name)
 
 
-async def _exists(session: AsyncSession, tenant: str, share: Share) -> bool:
-    """Whether the tenant has whom the share names. A key without a user stands for itself."""
+async def _subject(session: AsyncSession, tenant: str, share: Share) -> str | None:
+    """The principal's, team's or role's name that a share goes by; None where the tenant has nobody of the one it gives."""
+    given = share.subject
     if share.kind == ShareKind.TENANT:
-        return share.subject == ""
+        return given if given == "" else None
     if share.kind == ShareKind.ROLE:
-        return share.subject in set(Role) or await session.get(CustomRole, (tenant, share.subject)) is not None
+        return given if given in set(Role) or await session.get(CustomRole, (tenant, given)) is not None else None
     if share.kind == ShareKind.TEAM:
-        team = await session.get(Team, share.subject)
-        return team is not None and team.tenant == tenant
-    user, key = await session.get(User, share.subject), await session.get(APIKey, share.subject)
-    return any(found is not None and found.tenant == tenant for found in (user, key))
+        team = await session.get(Team, given)
+        return given if team is not None and team.tenant == tenant else None
+    user, key = await session.get(User, given), await session.get(APIKey, given)
+    if user is not None and user.tenant == tenant:
+        return given
+    return (key.user_id or key.stands_for or key.id) if key is not None and key.tenant == tenant else None

@@ -6,11 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import col
 
 from core.database import Database
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
-from core.tables import CustomRole, Team, Tenant, User
+from core.tables import APIKey, CustomRole, Team, Tenant, User
+from server.access.credentials import principal_of_key
 from server.access.directory import Directory
 from tests.desks import Desk, desk, job_settings, models, note
 from tests.server.test_documents_api import refused, serving
@@ -224,3 +226,27 @@ async def test_a_share_that_outlived_its_role_is_no_new_ones(desk: Desk, ada: ht
         await session.delete(await session.get_one(CustomRole, (SYSTEM.tenant, "auditor")))
     await Directory(desk.database).set_role(BOSS, "auditor", "", frozenset({Scope.RAG_READ}))
     assert await access_of(desk, replace(BEN, id="usr_zoe", role="auditor")) is None
+
+
+@pytest.mark.parametrize("holder", [None, "usr_ben"])
+async def test_a_share_with_a_key_is_with_whom_the_key_stands_for(
+    desk: Desk, ada: httpx.AsyncClient, holder: str | None
+) -> None:
+    first, later = [
+        APIKey(id=f"key_{name}", tenant=SYSTEM.tenant, name="x", digest=name, user_id=holder) for name in ("first", "later")
+    ]
+    later.stands_for, first.replaced_by = first.id, later.id
+    async with desk.database.transaction(SYSTEM.tenant) as session:
+        session.add_all([first, later])
+    await share(ada, {"with": "user", "id": "key_first"}, {"with": "user", "id": "key_later", "access": "write"})
+    stands = holder or "key_first"
+    assert (await ada.get(f"{PLANS}/shares")).json()["shares"] == [{"with": "user", "id": stands, "access": "write"}]
+    found = await principal_of(desk, "key_later")
+    assert (found.id, await access_of(desk, found)) == (stands, "write")
+
+
+async def principal_of(desk: Desk, key_id: str) -> Principal:
+    async with desk.database.session(all_tenants=True) as session:
+        found = await principal_of_key(session, col(APIKey.id) == key_id)
+    assert found is not None
+    return replace(found[0], scopes=DEVELOPER)
