@@ -11,10 +11,10 @@ from typing import Any
 from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import jobs
+from core import audit, jobs
 from core.database import Database, utc_now
 from core.principals import Principal
-from core.tables import Collection, CollectionUpkeep, Document, Job, JobState
+from core.tables import Collection, CollectionUpkeep, Document, Job, JobState, Tenant
 from retrievers.base import Shelf
 from retrievers.changes import upkeep_of
 
@@ -40,7 +40,7 @@ class Upkeep:
         self._lease_s = lease_s
 
     async def ask(self, principal: Principal, collection: Collection) -> Job:
-        """A job that reconciles the collection: made now, or the one that has not ended yet."""
+        """A job that reconciles the collection: made now, which is put on record, or the one that has not ended yet."""
         async with self._database.transaction(collection.tenant) as session:
             await upkeep_of(session, collection.tenant, collection.id)
             row = await _locked(session, collection.id)
@@ -57,19 +57,22 @@ class Upkeep:
             if row is not None:
                 row.job_id = job.id
                 session.add(row)
+            on, details = ("collection", collection.id), dict[str, audit.Detail](job=job.id)
+            await audit.record(session, audit.Action.COLLECTION_RECONCILED, on=on, details=details, principal=principal)
         return job
 
     async def due(self, *, every_s: float, limit: int) -> list[str]:
         """The collections that are to be reconciled and that no living worker has, those that were asked for first. `every_s`
-        of 0: none by itself."""
+        of 0: none by itself, as those of a tenant that is closed."""
         now = utc_now()
         asked = col(CollectionUpkeep.job_id).is_not(None)
         old = col(CollectionUpkeep.reconciled_at) < now - timedelta(seconds=every_s)
         free = or_(col(CollectionUpkeep.leased_until).is_(None), col(CollectionUpkeep.leased_until) < now)
+        closed = col(CollectionUpkeep.tenant).in_(select(Tenant.id).where(col(Tenant.disabled_at).is_not(None)))
         query = (
             select(CollectionUpkeep.collection_id)
             .where(CollectionUpkeep.collection_id == Collection.id, col(Collection.deleted_at).is_(None))
-            .where(free, or_(asked, old) if every_s else asked)
+            .where(free, or_(asked, and_(old, ~closed)) if every_s else asked)
             .order_by(asked.desc(), col(CollectionUpkeep.reconciled_at))
             .limit(limit)
         )
@@ -86,8 +89,8 @@ class Upkeep:
             asked = row.job_id is not None
             if not asked and not (every_s and row.reconciled_at < now - timedelta(seconds=every_s)):
                 return None
-            collection = await session.get_one(Collection, collection_id)
-            if collection.deleted_at is not None:
+            collection, tenant = await session.get_one(Collection, collection_id), await session.get(Tenant, row.tenant)
+            if collection.deleted_at is not None or not (asked or tenant is None or tenant.disabled_at is None):
                 return None
             row.lease, row.leased_until = secrets.token_hex(8), now + timedelta(seconds=self._lease_s)
             session.add(row)

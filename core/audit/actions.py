@@ -68,6 +68,7 @@ class Action(StrEnum):
     COLLECTION_RESTORED = "collection.restored"
     COLLECTION_REINDEXED = "collection.reindexed"
     COLLECTION_GENERATION_DROPPED = "collection.generation_dropped"
+    COLLECTION_RECONCILED = "collection.reconciled"
     DOCUMENT_ADDED = "document.added"
     DOCUMENT_DELETED = "document.deleted"
     DOCUMENT_RETRIED = "document.retried"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlmodel import col, update
+from sqlmodel import col, select, update
 
 from core.database import utc_now
 from core.principals import SYSTEM
-from core.tables import CollectionUpkeep, Document, Job
+from core.tables import AuditEvent, CollectionUpkeep, Document, Job, Tenant
 from jobs.ingestion import ingest_document
 from jobs.reconciliation import reconcile_collection
 from jobs.sweeper import Sweeper
@@ -39,6 +39,13 @@ async def reconciled(desk: Desk) -> Job:
     job = await Upkeep(desk.database, lease_s=30).ask(SYSTEM, collection)
     await reconcile_collection(desk.context, collection.id)
     return await desk.job(job.id)
+
+
+async def close_tenant(desk: Desk, tenant: str, at: datetime | None) -> None:
+    async with desk.database.transaction(all_tenants=True) as session:
+        row = await session.get(Tenant, tenant) or Tenant(id=tenant, name="x")
+        row.disabled_at = at
+        session.add(row)
 
 
 def stored(desk: Desk, shelf: Shelf) -> list[Chunk]:
@@ -185,6 +192,9 @@ async def test_who_asks_while_one_has_not_ended_gets_the_same_job(desk: Desk) ->
     collection, upkeep = await desk.collection(), Upkeep(desk.database, lease_s=30)
     first = await upkeep.ask(SYSTEM, collection)
     assert (await upkeep.ask(SYSTEM, collection)).id == first.id
+    asked = select(AuditEvent.object_id, AuditEvent.details).where(AuditEvent.action == "collection.reconciled")
+    async with desk.database.session(all_tenants=True) as session:
+        assert (await session.exec(asked)).all() == [(collection.id, {"job": first.id})]
     await reconcile_collection(desk.context, collection.id)
     assert (await upkeep.ask(SYSTEM, collection)).id != first.id
 
@@ -207,7 +217,11 @@ async def test_each_collection_has_its_time_and_one_worker(desk: Desk) -> None:
         await session.exec(update(CollectionUpkeep).values(reconciled_at=datetime(2020, 1, 1, tzinfo=UTC)))
     assert await upkeep.due(every_s=0, limit=5) == []
     assert await upkeep.due(every_s=day_s, limit=5) == [shelf.collection_id]
-    lease = await upkeep.take(shelf.collection_id, every_s=day_s)
+    for closed_at in (utc_now(), None):
+        await close_tenant(desk, shelf.tenant, closed_at)
+        lease = await upkeep.take(shelf.collection_id, every_s=day_s)
+        due = await upkeep.due(every_s=day_s, limit=5)
+        assert (lease is None, due) == (closed_at is not None, [])
     assert lease is not None
     assert lease.job is None
     assert await upkeep.take(shelf.collection_id, every_s=day_s) is None
