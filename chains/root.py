@@ -33,7 +33,7 @@ from core import bridge, denials, traces
 from core.context import RequestContext, current, serving
 from core.deadline import Deadline
 from core.errors import Internal, InvalidRequest, PlatformError
-from core.shown_names import shown
+from core.shown_names import shown, shown_model
 from core.tries import Tries
 from providers.models import DEFAULT
 from providers.watch import Watch
@@ -344,7 +344,7 @@ def admit_to_model(alias: str) -> None:
     principal = current().principal
     if not principal.may_use_model(alias):
         text = "This key is not for this model."
-        raise denials.barred(principal, text, code="model_not_allowed", param="model", details={"alias": alias[:200]})
+        raise denials.barred(principal, text, code="model_not_allowed", param="model", details={"alias": shown_model(alias)})
 
 
 class _Inside:

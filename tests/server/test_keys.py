@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from chains.root import admit_to_model
 from core.context import RequestContext, serving
@@ -424,8 +425,11 @@ async def test_a_key_for_one_model_is_refused_another_and_does_not_see_it(guarde
     assert principal is not None
     with serving(RequestContext(request_id="r", principal=principal)):
         admit_to_model("fast")
-        with pytest.raises(Forbidden, match="not for this model"):
-            admit_to_model("default")
+        for asked, told in (("default", "default"), ("eve.canary@example.test", "…")):
+            with capture_logs() as logged, pytest.raises(Forbidden, match="not for this model"):
+                admit_to_model(asked)
+            assert asked == told or asked not in str(logged)
+            assert told in str(logged)
 
 
 @ON_SQLITE
