@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import structlog
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, JoseError
 from joserfc.jwk import JWKRegistry, Key
 
 from core.errors import Unauthenticated, Unavailable
@@ -70,7 +70,7 @@ class IdentityProvider:
         self._metadata: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, list[Key]] | None = None
         self._away_until = float("-inf")
-        self._discovering = asyncio.Lock()
+        self._discovering, self._loading = asyncio.Lock(), asyncio.Lock()
 
     async def address(self, flow: Flow, redirect_uri: str) -> str:
         """Where the browser is sent.
@@ -146,7 +146,12 @@ class IdentityProvider:
             header = jws.extract_compact(token.encode()).headers()
             if header.get("alg") not in allowed:  # an empty list would allow what joserfc recommends
                 raise self._failed("algorithm")
-            claims = jwt.decode(token, await self._key(metadata, header.get("kid")), registry=registry).claims
+            kid = header.get("kid")
+            try:
+                claims = jwt.decode(token, await self._key(metadata, kid), registry=registry).claims
+            except BadSignatureError:  # the provider may have another key under the same identifier
+                key = await self._key(metadata, kid, oldest_s=_KEYS_AGAIN_S)
+                claims = jwt.decode(token, key, registry=registry).claims
         except (JoseError, ValueError, TypeError, AttributeError) as error:
             raise self._failed(type(error).__name__) from None
         now, audience = time.time(), claims.get("aud")
@@ -169,15 +174,22 @@ class IdentityProvider:
             raise self._failed(", ".join(wrong))
         return claims
 
-    async def _key(self, metadata: Mapping[str, Any], kid: object) -> Key:
-        """The key of that identifier; asked for again where it is not known, in case that the provider has a new one."""
-        for oldest_s in (_KNOWN_FOR_S, _KEYS_AGAIN_S):
-            if self._keys is None or time.monotonic() - self._keys[0] > oldest_s:
-                self._keys = (time.monotonic(), _usable(await self._call("GET", self._endpoint(metadata, "jwks_uri"))))
-            fitting = [key for key in self._keys[1] if kid is None or key.kid == kid]
+    async def _key(self, metadata: Mapping[str, Any], kid: object, *, oldest_s: float = _KNOWN_FOR_S) -> Key:
+        """The key of that identifier, as the provider published it `oldest_s` ago at most; asked for again where it is not
+        known, in case that the provider has a new one."""
+        for oldest in (oldest_s, _KEYS_AGAIN_S):
+            keys = await self._published(metadata, oldest)
+            fitting = [key for key in keys if kid is None or key.kid == kid]
             if len(fitting) == 1:
                 return fitting[0]
         raise self._failed("key")
+
+    async def _published(self, metadata: Mapping[str, Any], oldest_s: float) -> list[Key]:
+        """The provider's keys, asked for where they are older than that. Many who need them at once wait for one request."""
+        async with self._loading:
+            if self._keys is None or time.monotonic() - self._keys[0] > oldest_s:
+                self._keys = (time.monotonic(), _usable(await self._call("GET", self._endpoint(metadata, "jwks_uri"))))
+            return self._keys[1]
 
     async def _discovered(self) -> dict[str, Any]:
         """The discovery document. Visitors who need it at once wait for one request; who does not answer it is then left alone

@@ -298,6 +298,25 @@ async def test_a_new_key_of_the_provider_is_found_and_keys_of_other_kinds_are_pa
 
 
 @ON_SQLITE
+async def test_another_key_under_the_same_identifier_is_asked_for_once_in_a_while(
+    guarded: Guarded, scripted: ScriptedProvider
+) -> None:
+    assert (await _with_token(guarded, scripted, {})).status_code == 303
+    provider, old = guarded.access.providers["scripted"], scripted.key
+    scripted.key = RSAKey.generate_key(2048, {"kid": "first"})
+    try:
+        assert (await _with_token(guarded, scripted, {})).status_code == 401  # asked for just now
+        assert provider._keys is not None
+        provider._keys = (provider._keys[0] - 60, provider._keys[1])
+        assert (await _with_token(guarded, scripted, {})).status_code == 303
+        known = provider._keys
+        assert (await _with_token(guarded, scripted, {"key": ANOTHER})).status_code == 401
+        assert provider._keys is known
+    finally:
+        scripted.key = old
+
+
+@ON_SQLITE
 async def test_what_the_token_does_not_say_is_asked_for_and_must_be_of_the_same_person(
     guarded: Guarded, scripted: ScriptedProvider, database: Database
 ) -> None:
