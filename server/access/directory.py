@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, delete, or_, select
+from sqlmodel import case, col, delete, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit, denials
@@ -29,6 +29,7 @@ from core.tables import (
 )
 from server.access.administrators import refuse_last
 from server.access.differences import changes
+from server.access.email_addresses import spellings, stored
 from server.access.endings import end_shares, end_sign_ins, take_role
 from server.access.epoch import raise_epoch
 from server.access.giving import reach_of, refuse_above, refuse_role, refuse_scopes, refuse_unknown
@@ -83,9 +84,9 @@ class Directory:
         Raises:
             InvalidRequest: `user_not_found`.
         """
-        query = select(User).where(
-            User.tenant == principal.tenant, or_(col(User.id) == wanted, User.email == wanted.casefold())
-        )
+        found = or_(col(User.id) == wanted, col(User.email).in_(spellings(wanted)))
+        query = select(User).where(User.tenant == principal.tenant, found)
+        query = query.order_by(case((User.email == stored(wanted), 0), else_=1))
         async with self._database.session(principal.tenant) as session:
             user = (await session.exec(query)).first()
         if user is None:
@@ -240,8 +241,7 @@ class Directory:
         """A key that can do less than whom it acts for does not get around that by an export."""
         known = await session.get(User, principal.id) if user_id == principal.id else await _user(session, principal, user_id)
         role = principal.role if known is None else known.role  # a key that stands for itself is nobody else
-        reach = scopes_of if user_id == principal.id else reach_of
-        refuse_scopes(principal, await reach(session, principal.tenant, role))
+        refuse_scopes(principal, await (scopes_of if user_id == principal.id else reach_of)(session, principal.tenant, role))
         if principal.collections is not None:
             raise denials.more_than_own(principal, ["collections"], "This key is for some collections alone.")
 

@@ -17,6 +17,7 @@ from core.rights import scopes_of
 from core.settings import OIDCProvider
 from core.tables import Tenant, User, UserKind
 from retrievers.sharing import is_shared_with_role
+from server.access.email_addresses import stored
 from server.access.endings import end_keys, end_sign_ins
 from server.access.epoch import raise_epoch
 
@@ -180,7 +181,7 @@ def _email(provider: OIDCProvider, claims: Mapping[str, Any]) -> str | None:
         return None
     if verified is False or (provider.verified_email and verified is not True):
         return None
-    return email.strip().lower()
+    return stored(email)
 
 
 def _domain_fits(provider: OIDCProvider, email: str | None) -> bool:

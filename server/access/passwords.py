@@ -18,6 +18,7 @@ from core.keys import Hasher, new_token
 from core.principals import Principal
 from core.settings import SignInSettings
 from core.tables import Tenant, User, UserKind
+from server.access.email_addresses import counted, spellings
 from server.access.endings import end_sign_ins
 from server.access.throttle import Owner, Throttle, note_attempt
 
@@ -113,9 +114,15 @@ class Passwords:
             user = await session.get(User, principal.id)
         if user is None or user.password_digest is None:
             raise Conflict("You do not sign in with a password here.", code="no_password")
-        account = _account_name(user.email or user.id)
+        account = counted(user.email or user.id)
         await self._throttle.begin(account, address, [Owner(user.id, user.tenant)])
         if not await self._matches(old, user.password_digest):
+            audit.note(
+                audit.Action.USER_PASSWORD_CHANGED,
+                on=("user", user.id),
+                details={"reason": "wrong_password"},
+                principal=principal,
+            )
             raise Forbidden("The old password is not right.", code="wrong_password")
         await self._throttle.succeeded(account, address)
         digest = await self.digest(new, email=user.email)
@@ -131,8 +138,8 @@ class Passwords:
             Unauthenticated: `sign_in_failed`: no such account, none that may sign in, or another password.
             RateLimited: `too_many_attempts`, `queue_full`.
         """
-        account_name = _account_name(email)
-        accounts = await self._find(account_name, tenant)
+        account_name = counted(email)
+        accounts = await self._find(email, tenant)
         owners = [account.owner for account in accounts]
         await self._throttle.begin(account_name, address, owners)
         open_ones = [account for account in accounts if account.digest]
@@ -147,7 +154,9 @@ class Passwords:
         return account.owner.id
 
     async def _find(self, email: str, tenant: str | None) -> list[_Account]:
-        """The accounts that may be meant, with a digest where they may sign in. Those come first."""
+        """The accounts that may be meant, with a digest where they may sign in. Those come first; those that have the address
+        in the spelling of before are meant where no other one is."""
+        names = spellings(email)
         open_ones = and_(
             col(User.kind) == UserKind.PERSON.value,
             col(User.password_digest).is_not(None),
@@ -156,9 +165,9 @@ class Passwords:
         )
         digest = case((open_ones, col(User.password_digest)))
         chosen = (
-            select(User.id, User.tenant, digest)
+            select(User.id, User.tenant, digest, User.email)
             .join(Tenant, col(Tenant.id) == col(User.tenant))
-            .where(User.email == email)
+            .where(col(User.email).in_(names))
             .order_by(digest.is_(None), User.id)
             .limit(_MOST_ACCOUNTS)
         )
@@ -166,7 +175,9 @@ class Passwords:
             chosen = chosen.where(User.tenant == tenant)
         async with self._database.session(all_tenants=True) as session:
             found = (await session.exec(chosen)).all()
-        return [_Account(Owner(user_id, of), stored) for user_id, of, stored in found]
+        right = [row for row in found if row[3] == names[0]]
+        meant = right if any(row[2] for row in right) else found
+        return [_Account(Owner(user_id, of), kept) for user_id, of, kept, _ in meant]
 
     async def _nobodys(self) -> str:
         """A digest that no password has: an account that is not there costs as much time as one that is."""
@@ -200,8 +211,3 @@ def no_person() -> Conflict:
 async def _store(session: AsyncSession, user_id: str, digest: str, *, keep: str | None = None) -> None:
     await session.exec(update(User).where(col(User.id) == user_id).values(password_digest=digest))
     await end_sign_ins(session, user_id, keep=keep)
-
-
-def _account_name(email: str) -> str:
-    """As e-mail addresses are stored."""
-    return email.strip().lower()[:320]

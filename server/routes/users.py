@@ -11,6 +11,7 @@ from core import denials
 from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
 from core.tables import User, UserKind
 from server.access.directory import Directory, UserChange
+from server.access.email_addresses import stored
 from server.access.passwords import no_person
 from server.auth import requires
 from server.pagination import Paging, page, page_of
@@ -150,7 +151,7 @@ async def create_user(new: NewUser, state: CurrentState, principal: Manager) -> 
         tenant=principal.tenant,
         kind=new.kind.value,
         name=new.name,
-        email=new.email.casefold() if new.email else None,
+        email=stored(new.email) if new.email else None,
         role=new.role,
         password_digest=digest,
     )

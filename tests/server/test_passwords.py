@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlmodel import col, select, update
+from structlog.testing import capture_logs
 
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthenticated
@@ -32,6 +33,30 @@ async def test_a_person_signs_in_with_their_password(guarded: Guarded, database:
     assert "samesite=lax" in cookie
     me = (await guarded.client.get("/api/v1/auth/me")).json()
     assert (me["id"], me["role"], me["key_id"]) == (user.id, "developer", None)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("kept", ["straße@example.test", "strasse@example.test"], ids=["as now", "folded once"])
+async def test_an_address_that_unicode_folds_further_signs_in_as_it_was_given(
+    guarded: Guarded, database: Database, kept: str
+) -> None:
+    user = await person_with_password(guarded, database, email=kept)
+    assert (await _sign_in(guarded, email="Straße@Example.test")).status_code == 303
+    assert (await guarded.client.get("/api/v1/auth/me")).json()["id"] == user.id
+
+
+@ON_SQLITE
+async def test_addresses_that_unicode_folds_together_are_two_accounts_and_one_when_guessed(
+    guarded: Guarded, database: Database
+) -> None:
+    one, other = [await person_with_password(guarded, database, email=f"{name}@example.test") for name in ("straße", "strasse")]
+    for email, user in (("STRASSE@example.test", other), ("Straße@example.test", one)):
+        assert (await _sign_in(guarded, email=email)).status_code == 303
+        assert (await guarded.client.get("/api/v1/auth/me")).json()["id"] == user.id
+        guarded.client.cookies.clear()
+    for _ in range(SignInSettings().attempts):
+        assert (await _sign_in(guarded, email="straße@example.test", password="wrong")).status_code == 401
+    assert (await _sign_in(guarded, email="strasse@example.test")).status_code == 429
 
 
 async def test_a_password_is_stored_as_its_argon2id_digest_alone(guarded: Guarded, database: Database) -> None:
@@ -185,14 +210,17 @@ async def test_another_sites_page_cannot_sign_anybody_in(guarded: Guarded, datab
 
 
 async def test_a_change_asks_for_the_old_password_and_ends_everything_else(guarded: Guarded, database: Database) -> None:
-    await person_with_password(guarded, database)
+    user = await person_with_password(guarded, database)
     await _sign_in(guarded)
     other_browser = guarded.client.cookies[COOKIE]
     token = (await guarded.client.post("/api/v1/auth/tokens")).json()["access_token"]
     await _sign_in(guarded)
     change = {"old_password": "not the old one", "new_password": "quite another passphrase"}
-    wrong = await guarded.client.post("/api/v1/auth/password", json=change)
+    with capture_logs() as logged:
+        wrong = await guarded.client.post("/api/v1/auth/password", json=change)
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (403, "wrong_password")
+    [refused] = [event for event in logged if event["event"] == "user.password_changed"]
+    assert (refused["outcome"], refused["object_id"]) == ("denied", user.id)
     change["old_password"] = PASSWORD
     assert (await guarded.client.post("/api/v1/auth/password", json=change)).status_code == 204
     assert (await guarded.client.get("/api/v1/auth/me")).status_code == 200

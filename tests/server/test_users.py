@@ -50,6 +50,13 @@ async def test_a_person_is_made_signs_in_and_is_shut_out_everywhere_at_once(here
     assert (await ask(here, "GET", "/auth/me", key=own)).status_code == 200
 
 
+async def test_an_address_is_kept_in_lower_case_and_no_further(here: Guarded) -> None:
+    made = await ask(here, "POST", "/users", {"name": "x", "email": "Straße@Example.com", "password": PASSWORD})
+    assert made.json()["email"] == "straße@example.com"
+    assert await here.access.passwords.sign_in("Straße@Example.com", PASSWORD, None) == made.json()["id"]
+    assert (await ask(here, "POST", "/users", {"name": "y", "email": "strasse@example.com"})).status_code == 201
+
+
 async def test_who_is_let_in_again_signs_in_again(here: Guarded) -> None:
     made = (await ask(here, "POST", "/users", {"name": "Ada", "email": "ada@example.com", "password": PASSWORD})).json()["id"]
     cookie = await here.access.sessions.open(user_id=made, method="password")
