@@ -441,6 +441,8 @@ async def test_users_made_and_roles_given_and_taken_by_a_provider_are_on_record(
         "role": "admin",
         "disabled": False,
         "provider": "corp",
+        "password_ended": False,
+        "keys_ended": 0,
     }
 
 
