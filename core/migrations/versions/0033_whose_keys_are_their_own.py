@@ -1,14 +1,14 @@
 """which keys nobody but their user has seen
 
 Revision ID: 0033
-Revises: 0029
+Revises: 0032
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0033"
-down_revision = "0029"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
