@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chains.actions import Act, act_of
+from chains.blocks import ITEM
 from chains.kinds import Kind, kind_of
 from chains.quotes import REFERS, Quote, candidates, plain
 from chains.relevance import Candidate, compare, coverage, score
@@ -26,7 +27,6 @@ _MIDPOINT = 0.66
 _LIGHT = 0.3
 #: Below this probability it makes no difference what a quote lacks.
 _WORTH_VETTING = 0.1
-_ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]")
 #: How a sentence begins that goes on from the one before it.
 _POINTS = re.compile(
     rf"{REFERS.pattern}|(?:\w+ )?(?:that|those|them|it|this)\b|"
@@ -39,8 +39,16 @@ _MOST_QUOTES = 4
 #: A further quote must be this relevant in relation to the best: in the best one's section, and elsewhere.
 _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
-#: Code answers only who asks for it, and only a short block of it does.
+#: What an entry says by its form.
+_FORMS = {
+    re.compile(r"(?<![\d.,:/-])[+0-9][\d /()-]{5,}\d(?![\d.,:])"): "phone telephone telefon number nummer call",
+    re.compile(r"\b(?:no|nr)\.? ?[\w/-]*\d|#\d", re.I): "number nummer",
+    re.compile(r"\b(?:with|mit) (?:mrs?|ms|dr|prof|frau|herrn?|[A-Z][a-z]+)\b"): "leads lead led teaches teach",
+}
+#: Code answers only who asks for it, or how something is done, and only a short block of it does.
 _ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
+#: A heading may be all that says the number of what it heads.
+_ASKS_FOR_NAMED = re.compile(r"\b(?:number|nummer|no\.|nr\.)|\w(?:nummer)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +91,28 @@ def gather(
     kind = kind_of(question if about is None else about)
     kept = _Vetted(asked, act, kind, embed=embed, words=words).of(scored)
     likelihood = _probability(scored[0][1])
-    return Evidence(_chosen([quote for quote, _ in kept]), _probability(kept[0][1]) if kept else 0.0, likelihood)
+    quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
+    return Evidence(_chosen(quotes), _probability(kept[0][1]) if kept else 0.0, likelihood)
+
+
+def _one_or_all(quote: Quote, weights: Mapping[str, float], words: Words) -> Quote:
+    """An entry of a list that has none of the question's words but those that the whole list has, as in its heading, answers no
+    more than the entries beside it: the list, then."""
+    if quote.whole is None:
+        return quote
+    shared = set(words(f"{quote.chunk.context}\n{quote.heading}\n{quote.columns}"))
+    return quote if (weights.keys() - shared) & set(words(quote.text)) else quote.listed()
 
 
 def _candidates(question: str, passages: Sequence[Passage], *, weights: Mapping[str, float], words: Words) -> list[Candidate]:
     """What of the passages can be quoted, at most `_MOST_UNITS`: those with the question's words first, then in the order of
     the passages."""
-    code = bool(_ASKS_FOR_CODE.search(question))
+    code = bool(_ASKS_FOR_CODE.search(question)) or act_of(question) is not None
+    numbered = bool(_ASKS_FOR_NAMED.search(question))
     found = [
-        Candidate(quote, passage, frozenset(words(f"{quote.heading}\n{quote.columns}\n{quote.text}")))
+        Candidate(quote, passage, frozenset(words(f"{quote.title}\n{quote.heading}\n{quote.columns}\n{quote.text}")))
         for passage in passages
-        for quote in candidates(passage.chunk, code=code)
+        for quote in candidates(passage.chunk, code=code, numbered=numbered)
     ]
     if len(found) > _MOST_UNITS:
         found.sort(key=lambda one: -coverage(weights, dict.fromkeys(one.words, 1.0)))
@@ -133,7 +152,8 @@ class _Vetted:
 
     def _has(self, quote: Quote) -> bool:
         beside = f"{quote.heading}\n{quote.columns}\n{quote.text}" if quote.row else quote.chunk.text
-        ground = Ground(f"{quote.chunk.document}\n{quote.chunk.context}\n{beside}", self._words)
+        labels = f"{quote.chunk.document}\n{quote.chunk.context}\n{_shown(quote)}"
+        ground = Ground(f"{labels}\n{beside}", self._words)
         if ground.text not in self._lacking:
             meant = MEANT_IN_ROW if quote.row else MEANT
             self._lacking[ground.text] = bool(self._asked.missing(ground, embed=self._embed, meant=meant))
@@ -150,9 +170,10 @@ class _Vetted:
         """Whether a quote, with a sentence beside it that belongs to it, holds one of the kind asked for, and what the passage
         knows of the question's words: the price of another thing stands nearby as often."""
         before, after = _beside(quote)
-        if quote.heading.rstrip().endswith("?"):  # the question is asked there, and answered here
+        there = kind_of(quote.heading) if quote.heading.endswith("?") else None
+        if there is not None and there.holds is kind.holds:  # the question is asked there, and answered here
             return True
-        if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row):
+        if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row and quote.kind != "entry"):
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False
@@ -168,9 +189,17 @@ class _Vetted:
         if not act.told(heading, f"{quote.columns}\n{quote.text}"):
             return False
         labels = [part for part in re.split(r"\n| › ", quote.chunk.context) if part != quote.heading]
-        beside = quote.text if quote.row or _ITEM.match(quote.text) else _paragraph(quote)
+        beside = quote.text if quote.row or ITEM.match(quote.text) else _paragraph(quote)
         ground = Ground("\n".join((quote.chunk.document, *labels, heading, quote.columns, beside)), self._words)
         return not self._asked.missing(ground, embed=self._embed)
+
+
+def _shown(quote: Quote) -> str:
+    """Words for what a quote is by its form, and does not say: a command, a number by which somebody is called, who leads."""
+    if quote.kind == "code":
+        return "command code example snippet script syntax"
+    forms = _FORMS.items() if quote.kind == "entry" else ()
+    return " ".join(words for form, words in forms if form.search(quote.text))
 
 
 def _in_small(name: str, quote: Quote) -> bool:

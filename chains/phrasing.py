@@ -18,7 +18,7 @@ from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
 from chains.protection.protection import Found, admit_said
-from chains.quotes import REFERS, Quote, candidates, plain
+from chains.quotes import REFERS, Quote, candidates, enumerated, plain
 from chains.spec import ChainDeps
 from chains.specifics import figures, numbers
 from chains.support import supporting, without_repetition
@@ -107,8 +107,9 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     words = resources.lexical.words
     kept: list[str] = []
     used: list[Quote] = []
-    # a small model loses the rows of a table and the lines of code: they are answered with as they are
-    reply = "" if _LINES.search(quotes[0].text) else await _reply(deps, asked, question, quotes)
+    # a small model loses the rows of a table, the entries of a list and the lines of code: they are answered with as they are
+    as_it_is = quotes[0].kind in ("list", "code") or _LINES.search(quotes[0].text)
+    reply = "" if as_it_is else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
         stripped = without_repetition(sentence, question, around, words=words)
         if (place := supporting(stripped, said, question, words=words, around=around)) is None:
@@ -242,7 +243,9 @@ def _capital(text: str) -> str:
 
 def _whole(quote: Quote) -> str:
     """A quote as it answers by itself: of a sentence that goes on behind it, that is shown."""
-    text = plain(quote.text)
+    if quote.kind == "code":
+        return quote.text
+    text = enumerated(quote.text) if quote.kind == "list" else plain(quote.text)
     return f"{text.rstrip(' ,;:')} …" if quote.cut else _as_sentence(text)
 
 

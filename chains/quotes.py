@@ -1,34 +1,24 @@
 """The stretches of a passage that can be quoted, as spans of the stored document, and how they read as a sentence."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from chains.blocks import ITEM, RULED, SAYS, Part, parts
 from retrievers.base import Chunk
 from retrievers.seams import last_seam
-from retrievers.sentences import units
 
 _UNIT_CHARACTERS = 600
 _CODE_CHARACTERS = 300
-_TABLE_CHARACTERS = 500
 _LABEL_CHARACTERS = 120
-_FENCED = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(?:.*?^[ \t]*\1[ \t]*$|.*\Z)", re.M | re.S)
-_INDENTED = re.compile(r"(?<=\n\n)(?:(?: {4}|\t)[^\n]*[^\s.!?](?:\n|\Z))+")
-_RULED = re.compile(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.M)
-#: What the loaders write of a record: `city: London`. A table's row is one line, `name: Ada | city: London`.
-_SAID = r"[\w.\[\]-]+(?: [\w.\[\]-]+){0,3}: \S[^\n]*"
-_SAYS = re.compile(rf"{_SAID}(?<![.!?])$")
-_ROWS = re.compile(r"(?:^(?![ \t]*\|)[^\n]*\S \| [^\n]*(?:\n|\Z)){2,}", re.M)
-_RECORD = re.compile(rf"(?:\A|(?<=\n\n))(?:{_SAID}(?:\n(?!\n)|(?=\n\n)|\Z)){{2,}}(?=\n|\Z)")
-_RECORD_CHARACTERS = 300
-_LINE = re.compile(r"[^\n]+")
 #: What may be joined with what announces it; rows and records speak for themselves.
-_ANNOUNCED = ("text", "code", "table", "header")
+_ANNOUNCED = ("text", "entry", "code", "table", "header")
 #: A heading that its paragraph begins with: `3. Grant of Patent License.`
 _RUN_IN = re.compile(
     r"\W*(?:\d+[.)]\s+)?[A-Z][\w'’-]*(?:,?\s+(?:[A-Z][\w'’-]*|of|and|or|the|to|for|in|on|with|by|a|an)){1,8}\."
 )
+_NUMBERED = re.compile(r"\b(?:no|nr|number|nummer)\.? ?[\w/-]*\d|#\d", re.I)
 _CLAUSE_END = re.compile(r"[;:](?=\s)|,(?=\s+(?:and|or|but|where|which|provided|unless|except|if|und|oder)\b)")
-_HEADING_LINE = re.compile(r"#{1,6}[ \t]+([^\n]+)")
 _MARKUP = re.compile(
     r"\*\*|(?<![\w*])\*(?=\w)|(?<=\w)\*(?![\w*])|`{3,}\w*|^#{1,6}\s+|^>\s?|^[-*+•]\s+|^\d{1,2}[.)]\s+",
     re.M,
@@ -56,99 +46,117 @@ class Quote:
     columns: str = ""
     #: Whether it is a row or a record, which speaks of one thing, and not of what the rows beside it speak of.
     row: bool = False
-    #: Whether its sentence goes on behind it.
+    #: Whether what it is of goes on behind it: a sentence, or a list.
     cut: bool = False
+    #: What part of a text it is, as `chains.blocks` calls it; `list` for a whole one.
+    kind: str = "text"
+    #: Of one entry of a list, the span of the whole list within the chunk's text, and whether it is cut there.
+    whole: tuple[int, int, bool] | None = None
 
     @property
     def text(self) -> str:
         return self.chunk.text[self.start - self.chunk.start : self.end - self.chunk.start]
 
+    @property
+    def title(self) -> str:
+        """Its document's."""
+        return self.chunk.context.split("\n", 1)[0].split(" › ", 1)[0]
 
-def candidates(chunk: Chunk, *, code: bool = False) -> list[Quote]:
-    """The stretches of a chunk that can be quoted: its sentences and lines, and each short table as a whole. What announces
-    something (a line that ends with a colon, an item's key word) is joined with what follows it. What says nothing itself is
-    left out: headings and titles, the header of a table, and code without what announces it, unless `code` asks for it."""
+    @property
+    def topic(self) -> str:
+        """The heading that tells what it is about from what the rest of its document is: the title does not."""
+        return "" if self.heading == self.title else self.heading
+
+    def listed(self) -> "Quote":
+        """The whole list that it is an entry of, as far as that can be quoted; itself, where it is of none."""
+        if self.whole is None:
+            return self
+        start, end, cut = self.whole
+        return replace(self, start=self.chunk.start + start, end=self.chunk.start + end, kind="list", whole=None, cut=cut)
+
+
+def candidates(chunk: Chunk, *, code: bool = False, numbered: bool = False) -> list[Quote]:
+    """The stretches of a chunk that can be quoted: its sentences, entries and rows, and each short table as a whole. What
+    announces something (a line that ends with a colon, a heading that its paragraph begins with) is joined with what follows
+    it. What says nothing itself is left out: headings, but those with a number (`Invoice No. 7`) where such are asked for
+    (`numbered`), questions, the header of a table, and code without what announces it, unless `code` asks for it."""
     text = chunk.text
     found: list[Quote] = []
-    heading = chunk.context.split("\n", 1)[0].rsplit(" › ", 1)[-1]
-    place = 0
-    columns = ""
-    parts = _parts(text)
-    for number, (start, end, kind) in enumerate(parts):
+    headings = chunk.context.split("\n", 1)[0].split(" › ")
+    heading, place, columns = headings[-1], 0, ""
+    blocks = parts(text, headings)
+    lists = _lists(text, blocks)
+    for number, part in enumerate(blocks):
+        start, end, kind = part.start, part.end, part.kind
         if kind == "heading":
-            named = _HEADING_LINE.match(text, start, end)
-            heading, place = (named[1].strip("# ") if named else text[start:end]), 0
+            heading, place = _MARKUP.sub("", text[start:end]).strip("#*_ "), 0
+            if numbered and _NUMBERED.search(heading):
+                found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, row=True, kind="entry"))
         columns = plain(text[start:end]) if kind == "header" else columns if text.startswith("|", start) else ""
-        if kind in ("heading", "header") or (kind == "code" and not (code and end - start <= _CODE_CHARACTERS)):
+        if kind in ("heading", "aside", "header") or (kind == "code" and not (code and end - start <= _CODE_CHARACTERS)):
             continue
         if kind == "line":
             columns = _label(text, start)
-        following = number + 1
-        while kind == "text" and following < len(parts) and _announces(text[start:end]) and parts[following][2] in _ANNOUNCED:
-            last = parts[following][1]
-            if (last - start > _UNIT_CHARACTERS and not _RUN_IN.fullmatch(text, start, end)) or (
-                parts[following][2] == "code" and last - end > _CODE_CHARACTERS
-            ):
-                break
-            end = last
-            following += 1
-            if parts[following - 1][2] in ("code", "table"):
-                break
-            if not text[start:end].rstrip().endswith(":") and following - number > (8 if ":" in text[start:end] else 2):
-                break
+        whole = lists.get(number)
+        if kind == "entry" and whole is not None and text[whole[0] : whole[1]].split("\n", 1)[0].endswith(":"):
+            columns = text[whole[0] : whole[1]].split("\n", 1)[0]
+        if kind == "text":
+            end = _joined(text, blocks, number)
+        if whole is not None and whole[0] == start and text[start : part.end].endswith(":"):
+            found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, "", whole=whole).listed())
+            place += 1
+            continue
         cut = end - start > _UNIT_CHARACTERS
         end = _clause_end(text, start) if cut else end
         if text[start:end].endswith(":"):
             continue
-        row = kind in ("row", "line") or (kind == "text" and text.startswith("|", start))
-        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns, row, cut))
+        row = kind in ("row", "line", "entry") or (kind == "text" and text.startswith("|", start))
+        found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, place, columns, row, cut, kind, whole))
         place += 1
     return found
 
 
-def _parts(text: str) -> list[tuple[int, int, str]]:
-    """The text's units in order, as `(start, end, kind)`; a block of code is one. Kinds: text, heading, header, code, table
-    (all rows of a short table, before the rows themselves)."""
-    blocks = [match.span() for pattern in (_FENCED, _INDENTED) for match in pattern.finditer(text)]
-    parts = [(start, end, "code") for start, end in blocks]
-    rows = [row for row in _rows(text) if not any(a < row[1] and row[0] < b for a, b in blocks)]
-    parts += rows
-    blocks += [(start, end) for start, end, _ in rows]
-    lines = text.count("\n") > 3 and len(text) / text.count("\n") < 40
-    spans = [
-        (unit.start, unit.end)
-        for unit in units(text, lines=lines)
-        if re.search(r"\w", text[unit.start : unit.end]) and not any(a < unit.end and unit.start < b for a, b in blocks)
-    ]
-    for start, end in spans:
-        line = text[start:end]
-        heading = line.startswith("#") or (len(spans) > 1 and _is_title(line))
-        header = line.startswith("|") and bool(_RULED.match(text, text.find("\n", end) + 1 or len(text)))
-        parts.append((start, end, "heading" if heading and "\n" not in line else "header" if header else "text"))
-        if header:
-            first = text.find("\n", text.find("\n", end) + 1) + 1
-            body = re.compile(r"(?:[ \t]*\|[^\n]*(?:\n|\Z))+").match(text, first) if first else None
-            if body and body[0].count("\n") <= 8 and len(body[0]) <= _TABLE_CHARACTERS:
-                parts.append((first, first + len(body[0].rstrip()), "table"))
-    return sorted(parts, key=lambda part: (part[0], -part[1]))
+def _joined(text: str, blocks: Sequence[Part], number: int) -> int:
+    """Where a stretch ends that is joined with what it announces."""
+    start, end = blocks[number].start, blocks[number].end
+    following = number + 1
+    while following < len(blocks) and _announces(text[start:end]) and blocks[following].kind in _ANNOUNCED:
+        last = blocks[following].end
+        if (last - start > _UNIT_CHARACTERS and not _RUN_IN.fullmatch(text, start, end)) or (
+            blocks[following].kind == "code" and last - end > _CODE_CHARACTERS
+        ):
+            break
+        end = last
+        following += 1
+        if blocks[following - 1].kind in ("code", "table"):
+            break
+        if not text[start:end].rstrip().endswith(":") and following - number > (8 if ":" in text[start:end] else 2):
+            break
+    return end
 
 
-def _rows(text: str) -> list[tuple[int, int, str]]:
-    """A table's rows, and the records of what was JSON: each as a whole (`row`), or the lines of a long one (`line`)."""
-    found = [
-        (table.start() + row.start(), table.start() + row.end(), "row")
-        for table in _ROWS.finditer(text)
-        for row in _LINE.finditer(table[0])
-    ]
-    for record in _RECORD.finditer(text):
-        start, end = record.start(), record.start() + len(record[0].rstrip())
-        if any(a < end and start < b for a, b, _ in found):
-            continue
-        if end - start <= _RECORD_CHARACTERS:
-            found.append((start, end, "row"))
-        else:
-            found += [(start + line.start(), start + line.end(), "line") for line in _LINE.finditer(record[0])]
+def _lists(text: str, blocks: Sequence[Part]) -> dict[int, tuple[int, int, bool]]:
+    """For each part that is of a list, the span of the whole list, with the line that announces it: as many of its entries as
+    can be quoted at once, and whether there are more."""
+    found: dict[int, tuple[int, int, bool]] = {}
+    first = 0
+    while first < len(blocks):
+        last = first
+        while last < len(blocks) and (blocks[last].listed or (last > first and _continues(text, blocks, last))):
+            last += 1
+        begin = first
+        if first and text[blocks[first - 1].start : blocks[first - 1].end].endswith(":") and blocks[first - 1].kind == "text":
+            begin -= 1
+        fits = [number for number in range(first, last) if blocks[number].end - blocks[begin].start <= _UNIT_CHARACTERS]
+        if sum(blocks[number].listed for number in fits) > 1:
+            found |= dict.fromkeys(range(begin, last), (blocks[begin].start, blocks[fits[-1]].end, fits[-1] < last - 1))
+        first = max(last, first + 1)
     return found
+
+
+def _continues(text: str, blocks: Sequence[Part], number: int) -> bool:
+    """Whether a sentence goes on in the item of a list that the one before it is of."""
+    return blocks[number].kind == "text" and "\n" not in text[blocks[number - 1].end : blocks[number].start]
 
 
 def _label(text: str, start: int) -> str:
@@ -159,9 +167,7 @@ def _label(text: str, start: int) -> str:
 
 def _announces(text: str) -> bool:
     first = text.split("\n", 1)[0].rstrip("* ")
-    if first.startswith("|"):
-        return False
-    return first.endswith(":") or bool(re.fullmatch(r"\W*\d*\W*(\w+\W*){1,2}", first) or _RUN_IN.fullmatch(text))
+    return not first.startswith("|") and (first.endswith(":") or bool(_RUN_IN.fullmatch(text)))
 
 
 def _clause_end(text: str, start: int) -> int:
@@ -169,14 +175,6 @@ def _clause_end(text: str, start: int) -> int:
     part = text[start : start + _UNIT_CHARACTERS]
     ends = [match.end() for match in _CLAUSE_END.finditer(part) if match.end() > _UNIT_CHARACTERS // 3]
     return start + ends[-1] if ends else last_seam(text, start, start + len(part)) or start + len(part)
-
-
-def _is_title(text: str) -> bool:
-    """A heading, or a short line of words without an end of its own."""
-    line = text.rstrip("* ")
-    if line.startswith("#"):
-        return "\n" not in line
-    return len(line) < 70 and line[:1].isalnum() and line.count(" ") > 1 and not re.search(r"[^\w\s’'-]$|[:=(|`]|\n", line)
 
 
 def plain(text: str) -> str:
@@ -187,9 +185,19 @@ def plain(text: str) -> str:
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else [line]
         if len(cells) == 1 and " | " in line:
             line = line.removesuffix(" |").replace(" | ", ", ")
-        header = len(cells) > 1 and number + 2 < len(rows) and _RULED.match(rows[number + 1])
+        header = len(cells) > 1 and number + 2 < len(rows) and RULED.match(rows[number + 1])
         if header or all(not cell.strip(" -:=") for cell in cells):
             continue
         lines.append(": ".join(cells[:2]) + "".join(f", {cell}" for cell in cells[2:]) if len(cells) > 1 else line)
-    record = len(lines) > 1 and all(_SAYS.match(line) for line in lines)
+    record = len(lines) > 1 and all(SAYS.match(line) for line in lines)
     return " ".join((", " if record else " ").join(lines).split())
+
+
+def enumerated(text: str) -> str:
+    """A list as a sentence to read: its entries behind commas, where they have no ends of their own."""
+    said = ""
+    for line in text.splitlines():
+        if entry := plain(line):
+            apart = said and (ITEM.match(line) or not line[:1].isspace()) and not re.search(r"[.!?…:;,]$", said)
+            said += f"{', ' if apart else ' ' if said else ''}{entry}"
+    return said

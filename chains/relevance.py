@@ -84,9 +84,9 @@ def compare(
 ) -> Comparison:
     """Compare the question, and each of its words, with the candidates. One call of `embed`."""
     quotes = [one.quote for one in found]
-    headings = list(dict.fromkeys(quote.heading for quote in quotes if quote.heading))
+    headings = list(dict.fromkeys(quote.topic for quote in quotes if quote.topic))
     terms = {stem: word for word in re.findall(r"\w+", question) for stem in words(word) if stem in weights}
-    texts = [question, *(f"{quote.heading}: {plain(quote.text)}" if quote.heading else plain(quote.text) for quote in quotes)]
+    texts = [question, *(f"{quote.topic}: {plain(quote.text)}" if quote.topic else plain(quote.text) for quote in quotes)]
     vectors = embed([*texts, *headings, *terms.values()])
     sentences, of_headings, of_terms = np.split(vectors[1:], [len(found), len(found) + len(headings)])
     fits = dict(zip(headings, of_headings @ vectors[0], strict=True))
@@ -129,10 +129,7 @@ def score(
 
 def _vouched(quote: Quote, fits: Mapping[str, float]) -> float:
     """How far its heading vouches for a sentence (0 to 1). The title of a whole document does for nothing in particular."""
-    title = quote.chunk.context.split("\n", 1)[0].split(" › ", 1)[0]
-    if not quote.heading or quote.heading == title:
-        return 0.0
-    return max(0.0, (float(fits[quote.heading]) - _HEADING_FROM) / (1 - _HEADING_FROM))
+    return max(0.0, (float(fits[quote.topic]) - _HEADING_FROM) / (1 - _HEADING_FROM)) if quote.topic else 0.0
 
 
 def coverage(weights: Mapping[str, float], held: Mapping[str, float]) -> float:

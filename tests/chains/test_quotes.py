@@ -1,4 +1,6 @@
-from chains.quotes import candidates
+import pytest
+
+from chains.quotes import candidates, enumerated
 from retrievers.base import Chunk
 
 LONG = (
@@ -8,8 +10,8 @@ LONG = (
 )
 
 
-def quotes(text: str):
-    return candidates(Chunk("chk_1", "doc_1", "a.md", 1, text, 0, len(text), None, ""))
+def quotes(text: str, **asked: bool):
+    return candidates(Chunk("chk_1", "doc_1", "a.md", 1, text, 0, len(text), None, ""), **asked)
 
 
 def test_a_sentence_that_is_too_long_is_cut_behind_a_clause_and_known_to_be():
@@ -34,3 +36,76 @@ def test_a_heading_that_runs_into_a_long_sentence_is_never_quoted_alone():
     assert first.text.startswith("Limits of Liability. The seller")
     assert second.text.startswith("The seller")
     assert first.cut
+
+
+def texts(text: str, **asked: bool) -> list[str]:
+    return [quote.text for quote in quotes(text, **asked)]
+
+
+def test_each_line_of_a_price_list_is_quoted_under_the_list_s_heading():
+    found = quotes("Salon price list\n\nHaircut for men 30\nBeard trim 12\n")
+    assert [(quote.heading, quote.text) for quote in found] == [
+        ("Salon price list", "Haircut for men 30"),
+        ("Salon price list", "Beard trim 12"),
+    ]
+
+
+def test_the_name_on_a_receipt_is_the_heading_of_its_lines_and_no_line_is_that_of_the_next():
+    found = quotes("CORNER CAFE\n12 Mill Road, Bath\n1 Carrot cake 4.20\nTotal 11.80\n")
+    assert {quote.heading for quote in found} == {"CORNER CAFE"}
+    assert [quote.text for quote in found] == ["12 Mill Road, Bath", "1 Carrot cake 4.20", "Total 11.80"]
+
+
+def test_short_paragraphs_are_no_headings_of_each_other():
+    lines = ["Booking number HX 4471", "Guest name Lena Ortiz", "Room type double"]
+    assert texts("\n\n".join(lines)) == lines
+
+
+def test_a_short_line_is_the_heading_of_the_sentences_behind_it():
+    assert [(quote.heading, quote.text) for quote in quotes("5. Repairs\n\nThe tenant pays.\n\n6. Keys\n\nThere are two.")] == [
+        ("Repairs", "The tenant pays."),
+        ("Keys", "There are two."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "asked", ["**Is it open?**\n\n", "**Q: Is it open?**\n\nA: ", "1. Is it open?\n", "### Is it open?\n\n", "Is it open?\n\n"]
+)
+def test_a_question_is_the_heading_of_its_answer_and_no_quote(asked: str):
+    (quote,) = quotes(f"{asked}On Sundays alone.")
+    assert quote.heading.endswith("Is it open?")
+    assert quote.text.endswith("On Sundays alone.")
+
+
+def test_a_question_amid_a_paragraph_is_left_out_and_heads_nothing():
+    found = quotes("# Doors\n\nThey are red. Why so? Nobody knows.")
+    assert [(quote.heading, quote.text) for quote in found] == [("Doors", "They are red."), ("Doors", "Nobody knows.")]
+
+
+def test_an_entry_knows_the_whole_list_that_it_is_of():
+    first, second, *_ = quotes("# Trip\n\nIt is far.\n\n- passport\n- power adapter\n- rain jacket\n\nDo not be late.")
+    assert first.listed() is first
+    assert second.listed().text == "- passport\n- power adapter\n- rain jacket"
+
+
+def test_a_list_is_whole_with_the_line_that_announces_it_and_its_items_further_sentences():
+    quote = quotes("Do this:\n1. Press it. Then wait.\n2. Let go.")[0]
+    assert (quote.kind, quote.text) == ("list", "Do this:\n1. Press it. Then wait.\n2. Let go.")
+
+
+def test_a_list_that_is_too_long_ends_with_an_entry_and_is_known_to_go_on():
+    quote = quotes("\n".join(f"- entry number {number} of many" for number in range(100)))[50].listed()
+    assert quote.cut
+    assert len(quote.text) <= 600
+    assert quote.text.endswith("of many")
+
+
+def test_the_number_of_a_heading_is_quoted_where_one_is_asked_for():
+    text = "# Harrow Ltd.\n\n## Invoice No. 2024-117\n\nPlease pay soon."
+    assert texts(text) == ["Please pay soon."]
+    assert texts(text, numbered=True) == ["## Invoice No. 2024-117", "Please pay soon."]
+
+
+def test_a_list_reads_as_one_sentence():
+    assert enumerated("- passport\n- rain jacket") == "passport, rain jacket"
+    assert enumerated("Do this:\n1. Press it.\n2. Let go.") == "Do this: Press it. Let go."
