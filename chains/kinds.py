@@ -28,6 +28,17 @@ _DAYTIME = (
     r"noon|midday|midnight|dawn|dusk|sunrise|sunset|mornings?|afternoons?|evenings?|mittags?|mitternacht|morgens?|abends?"
 )
 _NUMERAL = "|".join(word for word in NUMBERS if word not in POINTING) + "|one|half|quarter|ein"
+_CURRENCY = (
+    r"euros?|eur|usd|gbp|chf|dollars?|pounds?|pence|penny|pennies|cents?|francs?|franken|kron[ae]r?|yen|rupees?|zloty|pesos?|"
+    r"yuan|shillings?|crowns?|credits?|bucks"
+)
+#: Units without an `s`: a number of them is no time of day.
+_MEASURED = (
+    r"(?:milli)?bar|psi|k?pa|m?pa|hpa|[kmg]?hz|[kmµ][gavw]|[gvw]|[kmc]?m|km/h|mph|rpm|k?wh|kn|nm|ml|[cd]?l|lb|°|degrees?|grad|volt|watt|"
+    r"ampere?|newton|joule|percent|per cent|prozent|litre|liter|met(?:er|re)|gram|ton|inch|foot|feet|fahrenheit|celsius|"
+    r"million|thousand|hundred|"
+    rf"{_CURRENCY}"
+)
 #: A time of day that is one by its form, and one that is by the word in front alone.
 _CLOCK_ALONE = (
     rf"\b\d{{1,2}}[:.]\d\d\b|"
@@ -37,7 +48,7 @@ _CLOCK_ALONE = (
 _CLOCK = re.compile(
     rf"{_CLOCK_ALONE}|"
     rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}(?::\d\d)?|{_NUMERAL})\b"
-    r"(?!\s*(?:[%€$£¥₹]|(?!onwards)[a-z]+s\b))",
+    rf"(?!\s*(?:[%€$£¥₹]|(?!onwards)[a-z]+s\b|(?:{_MEASURED})\b))",
     re.I,
 )
 _CALENDAR = (
@@ -82,10 +93,6 @@ _REGULAR = re.compile(
     r"quarterly|fortnightly|nightly|constantly|continuously|seldom|rarely|"
     rf"{_DAY})\b",
     re.I,
-)
-_CURRENCY = (
-    r"euros?|eur|usd|gbp|chf|dollars?|pounds?|pence|penny|pennies|cents?|francs?|franken|kron[ae]r?|yen|rupees?|zloty|pesos?|"
-    r"yuan|shillings?|crowns?|credits?|bucks"
 )
 _SUM = re.compile(
     rf"[€$£¥₹]\s?\d|\d\s?[€$£¥₹%]|\b(?:{_CURRENCY})\s?\d|(?:\d|\b[a-z]+)[\s-]*(?:{_CURRENCY})\b|\d[.,]\d\d(?!\d)|"

@@ -75,8 +75,8 @@ SAME: dict[str, frozenset[str]] = {
 #: What is answered by a number, mostly without its name.
 MEASURES = listed(
     "limit weight height length width depth age speed temperature distance duration size period amount percentage maximum "
-    "minimum value values "
-    "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag"
+    "minimum value values pressure voltage frequency capacity volume power "
+    "gewicht höhe länge breite tiefe alter größe dauer zeitraum frist betrag druck spannung"
 )
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "

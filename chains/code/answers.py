@@ -28,7 +28,7 @@ def read(text: str, language: str) -> Written:
     blocks, before, words = _fenced(text)
     if not blocks:
         return _without_fence(text, language)
-    if len(blocks) == 1 and not blocks[0].closed and not blocks[0].language and problems(before, language) == []:
+    if len(blocks) == 1 and not blocks[0].closed and not blocks[0].language and _comes_first(before, blocks[0].code, language):
         # what looks like an opening was the end of code that nothing opened
         return Written(before, None, blocks[0].code.strip())
     fitting = [block for block in blocks if block.language == language]
@@ -86,6 +86,14 @@ def _without_fence(text: str, language: str) -> Written:
             if middle and problems("\n".join(middle), language) == [] and _looks_like_code(middle):
                 return Written("\n".join(middle), None, "\n".join([*lines[:head], *lines[len(lines) - tail :]]).strip())
     return Written("\n".join(lines), None, "")
+
+
+def _comes_first(before: str, behind: str, language: str) -> bool:
+    """Whether what stands before a fence is the code, and not what stands behind it: code that does not parse is code, too."""
+    if problems(before, language) == [] or before.startswith("#!"):
+        return True
+    # prose parses nowhere but where everything does
+    return _looks_like_code(before.splitlines()) and not _looks_like_code(behind.splitlines()) if before and behind else False
 
 
 def _looks_like_code(lines: list[str]) -> bool:

@@ -66,3 +66,24 @@ def test_code_and_words_keep_their_places_however_a_fence_is_closed(answer: str)
 
 def test_a_second_block_that_follows_an_unclosed_one_is_another() -> None:
     assert read(f"```bash\nls\n```python\n{FUNCTION}\n```\nDone.", "python").code == FUNCTION
+
+
+SCRIPT = '# Count files\nn=0\nwhile read -r file; do\n  n=$((n + 1))\nfi < <(find .)\necho "$n"'
+PROSE = "This script uses the `find` command to search for files.\nIt counts them."
+
+
+@pytest.mark.parametrize("script", [f"#!/bin/bash\n{SCRIPT}", "#!/bin/bash\ncount files\nand show them {"])
+def test_code_whose_opening_fence_is_missing_is_code_though_it_does_not_parse(script: str) -> None:
+    written = read(f"{script}\n```\n{PROSE}", "bash")
+    assert (written.code, written.words) == (script, PROSE)
+
+
+def test_broken_code_without_a_shebang_is_told_from_words_by_its_signs() -> None:
+    broken = "def count(items:\n    return {item: 1 for item in items}\nprint(count([1, 2]))"
+    written = read(f"{broken}\n```\n{PROSE}", "python")
+    assert (written.code, written.words) == (broken, PROSE)
+
+
+def test_words_before_a_fence_that_is_never_closed_are_no_code() -> None:
+    written = read(f"{PROSE}\n```\n{FUNCTION}", "python")
+    assert (written.code, written.words) == (FUNCTION, PROSE)
