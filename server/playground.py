@@ -23,6 +23,10 @@ _TITLE = re.compile(rb"<title>[^<]*</title>")
 _ACCOUNTING = ("model", "provider", "usage", "cost_usd")
 
 
+#: How a page's reply ends that `patches` could not finish.
+_REFUSED = re.compile(r"(?:\A|\n\n)⚠ [^\n]* \([a-z_]+\)\Z")
+
+
 def form_schema(spec: ChainSpec, schema: dict[str, Any], aliases: list[str]) -> dict[str, Any]:
     """The input's JSON schema as the form shows it: what must be given and the example's fields, with its
     values, the model to choose, and files.
@@ -69,12 +73,16 @@ def _sample(spec: ChainSpec, name: str) -> str | None:
 def from_form(spec: ChainSpec, schema: Mapping[str, Any], value: Any) -> Any:
     """The form's data as the capability's input: a picked file, one text in base64, into the list that the field is.
 
-    Empty fields are as good as none. The sample file that the form came with gives way to any other file.
+    Empty fields are as good as none, but for files: an empty one was picked, and is refused as such. The sample file that the
+    form came with gives way to any other file. A conversation goes on without the turns that were refused.
     """
     if not isinstance(value, Mapping):
         return value
-    data = {name: item for name, item in value.items() if item is not None and item != ""}
-    files = {name for name, field in schema.get("properties", {}).items() if is_file(field) and isinstance(data.get(name), str)}
+    picked = {name for name, field in schema.get("properties", {}).items() if is_file(field)}
+    data = {name: item for name, item in value.items() if item is not None and (item != "" or name in picked)}
+    if spec.playground == "chat" and isinstance(data.get("messages"), list):
+        data["messages"] = _answered(data["messages"])
+    files = {name for name in picked if isinstance(data.get(name), str)}
     samples = {name for name in files if data[name] == _sample(spec, name)}
     for name in samples if files - samples else ():
         del data[name]
@@ -82,6 +90,18 @@ def from_form(spec: ChainSpec, schema: Mapping[str, Any], value: Any) -> Any:
         if name in files and name in data:
             data[name] = [{"data": data[name]} if _holds_objects(schema, field) else data[name]]
     return data
+
+
+def _answered(messages: list[Any]) -> list[Any]:
+    """The messages without those that were refused, and without the refusals, which the page shows as replies."""
+    kept: list[Any] = []
+    for message in messages:
+        said = message.get("content") if isinstance(message, Mapping) and message.get("type") == "ai" else None
+        if not (isinstance(said, str) and _REFUSED.search(said)):
+            kept.append(message)
+        elif kept and isinstance(kept[-1], Mapping) and kept[-1].get("type") == "human":
+            kept.pop()
+    return kept
 
 
 def _holds_objects(schema: Mapping[str, Any], field: Mapping[str, Any]) -> bool:
