@@ -89,7 +89,7 @@ class ChatAnswer(BaseModel):
     finish_reason: str | None = Field(None, description="why the reply ended: stop, length, tool_calls or content_filter")
     logprobs: list[dict[str, Any]] | None = Field(None, description="of each token, where they were asked for")
     refusal: bool | None = Field(None, description="true: `output` is what the model says of why it will not answer")
-    session_id: str | None = None
+    session_id: str | None = Field(None, description="the session that the messages are kept in, where there is one")
 
 
 class MessageForm:
@@ -98,6 +98,7 @@ class MessageForm:
     def __init__(self) -> None:
         self._id = new_id("msg")()
         self._chunks = TextChunks(self._id)
+        self._session: str | None = None
         self._pieces: list[str] = []
 
     def chunk(self, delta: Delta) -> AIMessageChunk | None:
@@ -108,6 +109,7 @@ class MessageForm:
 
     def whole(self, final: Any, run: RequestContext) -> AIMessage:
         reply = cast("AIMessage", final)
+        self._session = run.session_id
         usage = reply.usage_metadata or UsageMetadata(
             input_tokens=run.usage.input_tokens,
             output_tokens=run.usage.output_tokens,
@@ -151,6 +153,8 @@ class MessageForm:
             fields["logprobs"] = whole.response_metadata["logprobs"]["content"]
         if whole.response_metadata.get("refusal"):
             fields["refusal"] = True
+        if self._session is not None:
+            fields["session_id"] = self._session
         return fields
 
 

@@ -104,3 +104,10 @@ async def test_a_small_model_gets_a_few_plain_words_where_the_caller_gives_none(
     await chat(settings, models).ainvoke({"messages": [{"role": "system", "content": "mine"}, *say("x")["messages"]]})
     assert [prompt[0].type for prompt in models.model.prompts] == ["system", "system"]
     assert texts(models.model.prompts[1]) == ["mine", "x"]
+
+
+async def test_a_flat_answer_names_its_session_where_it_has_one(settings: Settings, database: Database) -> None:
+    root = chat(settings, ScriptedModels(), database)
+    with serving(RequestContext("req", ANN)):
+        told = [[delta.final async for delta in root.answer(asked)][-1] for asked in (say("one", session_id="s"), say("one"))]
+    assert [final.get("session_id") for final in told] == ["s", None]
