@@ -65,3 +65,28 @@ async def test_a_row_whose_columns_are_years_answers_itself(settings: Settings) 
     answer, used = await from_quotes(deps, ModelChoice(), "How much was North in 2022?", [quote])
     assert answer == "Region: North, 2021: 450, 2022: 470."
     assert used == [quote]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "answer"),
+    [
+        (
+            "Tuesday chess club with Mr Novak\n\nFriday yoga",
+            "Tuesday chess club with Timetable.",
+            "Tuesday chess club with Mr Novak.",
+        ),
+        ("- passport\n- rain jacket", "Pack a passport.", "passport, rain jacket."),
+        ("# Use\n\n```sh\nfast go\nfast stop\n```", "Fast go fast stop.", "```sh\nfast go\nfast stop\n```"),
+    ],
+    ids=["entry", "list", "code"],
+)
+async def test_entries_lists_and_code_are_answered_with_as_they_are(
+    settings: Settings, text: str, said: str, answer: str
+) -> None:
+    chunk = Chunk("chk_1", "doc_1", "a.md", 1, text, 0, len(text), None, "Timetable")
+    (quote, *_) = candidates(chunk, code=True)
+    best = replace(quote.listed() if text.startswith("-") else quote, relevance=1.0)
+    resources = SimpleNamespace(lexical=SimpleNamespace(words=LexicalIndex(settings).words))
+    models = ScriptedModels(ScriptedChat(said), ModelFacts(context_tokens=4096, small=True))
+    deps = ChainDeps(settings, cast("Any", models), cast("Any", SimpleNamespace(resources=resources)), cast("Any", None))
+    assert await from_quotes(deps, ModelChoice(), "Who leads the chess club?", [best]) == (answer, [best])
