@@ -107,7 +107,7 @@ def _heads(text: str, unit: Unit, following: Part | Unit) -> bool:
     line, body = text[unit.start : unit.end], text[following.start : following.end]
     if body.startswith("#") or (ITEM.match(line) and ITEM.match(body)):
         return False
-    if ITEM.match(body) or "\n" in body or _ENDED.search(body.rstrip("*_ ")) or len(body) >= _TITLE_CHARACTERS:
+    if ITEM.match(body) or "\n" in body or _ENDED.search(body.rstrip("*_ ")):
         return True
     paragraph = _PARAGRAPH.match(text, following.start)
     rest = paragraph[0].splitlines() if paragraph else []

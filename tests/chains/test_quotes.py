@@ -57,7 +57,8 @@ def test_the_name_on_a_receipt_is_the_heading_of_its_lines_and_no_line_is_that_o
 
 
 def test_short_paragraphs_are_no_headings_of_each_other():
-    lines = ["Booking number HX 4471", "Guest name Lena Ortiz", "Room type double"]
+    long = "Room type double with balcony Check-in 4 July 2025 from 15:00 Price per night 128 euros"
+    lines = ["Booking number HX 4471", "Guest name Lena Ortiz", long, "Breakfast included"]
     assert texts("\n\n".join(lines)) == lines
 
 
