@@ -178,9 +178,7 @@ class Library:
             following=following,
             sources=Sources(settings, database, queue),
             crawls=Crawls(database, lease_s=settings.jobs.lease_s, max_attempts=settings.jobs.max_attempts),
-            crawling=Crawling(
-                settings, database, Handover(database, resources.files, documents, queue), resources.files.scratch
-            ),
+            crawling=Crawling(settings, database, Handover(database, resources.files, documents, queue), resources.files),
             holds=Holds(database, queue),
             dead_letters=DeadLetters(database, documents, queue),
             generations=generations,

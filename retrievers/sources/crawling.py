@@ -15,8 +15,8 @@ from core.database import Database
 from core.encryption.envelope import Place as SealedPlace
 from core.encryption.plain_forms import is_secrets
 from core.errors import InvalidRequest, NotFound, PlatformError
+from core.files import Files
 from core.rights import REVOKED
-from core.scratch import Scratch
 from core.settings import Settings
 from core.tables import Document, DocumentState, Source
 from retrievers import SOURCES
@@ -83,11 +83,11 @@ class Outcome:
 class Crawling:
     """Belongs to the event loop of its database."""
 
-    def __init__(self, settings: Settings, database: Database, handover: Handover, scratch: Scratch) -> None:
+    def __init__(self, settings: Settings, database: Database, handover: Handover, files: Files) -> None:
         self._settings = settings
         self._database = database
         self._handover = handover
-        self._scratch = scratch
+        self._files = files
 
     async def crawl(self, lease: CrawlLease, pipeline: str) -> Outcome:
         """Bring in what is new or changed at the source, as parts of the lease's job, and delete what is gone where the source
@@ -100,7 +100,7 @@ class Crawling:
         source, outcome = lease.source, Outcome()
         crawler = await self._opened(source)
         try:
-            async with self._scratch.adirectory("crawl") as scratch:
+            async with self._files.scratch.adirectory("crawl") as scratch:
                 listing = await crawler.look()
                 outcome.complete = listing.complete
                 for name, code, message in listing.problems:
