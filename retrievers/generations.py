@@ -5,7 +5,7 @@ for longer than that.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +17,7 @@ from core.database import Database, utc_now
 from core.settings import SettingsError
 from core.tables import Collection, GenerationState, IndexGeneration
 from retrievers.base import Shelf, VectorStore
+from retrievers.splitting_settings import Splitting, splitting_of
 
 if TYPE_CHECKING:
     from retrievers.library import Resources
@@ -43,9 +44,11 @@ class Generation:
     model: str
     origin: tuple[str, str]
     state: GenerationState = GenerationState.ACTIVE
+    #: How documents are split that are brought in now.
+    splitting: Splitting = field(default_factory=Splitting)
 
     @classmethod
-    def of(cls, row: IndexGeneration) -> "Generation":
+    def of(cls, row: IndexGeneration, splitting: Splitting = Splitting()) -> "Generation":  # noqa: B008 - it is frozen
         """What a row says."""
         return cls(
             id=row.id,
@@ -56,6 +59,7 @@ class Generation:
             model=row.model,
             origin=(row.origin_store, row.origin_model),
             state=GenerationState(row.state),
+            splitting=splitting,
         )
 
 
@@ -95,7 +99,10 @@ class Generations:
         """The active generation as the database has it now."""
         async with self._database.session(shelf.tenant) as session:
             row = (await session.exec(_active(shelf.collection_id))).first()
-        return Generation.of(row) if row is not None else first_of(self._resources, shelf)
+            splitting = splitting_of(await session.get(Collection, shelf.collection_id))
+        return (
+            Generation.of(row, splitting) if row is not None else replace(first_of(self._resources, shelf), splitting=splitting)
+        )
 
     async def all(self, shelf: Shelf) -> list[Generation]:
         """Every generation of a collection, in whatever state, the oldest first."""

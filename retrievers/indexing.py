@@ -61,17 +61,18 @@ class Indexer:
         index. It stays what it was where chunks were copied from another generation."""
         from retrievers.parsing import LOADERS_VERSION
 
-        retrieval = self._settings.retrieval
+        tokens, overlap = generation.splitting.sizes(self._settings.retrieval)
         model = self.resources.models.embedding_name(generation.embeddings)
         store, origin = generation.origin
         parts = (
             str(LOADERS_VERSION),
             splitting.VERSION,
             lexical.VERSION,
-            str(retrieval.chunk_tokens),
-            str(retrieval.chunk_overlap_tokens),
+            str(tokens),
+            str(overlap),
             store,
             origin if model == generation.model else model,
+            *([generation.splitting.by] if generation.splitting.by != "structure" else []),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
@@ -109,7 +110,7 @@ class Indexer:
         async with files.local(document.file_key, tenant=document.tenant) as original:
             loaded = await parse(original, document.name, settings=self._settings, apart=True, lane="bulk")
         await files.put(f"{place}/text", loaded.text.encode(), tenant=document.tenant)
-        chunks = await asyncio.to_thread(self._split, document, loaded, revision, generation.embeddings)
+        chunks = await asyncio.to_thread(self._split, document, loaded, revision, generation)
         await files.put(f"{place}/chunks", await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=document.tenant)
         indexed = IndexedDocument(
             chunks=len(chunks),
@@ -167,15 +168,17 @@ class Indexer:
                     raise
         await run_to_end(words.delete_document, shelf, document_id, keep_revision=keep_revision)
 
-    def _split(self, document: Document, loaded: LoadedDocument, revision: int, alias: str) -> list[Chunk]:
+    def _split(self, document: Document, loaded: LoadedDocument, revision: int, generation: Generation) -> list[Chunk]:
+        tokens, overlap = generation.splitting.sizes(self._settings.retrieval)
         return splitting.split(
             replace(loaded, attributes={**loaded.attributes, **document.attributes}),
             document_id=document.id,
             name=document.name,
             revision=revision,
-            tokens_of=lambda text: self.resources.models.embedding_tokens(text, alias),
-            max_tokens=self._settings.retrieval.chunk_tokens,
-            overlap=self._settings.retrieval.chunk_overlap_tokens,
+            tokens_of=lambda text: self.resources.models.embedding_tokens(text, generation.embeddings),
+            max_tokens=tokens,
+            overlap=overlap,
+            by=generation.splitting.by,
         )
 
     async def put(self, generation: Generation, chunks: Sequence[Chunk], matrix: Vectors) -> None:

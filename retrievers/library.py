@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from retrievers.generations import Generation, Generations
     from retrievers.holds import Holds
     from retrievers.indexing import Indexer
+    from retrievers.rereading import Rereading
     from retrievers.search import Searcher
     from retrievers.sources.catalogue import Sources
     from retrievers.sources.crawling import Crawling
@@ -145,6 +146,7 @@ class Library:
     holds: "Holds"
     dead_letters: "DeadLetters"
     generations: "Generations"
+    rereading: "Rereading"
 
     @classmethod
     def build(cls, settings: Settings, database: "Database", resources: Resources, queue: "Queue") -> "Library":
@@ -156,6 +158,7 @@ class Library:
         from retrievers.generations import Generations
         from retrievers.holds import Holds
         from retrievers.indexing import Indexer
+        from retrievers.rereading import Rereading
         from retrievers.search import Searcher
         from retrievers.sources.catalogue import Sources
         from retrievers.sources.crawling import Crawling
@@ -182,4 +185,5 @@ class Library:
             holds=Holds(database, queue),
             dead_letters=DeadLetters(database, documents, queue),
             generations=generations,
+            rereading=Rereading(database, indexer, queue),
         )

@@ -39,20 +39,22 @@ def split(
     tokens_of: TokensOf,
     max_tokens: int,
     overlap: int,
+    by: str = "structure",
 ) -> list[Chunk]:
     """The document's chunks in order, with `text == document.text[start:end]`; each has, together with its context, at most
     `max_tokens` tokens, so that an embedding model of that length reads all of it.
 
-    A chunk never crosses a page. Long sections are cut into chunks of about the same size, at the end of a paragraph, else of
-    a line, else of a sentence, else of a word; a word, a number in groups, a private key, and a secret with its name are cut
-    only where nothing else in reach of the size can be. Up to `overlap` tokens of whole sentences are repeated at such a cut,
-    none in tables and code. Chunk ids depend on the document, its revision and the position alone.
+    A chunk never crosses a page. By "structure" it is of one section, but for small ones, by "size" of all that fit. Long
+    sections are cut into chunks of about the same size, at the end of a paragraph, else of a line, of a sentence, of a word;
+    a word, a number in groups, a private key, and a secret with its name are cut only where nothing else in reach of the size
+    can be. Up to `overlap` tokens of whole sentences are repeated at such a cut, none in tables and code. Chunk ids depend on
+    the document, its revision and the position alone.
     """
     text = document.text
     overlap = min(overlap, max_tokens // 2)
     title = _title(document.title or _stem(name))
     chunks: list[Chunk] = []
-    for section in _joined(document, tokens_of, max_tokens):
+    for section in _joined(document, tokens_of, max_tokens, by_size=by == "size"):
         size = max(max_tokens - len(tokens_of(_context(text, title, section, section.end))), max_tokens // 2)
         for start, end in _cut(text, section, tokens_of, size, overlap if section.kind == "prose" else 0):
             chunks.append(
@@ -94,16 +96,17 @@ def _sections(document: LoadedDocument) -> Iterator[Section]:
         yield replace(previous, start=position, end=len(document.text), kind="prose")
 
 
-def _joined(document: LoadedDocument, tokens_of: TokensOf, max_tokens: int) -> Iterator[Section]:
-    """Sections, small ones joined with their neighbours on the page while they fit into one chunk together."""
+def _joined(document: LoadedDocument, tokens_of: TokensOf, max_tokens: int, *, by_size: bool) -> Iterator[Section]:
+    """Sections, small ones joined with their neighbours on the page while they fit into one chunk together; `by_size` all
+    that fit, whatever their headings."""
     held: Section | None = None
     held_tokens = 0
     for section in _sections(document):
         long = section.end - section.start > 12 * max_tokens
         tokens = max_tokens + 1 if long else len(tokens_of(document.text[section.start : section.end]))
         if held is not None:
-            small = min(held_tokens, tokens) < _SMALL * max_tokens
-            if small and held_tokens + tokens <= max_tokens and _may_join(held, section):
+            small = by_size or min(held_tokens, tokens) < _SMALL * max_tokens
+            if small and held_tokens + tokens <= max_tokens and _may_join(held, section, by_size):
                 shared = tuple(a for a, b in zip(held.heading, section.heading, strict=False) if a == b)
                 held, held_tokens = replace(held, end=section.end, heading=shared), held_tokens + tokens
                 continue
@@ -113,10 +116,10 @@ def _joined(document: LoadedDocument, tokens_of: TokensOf, max_tokens: int) -> I
         yield held
 
 
-def _may_join(first: Section, second: Section) -> bool:
+def _may_join(first: Section, second: Section, by_size: bool) -> bool:
     if first.page != second.page or first.kind != second.kind or first.kind == "table":
         return False
-    if first.kind == "code":
+    if by_size or first.kind == "code":
         return first.language == second.language
     depth = min(len(first.heading), len(second.heading), 1)
     return first.heading[:depth] == second.heading[:depth]

@@ -20,6 +20,7 @@ from server.cli import (
     login,
     models,
     reconcile,
+    refresh,
     reindex,
     serve,
     snapshots,
@@ -44,6 +45,7 @@ app.command("chat")(chat.chat)
 app.command("ask")(ask.ask)
 app.command("ingest")(ingest.ingest)
 app.command("reconcile")(reconcile.reconcile)
+app.command("refresh")(refresh.refresh)
 app.command("reindex")(reindex.reindex)
 app.command("models")(models.models)
 app.add_typer(snapshots.app, name="snapshots")

@@ -1,7 +1,7 @@
 """Collections: named sets of documents that are searched together."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,9 +10,12 @@ from starlette.responses import Response
 from core.errors import InvalidRequest
 from core.principals import Principal, Scope
 from core.tables import Collection, ShareAccess, ShareKind
+from retrievers.base import Shelf
 from retrievers.collections import NAME_PATTERN
 from retrievers.holds import of_collection
 from retrievers.sharing import MOST_SHARES, Level, Share
+from retrievers.splitting_settings import SETTING as SPLITTING
+from retrievers.splitting_settings import Splitting, splitting_of
 from retrievers.steps.settings import SETTING, RetrievalSteps, steps_of
 from retrievers.upkeep import QUEUE, RECONCILE, Upkeep
 from server.auth import requires
@@ -36,7 +39,7 @@ _ACCESS: dict[Level, Literal["read", "write", "manage"]] = {
 
 
 class CollectionSettings(BaseModel):
-    """What a collection may have otherwise than the platform's defaults: nothing yet."""
+    """Nothing: what a collection may have otherwise than the platform's defaults has fields of its own."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,6 +84,7 @@ class NewCollection(BaseModel):
     description: str = Field("", max_length=2000)
     settings: CollectionSettings = CollectionSettings()
     retrieval: RetrievalSteps = Field(RetrievalSteps(), description="optional steps of its searches; none by default")
+    splitting: Splitting = Field(Splitting(), description="how its documents are split; by default as the settings say")
     shares: list[ShareInfo] = Field(default_factory=list, max_length=MOST_SHARES, description="whom it is shared with")
 
 
@@ -93,11 +97,16 @@ class CollectionChanges(BaseModel):
     retrieval: RetrievalSteps | None = Field(
         None, description="the optional steps of its searches from now on, all of them; `{}` for none"
     )
+    splitting: Splitting | None = Field(
+        None,
+        description="how documents are split from now on; `{}` for the platform's settings. Those that are there are read "
+        "again by `POST …/refresh`",
+    )
 
     @model_validator(mode="after")
     def _changes_something(self) -> "CollectionChanges":
-        if self.description is None and self.retrieval is None:
-            raise ValueError("give description or retrieval")
+        if self.description is None and self.retrieval is None and self.splitting is None:
+            raise ValueError("give description, retrieval or splitting")
         return self
 
 
@@ -118,6 +127,7 @@ class CollectionInfo(BaseModel):
     name: str
     description: str
     retrieval: RetrievalSteps = Field(description="the optional steps of its searches; null: not taken")
+    splitting: Splitting = Field(description="how its documents are split; null: as the platform's settings have it")
     documents: DocumentCounts
     chunks: int = Field(description="passages that can be found")
     owner: str | None = Field(description="the principal's id; null: of before collections had owners")
@@ -133,6 +143,13 @@ class ReconciliationAccepted(BaseModel):
     job_id: str
 
 
+class RefreshAccepted(BaseModel):
+    """What reads documents again, and how many."""
+
+    job_id: str
+    documents: int
+
+
 class CollectionPage(BaseModel):
     """Some of the collections."""
 
@@ -144,7 +161,9 @@ class CollectionPage(BaseModel):
 async def create_collection(new: NewCollection, state: CurrentState, principal: Writer, response: Response) -> CollectionInfo:
     """Make a collection."""
     _check_models(state, new.retrieval)
-    settings = {SETTING: new.retrieval.stored()} if new.retrieval.stored() else {}
+    _check_size(state, new.splitting, state.settings.retrieval.embeddings)
+    given = {SETTING: new.retrieval.stored(), SPLITTING: new.splitting.stored()}
+    settings = {name: value for name, value in given.items() if value}
     collection = await state.library.collections.create(
         principal,
         new.name,
@@ -173,14 +192,18 @@ async def get_collection(name: CollectionName, state: CurrentState, principal: R
 async def change_collection(
     name: CollectionName, changes: CollectionChanges, state: CurrentState, principal: Writer
 ) -> CollectionInfo:
-    """Change a collection's description, or the steps of its searches."""
+    """Change a collection's description, the steps of its searches, or how its documents are split."""
+    settings: dict[str, Any] = {}
     if changes.retrieval is not None:
         _check_models(state, changes.retrieval)
+        settings[SETTING] = changes.retrieval.stored()
+    if changes.splitting is not None:
+        collection = await state.library.collections.get(principal, name, Level.WRITE)
+        generation = await state.library.generations.current(Shelf.of(collection))
+        _check_size(state, changes.splitting, generation.embeddings)
+        settings[SPLITTING] = changes.splitting.stored()
     collection = await state.library.collections.update(
-        principal,
-        name,
-        description=changes.description,
-        settings=None if changes.retrieval is None else {SETTING: changes.retrieval.stored()},
+        principal, name, description=changes.description, settings=settings or None
     )
     return (await described(state, principal, [collection]))[0]
 
@@ -230,6 +253,18 @@ async def cancel_ingestion(name: CollectionName, state: CurrentState, principal:
     return await get_collection(name, state, principal)
 
 
+@router.post("/{name}/refresh", status_code=202)
+async def refresh_collection(
+    name: CollectionName, state: CurrentState, principal: Writer, response: Response
+) -> RefreshAccepted:
+    """Read again those documents that were read otherwise than they would be now: after the splitting was changed, or by an
+    older version of the platform. A job does it; what is found of a document stays until it is ready anew."""
+    collection = await state.library.collections.get(principal, name, Level.WRITE)
+    job = await state.library.rereading.begin(principal, collection)
+    response.headers["location"] = f"/api/v1/jobs/{job.id}"
+    return RefreshAccepted(job_id=job.id, documents=job.total)
+
+
 @router.get("/{name}/shares")
 async def get_shares(name: CollectionName, state: CurrentState, principal: Owner) -> Shares:
     """Whom a collection is shared with. Its owner sees it, and who manages collections."""
@@ -253,6 +288,7 @@ async def described(state: State, principal: Principal, rows: list[Collection]) 
             name=row.name,
             description=row.description,
             retrieval=steps_of(row),
+            splitting=splitting_of(row),
             documents=DocumentCounts.model_validate(counts[row.id]),
             chunks=counts[row.id]["chunks"],
             owner=row.owner,
@@ -263,6 +299,19 @@ async def described(state: State, principal: Principal, rows: list[Collection]) 
         )
         for row, level in zip(rows, levels, strict=True)
     ]
+
+
+def _check_size(state: State, splitting: Splitting, alias: str) -> None:
+    """Refuse passages that the embedding model would read the beginning of.
+
+    Raises:
+        InvalidRequest: `passage_too_long`
+    """
+    window = state.models.facts(alias).context_tokens
+    if splitting.tokens is not None and window is not None and splitting.tokens > window:
+        raise InvalidRequest(
+            f"The embedding model reads {window} tokens of a passage.", code="passage_too_long", param="splitting.tokens"
+        )
 
 
 def _check_models(state: State, steps: RetrievalSteps) -> None:
