@@ -162,6 +162,8 @@ def test_importing_the_server_application_loads_no_heavy_library() -> None:
 FETCHING = {
     "retrievers/fetching.py",  # whatever a caller names: the one client for it
     "retrievers/stores/chroma_server.py",  # the vector store of the settings
+    "retrievers/stores/pinecone_client.py",  # the same
+    "retrievers/stores/weaviate_client.py",  # the same
     "server/access/oidc.py",  # identity providers of the settings
     "server/cli/client.py",  # the command line, to its platform
 }

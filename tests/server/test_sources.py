@@ -100,7 +100,7 @@ async def test_secrets_are_sealed_and_never_shown_and_go_with_another_place(
     monkeypatch.setattr(blobs, "find_spec", lambda _package: True)
     secret = "zqsecret" + "s" * 32
     body = {"name": "bucket", "kind": "blobs", "location": {"url": "s3://acme/2026"}}
-    secrets = {"access_key_id": "AKIAEXAMPLEEXAMPLE12", "secret_access_key": secret}
+    secrets = {"access_key_id": "KEY-OF-THE-TESTS-123", "secret_access_key": secret}
     made = await client.post(f"{PAPERS}/sources", json=body | {"secrets": secrets})
     assert (made.status_code, made.json()["has_secrets"]) == (201, True)
     assert secret not in made.text

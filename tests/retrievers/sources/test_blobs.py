@@ -17,7 +17,7 @@ from retrievers.sources.blobs import SCHEMES, Blobs, Scheme
 from retrievers.sources.secrets import checked
 
 ENDPOINT = "https://minio.example.com"
-PAIR = {"access_key_id": "AKIAEXAMPLEEXAMPLE12", "secret_access_key": "s" * 40}
+PAIR = {"access_key_id": "KEY-OF-THE-TESTS-123", "secret_access_key": "s" * 40}
 
 
 @pytest.fixture
