@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sqlalchemy import and_, not_
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -147,6 +148,8 @@ class Generations:
             except IntegrityError:  # another process does the same
                 if not tries_left:
                     raise
+        if not self._resources.lexical.follows:
+            await self._refuse_elsewhere()
         async with self._database.session(all_tenants=True) as session:
             stores = set((await session.exec(select(IndexGeneration.store).distinct())).all())
         if missing := sorted(stores - self._resources.opened.keys()):
@@ -154,6 +157,25 @@ class Generations:
             raise SettingsError(
                 f"GENAI_RETRIEVAL__OTHER_STORES: collections have vectors in {' and '.join(missing)}, which is not opened: add "
                 f"[{names}], and move them with `make reindex FROM={missing[0]} TO={self._resources.store_name}`"
+            )
+
+    async def _refuse_elsewhere(self) -> None:
+        """At a start where the vector store finds the words.
+
+        Raises:
+            SettingsError: collections were moved from where it finds words.
+        """
+        first = and_(
+            col(IndexGeneration.store) == self._resources.store_name,
+            col(IndexGeneration.shelf) == col(IndexGeneration.collection_id),
+        )
+        query = select(func.count()).where(IndexGeneration.state == GenerationState.ACTIVE.value, not_(first))
+        async with self._database.session(all_tenants=True) as session:
+            moved = (await session.exec(query.select_from(IndexGeneration))).one()
+        if moved:
+            raise SettingsError(
+                f"GENAI_RETRIEVAL__WORDS=store: {moved} collections were moved to where no words of theirs are found: set it "
+                "to `index`"
             )
 
     async def _adopt(self) -> None:

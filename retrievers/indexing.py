@@ -147,8 +147,12 @@ class Indexer:
         await self._forget(Shelf.of(document), document.id, document.indexed_revision or None)
 
     async def forget(self, document: Document) -> None:
-        """Delete all chunks of a document from the stores. May be repeated."""
-        await self._forget(Shelf.of(document), document.id, None)
+        """Delete all chunks of a document from the stores. May be repeated.
+
+        Raises:
+            Unavailable: one of them does not answer, be it that of a former generation.
+        """
+        await self._forget(Shelf.of(document), document.id, None, everywhere=True)
 
     async def forget_collection(self, shelf: Shelf) -> None:
         """Delete all chunks of a collection from the stores, of every generation. May be repeated."""
@@ -156,15 +160,18 @@ class Indexer:
             await run_to_end(self.generations.store(generation).delete_collection, generation.shelf)
         await run_to_end(self.resources.lexical.delete_collection, shelf)
 
-    async def _forget(self, shelf: Shelf, document_id: str, keep_revision: int | None) -> None:
-        """From every generation. One that is being filled and whose store is away is brought up to it before it is used."""
+    async def _forget(self, shelf: Shelf, document_id: str, keep_revision: int | None, *, everywhere: bool = False) -> None:
+        """From every generation. One that is not active and whose store is away is brought up to it before it is used, or
+        dropped; unless it has to be gone `everywhere` now."""
         words = self.resources.lexical
         for generation in await self.generations.all(shelf):
             store = self.generations.store(generation)
             try:
                 await run_to_end(store.delete_document, generation.shelf, document_id, keep_revision=keep_revision)
             except Unavailable:
-                if generation.state is not GenerationState.FILLING:
+                if generation.state is GenerationState.ACTIVE or (
+                    everywhere and generation.state is not GenerationState.FILLING
+                ):
                     raise
         await run_to_end(words.delete_document, shelf, document_id, keep_revision=keep_revision)
 

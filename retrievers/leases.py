@@ -199,9 +199,9 @@ class Leases:
         async with self._database.transaction(lease.document.tenant) as session:
             document = await self.held(session, lease)
             if document is not None:
-                document.file_key, document.content_hash, document.size = file_key, content_hash, size
+                _hold(document, file_key, content_hash, size)
         if document is not None:
-            lease.document.file_key, lease.document.content_hash, lease.document.size = file_key, content_hash, size
+            _hold(lease.document, file_key, content_hash, size)
         return document is not None
 
     async def fail(self, lease: Lease, code: str, message: str) -> bool:
@@ -371,3 +371,9 @@ async def make_failed(session: AsyncSession, document: Document, code: str, mess
 def part_view(document: Document) -> dict[str, object]:
     """A document as a job's event names it."""
     return {"id": document.id, "name": document.name, "state": document.state, "error_code": document.error_code}
+
+
+def _hold(document: Document, file_key: str, content_hash: str, size: int) -> None:
+    """New content, that no pipeline has read yet: a later try is not to take it for what the stores hold."""
+    document.file_key, document.content_hash, document.size = file_key, content_hash, size
+    document.pipeline = ""

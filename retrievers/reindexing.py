@@ -224,7 +224,11 @@ async def is_worked_on(session: AsyncSession, collection_id: str) -> bool:
 
 
 def _stop(row: IndexGeneration) -> None:
-    row.state = GenerationState.DROPPING if row.switched_at is None else GenerationState.KEPT
+    """What was never used is dropped. What questions were answered from before is kept on, for as long as anew."""
+    if row.switched_at is None:
+        row.state = GenerationState.DROPPING
+    else:
+        row.state, row.kept_until = GenerationState.KEPT, utc_now() + timedelta(seconds=row.keep_s)
 
 
 def _holds(lease: GenerationLease, row: IndexGeneration) -> bool:

@@ -144,6 +144,12 @@ class Relocation:
                     code="store_not_opened",
                     param=param,
                 )
+        if self._settings.retrieval.words == "store":
+            raise Conflict(
+                "Words are found in the vector store of new collections (GENAI_RETRIEVAL__WORDS=store), where these would be "
+                "found no more: set it to `index` first.",
+                code="words_in_store",
+            )
         kinds = {alias.alias: alias.kind for alias in self._settings.aliases}
         if move.to.embeddings is not None and kinds.get(move.to.embeddings) != "embeddings":
             raise InvalidRequest(
@@ -215,6 +221,8 @@ class Relocation:
         arguments: dict[str, Any] = {"to": _said(move.to), "collections": len(rows)}
         if move.source is not None:
             arguments["from"] = _said(move.source)
+        if move.everywhere:
+            arguments["everywhere"] = True
         if len(move.names) == 1 and not move.everywhere:
             arguments["collection"] = move.names[0]
         total = sum(row.total for row in rows)
@@ -233,6 +241,8 @@ async def cancel(database: Database, principal: Principal, job: Job) -> Job:
         row = await jobs.lock_job(session, job.id)
         if row is None or JobState(row.state).finished:
             raise Conflict("The job has ended already.", code="job_finished")
+        if row.arguments.get("everywhere") and not principal.may(Scope.PROVIDERS_MANAGE):
+            raise denials.lacks(principal, Scope.PROVIDERS_MANAGE, act="end that for all tenants")
         await reindexing.cancel(session, row)
     return row
 

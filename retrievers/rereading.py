@@ -1,7 +1,11 @@
 """Documents that were read otherwise than they would be now are read again: by another splitting, or by an older version."""
 
+from collections.abc import Sequence
+
 import structlog
+from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit, jobs
 from core.database import Database, utc_now
@@ -17,6 +21,8 @@ log = structlog.get_logger()
 
 #: Messages that one call hands to the broker.
 _SENT_AT_ONCE = 1000
+#: Identifiers in one question to the database, which takes so many parameters alone.
+_ASKED_AT_ONCE = 500
 
 
 class Rereading:
@@ -50,9 +56,18 @@ class Rereading:
             told: dict[str, audit.Detail] = {"job": job.id, "documents": total}
             on = ("collection", collection.id)
             await audit.record(session, audit.Action.DOCUMENT_RETRIED, on=on, details=told, principal=principal)
-            rows = (await session.exec(select(Document.id, Document.revision).where(mine, col(Document.id).in_(ids)))).all()
+            rows = await _waiting(session, mine, ids)
         for first in range(0, len(rows), _SENT_AT_ONCE):
-            calls = [(document_id, revision) for document_id, revision in rows[first : first + _SENT_AT_ONCE]]
-            await self._queue.send_all(INGEST, calls, queue=INGESTION)
+            await self._queue.send_all(INGEST, rows[first : first + _SENT_AT_ONCE], queue=INGESTION)
         log.info("documents.outdated", job_id=job.id, documents=total)
         return job
+
+
+async def _waiting(session: AsyncSession, mine: ColumnElement[bool], ids: Sequence[str]) -> list[tuple[str, int]]:
+    """Those documents with their revisions."""
+    found: list[tuple[str, int]] = []
+    for first in range(0, len(ids), _ASKED_AT_ONCE):
+        some = col(Document.id).in_(ids[first : first + _ASKED_AT_ONCE])
+        rows = await session.exec(select(Document.id, Document.revision).where(mine, some))
+        found += [(document_id, revision) for document_id, revision in rows.all()]
+    return found

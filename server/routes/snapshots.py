@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from core import audit
+from core import audit, denials
 from core.data_requests import QUEUE, RUN_DATA_REQUEST
 from core.principals import Principal, Scope
 from core.stored_files import drop_unclaimed
@@ -96,7 +96,9 @@ async def list_snapshots(state: CurrentState, principal: Owner, paging: Paging) 
     responses={200: {"content": {"application/zip": {}}, "description": "The snapshot."}},
 )
 async def fetch_snapshot(snapshot_id: SnapshotID, state: CurrentState, principal: Owner) -> Response:
-    """Fetch a snapshot: a ZIP."""
+    """Fetch a snapshot: a ZIP. Who may not search has not read what is in it, and does not by this."""
+    if not principal.may_search:
+        raise denials.lacks(principal, Scope.RAG_SEARCH, act="fetch a snapshot")
     row, _ = await _snapshots(state).get(principal, snapshot_id)
     content = await state.library.resources.files.open(row.file_key, tenant=row.subject_tenant)
     on, done = ("collection", row.subject), audit.Outcome.SUCCESS
