@@ -9,6 +9,7 @@ from retrievers.loaders.encoding import clean
 
 MAX_CHARACTERS = 30_000_000
 _BLOCK_END = "\n\n"
+_UNNAMED = frozenset({"anonymous", "untitled", "unnamed", "unspecified", "unknown", "none", "null", "no title", "unbenannt"})
 
 
 class Assembly:
@@ -93,7 +94,7 @@ class Assembly:
             media_type=media_type,
             sections=tuple(self._sections),
             pages=pages,
-            title=" ".join(clean(title).split())[:500] or None if title else None,
+            title=_named(title),
             attributes=attributes or {},
         )
 
@@ -144,6 +145,12 @@ class Assembly:
 
     def _path(self) -> tuple[str, ...]:
         return tuple(text for _, text in self._headings)
+
+
+def _named(title: str | None) -> str | None:
+    """A title that says something: programs write `(anonymous)` or `Untitled` where nobody has given one."""
+    words = " ".join(clean(title or "").split())[:500]
+    return None if words.strip("()[]<>").lower() in _UNNAMED else words or None
 
 
 def _table_lines(rows: Iterable[Sequence[str]], *, header: bool) -> Iterable[str]:

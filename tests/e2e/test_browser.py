@@ -163,7 +163,7 @@ def test_a_pdf_is_brought_in_asked_and_cited_on_the_front_page(page: Page, tmp_p
     page.locator("#question").fill(question)
     page.get_by_role("button", name="Ask").click()
     expect(page.locator("#answer .text")).to_contain_text(words, timeout=SLOW_MS)
-    citation = page.locator("#answer .citations li").first
+    citation = page.locator("#answer .citations li").filter(has_text=words)
     expect(citation.locator("blockquote")).to_contain_text(words)
     expect(citation.locator("cite")).to_contain_text("manual.pdf, page 2")
 

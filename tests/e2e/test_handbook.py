@@ -51,7 +51,7 @@ UNANSWERED = (
     "How do I fine-tune the SmolLM2 model here?",
     "Who founded the company?",
     "Who is the captain of the Titanic?",
-    "How do I restore a deleted document?",
+    "How do I change the colours of the front page?",
     "How do I merge two collections?",
 )
 

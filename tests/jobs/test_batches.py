@@ -391,7 +391,7 @@ async def test_a_batch_that_cannot_be_worked_on_rests_before_it_is_taken_up_agai
 ) -> None:
     batch = await begin(place, requests(1), send=False)
     with monkeypatch.context() as broken:
-        broken.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+        broken.setattr("core.scratch.Scratch._made", lambda *_: (tmp_path / "gone").rmdir())
         with pytest.raises(FileNotFoundError):
             await run_batch(place.context, batch.id)
     assert await place.queue.waiting(QUEUE) == 0

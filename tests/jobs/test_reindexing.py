@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from sqlmodel import col, select, update
 
 from core.database import Database, utc_now
 from core.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unavailable
-from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings, SettingsError
 from core.tables import Collection, IndexGeneration, Job, JobState
 from infra.postgresql import database_of_platform
@@ -359,7 +360,47 @@ async def test_a_cancelled_move_leaves_the_collection_where_it_was(desk: Desk) -
     await moved(desk)
     job, _ = await relocation(desk).go_back(SYSTEM, await desk.collection())
     await cancel(desk.database, SYSTEM, job)
-    assert [(row.store, row.state) for row in await generations(desk)] == [("pgvector", "active"), ("chroma", "kept")]
+    rows = await generations(desk)
+    assert [(row.store, row.state) for row in rows] == [("pgvector", "active"), ("chroma", "kept")]
+    assert rows[1].kept_until is not None, "it goes some day"
+    assert rows[1].kept_until > utc_now()
+
+
+async def test_a_former_store_that_is_away_holds_no_document_up_but_an_erasure(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("a.md"))
+    await moved(desk)
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise Unavailable("The vector store does not answer.", code="store_unavailable")
+
+    monkeypatch.setattr(desk.resources.store_of("chroma"), "delete_document", away)
+    await brought(desk, note("b.md", "The word is okapi."))
+    assert (await desk.found("okapi"))[0] == "b.md"
+    with pytest.raises(Unavailable):
+        await desk.library.indexer.forget((await desk.documents())["a.md"])
+
+
+async def test_where_the_vector_store_finds_words_nothing_is_moved(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    settings = desk.settings.model_copy(update={"retrieval": desk.settings.retrieval.model_copy(update={"words": "store"})})
+    with pytest.raises(Conflict) as refused:
+        await Relocation(settings, desk.database, desk.resources, desk.library.generations).ask(
+            SYSTEM, Move(TO_PGVECTOR, names=("papers",))
+        )
+    assert refused.value.code == "words_in_store"
+    await moved(desk)
+    found_there = replace(desk.resources, lexical=SimpleNamespace(follows=False), known={})
+    with pytest.raises(SettingsError, match="GENAI_RETRIEVAL__WORDS"):
+        await Library.build(desk.settings, desk.database, found_there, desk.queue).generations.begin()
+
+
+async def test_a_move_for_all_tenants_is_ended_by_who_may_begin_one(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    job, _ = await relocation(desk).ask(SYSTEM, Move(TO_PGVECTOR, source=TO_CHROMA, everywhere=True))
+    owner = replace(SYSTEM, id="key_owner", scopes=frozenset({Scope.RAG_WRITE, Scope.RAG_MANAGE}))
+    with pytest.raises(Forbidden):
+        await cancel(desk.database, owner, job)
+    assert (await cancel(desk.database, SYSTEM, job)).state == "cancelled"
 
 
 async def test_a_collection_that_is_deleted_is_gone_from_every_generation(desk: Desk) -> None:

@@ -127,7 +127,7 @@ async def test_whoever_may_only_read_sees_the_documents_and_nothing_that_changes
             answer = await client.get(path)
             assert (answer.status_code, "pump" in answer.text) == (404, False), path
         assert (await client.post("/documents/papers", data={"act": "delete"})).status_code == 404
-    nobody = replace(READER, scopes=frozenset(Scope) - {Scope.RAG_READ, Scope.RAG_WRITE, Scope.RAG_MANAGE})
+    nobody = replace(READER, scopes=frozenset(Scope) - {Scope.RAG_READ, Scope.RAG_SEARCH, Scope.RAG_WRITE, Scope.RAG_MANAGE})
     async with browser(desk, nobody) as client:
         refusal = await client.get("/documents")
         assert (refusal.status_code, "rag:read" in refusal.text, 'href="/ask"' in refusal.text) == (403, True, False)

@@ -73,7 +73,6 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/keys",
     "/api/v1/keys/{key_id}",
     "/api/v1/users/{user_id}/exports/{export_id}",
-    "/api/v1/rag/snapshots",
     "/api/v1/rag/snapshots/{snapshot_id}",
     "/api/v1/provider-credentials",
     "/api/v1/provider-credentials/{credential_id}",

@@ -26,6 +26,7 @@ PLAIN = {
     ("FeedbackToken", "key"),
     ("FeedbackToken", "token_url"),
     ("UserInfo", "has_password"),
+    ("SourceInfo", "has_secrets"),
 }
 
 
