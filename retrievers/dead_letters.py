@@ -1,7 +1,7 @@
 """Documents that could not be brought in, for good or after their tries: listed with the reason, tried again, deleted."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -13,16 +13,16 @@ from core import audit, jobs
 from core.database import Database, utc_now
 from core.principals import Principal
 from core.queue import INGESTION, Queue
-from core.tables import Collection, Document, DocumentState, Job, Source
+from core.tables import Collection, Document, DocumentState, Job, JobState, Source
 from retrievers.documents import INGEST, Documents
 from retrievers.intake import hold_collection
-from retrievers.members import condemn
+from retrievers.members import condemn, members_of
 from retrievers.sharing import visible_to
 from retrievers.sources.crawls import CRAWL, QUEUE, begin
 
 log = structlog.get_logger()
 
-#: Dead letters that one transaction deletes.
+#: Dead letters that one transaction deletes, or puts back into the queue.
 _AT_ONCE = 100
 
 
@@ -89,44 +89,64 @@ class DeadLetters:
         Raises:
             NotFound: the collection is gone.
         """
-        async with self._database.transaction(collection.tenant) as session:
-            await hold_collection(session, collection.id)
-            query = select(Document).where(Document.collection_id == collection.id, *which.conditions)
-            rows = (await session.exec(query.order_by(Document.name).with_for_update())).all()
-            again = [row for row in rows if row.file_key or row.source_url]
-            wanted: dict[str, int] = defaultdict(int)
+        job: Job | None = None
+        wanted: Counter[str] = Counter()
+        documents, after = 0, ""
+        while True:
+            async with self._database.transaction(collection.tenant) as session:
+                await hold_collection(session, collection.id)
+                query = select(Document).where(Document.collection_id == collection.id, *which.conditions)
+                query = query.where(Document.name > after).order_by(Document.name).limit(_AT_ONCE)
+                rows = (await session.exec(query.with_for_update())).all()
+                after = rows[-1].name if rows else after
+                again = [row for row in rows if row.file_key or row.source_url]
+                if again:
+                    job = await self._queue_again(session, principal, collection, again, job)
+                if again or (job is None and len(rows) < _AT_ONCE):
+                    told: dict[str, audit.Detail] = {"documents": len(again)}
+                    on = ("collection", collection.id)
+                    await audit.record(session, audit.Action.DOCUMENT_RETRIED, on=on, details=told, principal=principal)
+            await self._queue.send_all(INGEST, [(row.id, row.revision) for row in again], queue=INGESTION)
+            documents += len(again)
             for row in rows:
-                if row not in again and row.source_id is not None:
-                    wanted[row.source_id] += 1
-            job = await self._queue_again(session, principal, collection, again) if again else None
-            told: dict[str, audit.Detail] = {"documents": len(again)}
-            on = ("collection", collection.id)
-            await audit.record(session, audit.Action.DOCUMENT_RETRIED, on=on, details=told, principal=principal)
+                if not (row.file_key or row.source_url):
+                    wanted[row.source_id or ""] += 1
+            if len(rows) < _AT_ONCE:
+                break
+        given = wanted.pop("", 0)
         crawls, left = await self._crawl_again(principal, collection, wanted)
-        await self._queue.send_all(INGEST, [(row.id, row.revision) for row in again], queue=INGESTION)
-        log.info("documents.retried", documents=len(again), crawls=len(crawls))
-        return Retried(job, len(again), crawls, len(rows) - len(again) - sum(wanted.values()) + left)
+        log.info("documents.retried", documents=documents, crawls=len(crawls))
+        return Retried(job, documents, crawls, given + left)
 
     async def delete(self, principal: Principal, collection: Collection, which: Which) -> int:
-        """Delete them, with what was found of them before they failed; how many."""
+        """Delete them, with what was found of them before they failed, and with an archive all of its members; how many."""
         deleted = 0
         while True:
             async with self._database.transaction(collection.tenant) as session:
                 query = select(Document).where(Document.collection_id == collection.id, *which.conditions)
-                rows = list((await session.exec(query.order_by(Document.name).limit(_AT_ONCE).with_for_update())).all())
-                await condemn(session, rows, principal)
-            for row in rows:
+                rows = (await session.exec(query.order_by(Document.name).limit(_AT_ONCE).with_for_update())).all()
+                condemned = {row.id: row for row in rows}
+                for row in rows:
+                    condemned |= {member.id: member for member in await members_of(session, row)}
+                await condemn(session, list(condemned.values()), principal)
+            for row in condemned.values():
                 await self._documents.purge(row)
-            deleted += len(rows)
+            deleted += len(condemned)
             if len(rows) < _AT_ONCE:
                 return deleted
 
     @staticmethod
     async def _queue_again(
-        session: AsyncSession, principal: Principal, collection: Collection, rows: Sequence[Document]
+        session: AsyncSession, principal: Principal, collection: Collection, rows: Sequence[Document], known: Job | None
     ) -> Job:
-        arguments = {"collection": collection.name, "retry": True}
-        job = await jobs.open_job(session, principal, jobs.INGESTION, total=len(rows), arguments=arguments)
+        """Their job: the one that is `known`, or a new one where all that it had was read meanwhile."""
+        job = await jobs.lock_job(session, known.id) if known is not None else None
+        if job is None or JobState(job.state).finished:
+            arguments = {"collection": collection.name, "retry": True}
+            job = await jobs.open_job(session, principal, jobs.INGESTION, total=len(rows), arguments=arguments)
+        else:
+            job.total += len(rows)
+            session.add(job)
         for row in rows:
             row.job_id = job.id
             row.revision += 1  # who still has a lease on the failed try can change nothing any more
@@ -140,7 +160,9 @@ class DeadLetters:
         await session.flush()
         return job
 
-    async def _crawl_again(self, principal: Principal, collection: Collection, wanted: dict[str, int]) -> tuple[list[Job], int]:
+    async def _crawl_again(
+        self, principal: Principal, collection: Collection, wanted: Mapping[str, int]
+    ) -> tuple[list[Job], int]:
         """Crawl these sources; the jobs, and how many documents are of a source that is gone, or paused."""
         found, left = list[Job](), 0
         for source_id in sorted(wanted):

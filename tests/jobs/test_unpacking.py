@@ -6,6 +6,7 @@ from core.errors import NotFound
 from core.principals import SYSTEM
 from core.tables import DocumentState
 from retrievers.base import Shelf
+from retrievers.dead_letters import Which
 from retrievers.documents import NewDocument
 from retrievers.holds import of_job
 from tests.desks import Desk, note
@@ -81,6 +82,15 @@ async def test_members_that_cannot_be_read_fail_by_name_and_the_others_go_on(des
 async def test_an_archive_that_cannot_be_read_fails_as_a_whole(desk: Desk, data: bytes, code: str) -> None:
     with desk.worker():
         assert await brought_in(desk, data) == {"all.zip": code}
+
+
+async def test_the_members_of_an_archive_go_with_it_when_it_is_a_dead_letter(desk: Desk) -> None:
+    with desk.worker():
+        await brought_in(desk, making.zipped({"a.txt": "Alpha."}))
+        states = await brought_in(desk, making.zipped({"a.txt": "Alpha."})[:40])
+    assert states == {"all.zip": "corrupt_file", "all.zip/a.txt": "ready"}
+    assert await desk.library.dead_letters.delete(SYSTEM, await desk.collection(), Which()) == 2
+    assert await desk.documents() == {}
 
 
 async def test_more_members_than_an_upload_may_have_are_refused(desk: Desk) -> None:

@@ -147,7 +147,10 @@ async def test_whom_a_collection_is_shared_with_for_reading_changes_no_source(de
         assert (await reader.post(f"{PAPERS}/pause")).status_code == 403
 
 
-async def test_dead_letters_are_listed_retried_and_deleted(desk: Desk, client: httpx.AsyncClient) -> None:
+async def test_dead_letters_are_listed_retried_and_deleted(
+    desk: Desk, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrievers.dead_letters._AT_ONCE", 1)
     await desk.add(note("good.md"), NewDocument("noise.bin", NOISE), NewDocument("other.bin", NOISE + b"x"), note("late.md"))
     (late,) = [row for name, row in (await desk.documents()).items() if name == "late.md"]
     for _ in range(desk.settings.jobs.max_attempts):  # its worker is killed each time
