@@ -33,8 +33,10 @@ class Turns:
         jobs = [(tenant, bool(found), job_id, oldest) for tenant, job_id, found, oldest in waiting.all()]
         if not jobs:
             return None
+        for _, _, job_id, _ in jobs:  # a new one goes before who was served last, and not before who waits longer
+            self._last.setdefault(("job", job_id), self._turn - 1)
         tenant, by_crawl, job_id, _ = min(
-            jobs, key=lambda job: (self._last.get(("tenant", job[0]), 0), job[1], self._last.get(("job", job[2]), 0), job[3])
+            jobs, key=lambda job: (self._last.get(("tenant", job[0]), 0), job[1], self._last[("job", job[2])], job[3])
         )
         found = await session.exec(
             select(Document.id, Document.revision)

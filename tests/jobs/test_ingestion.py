@@ -259,6 +259,17 @@ async def test_jobs_take_turns(desk: Desk) -> None:
     assert await desk.library.documents.leases.take_next() is None
 
 
+async def test_a_job_is_not_kept_waiting_by_others_that_come_after_it(desk: Desk) -> None:
+    large, _ = await desk.add(*(note(f"large-{number}.md") for number in range(3)))
+    assert await desk.library.documents.leases.take_next() is not None
+    order = []
+    for number in range(3):
+        await desk.add(note(f"small-{number}.md"))
+        lease = await desk.library.documents.leases.take_next()
+        order.append(lease is not None and lease.document.job_id == large.id)
+    assert order == [False, True, False]
+
+
 async def test_what_was_given_comes_before_what_a_crawl_has_found_and_tenants_before_both(desk: Desk) -> None:
     stranger = replace(SYSTEM, tenant="stranger")
     theirs = await desk.library.collections.ensure(stranger, "theirs")
