@@ -9,6 +9,8 @@ from cronsim import CronSim, CronSimError
 
 from core.errors import InvalidRequest
 
+_FIELDS = 5
+
 
 def next_after(schedule: Mapping[str, Any], moment: datetime) -> datetime | None:
     """The first time of the schedule after `moment`, in UTC; None where there is none any more.
@@ -18,25 +20,29 @@ def next_after(schedule: Mapping[str, Any], moment: datetime) -> datetime | None
     """
     if "every_minutes" in schedule:
         return moment + timedelta(minutes=int(schedule["every_minutes"]))
-    try:
-        found = next(CronSim(schedule["cron"], moment.astimezone(_zone(schedule.get("time_zone")))))
-    except StopIteration:
-        return None
-    return found.astimezone(UTC)
+    times = CronSim(schedule["cron"], moment.astimezone(_zone(schedule.get("time_zone"))))
+    # in the hour that a clock repeats, the times of its first round come again
+    return next((found for each in times if (found := each.astimezone(UTC)) > moment), None)
 
 
 def check(schedule: Mapping[str, Any], now: datetime) -> None:
     """Raises InvalidRequest (`invalid_schedule`): a time that never comes, or what is none."""
+    if "cron" in schedule and len(schedule["cron"].split()) != _FIELDS:  # a sixth would be of seconds
+        raise _invalid()
     try:
         comes = next_after(schedule, now)
     except (CronSimError, ZoneInfoNotFoundError, ValueError, OSError, OverflowError) as error:
-        raise InvalidRequest(
-            "That is no schedule: `every_minutes`, or `cron` with five fields (such as `0 3 * * *`) and a `time_zone`.",
-            code="invalid_schedule",
-            param="schedule",
-        ) from error
+        raise _invalid() from error
     if comes is None:
         raise InvalidRequest("The times of the schedule never come.", code="invalid_schedule", param="schedule")
+
+
+def _invalid() -> InvalidRequest:
+    return InvalidRequest(
+        "That is no schedule: `every_minutes`, or `cron` with five fields (such as `0 3 * * *`) and a `time_zone`.",
+        code="invalid_schedule",
+        param="schedule",
+    )
 
 
 def _zone(name: str | None) -> ZoneInfo:

@@ -36,13 +36,20 @@ def test_cron_s_times_are_those_of_the_zone(schedule: dict[str, Any], comes: str
         {"cron": "tomorrow"},
         {"cron": "61 * * * *"},
         {"cron": "* * * *"},
+        {"cron": "0 0 3 * * *"},
         {"cron": "0 0 30 2 *"},
         {"cron": "0 3 * * *", "time_zone": "Nowhere/Town"},
         {"cron": "0 3 * * *", "time_zone": "../../etc/passwd"},
     ],
-    ids=["words", "no minute", "four fields", "never", "no zone", "a path"],
+    ids=["words", "no minute", "four fields", "six fields", "never", "no zone", "a path"],
 )
 def test_what_is_no_schedule_or_never_comes_is_refused(schedule: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest) as refused:
         check(schedule, NOON)
     assert refused.value.code == "invalid_schedule"
+
+
+def test_in_the_hour_that_a_clock_repeats_the_next_time_is_still_to_come() -> None:
+    second_round = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)  # ten past two in Berlin, for the second time
+    daily = {"cron": "30 2 * * *", "time_zone": "Europe/Berlin"}
+    assert next_after(daily, second_round) == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
