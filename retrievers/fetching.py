@@ -304,7 +304,13 @@ async def _unpacked(response: httpx.Response, limit: int) -> AsyncIterator[bytes
 
 def _validators(response: httpx.Response) -> Validators:
     found = [response.headers.get(name, "") for name in ("etag", "last-modified")]
-    return Validators(*(value if len(value) <= _MAX_VALIDATOR else "" for value in found))
+    return Validators(*(value if _may_be_sent(value) else "" for value in found))
+
+
+def _may_be_sent(value: str) -> bool:
+    """Whether a validator can be given back as it came: the bytes above ASCII, which RFC 9110 lets an ETag have, have no
+    encoding of their own."""
+    return len(value) <= _MAX_VALIDATOR and value.isascii() and value.isprintable()
 
 
 def _name(response: httpx.Response, url: httpx.URL) -> str:

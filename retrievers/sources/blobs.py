@@ -100,9 +100,9 @@ class Blobs:
         entries: list[Entry] = []
         most = self._settings.sources.files
         for path in sorted(found):
-            name = path.removeprefix(self._root).strip("/")
-            hidden = any(part.startswith(".") for part in name.split("/"))
-            if not name or hidden or path.endswith("/") or not name.isprintable() or ".." in name.split("/"):
+            name = path.removeprefix(self._root).removeprefix("/")
+            # of a key with nothing between two slashes, no document can be named apart from another's
+            if not name.isprintable() or any(not part or part.startswith(".") for part in name.split("/")):
                 continue
             if len(entries) == most:
                 text = f"There are more than {most:,} files; the others are left out (GENAI_SOURCES__FILES)."

@@ -50,15 +50,17 @@ class Folder:
 
     def _list(self) -> Listing:
         closed: list[tuple[str, str, str]] = []
+        most = self._settings.sources.files
 
         def note(error: OSError) -> None:
+            if len(closed) == most:
+                return
             name = os.path.relpath(str(error.filename), self._root) if error.filename else ""
             closed.append((_readable(name), "cannot_be_read", f"It cannot be read: {error.strerror or type(error).__name__}."))
 
         if not self._root.is_dir():
             raise Unavailable("The folder is not there, or cannot be looked into.", code="source_unreachable")
         entries: list[Entry] = []
-        most = self._settings.sources.files
         for name, found in _walk(self._root, note):
             if len(entries) == most:
                 return Listing(entries, complete=False, problems=[*closed, _too_many(most)])
@@ -82,8 +84,11 @@ class Folder:
             if found.st_size > limit:
                 raise TooLarge(f"The document is larger than {limit:,} bytes.", code="file_too_large")
             target = scratch / uuid4().hex
-            with target.open("xb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
+            try:
+                with target.open("xb") as copy:
+                    shutil.copyfileobj(source, copy, 1 << 20)
+            except OSError as error:
+                raise UnreadableFile(f"It cannot be read: {error.strerror}.", code="cannot_be_read") from error
         return Content(target, _mark(found))
 
 
@@ -109,7 +114,10 @@ def _walk(root: Path, note: Any) -> Iterator[tuple[str, os.stat_result]]:
             path = os.path.join(folder, name)
             try:
                 found = os.lstat(path)
-            except OSError:  # gone since, or a folder that may be listed alone
+            except FileNotFoundError:  # gone since
+                continue
+            except OSError as error:  # it may be there: a folder that may be listed alone, a share that does not answer
+                note(error)
                 continue
             relative = os.path.relpath(path, root)
             if not name.startswith(".") and stat.S_ISREG(found.st_mode) and _readable(relative) == relative:

@@ -4,6 +4,7 @@ Pages of other hosts are left out, as the protocol has it; so a sitemap leads no
 """
 
 from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -38,17 +39,14 @@ class Sitemap:
         return Sitemap(Sitemap.check(place, settings)["url"], settings)
 
     async def look(self) -> Listing:
-        todo, seen = deque(await self._begin()), set[str]()
+        most, begun = self._settings.sources.sitemaps, list(dict.fromkeys(await self._begin()))
+        todo, seen = deque(begun[:most]), set[str]()
         entries: dict[str, Entry] = {}
         problems: list[tuple[str, str, str]] = []
         complete = True
-        while todo:
+        cut = len(begun) > most
+        while todo:  # never more than may be read
             url = todo.popleft()
-            if url in seen:
-                continue
-            if len(seen) == self._settings.sources.sitemaps:
-                text = f"More than {len(seen)} sitemaps are listed; the others are left out (GENAI_SOURCES__SITEMAPS)."
-                return Listing(list(entries.values()), complete=False, problems=[*problems, ("", "too_many_files", text)])
             seen.add(url)
             try:
                 below, pages = await self._sitemap(url)
@@ -58,7 +56,11 @@ class Sitemap:
                 problems.append((name_of(url), error.code, error.message))
                 complete = False
                 continue
-            todo.extend(each for each in below if self._is_here(each))
+            known = seen.union(todo)
+            more = dict.fromkeys(each for each in below if each not in known and self._is_here(each))
+            left = most - len(known)
+            cut = cut or len(more) > left
+            todo.extend(islice(more, left))
             here = [(page, changed) for page, changed in pages if self._is_here(page)]
             if len(here) < len(pages):
                 count = len(pages) - len(here)
@@ -70,7 +72,10 @@ class Sitemap:
                     text = f"There are more than {len(entries):,} pages; the others are left out (GENAI_SOURCES__FILES)."
                     return Listing(list(entries.values()), complete=False, problems=[*problems, ("", "too_many_files", text)])
                 entries.setdefault(name_of(page), Entry(name_of(page), mark=changed, url=page))
-        return Listing(list(entries.values()), complete=complete, problems=problems)
+        if cut:
+            text = f"More than {most:,} sitemaps are listed; the others are left out (GENAI_SOURCES__SITEMAPS)."
+            problems.append(("", "too_many_files", text))
+        return Listing(list(entries.values()), complete=complete and not cut, problems=problems)
 
     async def read(self, entry: Entry, known: str, scratch: Path) -> Content | None:
         if self._read_one:
@@ -105,10 +110,18 @@ class Sitemap:
             raise UnreadableFile(
                 "The sitemap is none, or damaged.", code="invalid_sitemap", context={"error": str(error)[:300]}
             ) from error
-        return [urljoin(url, each) for each in below], [(urljoin(url, page), changed) for page, changed in pages]
+        return [_joined(url, each) for each in below], [(_joined(url, page), changed) for page, changed in pages]
 
     def _is_here(self, url: str) -> bool:
         try:
             return urlsplit(checked_url(url)).netloc == urlsplit(self._url).netloc
         except InvalidRequest:
             return False
+
+
+def _joined(base: str, url: str) -> str:
+    """The address that a sitemap at `base` means; what is none stays as it is."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url

@@ -55,6 +55,22 @@ async def test_objects_below_the_prefix_are_listed_and_read(memory: Any, configu
     assert (len(cut.entries), cut.complete) == (4, False)
 
 
+class Keys:
+    """A file system that finds these keys, as S3 tells them."""
+
+    def __init__(self, *keys: str) -> None:
+        self._keys = keys
+
+    def find(self, _root: str, **_: object) -> dict[str, Any]:
+        return {key: {"size": 1} for key in self._keys}
+
+
+async def test_keys_that_would_have_the_name_of_another_are_left_out(configured: Settings) -> None:
+    keys = Keys("bucket/in/a.md", "bucket/in//a.md", "bucket/in/a.md/", "bucket/in/p/a", "bucket/in/p//a", "bucket/in/../b")
+    listing = await Blobs(keys, "bucket/in", configured).look()
+    assert [entry.name for entry in listing.entries] == ["a.md", "p/a"]
+
+
 def test_a_mark_changes_with_the_content_s_tag_or_time() -> None:
     marks = [
         blobs.mark_of({"size": 1, "ETag": '"a"', "LastModified": "x"}),

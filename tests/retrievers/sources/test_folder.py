@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -96,3 +97,37 @@ async def test_a_folder_that_is_not_there_cannot_be_looked_at(root: Path, config
     with pytest.raises(PlatformError) as refused:
         await Folder.open(at(root / "missing"), configured).look()
     assert refused.value.code == "source_unreachable"
+
+
+async def test_a_file_that_cannot_be_looked_at_is_told_and_nothing_is_known_to_be_gone(
+    root: Path, configured: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.md", "b.md", "gone.md"):
+        (root / name).write_text(name)
+    looked = os.lstat
+
+    def answers(path: str) -> os.stat_result:
+        if path.endswith("a.md"):
+            raise OSError(errno.EIO, "Input/output error", path)
+        if path.endswith("gone.md"):
+            raise FileNotFoundError(errno.ENOENT, "No such file", path)
+        return looked(path)
+
+    monkeypatch.setattr("retrievers.sources.folder.os.lstat", answers)
+    listing = await Folder.open(at(root), configured).look()
+    assert [entry.name for entry in listing.entries] == ["b.md"]
+    assert (listing.complete, [problem[:2] for problem in listing.problems]) == (False, [("a.md", "cannot_be_read")])
+
+
+async def test_a_disk_that_breaks_off_fails_that_file(
+    root: Path, configured: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "a.md").write_text("Ours.")
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("retrievers.sources.folder.shutil.copyfileobj", broken)
+    with pytest.raises(PlatformError) as refused:
+        await Folder.open(at(root), configured).read(Entry("a.md"), "", tmp_path)
+    assert refused.value.code == "cannot_be_read"

@@ -68,6 +68,13 @@ async def answer(request: web.Request) -> web.Response:
             return web.Response(text=f"<urlset {SPACE}>{pages}</urlset>")
         case "/many.xml":
             return web.Response(text="\n".join(f"http://{host}/{number}" for number in range(9)))
+        case "/odd.xml":
+            return web.Response(text=f"<urlset {SPACE}><url><loc>http://[x/</loc></url><url><loc>/fine</loc></url></urlset>")
+        case "/hostile.xml":
+            names = "".join(f"<sitemap><loc>/empty-{number}.xml</loc></sitemap>" for number in range(9))
+            return web.Response(text=f"<sitemapindex {SPACE}>{names}{names}</sitemapindex>")
+        case path if path.startswith("/empty-"):
+            return web.Response(text=f"<urlset {SPACE}></urlset>")
         case "/away/robots.txt" | "/broken.xml":
             return web.Response(status=500)
         case "/moved":
@@ -114,3 +121,23 @@ async def test_a_site_of_the_operator_s_network_is_refused(configured: Settings,
 def test_what_is_no_address_is_no_sitemap(configured: Settings, url: object) -> None:
     with pytest.raises(InvalidRequest):
         Sitemap.check(Place("default", {"url": url}), configured)
+
+
+async def test_a_line_that_is_no_address_leaves_the_others(configured: Settings) -> None:
+    async with serving(answer) as port:
+        listing = await Sitemap.open(Place("default", {"url": f"http://127.0.0.1:{port}/odd.xml"}), configured).look()
+    assert [entry.name for entry in listing.entries] == [f"127.0.0.1:{port}/fine"]
+    assert [code for _, code, _ in listing.problems] == ["other_host"]
+
+
+async def test_no_more_sitemaps_are_kept_in_mind_than_may_be_read(configured: Settings) -> None:
+    asked: list[str] = []
+
+    async def told(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return await answer(request)
+
+    async with serving(told) as port:
+        listing = await Sitemap.open(Place("default", {"url": f"http://127.0.0.1:{port}/hostile.xml"}), configured).look()
+    assert [path for path in asked if path.endswith(".xml")] == ["/hostile.xml", "/empty-0.xml", "/empty-1.xml"]
+    assert (listing.complete, [code for _, code, _ in listing.problems]) == (False, ["too_many_files"])
