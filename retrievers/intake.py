@@ -229,6 +229,10 @@ async def admit(
                 accepted.skipped += 1
                 continue
             session.add(document)
+        elif arrival.item.failure is not None and arrival.known is None:
+            accepted.documents.append(document)  # given since by somebody: nothing that is here is lost to what is not
+            accepted.skipped += 1
+            continue
         elif not _take_over(document, arrival, pipeline, accepted):
             accepted.skipped += 1
             continue

@@ -31,6 +31,8 @@ from retrievers.sources.secrets import checked
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 #: What a crawl says of each document by itself.
 _OWN_ATTRIBUTES = frozenset({"source", "url"})
+#: Documents that one transaction puts out of sight.
+_AT_ONCE = 100
 #: Sources of one collection.
 MOST_SOURCES = 200
 
@@ -128,10 +130,12 @@ class Sources:
         `schedule` (None: none any more). Who gives a location or secrets is whose rights it is crawled with from then on; with
         another location, secrets are given anew. Raises as `create`, and NotFound."""
         row = await self.get(collection, source_id)
+        touched = {"attributes", "include", "exclude", "prune"} & set(changes)
         if "attributes" in changes:
             self._describe(row, changes["attributes"])
         if "schedule" in changes:
             self._plan(row, changes["schedule"])
+            touched |= {"schedule", "next_at"}
         for name in ("include", "exclude", "prune"):
             if name in changes:
                 setattr(row, name, changes[name])
@@ -139,8 +143,10 @@ class Sources:
             moved = changes.get("location", row.location) != row.location
             if "secrets" in changes or moved:
                 await self._place(row, changes.get("location", row.location), changes.get("secrets"))
+                touched |= {"location", "secrets", "hint"}
             row.owner, row.principal = principal.id, principal.to_job()
-        values = {name: getattr(row, name) for name in _CHANGED}
+            touched |= {"owner", "principal"}
+        values = {name: getattr(row, name) for name in touched}  # the others may have changed since they were read
         async with self._database.transaction(collection.tenant) as session:
             await _found(session, collection, source_id, to_change=True)
             await session.exec(update(Source).where(col(Source.id) == source_id).values(**values, updated_at=utc_now()))
@@ -150,20 +156,31 @@ class Sources:
     async def delete(self, principal: Principal, collection: Collection, source_id: str, *, documents: bool) -> list[Document]:
         """Forget the source; its crawl stops. Its documents stay, as if somebody had given them, or go with it: those are given
         back, still to be purged (`Documents.purge`)."""
+        await self.get(collection, source_id)
+        mine = (col(Document.source_id) == source_id, col(Document.state) != DocumentState.DELETING)
+        query = select(Document).where(Document.collection_id == collection.id, *mine)
+        query = query.order_by(Document.name).limit(_AT_ONCE).with_for_update()
+        gone: list[Document] = []
+        while documents:
+            async with self._database.transaction(collection.tenant) as session:
+                some = (await session.exec(query)).all()
+                await condemn(session, some, principal)
+            gone += some
+            if len(some) < _AT_ONCE:
+                break
         async with self._database.transaction(collection.tenant) as session:
             row = await _found(session, collection, source_id, to_change=True)
             job_id = await stop(session, row)
-            mine = (col(Document.source_id) == source_id, col(Document.state) != DocumentState.DELETING)
-            gone: list[Document] = []
-            if documents:
-                query = select(Document).where(Document.collection_id == collection.id, *mine)
-                gone = list((await session.exec(query.order_by(Document.name).with_for_update())).all())
+            rest: Sequence[Document] = []
+            if documents:  # what a crawl has brought meanwhile
+                rest = (await session.exec(query.limit(None))).all()
+                gone += rest
             else:
                 await session.exec(update(Document).where(*mine).values(source_id=None, source_mark=""))
             await session.delete(row)
             await _record(session, audit.Action.SOURCE_DELETED, row, principal, {"documents": len(gone)})
             await end_cancelled(session, [job_id] if job_id else [])
-            await condemn(session, gone, principal)
+            await condemn(session, rest, principal)
         return gone
 
     async def crawl(self, principal: Principal, collection: Collection, source_id: str) -> Job:
@@ -209,12 +226,6 @@ class Sources:
             schedules.check(schedule, now)
         row.schedule = dict(schedule) if schedule is not None else None
         row.next_at = schedules.next_after(schedule, now) if schedule is not None else None
-
-
-_CHANGED = (
-    *("owner", "principal", "location", "secrets", "hint", "include", "exclude", "attributes", "prune"),
-    *("schedule", "next_at"),
-)
 
 
 async def _found(session: AsyncSession, collection: Collection, source_id: str, *, to_change: bool = False) -> Source:

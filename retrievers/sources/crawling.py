@@ -107,6 +107,7 @@ class Crawling:
                     outcome.note(f"{source.name}/{name}".rstrip("/"), code, message)
                 known = await self._known(source)
                 entries = self._wanted(source, listing, outcome)
+                there = {name_in(source, entry) for entry in entries}
                 todo = [
                     entry
                     for entry in entries
@@ -116,10 +117,10 @@ class Crawling:
                 outcome.counts["same"] += len(entries) - len(todo)
                 for some in _in_parts(todo, self._settings.limits.upload_bytes):
                     read = await self._read(crawler, source, some, known, scratch)
+                    there.difference_update(name_in(source, one.entry) for one in read if one.gone)
                     await self._hand_over(lease, read, known, pipeline, outcome)
                     await asyncio.to_thread(_emptied, scratch)
                 if listing.complete:  # of a place that could not be looked at whole, nothing is known to be gone
-                    there = {name_in(source, entry) for entry in entries}
                     gone = sorted(name for name in known if not is_there(name, there))
                     outcome.counts["gone"] = len(gone)
                     # a place with nothing left at all is rather one that is not mounted
@@ -148,17 +149,22 @@ class Crawling:
         return {name: _Known(mark, state, error, bool(key)) for name, mark, state, error, key in rows}
 
     def _wanted(self, source: Source, listing: Listing, outcome: Outcome) -> list[Entry]:
-        """What of the listing becomes documents. A name that no document can have is told."""
-        wanted = []
+        """What of the listing becomes documents. A name that no document can have, or that another has already, is told."""
+        wanted, seen = [], set[str]()
         for entry in listing.entries:
             if not fits(source, entry.name):
                 outcome.counts["left_out"] += 1
                 continue
+            name = name_in(source, entry)
             try:
-                check_name(name_in(source, entry))
+                check_name(name)
             except InvalidRequest as error:
-                outcome.note(name_in(source, entry)[:200], error.code, error.message)
+                outcome.note(name[:200], error.code, error.message)
                 continue
+            if name in seen:
+                outcome.note(name, "duplicate_name", "Another file of the source has the same name; this one is left out.")
+                continue
+            seen.add(name)
             wanted.append(entry)
         return wanted
 
@@ -177,6 +183,9 @@ class Crawling:
                     return _Read(entry, gone=True)
                 except PlatformError as error:
                     return _Read(entry, failure=(error.code, error.message))
+                except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise: the others go on
+                    log.warning("source.cannot_be_read", source_id=source.id, error=type(error).__name__)
+                    return _Read(entry, failure=("cannot_be_read", f"It cannot be read: {type(error).__name__}."))
 
         return list(await asyncio.gather(*map(read, entries)))
 
@@ -205,7 +214,10 @@ class Crawling:
                 attributes = _attributes(source, one.entry)
                 items.append(NewDocument(name, one.content.data, attributes=attributes, source_id=source.id, source_mark=mark))
         if items:
-            same = await self._handover.take_in(lease, items, pipeline)
+            same, kept = await self._handover.take_in(lease, items, pipeline)
+            for item in kept:
+                outcome.note(item.name, *(item.failure or ("", "")))
+            outcome.counts["failed"] -= len(kept)  # they were counted above
             outcome.counts["same"] += same
             touched = min(same, outcome.counts["changed"])  # others had been given by somebody under the same name
             outcome.counts["changed"] -= touched

@@ -6,6 +6,7 @@ documents that it has handed over are the job's parts. What is due and that no l
 Locks are taken in one order everywhere: the collection, the source, documents by name, jobs by id.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,25 +45,28 @@ class Crawls:
     def __init__(self, database: Database, *, lease_s: float, max_attempts: int) -> None:
         self._database = database
         self._lease_s, self._max_attempts = lease_s, max_attempts
+        self._choosing = asyncio.Lock()
 
     async def due(self, limit: int) -> list[str]:
-        """The sources that are to be crawled now and that no living worker has, those that were asked for first."""
+        """The sources that are to be crawled now and that no living worker has: those of tenants that no worker crawls for
+        before the others, and those that were asked for first."""
         asked = col(Source.job_id).is_not(None)
         query = (
             select(Source.id)
             .join(Collection, col(Collection.id) == col(Source.collection_id))
             .outerjoin(Job, col(Job.id) == col(Source.job_id))
             .where(*_may_begin(), or_(asked, col(Source.next_at) <= utc_now()), col(Job.paused_at).is_(None))
-            .order_by(asked.desc(), col(Source.next_at))
+            .order_by(col(Source.tenant).in_(_served()), asked.desc(), col(Source.next_at))
             .limit(limit)
         )
         async with self._database.session(all_tenants=True) as session:
             return list((await session.exec(query)).all())
 
     async def take(self, source_id: str) -> CrawlLease | None:
-        """A lease, its try counted; None where there is nothing to do, or another worker has it. A time of the schedule that
-        has come is used up, however many were missed."""
-        async with self._database.transaction(all_tenants=True) as session:
+        """A lease, its try counted; None where there is nothing to do, another worker has it, or another tenant's turn is
+        first: slow places of one are not to keep everybody's waiting. A time of the schedule that has come is used up, however
+        many were missed."""
+        async with self._choosing, self._database.transaction(all_tenants=True) as session:
             query = select(Source, Collection.name).join(Collection, col(Collection.id) == col(Source.collection_id))
             found = await session.exec(query.where(Source.id == source_id, *_may_begin()).with_for_update(of=Source))
             if (first := found.first()) is None:
@@ -71,6 +75,8 @@ class Crawls:
             await session.refresh(row)
             now = utc_now()
             if row.lease is not None and row.leased_until is not None and row.leased_until > now:
+                return None
+            if await _others_are_first(session, row.tenant):
                 return None
             job = await jobs.lock_job(session, row.job_id) if row.job_id else None
             if job is not None and (job.paused_at is not None or JobState(job.state).finished):
@@ -196,6 +202,26 @@ def _may_begin() -> tuple[ColumnElement[bool], ...]:
         col(Collection.deleted_at).is_(None),
         or_(col(Source.leased_until).is_(None), col(Source.leased_until) < utc_now()),
     )
+
+
+def _served() -> Any:
+    """The tenants that a worker crawls for now."""
+    return select(Source.tenant).where(col(Source.lease).is_not(None), col(Source.leased_until) > utc_now())
+
+
+async def _others_are_first(session: AsyncSession, tenant: str) -> bool:
+    """Whether a worker crawls for the tenant already, and for none of those who wait, too."""
+    if (await session.exec(_served().where(Source.tenant == tenant).limit(1))).first() is None:
+        return False
+    asked = and_(col(Job.state).in_((JobState.QUEUED, JobState.RUNNING)), col(Job.paused_at).is_(None))
+    scheduled = and_(col(Job.id).is_(None), col(Source.next_at) <= utc_now())
+    waiting = (
+        select(Source.id)
+        .join(Collection, col(Collection.id) == col(Source.collection_id))
+        .outerjoin(Job, col(Job.id) == col(Source.job_id))
+        .where(*_may_begin(), or_(asked, scheduled), col(Source.tenant).not_in(_served()))
+    )
+    return (await session.exec(waiting.limit(1))).first() is not None
 
 
 def _holds(lease: CrawlLease) -> ColumnElement[bool]:

@@ -39,8 +39,11 @@ class Handover:
         self._documents = documents
         self._queue = queue
 
-    async def take_in(self, lease: CrawlLease, items: Sequence[NewDocument], pipeline: str) -> int:
-        """Make documents of them, as parts of the crawl's job; how many had the content already.
+    async def take_in(
+        self, lease: CrawlLease, items: Sequence[NewDocument], pipeline: str
+    ) -> tuple[int, Sequence[NewDocument]]:
+        """Make documents of them, as parts of the crawl's job; how many had the content already, and those that could not be
+        read whose name is another's document: it stays what it is.
 
         Raises:
             CrawlStopped
@@ -53,7 +56,9 @@ class Handover:
                 rows = {row.name: row for row in (await session.exec(select(Document).where(*mine))).all()}
             if collection is None:
                 raise CrawlStopped
-            arrivals = await store_originals(self._files, collection, items, rows)
+            kept = [item for item in items if item.failure is not None and item.name in rows]
+            wanted = [item for item in items if item.failure is None or item.name not in rows]
+            arrivals = await store_originals(self._files, collection, wanted, rows)
             try:
                 async with self._database.transaction(source.tenant) as session:
                     accepted = await _admitted(session, lease, collection, arrivals, pipeline)
@@ -69,7 +74,7 @@ class Handover:
         await self._queue.send_all(INGEST, accepted.to_send, queue=INGESTION)
         for key in accepted.stale_files:
             await self._files.delete(key)
-        return accepted.skipped
+        return accepted.skipped, kept
 
     async def delete(self, lease: CrawlLease, names: Sequence[str]) -> int:
         """Delete those documents of the source; how many there were. Raises CrawlStopped."""

@@ -23,7 +23,9 @@ from jobs.ingestion import ingest_document
 from jobs.sweeper import Sweeper
 from providers.models import Models
 from retrievers.holds import of_collection, of_job, of_source
-from retrievers.sources.catalogue import NewSource
+from retrievers.sources.base import Content, Entry
+from retrievers.sources.catalogue import NewSource, Sources
+from retrievers.sources.folder import Folder
 from retrievers.sources.handover import CrawlStopped
 from tests.desks import Desk, eventually, note, opened
 
@@ -289,7 +291,10 @@ async def test_deleting_the_collection_ends_its_crawls(desk: Desk, folder: Path)
 
 @pytest.mark.parametrize("documents", [True, False])
 @ON_SQLITE
-async def test_a_deleted_source_leaves_its_documents_or_takes_them(desk: Desk, folder: Path, documents: bool) -> None:
+async def test_a_deleted_source_leaves_its_documents_or_takes_them(
+    desk: Desk, folder: Path, documents: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("retrievers.sources.catalogue._AT_ONCE", 1)
     source = await made(desk, folder)
     await crawled(desk, source)
     for row in await desk.library.sources.delete(SYSTEM, await desk.collection(), source.id, documents=documents):
@@ -397,3 +402,86 @@ async def test_a_crawl_of_ours_brings_nothing_in_once_its_lease_is_lost(desk: De
     with pytest.raises(CrawlStopped):
         await desk.library.crawling.crawl(lease, "")
     assert await desk.documents() == {}
+
+
+@ON_SQLITE
+async def test_addresses_of_one_name_become_one_document_and_a_page_that_is_gone_is_pruned(desk: Desk) -> None:
+    pages: dict[str, Any] = {"/a.md": ("Puffins nest.", '"\u00e9"'), "/b.md": "Seals rest."}
+    async with site(pages) as (address, _):
+        new = NewSource("list", "urls", {"urls": [f"{address}/a.md", f"{address}/a.md/", f"{address}/b.md"]}, prune=True)
+        source = await desk.library.sources.create(SYSTEM, await desk.collection(), new)
+        first = await crawled(desk, source)
+        assert counted(first, "found", "new", "failed") == {"found": 2, "new": 2, "failed": 1}
+        assert [error["code"] for error in first.errors] == ["duplicate_name"]
+        del pages["/b.md"]
+        again = await crawled(desk, source)
+    assert counted(again, "found", "same", "gone", "deleted") == {"found": 1, "same": 1, "gone": 1, "deleted": 1}
+    assert [name.rpartition("/")[2] for name in await desk.documents()] == ["a.md"]
+
+
+@ON_SQLITE
+async def test_a_file_that_cannot_be_read_fails_alone_and_takes_no_document_of_somebody_with_it(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.add(note("shared/a.md"))
+    await worked_off(desk)
+    given = (await desk.documents())["shared/a.md"]
+    (folder / "c.md").write_text("Otters swim in the river.")
+    read = Folder.read
+
+    async def odd(self: Folder, entry: Entry, known: str, scratch: Path) -> Content | None:
+        if entry.name != "c.md":
+            raise UnicodeEncodeError("ascii", "\u00e9", 0, 1, "of a library")
+        return await read(self, entry, known, scratch)
+
+    monkeypatch.setattr(Folder, "read", odd)
+    job = await crawled(desk, await made(desk, folder))
+    assert (job.state, counted(job, "new", "failed")) == ("succeeded", {"new": 1, "failed": 2})
+    assert [error["code"] for error in job.errors] == ["cannot_be_read"] * 2
+    rows = await desk.documents()
+    assert {name: row.state for name, row in rows.items()} == {
+        "shared/a.md": "ready",
+        "shared/c.md": "ready",
+        "shared/guide/b.md": "failed",
+    }
+    assert rows["shared/a.md"] == given
+
+
+@ON_SQLITE
+async def test_slow_sources_of_one_tenant_leave_a_worker_to_another(desk: Desk, folder: Path) -> None:
+    collection, crawls = await desk.collection(), desk.library.crawls
+    ours = [
+        await desk.library.sources.create(SYSTEM, collection, NewSource(name, "folder", {"path": str(folder)}))
+        for name in ("one", "two", "theirs")
+    ]
+    for source in ours:
+        await desk.library.sources.crawl(SYSTEM, collection, source.id)
+    first, second, theirs = (source.id for source in ours)
+    assert await crawls.take(first) is not None
+    async with desk.database.transaction(all_tenants=True) as session:
+        await session.exec(update(Source).where(col(Source.id) == theirs).values(tenant="stranger"))
+    assert await crawls.take(second) is None
+    assert await crawls.due(10) == [theirs, second]
+    assert await crawls.take(theirs) is not None
+    assert await crawls.take(second) is not None, "nobody else waits"
+
+
+@ON_SQLITE
+async def test_a_change_of_a_source_leaves_what_it_does_not_name(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await made(desk, folder, schedule={"every_minutes": 60})
+    later = utc_now() + timedelta(days=3)
+    get = Sources.get
+
+    async def overtaken(self: Sources, *asked: Any) -> Source:
+        row = await get(self, *asked)
+        async with desk.database.transaction(all_tenants=True) as session:
+            await session.exec(update(Source).values(next_at=later))
+        return row
+
+    monkeypatch.setattr(Sources, "get", overtaken)
+    await desk.library.sources.update(SYSTEM, await desk.collection(), source.id, {"prune": True})
+    monkeypatch.undo()
+    row = await now(desk, source)
+    assert (row.prune, row.next_at) == (True, later)
