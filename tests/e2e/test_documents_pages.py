@@ -85,6 +85,23 @@ def test_files_are_brought_in_followed_searched_read_and_deleted(page: Page, tmp
     expect(held).to_contain_text("Nothing fits")
 
 
+def test_what_is_added_here_waits_for_nobody_whose_job_is_paused(page: Page, client: httpx.Client, tmp_path: Path) -> None:
+    name = f"p-{uuid.uuid4().hex[:8]}"
+    collection = f"/api/v1/rag/collections/{name}"
+    client.post("/api/v1/rag/collections", json={"name": name}).raise_for_status()
+    client.post(f"{collection}/pause").raise_for_status()
+    for number in range(2):
+        sent = client.post(f"{collection}/documents", files=[("files", (f"held-{number}.md", b"It waits."))])
+        client.post(f"/api/v1/jobs/{sent.json()['job_id']}/pause").raise_for_status()
+    client.post(f"{collection}/resume").raise_for_status()
+
+    page.goto(f"/documents/{name}")
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours/heron.txt").write_text("The word of the day is heron.")
+    page.get_by_label("Choose a folder").set_input_files(tmp_path / "ours")
+    expect(page.locator("#upload-status")).to_have_text("Done: 1 of 1 ready.", timeout=SLOW_MS)
+
+
 def test_an_answer_leads_to_its_place_and_a_conversation_goes_on(page: Page, platform: Running, client: httpx.Client) -> None:
     name = f"p-{uuid.uuid4().hex[:8]}"
     platform.ingest(client, name, {"manual.pdf": samples.pdf(samples.MANUAL)})

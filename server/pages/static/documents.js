@@ -49,21 +49,38 @@ async function settled() {
 
 const followed = new Set();
 // a browser has six connections to a server for all its tabs, and each stream of events holds one
-const streams = [Promise.resolve(), Promise.resolve()];
-/** Follows the job to its end, if nothing does yet, when one of the few streams is free: events are told from the first.
- * `step` as of `finished`. Gives the job; nothing where it cannot be seen. */
-function follow(id, step = () => {}) {
+const STREAMS = 2;
+const waiting = { ours: [], others: [] };
+const held = { ours: 0, others: 0 };
+/** Follows the job to its end, if nothing does yet, when a stream is free: events are told from the first. `ours`: it was added
+ * here, and takes whichever is free; all the others have one between them. `step` as of `finished`. Gives the job, also one that
+ * was paused and has come to no end; nothing where it cannot be seen. */
+function follow(id, ours = false, step = () => {}) {
   if (followed.has(id)) return Promise.resolve(undefined);
-  const stream = followed.size % streams.length;
   followed.add(id);
-  const job = streams[stream].then(() => toItsEnd(id, step));
-  streams[stream] = job.catch(() => {});
-  return job;
+  return new Promise((done, failed) => {
+    waiting[ours ? "ours" : "others"].push(() => toItsEnd(id, step).then(done, failed));
+    openStreams();
+  });
+}
+
+function openStreams() {
+  while (held.ours + held.others < STREAMS) {
+    const whose = waiting.ours.length ? "ours" : "others";
+    if (!waiting[whose].length || (whose === "others" && held.others)) return;
+    held[whose] += 1;
+    waiting[whose].shift()().finally(() => {
+      held[whose] -= 1;
+      openStreams();
+    });
+  }
 }
 
 async function toItsEnd(id, step) {
   try {
     if (followsJobs !== undefined) {
+      const now = await (await api(`/api/v1/jobs/${encodeURIComponent(id)}`)).json();
+      if (now.paused) return now; // it may wait for days, and would keep the stream from others
       return await finished(id, (job, part) => {
         step(job, part);
         refreshSoon();
@@ -89,7 +106,7 @@ class Board {
   constructor(files) {
     this.total = files.length;
     this.rows = new Map();
-    $("#uploads").replaceChildren();
+    if (!beingRead) $("#uploads").replaceChildren();
     for (const { path } of files.slice(0, SHOWN_FILES)) this.row(path);
     if (files.length > SHOWN_FILES) $("#uploads").append(element("li", `… and ${files.length - SHOWN_FILES} more, of which those that fail are named.`, { class: "quiet" }));
   }
@@ -121,23 +138,34 @@ class Board {
   }
 }
 
+let beingRead = 0;
+let latest;
+/** Sends the files; what becomes of each is told as it is read, while others may be added already. */
 async function add(files) {
   if (!files.length) return;
   const [box, bar, line] = [$("#upload"), $("#progress"), $("#upload-status")];
   const [bytes, board] = [files.reduce((sum, { file }) => sum + file.size, 0) || 1, new Board(files)];
+  const say = (text) => {
+    if (latest === board) line.textContent = text;
+  };
+  const move = (part) => {
+    if (latest === board) bar.value = Math.max(bar.value, part);
+  };
+  const tell = (error) => say(`Not all could be sent: ${error.message} ${advice(error.code)}`);
   const inputs = $$("#drop input");
+  latest = board;
   for (const input of inputs) input.disabled = true;
   box.hidden = false;
   [bar.max, bar.value] = [1, 0];
-  line.textContent = `Sending ${files.length} file${files.length === 1 ? "" : "s"}…`;
+  say(`Sending ${files.length} file${files.length === 1 ? "" : "s"}…`);
   const sum = { ready: 0, failed: 0, unchanged: 0 };
   addEventListener("beforeunload", stay); // until all are sent
+  const work = [];
   try {
     let gone = 0;
-    const work = [];
     for (const batch of batches(files, Number(mostFiles))) {
       const accepted = await send(documentsAt(collection), batch, {
-        sent: (now) => (bar.value = Math.min(1, (gone + now) / bytes) / 2),
+        sent: (now) => move(Math.min(1, (gone + now) / bytes) / 2),
         refused: ({ path }, error) => {
           sum.failed += 1;
           board.set(path, "failed", error);
@@ -146,18 +174,30 @@ async function add(files) {
       gone += batch.reduce((all, { file }) => all + file.size, 0);
       for (const { job_id, documents } of accepted) {
         for (const { name } of documents) board.set(name, "waiting");
-        work.push(reading(job_id, documents, board, sum, (part) => (bar.value = Math.max(bar.value, 0.5 + (0.5 * part) / files.length)), files.length));
+        const one = reading(job_id, documents, board, sum, (part, text) => {
+          move(0.5 + (0.5 * part) / files.length);
+          say(text);
+        });
+        one.catch(() => {}); // told below, unless something else is first
+        work.push(one);
       }
       refreshSoon();
     }
-    removeEventListener("beforeunload", stay);
-    line.textContent = "Sent. The files are being read…";
-    await Promise.all(work);
-    bar.value = 1;
-    const parts = [`${sum.ready} of ${files.length} ready`, sum.unchanged && `${sum.unchanged} unchanged`, sum.failed && `${sum.failed} failed`];
-    line.textContent = `Done: ${parts.filter(Boolean).join(", ")}.`;
+    say("Sent. The files are being read…");
+    beingRead += 1;
+    Promise.all(work)
+      .then((paused) => {
+        move(1);
+        const waits = paused.reduce((all, each) => all + each, 0);
+        const parts = [`${sum.ready} of ${files.length} ready`, sum.unchanged && `${sum.unchanged} unchanged`, sum.failed && `${sum.failed} failed`, waits && `${waits} paused`];
+        say(`Done: ${parts.filter(Boolean).join(", ")}.`);
+      }, tell)
+      .finally(() => {
+        beingRead -= 1;
+        refreshSoon();
+      });
   } catch (error) {
-    line.textContent = `Not all could be sent: ${error.message} ${advice(error.code)}`;
+    tell(error);
   } finally {
     removeEventListener("beforeunload", stay);
     for (const input of inputs) [input.disabled, input.value] = [false, ""];
@@ -166,16 +206,17 @@ async function add(files) {
 }
 
 let adding = Promise.resolve();
-/** What is dropped meanwhile waits for its turn. */
+/** What is dropped meanwhile waits until the files before it are sent. */
 function addNext(files) {
   adding = adding.then(() => add(files));
 }
 const stay = (leaving) => leaving.preventDefault();
 
-/** Follows what was accepted until each of it is read. Members of an archive are none of the files: those that fail are told. */
+/** Follows what was accepted until each of it is read; how many are left as their job is paused. Members of an archive are none
+ * of the files: those that fail are told. `moved` gets how many have ended, and a line about it. */
 async function reading(id, documents, board, sum, moved) {
   const left = new Map(documents.map(({ id: document, name }) => [document, name]));
-  const job = await follow(id, (current, part) => {
+  const job = await follow(id, true, (current, part) => {
     if (left.has(part?.id) && part.state === "ready") {
       sum.ready += 1;
       board.set(left.get(part.id), "ready");
@@ -185,8 +226,8 @@ async function reading(id, documents, board, sum, moved) {
       left.delete(error.document_id);
       board.set(error.document, "failed", error);
     }
-    moved(sum.ready + sum.failed + current.failed);
-    $("#upload-status").textContent = current.state === "queued" ? "Waiting: other documents are being read." : `Reading: ${current.progress.done} of ${current.progress.total}.`;
+    const { done, total } = current.progress;
+    moved(sum.ready + sum.failed + current.failed, current.state === "queued" ? "Waiting: other documents are being read." : `Reading: ${done} of ${total}.`);
   });
   sum.failed += job?.failed ?? 0;
   for (const [document, name] of left) {
@@ -194,6 +235,7 @@ async function reading(id, documents, board, sum, moved) {
     if (state in sum) sum[state] += 1;
     board.set(name, state, error ?? undefined);
   }
+  return job?.paused ? left.size : 0;
 }
 
 /** Where a document is now; deleted, if it is gone. */
