@@ -6,6 +6,7 @@ it is Qdrant's own engine in the data directory, for one process; the server is 
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from retrievers.word_vectors import WordVectors, indices_of
 
 #: Points of one call, and identifiers.
 _BATCH, _PAGE = 256, 5000
-#: Where the filter is checked here, so many times as many are looked at again, up to the nearest that many; then all.
+#: Where the filter is checked here, so many times as many are looked at again, up to the best that many; then all that Qdrant
+#: says pass are gone through, a batch after the other.
 _MORE, _NEAREST = 4, 4096
 _WORDS_AT_ONCE = 64
 
@@ -75,10 +77,10 @@ class QdrantStore:
         """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
         dimension, asked = len(vector), np.asarray(vector, dtype=np.float32).tolist()
         found = self._passing(
-            shelf, limit, filter, lambda number, passing: self._engine.nearest(dimension, asked, number, passing), _NEAREST
+            shelf, limit, filter, lambda number, passing: self._engine.nearest(dimension, asked, number, passing)
         )
         if found is None:
-            found = self._nearest_of_all(shelf, vector, limit, filter)
+            found = self._best_of_all(shelf, limit, filter, lambda ids: self.similarities(shelf, vector, ids))
         if not found:
             self._refuse_dimension(shelf, dimension)
         return found
@@ -94,7 +96,13 @@ class QdrantStore:
             def ask(number: int, passing: Condition, dimension: int = dimension) -> list[Found]:
                 return self._engine.by_words(dimension, [WordQuery(words, number, passing, corpus=on(shelf))])[0]
 
-            found += [(chunk.id, score) for chunk, score in self._passing(shelf, limit, filter, ask) or []]
+            def weigh(ids: Sequence[str], ask: Callable[[int, Condition], list[Found]] = ask) -> dict[str, float]:
+                return {one.payload["chunk"]: one.score for one in ask(len(ids), on(shelf, named(shelf, ids)))}
+
+            best = self._passing(shelf, limit, filter, ask)
+            if best is None:
+                best = self._best_of_all(shelf, limit, filter, weigh)
+            found += [(chunk.id, score) for chunk, score in best]
         return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
 
     def word_weights(self, shelf: Shelf, words: Sequence[str]) -> dict[str, float]:
@@ -222,10 +230,9 @@ class QdrantStore:
         limit: int,
         filter: Filter | None,
         ask: Callable[[int, Condition], list[Found]],
-        most: int | None = None,
     ) -> list[tuple[Chunk, float]] | None:
         """The best that pass, asking for more while too few of what Qdrant says passes do; None where it would take a look at
-        more than `most`."""
+        more than `_NEAREST`."""
         if limit < 1:
             return []
         narrowed = narrow(filter, sayable)
@@ -238,22 +245,21 @@ class QdrantStore:
                 found = [one for one in found if matches(filter, one[0])]
             if enough or len(found) >= limit:
                 return found[:limit]
-            if most is not None and looked_at >= most:
+            if looked_at >= _NEAREST:
                 return None
             looked_at *= _MORE
 
-    def _nearest_of_all(
-        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Filter | None
+    def _best_of_all(
+        self, shelf: Shelf, limit: int, filter: Filter | None, score: Callable[[Sequence[str]], dict[str, float]]
     ) -> list[tuple[Chunk, float]]:
-        """The same from all that pass, each compared: for filters that Qdrant cannot say and that let little pass."""
+        """The same from all that pass, each scored: for filters that Qdrant cannot say and that let little pass."""
         narrowed = narrow(filter, sayable)
         passing = on(shelf, *([] if narrowed.filter is None else [condition(narrowed.filter)]))
-        chunks = [chunk for chunk in (chunk_of(one.payload) for one in self._every(passing, _BATCH)) if matches(filter, chunk)]
+        chunks = (chunk for chunk in (chunk_of(one.payload) for one in self._every(passing, _BATCH)) if matches(filter, chunk))
         found: list[tuple[Chunk, float]] = []
-        for first in range(0, len(chunks), _BATCH):
-            some = chunks[first : first + _BATCH]
-            similarities = self.similarities(shelf, vector, [chunk.id for chunk in some])
-            found += [(chunk, similarities[chunk.id]) for chunk in some if chunk.id in similarities]
+        while some := list(islice(chunks, _BATCH)):
+            scores = score([chunk.id for chunk in some])
+            found += [(chunk, scores[chunk.id]) for chunk in some if chunk.id in scores]
             found = sorted(found, key=lambda one: -one[1])[:limit]
         return found
 

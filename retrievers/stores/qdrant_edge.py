@@ -54,6 +54,7 @@ class EdgeEngine:
         self._unflushed = 0
         #: Held by each change: while the files are written anew nothing may be written to the old ones.
         self._changing = threading.Lock()
+        self._closed = False
         try:
             self._open()
         except BaseException:
@@ -74,14 +75,24 @@ class EdgeEngine:
                 shutil.rmtree(place, ignore_errors=True)
 
     def places(self) -> list[int]:
+        self._refuse_closed()
         return list(self._shards)
 
     def make(self, dimension: int) -> None:
+        import qdrant_edge as edge
+
         with self._changing:
-            if dimension not in self._shards:
-                self._shards[dimension] = self._made(dimension, self._path / str(dimension))
+            self._refuse_closed()  # whoever opens the directory next may have made it, and written to it
+            if dimension in self._shards:
+                return
+            whole = self._path / str(dimension)
+            new = whole.with_suffix(_NEW)
+            self._made(dimension, new).close()
+            new.replace(whole)  # an error where something is there
+            self._shards[dimension] = edge.EdgeShard.load(str(whole))
 
     def _made(self, dimension: int, path: Path) -> "EdgeShard":
+        """An empty shard in the place of whatever is at `path`, which is one for what is not whole yet."""
         import qdrant_edge as edge
 
         vectors = {DENSE: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine)}
@@ -114,7 +125,7 @@ class EdgeEngine:
     ) -> list[Found]:
         import qdrant_edge as edge
 
-        if dimension not in self._shards:
+        if dimension not in self.places():
             return []
         asked = edge.QueryRequest(
             limit=limit,
@@ -211,10 +222,15 @@ class EdgeEngine:
 
     def close(self) -> None:
         with self._changing:
+            self._closed = True
             for shard in self._shards.values():
                 shard.close()
             self._shards.clear()
             self._lock_file.release()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise Unavailable("The vector store is closed.", code="store_unavailable")
 
     def _shard(self, dimension: int) -> "EdgeShard":
         try:

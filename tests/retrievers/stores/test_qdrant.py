@@ -138,6 +138,30 @@ def test_what_is_farther_than_it_looks_one_by_one_is_found_among_all(store: Qdra
     store.delete_collection(shelf)
 
 
+def test_words_under_a_filter_that_lets_little_pass_are_looked_for_a_few_at_a_time(
+    store: QdrantStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(qdrant, "_NEAREST", 16)
+    monkeypatch.setattr(qdrant, "_BATCH", 8)
+    shelf = Shelf("acme", "col_rare")
+    texts = ["pump " * (1 + n % 5) + "and tank " * (n % 3) for n in range(100)]
+    store.upsert(shelf, [chunk(n, texts[n], kind="near" if n < 90 else "far off") for n in range(100)], unit(100))
+    every = dict(store.search_words(shelf, "pump tank", 100))
+    ask, asked = store._engine.by_words, []
+
+    def seen(dimension: int, queries: Any) -> Any:
+        asked.extend(query.limit for query in queries)
+        return ask(dimension, queries)
+
+    monkeypatch.setattr(store._engine, "by_words", seen)
+    found = store.search_words(shelf, "pump tank", 4, parse({"kind": {"contains": "off"}}))
+    passing = sorted((-every[f"chk_{n:03}"], f"chk_{n:03}") for n in range(90, 100))
+    assert [score for _, score in found] == pytest.approx([-score for score, _ in passing[:4]])
+    assert {chunk_id for chunk_id, _ in found} <= {chunk_id for _, chunk_id in passing}
+    assert max(asked) <= 16
+    store.delete_collection(shelf)
+
+
 def test_every_question_names_the_tenant_and_the_collection(store: QdrantStore, server: tuple[str, QdrantServer]):
     """Whatever the caller's filter says."""
     if not store.shareable:
@@ -219,6 +243,27 @@ def test_a_server_that_is_too_old_or_not_named_is_told_at_the_start(server: tupl
     for url in ("qdrant:6333", "https://user:pw@qdrant.example.com", "grpc://qdrant"):
         with pytest.raises(SettingsError, match="without a name or password"):
             of_server(tmp_path, url)
+
+
+def test_what_comes_after_the_end_is_refused_and_touches_no_file(tmp_path: Path):
+    settings = Settings.load(data_dir=tmp_path, retrieval={"store": "qdrant"})
+    opened = QdrantStore(settings)
+    opened.upsert(SHELF, of_texts(), unit(len(of_texts())))
+    opened.close()
+    again = QdrantStore(settings)
+    for late in (
+        lambda: opened.upsert(SHELF, of_texts()[:1], unit(1)),
+        lambda: opened._engine.make(8),
+        lambda: opened.count(SHELF),
+        lambda: opened.delete_collection(SHELF),
+        lambda: opened.search(SHELF, AXES[0], 3),
+    ):
+        with pytest.raises(Unavailable):
+            late()
+    again.close()
+    reopened = QdrantStore(settings)
+    assert reopened.count(SHELF) == len(of_texts())
+    reopened.close()
 
 
 def test_a_rewrite_that_was_cut_short_loses_nothing(tmp_path: Path):
