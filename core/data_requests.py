@@ -21,6 +21,9 @@ from core.tables import DataRequest, DataRequestKind, Job, JobState
 
 #: What workers are called by.
 RUN_DATA_REQUEST, QUEUE = "run_data_request", "data_requests"
+#: The same for snapshots and what is restored of them: hours of work, which no erasure or export waits for.
+RUN_SNAPSHOT, SNAPSHOTS = "run_snapshot", "snapshots"
+_WITH_SNAPSHOTS = (DataRequestKind.SNAPSHOT.value, DataRequestKind.RESTORE.value)
 _JOB_KINDS = {
     DataRequestKind.ERASE_USER: jobs.ERASURE,
     DataRequestKind.ERASE_TENANT: jobs.ERASURE,
@@ -119,12 +122,16 @@ class DataRequests:
                 .values(lease=None, leased_until=rests)
             )
 
-    async def waiting(self, *, all_of_them: bool = False) -> list[str]:
-        """Requests that no living worker has. `all_of_them` where no other worker can be alive: their leases end."""
+    async def waiting(self, *, all_of_them: bool = False, queue: str | None = None) -> list[str]:
+        """Requests that no living worker has, those that wait in `queue` where it is named. `all_of_them` where no other worker
+        can be alive: their leases end."""
         now = utc_now()
         free = or_(col(DataRequest.leased_until).is_(None), col(DataRequest.leased_until) < now)
         due = or_(col(DataRequest.finished_at).is_(None), col(DataRequest.settle_at) < now)
         query = select(DataRequest.id).where(and_(free, due)).order_by(col(DataRequest.created_at))
+        if queue is not None:
+            snapshots = col(DataRequest.kind).in_(_WITH_SNAPSHOTS)
+            query = query.where(snapshots if queue == SNAPSHOTS else ~snapshots)
         if not all_of_them:
             async with self._database.session(all_tenants=True) as session:
                 return list((await session.exec(query)).all())

@@ -14,5 +14,6 @@ JOBS = PluginTable(
         "work_on_generation": "jobs.reindexing:WORK_ON_GENERATION",
         "run_batch": "jobs.batches:RUN",
         "run_data_request": "jobs.data_requests:RUN",
+        "run_snapshot": "jobs.data_requests:RUN_SNAPSHOT",
     },
 )

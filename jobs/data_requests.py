@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from core.context import RequestContext, serving
-from core.data_requests import QUEUE, DataRequests, RequestLease
+from core.data_requests import QUEUE, SNAPSHOTS, DataRequests, RequestLease
 from core.principals import Principal
 from core.tables import DataRequestKind, Job
 from jobs.alive import LeaseLost, kept_alive
@@ -49,6 +49,7 @@ async def run_data_request(context: JobContext, request_id: str) -> None:
 
 
 RUN = JobSpec(queue=QUEUE, run=run_data_request)
+RUN_SNAPSHOT = JobSpec(queue=SNAPSHOTS, run=run_data_request)
 
 
 async def _carry_out(context: JobContext, lease: RequestLease) -> None:

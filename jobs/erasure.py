@@ -42,7 +42,7 @@ from retrievers.leases import PENDING
 log = structlog.get_logger()
 
 _FILES_AT_ONCE = 100
-_WITH_FILES = [kind.value for kind in (DataRequestKind.EXPORT, DataRequestKind.SNAPSHOT, DataRequestKind.RESTORE)]
+_WITH_FILES = (DataRequestKind.EXPORT, DataRequestKind.SNAPSHOT)
 #: Seconds more than the longest request, after which nothing can be written any more for who was shut out.
 _SETTLE_S = 60.0
 
@@ -81,9 +81,10 @@ class _Erasure:
         await asyncio.to_thread(self._library.resources.files.scratch.sweep)
         await self._stop_ingestions()
         await self._name_nobody()
-        await self._exports()
+        await self._requests(*_WITH_FILES)
         await self._files()
         await self._collections()
+        await self._requests(DataRequestKind.RESTORE)  # whose leases the collections wait for
         await self._cache()
         await self._ledger()
         for belonging in of_tenant(self._tenant) if self._whole_tenant else of_user(self._tenant, self._subject):
@@ -119,12 +120,12 @@ class _Erasure:
                 job.principal = job.principal | {"name": self._subject}
                 session.add(job)
 
-    async def _exports(self) -> None:
+    async def _requests(self, *kinds: DataRequestKind) -> None:
         """Exports of the subject's data, whoever asked for them, and those that they asked for; snapshots of their collections,
         and what is being restored, too."""
         owned = col(Job.arguments)["owner"].as_string() == self._subject
         asked = select(Job.id).where(Job.tenant == self._tenant, or_(col(Job.owner) == self._subject, owned))
-        about = (col(DataRequest.subject_tenant) == self._tenant, col(DataRequest.kind).in_(_WITH_FILES))
+        about = (col(DataRequest.subject_tenant) == self._tenant, col(DataRequest.kind).in_([kind.value for kind in kinds]))
         theirs = or_(col(DataRequest.subject) == self._subject, col(DataRequest.job_id).in_(asked))
         mine = about if self._whole_tenant else (*about, theirs)
         async with self._database.transaction(all_tenants=True) as session:

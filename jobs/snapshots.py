@@ -23,7 +23,7 @@ from jobs.base import JobContext
 from jobs.erasure import NotYet
 from retrievers.generations import GenerationChanged
 from retrievers.sharing import Level, levels_of
-from retrievers.snapshots import SnapshotReader, SnapshotWriter, Told, manifest_of
+from retrievers.snapshots import Restored, SnapshotReader, SnapshotWriter, Told, manifest_of
 
 log = structlog.get_logger()
 
@@ -90,7 +90,7 @@ async def _restore(context: JobContext, lease: RequestLease, collection: Collect
         await _failed(context, lease, "snapshot_not_found", "The snapshot is gone.")
         return
     try:
-        documents = await _read(context, lease, collection, snapshot)
+        restored = await _read(context, lease, collection, snapshot)
     except PlatformError as error:
         if error.retryable:
             raise
@@ -100,11 +100,20 @@ async def _restore(context: JobContext, lease: RequestLease, collection: Collect
         current = await held(session, lease)
         if current is None:
             raise LeaseLost
-        await close(session, current, JobState.SUCCEEDED, {"collection": collection.name, "documents": documents})
-    log.info("snapshot.restored", documents=documents)
+        job = await session.get_one(Job, current.job_id)
+        job.failed, job.errors = len(restored.taken), [_taken(name) for name in restored.taken[: jobs.MOST_ERRORS]]
+        session.add(job)
+        await session.flush()
+        told = {"collection": collection.name, "documents": restored.documents, "left_out": len(restored.taken)}
+        await close(session, current, JobState.SUCCEEDED, told)
+    log.info("snapshot.restored", documents=restored.documents, left_out=len(restored.taken))
 
 
-async def _read(context: JobContext, lease: RequestLease, collection: Collection, snapshot: DataRequest) -> int:
+def _taken(name: str) -> dict[str, str]:
+    return {"document": name, "code": "already_exists", "message": "The collection has another document of that name."}
+
+
+async def _read(context: JobContext, lease: RequestLease, collection: Collection, snapshot: DataRequest) -> Restored:
     reader = SnapshotReader(context.database, context.library.indexer, collection)
     async with context.library.resources.files.local(snapshot.file_key, tenant=snapshot.subject_tenant) as path:
         try:

@@ -13,7 +13,7 @@ from core.batch_work import BatchWork
 from core.batches import QUEUE as BATCHES
 from core.batches import RUN_BATCH
 from core.data_requests import QUEUE as DATA_REQUESTS
-from core.data_requests import RUN_DATA_REQUEST, DataRequests
+from core.data_requests import RUN_DATA_REQUEST, RUN_SNAPSHOT, SNAPSHOTS, DataRequests
 from core.database import utc_now
 from core.ledger.rollups import roll_up
 from core.queue import INGESTION
@@ -123,11 +123,11 @@ class Sweeper:
         await self._context.queue.send_all(RUN_BATCH, [(batch_id,) for batch_id in waiting], queue=BATCHES)
 
     async def _send_data_requests(self) -> None:
-        """Send erasures and exports that no living worker has, and erasures that are to be looked at once more."""
-        waiting = await self._data_requests.waiting()
-        if not waiting or not await self._is_empty(DATA_REQUESTS):
-            return
-        await self._context.queue.send_all(RUN_DATA_REQUEST, [(one,) for one in waiting], queue=DATA_REQUESTS)
+        """Send erasures, exports and snapshots that no living worker has, and erasures that are to be looked at once more."""
+        for actor, queue in ((RUN_DATA_REQUEST, DATA_REQUESTS), (RUN_SNAPSHOT, SNAPSHOTS)):
+            waiting = await self._data_requests.waiting(queue=queue)
+            if waiting and await self._is_empty(queue):
+                await self._context.queue.send_all(actor, [(one,) for one in waiting], queue=queue)
 
     async def _send_reconciliations(self) -> None:
         """Send the collections that are to be reconciled, a few at a time."""

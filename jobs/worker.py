@@ -20,6 +20,7 @@ from core.alerts.book import Book
 from core.background import told
 from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
+from core.data_requests import SNAPSHOTS
 from core.database import Database, keyring_of, migrate
 from core.errors import PlatformError
 from core.logs import close_logging, configure_logging
@@ -86,6 +87,7 @@ class EmbeddedWorker:
             ({INGESTION}, self._settings.jobs.threads + 1),  # for whom there is one more: see `jobs.ingestion`
             ({BATCHES}, self._settings.batches.at_once),
             ({DATA_REQUESTS}, 1),
+            ({SNAPSHOTS}, 1),
             ({UPKEEP}, 1),
             ({CRAWLS}, CRAWLS_AT_ONCE),
             ({REINDEXING}, 1),

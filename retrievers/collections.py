@@ -22,6 +22,7 @@ from retrievers.reindexing import end_reindexing, is_worked_on
 from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
 from retrievers.sources.crawls import stop_below
 from retrievers.upkeep import end_reconciliation
+from retrievers.writers import writers
 
 if TYPE_CHECKING:
     from retrievers.indexing import Indexer
@@ -235,20 +236,17 @@ class Collections:
         }
 
     async def purge(self, shelf: Shelf) -> bool:
-        """Clean up after a deleted collection; may be repeated. False while a worker still holds one of its documents, or
-        moves it: the rows stay until then."""
+        """Clean up after a deleted collection; may be repeated. False while a worker still holds one of its documents, restores
+        a snapshot into it, or moves it: the rows stay until then."""
         collection_id = shelf.collection_id
+        async with self._database.session(shelf.tenant) as session:
+            held = await _is_held(session, collection_id)
         await self._indexer.forget_collection(shelf)
         await self._files.delete_prefix(collection_id)
+        if held:  # it may have let go since, and have written before that
+            return False
         async with self._database.transaction(shelf.tenant) as session:
-            held = await session.exec(
-                select(Document.id).where(
-                    Document.collection_id == collection_id,
-                    col(Document.lease).is_not(None),
-                    col(Document.leased_until) > utc_now(),
-                )
-            )
-            if held.first() is not None or await is_worked_on(session, collection_id):
+            if await _is_held(session, collection_id):
                 return False
             await session.exec(delete(IndexGeneration).where(col(IndexGeneration.collection_id) == collection_id))
             await session.exec(delete(Document).where(col(Document.collection_id) == collection_id))
@@ -280,6 +278,10 @@ async def condemn(session: AsyncSession, row: Collection) -> None:
     await end_cancelled(session, crawls)
     await end_reconciliation(session, row.id)
     await end_reindexing(session, row.id)
+
+
+async def _is_held(session: AsyncSession, collection_id: str) -> bool:
+    return bool(await writers(session, collection_id)) or await is_worked_on(session, collection_id)
 
 
 def _told(shares: Sequence[Share]) -> dict[str, audit.Detail]:

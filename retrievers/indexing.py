@@ -32,7 +32,7 @@ _STORED_AT_ONCE = 256
 class IndexedDocument:
     """What a document's row says once its content is in the stores. `text_key` is the extracted text, UTF-8, in the file
     store: citations are offsets into it; `chunks_key` is the list of the chunks (`retrievers.chunk_ledger`). `pages` is None
-    without pages. `generation` is the one that holds them."""
+    without pages. `generation` is the one that holds them; None where they are in none yet."""
 
     chunks: int
     characters: int
@@ -41,7 +41,7 @@ class IndexedDocument:
     text_key: str
     chunks_key: str
     chunks_digest: str
-    generation: str = ""
+    generation: Generation | None = None
 
 
 class Indexer:
@@ -100,7 +100,7 @@ class Indexer:
         log.info(
             "document.indexed", document_id=document_id, revision=revision, chunks=len(chunks), characters=indexed.characters
         )
-        return replace(indexed, generation=generation.id)
+        return replace(indexed, generation=generation)
 
     async def read(self, document: Document, revision: int, generation: Generation) -> tuple[IndexedDocument, list[Chunk]]:
         """The original's chunks as that revision's, their list and the extracted text in the file store. Raises as `index`."""
@@ -153,6 +153,18 @@ class Indexer:
             Unavailable: one of them does not answer, be it that of a former generation.
         """
         await self._forget(Shelf.of(document), document.id, None, everywhere=True)
+
+    async def withdraw(self, generation: Generation, document_id: str, *, keep_revision: int | None = None) -> None:
+        """Delete what was written of a document to a generation that is not active any more: nobody else would, where it was
+        dropped meanwhile. `keep_revision` stays where it was not. May be repeated.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        there = {(one.store, one.shelf) for one in await self.generations.all(generation.collection)}
+        kept = keep_revision if (generation.store, generation.shelf) in there else None
+        store = self.generations.store(generation)
+        await run_to_end(store.delete_document, generation.shelf, document_id, keep_revision=kept)
 
     async def forget_collection(self, shelf: Shelf) -> None:
         """Delete all chunks of a collection from the stores, of every generation. May be repeated."""

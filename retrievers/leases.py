@@ -137,7 +137,7 @@ class Leases:
             document.indexed_revision = document.revision
             await make_ready(session, document)
             await note_change(session, document)
-            if not await is_active(session, document.collection_id, indexed.generation):
+            if not await is_active(session, document.collection_id, indexed.generation.id if indexed.generation else ""):
                 raise GenerationChanged
         return document
 

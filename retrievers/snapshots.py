@@ -9,19 +9,23 @@ import asyncio
 import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
 import structlog
-from sqlmodel import col, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, or_, select
 
 from core.database import Database
 from core.errors import DecryptionFailed, InvalidRequest, NotFound
 from core.tables import Collection, Document, DocumentState
+from core.threads import run_to_end
 from retrievers import chunk_ledger
 from retrievers.base import Chunk, KeepsVectors, Shelf, Vectors
 from retrievers.changes import note_change
@@ -34,10 +38,14 @@ log = structlog.get_logger()
 FORM = 1
 #: Of a document's row what comes back with it.
 _FIELDS = ("name", "media_type", "size", "content_hash", "source_url", "pages", "characters", "attributes", "pipeline")
-#: Documents that come back together.
-_TOGETHER = 32
+#: Times too, by which a document's age is told. Snapshots of before have none.
+_TIMES = ("created_at", "updated_at")
+#: Documents that come back together at most, and chunks from which on no further document is added to them.
+_TOGETHER, _CHUNKS_TOGETHER = 32, 5000
 _ROWS, _CHUNKS = 200, 256
 _REVISION = 1
+#: How often a name may be taken by somebody else in the moment in which documents come back.
+_TRIES = 5
 
 #: Told after each document how many there were so far.
 Told = Callable[[int], Awaitable[None]]
@@ -52,6 +60,15 @@ class Counts:
     left_out: int
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How many of the snapshot's documents are there, and the names of those that were left out, since another document of the
+    collection has theirs."""
+
+    documents: int
+    taken: tuple[str, ...]
+
+
 class SnapshotWriter:
     """Of one collection as it is while it is written; documents that come or go meanwhile may be in it or not."""
 
@@ -63,7 +80,7 @@ class SnapshotWriter:
         """Write it to a local file."""
         generation = await self._indexer.generations.current(Shelf.of(self._collection))
         documents = chunks = left_out = 0
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        async with _opened(path, "w") as archive:
             async for row in self._rows():
                 written = await self._document(archive, generation, row) if row.indexed_revision else None
                 if written is None:
@@ -82,7 +99,7 @@ class SnapshotWriter:
                 "documents": documents,
                 "chunks": chunks,
             }
-            await asyncio.to_thread(archive.writestr, "manifest.json", orjson.dumps(about, option=orjson.OPT_INDENT_2))
+            await run_to_end(archive.writestr, "manifest.json", orjson.dumps(about, option=orjson.OPT_INDENT_2))
         return Counts(documents, chunks, left_out)
 
     async def _rows(self) -> AsyncIterator[Document]:
@@ -106,12 +123,12 @@ class SnapshotWriter:
             text = await self._files.get(row.text_key, tenant=tenant)
             packed = await self._files.get(row.chunks_key, tenant=tenant)
             async with self._files.local(row.file_key, tenant=tenant) as original:
-                await asyncio.to_thread(archive.write, original, f"{place}/original")
+                await run_to_end(archive.write, original, f"{place}/original")
         except (NotFound, DecryptionFailed, ValueError) as error:
             log.info("snapshot.left_out", document_id=row.id, error=getattr(error, "code", type(error).__name__))
             return None
         vectors = await self._vectors(generation, chunks)
-        said = row.model_dump(include=set(_FIELDS))
+        said = row.model_dump(include={*_FIELDS, *_TIMES})
         if row.revision != row.indexed_revision:
             said["pipeline"] = ""  # the original is of newer content, which is still to be read
 
@@ -124,7 +141,7 @@ class SnapshotWriter:
                 archive.writestr(f"{place}/vectors.npy", content.getvalue(), compress_type=zipfile.ZIP_STORED)
             archive.writestr(f"{place}/document.json", orjson.dumps(said))  # last: with it the document is whole
 
-        await asyncio.to_thread(put)
+        await run_to_end(put)
         return len(chunks)
 
     async def _vectors(self, generation: Generation, chunks: Sequence[Chunk]) -> Vectors | None:
@@ -146,36 +163,64 @@ class SnapshotReader:
         self._database, self._indexer, self._collection = database, indexer, collection
         self._files, self._shelf = indexer.resources.files, Shelf.of(collection)
 
-    async def read(self, path: Path, told: Told) -> int:
-        """How many documents it has.
+    async def read(self, path: Path, told: Told) -> Restored:
+        """Bring in all that it has.
 
         Raises:
             InvalidRequest: `snapshot_unreadable`: it is none, or of a newer form.
             NotFound: `collection_not_found`: the collection was deleted meanwhile.
             GenerationChanged: the collection was moved meanwhile: read it again.
         """
-        with zipfile.ZipFile(path) as archive:
-            manifest = manifest_of(archive)
-            names = list(_documents(archive))
-            for first in range(0, len(names), _TOGETHER):
-                some = names[first : first + _TOGETHER]
-                await self._bring(archive, some, manifest)
-                await told(first + len(some))
-        return len(names)
+        async with _opened(path, "r") as archive:
+            manifest = await asyncio.to_thread(manifest_of, archive)
+            names = await asyncio.to_thread(lambda: list(_documents(archive)))
+            taken: list[str] = []
+            done = 0
+            while done < len(names):
+                number, left_out = await self._bring(archive, names[done : done + _TOGETHER], manifest)
+                done += number
+                taken += left_out
+                await told(done)
+        return Restored(len(names) - len(taken), tuple(taken))
 
-    async def _bring(self, archive: zipfile.ZipFile, names: Sequence[str], manifest: dict[str, Any]) -> None:
-        """Bring in those of these documents that are not there yet, searchable all at once."""
+    async def _bring(self, archive: zipfile.ZipFile, names: Sequence[str], manifest: dict[str, Any]) -> tuple[int, list[str]]:
+        """Bring in the first of these documents, as many as come back together: how many are done with, and the names of those
+        among them that were left out."""
+        tries = 0
+        while True:
+            try:
+                return await self._bring_some(archive, names, manifest)
+            except IntegrityError:  # somebody else has brought in a document of such a name meanwhile
+                tries += 1
+                if tries == _TRIES:
+                    raise
+
+    async def _bring_some(
+        self, archive: zipfile.ZipFile, names: Sequence[str], manifest: dict[str, Any]
+    ) -> tuple[int, list[str]]:
+        """Those that are not there yet are searchable all at once."""
+        said = await asyncio.to_thread(lambda: {old: _said(archive, old) for old in names})
         ids = {self._new_id(old): old for old in names}
-        async with self._database.session(self._shelf.tenant) as session:
-            there = set((await session.exec(select(Document.id).where(col(Document.id).in_(sorted(ids))))).all())
+        there, taken = await self._known(ids, {one["name"] for one in said.values()})
         generation = await self._indexer.generations.current(self._shelf)
         rows: list[Document] = []
         chunks: list[Chunk] = []
         matrices: list[Vectors] = []
+        left_out: list[str] = []
+        done = 0
         for document_id, old in ids.items():
+            if len(chunks) >= _CHUNKS_TOGETHER:
+                break
+            done += 1
             if document_id in there:
                 continue
-            row, own, vectors = await asyncio.to_thread(self._read, archive, old, document_id)
+            name = said[old]["name"]
+            if name in taken:
+                await self._leave_out(generation, document_id)
+                left_out.append(name)
+                continue
+            taken.add(name)
+            row, own, vectors = await asyncio.to_thread(self._read, archive, old, document_id, said[old])
             row.pipeline = self._pipeline(generation, manifest, row.pipeline)
             await self._store_files(archive, old, row, own)
             if own:
@@ -186,7 +231,28 @@ class SnapshotReader:
         matrix = np.concatenate(matrices) if matrices else np.empty((0, 0), dtype=np.float32)
         for first in range(0, len(chunks), _CHUNKS):
             await self._indexer.put(generation, chunks[first : first + _CHUNKS], matrix[first : first + _CHUNKS])
-        await self._add(rows, generation)  # word indexes follow their numbers, many documents at a time
+        written = [row.id for row in rows]
+        try:
+            await self._add(rows, generation)  # word indexes follow their numbers, many documents at a time
+        except GenerationChanged:
+            for document_id in written:
+                await self._indexer.withdraw(generation, document_id)
+            raise
+        return done, left_out
+
+    async def _known(self, ids: Mapping[str, str], names: set[str]) -> tuple[set[str], set[str]]:
+        """Which of the documents are there, and which of the names a document has: of one that is not there it is another's."""
+        any_of_them = or_(col(Document.id).in_(list(ids)), col(Document.name).in_(names))
+        mine = (Document.collection_id == self._shelf.collection_id, any_of_them)
+        async with self._database.session(self._shelf.tenant) as session:
+            found = (await session.exec(select(Document.id, Document.name).where(*mine))).all()
+        return {one for one, _ in found if one in ids}, {name for _, name in found}
+
+    async def _leave_out(self, generation: Generation, document_id: str) -> None:
+        """Nothing is left of it either that a try has written which was cut short, or in which another was quicker."""
+        log.info("snapshot.name_taken", document_id=document_id)
+        await self._indexer.withdraw(generation, document_id)
+        await self._files.delete_prefix(f"{self._shelf.collection_id}/{document_id}")
 
     def _new_id(self, old: str) -> str:
         return "doc_" + hashlib.sha256(f"{self._collection.id}\0{old}".encode()).hexdigest()[:32]
@@ -200,15 +266,17 @@ class SnapshotReader:
             await self._files.put(key, content, tenant=row.tenant)
         await self._files.put(row.chunks_key, await asyncio.to_thread(chunk_ledger.pack, chunks), tenant=row.tenant)
 
-    def _read(self, archive: zipfile.ZipFile, old: str, document_id: str) -> tuple[Document, list[Chunk], Vectors | None]:
+    def _read(
+        self, archive: zipfile.ZipFile, old: str, document_id: str, said: dict[str, Any]
+    ) -> tuple[Document, list[Chunk], Vectors | None]:
         place = f"documents/{old}"
-        said = orjson.loads(archive.read(f"{place}/document.json"))
         text = archive.read(f"{place}/text").decode()
         listed = chunk_ledger.unpack(archive.read(f"{place}/chunks"), text, document_id=document_id, name=said["name"])
         chunks = [replace(one, id=chunk_id(document_id, _REVISION, one.start, one.end), revision=_REVISION) for one in listed]
         vectors = None
         if f"{place}/vectors.npy" in archive.NameToInfo:
             vectors = np.load(io.BytesIO(archive.read(f"{place}/vectors.npy")), allow_pickle=False)
+        times: dict[str, Any] = {name: datetime.fromisoformat(said[name]) for name in _TIMES if name in said}
         row = Document(
             id=document_id,
             tenant=self._collection.tenant,
@@ -218,6 +286,7 @@ class SnapshotReader:
             indexed_revision=_REVISION,
             chunks=len(chunks),
             **{name: said[name] for name in _FIELDS},
+            **times,
         )
         return row, chunks, vectors
 
@@ -251,6 +320,22 @@ def manifest_of(archive: zipfile.ZipFile) -> dict[str, Any]:
     if manifest.get("form") != FORM:
         raise InvalidRequest("This snapshot is of another version of the platform.", code="snapshot_unreadable")
     return manifest
+
+
+@asynccontextmanager
+async def _opened(path: Path, mode: Literal["r", "w"]) -> AsyncIterator[zipfile.ZipFile]:
+    """The list of what is in it is long: it is read and written off the event loop."""
+    archive = await asyncio.to_thread(zipfile.ZipFile, path, mode, zipfile.ZIP_DEFLATED)
+    try:
+        yield archive
+    finally:
+        await asyncio.to_thread(archive.close)
+
+
+def _said(archive: zipfile.ZipFile, old: str) -> dict[str, Any]:
+    """What a document's row was."""
+    said: dict[str, Any] = orjson.loads(archive.read(f"documents/{old}/document.json"))
+    return said
 
 
 def _documents(archive: zipfile.ZipFile) -> Iterator[str]:

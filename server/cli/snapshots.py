@@ -60,7 +60,9 @@ def restore(
     accepted = platform.post(f"/api/v1/rag/snapshots/{quote(snapshot, safe='')}/restore", {"name": name})
     job = follow(platform, [accepted["job_id"]], title="reading")[0]
     _end(job)
-    typer.echo(f"{name}: {job['result']['documents']} documents")
+    left_out = job["result"]["left_out"]
+    told = f", {left_out} left out whose names others have" if left_out else ""
+    typer.echo(f"{name}: {job['result']['documents']} documents{told}")
 
 
 @app.command("delete")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from core import audit, denials
-from core.data_requests import QUEUE, RUN_DATA_REQUEST
+from core.data_requests import RUN_SNAPSHOT, SNAPSHOTS
 from core.principals import Principal, Scope
 from core.stored_files import drop_unclaimed
 from core.tables import DataRequest, Job, JobState
@@ -131,6 +131,6 @@ def _snapshots(state: State) -> Snapshots:
 
 
 async def _accepted(state: State, response: Response, made: DataRequest, job: Job, snapshot_id: str) -> SnapshotAccepted:
-    await state.queue.send(RUN_DATA_REQUEST, made.id, queue=QUEUE)
+    await state.queue.send(RUN_SNAPSHOT, made.id, queue=SNAPSHOTS)
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
     return SnapshotAccepted(job_id=job.id, snapshot_id=snapshot_id)

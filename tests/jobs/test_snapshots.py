@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.data_requests import open_request
+from core.data_requests import QUEUE, SNAPSHOTS, DataRequests, open_request
 from core.errors import Conflict, NotFound, Unavailable
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role
 from core.redis_clients import RedisClients
 from core.tables import Collection, DataRequest, DataRequestKind, Job, User
 from jobs.data_requests import run_data_request
 from jobs.ingestion import ingest_document
+from jobs.sweeper import Sweeper
 from retrievers import snapshots
 from retrievers.base import Shelf
 from retrievers.keeping import Snapshots
@@ -75,6 +76,8 @@ async def test_a_snapshot_comes_back_as_another_collection_with_all_that_it_had(
     assert (await desk.found("which word is zebra's", "again"))[0] == "zebra.md"
     olds, news = await desk.documents(), await desk.documents("again")
     assert news["long.md"].attributes == {"topic": "pumps"}
+    told = {name: (row.created_at, row.updated_at) for name, row in olds.items()}
+    assert {name: (row.created_at, row.updated_at) for name, row in news.items()} == told  # what retention goes by
     assert news["long.md"].pipeline == olds["long.md"].pipeline
     _, original = await desk.library.documents.original(SYSTEM, after, news["long.md"].id)
     assert original.decode() == LONG
@@ -135,6 +138,106 @@ async def test_a_restoring_that_was_cut_short_goes_on(desk: Desk, monkeypatch: A
     assert (await desk.job(job.id)).state == "succeeded"
     assert times == 4  # the first was not put again
     assert sorted(await desk.documents("again")) == ["a.md", "b.md", "c.md"]
+
+
+async def test_long_documents_come_back_one_by_one(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("a.md"), note("b.md"), note("c.md"))
+    (row, _), _ = await taken(desk)
+    monkeypatch.setattr(snapshots, "_CHUNKS_TOGETHER", 1)
+    add, together = snapshots.SnapshotReader._add, []
+
+    async def seen(self: Any, rows: Any, generation: Any) -> None:
+        together.append(len(rows))
+        await add(self, rows, generation)
+
+    monkeypatch.setattr(snapshots.SnapshotReader, "_add", seen)
+    assert (await restored(desk, row.id)).state == "succeeded"
+    assert together == [1, 1, 1]
+
+
+async def test_a_name_that_is_taken_leaves_its_document_out_and_keeps_no_other_away(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("a.md"), note("b.md"), note("c.md"))
+    (row, _), _ = await taken(desk)
+    made, job = await keeping(desk).restore(SYSTEM, row.id, "again")
+    mine = {"a.md": (await desk.add(note("a.md", "Mine."), collection="again"))[1][0].id}
+    put = desk.library.indexer.put
+
+    async def another_is_quicker(*arguments: Any) -> None:
+        await put(*arguments)
+        if "b.md" not in mine:
+            mine["b.md"] = (await desk.add(note("b.md", "Mine."), collection="again"))[1][0].id
+
+    monkeypatch.setattr(desk.library.indexer, "put", another_is_quicker)
+    await run_data_request(desk.context, made.id)
+    ended = await desk.job(job.id)
+    assert (ended.state, ended.result) == ("succeeded", {"collection": "again", "documents": 1, "left_out": 2})
+    assert {(error["document"], error["code"]) for error in ended.errors} == {(name, "already_exists") for name in mine}
+    documents = await desk.documents("again")
+    assert {name: documents[name].id for name in mine} == mine
+    assert sorted(documents) == ["a.md", "b.md", "c.md"]
+    assert await desk.stored_chunks(collection="again") == 1
+    place = desk.settings.path("files") / (await desk.collection("again")).id
+    of_documents = {path.relative_to(place).parts[0] for path in place.rglob("*") if path.is_file()}
+    assert of_documents == {document.id for document in documents.values()}
+
+
+async def test_nothing_is_left_of_a_collection_that_is_deleted_while_it_is_restored(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("a.md"))
+    (row, _), _ = await taken(desk)
+    made, job = await keeping(desk).restore(SYSTEM, row.id, "again")
+    shelf = Shelf.of(await desk.collection("again"))
+    put = desk.library.indexer.put
+
+    async def deleted_before(*arguments: Any) -> None:
+        await desk.library.collections.delete(SYSTEM, "again")
+        await put(*arguments)
+
+    monkeypatch.setattr(desk.library.indexer, "put", deleted_before)
+    await run_data_request(desk.context, made.id)
+    assert [error["code"] for error in (await desk.job(job.id)).errors] == ["collection_not_found"]
+    for gone in await desk.library.collections.deleted():
+        assert await desk.library.collections.purge(gone)
+    assert desk.resources.store.count(shelf) == 0
+    files = desk.settings.path("files") / shelf.collection_id
+    assert [path for path in files.rglob("*") if path.is_file()] == []
+
+
+async def test_an_erasure_waits_for_what_is_being_restored(desk: Desk) -> None:
+    async with desk.database.transaction(all_tenants=True) as session:
+        session.add(User(id=ADA.id, tenant="default", name="Ada", role="developer"))
+    await desk.library.collections.create(ADA, "adas")
+    row, _ = await keeping(desk).ask(ADA, await desk.library.collections.get(ADA, "adas"))
+    await run_data_request(desk.context, row.id)
+    restoring, _ = await keeping(desk).restore(ADA, row.id, "again")
+    requests = DataRequests(desk.database, lease_s=30)
+    lease = await requests.take(restoring.id)
+    assert lease is not None
+    about = {"subject": ADA.id, "subject_tenant": "default"}
+    async with desk.database.transaction(all_tenants=True) as session:
+        request, job = await open_request(session, SYSTEM, DataRequestKind.ERASE_USER, **about)
+    desk.resources.models.answers.connect(RedisClients(desk.redis_url))
+    await run_data_request(desk.context, request.id)
+    assert (await desk.job(job.id)).state == "running"
+    assert await requests.renew(lease)
+    await requests.release(lease)
+    async with desk.database.transaction(all_tenants=True) as session:
+        (await session.get_one(DataRequest, request.id)).leased_until = None
+    await run_data_request(desk.context, request.id)
+    assert (await desk.job(job.id)).state == "succeeded"
+    async with desk.database.session(all_tenants=True) as session:
+        assert await session.get(DataRequest, restoring.id) is None
+    assert await desk.library.collections.deleted() == []
+
+
+async def test_snapshots_keep_no_erasure_waiting(desk: Desk) -> None:
+    """They have a worker's thread of their own."""
+    await keeping(desk).ask(SYSTEM, await desk.collection())
+    await Sweeper(desk.context).sweep()
+    assert (await desk.queue.waiting(SNAPSHOTS), await desk.queue.waiting(QUEUE)) == (1, 0)
+    async with desk.database.transaction(all_tenants=True) as session:
+        await open_request(session, SYSTEM, DataRequestKind.EXPORT, subject="usr_x", subject_tenant="default")
+    await Sweeper(desk.context).sweep()
+    assert (await desk.queue.waiting(SNAPSHOTS), await desk.queue.waiting(QUEUE)) == (1, 1)
 
 
 async def test_who_does_not_manage_the_collection_finds_no_snapshot_of_it(desk: Desk) -> None:
