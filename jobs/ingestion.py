@@ -121,21 +121,35 @@ async def _try(context: JobContext, lease: Lease) -> None:
 
 
 async def _bring_in(context: JobContext, lease: Lease) -> None:
+    document = lease.document
+    if document.source_url is not None:
+        pipeline = await context.library.indexer.pipeline_of(Shelf.of(document))
+        if not await _fetch(context, lease, pipeline):
+            return
+    while not await _index(context, lease):
+        log.info("document.moved", revision=document.revision)
+
+
+async def _index(context: JobContext, lease: Lease) -> bool:
+    """Read the document, and have it found. False where its collection was moved meanwhile: then nothing is left of it where
+    it was written to, and it is to be read again."""
     library, document = context.library, lease.document
     pipeline = await library.indexer.pipeline_of(Shelf.of(document))
-    if document.source_url is not None and not await _fetch(context, lease, pipeline):
-        return
     try:
         indexed = await library.indexer.index(document)
     except UnreadableFile as error:
         if error.code != ARCHIVE_FOUND:
             raise
         await library.unpacker.bring_in(lease, pipeline)
-        return
+        return True
     try:
         await library.documents.leases.finish(lease, indexed, pipeline)
-    except GenerationChanged:  # the collection was moved meanwhile
-        await _bring_in(context, lease)
+    except GenerationChanged:
+        if indexed.generation is not None:
+            kept = document.indexed_revision if document.indexed_revision != document.revision else 0
+            await library.indexer.withdraw(indexed.generation, document.id, keep_revision=kept or None)
+        return False
+    return True
 
 
 async def _fetch(context: JobContext, lease: Lease, pipeline: str) -> bool:

@@ -19,7 +19,7 @@ from jobs.base import JobContext, JobSpec
 from jobs.ingestion import let_go
 from jobs.joining import joined
 from retrievers.changes import compare_all
-from retrievers.generations import Generation
+from retrievers.generations import Generation, GenerationChanged
 from retrievers.reconciliation import Reconciliation
 from retrievers.upkeep import QUEUE, Upkeep, UpkeepLease
 
@@ -52,8 +52,8 @@ async def reconcile_collection(context: JobContext, collection_id: str) -> None:
                     log.info("reconciliation.refused", code=REVOKED)
                     await upkeep.end(lease, JobState.FAILED, {"code": REVOKED, "message": REVOKED_MESSAGE})
                 else:
-                    generation = await context.library.generations.current(lease.shelf)
-                    await _Run(context, upkeep, lease, generation).run()
+                    while not await _reconciled(context, upkeep, lease):
+                        log.info("reconciliation.moved", collection_id=collection_id)
         except LeaseLost:
             log.info("reconciliation.left", collection_id=collection_id)
         except PlatformError as error:
@@ -68,6 +68,16 @@ async def reconcile_collection(context: JobContext, collection_id: str) -> None:
 
 
 RECONCILE_COLLECTION = JobSpec(queue=QUEUE, run=reconcile_collection)
+
+
+async def _reconciled(context: JobContext, upkeep: Upkeep, lease: UpkeepLease) -> bool:
+    """Reconcile the generation that is active. False where another one came to be meanwhile."""
+    generation = await context.library.generations.current(lease.shelf)
+    try:
+        await _Run(context, upkeep, lease, generation).run()
+    except GenerationChanged:
+        return False
+    return True
 
 
 class _Run:
@@ -88,6 +98,7 @@ class _Run:
             await self._tell(done)
         await self._repair(await self._work.others(held))
         await self._tell(done)
+        await self._work.check_active()
         words = await self._following.compare(self._lease.shelf)
         async with self._context.database.transaction(self._lease.shelf.tenant) as session:
             await compare_all(session, self._lease.shelf.collection_id)

@@ -1,6 +1,7 @@
 """Working on a generation of a collection: filling it until it can take the place of the active one, or dropping it."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 #: Seconds until the next try, where a store, the files or the embedding model does not answer.
 REST_S = 10.0
+#: Seconds that a generation which is to go is waited for, while somebody may write to it, and between two looks.
+LET_GO_S, LOOK_EVERY_S = 30.0, 0.5
 
 
 async def work_on_generation(context: JobContext, generation_id: str) -> None:
@@ -49,7 +52,7 @@ async def work_on_generation(context: JobContext, generation_id: str) -> None:
         try:
             async with kept_alive(lambda: reindexing.renew(lease), lease_s=settings.lease_s):
                 if lease.row.state == GenerationState.DROPPING:
-                    await _drop(context, reindexing, lease)
+                    rest_s = 0.0 if await _drop(context, reindexing, lease) else REST_S
                 elif principal is None:
                     await reindexing.give_up(lease, REVOKED, REVOKED_MESSAGE)
                 elif lease.row.attempts > settings.max_attempts:
@@ -101,11 +104,27 @@ async def _fill(context: JobContext, reindexing: Reindexing, lease: GenerationLe
     log.info("generation.switched", collection_id=row.collection_id, store=row.store, model=row.model, **told)
 
 
-async def _drop(context: JobContext, reindexing: Reindexing, lease: GenerationLease) -> None:
-    """Delete a generation's chunks, and leave nothing of them in its store's files."""
+async def _drop(context: JobContext, reindexing: Reindexing, lease: GenerationLease) -> bool:
+    """Delete a generation's chunks, and leave nothing of them in its store's files. False where somebody who has begun while
+    it was active may still write to it: nobody would delete that."""
     generation = lease.generation
+    if not await _let_go(reindexing, lease):
+        log.info("generation.held", collection_id=lease.row.collection_id)
+        return False
     store = context.library.generations.store(generation)
     await run_to_end(store.delete_collection, generation.shelf)
     await run_to_end(store.scrub)
     await reindexing.gone(lease)
     log.info("generation.dropped", collection_id=lease.row.collection_id, store=generation.store)
+    return True
+
+
+async def _let_go(reindexing: Reindexing, lease: GenerationLease) -> bool:
+    """Wait for a while until all that may write to the generation now have ended. Who begins from now on writes to another."""
+    if lease.row.switched_at is None:
+        return True  # it never was active, and who was filling it had this lease
+    until, holding = time.monotonic() + LET_GO_S, await reindexing.writers(lease)
+    while holding and time.monotonic() < until:
+        await asyncio.sleep(LOOK_EVERY_S)
+        holding &= await reindexing.writers(lease)
+    return not holding

@@ -19,7 +19,7 @@ from core.tables import Document
 from core.threads import run_to_end
 from retrievers import chunk_ledger
 from retrievers.base import Chunk
-from retrievers.generations import Generation
+from retrievers.generations import Generation, GenerationChanged
 from retrievers.indexing import Indexer
 from retrievers.leases import SETTLED, Lease, Leases
 
@@ -133,7 +133,24 @@ class Reconciliation:
 
         Raises:
             Unavailable, ProviderFailed: the store, the files or the embedding model does not answer.
+            GenerationChanged: the collection was moved meanwhile: what was begun is to be begun again, with the other.
         """
+        await self.check_active()
+        await self._put_right(lease)
+        try:
+            await self.check_active()
+        except GenerationChanged:
+            document = lease.document
+            await self._indexer.withdraw(self._generation, document.id, keep_revision=document.indexed_revision)
+            raise
+
+    async def check_active(self) -> None:
+        """Raises GenerationChanged where questions are answered from another generation by now."""
+        now = await self._indexer.generations.current(self._collection)
+        if (now.store, now.shelf) != (self._generation.store, self._shelf):
+            raise GenerationChanged
+
+    async def _put_right(self, lease: Lease) -> None:
         document, store = lease.document, self._store
         chunks = await self._chunks(lease)
         if chunks is None:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any
 
 from sqlmodel import col, func, or_, select, update
@@ -19,6 +20,7 @@ from core.principals import SYSTEM
 from core.tables import CollectionUpkeep, GenerationState, IndexGeneration, Job, JobState
 from retrievers.base import Shelf
 from retrievers.generations import Generation
+from retrievers.writers import reconcilers, writers
 
 #: What workers are called by.
 WORK, QUEUE = "work_on_generation", "reindexing"
@@ -48,8 +50,9 @@ class Reindexing:
         self._lease_s = lease_s
 
     async def due(self, limit: int) -> list[str]:
-        """The generations that are to be worked on and that no living worker has. Those that were kept long enough are among
-        them from now on."""
+        """The generations that are to be worked on and that no living worker has, those to be filled and those to be dropped
+        in turn, the oldest first: neither waits behind all of the other. Those that were kept long enough are among them from
+        now on."""
         now = utc_now()
         over = (
             col(IndexGeneration.state) == GenerationState.KEPT.value,
@@ -58,8 +61,11 @@ class Reindexing:
         )
         async with self._database.transaction(all_tenants=True) as session:
             await session.exec(update(IndexGeneration).where(*over).values(state=GenerationState.DROPPING.value))
-            query = select(IndexGeneration.id).where(col(IndexGeneration.state).in_(_WORKED_ON), _is_free())
-            return list((await session.exec(query.order_by(col(IndexGeneration.created_at)).limit(limit))).all())
+            found: list[Sequence[str]] = []
+            for state in _WORKED_ON:
+                query = select(IndexGeneration.id).where(IndexGeneration.state == state, _is_free())
+                found.append((await session.exec(query.order_by(col(IndexGeneration.created_at)).limit(limit))).all())
+        return [one for pair in zip_longest(*found) for one in pair if one is not None][:limit]
 
     async def take_back(self) -> None:
         """Take all leases back, where no other worker can be alive."""
@@ -166,6 +172,12 @@ class Reindexing:
                 named = str(job.arguments.get("collection") or row.collection_id)
                 await jobs.advance(session, job.id, done=0, errors=[{"document": named, "code": code, "message": message}])
                 await _count(session, job)
+
+    async def writers(self, lease: GenerationLease) -> set[str]:
+        """The leases of living workers that may have begun with the generation while it was active."""
+        async with self._database.session(lease.row.tenant) as session:
+            collection_id = lease.row.collection_id
+            return await writers(session, collection_id) | await reconcilers(session, collection_id)
 
     async def gone(self, lease: GenerationLease) -> None:
         """The generation's chunks are deleted: so is its row."""

@@ -17,6 +17,8 @@ from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings, SettingsError
 from core.tables import Collection, IndexGeneration, Job, JobState
 from infra.postgresql import database_of_platform
+from jobs import reindexing as reindexing_job
+from jobs.data_requests import run_data_request
 from jobs.ingestion import ingest_document
 from jobs.reconciliation import reconcile_collection
 from jobs.reindexing import work_on_generation
@@ -24,8 +26,11 @@ from jobs.sweeper import Sweeper
 from providers.models import Models
 from retrievers import filling
 from retrievers.base import Shelf
-from retrievers.generations import Generation
+from retrievers.documents import NewDocument
+from retrievers.generations import Generation, GenerationChanged
+from retrievers.keeping import Snapshots
 from retrievers.library import Library
+from retrievers.reconciliation import Reconciliation
 from retrievers.reindexing import QUEUE, Reindexing
 from retrievers.relocation import Move, Relocation, Whereabouts, cancel
 from retrievers.upkeep import Upkeep
@@ -102,9 +107,9 @@ def holds(desk: Desk, generation: Generation | IndexGeneration) -> dict[str, np.
     return {chunk.id: vector for chunk, vector in zip(chunks, vectors, strict=True)}
 
 
-async def change(desk: Desk, **values: Any) -> None:
+async def change(desk: Desk, *which: Any, **values: Any) -> None:
     async with desk.database.transaction(all_tenants=True) as session:
-        await session.exec(update(IndexGeneration).values(**values))
+        await session.exec(update(IndexGeneration).where(*which).values(**values))
 
 
 async def test_a_collection_moves_to_another_store_with_its_vectors_and_is_found_there(desk: Desk) -> None:
@@ -175,6 +180,138 @@ async def test_a_document_that_is_read_while_its_collection_is_switched_goes_int
     assert (now.store, document.state, document.attempts) == ("pgvector", "ready", 1)
     assert desk.resources.store_of("pgvector").count(now.shelf, document.id) == 1
     assert times == 2
+    kept = (await generations(desk))[1]
+    assert len(holds(desk, kept)) == 1  # nothing of the second
+
+
+async def test_what_goes_waits_for_who_may_still_write_to_it_and_nothing_is_left_of_what_they_wrote(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(reindexing_job, "LET_GO_S", 0)
+    await brought(desk, note("first.md"))
+    before = await active(desk)
+    _, generation = await asked(desk)
+    index, fetched, times = desk.library.indexer.index, 0, 0
+
+    async def fetch(*_: Any, **__: Any) -> tuple[bytes, str]:
+        nonlocal fetched
+        fetched += 1
+        return b"The word is okapi.", "second.md"
+
+    async def indexed(document: Any) -> Any:
+        nonlocal times
+        made = await index(document)
+        times += 1
+        if times == 1:
+            await work_on_generation(desk.context, generation)
+            await change(desk, IndexGeneration.id == before.id, state="dropping")
+            await work_on_generation(desk.context, before.id)
+            assert len(await generations(desk)) == 2
+        return made
+
+    monkeypatch.setattr(desk.library.indexer, "index", indexed)
+    monkeypatch.setattr("retrievers.fetching.fetch", fetch)
+    await brought(desk, NewDocument("second.md", url="http://documents.example/second.md"))
+    assert (times, fetched) == (2, 1)
+    await change(desk, leased_until=None)
+    await work_on_generation(desk.context, before.id)
+    assert [row.state for row in await generations(desk)] == ["active"]
+    assert holds(desk, before) == {}
+    assert (await desk.found("okapi"))[0] == "second.md"
+
+
+async def test_what_was_written_to_a_generation_whose_row_is_gone_is_taken_back(desk: Desk) -> None:
+    await brought(desk, note("first.md"))
+    before, document = await active(desk), (await desk.documents())["first.md"]
+    await desk.library.indexer.withdraw(before, document.id, keep_revision=1)
+    assert len(holds(desk, before)) == 1
+    async with desk.database.transaction(all_tenants=True) as session:
+        await session.exec(update(IndexGeneration).values(shelf="elsewhere"))
+    await desk.library.indexer.withdraw(before, document.id, keep_revision=1)
+    assert holds(desk, before) == {}
+
+
+async def test_a_collection_that_moves_while_it_is_reconciled_is_reconciled_where_it_is_then(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    await brought(desk, note("long.md", LONG))
+    _, generation = await asked(desk)
+    held, read = Reconciliation.held, []
+
+    async def moving(self: Reconciliation) -> Any:
+        read.append(self._generation.store)
+        found = await held(self)
+        if len(read) == 1:
+            await work_on_generation(desk.context, generation)
+        return found
+
+    monkeypatch.setattr(Reconciliation, "held", moving)
+    job = await Upkeep(desk.database, lease_s=30).ask(SYSTEM, await desk.collection())
+    await reconcile_collection(desk.context, (await desk.collection()).id)
+    assert (await desk.job(job.id)).state == "succeeded"
+    assert read == ["chroma", "pgvector"]
+
+
+async def test_a_repair_of_a_generation_that_is_left_meanwhile_is_taken_back(desk: Desk, monkeypatch: Any) -> None:
+    await brought(desk, note("first.md"))
+    before, document = await active(desk), (await desk.documents())["first.md"]
+    leases = desk.library.documents.leases
+    work = Reconciliation(desk.database, desk.library.indexer, leases, before)
+    lease = await leases.hold(document.id)
+    assert lease is not None
+    await work.repair(lease)
+    store = desk.library.indexer.store
+
+    async def stored(*arguments: Any) -> None:
+        await store(*arguments)
+        async with desk.database.transaction(all_tenants=True) as session:
+            await session.exec(update(IndexGeneration).values(shelf="elsewhere"))
+
+    monkeypatch.setattr(desk.library.indexer, "store", stored)
+    with pytest.raises(GenerationChanged):
+        await work.repair(lease)
+    assert holds(desk, before) == {}
+    with pytest.raises(GenerationChanged):
+        await work.repair(lease)
+
+
+async def test_a_snapshot_that_is_restored_while_its_collection_moves_goes_into_the_new_one(
+    desk: Desk, monkeypatch: Any
+) -> None:
+    await brought(desk, note("first.md"), note("second.md"))
+    keeping = Snapshots(desk.database, desk.library.collections)
+    snapshot, _ = await keeping.ask(SYSTEM, await desk.collection())
+    await run_data_request(desk.context, snapshot.id)
+    restoring, job = await keeping.restore(SYSTEM, snapshot.id, "again")
+    shelf = Shelf.of(await desk.collection("again"))
+    before = await desk.library.generations.current(shelf)
+    put, times = desk.library.indexer.put, 0
+
+    async def moving(*arguments: Any) -> None:
+        nonlocal times
+        times += 1
+        await put(*arguments)
+        if times == 1:
+            _, (generation,) = await relocation(desk).ask(SYSTEM, Move(TO_PGVECTOR, names=("again",)))
+            await work_on_generation(desk.context, generation)
+
+    monkeypatch.setattr(desk.library.indexer, "put", moving)
+    await run_data_request(desk.context, restoring.id)
+    assert (await desk.job(job.id)).state == "succeeded"
+    now = await desk.library.generations.current(shelf)
+    assert (now.store, len(holds(desk, now)), holds(desk, before)) == ("pgvector", 2, {})
+
+
+async def test_neither_what_is_filled_nor_what_goes_waits_behind_all_of_the_other(desk: Desk) -> None:
+    await brought(desk, note("first.md"))
+    for name in ("second", "third"):
+        await desk.collection(name)
+    await moved(desk)
+    _, found = await relocation(desk).ask(SYSTEM, Move(TO_PGVECTOR, names=("second", "third")))
+    kept = (await generations(desk))[1]
+    await change(desk, IndexGeneration.id == kept.id, state="dropping")
+    due = await Reindexing(desk.database, lease_s=30).due(2)
+    assert (due[0] in found, due[1]) == (True, kept.id)
 
 
 async def test_a_copy_that_was_cut_short_goes_on_behind_what_it_had_and_a_lost_lease_changes_nothing(
