@@ -17,6 +17,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from threading import Lock
 
+import structlog
+
+log = structlog.get_logger()
+
 _LOCK = ".lock"
 
 
@@ -58,6 +62,9 @@ class Scratch:
         try:
             found = {path.name.removesuffix(_LOCK) for path in self._root.iterdir()}
         except FileNotFoundError:
+            return 0
+        except OSError as error:
+            log.warning("scratch.not_swept", directory=str(self._root), error=type(error).__name__, number=error.errno)
             return 0
         return sum(_swept(self._root / name) for name in found)
 
@@ -113,7 +120,18 @@ def _taken(path: Path) -> tuple[Path, int] | None:
 
 
 def _swept(path: Path) -> bool:
-    """Remove the directory, unless the process that has it is alive; whether it was removed."""
+    """Remove the directory, unless the process that has it is alive; whether it was removed. A lock of which that cannot be
+    told, as on a file system that has none, is taken for a living process's: neither a start nor an erasure ends by it."""
+    try:
+        return _removed(path)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        log.warning("scratch.not_swept", directory=str(path), error=type(error).__name__, number=error.errno)
+        return False
+
+
+def _removed(path: Path) -> bool:
     lock = _lock_of(path)
     try:
         descriptor = os.open(lock, os.O_RDWR)
@@ -124,8 +142,6 @@ def _swept(path: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(path, ignore_errors=True)
         lock.unlink(missing_ok=True)
-    except BlockingIOError:
-        return False
     finally:
         os.close(descriptor)
     return True

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.scratch import Scratch
 
@@ -51,6 +52,16 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(tm
         Scratch(root)  # as the next start does
         assert left(root) == [own / "opened"]
         assert not place.parent.exists()
+
+
+def test_what_cannot_be_told_from_a_living_processs_is_left_and_ends_no_start(tmp_path: Path) -> None:
+    (tmp_path / "abc.lock").mkdir()
+    (tmp_path / "abc").mkdir()
+    (tmp_path / "abc" / "opened").write_text("canary")
+    with capture_logs() as logged:
+        assert Scratch(tmp_path).sweep() == 0
+    assert (tmp_path / "abc" / "opened").exists()
+    assert [(event["event"], event["error"]) for event in logged] == [("scratch.not_swept", "IsADirectoryError")] * 2
 
 
 def test_a_directory_whose_lock_is_gone_is_swept(tmp_path: Path) -> None:
