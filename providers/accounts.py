@@ -59,6 +59,10 @@ class Account:
         self.standings: dict[str, Standing] = {}
         self._lock = threading.Lock()
 
+    def region(self, deployment: Deployment) -> str | None:
+        """The region that a deployment's calls with this credential are answered in; None: not known."""
+        return None if self._elsewhere else region_of(deployment, self.configured)
+
     def serve(self, served: Served, sharing: Sharing) -> Served | None:
         """The deployment, called with this credential; None where that cannot be."""
         if self.provider is None:
@@ -78,10 +82,8 @@ class Account:
             self.standings[served.model] = standing
             sharing.add(standing)
         region = served.region
-        if self._elsewhere:
-            region = None
-        elif self.configured is not None and self.configured.region is not None:
-            region = region_of(Deployment(provider=served.provider_name, model=served.model), self.configured)
+        if self._elsewhere or (self.configured is not None and self.configured.region is not None):
+            region = self.region(Deployment(provider=served.provider_name, model=served.model))
         return replace(served, provider=provider, standing=standing, region=region, bare=False)
 
 

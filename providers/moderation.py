@@ -35,8 +35,8 @@ async def moderated(models: "Models", provider: str, model: str, text: str, *, t
         raise killed(model)
     policy = models.policies.of(tenant).data
     account = models.accounts.account(tenant, provider)
-    configured = models.configured(provider) if account is None else account.configured
-    if not policy.admits(provider, region_of(deployment, configured), here=is_here(deployment)):
+    region = region_of(deployment, models.configured(provider)) if account is None else account.region(deployment)
+    if not policy.admits(provider, region, here=is_here(deployment)):
         raise refused(f"{provider}/{model}")
     try:
         served = models.provider(provider) if account is None else account.provider

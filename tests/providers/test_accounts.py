@@ -18,6 +18,7 @@ from core.settings import ModelAlias, ProviderSettings, Settings
 from core.tables import ProviderCredential
 from providers.google_access import GoogleAccess
 from providers.models import Models
+from providers.moderation import moderated
 from providers.trial import tried
 from tests.fakes.clouds import CLOUDS, Cloud
 from tests.fakes.wire import Fake, Fault
@@ -173,6 +174,8 @@ async def test_an_address_of_its_own_is_not_where_the_configured_provider_is(
             if region is None:
                 with pytest.raises(DataPolicyRefused):
                     chat.route.within_policy()
+                with pytest.raises(DataPolicyRefused):
+                    await moderated(models, "openai", "omni-moderation-latest", "Hello", timeout_s=1)
             else:
                 assert [each.region for each in chat.route.within_policy().deployments] == [region]
     finally:
