@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import structlog
 from joserfc import jws, jwt
-from joserfc.errors import BadSignatureError, JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyCurveError, JoseError, KeyParameterError
 from joserfc.jwk import JWKRegistry, Key
 
 from core.errors import Unauthenticated, Unavailable
@@ -29,6 +29,8 @@ log = structlog.get_logger(stream="security")
 #: Signatures by a pair of keys. A provider that would share a secret to sign with is not believed.
 _ALGORITHMS = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
 _KINDS_OF_KEY = {"RSA", "EC"}
+#: A key that does not fit: its signature, its kind, what it is for, or its curve.
+_OTHER_KEY = (BadSignatureError, KeyParameterError, InvalidKeyCurveError)
 _DISCOVERY = "/.well-known/openid-configuration"
 _KNOWN_FOR_S, _KEYS_AGAIN_S, _TIMEOUT_S = 3600.0, 30.0, 10.0
 #: Seconds that a provider is left alone which could not be discovered.
@@ -149,7 +151,7 @@ class IdentityProvider:
             kid = header.get("kid")
             try:
                 claims = jwt.decode(token, await self._key(metadata, kid), registry=registry).claims
-            except BadSignatureError:  # the provider may have another key under the same identifier
+            except _OTHER_KEY:  # the provider may have another one under the same identifier
                 key = await self._key(metadata, kid, oldest_s=_KEYS_AGAIN_S)
                 claims = jwt.decode(token, key, registry=registry).claims
         except (JoseError, ValueError, TypeError, AttributeError) as error:
