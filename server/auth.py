@@ -58,7 +58,7 @@ class Authentication:
             return
         context: RequestContext = scope["state"]["context"]
         public = is_public(scope["path"])
-        scope["state"]["ask_again"] = partial(self._principal, HTTPConnection(scope))
+        scope["state"]["ask_again"] = partial(self._still, scope)
         try:
             context.principal = await self._principal(HTTPConnection(scope))
             refuse_place(context.principal, scope)
@@ -77,6 +77,13 @@ class Authentication:
                     await error_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _still(self, scope: ASGIScope) -> Principal:
+        """Whom the request's credential stands for now, and may from where it came."""
+        principal = await self._principal(HTTPConnection(scope))
+        if principal.origin is not None:
+            refuse_other_origin(principal, Headers(scope=scope), self._policies)
+        return principal
 
     async def _principal(self, connection: HTTPConnection) -> Principal:
         shown = credential(connection.headers)
@@ -100,6 +107,7 @@ async def principal_still(request: Request, principal: Principal) -> Principal:
 
     Raises:
         Unauthenticated: it has ended meanwhile.
+        Forbidden: `origin_not_allowed`: the tenant lets the pages in no more that it is for.
     """
     ask_again = getattr(request.state, "ask_again", None)
     return principal if ask_again is None else cast("Principal", await ask_again())

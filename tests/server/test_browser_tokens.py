@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi import Request
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlmodel import col, select, update
@@ -16,6 +17,7 @@ from core.settings import Settings
 from core.tables import APIKey, AuditEvent, TokenFamily, User
 from server.access.access import Access
 from server.access.keys import KeyRights
+from server.auth import principal_still
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import ADDRESS, PASSWORD, person, person_with_password
 from tests.server.test_cors import EVIL, OURS, THEIRS, allow
@@ -58,6 +60,21 @@ async def test_a_token_works_from_its_origin_and_from_nowhere_else(door: Guarded
     for elsewhere in ({}, {"origin": EVIL}, {"origin": THEIRS}, {"origin": "null"}, {"origin": f"{OURS}:8443"}):
         stolen = await me(door, token, **elsewhere)
         assert (stolen.status_code, stolen.json()["error"]["code"]) == (403, "origin_not_allowed")
+
+
+async def test_what_goes_on_for_long_ends_once_the_tenant_lets_the_pages_in_no_more(door: Guarded, database: Database) -> None:
+    reached: list[str] = []
+
+    @door.app.get("/long")
+    async def long(request: Request) -> None:
+        for origins in ((THEIRS,), ()):
+            await principal_still(request, SYSTEM)
+            reached.append("still")
+            await allow(door, database, "default", *origins)
+
+    token = (await made(door)).json()["access_token"]
+    ended = await door.client.get("/long", headers={"authorization": f"Bearer {token}", "origin": OURS})
+    assert (ended.status_code, ended.json()["error"]["code"], reached) == (403, "origin_not_allowed", ["still"])
 
 
 async def test_it_is_an_access_token_that_other_services_do_not_take_for_one_of_theirs(door: Guarded) -> None:
