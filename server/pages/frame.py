@@ -27,7 +27,8 @@ def framed(
     `notes`."""
     shown = {
         "principal": principal,
-        "may_read": principal.may(Scope.RAG_READ),
+        "may_read": principal.may_search,
+        "may_ask": principal.may(Scope.RAG_READ),
         "may_read_usage": principal.may(Scope.USAGE_READ),
         "administers": bool(sections_of(principal)),
         "version": platform_version(),

@@ -11,13 +11,14 @@ from chains.conversations import KeptMessage, SessionInfo
 from core.errors import NotFound
 from core.policies.retention import keeps_nothing
 from core.principals import Principal, Scope
-from server.auth import request_context
+from server.auth import request_context, requires
 from server.pages.frame import PageRoute, framed
-from server.routes.documents import Reader
 from server.state import CurrentState, State
 
 PATH = "/ask"
 router = APIRouter(prefix=PATH, include_in_schema=False, route_class=PageRoute)
+
+Asker = Annotated[Principal, requires(Scope.RAG_READ)]
 
 #: Collections that the page offers; any other is asked from its own page.
 _OFFERED = 200
@@ -32,7 +33,7 @@ _PREFIX = "ask-"
 async def show(
     request: Request,
     state: CurrentState,
-    principal: Reader,
+    principal: Asker,
     collection: Annotated[str, Query(max_length=64)] = "",
     session: Annotated[str, Query(max_length=128)] = "",
 ) -> Response:

@@ -28,7 +28,8 @@ async def front(request: Request, state: CurrentState, principal: Annotated[Prin
     """The page."""
     values = {
         "principal": principal,
-        "may_read": principal.may(Scope.RAG_READ),
+        "may_read": principal.may_search,
+        "may_ask": principal.may(Scope.RAG_READ),
         "may_write": principal.may(Scope.RAG_WRITE),
         "administers": bool(sections_of(principal)),
         "may_read_usage": principal.may(Scope.USAGE_READ),

@@ -14,7 +14,7 @@ from chains.conversations import Conversations
 from chains.messages import Assistant, User
 from chains.retrieval.retrieval import Retrieval
 from chains.spec import ChainDeps
-from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
+from core.principals import ROLE_SCOPES, SEARCHING, SYSTEM, Principal, Role, Scope
 from core.tables import Document
 from retrievers.documents import NewDocument
 from tests.desks import Desk, desk, job_settings, models, note
@@ -34,7 +34,7 @@ def app_of(desk: Desk, principal: Principal) -> FastAPI:
     held: Any = {"models": desk.resources.models, "library": desk.library, "conversations": Conversations(desk.database)}
     retrieval = Retrieval(ChainDeps(settings=desk.settings, **held))
     app = platform(desk.settings, principal=principal, database=desk.database, queue=desk.queue, retrieval=retrieval, **held)
-    for name in ("collections", "documents", "search", "documents_page", "ask_page"):
+    for name in ("collections", "documents", "search", "documents_page", "ask_page", "front"):
         app.include_router(import_module(f"server.routes.{name}").router)
     return app
 
@@ -127,10 +127,24 @@ async def test_whoever_may_only_read_sees_the_documents_and_nothing_that_changes
             answer = await client.get(path)
             assert (answer.status_code, "pump" in answer.text) == (404, False), path
         assert (await client.post("/documents/papers", data={"act": "delete"})).status_code == 404
-    nobody = replace(READER, scopes=frozenset(Scope) - {Scope.RAG_READ, Scope.RAG_SEARCH, Scope.RAG_WRITE, Scope.RAG_MANAGE})
+    nobody = replace(READER, scopes=frozenset(Scope) - {*SEARCHING, Scope.RAG_WRITE, Scope.RAG_MANAGE})
     async with browser(desk, nobody) as client:
         refusal = await client.get("/documents")
         assert (refusal.status_code, "rag:read" in refusal.text, 'href="/ask"' in refusal.text) == (403, True, False)
+
+
+async def test_who_asks_no_model_has_the_documents_and_no_way_to_ask_them(desk: Desk, pump: Document) -> None:
+    links = ('href="/documents"', 'href="/ask')
+    async with browser(desk, replace(READER, scopes=ROLE_SCOPES[Role.ANALYST])) as client:
+        for path in ("/", "/documents", "/documents/papers"):
+            page = await client.get(path)
+            shown = page.text.partition("</header>")[0] if path == "/" else page.text
+            assert (page.status_code, [link in shown for link in links]) == (200, [True, False]), path
+        assert (await client.get("/ask")).status_code == 403
+    async with browser(desk, READER) as client:
+        for path in ("/", "/documents", "/documents/papers"):
+            assert [link in (await client.get(path)).text for link in links] == [True, True], path
+        assert (await client.get("/ask")).status_code == 200
 
 
 async def test_forms_make_try_again_and_delete(desk: Desk, pump: Document) -> None:
