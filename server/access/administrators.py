@@ -6,7 +6,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import Conflict
-from core.principals import Role
+from core.principals import Role, Scope, beyond
 from core.rights import scopes_of
 from core.tables import APIKey, User
 from server.access.credentials import valid_now
@@ -47,4 +47,5 @@ async def hold(session: AsyncSession, tenant: str) -> Sequence[APIKey]:
 async def _is_unlimited(session: AsyncSession, key: APIKey) -> bool:
     limits = (key.models, key.collections, key.networks, key.expires_at)
     whole = await scopes_of(session, key.tenant, key.role)
-    return all(limit is None for limit in limits) and (key.scopes is None or whole <= set(key.scopes))
+    held = whole if key.scopes is None else {Scope(scope) for scope in key.scopes if scope in set(Scope)}
+    return all(limit is None for limit in limits) and not beyond(whole, held)

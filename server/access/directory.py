@@ -155,10 +155,10 @@ class Directory:
             await audit.record(session, audit.Action.USER_CHANGED, on=("user", user.id), details=details, principal=principal)
         return user
 
-    async def refuse_unchangeable(self, principal: Principal, user_id: str) -> None:
-        """Refuse a user whom the principal may not change, or who is being erased (`being_erased`). Nothing is recorded."""
-        async with self._database.session(principal.tenant) as session:
-            await _changeable(session, principal, user_id)
+    @staticmethod
+    async def refuse_unchangeable(session: AsyncSession, principal: Principal, user_id: str) -> None:
+        """Lock a user, unless the principal may not change them or they are being erased (`being_erased`)."""
+        await _changeable(session, principal, user_id, lock=True)
 
     async def end_sign_ins(self, principal: Principal, user_id: str) -> None:
         """End a user's browser sessions and tokens everywhere within a second. Keys that act for the user stay."""

@@ -9,6 +9,14 @@ from core.tables import APIKey, BrowserSession, Collection, CollectionShare, Sha
 from server.access.epoch import raise_epoch
 
 
+async def hold_user(session: AsyncSession, user_id: str | None) -> User | None:
+    """A user as they are now, locked, before anything is made that acts for them: what ends all of that finds it, or came
+    before. Their keys, sessions and tokens are touched after it. None where it is no user's identifier."""
+    if user_id is None:
+        return None
+    return await session.get(User, user_id, with_for_update=True, populate_existing=True)
+
+
 async def end_sign_ins(session: AsyncSession, user_id: str, *, keep: str | None = None) -> None:
     """End a user's browser sessions and tokens, in every process once the transaction is committed. `keep` is the digest of a
     session that stays. Keys that act for the user stay."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import structlog
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import select
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from core import audit
 from core.database import Database
 from core.errors import Forbidden
-from core.principals import ANONYMOUS, NO_ROLE, Principal
+from core.principals import ANONYMOUS, NO_ROLE, Principal, beyond
 from core.rights import scopes_of
 from core.settings import OIDCProvider
 from core.tables import Tenant, User, UserKind
@@ -78,13 +79,18 @@ async def _admit(database: Database, provider: OIDCProvider, claims: Mapping[str
 
 async def _find(session: AsyncSession, claims: Mapping[str, Any]) -> User | None:
     chosen = select(User).where(User.issuer == claims["iss"], User.subject == claims["sub"])
-    return (await session.exec(chosen)).first()
+    return await _held(session, chosen)
 
 
 async def _with_email(session: AsyncSession, tenant: str, email: str | None) -> User | None:
     if email is None:
         return None
-    return (await session.exec(select(User).where(User.tenant == tenant, User.email == email))).first()
+    return await _held(session, select(User).where(User.tenant == tenant, User.email == email))
+
+
+async def _held(session: AsyncSession, chosen: SelectOfScalar[User]) -> User | None:
+    """The user as they are now, locked: nobody gives them a password or a key until what others had with them has ended."""
+    return (await session.exec(chosen.with_for_update().execution_options(populate_existing=True))).first()
 
 
 def _may_take_over(provider: OIDCProvider, claims: Mapping[str, Any], other: User) -> bool:
@@ -134,7 +140,7 @@ async def _keep(
 
 async def _gains(session: AsyncSession, user: User, role: str) -> bool:
     """Whether a role would open to the user what theirs does not: a scope, or what is shared with it."""
-    if not await scopes_of(session, user.tenant, role) <= await scopes_of(session, user.tenant, user.role):
+    if beyond(await scopes_of(session, user.tenant, role), await scopes_of(session, user.tenant, user.role)):
         return True
     return await is_shared_with_role(session, user.tenant, role)
 
@@ -145,7 +151,8 @@ async def _end_what_others_had(session: AsyncSession, provider: OIDCProvider, us
     That is the password, which somebody may have given them, and every browser session and token. Of the keys those stay that
     nobody else has seen; none does where there was a password, with which anybody may have asked for them.
     """
-    had_password, user.password_digest = user.password_digest is not None, None
+    had_password = user.password_digest is not None
+    await session.exec(update(User).where(col(User.id) == user.id).values(password_digest=None))
     ended = await end_keys(session, user.id, own=had_password or user.issuer is None)
     await end_sign_ins(session, user.id)
     for key_id in ended:

@@ -31,11 +31,9 @@ async def reach_of(session: AsyncSession, tenant: str, role: str) -> frozenset[S
     """What the holder of a role counts as being able to do where others change them, act for them or export what is theirs.
 
     Who lost a role can do nothing, and may have been anybody: what is planted with them now would wait for the role that they
-    are given next. So they are for who may do everything.
+    are given next. So they are for who may do everything, as are those whose role holds nothing for now.
     """
-    if await _known(session, tenant, role):
-        return await scopes_of(session, tenant, role)
-    return held_in(tenant, frozenset(Scope))
+    return await scopes_of(session, tenant, role) or held_in(tenant, frozenset(Scope))
 
 
 def refuse_scopes(principal: Principal, scopes: frozenset[Scope]) -> None:

@@ -11,13 +11,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit, denials
 from core.database import Database, utc_now
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from core.keys import Hasher, is_well_formed, key_hint, new_key
 from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope, allowed_by_both, beyond
 from core.rights import scopes_of
 from core.tables import APIKey, User
 from server.access.administrators import hold, refuse_last
 from server.access.credentials import principal_of_key, valid_now
+from server.access.endings import hold_user
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_role, refuse_stead, refuse_stead_of
 from server.access.limits import end_of_key
@@ -113,6 +114,7 @@ class Keys:
         _refuse_token(principal)
         key = new_key()
         async with self._database.transaction(principal.tenant) as session:
+            await hold_user(session, (await _get(session, principal.tenant, key_id)).user_id)
             old = await _get(session, principal.tenant, key_id, lock=True)
             now = utc_now()
             if old.revoked_at is not None or old.replaced_by is not None or (old.expires_at and old.expires_at <= now):
@@ -249,7 +251,7 @@ class Keys:
 
 
 async def _get(session: AsyncSession, tenant: str, key_id: str, *, lock: bool = False) -> APIKey:
-    row = await session.get(APIKey, key_id, with_for_update=lock)
+    row = await session.get(APIKey, key_id, with_for_update=lock, populate_existing=lock)
     if row is None or row.tenant != tenant:
         raise NotFound("There is no key of that identifier.", code="key_not_found")
     return row
@@ -309,7 +311,9 @@ async def _check(session: AsyncSession, maker: Principal, rights: KeyRights) -> 
     if not held:
         raise InvalidRequest("There is no such role.", code="unknown_role", param="role")
     if rights.user_id is not None:
-        user = await session.get(User, rights.user_id)
+        user = await hold_user(session, rights.user_id)
+        if maker.key_id is not None and await principal_of_key(session, col(APIKey.id) == maker.key_id) is None:
+            raise Unauthenticated("The key has ended meanwhile.", code="invalid_key")
         if user is None or user.tenant != maker.tenant:
             raise InvalidRequest("There is no such user.", code="user_not_found", param="user_id")
         await refuse_stead(session, maker, user)

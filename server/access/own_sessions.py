@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import audit, denials
 from core.database import Database, utc_now
 from core.errors import NotFound
-from core.principals import Principal
+from core.principals import Principal, beyond
 from core.tables import APIKey, BrowserSession, TokenFamily
 from server.access.credentials import principal_of_key, principal_of_user
 from server.access.epoch import raise_epoch
@@ -109,7 +109,7 @@ async def _does_all(session: AsyncSession, principal: Principal) -> bool:
     else:
         found = await principal_of_key(session, col(APIKey.id) == principal.key_id)
         holder = found[0] if found else None
-    return holder is not None and holder.scopes <= principal.scopes
+    return holder is not None and not beyond(holder.scopes, principal.scopes)
 
 
 def _shown(row: BrowserSession) -> str:

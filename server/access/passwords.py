@@ -1,7 +1,7 @@
 """Passwords of local users: set, verified, changed. Whether an account exists cannot be told from an answer or its time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -32,7 +32,7 @@ _MAX_CHARACTERS = 1024
 _FEWEST_DIFFERENT = 5
 #: Of one e-mail address, in several tenants: an attempt is on record for as many.
 _MOST_ACCOUNTS = 10
-_REFUSED = "E-mail address or password are not right."
+REFUSED = "E-mail address or password are not right."
 
 T = TypeVar("T")
 
@@ -43,6 +43,14 @@ class _Account:
 
     owner: Owner
     digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Who has shown their password, and the digest that it fitted: what follows from it holds while they have that one."""
+
+    user_id: str
+    digest: str
 
 
 class Passwords:
@@ -81,8 +89,16 @@ class Passwords:
             user = await session.get(User, principal.id)
         return user is not None and user.password_digest is not None
 
-    async def set(self, tenant: str, user_id: str, password: str) -> None:
-        """Give a person of the tenant a password. Their browser sessions and tokens end.
+    async def set(
+        self,
+        tenant: str,
+        user_id: str,
+        password: str,
+        *,
+        allow: Callable[[AsyncSession], Awaitable[None]] | None = None,
+    ) -> None:
+        """Give a person of the tenant a password. Their browser sessions and tokens end. `allow` raises where it may not be
+        done: it is asked before the work, and again where the person stays as they are until the password is written.
 
         Raises:
             NotFound: `user_not_found`.
@@ -90,13 +106,14 @@ class Passwords:
             InvalidRequest: `weak_password`.
         """
         async with self._database.session(tenant) as session:
-            user = await session.get(User, user_id)
-        if user is None or user.tenant != tenant:
-            raise NotFound("There is no such user.", code="user_not_found")
-        if user.kind != UserKind.PERSON:
-            raise no_person()
+            if allow is not None:
+                await allow(session)
+            user = await _person(session, tenant, user_id)
         digest = await self.digest(password, email=user.email)
         async with self._database.transaction(tenant) as session:
+            await _person(session, tenant, user_id, lock=True)
+            if allow is not None:
+                await allow(session)
             await _store(session, user_id, digest)
             await audit.record(session, audit.Action.USER_PASSWORD_SET, on=("user", user_id), tenant=tenant)
 
@@ -105,7 +122,7 @@ class Passwords:
         digest of the session that stays.
 
         Raises:
-            Conflict: `no_password`: whoever asks has none here.
+            Conflict: `no_password`: whoever asks has none here; `password_changed`: it was changed or taken away meanwhile.
             Forbidden: `wrong_password`: the old one is not right.
             RateLimited: `too_many_attempts`.
             InvalidRequest: `weak_password`.
@@ -116,7 +133,8 @@ class Passwords:
             raise Conflict("You do not sign in with a password here.", code="no_password")
         account = counted(user.email or user.id)
         await self._throttle.begin(account, address, [Owner(user.id, user.tenant)])
-        if not await self._matches(old, user.password_digest):
+        verified = user.password_digest
+        if not await self._matches(old, verified):
             audit.note(
                 audit.Action.USER_PASSWORD_CHANGED,
                 on=("user", user.id),
@@ -127,12 +145,13 @@ class Passwords:
         await self._throttle.succeeded(account, address)
         digest = await self.digest(new, email=user.email)
         async with self._database.transaction(principal.tenant) as session:
-            await _store(session, user.id, digest, keep=keep)
+            if not await _store(session, user.id, digest, keep=keep, instead_of=verified):
+                raise Conflict("The password was changed or taken away meanwhile.", code="password_changed")
             on = ("user", user.id)
             await audit.record(session, audit.Action.USER_PASSWORD_CHANGED, on=on, principal=principal)
 
-    async def sign_in(self, email: str, password: str, address: str | None, *, tenant: str | None = None) -> str:
-        """The identifier of the user who signs in. `tenant` says whose account is meant where several have the address.
+    async def sign_in(self, email: str, password: str, address: str | None, *, tenant: str | None = None) -> Verified:
+        """The user who signs in, and what was verified. `tenant` says whose account is meant where several have the address.
 
         Raises:
             Unauthenticated: `sign_in_failed`: no such account, none that may sign in, or another password.
@@ -146,12 +165,12 @@ class Passwords:
         account = open_ones[0] if len(open_ones) == 1 else None
         nobodys = await self._nobodys()
         shown_to = account.digest if account and account.digest else nobodys
-        if not await self._matches(password, shown_to) or account is None:
+        if not await self._matches(password, shown_to) or account is None or account.digest is None:
             note_attempt(audit.Action.SIGNIN_FAILED, audit.Outcome.FAILURE, owners, {"method": "password"})
-            raise Unauthenticated(_REFUSED, code="sign_in_failed")
+            raise Unauthenticated(REFUSED, code="sign_in_failed")
         await self._throttle.succeeded(account_name, address)
         log.info("sign_in.succeeded", how="password", user=account.owner.id)
-        return account.owner.id
+        return Verified(account.owner.id, account.digest)
 
     async def _find(self, email: str, tenant: str | None) -> list[_Account]:
         """The accounts that may be meant, with a digest where they may sign in. Those come first; those that have the address
@@ -208,6 +227,23 @@ def no_person() -> Conflict:
     return Conflict("Only a person can have a password.", code="not_a_person")
 
 
-async def _store(session: AsyncSession, user_id: str, digest: str, *, keep: str | None = None) -> None:
-    await session.exec(update(User).where(col(User.id) == user_id).values(password_digest=digest))
+async def _person(session: AsyncSession, tenant: str, user_id: str, *, lock: bool = False) -> User:
+    user = await session.get(User, user_id, with_for_update=lock)
+    if user is None or user.tenant != tenant:
+        raise NotFound("There is no such user.", code="user_not_found")
+    if user.kind != UserKind.PERSON:
+        raise no_person()
+    return user
+
+
+async def _store(
+    session: AsyncSession, user_id: str, digest: str, *, keep: str | None = None, instead_of: str | None = None
+) -> bool:
+    """Write the digest, in the place of that one alone where one is given; whether it was written."""
+    chosen = [col(User.id) == user_id]
+    if instead_of is not None:
+        chosen.append(col(User.password_digest) == instead_of)
+    if not (await session.exec(update(User).where(*chosen).values(password_digest=digest))).rowcount:
+        return False
     await end_sign_ins(session, user_id, keep=keep)
+    return True

@@ -8,11 +8,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit
 from core.database import Database, utc_now
+from core.errors import Unauthenticated
 from core.keys import Hasher, new_token
 from core.principals import ANONYMOUS, Principal
 from core.tables import APIKey, BrowserSession, SignInToken, User
 from server.access.credentials import principal_of_key, principal_of_user
+from server.access.endings import hold_user
 from server.access.epoch import raise_epoch
+from server.access.passwords import REFUSED
+from server.access.throttle import Owner, note_attempt
 
 _COOKIE, _LINK = "session", "sign-in"
 LINK_LIFETIME = timedelta(hours=24)
@@ -80,15 +84,22 @@ class BrowserSessions:
         )
         return None
 
-    async def open(self, *, key_id: str | None = None, user_id: str | None = None, method: str = "key") -> str:
-        """A new session's cookie, for a key or for a user who has signed in, by which `method` goes on record. Expired sessions
-        are cleared away."""
+    async def open(
+        self, *, key_id: str | None = None, user_id: str | None = None, method: str = "key", digest: str | None = None
+    ) -> str:
+        """A new session's cookie, for a key or for a user who has signed in, by which `method` goes on record; where it was by
+        a password, while the user has that of the `digest`. Expired sessions are cleared away.
+
+        Raises:
+            Unauthenticated: `sign_in_failed`: the password has ended since it was verified, or the account was closed.
+        """
         cookie = new_token()
         async with self._database.transaction(all_tenants=True) as session:
+            if digest is not None:
+                await _hold_verified(session, user_id, digest)
             await session.exec(delete(BrowserSession).where(col(BrowserSession.expires_at) < utc_now()))
-            digest = self._hasher.digest(_COOKIE, cookie)
             expires_at = utc_now() + self.lifetime
-            session.add(BrowserSession(digest=digest, key_id=key_id, user_id=user_id, expires_at=expires_at))
+            session.add(BrowserSession(digest=self.digest(cookie), key_id=key_id, user_id=user_id, expires_at=expires_at))
             who = await _signed_in(session, key_id, user_id)
             await audit.record(session, audit.Action.SIGNIN_SUCCEEDED, details={"method": method}, principal=who)
         return cookie
@@ -122,6 +133,15 @@ class BrowserSessions:
             if row is not None:
                 who = await _signed_in(session, row[0], row[1])
                 await audit.record(session, audit.Action.SESSION_ENDED, principal=who)
+
+
+async def _hold_verified(session: AsyncSession, user_id: str | None, digest: str) -> None:
+    """Lock the user, who must still have the password that was verified: what ends it ends the session too, or came first."""
+    user = await hold_user(session, user_id)
+    if user is None or user.password_digest != digest or user.disabled_at is not None:
+        owners = [] if user is None else [Owner(user.id, user.tenant)]
+        note_attempt(audit.Action.SIGNIN_FAILED, audit.Outcome.FAILURE, owners, {"method": "password"})
+        raise Unauthenticated(REFUSED, code="sign_in_failed")
 
 
 async def _signed_in(session: AsyncSession, key_id: str | None, user_id: str | None) -> Principal:

@@ -14,12 +14,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit, denials
 from core.database import Database, utc_now
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, Unauthenticated
 from core.keys import Hasher, new_token
 from core.principals import ANONYMOUS, Principal, Scope, allowed_by_both, beyond
 from core.settings import TokenSettings
 from core.tables import APIKey, RefreshToken, TokenFamily, User
 from server.access.credentials import principal_of_key, principal_of_user
+from server.access.endings import hold_user
 from server.access.epoch import raise_epoch
 from server.access.giving import refuse_stead
 from server.access.signing import ALGORITHM, SigningKeys
@@ -88,6 +89,9 @@ class Tokens:
 
         A family that can be refreshed is on record with it. Of those that cannot, which programs may open for each of their
         requests, and of refreshing, what repeats within a minute is counted.
+
+        Raises:
+            Unauthenticated: `invalid_key`: the key, or whom it acts for, has ended meanwhile.
         """
         now = utc_now()
         lifetime = self._settings.refresh_s if refreshable else self._settings.access_s + _LEEWAY_S
@@ -100,6 +104,9 @@ class Tokens:
         )
         refresh = _new_refresh_token() if refreshable else None
         async with self._database.transaction(all_tenants=True) as session:
+            await hold_user(session, principal.id)
+            if await _principal_of(session, family) is None:
+                raise Unauthenticated("What you have shown has ended meanwhile.", code="invalid_key")
             await session.exec(delete(TokenFamily).where(col(TokenFamily.expires_at) < now))
             session.add(family)
             await session.flush()
@@ -132,6 +139,7 @@ class Tokens:
             expires_at=utc_now() + timedelta(seconds=use.lifetime_s),
         )
         async with self._database.transaction(all_tenants=True) as session:
+            await hold_user(session, use.user_id or principal.id)
             await session.exec(delete(TokenFamily).where(col(TokenFamily.expires_at) < utc_now()))
             found = await _principal_of(session, family)
             if found is None:

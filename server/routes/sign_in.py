@@ -114,10 +114,10 @@ async def sign_out(request: Request, state: CurrentState, _principal: Annotated[
 
 
 async def _with_password(request: Request, state: State, given: dict[str, str]) -> str:
-    user_id = await state.access.passwords.sign_in(
+    verified = await state.access.passwords.sign_in(
         given["email"], given["password"], _address(request), tenant=given["tenant"] or None
     )
-    return await state.access.sessions.open(user_id=user_id, method="password")
+    return await state.access.sessions.open(user_id=verified.user_id, method="password", digest=verified.digest)
 
 
 async def _with_link(state: State, token: str) -> str:

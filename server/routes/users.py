@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from core import denials
-from core.principals import ROLE_SCOPES, Principal, Role, Scope, held_in
+from core.errors import InvalidRequest
+from core.principals import ROLE_SCOPES, Principal, Role, Scope, beyond, held_in
 from core.tables import User, UserKind
 from server.access.directory import Directory, UserChange
 from server.access.email_addresses import stored
@@ -130,6 +132,10 @@ class RoleInfo(BaseModel):
     description: str
     built_in: bool
 
+    def within(self, principal: Principal) -> bool:
+        """Whether the principal may do all that it holds."""
+        return not beyond({Scope(scope) for scope in self.scopes if scope in set(Scope)}, principal.scopes)
+
 
 class RoleList(BaseModel):
     """Some of the roles: the built-in ones, then those of the tenant's own."""
@@ -181,10 +187,16 @@ async def change_user(user_id: str, change: ChangedUser, state: CurrentState, pr
 
 @router.put("/users/{user_id}/password", status_code=204)
 async def set_user_password(user_id: str, new: NewUserPassword, state: CurrentState, principal: Manager) -> Response:
-    """Give a person a password. Their browser sessions and tokens end."""
+    """Give a person a password. Their browser sessions and tokens end. Who is signed in changes their own with the old one."""
     _refuse_token(principal)
-    await _directory(state).refuse_unchangeable(principal, user_id)
-    await state.access.passwords.set(principal.tenant, user_id, new.password.get_secret_value())
+    if principal.from_cookie and user_id == principal.id and await state.access.passwords.known(principal):
+        text = "You have a password: change it with the old one, at /account or by POST /api/v1/auth/password."
+        raise denials.barred(principal, text, code="old_password_needed")
+
+    async def allow(session: AsyncSession) -> None:
+        await Directory.refuse_unchangeable(session, principal, user_id)
+
+    await state.access.passwords.set(principal.tenant, user_id, new.password.get_secret_value(), allow=allow)
     state.access.forget()
     return Response(status_code=204)
 
@@ -254,6 +266,8 @@ async def all_roles(state: State, principal: Principal) -> list[RoleInfo]:
 @router.put("/roles/{role_name}")
 async def set_role(role_name: RoleName, wanted: RoleScopes, state: CurrentState, principal: Manager) -> RoleInfo:
     """Make or change a role of the tenant's own. It can hold no more than the caller."""
+    if not wanted.scopes:
+        raise InvalidRequest("A role holds one scope or more. Delete it to take it from everybody.", param="scopes")
     role = await _directory(state).set_role(principal, role_name, wanted.description, frozenset(wanted.scopes))
     state.access.forget()
     return RoleInfo(name=role.name, scopes=role.scopes, description=role.description, built_in=False)

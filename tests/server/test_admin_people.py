@@ -48,7 +48,7 @@ async def test_a_password_is_set_and_shown_nowhere(here: Guarded, database: Data
         assert (refused.status_code, said in problem(refused), password in refused.text) == (422, True, False)
     done = await send(here, path, act="password", password=f" {NEW} ", again=f" {NEW} ")
     assert NEW not in done.headers["location"]
-    assert await here.access.passwords.sign_in(user.email or "", f" {NEW} ", None) == user.id
+    assert (await here.access.passwords.sign_in(user.email or "", f" {NEW} ", None)).user_id == user.id
 
 
 async def test_ending_somebodys_sessions_signs_them_out(here: Guarded, database: Database) -> None:

@@ -19,8 +19,13 @@ from tests.server.people import ADDRESS, PASSWORD
 
 pytestmark = ON_SQLITE
 
-GROUPS = {"bosses": "admin", "staff": "keyed", "readers": "reader"}
-ROLES = {"keyed": ["chat:invoke", "keys:manage", "models:read"], "reader": ["models:read"]}
+GROUPS = {"bosses": "admin", "staff": "keyed", "readers": "reader", "askers": "asker", "seekers": "seeker"}
+ROLES = {
+    "keyed": ["chat:invoke", "keys:manage", "models:read"],
+    "reader": ["models:read"],
+    "asker": ["rag:read"],
+    "seeker": ["rag:search"],
+}
 PROVIDER = OIDCProvider(name="corp", issuer="https://id.example", client_id="c", roles=GROUPS, link_by_email=True)
 CLAIMS = {"iss": "https://id.example", "sub": "ada", "email": ADDRESS, "email_verified": True}
 
@@ -146,6 +151,14 @@ async def test_a_lesser_role_ends_nothing_unless_more_is_shared_with_it(
     await admitted(database, "readers")
     here.access.forget()
     assert await role_of(here, **browser) == (401 if shared else "reader")
+
+
+async def test_to_search_is_no_more_than_to_ask(here: Guarded, database: Database) -> None:
+    ada = await admitted(database, "askers")
+    browser = await signed_in(here, ada)
+    await admitted(database, "seekers")
+    here.access.forget()
+    assert await role_of(here, **browser) == "seeker"
 
 
 async def test_the_role_of_a_group_goes_with_the_last_group_also_for_keys_and_a_password(

@@ -433,6 +433,13 @@ async def test_a_key_for_one_model_is_refused_another_and_does_not_see_it(guarde
 
 
 @ON_SQLITE
+async def test_an_administrators_key_with_all_but_what_another_scope_holds_is_one_that_is_left(guarded: Guarded) -> None:
+    whole = KeyRights(Role.ADMIN, scopes=frozenset(Scope) - {Scope.RAG_SEARCH})
+    await guarded.access.keys.create(SYSTEM, "second", whole)
+    await guarded.access.keys.revoke(SYSTEM, ADMINISTRATOR_ID)
+
+
+@ON_SQLITE
 async def test_an_analysts_key_that_was_narrowed_to_asking_collections_searches_them(guarded: Guarded) -> None:
     for role, left in (("analyst", ["rag:search"]), ("user", ["rag:read"])):
         asked = {"name": "x", "role": role, "scopes": ["rag:read"]}

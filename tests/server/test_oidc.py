@@ -1,13 +1,14 @@
 """Signing in at an identity provider: a real one on loopback, and one that cheats."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from joserfc.jwk import OctKey, RSAKey
+from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from sqlmodel import col, select, update
 
 from core.database import Database, utc_now
@@ -317,6 +318,23 @@ async def test_another_key_under_the_same_identifier_is_asked_for_once_in_a_whil
 
 
 @ON_SQLITE
+@pytest.mark.parametrize(
+    "former",
+    [
+        ECKey.generate_key("P-256", {"kid": "first"}),
+        RSAKey.generate_key(2048, {"kid": "first", "alg": "RS512"}),
+        RSAKey.generate_key(2048, {"kid": "first", "use": "enc"}),
+    ],
+    ids=["kind", "algorithm", "use"],
+)
+async def test_a_key_of_another_kind_under_the_same_identifier_is_asked_for_as_well(
+    guarded: Guarded, scripted: ScriptedProvider, former: Key
+) -> None:
+    guarded.access.providers["scripted"]._keys = (time.monotonic() - 60, [former])
+    assert (await _with_token(guarded, scripted, {})).status_code == 303
+
+
+@ON_SQLITE
 async def test_what_the_token_does_not_say_is_asked_for_and_must_be_of_the_same_person(
     guarded: Guarded, scripted: ScriptedProvider, database: Database
 ) -> None:
@@ -371,6 +389,29 @@ async def test_what_no_database_takes_is_left_out_of_a_name(
 ) -> None:
     assert (await _with_token(guarded, scripted, {"name": "A\x00da \x07", "email": "a\x00@example.test"})).status_code == 303
     assert [(user.name, user.email) for user in await _users(database)] == [("Ada", None)]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_password_that_is_given_during_a_takeover_ends_with_it(guarded: Guarded, database: Database) -> None:
+    user = await person(database)
+    claims = {"iss": "https://id.example", "sub": "ada", "email": ADDRESS, "email_verified": True, "groups": ["staff"]}
+    async with database.transaction(all_tenants=True) as session:
+        await session.exec(update(User).where(col(User.id) == user.id).values(password_digest="planted"))
+        taking = asyncio.create_task(admit_person(database, guarded.access.providers["linking"].settings, claims))
+        await _waits_for_a_lock(database)
+    assert await taking == user.id
+    assert [each.password_digest for each in await _users(database)] == [None]
+    async with database.session(all_tenants=True) as session:
+        chosen = select(AuditEvent.details).where(AuditEvent.action == "user.changed", AuditEvent.object_id == user.id)
+        assert [told["password_ended"] for told in (await session.exec(chosen)).all()] == [True]
+
+
+async def _waits_for_a_lock(database: Database) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(20), database.engine.connect() as connection:
+        while not (await connection.exec_driver_sql(waiting)).scalar():
+            await connection.rollback()  # what is looked at is of a transaction's first look
+            await asyncio.sleep(0.01)
 
 
 async def test_two_first_sign_ins_at_once_make_one_user(guarded: Guarded, database: Database) -> None:

@@ -1,6 +1,8 @@
 """Local users: signing in with a password, and what somebody who guesses gets."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +13,14 @@ from structlog.testing import capture_logs
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound, RateLimited, Unauthenticated
 from core.keys import Hasher
+from core.principals import SYSTEM
 from core.settings import Settings, SignInSettings
-from core.tables import IdempotencyRecord, SignInAttempts, Tenant, User
+from core.tables import BrowserSession, IdempotencyRecord, SignInAttempts, Tenant, User
 from server.access.access import Access
+from server.access.keys import KeyRights
 from server.access.passwords import Passwords
 from server.auth import COOKIE
+from server.routes import users
 from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import ADDRESS, PASSWORD, person, person_with_password
 
@@ -269,6 +274,63 @@ async def test_a_password_is_set_for_the_tenants_own_people_alone(guarded: Guard
         await guarded.access.passwords.set("default", foreign.id, PASSWORD)
     with pytest.raises(Conflict):
         await guarded.access.passwords.set("default", service.id, PASSWORD)
+
+
+async def test_who_may_give_a_password_is_asked_again_where_it_is_written(guarded: Guarded, database: Database) -> None:
+    guarded.app.include_router(users.router)
+    desk = {"scopes": ["users:manage", "chat:invoke"]}
+    assert (await guarded.client.put("/api/v1/roles/desk", json=desk, headers=guarded.headers)).is_success
+    user, (_, key) = await person(database, role="desk"), await guarded.access.keys.create(SYSTEM, "desk", KeyRights("desk"))
+    while_hashing(guarded, lambda: changed(database, user, role="admin"))
+    where, new = f"/api/v1/users/{user.id}/password", {"password": PASSWORD}
+    refused = await guarded.client.put(where, json=new, headers={"x-api-key": key})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "more_than_own")
+    assert await digest_of(database, user) is None
+
+
+async def test_a_password_that_ended_meanwhile_is_changed_into_no_other(guarded: Guarded, database: Database) -> None:
+    user = await person_with_password(guarded, database)
+    principal = replace(SYSTEM, id=user.id)
+    while_hashing(guarded, lambda: changed(database, user, password_digest=None))
+    with pytest.raises(Conflict) as refused:
+        await guarded.access.passwords.change(principal, PASSWORD, "quite another passphrase", None)
+    assert (refused.value.code, await digest_of(database, user)) == ("password_changed", None)
+
+
+@pytest.mark.parametrize(
+    "ended", [{"password_digest": None}, {"password_digest": "$another"}, {"disabled_at": utc_now()}], ids=list
+)
+async def test_a_password_that_ended_meanwhile_opens_no_session(
+    guarded: Guarded, database: Database, ended: dict[str, Any]
+) -> None:
+    user = await person_with_password(guarded, database)
+    verified = await guarded.access.passwords.sign_in(ADDRESS, PASSWORD, None)
+    await changed(database, user, **ended)
+    with pytest.raises(Unauthenticated):
+        await guarded.access.sessions.open(user_id=user.id, method="password", digest=verified.digest)
+    async with database.session(all_tenants=True) as session:
+        assert (await session.exec(select(BrowserSession))).all() == []
+
+
+def while_hashing(guarded: Guarded, act: Callable[[], Awaitable[None]]) -> None:
+    """Have something done between the checks of a new password and its being written."""
+    passwords, hashed = guarded.access.passwords, guarded.access.passwords._hash
+
+    async def slowly(password: str) -> str:
+        await act()
+        return await hashed(password)
+
+    passwords._hash = slowly  # type: ignore[method-assign]
+
+
+async def changed(database: Database, user: User, **values: Any) -> None:
+    async with database.transaction(all_tenants=True) as session:
+        await session.exec(update(User).where(col(User.id) == user.id).values(**values))
+
+
+async def digest_of(database: Database, user: User) -> str | None:
+    async with database.session(all_tenants=True) as session:
+        return (await session.get_one(User, user.id)).password_digest
 
 
 @ON_SQLITE

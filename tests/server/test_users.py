@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from core.database import Database, utc_now
 from core.principals import NO_ROLE, ROLE_SCOPES, SYSTEM, Role
@@ -38,7 +38,7 @@ async def test_a_person_is_made_signs_in_and_is_shut_out_everywhere_at_once(here
     made = (await ask(here, "POST", "/users", body)).json()
     assert (made["email"], made["has_password"], made["role"]) == ("ada@example.com", True, "user")
     assert PASSWORD not in str(made)
-    assert await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1") == made["id"]
+    assert (await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1")).user_id == made["id"]
     own = (await ask(here, "POST", "/keys", {"name": "x", "role": "developer", "user_id": made["id"]})).json()["key"]
     me = (await ask(here, "GET", "/auth/me", key=own)).json()
     assert (me["id"], me["scopes"]) == (made["id"], sorted(ROLE_SCOPES[Role.USER]))
@@ -53,7 +53,7 @@ async def test_a_person_is_made_signs_in_and_is_shut_out_everywhere_at_once(here
 async def test_an_address_is_kept_in_lower_case_and_no_further(here: Guarded) -> None:
     made = await ask(here, "POST", "/users", {"name": "x", "email": "Straße@Example.com", "password": PASSWORD})
     assert made.json()["email"] == "straße@example.com"
-    assert await here.access.passwords.sign_in("Straße@Example.com", PASSWORD, None) == made.json()["id"]
+    assert (await here.access.passwords.sign_in("Straße@Example.com", PASSWORD, None)).user_id == made.json()["id"]
     assert (await ask(here, "POST", "/users", {"name": "y", "email": "strasse@example.com"})).status_code == 201
 
 
@@ -67,13 +67,13 @@ async def test_who_is_let_in_again_signs_in_again(here: Guarded) -> None:
     for disabled in (True, False):
         assert (await ask(here, "PATCH", f"/users/{made}", {"disabled": disabled})).status_code == 200
         assert [(await here.client.get("/api/v1/auth/me", headers=way)).status_code for way in ways] == [401, 401]
-    assert await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1") == made
+    assert (await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1")).user_id == made
 
 
 async def test_giving_somebody_a_password_is_one_event(here: Guarded, database: Database) -> None:
     person = (await ask(here, "POST", "/users", {"name": "Ada", "email": "ada@example.com"})).json()["id"]
     assert (await ask(here, "PUT", f"/users/{person}/password", {"password": PASSWORD})).status_code == 204
-    assert await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1") == person
+    assert (await here.access.passwords.sign_in("ada@example.com", PASSWORD, "127.0.0.1")).user_id == person
     async with database.session(all_tenants=True) as session:
         query = select(AuditEvent.action, AuditEvent.actor).where(AuditEvent.object_id == person).order_by(AuditEvent.number)
         events = [event for event in (await session.exec(query)).all() if not event[0].startswith("sign_in")]
@@ -188,6 +188,34 @@ async def test_an_account_manages_users_with_keys_that_end(here: Guarded) -> Non
     body = {"name": "of this year", "role": "admin", "user_id": desk, "expires_at": "2101-01-01T00:00:00Z"}
     key = (await ask(here, "POST", "/keys", body)).json()["key"]
     assert (await ask(here, "POST", "/users", {"name": "Ada"}, key=key)).status_code == 201
+
+
+async def test_who_is_signed_in_changes_their_own_password_with_the_old_one(here: Guarded) -> None:
+    body = {"name": "Ada", "email": "ada@example.com", "role": "admin"}
+    ada = (await ask(here, "POST", "/users", body)).json()["id"]
+    key = (await ask(here, "POST", "/keys", {"name": "x", "role": "admin", "user_id": ada})).json()["key"]
+    for refused in (None, "old_password_needed"):
+        browser = {"cookie": f"{COOKIE}={await here.access.sessions.open(user_id=ada)}"}
+        there, new = f"/api/v1/users/{ada}/password", {"password": PASSWORD}
+        answer = await here.client.put(there, json=new, headers=browser)
+        assert (None if answer.is_success else code(answer)) == (refused and (403, refused))
+        here.client.cookies.clear()
+    assert (await ask(here, "PUT", f"/users/{ada}/password", {"password": PASSWORD}, key=key)).status_code == 204
+
+
+async def test_a_role_holds_a_scope_and_who_has_an_empty_one_is_for_who_may_do_everything(
+    here: Guarded, database: Database
+) -> None:
+    assert code(await ask(here, "PUT", "/roles/hollow", {"scopes": []})) == (422, "invalid_request")
+    await ask(here, "PUT", "/roles/hollow", {"scopes": ["chat:invoke"]})
+    await ask(here, "PUT", "/roles/desk", {"scopes": ["users:manage", "chat:invoke"]})
+    ada = (await ask(here, "POST", "/users", {"name": "Ada", "role": "hollow"})).json()["id"]
+    _, key = await here.access.keys.create(SYSTEM, "desk", KeyRights("desk"))
+    async with database.transaction("default") as session:  # as versions before could store it
+        await session.exec(update(CustomRole).where(col(CustomRole.name) == "hollow").values(scopes=[]))
+    given = ("PUT", f"/users/{ada}/password", {"password": PASSWORD})
+    assert code(await ask(here, *given, key=key)) == (403, "more_than_own")
+    assert (await ask(here, *given)).status_code == 204
 
 
 async def test_a_service_account_has_no_password(here: Guarded) -> None:

@@ -184,7 +184,7 @@ def _shown(row: APIKey, *, shut_out: bool) -> dict[str, Any]:
 async def _choices(state: State, principal: Principal) -> dict[str, Any]:
     """What the form for a new key offers: nothing that the principal could not give."""
     roles = await users_api.all_roles(state, principal)
-    given = {role.name for role in roles if principal.may(Scope.USERS_MANAGE) and set(role.scopes) <= principal.scopes}
+    given = {role.name for role in roles if principal.may(Scope.USERS_MANAGE) and role.within(principal)}
     suggested: Sequence[User] = []
     if principal.may(Scope.USERS_MANAGE):
         suggested, _ = await Directory(state.database).users(principal, _SUGGESTED, None)

@@ -131,6 +131,6 @@ async def _one(
 async def _roles(state: State, principal: Principal, held: str | None = None) -> list[tuple[str, str]]:
     """The roles that the principal may give, and the one that somebody has, as options."""
     roles = await api.all_roles(state, principal)
-    given = [role.name for role in roles if role.name == held or set(role.scopes) <= principal.scopes]
+    given = [role.name for role in roles if role.name == held or role.within(principal)]
     names = [held, *given] if held and held not in given else given
     return [(name, "none" if name == NO_ROLE else name) for name in names]
