@@ -298,7 +298,9 @@ async def test_a_password_that_ended_meanwhile_is_changed_into_no_other(guarded:
 
 
 @pytest.mark.parametrize(
-    "ended", [{"password_digest": None}, {"password_digest": "$another"}, {"disabled_at": utc_now()}], ids=list
+    "ended",
+    [{"password_digest": None}, {"password_digest": "$another"}, {"disabled_at": utc_now()}],
+    ids=["taken", "changed", "disabled"],
 )
 async def test_a_password_that_ended_meanwhile_opens_no_session(
     guarded: Guarded, database: Database, ended: dict[str, Any]
