@@ -156,15 +156,20 @@ class Indexer:
 
     async def withdraw(self, generation: Generation, document_id: str, *, keep_revision: int | None = None) -> None:
         """Delete what was written of a document to a generation that is not active any more: nobody else would, where it was
-        dropped meanwhile. `keep_revision` stays where it was not. May be repeated.
+        dropped meanwhile. `keep_revision` stays where it was not, and whose store is away then is brought up to it before it
+        is used, or dropped. May be repeated.
 
         Raises:
-            Unavailable: the store does not answer.
+            Unavailable: the store of one that was dropped does not answer.
         """
         there = {(one.store, one.shelf) for one in await self.generations.all(generation.collection)}
-        kept = keep_revision if (generation.store, generation.shelf) in there else None
-        store = self.generations.store(generation)
-        await run_to_end(store.delete_document, generation.shelf, document_id, keep_revision=kept)
+        is_there = (generation.store, generation.shelf) in there
+        store, kept = self.generations.store(generation), keep_revision if is_there else None
+        try:
+            await run_to_end(store.delete_document, generation.shelf, document_id, keep_revision=kept)
+        except Unavailable:
+            if not is_there:
+                raise
 
     async def forget_collection(self, shelf: Shelf) -> None:
         """Delete all chunks of a collection from the stores, of every generation. May be repeated."""
