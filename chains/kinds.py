@@ -84,6 +84,12 @@ _LENGTH = re.compile(
     r"pages?|seiten?|words|wörter|letters|lines|characters?|zeichen)\b",
     re.I,
 )
+#: A number that is told to be an extent without a unit behind it.
+_SIZED = re.compile(
+    r"\b(?:depth|height|width|breadth|distance|size|tiefe|höhe|breite|entfernung|größe)\W{1,3}(?:(?:is|of|ist|von)\s)?\d|\d\W{0,3}(?:deep|tall|wide|"
+    r"high|away|off)\b|\b(?:blocks?|stops?|stations?|steps|storeys|floors|minutes?|hours?)\b",
+    re.I,
+)
 _AGE = re.compile(
     r"\b(?:aged?|born|old|birthday|birth|built|founded|established|erected|made|dates?|alt|geboren|gebaut)\b", re.I
 )
@@ -261,6 +267,10 @@ def _measure(text: str) -> bool:
     return _numeral(text) or bool(_FEW.search(text))
 
 
+def _extent(text: str) -> bool:
+    return bool(_LENGTH.search(text) or _SIZED.search(text) or _FEW.search(text))
+
+
 def _when(text: str) -> bool:
     return any(form.search(text) for form in (_CLOCK, _DATE, _SPAN, _RELATIVE))
 
@@ -324,7 +334,8 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\bhow old\b|\bwie alt\b", Kind(_old)),
         (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure)),
         (r"\bhow many\b|\bwie ?viele\b", Kind(_count, beside=True, counted=True)),
-        (r"\bhow (?:deep|high|heavy|tall|wide|large|big|fast|hot|loud|far)\b", Kind(_measure)),
+        (r"\bhow (?:deep|tall|wide|far)\b", Kind(_extent)),
+        (r"\bhow (?:high|heavy|large|big|fast|hot|loud)\b", Kind(_measure)),
         (r"\bhow long\b|\bwie lange?\b", Kind(_long)),
         (r"\bhow often\b|\bwie oft\b", Kind(_often)),
         (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),

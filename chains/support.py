@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from chains.actions import act_of
 from chains.relevance import TOKEN, tokens
-from chains.specifics import Words, number_of, numbers
+from chains.specifics import Words, figures, number_of, numbers
 from chains.vocabulary import ENGLISH, GERMAN, LIGHT
 from retrievers.sentences import units
 
@@ -76,9 +76,9 @@ def supporting(sentence: str, quotes: Sequence[str], question: str, *, words: Wo
     """The place of the quote that says what the sentence says, as far as words tell; None where none does by itself.
 
     All of the sentence's words, numbers and names have to be one sentence's of that quote, in its order, or stand `around` it
-    (each quote's headings and columns, a line each); it denies and bounds what that one does; and it adds something to the
-    words of the question and of the headings. That the question says a word is no reason to say it: it may be what is wrong
-    with it.
+    (each quote's headings and columns, a line each); it denies and bounds what that one does; of several numbers it has all or
+    none; and it adds something to the words of the question and of the headings. That the question says a word is no reason to
+    say it: it may be what is wrong with it.
     """
     if sentence.rstrip().endswith("?") or sentence.count("`") % 2:
         return None
@@ -112,6 +112,8 @@ def _says(unit: _Unit, sentence: str, question: str, words: Words) -> bool:
         return False
     if set(telling) - set(theirs) - labels or not numbers(sentence) <= spelt:
         return False
+    if numbers(sentence) and not _values(unit.text) <= numbers(sentence):
+        return False  # of `140 euros, for students 70 euros` which one holds is said by both
     if not set(own) & set(theirs) - set(words(question)) - set(words(unit.asked)) - labels:
         return False
     ordered = [number_of(word) or word for word in theirs]
@@ -125,6 +127,11 @@ def _says(unit: _Unit, sentence: str, question: str, words: Words) -> bool:
     if bool(_NEGATION.search(sentence)) != bool(_NEGATION.search(unit.text)):
         return False
     return _bounds(sentence) <= _bounds(f"{unit.text}\n{unit.labels}") and _articles_hold(sentence, unit.text)
+
+
+def _values(text: str) -> set[str]:
+    """A text's numbers, each once: `1,870` is no 1 and no 870."""
+    return figures(text) | {value for token in tokens(text) if not token.isdigit() and (value := number_of(token))}
 
 
 def _in_order(own: Sequence[str], theirs: Sequence[str]) -> bool:

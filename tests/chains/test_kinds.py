@@ -3,6 +3,9 @@ import pytest
 from chains.kinds import kind_of
 
 HELD = [
+    ("How deep is the pool?", "The pool is 2 m deep."),
+    ("How far is the station?", "The station is ten minutes away."),
+    ("How wide is the gate?", "Gate: width 3.2"),
     ("How much is breakfast?", "It is 12 euros."),
     ("How much is the trout?", "Trout with almonds: 19.80"),
     ("How much do children pay?", "Children under six eat free of charge."),
@@ -27,6 +30,8 @@ HELD = [
     ("Does it allow dogs?", "Dogs are not permitted."),
 ]
 LACKED = [
+    ("How deep is the swimming pool?", "The swimming pool is heated to 28 degrees."),
+    ("How wide is the pond?", "We have two cats and a pond."),
     ("How much is breakfast?", "Breakfast is served in the garden."),
     ("How much does a voucher cost?", "Vouchers are valid for three years."),
     ("How much is the sauna?", "The sauna is on the second floor, from 8:00 on."),

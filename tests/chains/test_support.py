@@ -104,3 +104,20 @@ def test_a_beginning_that_repeats_the_question_or_a_heading_is_left_out():
     assert without_repetition(said, question, around, words=words) == "Whoever made it."
     for whole in ("Weight: 18.5 kg", "`access`: read or write"):
         assert without_repetition(whole, question, around, words=words) == whole
+
+
+@pytest.mark.parametrize(
+    ("quote", "question", "wrong"),
+    [
+        ("The yearly fee is 140 euros, for students 70 euros.", "What is the yearly fee?", "The yearly fee is 70 euros."),
+        (
+            "The crossing takes 75 minutes, in winter 90.",
+            "How long is it in winter?",
+            "The crossing takes 75 minutes in winter.",
+        ),
+    ],
+    ids=["fee", "crossing"],
+)
+def test_of_several_numbers_none_is_left_out(quote, question, wrong):
+    assert supporting(wrong, [quote], question, words=words) is None
+    assert supporting(quote, [quote], question, words=words) == 0
