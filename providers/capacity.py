@@ -127,6 +127,11 @@ class Capacity:
             wait = max(wait, self._tokens.room_in_s(limits.tokens_per_minute, min(tokens, limits.tokens_per_minute), now))
         return wait
 
+    def is_full_elsewhere(self, in_flight: int) -> bool:
+        """Whether all calls at once are taken by what was last heard of other processes, and not by this one's alone."""
+        most = self.limits.concurrent
+        return most is not None and in_flight < most <= in_flight + self._elsewhere
+
     def take(self, tokens: int, now: float) -> None:
         """A call of about `tokens` is sent."""
         self._calls.add(1, now)

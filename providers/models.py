@@ -133,6 +133,7 @@ class Models:
             retries=self.settings.retries,
             budget=self._budget,
             touch=self._sharing.touch,
+            hear=self._sharing.hear,
             policies=self.policies,
             kills=self.kills,
             accounts=self.accounts,

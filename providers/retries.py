@@ -101,7 +101,12 @@ class Candidates:
         if self._order is None:
             self._order = self._able(now)
         self._route.touch()
-        served = self._untried(now) or self._of_the_open(now) or await self._waited_for(now)
+        served = self._untried(now) or self._of_the_open(now)
+        if served is None and self._is_full_elsewhere():  # by what was heard a moment ago
+            await self._route.hear()
+            now = time.monotonic()
+            served = self._untried(now) or self._of_the_open(now)
+        served = served or await self._waited_for(now)
         if served is not None:
             self._attempts += 1
         return served
@@ -309,6 +314,10 @@ class Candidates:
                 self._failures.append(Failure(Kind.RATE, limited, wait))
         if not self._failures:
             self._failures.append(Failure(Kind.UNAVAILABLE, ProviderFailed("No provider of this model can be called now.")))
+
+    def _is_full_elsewhere(self) -> bool:
+        standings = (served.standing for served in self._order or () if served not in self._failed)
+        return any(each.capacity is not None and each.capacity.is_full_elsewhere(each.in_flight) for each in standings)
 
     def _has_room(self, served: Served, now: float) -> bool:
         return served.standing.capacity is None or self._room_in_s(served, now) == 0

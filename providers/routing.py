@@ -1,7 +1,7 @@
 """Which deployments of an alias are called, and in which order: by the operator's order, by share, speed, price or load."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from re import compile as pattern
@@ -132,12 +132,17 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
+async def _nothing_to_hear() -> None:
+    """Of deployments that are one process's own."""
+
+
 @dataclass(frozen=True)
 class Route:
     """An alias: its deployments, and how its requests are tried.
 
-    `touch` has what changed be told to other processes. `chat` gives the model to call of a deployment. `raw`: whether that
-    model continues texts, so that it takes up any answer that is begun; None: that is not known yet.
+    `touch` has what changed be told to other processes, `hear` waits a moment for what they say. `chat` gives the model to call
+    of a deployment. `raw`: whether that model continues texts, so that it takes up any answer that is begun; None: that is not
+    known yet.
     """
 
     alias: str
@@ -149,6 +154,7 @@ class Route:
     retries: RetrySettings = field(default_factory=RetrySettings)
     budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))
     touch: Callable[..., None] = lambda **_: None
+    hear: Callable[[], Awaitable[None]] = _nothing_to_hear
     chat: Callable[[Served], BaseChatModel] = Served.chat
     raw: Callable[[Served], bool | None] = lambda _: False
     policies: Policies = field(default_factory=Policies)

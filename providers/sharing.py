@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 #: Seconds between two exchanges, where there is something to tell and where there is not.
 AT_ONCE_S, EVERY_S = 0.02, 0.5
+#: Seconds that a request waits at most for what others say of a limit that it would be refused by.
+HEARD_S = 0.1
 #: Seconds until the server is asked again after it did not answer.
 AWAY_S = 2.0
 #: An exchange that has not ended after so many seconds was lost with its event loop.
@@ -54,6 +57,9 @@ class Sharing:
         self._listening = False
         self._news: bytes | None = None
         self._process = secrets.token_hex(8)
+        self._end_untold = False
+        for standing in self._standings:
+            standing.ended = self._call_ended
 
     def connect(self, clients: RedisClients) -> None:
         self._clients = clients
@@ -63,6 +69,7 @@ class Sharing:
         """One more, from the next exchange on. Asked for in any thread."""
         with self._lock:
             standing.breaker.shared = self._connected
+            standing.ended = self._call_ended
             self._standings = (*self._standings, standing)
 
     def remove(self, standings: Collection[Standing]) -> None:
@@ -81,6 +88,28 @@ class Sharing:
         task = asyncio.get_running_loop().create_task(self._exchange(self._clients))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def hear(self) -> None:
+        """Exchange now what is new and wait for that, `HEARD_S` at most: for who would be refused by what was heard before."""
+        now = time.monotonic()
+        if self._clients is None or not self._connected or now < self._next - EVERY_S + AT_ONCE_S:
+            return
+        task = asyncio.get_running_loop().create_task(self._exchange(self._clients))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=HEARD_S)
+
+    def _call_ended(self) -> None:
+        """Others may wait for its place: they are told at once."""
+        if self._clients is None or self._end_untold:
+            return
+        with suppress(RuntimeError):  # no event loop: the next exchange tells
+            asyncio.get_running_loop().call_later(AT_ONCE_S, self._tell_end)
+            self._end_untold = True
+
+    def _tell_end(self) -> None:
+        self._end_untold = False
+        self.touch(urgent=True)
 
     async def listen(self) -> None:
         """Have an exchange whenever there is something to tell or to hear that no request has asked for, until cancelled; a

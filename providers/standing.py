@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,10 @@ class Decayed:
         self.at = now
 
 
+def _nobody_waits() -> None:
+    """Of a deployment that is one process's own."""
+
+
 class Standing:
     """Of one provider's model in this process, called with one credential; shared by all aliases that name it. Times are
     `time.monotonic()`'s."""
@@ -49,6 +53,7 @@ class Standing:
         "answer_s",
         "breaker",
         "capacity",
+        "ended",
         "explored_at",
         "first_token_s",
         "goes_on",
@@ -72,6 +77,8 @@ class Standing:
         #: None as long as it has no limits of its own.
         self.capacity: Capacity | None = None
         self.in_flight = 0
+        #: Called when a call has ended whose place other processes may wait for.
+        self.ended: Callable[[], None] = _nobody_waits
         self.first_token_s, self.answer_s, self.token_s = Decayed(), Decayed(), Decayed()
         #: When a request was last sent here to see how fast it is now.
         self.explored_at = -math.inf
@@ -177,6 +184,8 @@ class Standing:
     def _ended(self) -> float:
         self.in_flight -= 1
         self.last_call = now = time.monotonic()
+        if self.capacity is not None and self.capacity.limits.concurrent is not None:
+            self.ended()
         return now
 
     def _erred(self, kind: Kind) -> float:

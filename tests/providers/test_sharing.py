@@ -218,6 +218,28 @@ async def test_limits_hold_for_all_together(clients: RedisClients) -> None:
         await process.sharing.close()
 
 
+async def test_a_place_that_is_free_again_is_known_before_a_call_is_refused(clients: RedisClients) -> None:
+    limits = Limits(concurrent=1)
+    one, other = Process(clients, limits), Process(clients, limits)
+    mine, theirs = one.standing.capacity, other.standing.capacity
+    assert mine is not None
+    assert theirs is not None
+    started = time.monotonic()
+    one.standing.begun()
+    mine.take(10, started)
+    await one.until(lambda: mine.unsaid_calls == 0)
+    await other.until(lambda: theirs.is_full_elsewhere(0))
+    one.standing.succeeded(started)  # tells it by itself
+    for _ in range(100):
+        await other.sharing.hear()
+        if not theirs.is_full_elsewhere(0):
+            break
+        await asyncio.sleep(0.02)
+    assert theirs.wait_s(10, 0, time.monotonic()) == 0
+    for process in (one, other):
+        await process.sharing.close()
+
+
 async def test_a_frozen_server_keeps_nobody_waiting_and_is_found_again(
     clients: RedisClients, one: Process, other: Process
 ) -> None:
