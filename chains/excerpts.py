@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from chains.kinds import kind_of
 from retrievers.seams import last_seam
 
 GAP = "…"
@@ -83,17 +84,37 @@ def telling_places(texts: Sequence[str], question: str, most: int) -> list[tuple
 
 
 def rests_on(answer: str, texts: Sequence[str], question: str) -> bool:
-    """Whether an answer says what the texts say: its numbers are all there, most of its words are there or were asked, and it
-    has something of the lines that fit the question."""
+    """Whether an answer says what the texts say: its numbers are all there, in the lines that have most of the question's words
+    where those have any, most of its words are there or were asked, and it has something of the lines that fit the question; a
+    price or a time where one is asked for and told."""
     said = words(answer)
     if not said:
         return False
     known = {word for text in texts for word in words(text)}
     if any(any(character.isdigit() for character in word) and word not in known for word in said):
         return False
+    closest = _closest(texts, question)
+    figures, told = _figures(closest), _figures([answer])
+    if figures and told - figures - _figures([question]):
+        return False
+    kind = kind_of(question)
+    if kind is not None and any(kind.held(line, row=False) for line in closest) and not kind.held(answer, row=False):
+        return False
     allowed = known | set(words(question))
     fitting = {word for line in telling_lines(texts, question, 6) for word in words(line)}
     return sum(word in allowed for word in said) >= 0.7 * len(said) and any(word in fitting for word in said)
+
+
+def _closest(texts: Sequence[str], question: str) -> list[str]:
+    """Of the lines that fit a question those with most of its words; none where no line has any."""
+    asked = set(words(question))
+    lines = telling_lines(texts, question, 6)
+    shared = [len(asked & set(words(line))) for line in lines]
+    return [line for line, count in zip(lines, shared, strict=True) if count and count == max(shared)]
+
+
+def _figures(texts: Sequence[str]) -> set[str]:
+    return {word for text in texts for word in words(text) if any(map(str.isdigit, word))}
 
 
 def _pieces(line: str) -> Iterator[str]:

@@ -48,3 +48,18 @@ def test_a_long_line_is_cut_between_words_so_that_no_half_of_an_address_is_sent(
     found = excerpt(", ".join([address] * 500), "Whose are these?", 5_000)
     assert len(found) > 3_000
     assert not {piece for piece in found.replace(",", " ").split() if piece not in (address, GAP)}
+
+
+BOAT = """Boat hire Lake Orm
+The boat costs £1,340 a week.
+The deposit is 250 pounds and comes back within ten days.
+Dog 30.00
+The dock is closed after sunset."""
+
+
+def test_a_number_of_another_line_is_no_answer() -> None:
+    question = "How much is the deposit?"
+    assert rests_on("The deposit is 250 pounds.", [BOAT], question)
+    assert not rests_on("The deposit for the boat is £1,340.", [BOAT], question)
+    assert not rests_on("The dog is included in the price of the boat.", [BOAT], "How much does a dog cost?")
+    assert rests_on("A dog costs 30.00.", [BOAT], "How much does a dog cost?")
