@@ -51,7 +51,10 @@ EXCLUSIVE = listed(
     "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
     "october november december spring summer autumn fall winter north south east west northern southern eastern western "
     "left right upper lower front rear red blue green yellow black white brown orange purple pink grey gray male female "
-    "husband wife father mother son daughter brother sister uncle aunt morning noon evening night weekday weekend christmas "
+    "husband wife father mother son daughter brother sister uncle aunt grandmother grandfather grandma grandpa grandson "
+    "granddaughter niece nephew cousin stepmother stepfather stepson stepdaughter godmother godfather vater mutter sohn "
+    "tochter bruder schwester onkel tante großmutter großvater oma opa enkel neffe nichte "
+    "morning noon evening night weekday weekend christmas "
     "easter montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag januar februar märz mai juni juli oktober "
     "dezember frühling sommer herbst rot blau grün gelb schwarz weiß "
     # who stand across from each other: near in meaning, and never the same
