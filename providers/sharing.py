@@ -91,9 +91,10 @@ class Sharing:
 
     async def hear(self) -> None:
         """Exchange now what is new and wait for that, `HEARD_S` at most: for who would be refused by what was heard before."""
-        now = time.monotonic()
-        if self._clients is None or not self._connected or now < self._next - EVERY_S + AT_ONCE_S:
+        if self._clients is None or not self._connected:
             return
+        # an end is told after `AT_ONCE_S`, and so is heard by then
+        await asyncio.sleep(AT_ONCE_S)
         task = asyncio.get_running_loop().create_task(self._exchange(self._clients))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
