@@ -184,6 +184,7 @@ def test_a_citation_shows_its_place_and_what_a_collection_holds_can_be_deleted(p
     text = "Es grüßt 😀.\n\nThe lamp in the hall is green. The lamp in the cellar is red."
     page.locator("#files").set_input_files([{"name": "lamps.txt", "mimeType": "text/plain", "buffer": text.encode()}])
     expect(page.locator("#upload [role=status]")).to_contain_text("Ready: 1 of 1", timeout=SLOW_MS)
+    page.get_by_label("Collection", exact=True).select_option(name)
     page.locator("#question").fill("What colour is the lamp in the hall?")
     page.locator("#question-form button").click()
     page.locator("#answer cite button").first.click(timeout=SLOW_MS)
