@@ -13,10 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from core.errors import Conflict, Unavailable
+from core.errors import Unavailable
 from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
 from retrievers.filters import Filter, matches, narrow
@@ -24,6 +23,7 @@ from retrievers.stores.chroma_filter import sayable, where
 from retrievers.stores.chroma_index import IndexFiles, OpenCollection
 from retrievers.stores.chroma_rows import TENANT, chunk_of, is_on, metadata_of
 from retrievers.stores.dimensions import embedding_changed
+from retrievers.stores.sole import taken_alone
 
 #: Below Chroma's bound of 5,461 rows a call (1.5.9).
 _BATCH = 1000
@@ -53,14 +53,7 @@ class ChromaStore:
         import chromadb
         from chromadb.config import Settings as ChromaSettings
 
-        self._lock_file = FileLock(settings.path("chroma.lock"), thread_local=False)  # opened in one thread, closed in another
-        try:
-            self._lock_file.acquire(timeout=0)
-        except Timeout:
-            raise Conflict(
-                "The embedded vector store is open in another process: stop that one, or set a store that several may share.",
-                code="store_not_shareable",
-            ) from None
+        self._lock_file = taken_alone(settings.path("chroma.lock"))
         self._path = settings.path("chroma")
         try:
             self._client: Any = chromadb.PersistentClient(path=self._path, settings=ChromaSettings(anonymized_telemetry=False))

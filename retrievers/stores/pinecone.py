@@ -16,7 +16,7 @@ from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
 from retrievers.filters import Compare, Filter, Operator, matches
 from retrievers.stores import pinecone_rows as rows
-from retrievers.stores.dimensions import embedding_changed
+from retrievers.stores.dimensions import cosine, cosines, embedding_changed
 from retrievers.stores.pinecone_client import MOST_FOUND, MOST_WITH_METADATA, PineconeIndex, PineconeIndexes, numbers, told
 from retrievers.stores.scan_lists import ScanLists
 
@@ -108,7 +108,7 @@ class PineconeStore:
     ) -> list[tuple[Chunk, float]]:
         """The same from all, each compared: for filters that Pinecone cannot say and that let little pass."""
         compared = (
-            (chunk, _cosine(np.asarray(one["values"], dtype=np.float32), vector))
+            (chunk, cosine(np.asarray(one["values"], dtype=np.float32), vector))
             for one in self._all(index, shelf)
             if matches(filter, chunk := rows.chunk_of(one["id"], one["metadata"]))
         )
@@ -124,10 +124,7 @@ class PineconeStore:
 
     def similarities(self, shelf: Shelf, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
         """The cosine similarity of the named chunks to `vector`; those that are not there are left out."""
-        found = self.vectors(shelf, chunk_ids)
-        if any(len(kept) != len(vector) for kept in found.values()):
-            raise embedding_changed(len(vector))
-        return {chunk_id: _cosine(kept, vector) for chunk_id, kept in found.items()}
+        return cosines(self.vectors(shelf, chunk_ids), vector)
 
     def vectors(self, shelf: Shelf, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of the named chunks; those that are not there are left out."""
@@ -298,7 +295,3 @@ class PineconeStore:
 
 def _is_on(shelf: Shelf, found: Any) -> bool:
     return bool(found["metadata"]["tenant"] == shelf.tenant)
-
-
-def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from core.errors import Conflict, Unavailable
+from core.errors import Unavailable
 from core.settings import Settings
 from retrievers.stores.qdrant_engine import CANDIDATES, LINKS, WordQuery
-from retrievers.stores.qdrant_points import DENSE, WORDS, Condition, Found, Point
-from retrievers.word_vectors import Sparse
+from retrievers.stores.qdrant_points import DENSE, WORDS, Condition, Found, Point, found_of
+from retrievers.stores.sole import taken_alone
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard, Filter
@@ -41,14 +39,7 @@ class EdgeEngine:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._lock_file = FileLock(settings.path("qdrant.lock"), thread_local=False)  # opened in one thread, closed in another
-        try:
-            self._lock_file.acquire(timeout=0)
-        except Timeout:
-            raise Conflict(
-                "The embedded vector store is open in another process: stop that one, or set a store that several may share.",
-                code="store_not_shareable",
-            ) from None
+        self._lock_file = taken_alone(settings.path("qdrant.lock"))
         self._path = settings.path("qdrant")
         self._shards: dict[int, EdgeShard] = {}
         self._unflushed = 0
@@ -134,7 +125,7 @@ class EdgeEngine:
             with_payload=True,
             params=edge.SearchParams(exact=exact),
         )
-        return [_found(one, one.score) for one in self._shard(dimension).query(asked)]
+        return [found_of(one, one.score) for one in self._shard(dimension).query(asked)]
 
     def by_words(self, dimension: int, queries: Sequence[WordQuery]) -> list[list[Found]]:
         import qdrant_edge as edge
@@ -151,7 +142,7 @@ class EdgeEngine:
             for query in queries
         ]
         found = self._shard(dimension).query_batch(edge.QueryBatchRequest(asked))
-        return [[_found(one, one.score) for one in some] for some in found]
+        return [[found_of(one, one.score) for one in some] for some in found]
 
     def page(
         self,
@@ -173,7 +164,7 @@ class EdgeEngine:
             with_vector=[DENSE] if vectors else False,
         )
         found, more = self._shard(dimension).scroll(asked)
-        return [_found(one) for one in found], None if more is None else str(more)
+        return [found_of(one) for one in found], None if more is None else str(more)
 
     def count(self, dimension: int, passing: Condition) -> int:
         import qdrant_edge as edge
@@ -264,19 +255,3 @@ def _condition(said: Condition) -> Any:
             key=said["key"], match=edge.MatchAny(match["any"]) if "any" in match else edge.MatchValue(match["value"])
         )
     return _filter(said)
-
-
-def _found(one: Any, score: float = 0.0) -> Found:
-    vectors = one.vector if isinstance(one.vector, dict) else {}
-    words = vectors.get(WORDS)
-    return Found(
-        id=str(one.id),
-        payload=one.payload or {},
-        score=score,
-        dense=vectors.get(DENSE),
-        words=None if words is None else _sparse(words),
-    )
-
-
-def _sparse(words: Any) -> Sparse:
-    return list(words.indices), list(words.values)

@@ -56,6 +56,19 @@ class Found:
     words: Sparse | None = None
 
 
+def found_of(one: Any, score: float = 0.0) -> Found:
+    """A point as the engine, or a server's client, gives it."""
+    vectors = one.vector if isinstance(one.vector, dict) else {}
+    words = vectors.get(WORDS)
+    return Found(
+        id=str(one.id),
+        payload=one.payload or {},
+        score=score,
+        dense=vectors.get(DENSE),
+        words=None if words is None else (list(words.indices), list(words.values)),
+    )
+
+
 def point_id(shelf: Shelf, chunk_id: str) -> str:
     """The identifier of a chunk's point."""
     return str(uuid.uuid5(_SPACE, json.dumps([shelf.tenant, shelf.collection_id, chunk_id])))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from core.errors import Unavailable
 from core.settings import Settings, SettingsError
 from retrievers.stores.qdrant_engine import CANDIDATES, LINKS, WordQuery
-from retrievers.stores.qdrant_points import DENSE, INDEXED, WORDS, Condition, Found, Point
-from retrievers.word_vectors import Sparse
+from retrievers.stores.qdrant_points import DENSE, INDEXED, WORDS, Condition, Found, Point, found_of
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -137,7 +136,7 @@ class RemoteEngine:
             ).points
 
         nothing: list[Any] = []
-        return [_found(one, one.score) for one in _asked(ask, nothing)]
+        return [found_of(one, one.score) for one in _asked(ask, nothing)]
 
     def by_words(self, dimension: int, queries: Sequence[WordQuery]) -> list[list[Found]]:
         models = self._models
@@ -155,7 +154,7 @@ class RemoteEngine:
         ]
         nothing: list[list[Any]] = [[] for _ in queries]
         found = _asked(lambda: [answer.points for answer in self._client.query_batch_points(_name(dimension), asked)], nothing)
-        return [[_found(one, one.score) for one in some] for some in found]
+        return [[found_of(one, one.score) for one in some] for some in found]
 
     def page(
         self,
@@ -179,7 +178,7 @@ class RemoteEngine:
 
         nothing: tuple[list[Any], Any] = ([], None)
         found, more = _asked(ask, nothing)
-        return [_found(one) for one in found], None if more is None else str(more)
+        return [found_of(one) for one in found], None if more is None else str(more)
 
     def count(self, dimension: int, passing: Condition) -> int:
         return _asked(lambda: int(self._client.count(_name(dimension), self._filter(passing), exact=True).count), 0)
@@ -250,19 +249,3 @@ def _told() -> Iterator[None]:
 
 def _name(dimension: int) -> str:
     return f"{_NAME}{dimension}"
-
-
-def _found(one: Any, score: float = 0.0) -> Found:
-    vectors = one.vector if isinstance(one.vector, dict) else {}
-    words = vectors.get(WORDS)
-    return Found(
-        id=str(one.id),
-        payload=one.payload or {},
-        score=score,
-        dense=vectors.get(DENSE),
-        words=None if words is None else _sparse(words),
-    )
-
-
-def _sparse(words: Any) -> Sparse:
-    return list(words.indices), list(words.values)

@@ -17,7 +17,7 @@ from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
 from retrievers.filters import Filter, matches
 from retrievers.stores import weaviate_rows as rows
-from retrievers.stores.dimensions import embedding_changed
+from retrievers.stores.dimensions import cosine, cosines, embedding_changed
 from retrievers.stores.scan_lists import ScanLists
 from retrievers.stores.weaviate_client import connect, told
 
@@ -150,7 +150,7 @@ class WeaviateStore:
     ) -> list[tuple[Chunk, float]]:
         """The same from all, each compared: for filters that Weaviate cannot say and that let little pass."""
         compared = (
-            (chunk, _cosine(_vector(one), vector))
+            (chunk, cosine(_vector(one), vector))
             for one in self._all(shelf, vectors=True)
             if matches(filter, chunk := rows.chunk_of(one.properties))
         )
@@ -163,10 +163,7 @@ class WeaviateStore:
 
     def similarities(self, shelf: Shelf, vector: NDArray[np.float32], chunk_ids: Sequence[str]) -> dict[str, float]:
         """The cosine similarity of the named chunks to `vector`; those that are not there are left out."""
-        found = self.vectors(shelf, chunk_ids)
-        if any(len(kept) != len(vector) for kept in found.values()):
-            raise embedding_changed(len(vector))
-        return {chunk_id: _cosine(kept, vector) for chunk_id, kept in found.items()}
+        return cosines(self.vectors(shelf, chunk_ids), vector)
 
     def vectors(self, shelf: Shelf, chunk_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The vectors of the named chunks; those that are not there are left out."""
@@ -369,7 +366,3 @@ class WeaviateStore:
 
 def _vector(found: Any) -> NDArray[np.float32]:
     return np.asarray(found.vector[rows.VECTOR], dtype=np.float32)
-
-
-def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    return float(one @ other / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12))
