@@ -120,6 +120,8 @@ class RequestContext:
     allowances: Sequence[Allowance] = ()
     #: What the caller wants the costs told apart by.
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: By alias, what experiments have assigned, as `core.tables.Exposure` names it.
+    exposures: dict[str, str] = field(default_factory=dict)
     #: The stable code of the error that its caller was told, with the status it stands for; None where all went well.
     error: tuple[str, int] | None = None
     #: Personal data that was found, by place and type.
@@ -142,6 +144,7 @@ class RequestContext:
             capability=self.capability,
             session_id=self.session_id,
             tags=self.tags,
+            exposures=self.exposures,
             keep_nothing=self.keep_nothing,
             deadline=self.deadline,
             tries=self.tries,

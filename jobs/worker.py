@@ -33,8 +33,10 @@ from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
+from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
+from evals.experiments.registered import Registered
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING
@@ -155,7 +157,8 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()]
+        experiments = ExperimentMonitor(context, Registered(self._resources.models))
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
         if self._alone:
             works.append(library.following.run())
         for work in works:

@@ -116,6 +116,7 @@ class Account:
             status=status,
             latency_ms=self._elapsed_ms() if self._took_ms is None else self._took_ms,
             first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
+            exposure=self._request.exposures.get(self._alias),
             **more,
         )
         if self._usage is not None and self._charge is not None:
@@ -154,6 +155,7 @@ def enter_kept(
             saved_tokens=_possible(took.usage.total_tokens),
             saved_usd=cost_usd,
             latency_ms=0.0,
+            exposure=request.exposures.get(alias),
         )
     )
 

@@ -30,6 +30,7 @@ from providers.caching import ResponseCache, short_version
 from providers.capacity import Capacity, Limits
 from providers.completion import Completion
 from providers.embeddings import FailoverEmbeddings
+from providers.experiments import Experiments
 from providers.failover import FailoverChatModel
 from providers.likeness import Likeness
 from providers.local import LocalProvider
@@ -72,6 +73,8 @@ class Models:
         #: What administrators have switched off.
         self.kills = KillSwitches()
         self.budgets = Budgets(settings)
+        #: Which version of an alias an experiment gives a request.
+        self.experiments = Experiments()
         self._providers: dict[str, Provider] = {}
         self._standings: dict[tuple[str, str], Standing] = {}
         self._aliases = {alias.alias: alias for alias in settings.aliases}
@@ -81,7 +84,9 @@ class Models:
         #: Providers as they are called with credentials that are kept at run time.
         self.accounts = Accounts(settings, self._sharing)
         #: Keeps all of these as the database has them; the quick ones first.
-        self.changes = Watcher(self.kills.load, self.policies.load, self.budgets.load, self.accounts.load)
+        self.changes = Watcher(
+            self.kills.load, self.policies.load, self.budgets.load, self.experiments.load, self.accounts.load
+        )
         self._budget = RetryBudget(settings.retries.share)
         self.prober = Prober((served for some in self._served.values() for served in some), settings.probes)
         #: The answers that are given again; none before `connect`.

@@ -90,6 +90,11 @@ class Action(StrEnum):
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     ENCRYPTION_KEY_ROTATED = "encryption_key.rotated"
     ERASURE_FINISHED = "erasure.finished"
+    EXPERIMENT_CREATED = "experiment.created"
+    EXPERIMENT_CHANGED = "experiment.changed"
+    EXPERIMENT_STARTED = "experiment.started"
+    EXPERIMENT_ENDED = "experiment.ended"
+    EXPERIMENT_DELETED = "experiment.deleted"
     KILL_SWITCH_SET = "kill_switch.set"
     KILL_SWITCH_LIFTED = "kill_switch.lifted"
     RETENTION_APPLIED = "retention.applied"
@@ -108,6 +113,7 @@ _CATEGORIES = {
         "encryption_key",
         "signing_key",
         "kill_switch",
+        "experiment",
         "audit",
         "cost_centre",
         "source",

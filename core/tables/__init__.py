@@ -19,6 +19,8 @@ from core.tables.documents import (
     ShareKind,
 )
 from core.tables.encryption import KeyRotation, WrappedKey
+from core.tables.experiments import Experiment, ExperimentState, Exposure
+from core.tables.feedback import Feedback
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.index_generations import GenerationState, IndexGeneration
@@ -63,6 +65,10 @@ __all__ = [
     "Document",
     "DocumentState",
     "Each",
+    "Experiment",
+    "ExperimentState",
+    "Exposure",
+    "Feedback",
     "GenerationState",
     "IdempotencyRecord",
     "IndexGeneration",

@@ -26,6 +26,8 @@ ROUTERS = (
     "jobs",
     "batches",
     "sessions",
+    "feedback",
+    "experiments",
     "pii",
     "policies",
     "provider_credentials",
