@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, ingestion, providers, security, serving
+from infra.bench.proofs import accounts, evaluation, ingestion, providers, security, serving
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -36,6 +36,7 @@ _TABLE: tuple[Part, ...] = (
     security.secrets_kept_grown,
     security.rotation,
     security.rotation_postgresql,
+    evaluation.statistics,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}
