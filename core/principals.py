@@ -70,9 +70,7 @@ _INVOKE = _READ | {
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(
-        _INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE, Scope.EXPERIMENTS_READ}
-    ),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE, Scope.EXPERIMENTS_READ}),
     Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ, Scope.EXPERIMENTS_READ}),
     Role.USER: frozenset(_INVOKE),
 }

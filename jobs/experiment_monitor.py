@@ -1,4 +1,4 @@
-"""Looks at the experiments that run: tells where their shares are wrong, ends those whose rules say so, promotes what has won."""
+"""Looks at the experiments that run: tells where shares are wrong, ends those whose rules say so, promotes what has won."""
 
 import asyncio
 from datetime import timedelta

@@ -28,6 +28,7 @@ from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
+from evals.experiments.registered import Registered
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
@@ -36,7 +37,6 @@ from jobs.broker_reach import BrokerReach
 from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
-from evals.experiments.registered import Registered
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING

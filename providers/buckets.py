@@ -29,6 +29,7 @@ def bucket(seed: str, value: str, version: int = 2) -> float | None:
 
 
 def equal_weights(variants: int) -> list[float]:
+    """The same share for each."""
     return [1 / variants] * variants if variants > 0 else []
 
 
@@ -45,6 +46,7 @@ def bucket_ranges(variants: int, coverage: float, weights: Sequence[float] | Non
 
 
 def is_in(number: float, stretch: Range) -> bool:
+    """Whether it falls in a stretch, whose end is none of it."""
     return stretch[0] <= number < stretch[1]
 
 

@@ -153,7 +153,8 @@ class Outcomes:
 
     async def _rows(self, query: Select[Any]) -> Sequence[Any]:
         async with self._database.session(all_tenants=True) as session:
-            return (await (await session.connection()).execute(query)).all()
+            rows: Sequence[Any] = (await (await session.connection()).execute(query)).all()
+            return rows
 
 
 def _named(keys: Sequence[Any]) -> list[Any]:

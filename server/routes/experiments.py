@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/v1/experiments", tags=["Experiments"])
 Reader = Annotated[Principal, requires(Scope.EXPERIMENTS_READ, Scope.EXPERIMENTS_MANAGE)]
 Manager = Annotated[Principal, requires(Scope.EXPERIMENTS_MANAGE)]
 Name = Annotated[str, Path(max_length=64, description="the experiment's name", examples=["shorter-prompt"])]
-_EXAMPLE = {
+_EXAMPLE: dict[str, Any] = {
     "name": "shorter-prompt",
     "alias": "default",
     "variants": [{"name": "control"}, {"name": "shorter", "version": 2}],

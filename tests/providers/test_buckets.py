@@ -95,4 +95,4 @@ def test_units_fall_evenly_and_apart_from_another_seed() -> None:
         for unit in (f"usr_{number}" for number in range(32_000))
     )
     chi2 = sum((pairs[a, b] - 2000) ** 2 / 2000 for a in range(4) for b in range(4))
-    assert chi2 < 30.58, "15 degrees of freedom, α = .01"
+    assert chi2 < 30.58, "15 degrees of freedom, alpha = .01"
