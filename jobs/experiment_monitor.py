@@ -71,7 +71,7 @@ class ExperimentMonitor:
 def _tell(row: Experiment, results: Results) -> None:
     raise_alert(
         AlertKind.SAMPLE_RATIO,
-        key=row.name,
+        key=row.id,
         tenant=None if row.everywhere else row.tenant,
         experiment=row.name,
         alias=row.alias,

@@ -15,7 +15,7 @@ from core import audit, denials
 from core.database import Database, utc_now
 from core.epoch import raise_epoch
 from core.errors import Conflict, InvalidRequest, NotFound, PlatformError
-from core.principals import SYSTEM, Principal, Scope
+from core.principals import DEFAULT_TENANT, SYSTEM, Principal, Scope
 from core.tables import Experiment, ExperimentState, Exposure
 from evals.experiments.ending import Ending
 from evals.experiments.versions import Versioned
@@ -159,7 +159,10 @@ class ExperimentBook:
         if variant.version is None or row.promoted is not None:
             return row
         try:
-            if await self._versions.live(row.alias) not in (control.version, variant.version):
+            live = await self._versions.live(row.alias)
+            if live == variant.version:
+                return await self._note(row, promoted=live)
+            if live != control.version:
                 raise Conflict("Another version was made live meanwhile.", code="live_version_changed")
             reason = f"experiment {row.name}: {variant.name} has won"
             await self._versions.deploy(principal, row.alias, variant.version, reason=reason)
@@ -207,6 +210,9 @@ class ExperimentBook:
         """Raises Forbidden: the principal may have no version deployed."""
         if not principal.may(Scope.MODELS_DEPLOY):
             raise denials.lacks(principal, Scope.MODELS_DEPLOY, act="have a version deployed")
+        if principal.tenant != DEFAULT_TENANT:
+            text = "Versions are everybody's: the operator's own tenant alone has one deployed."
+            raise denials.barred(principal, text, code="operators_only")
 
     async def _check(self, alias: str, definition: Definition) -> int:
         """The live version. Raises NotFound."""
