@@ -179,44 +179,44 @@ async def create_experiment(given: ExperimentRequest, state: CurrentState, princ
     return ExperimentInfo.of(await _book(state).create(principal, given.new()))
 
 
-@router.get("/{name}")
-async def get_experiment(name: Name, state: CurrentState, principal: Reader) -> ExperimentInfo:
+@router.get("/{experiment}")
+async def get_experiment(experiment: Name, state: CurrentState, principal: Reader) -> ExperimentInfo:
     """Show an experiment."""
-    return ExperimentInfo.of(await _book(state).get(principal, name))
+    return ExperimentInfo.of(await _book(state).get(principal, experiment))
 
 
-@router.put("/{name}")
-async def change_experiment(name: Name, given: Definition, state: CurrentState, principal: Manager) -> ExperimentInfo:
+@router.put("/{experiment}")
+async def change_experiment(experiment: Name, given: Definition, state: CurrentState, principal: Manager) -> ExperimentInfo:
     """Give a draft another definition."""
-    return ExperimentInfo.of(await _book(state).change(principal, name, given))
+    return ExperimentInfo.of(await _book(state).change(principal, experiment, given))
 
 
-@router.delete("/{name}", status_code=204)
-async def delete_experiment(name: Name, state: CurrentState, principal: Manager) -> Response:
+@router.delete("/{experiment}", status_code=204)
+async def delete_experiment(experiment: Name, state: CurrentState, principal: Manager) -> Response:
     """Remove an experiment that does not run."""
-    await _book(state).delete(principal, name)
+    await _book(state).delete(principal, experiment)
     return Response(status_code=204)
 
 
-@router.post("/{name}/start")
-async def start_experiment(name: Name, state: CurrentState, principal: Manager) -> ExperimentInfo:
+@router.post("/{experiment}/start")
+async def start_experiment(experiment: Name, state: CurrentState, principal: Manager) -> ExperimentInfo:
     """Let requests in, in every process within a second. What it is does not change any more; the control is the version that
     is live now."""
-    row = await _book(state).start(principal, name)
+    row = await _book(state).start(principal, experiment)
     await state.models.experiments.load(state.database)
     return ExperimentInfo.of(row)
 
 
-@router.post("/{name}/stop")
-async def stop_experiment(name: Name, state: CurrentState, principal: Manager) -> ExperimentInfo:
+@router.post("/{experiment}/stop")
+async def stop_experiment(experiment: Name, state: CurrentState, principal: Manager) -> ExperimentInfo:
     """End it without a winner: all requests go by the live version again, within a second."""
-    return await _end(state, principal, name, Ending(ExperimentState.STOPPED, "stopped"), promote=False)
+    return await _end(state, principal, experiment, Ending(ExperimentState.STOPPED, "stopped"), promote=False)
 
 
-@router.post("/{name}/conclude")
-async def conclude_experiment(name: Name, given: Conclusion, state: CurrentState, principal: Manager) -> ExperimentInfo:
+@router.post("/{experiment}/conclude")
+async def conclude_experiment(experiment: Name, given: Conclusion, state: CurrentState, principal: Manager) -> ExperimentInfo:
     """End it with the variant that is to stay, and deploy its version where that is asked for."""
-    row = await _book(state).get(principal, name)
+    row = await _book(state).get(principal, experiment)
     names = [variant["name"] for variant in row.definition["variants"]]
     if given.winner is not None and given.winner not in names:
         raise InvalidRequest("There is no variant of that name.", param="winner")
@@ -225,14 +225,16 @@ async def conclude_experiment(name: Name, given: Conclusion, state: CurrentState
     if given.promote:
         ExperimentBook.may_deploy(principal)
     winner = None if given.winner is None else names.index(given.winner)
-    return await _end(state, principal, name, Ending(ExperimentState.CONCLUDED, "concluded", winner), promote=given.promote)
+    return await _end(
+        state, principal, experiment, Ending(ExperimentState.CONCLUDED, "concluded", winner), promote=given.promote
+    )
 
 
-@router.get("/{name}/results", response_model=ExperimentResults)
-async def experiment_results(name: Name, state: CurrentState, principal: Reader) -> dict[str, Any]:
+@router.get("/{experiment}/results", response_model=ExperimentResults)
+async def experiment_results(experiment: Name, state: CurrentState, principal: Reader) -> dict[str, Any]:
     """Compare the variants, metric by metric, on the units that were in it so far. Look as often as you like: the intervals and
     verdicts hold at every look."""
-    row = await _book(state).get(principal, name)
+    row = await _book(state).get(principal, experiment)
     return {"name": row.name, "state": row.state, **await _results(state, row)}
 
 

@@ -14,9 +14,9 @@ from retrievers.sharing import visible_to
 from server.auth import current_principal, request_context
 from server.openapi import platform_version
 from server.pages import STATIC, render
-from server.pages.judging import judges
 from server.pages.administration import sections_of
 from server.pages.examples import capabilities
+from server.pages.judging import judges
 from server.state import CurrentState, State
 
 router = APIRouter(include_in_schema=False)
