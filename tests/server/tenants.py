@@ -308,9 +308,9 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
+        session.add_all([experiment, exposed, judged])
         session.add_all(
             [document, unread, source, batch, export, snapshot, budget, rate, alert, notice, rule, adjustment, invoice, closed]
-            + [experiment, exposed, judged]
         )
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
