@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from core.deadline import Deadline
 from core.principals import ANONYMOUS, SYSTEM, Principal
 from core.tries import Tries
+from core.versions import Versions
 
 if TYPE_CHECKING:
     from core.policies.privacy import Record
@@ -112,6 +113,10 @@ class RequestContext:
     session_id: str | None = None
     #: The alias whose deployment was asked last; None while none was.
     alias: str | None = None
+    #: That alias's version, as the ledger has it.
+    version: str | None = None
+    #: The versions of aliases that all of the request goes by, each since it was first asked for.
+    versions: Versions = field(default_factory=Versions)
     #: The job that it has started, or that it is.
     job_id: str | None = None
     #: The cheaper alias that a budget had it given to.
@@ -148,6 +153,7 @@ class RequestContext:
             keep_nothing=self.keep_nothing,
             deadline=self.deadline,
             tries=self.tries,
+            versions=self.versions,
         )
 
     def due(self, seconds: float) -> Deadline:
@@ -170,7 +176,7 @@ class RequestContext:
     def add(self, other: "RequestContext") -> None:
         """Add what another recorded of its calls."""
         self.provider, self.model = other.provider or self.provider, other.model or self.model
-        self.alias = other.alias or self.alias
+        self.alias, self.version = other.alias or self.alias, other.version or self.version
         self.attempts += other.attempts
         self.failures += other.failures
         self.usage.add(other.usage)
@@ -192,7 +198,7 @@ class RequestContext:
 
     def clear(self) -> None:
         """Forget what was recorded, after another has added it."""
-        self.provider = self.model = self.alias = None
+        self.provider = self.model = self.alias = self.version = None
         self.attempts, self.failures, self.usage = 0, [], Usage()
         self.provider_s, self.cost_usd, self.cache = 0.0, Decimal(0), None
 

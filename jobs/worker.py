@@ -28,7 +28,7 @@ from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
-from evals.experiments.registered import Registered
+from evals.experiments.registered import ModelVersions
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
@@ -157,7 +157,7 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        experiments = ExperimentMonitor(context, Registered(self._resources.models))
+        experiments = ExperimentMonitor(context, ModelVersions(database))
         works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
         if self._alone:
             works.append(library.following.run())

@@ -93,7 +93,7 @@ class Account:
     ) -> None:
         """Put the call on record. One that nothing was paid for used nothing. `reason` and `model`: what the provider calls its
         reason for the answer's end, and itself."""
-        self._request.alias = self._alias
+        self._request.alias, self._request.version = self._alias, self._version or None
         self._pay_time()
         more: dict[str, Any] = {}
         if self._usage is not None and self._charge is not None:
@@ -142,7 +142,7 @@ def enter_kept(
     and what it used, `cost_usd` what it had cost."""
     if took.provider is None or took.model is None:
         return
-    request.alias = alias
+    request.alias, request.version = alias, version or None
     _enter(
         ledger.Entry(
             **_whose(request),

@@ -33,6 +33,7 @@ class Running:
     """An experiment as requests are assigned by it."""
 
     id: str
+    alias: str
     tenant: str
     everywhere: bool
     seed: str
@@ -45,6 +46,7 @@ class Running:
         definition = Definition.model_validate(row.definition)
         return cls(
             id=row.id,
+            alias=row.alias,
             tenant=row.tenant,
             everywhere=row.everywhere,
             seed=definition.seed or row.name,
@@ -87,6 +89,7 @@ class Experiments:
     def __init__(self) -> None:
         self._by_alias: Mapping[str, Sequence[Running]] = {}
         self._units: Units | None = None
+        self._held: frozenset[tuple[str, int]] = frozenset()
 
     async def load(self, database: Database) -> None:
         """Read those that run."""
@@ -98,7 +101,14 @@ class Experiments:
         by_alias: dict[str, list[Running]] = {}
         for row in rows:
             by_alias.setdefault(row.alias, []).append(Running.of(row))
+        self._held = frozenset(
+            (each.alias, version) for some in by_alias.values() for each in some for version in each.versions
+        )
         self._by_alias = by_alias
+
+    def held(self) -> frozenset[tuple[str, int]]:
+        """The versions that experiments give, by alias and number."""
+        return self._held
 
     def version_of(self, alias: str, request: RequestContext) -> int | None:
         """The version that an experiment gives the request, and the exposure noted in its context; None where it is in none. Of

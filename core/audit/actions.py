@@ -98,6 +98,15 @@ class Action(StrEnum):
     KILL_SWITCH_SET = "kill_switch.set"
     KILL_SWITCH_LIFTED = "kill_switch.lifted"
     RETENTION_APPLIED = "retention.applied"
+    MODEL_VERSION_CREATED = "model_version.created"
+    MODEL_VERSION_APPROVED = "model_version.approved"
+    MODEL_DEPLOYED = "model.deployed"
+    MODEL_CANARY_CHANGED = "model.canary_changed"
+    MODEL_ROLLED_BACK = "model.rolled_back"
+    MODEL_WITHDRAWN = "model.withdrawn"
+    PROMPT_VERSION_CREATED = "prompt_version.created"
+    PROMPT_DEPLOYED = "prompt.deployed"
+    PROMPT_ROLLED_BACK = "prompt.rolled_back"
 
 
 _CATEGORIES = {
@@ -117,6 +126,10 @@ _CATEGORIES = {
         "audit",
         "cost_centre",
         "source",
+        "model",
+        "model_version",
+        "prompt",
+        "prompt_version",
     ),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),

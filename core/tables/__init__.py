@@ -30,6 +30,7 @@ from core.tables.ledger import LedgerRow
 from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
+from core.tables.registry import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
 from core.tables.sources import Source, SourceState
 from core.tables.usage import UsageHour, UsageLatency, UsageSpan, UsageTurn
@@ -85,6 +86,10 @@ __all__ = [
     "ProviderCredential",
     "RateLimit",
     "RefreshToken",
+    "Registered",
+    "RegistryEvent",
+    "RegistryHead",
+    "RegistryVersion",
     "RowState",
     "ShareAccess",
     "ShareKind",
@@ -106,5 +111,6 @@ __all__ = [
     "UsageTurn",
     "User",
     "UserKind",
+    "VersionState",
     "WrappedKey",
 ]

@@ -1,21 +1,33 @@
 """The registry of models, as experiments ask it."""
 
+from core.database import Database
 from core.errors import NotFound
 from core.principals import Principal
-from providers.models import Models
+from core.tables import Registered
+from providers.registry.store import Registry
 
 
-class Registered:
-    """`Versioned` of this installation's models."""
+class ModelVersions:
+    """`Versioned` of the registry in a database."""
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, database: Database) -> None:
+        self._registry = Registry(database)
 
     async def live(self, alias: str) -> int | None:
-        return 1 if any(each.alias == alias for each in self._models.settings.aliases) else None
+        """See `Versioned`."""
+        try:
+            return (await self._registry.head(Registered.MODEL, alias)).live
+        except NotFound:
+            return None
 
     async def exists(self, alias: str, version: int) -> bool:
-        return version == await self.live(alias)
+        """See `Versioned`."""
+        try:
+            await self._registry.version(Registered.MODEL, alias, version)
+        except NotFound:
+            return False
+        return True
 
     async def deploy(self, principal: Principal, alias: str, version: int, *, reason: str) -> None:
-        raise NotFound("There is no such version.", code="version_not_found")
+        """See `Versioned`."""
+        await self._registry.deploy(principal, Registered.MODEL, alias, version, reason=reason)

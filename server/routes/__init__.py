@@ -14,6 +14,7 @@ ROUTERS = (
     "users",
     "user_data",
     "tenants",
+    "registry",
     "models",
     "cache",
     "collections",

@@ -15,7 +15,7 @@ from evals.experiments.analysis import analyse
 from evals.experiments.book import ExperimentBook, NewExperiment
 from evals.experiments.ending import Ending
 from evals.experiments.outcomes import Outcomes
-from evals.experiments.registered import Registered
+from evals.experiments.registered import ModelVersions
 from evals.experiments.shown import told_results
 from providers.experiment_definition import NAME, Definition
 from server.auth import requires
@@ -203,7 +203,7 @@ async def start_experiment(experiment: Name, state: CurrentState, principal: Man
     """Let requests in, in every process within a second. What it is does not change any more; the control is the version that
     is live now."""
     row = await _book(state).start(principal, experiment)
-    await state.models.experiments.load(state.database)
+    await state.models.take_experiments(state.database)
     return ExperimentInfo.of(row)
 
 
@@ -252,9 +252,9 @@ async def _end(state: State, principal: Principal, name: str, ending: Ending, *,
     ended = await book.end(principal, row, ending, verdict={"results": await _results(state, row)}, promote=promote)
     if ended is None:
         raise Conflict("It does not run any more.", code="experiment_not_running")
-    await state.models.experiments.load(state.database)
+    await state.models.take_experiments(state.database)
     return ExperimentInfo.of(ended)
 
 
 def _book(state: State) -> ExperimentBook:
-    return ExperimentBook(state.database, Registered(state.models))
+    return ExperimentBook(state.database, ModelVersions(state.database))

@@ -1,7 +1,7 @@
 """experiments, who was exposed to them, and feedback
 
 Revision ID: 0036
-Revises: 0033
+Revises: 0034
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 import core.database
 
 revision = "0036"
-down_revision = "0033"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
