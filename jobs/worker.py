@@ -33,6 +33,7 @@ from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
+from jobs.canaries import Canaries
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from retrievers import STORES, require_stores
@@ -155,7 +156,7 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()]
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), Canaries(database).run()]
         if self._alone:
             works.append(library.following.run())
         for work in works:

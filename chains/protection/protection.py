@@ -42,7 +42,9 @@ class Protection:
     def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, as the policies of the request's tenant let them pass."""
         policy = self._policies.of(current().principal.tenant)
-        if self._exempt or not (policy.handles_pii or policy.guarded):
+        # the version of what the caller names is chosen before those of steps, so that its prompts come first
+        own = self._models.guards_of(asked.model or DEFAULT) if hasattr(asked, "model") else ()
+        if self._exempt or not (policy.handles_pii or policy.guarded or own):
             return cast("AsyncGenerator[Delta, None]", answer(asked))
         return self._protected(answer, asked)
 
