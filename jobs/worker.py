@@ -34,6 +34,7 @@ from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
+from jobs.canaries import Canaries
 from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
@@ -157,8 +158,8 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        experiments = ExperimentMonitor(context, ModelVersions(database))
-        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
+        trying = Canaries(database).run(), ExperimentMonitor(context, ModelVersions(database)).run()
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), *trying]
         if self._alone:
             works.append(library.following.run())
         for work in works:

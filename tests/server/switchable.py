@@ -18,10 +18,11 @@ from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.tables import Tenant
 from providers.models import Models
+from providers.registry.seeding import seed
 from server.langserve_routes import register
 from server.openai_door.routes import open_door
 from server.readiness import Readiness
-from server.routes import budgets, health, kill_switches, provider_credentials, rate_limits, usage
+from server.routes import budgets, health, kill_switches, prompts, provider_credentials, rate_limits, registry, usage
 from server.routes import models as model_routes
 from server.routes.admin import providers as page
 from tests.fakes.openai import MODEL, OpenAIFake
@@ -29,7 +30,7 @@ from tests.server.capabilities import built
 from tests.server.serving import platform, served
 
 SMALL = "text-embedding-3-small"
-MODULES = (budgets, rate_limits, usage, kill_switches, provider_credentials, model_routes, health, page)
+MODULES = (budgets, rate_limits, usage, kill_switches, provider_credentials, registry, prompts, model_routes, health, page)
 
 
 @dataclass
@@ -114,6 +115,7 @@ def _watching(settings: Settings, models: Models) -> Iterator[None]:
     thread.start()
     database = Database(settings)
     asyncio.run_coroutine_threadsafe(_tenants(database), loop).result(10)
+    asyncio.run_coroutine_threadsafe(seed(database, settings.aliases), loop).result(10)
     asyncio.run_coroutine_threadsafe(models.changes.load(database), loop).result(10)
     task = asyncio.run_coroutine_threadsafe(models.changes.run(database), loop)
     try:
