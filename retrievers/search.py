@@ -15,7 +15,7 @@ from core.database import Database
 from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
 from retrievers.attributes import unknown_attributes
-from retrievers.base import Chunk, Passage, Shelf
+from retrievers.base import Chunk, FindsIds, Passage, Shelf
 from retrievers.feedback import moved, widened
 from retrievers.filters import Filter, parse
 from retrievers.fusion import fuse
@@ -35,6 +35,8 @@ Mode = Literal["hybrid", "dense", "lexical"]
 #: What each ranking contributes to a fused one at least; deeper does not change the first ten (measured on Cranfield).
 _CANDIDATES = 100
 _MOST_RESULTS = 200
+#: Read beyond what is needed: some may be of deleted documents, or of replaced revisions.
+_STALE = 4
 #: Beyond this the embedding model reads nothing anyway, and BM25 gains nothing.
 _QUERY_CHARACTERS = 4000
 
@@ -133,11 +135,11 @@ class Searcher:
         told = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": shelf.collection_id, "genai.search.mode": mode}
         with traces.span("search", told) as span:
             asked, degraded = await self._asked(shelf, query[:_QUERY_CHARACTERS], limit, mode, parse(filter), beside)
-            ranked = await self._ranked(asked)
-            found = await self._current(shelf, await self._passages(asked, ranked))
+            needed = limit if feedback is None else max(limit, feedback.passages)
+            found = await self._best(asked, await self._ranked(asked), needed)
             steps: tuple[StepTaken, ...] = ()
             if feedback is not None:
-                found, step = await self._fed_back(asked, found, feedback)
+                found, step = await self._fed_back(asked, found, limit, feedback)
                 steps = (step,)
             findings = Findings(found[:limit], degraded, asked.vector is None and mode != "lexical", steps)
             if span is not None:
@@ -181,8 +183,18 @@ class Searcher:
             )
         return _Ranked(chunks, similarities, lexical)
 
-    async def _passages(self, asked: _Asked, ranked: _Ranked) -> list[Passage]:
-        order, chunks = ranked.order(asked), ranked.chunks
+    async def _best(self, asked: _Asked, ranked: _Ranked, needed: int) -> list[Passage]:
+        """The best passages, as many as are needed. Of what was ranked, only so much is read as they take."""
+        order, read = ranked.order(asked), 0
+        best: list[Passage] = []
+        while read < len(order) and len(best) < needed:
+            part = order[read : read + needed + _STALE]
+            read += len(part)
+            best += await self._current(asked.shelf, await self._passages(asked, ranked, part))
+        return best[:needed]
+
+    async def _passages(self, asked: _Asked, ranked: _Ranked, order: Sequence[tuple[str, float]]) -> list[Passage]:
+        chunks = ranked.chunks
         missing = [chunk_id for chunk_id, _ in order if chunk_id not in chunks]
         if missing:
             store = self._generations.store(asked.generation)
@@ -200,7 +212,9 @@ class Searcher:
             if chunk_id in chunks
         ]
 
-    async def _fed_back(self, asked: _Asked, found: list[Passage], settings: Feedback) -> tuple[list[Passage], StepTaken]:
+    async def _fed_back(
+        self, asked: _Asked, found: list[Passage], limit: int, settings: Feedback
+    ) -> tuple[list[Passage], StepTaken]:
         """What is found with what the best of the first search say; where that fails, what was found before."""
         step, best = StepTaken("feedback"), [passage.chunk for passage in found[: settings.passages]]
         if not best:
@@ -208,7 +222,7 @@ class Searcher:
         try:
             with traces.span("search step", {"genai.search.step": step.name}):
                 again = await asyncio.to_thread(self._widened, asked, best, settings)
-                return await self._current(asked.shelf, await self._passages(again, await self._ranked(again))), step
+                return await self._best(again, await self._ranked(again), limit), step
         except PlatformError as error:
             log.warning("search.step_skipped", step=step.name, collection_id=asked.shelf.collection_id, reason=error.code)
             return found, StepTaken(step.name, error.code)
@@ -259,11 +273,16 @@ class Searcher:
         """The nearest chunks, and the similarity of those in `also` that are not among them."""
         with traces.span("search vectors"):
             store, shelf = self._generations.store(generation), generation.shelf
-            found = store.search(shelf, vector, depth, filter)
-            similarities = {chunk.id: similarity for chunk, similarity in found}
+            chunks: dict[str, Chunk] = {}
+            if isinstance(store, FindsIds):
+                similarities = dict(store.nearest(shelf, vector, depth, filter))
+            else:
+                found = store.search(shelf, vector, depth, filter)
+                chunks = {chunk.id: chunk for chunk, _ in found}
+                similarities = {chunk.id: similarity for chunk, similarity in found}
             others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]
             similarities |= store.similarities(shelf, vector, others)
-        return {chunk.id: chunk for chunk, _ in found}, similarities
+        return chunks, similarities
 
     async def _current(self, shelf: Shelf, passages: list[Passage]) -> list[Passage]:
         """Those whose document is still there in the revision that the chunk is of."""
