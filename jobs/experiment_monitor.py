@@ -59,9 +59,9 @@ class ExperimentMonitor:
             return
         definition = Definition.model_validate(row.definition)
         results = await asyncio.to_thread(analyse, definition, await self._outcomes.units(row))
-        if results.ratio.mismatch:
-            _tell(row, results)
         ending = ending_of(definition, results, row.started_at, utc_now())
+        if results.ratio.mismatch or (ending is not None and ending.reason == "sample_ratio"):
+            _tell(row, results)
         if ending is not None:
             verdict = {"results": told_results(definition, results)}
             await self._book.end(SYSTEM, row, ending, verdict=verdict, promote=definition.rules.promote)
@@ -77,5 +77,5 @@ def _tell(row: Experiment, results: Results) -> None:
         alias=row.alias,
         units=", ".join(map(str, results.units)),
         expected=", ".join(f"{each:.0f}" for each in results.ratio.expected),
-        p=f"{results.ratio.p:.1g}",
+        p=f"{min(results.ratio.p, results.last_ratio.p):.1g}",
     )

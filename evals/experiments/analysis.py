@@ -9,7 +9,7 @@ from evals.experiments.outcomes import Unit
 from evals.statistics.corrections import holm
 from evals.statistics.cuped import Adjusted, adjust
 from evals.statistics.moments import Moments
-from evals.statistics.sample_ratio import SampleRatio, sample_ratio_at_any_time
+from evals.statistics.sample_ratio import SampleRatio, sample_ratio, sample_ratio_at_any_time
 from evals.statistics.sequential import PLANNED, SequentialTest
 from evals.statistics.two_samples import Difference, compare_means, too_few
 from evals.statistics.verdicts import Verdict
@@ -48,11 +48,13 @@ class MetricResult:
 class Results:
     """`units` and `requests` of each variant. `winner` is the place of the variant whose primary metric is better beyond doubt,
     the largest difference of several, and harms nothing; None where there is none. Nothing is told where the shares of the
-    variants are no chance (`ratio`)."""
+    variants are no chance (`ratio`, which holds at every look). `last_ratio` finds it with fewer units, and holds where it is
+    asked once: at the end."""
 
     units: Sequence[int]
     requests: Sequence[int]
     ratio: SampleRatio
+    last_ratio: SampleRatio
     metrics: Sequence[MetricResult]
     winner: int | None
     harmed: Sequence[int]
@@ -76,6 +78,7 @@ def analyse(definition: Definition, units: Mapping[str, Unit]) -> Results:
         units=counts,
         requests=[sum(unit.requests for unit in arm) for arm in arms],
         ratio=ratio,
+        last_ratio=sample_ratio(counts, definition.weights),
         metrics=metrics,
         winner=max(won, key=lambda place: abs(primary[place - 1].at_any_time.difference)) if won else None,
         harmed=harmed,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from core.tables import ExperimentState
 from evals.experiments.analysis import Results
@@ -17,11 +18,19 @@ class Ending:
     winner: int | None = None
 
 
+_WORTHLESS: Final = Ending(ExperimentState.STOPPED, "sample_ratio")
+
+
 def ending_of(definition: Definition, results: Results, started_at: datetime, now: datetime) -> Ending | None:
     """How it ends now; None while it goes on. What makes its figures worthless or does harm comes first."""
+    ending, looks = _by_rules(definition, results, started_at, now), definition.rules.on_sample_ratio
+    if looks and (results.ratio.mismatch or (ending is not None and results.last_ratio.mismatch)):
+        return _WORTHLESS
+    return ending
+
+
+def _by_rules(definition: Definition, results: Results, started_at: datetime, now: datetime) -> Ending | None:
     rules = definition.rules
-    if rules.on_sample_ratio and results.ratio.mismatch:
-        return Ending(ExperimentState.STOPPED, "sample_ratio")
     least = min(results.units)
     if least >= rules.min_units:
         if rules.on_harm and results.harmed:

@@ -18,6 +18,7 @@ def told_results(definition: Definition, results: Results) -> dict[str, Any]:
         "sample_ratio": {
             "mismatch": results.ratio.mismatch,
             "p": results.ratio.p,
+            "fixed_p": results.last_ratio.p,
             "expected": [round(each, 1) for each in results.ratio.expected],
         },
         "metrics": [_metric(names, metric) for metric in results.metrics],

@@ -113,7 +113,8 @@ class SampleRatioInfo(BaseModel):
     """Whether the variants have the shares of units that were asked for."""
 
     mismatch: bool
-    p: float
+    p: float = Field(description="that holds at every look")
+    fixed_p: float = Field(description="of the chi-square test, which holds where it is asked once: at the end")
     expected: list[float]
 
 

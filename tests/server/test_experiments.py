@@ -115,6 +115,24 @@ def test_the_better_of_two_versions_is_found_and_goes_live_everywhere(platform: 
     assert platform.ask("GET", f"{EXPERIMENTS}/two/results")["variants"][0]["units"] < 200
 
 
+def test_what_is_deployed_meanwhile_changes_nothing_for_who_is_in_it(platform: Platform) -> None:
+    live = platform.ask("GET", "/api/v1/models/registry/default")["live"]
+    other = 1 if live == 2 else 2
+    variants = [{"name": "control"}, {"name": "other", "version": other}]
+    platform.ask("POST", EXPERIMENTS, json={"name": "pinned", "alias": "default", "variants": variants})
+    before = platform.chat("usr_0")["provider"]
+    platform.ask("POST", f"{EXPERIMENTS}/pinned/start")
+    users = [f"usr_{number}" for number in range(12)]
+    given = {user: platform.chat(user)["provider"] for user in users}
+    assert len(set(given.values())) == 2
+    platform.ask("POST", "/api/v1/models/registry/default/deploy", json={"version": other})  # which retires the control
+    assert {user: platform.chat(user)["provider"] for user in users} == given
+    platform.ask("POST", f"{EXPERIMENTS}/pinned/stop")
+    after = {platform.chat(user)["provider"] for user in users}
+    assert len(after) == 1
+    assert after != {before}
+
+
 def test_feedback_is_for_requests_of_ones_own(platform: Platform) -> None:
     request_id = platform.chat("usr_a")["request_id"]
     assert platform.judge("usr_a", request_id, "up").json()["score"] == 1.0

@@ -100,6 +100,15 @@ def test_shares_that_are_no_chance_take_every_verdict_away() -> None:
     assert not analyse(uneven, units(1800, 1200, lift=0.6)).ratio.mismatch
 
 
+def test_what_is_found_out_at_the_end_alone_takes_the_winner_away() -> None:
+    found = analyse(definition(), units(300, 180, lift=1.0))
+    assert (found.ratio.mismatch, found.winner) == (False, 1)
+    assert end(found, definition()) == Ending(ExperimentState.STOPPED, "sample_ratio")
+    assert end(analyse(definition(), units(300, 180)), definition()) is None, "it goes on: there may be more"
+    trusting = definition(rules={"on_sample_ratio": False})
+    assert end(found, trusting) == Ending(ExperimentState.CONCLUDED, "verdict", 1)
+
+
 def test_it_does_not_end_before_there_are_units_enough_and_ends_when_there_are() -> None:
     found = analyse(definition(), units(90, 90, lift=2.0))
     assert found.winner == 1
