@@ -99,7 +99,18 @@ def _process(settings: Settings, redis_url: str) -> Iterator[tuple[httpx.Client,
     capabilities = built(settings, cast("Any", models), conversations, only=("chat", "completion"))
     register(app, capabilities)
     open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
-    for module in (budgets, rate_limits, usage, kill_switches, provider_credentials, registry, prompts, model_routes, health, page):
+    for module in (
+        budgets,
+        rate_limits,
+        usage,
+        kill_switches,
+        provider_credentials,
+        registry,
+        prompts,
+        model_routes,
+        health,
+        page,
+    ):
         app.include_router(module.router)
     with served(app) as url, httpx.Client(base_url=url, timeout=60) as client, _watching(settings, models):
         yield client, database
