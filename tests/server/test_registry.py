@@ -107,7 +107,7 @@ def test_guards_of_a_version_stand_before_it_for_every_tenant(here: Here, alias:
     guard = {"guard": "patterns", "options": {"deny": {"greeting": "Hello"}}}
     deploy(here, alias, make(here, alias, [HERE], guards=[guard]))
     for tenant in ("default", "acme"):
-        assert code(here.chat(model=alias, tenant=tenant)) == (403, "guard_blocked")
+        assert code(here.chat(model=alias, tenant=tenant)) == (422, "guard_blocked")
     assert here.chat(model="default").status_code == 200
 
 
