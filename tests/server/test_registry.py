@@ -1,6 +1,5 @@
 """The registry through its routes: versions made, refused, deployed and taken back, in another process as well."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -17,12 +16,12 @@ _NUMBERS = count(1)
 
 
 @pytest.fixture
-def alias(here: Here) -> Iterator[str]:
+def alias(here: Here) -> str:
     """An alias of the registry's own, whose version 1 is live."""
     name = f"registered/{next(_NUMBERS)}"
     make(here, name, [HERE])
     deploy(here, name, 1)
-    yield name
+    return name
 
 
 def make(here: Here, alias: str, deployments: list[dict[str, Any]], **more: Any) -> int:
@@ -105,10 +104,10 @@ def test_parameters_of_a_version_hold_where_the_caller_says_none(here: Here, ali
 
 
 def test_guards_of_a_version_stand_before_it_for_every_tenant(here: Here, alias: str) -> None:
-    guard = {"guard": "patterns", "options": {"deny": ["Hello"]}}
+    guard = {"guard": "patterns", "options": {"deny": {"greeting": "Hello"}}}
     deploy(here, alias, make(here, alias, [HERE], guards=[guard]))
     for tenant in ("default", "acme"):
-        assert code(here.chat(model=alias, tenant=tenant)) == (403, "guard_blocked")
+        assert code(here.chat(model=alias, tenant=tenant)) == (422, "guard_blocked")
     assert here.chat(model="default").status_code == 200
 
 
