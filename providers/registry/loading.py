@@ -112,6 +112,8 @@ class Editions:
 
     def _take(self, heads: Sequence[RegistryHead], rows: Sequence[RegistryVersion], revisions: Revisions) -> None:
         with self._lock:
+            if any(revisions.get(name, 0) < revision for name, revision in self._known.items()):
+                return  # another has read later, and was sooner
             of = {(row.subject, row.name, row.number): row for row in rows}
             prompts = {
                 row.name: _template(row)
@@ -131,6 +133,8 @@ class Editions:
                 if line is not None:
                     lines[head.name] = line
             self._lines, self._known = Lines(lines, prompts), revisions
+            kept = {(row.name, row.number) for row in rows}
+            self._built = {key: edition for key, edition in self._built.items() if key in kept}
         self._limit()
 
     def _line(self, head: RegistryHead, every: Mapping[int, Edition]) -> Line | None:

@@ -54,8 +54,8 @@ def show_history(context: typer.Context, alias: AliasArgument) -> None:
 def show_difference(context: typer.Context, alias: AliasArgument, before: int, after: int) -> None:
     """What two versions of an alias do not say the same of."""
     rows = tables.table("field", str(before), str(after))
-    query = f"before={before}&after={after}"
-    for each in platform_of(context).get(f"{_of(alias)}/diff?{query}")["differences"]:
+    told = platform_of(context).get(f"{_of(alias)}/diff", before=before, after=after)
+    for each in told["differences"]:
         rows.add_row(each["field"], json.dumps(each["before"]), json.dumps(each["after"]))
     tables.show(rows)
 

@@ -2,10 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from server.cli.app import app as command_line
 from tests.fakes.openai import MODEL
 from tests.server.switchable import Here, code, until
 
@@ -210,3 +213,24 @@ def test_a_prompt_is_versioned_and_goes_back_to_what_is_built_in(here: Here) -> 
     acts = [each["act"] for each in here.call("GET", f"{prompts}/rag_hyde.txt/history").json()["results"]]
     assert acts == ["rolled_back", "deployed", "created"]
     assert code(here.call("GET", f"{prompts}/none.txt/versions")) == (404, "prompt_not_found")
+
+
+def test_the_command_line_deploys_takes_back_and_carries_the_toml(here: Here, alias: str, tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(command_line, ["--url", str(here.client.base_url), "--key", "any", "registry", *words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    make(here, alias, [THERE])
+    run("deploy", alias, "2", "--reason", "Approved.")
+    assert number(here, alias) == 2
+    run("rollback", alias)
+    assert number(here, alias) == 1
+    assert "rolled_back" in run("history", alias)
+    assert "deployments.0.model" in run("diff", alias, "1", "2")
+    assert "retired" in run("versions", alias)
+    assert alias in run("list")
+    file = tmp_path / "models.toml"
+    file.write_text(run("export"))
+    run("import", str(file))
+    assert len(here.call("GET", f"{REGISTRY}/{alias}/versions").json()["results"]) == 2
