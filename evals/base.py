@@ -74,7 +74,7 @@ class OfCorpus(Protocol):
     """A metric whose value for many outcomes is no mean of theirs, such as BLEU."""
 
     def corpus(self, outcomes: Sequence[Outcome]) -> Score:
-        """The value of all outcomes together; those that failed are left out and counted in `details["unmeasured"]`."""
+        """The value of all outcomes; those that failed are left out and counted in `details["unmeasured"]`. Blocking."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Whether an output is JSON that keeps to a schema."""
 
+import asyncio
 import json
 import re
 from typing import Any, ClassVar
@@ -45,7 +46,7 @@ class JsonSchema(Scoring):
         except (ValueError, RecursionError):
             return Score(0.0, "no_json")
         try:
-            kept = fits(schema, value)
+            kept = await asyncio.to_thread(fits, schema, value)
         except Unusable:
             return Score.unmeasured("invalid_schema")
         return Score(float(kept), None if kept else "not_kept")

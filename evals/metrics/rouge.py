@@ -1,11 +1,14 @@
 """ROUGE-1, -2, -L and -Lsum as Google's rouge-score computes them, which agrees with ROUGE-1.5.5."""
 
-from functools import cached_property
+import asyncio
 from importlib.metadata import version
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from evals.base import Outcome, Score
 from evals.metrics.base import Options, Scoring, references
+
+#: Words by words that a longest common subsequence is looked for in: each has a place in a table.
+_MOST_STEPS: Final = 10_000_000
 
 
 class RougeOptions(Options):
@@ -22,11 +25,11 @@ class _Rouge(Scoring):
     kind: ClassVar[str]
     options_type: ClassVar[type[Options]] = RougeOptions
 
-    @cached_property
-    def _scorer(self) -> Any:
-        from rouge_score.rouge_scorer import RougeScorer
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        from rouge_score.rouge_scorer import RougeScorer  # half a second, which no answer has to wait for
 
-        return RougeScorer([self.kind], use_stemmer=self.options.stemmer)
+        self._scorer = RougeScorer([self.kind], use_stemmer=self.options.stemmer)
 
     def stands_on(self) -> list[str]:
         return [f"rouge-score-{version('rouge-score')}"]
@@ -37,7 +40,9 @@ class _Rouge(Scoring):
             return Score.unmeasured("no_reference")
         if not any(character.isascii() and character.isalnum() for one in right for character in one):
             return Score.unmeasured("no_words")
-        found = [self._scorer.score(one, outcome.output)[self.kind] for one in right]
+        if max(map(_words, right)) * _words(outcome.output) > _MOST_STEPS:
+            return Score.unmeasured("too_long")
+        found = await asyncio.to_thread(lambda: [self._scorer.score(one, outcome.output)[self.kind] for one in right])
         best = max(found, key=lambda one: getattr(one, self.options.part))
         parts = {part: float(getattr(best, part)) for part in ("precision", "recall", "fmeasure")}
         return Score(parts[self.options.part], details=parts)
@@ -65,3 +70,7 @@ class RougeLsum(_Rouge):
     """The same sentence by sentence, where each line is a sentence."""
 
     name = kind = "rougeLsum"
+
+
+def _words(text: str) -> int:
+    return len(text.split())

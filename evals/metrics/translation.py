@@ -1,5 +1,6 @@
 """BLEU, chrF and TER as sacrebleu computes them (Post, 2018), with its signature. The value of a run is the corpus's."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -42,6 +43,8 @@ class TerOptions(Options):
 class _Sacrebleu(Scoring):
     """Scores from 0 to 100 (TER may pass it). An example's own score is its sentence's, whose mean is no corpus's value."""
 
+    most_words: ClassVar[int] = 50_000
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._whole = self._metric()
@@ -57,16 +60,21 @@ class _Sacrebleu(Scoring):
         right = references(outcome.example)
         if not right:
             return Score.unmeasured("no_reference")
-        return Score(float(self._sentence().sentence_score(outcome.output, right).score))
+        if self._is_too_long(outcome.output, right):
+            return Score.unmeasured("too_long")
+        found = await asyncio.to_thread(self._sentence().sentence_score, outcome.output, right)
+        return Score(float(found.score))
+
+    def _is_too_long(self, output: str, right: Sequence[str]) -> bool:
+        return max(len(text.split()) for text in (output, *right)) > self.most_words
 
     def _sentence(self) -> Any:
         return self._metric()
 
     def corpus(self, outcomes: Sequence[Outcome]) -> Score:
-        """As `OfCorpus` promises."""
-        told = [
-            (outcome.output, right) for outcome in outcomes if outcome.error is None and (right := references(outcome.example))
-        ]
+        """As `OfCorpus` promises. Blocking: TER takes some milliseconds a word."""
+        answered = [(one.output, references(one.example)) for one in outcomes if one.error is None]
+        told = [(output, right) for output, right in answered if right and not self._is_too_long(output, right)]
         unmeasured = len(outcomes) - len(told)
         if not told:
             return Score.unmeasured("nothing_measured", unmeasured=unmeasured)
@@ -117,6 +125,7 @@ class Ter(_Sacrebleu):
     name = "ter"
     higher_is_better = False
     options_type: ClassVar[type[Options]] = TerOptions
+    most_words = 500  # six seconds
 
     def _metric(self) -> Any:
         from sacrebleu.metrics.ter import TER

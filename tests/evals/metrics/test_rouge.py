@@ -48,3 +48,7 @@ async def test_what_has_no_words_it_knows_is_unmeasured_and_no_zero():
 def test_the_signature_tells_package_and_options():
     assert "rouge-score-0." in Rouge1().signature
     assert Rouge1().signature != Rouge1(stemmer=True).signature
+
+
+async def test_what_would_take_gigabytes_is_unmeasured():
+    assert (await RougeL().score(outcome("word " * 4000, "word " * 4000))).why == "too_long"

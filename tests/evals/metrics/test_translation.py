@@ -66,3 +66,10 @@ def test_examples_may_have_different_numbers_of_references():
 def test_options_that_it_does_not_take_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Bleu(**wrong)
+
+
+async def test_what_would_take_minutes_is_unmeasured():
+    long = "word " * 501
+    assert (await Ter().score(outcome(long, "x"))).why == "too_long"
+    assert Ter().corpus([outcome(long, "x")]).why == "nothing_measured"
+    assert (await Bleu().score(outcome(long, "x"))).value is not None
