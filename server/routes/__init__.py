@@ -38,6 +38,8 @@ ROUTERS = (
     "month_close",
     "invoices",
     "usage_page",
+    "dashboard",
+    "dashboard_page",
     "budgets",
     "rate_limits",
     "reindexing",
