@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from core.deadline import Deadline
 from core.principals import ANONYMOUS, SYSTEM, Principal
 from core.tries import Tries
+from core.versions import Versions
 
 if TYPE_CHECKING:
     from core.policies.privacy import Record
@@ -112,6 +113,10 @@ class RequestContext:
     session_id: str | None = None
     #: The alias whose deployment was asked last; None while none was.
     alias: str | None = None
+    #: That alias's version, as the ledger has it.
+    version: str | None = None
+    #: The versions of aliases that all of the request goes by, each since it was first asked for.
+    versions: Versions = field(default_factory=Versions)
     #: The job that it has started, or that it is.
     job_id: str | None = None
     #: The cheaper alias that a budget had it given to.
@@ -120,6 +125,8 @@ class RequestContext:
     allowances: Sequence[Allowance] = ()
     #: What the caller wants the costs told apart by.
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: By alias, what experiments have assigned, as `core.tables.Exposure` names it.
+    exposures: dict[str, str] = field(default_factory=dict)
     #: The stable code of the error that its caller was told, with the status it stands for; None where all went well.
     error: tuple[str, int] | None = None
     #: Personal data that was found, by place and type.
@@ -142,9 +149,11 @@ class RequestContext:
             capability=self.capability,
             session_id=self.session_id,
             tags=self.tags,
+            exposures=self.exposures,
             keep_nothing=self.keep_nothing,
             deadline=self.deadline,
             tries=self.tries,
+            versions=self.versions,
         )
 
     def due(self, seconds: float) -> Deadline:
@@ -167,7 +176,7 @@ class RequestContext:
     def add(self, other: "RequestContext") -> None:
         """Add what another recorded of its calls."""
         self.provider, self.model = other.provider or self.provider, other.model or self.model
-        self.alias = other.alias or self.alias
+        self.alias, self.version = other.alias or self.alias, other.version or self.version
         self.attempts += other.attempts
         self.failures += other.failures
         self.usage.add(other.usage)
@@ -189,7 +198,7 @@ class RequestContext:
 
     def clear(self) -> None:
         """Forget what was recorded, after another has added it."""
-        self.provider = self.model = self.alias = None
+        self.provider = self.model = self.alias = self.version = None
         self.attempts, self.failures, self.usage = 0, [], Usage()
         self.provider_s, self.cost_usd, self.cache = 0.0, Decimal(0), None
 

@@ -28,6 +28,9 @@ class Scope(StrEnum):
     PII_READ = "pii:read"
     MODELS_READ = "models:read"
     MODELS_DEPLOY = "models:deploy"
+    EXPERIMENTS_READ = "experiments:read"
+    EXPERIMENTS_MANAGE = "experiments:manage"
+    FEEDBACK_WRITE = "feedback:write"
     USAGE_READ = "usage:read"
     USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"
@@ -63,11 +66,12 @@ _INVOKE = _READ | {
     Scope.EMBEDDINGS_INVOKE,
     Scope.BATCHES_RUN,
     Scope.PII_READ,
+    Scope.FEEDBACK_WRITE,
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE}),
-    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ}),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE, Scope.EXPERIMENTS_READ}),
+    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ, Scope.EXPERIMENTS_READ}),
     Role.USER: frozenset(_INVOKE),
 }
 
@@ -85,6 +89,7 @@ BROWSER_SCOPES = frozenset(
         Scope.JOBS_READ,
         Scope.PII_READ,
         Scope.MODELS_READ,
+        Scope.FEEDBACK_WRITE,
     }
 )
 
@@ -98,6 +103,7 @@ TENANT_WIDE = frozenset(
         Scope.BUDGETS_MANAGE,
         Scope.ALERTS_MANAGE,
         Scope.MODELS_DEPLOY,
+        Scope.EXPERIMENTS_MANAGE,
         Scope.PROVIDERS_MANAGE,
         Scope.TENANTS_MANAGE,
         Scope.CACHE_MANAGE,

@@ -1,7 +1,7 @@
 """The levels of the settings: what each setting means, its default and its bounds. `core.settings` reads them."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, fie
 from core.hosted_vectors import HostedVectors
 from core.policies.policy import BrowserPolicy, DataPolicy, GuardRule, PIIRules, Policy
 from core.policies.retention import RetentionPolicy
-from core.price_settings import Prices
 from core.transport.addresses import checked_database_url
 from core.vector_settings import VectorServers
 
@@ -33,89 +32,6 @@ class Timeouts(Section):
     )
     between_tokens: float = Field(15, gt=0, description="seconds between two tokens of a stream")
     total: float = Field(120, gt=0, description="seconds for the whole request, queueing, retries and failover included")
-
-
-class Deployment(Section):
-    """One model at one provider."""
-
-    provider: str
-    model: str
-    weight: float = Field(1, ge=0, description="share of the traffic under the strategy `weighted`")
-    region: str | None = Field(None, description="where its calls are answered, where the provider's region does not say")
-    timeouts: Timeouts | None = None
-    context_tokens: int | None = Field(None, gt=0, description="context length, where the platform does not know it")
-    images: bool | None = Field(None, description="whether the model sees, where the platform does not know it")
-    tools: bool | None = Field(None, description="whether the model calls tools, where the platform does not know it")
-    structured_output: bool | None = Field(None, description="whether the model keeps to a JSON schema that it is given")
-    prefill: bool | None = Field(None, description="whether the model takes up an answer that is begun for it")
-    requests_per_minute: int | None = Field(None, gt=0, description="calls in a minute, all processes together")
-    tokens_per_minute: int | None = Field(None, gt=0, description="tokens in and out in a minute, all processes together")
-    concurrent: int | None = Field(None, gt=0, description="calls at once, all processes together")
-    serves: str | None = Field(None, description="the model behind the name, for embeddings under one alias")
-    price: Prices | None = Field(
-        None, description="what it costs, where the list price is not it: one price, or several with days from which they hold"
-    )
-
-    @property
-    def served_model(self) -> str:
-        """The model behind the deployment's name: what says whether two deployments give the same vectors."""
-        return (self.serves or self.model.partition("#")[2] or self.model).casefold()
-
-    @property
-    def known_facts(self) -> dict[str, Any]:
-        """What the operator says of the model, by the names of the model's facts."""
-        said = {
-            "context_tokens": self.context_tokens,
-            "images": self.images,
-            "tools": self.tools,
-            "structured_output": self.structured_output,
-            "prefill": self.prefill,
-        }
-        return {name: value for name, value in said.items() if value is not None}
-
-
-class AnswerCache(Section):
-    """Which of an alias's answers are given again. Nothing is kept where neither `exact` nor `semantic` is on."""
-
-    exact: bool = Field(False, description="give the answer of the same request again")
-    semantic: bool = Field(False, description="and that of a request whose last message asks for the same in other manners")
-    threshold: float = Field(
-        0.95, ge=0.5, le=1, description="cosine similarity from which two messages are compared word by word"
-    )
-    ttl_s: float = Field(3600, ge=1, le=30 * 24 * 3600, description="seconds that an answer is given again")
-    requests: Literal["deterministic", "all"] = Field(
-        "deterministic", description="deterministic: those with temperature 0 or a seed, and those that ask for it · all"
-    )
-
-    @property
-    def on(self) -> bool:
-        return self.exact or self.semantic
-
-
-class ModelAlias(Section):
-    """The name that a caller uses, and the deployments behind it in order."""
-
-    alias: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")
-    kind: MODEL_KINDS = "chat"
-    strategy: Literal["failover", "weighted", "latency", "cost", "least_busy"] = "failover"
-    deployments: tuple[Deployment, ...] = Field(min_length=1)
-    cache: AnswerCache = AnswerCache()
-
-    @model_validator(mode="after")
-    def _answers(self) -> "ModelAlias":
-        if self.kind != "chat" and self.cache.on:
-            raise ValueError(f"cache: the alias {self.alias!r} gives no answers that could be given again")
-        return self
-
-    @model_validator(mode="after")
-    def _vectors_compare(self) -> "ModelAlias":
-        served = {deployment.served_model for deployment in self.deployments}
-        if self.kind == "embeddings" and len(served) > 1:
-            raise ValueError(
-                f"the vectors of {' and '.join(sorted(served))} do not compare, so one cannot stand in for the other; where "
-                "these are names of one model, say which by `serves` in each deployment"
-            )
-        return self
 
 
 class LocalSettings(Section):

@@ -19,6 +19,7 @@ from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
+from core.model_settings import AnswerCache, Deployment, ModelAlias
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.price_settings import DeploymentPrice
 from core.provider_settings import ProviderSettings
@@ -27,17 +28,14 @@ from core.retention_settings import RetentionSettings
 from core.sections import (
     MODEL_KINDS,
     SHORTEST_SECRET,
-    AnswerCache,
     BatchSettings,
     CacheSettings,
     ChainSettings,
     ConversationSettings,
-    Deployment,
     EncryptionSettings,
     FetchSettings,
     JobSettings,
     LocalSettings,
-    ModelAlias,
     OIDCProvider,
     PolicySettings,
     PrivacySettings,

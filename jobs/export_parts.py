@@ -24,6 +24,7 @@ from core.tables import (
     ConversationMessage,
     CostCentreRule,
     Document,
+    Feedback,
     IdempotencyRecord,
     IndexGeneration,
     Job,
@@ -79,6 +80,7 @@ class Parts:
             "files": self._plain(StoredFile, self._owns(StoredFile)),
             "batches": self._plain(Batch, self._owns(Batch)),
             "batch_results": self._batch_results,
+            "feedback": self._feedback,
             "jobs": self._plain(Job, self._owns(Job)),
             "kept_answers": self._kept_answers,
             "audit": self._audit,
@@ -139,6 +141,15 @@ class Parts:
         mine = col(ConversationMessage.conversation_id).in_(self._ids(Conversation.id, col(Conversation.owner)))
         async for rows in self._pages(ConversationMessage, mine):
             yield [_told(row) | {"payload": await self._opened(row, "payload", row.id)} for row in rows]
+
+    async def _feedback(self) -> AsyncIterator[Page]:
+        async for rows in self._pages(Feedback, col(Feedback.principal) == self._subject):
+            told = []
+            for row in rows:
+                place = Place(self._tenant, Feedback.__tablename__, "comment", row.id)
+                comment = None if row.comment is None else (await self._database.keyring.open(place, row.comment)).decode()
+                told.append(_told(row) | {"comment": comment})
+            yield told
 
     async def _batch_results(self) -> AsyncIterator[Page]:
         mine = col(BatchRow.batch_id).in_(self._ids(Batch.id, col(Batch.owner)))

@@ -28,11 +28,13 @@ from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
+from evals.experiments.registered import ModelVersions
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
+from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from retrievers import STORES, require_stores
@@ -155,7 +157,8 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()]
+        experiments = ExperimentMonitor(context, ModelVersions(database))
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
         if self._alone:
             works.append(library.following.run())
         for work in works:

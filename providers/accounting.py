@@ -93,7 +93,7 @@ class Account:
     ) -> None:
         """Put the call on record. One that nothing was paid for used nothing. `reason` and `model`: what the provider calls its
         reason for the answer's end, and itself."""
-        self._request.alias = self._alias
+        self._request.alias, self._request.version = self._alias, self._version or None
         self._pay_time()
         more: dict[str, Any] = {}
         if self._usage is not None and self._charge is not None:
@@ -116,6 +116,7 @@ class Account:
             status=status,
             latency_ms=self._elapsed_ms() if self._took_ms is None else self._took_ms,
             first_token_ms=None if first_token_s is None else round(first_token_s * 1000, 3),
+            exposure=self._request.exposures.get(self._alias),
             **more,
         )
         if self._usage is not None and self._charge is not None:
@@ -141,7 +142,7 @@ def enter_kept(
     and what it used, `cost_usd` what it had cost."""
     if took.provider is None or took.model is None:
         return
-    request.alias = alias
+    request.alias, request.version = alias, version or None
     _enter(
         ledger.Entry(
             **_whose(request),
@@ -154,6 +155,7 @@ def enter_kept(
             saved_tokens=_possible(took.usage.total_tokens),
             saved_usd=cost_usd,
             latency_ms=0.0,
+            exposure=request.exposures.get(alias),
         )
     )
 

@@ -22,7 +22,7 @@ from core.per_loop import PerLoop
 from core.policies.retention import RetentionPolicy, keeps_nothing
 from core.policies.store import Policies
 from core.redis_clients import RedisClients
-from core.settings import AnswerCache, ModelAlias, Settings
+from core.settings import ModelAlias, Settings
 from providers.accounting import enter_kept
 from providers.answer_search import Call, Chunks, Keeping, Search, Wish, asked_for, copy_of, digest, wish_of
 from providers.likeness import Likeness
@@ -47,9 +47,9 @@ class ResponseCache:
         """Begin to keep answers, sealed with the keyring."""
         self.store = Cache(clients, tenant_bytes=self._settings.cache.tenant_bytes, keyring=keyring)
 
-    def of(self, alias: ModelAlias) -> "AliasCache | None":
-        """The cache of an alias's answers; None where it keeps none."""
-        return AliasCache(self, alias.alias, alias.cache, self.version(alias)) if alias.cache.on else None
+    def of(self, alias: ModelAlias, label: str) -> "AliasCache | None":
+        """The cache of the answers of an alias's version; None where it keeps none. `label` is what the ledger tells it by."""
+        return AliasCache(self, alias, self.version(alias), label) if alias.cache.on else None
 
     def under_way(self) -> dict[Hashable, Search]:
         """The searches on this event loop, by what they share."""
@@ -83,23 +83,18 @@ class ResponseCache:
         return digest([FORM, alias.model_dump(mode="json"), providers, local]).hex()
 
 
-def short_version(version: str) -> str:
-    """As much of a version as tells it from others of the same alias."""
-    return version[:12]
-
-
 class AliasCache:
-    """The cache of one alias's answers."""
+    """The cache of the answers of one version of an alias."""
 
-    def __init__(self, cache: ResponseCache, alias: str, settings: AnswerCache, version: str) -> None:
+    def __init__(self, cache: ResponseCache, alias: ModelAlias, version: str, label: str) -> None:
         self._all = cache
-        self._alias = alias
-        self._settings = settings
-        self._version = version
+        self._configured = alias
+        self._alias, self._settings = alias.alias, alias.cache
+        self._version, self._label = version, label
 
     def apart(self, use: str) -> "AliasCache":
         """The same for another use of the alias, where the same messages are answered otherwise."""
-        return AliasCache(self._all, self._alias, self._settings, f"{self._version}/{use}")
+        return AliasCache(self._all, self._configured, f"{self._version}/{use}", self._label)
 
     def answers(
         self,
@@ -178,8 +173,7 @@ class AliasCache:
     def _enter(self, request: RequestContext, search: Search, use: CacheUse) -> None:
         took = search.flight.took
         cost_usd = took.cost_usd if search.kept is None else search.kept.cost_usd
-        version = short_version(self._version)
-        enter_kept(request, alias=self._alias, version=version, took=took, cost_usd=cost_usd, cache=use)
+        enter_kept(request, alias=self._alias, version=self._label, took=took, cost_usd=cost_usd, cache=use)
 
     def _join(self, search: Search, *, alone: bool) -> tuple[Search, bool]:
         """The search for the same answer that is going on, or this one, begun; and whether it is this one. `alone`: it is."""

@@ -112,7 +112,7 @@ class FailoverChatModel(AsynchronousChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        parameters = allowed(kwargs, stop)
+        parameters = self.route.filled(allowed(kwargs, stop))
         route = self.route.within_policy()
         messages = await protected(route.privacy, messages)
         # most capabilities ask for a stream even where nobody reads its pieces: that may begin again
@@ -132,7 +132,7 @@ class FailoverChatModel(AsynchronousChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        parameters = allowed(kwargs, stop)
+        parameters = self.route.filled(allowed(kwargs, stop))
         route = self.route.within_policy()
         messages = await protected(route.privacy, messages)
         if self.kept is None:

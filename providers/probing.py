@@ -8,7 +8,7 @@ caller try at once. Local models are not asked, and what has no good credential 
 import asyncio
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,12 +43,17 @@ class Probed:
 class Prober:
     """Of a process's remote deployments. `run` until it is cancelled, on one event loop; read results from any thread."""
 
-    def __init__(self, deployments: Iterable[Served], settings: ProbeSettings) -> None:
-        remote = (served for served in deployments if served.provider_name not in FREE and not served.bare)
-        self._deployments = {(served.provider_name, served.model): served for served in remote}
+    def __init__(self, deployments: Callable[[], Iterable[Served]], settings: ProbeSettings) -> None:
+        self._now_served = deployments
         self._settings = settings
         self._results: dict[tuple[str, str], Probed] = {}
         self._started = time.monotonic()
+
+    @property
+    def probed(self) -> dict[tuple[str, str], Served]:
+        """Those that are remote, of the versions that are served now."""
+        remote = (served for served in self._now_served() if served.provider_name not in FREE and not served.bare)
+        return {(served.provider_name, served.model): served for served in remote}
 
     def result(self, served: Served) -> Probed | None:
         """The last probe of a deployment, None where there was none."""
@@ -62,15 +67,16 @@ class Prober:
     async def run(self) -> None:
         """Probe what is due, over and over."""
         self._started = time.monotonic()
-        while self._deployments:
-            now = time.monotonic()
-            waits = {key: self._due_in_s(served, now) for key, served in self._deployments.items()}
+        while True:
+            now, served = time.monotonic(), self.probed
+            waits = {key: self._due_in_s(each, now) for key, each in served.items()}
             due = [key for key, wait in waits.items() if wait <= 0]
             if due:
-                await asyncio.gather(*(self.probe(self._deployments[key]) for key in due))
+                await asyncio.gather(*(self.probe(served[key]) for key in due))
             else:
-                # a breaker may open at any time: never asleep for longer than an unwell one may wait
-                await asyncio.sleep(min(*waits.values(), self._settings.unhealthy_s))
+                # a breaker may open, or another version be served, at any time: never asleep for longer than an unwell one
+                # may wait
+                await asyncio.sleep(min([*waits.values(), self._settings.unhealthy_s]))
 
     async def probe(self, served: Served) -> Probed:
         """Ask one deployment now. Whatever goes wrong is its result."""

@@ -1,10 +1,11 @@
 """Which deployments of an alias are called, and in which order: by the operator's order, by share, speed, price or load."""
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from re import compile as pattern
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -150,6 +151,8 @@ class Route:
     total_s: float
     #: Says what is configured for it: another, where that changes.
     version: str = ""
+    #: Parameters of its calls, where neither caller nor capability says any.
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     strategy: str = "failover"
     retries: RetrySettings = field(default_factory=RetrySettings)
     budget: RetryBudget = field(default_factory=lambda: RetryBudget(RetrySettings().share))
@@ -188,6 +191,10 @@ class Route:
         if not able:
             raise refused(self.alias)
         return replace(self, deployments=able)
+
+    def filled(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """The parameters of a call with those that nobody has said."""
+        return {**self.defaults, **parameters} if self.defaults else parameters
 
     def alive(self, tenant: str) -> tuple[Served, ...]:
         """The deployments that are not switched off for the tenant."""

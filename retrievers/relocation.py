@@ -150,7 +150,7 @@ class Relocation:
                 "found no more: set it to `index` first.",
                 code="words_in_store",
             )
-        kinds = {alias.alias: alias.kind for alias in self._settings.aliases}
+        kinds = self._resources.models.kinds()
         if move.to.embeddings is not None and kinds.get(move.to.embeddings) != "embeddings":
             raise InvalidRequest(
                 f"There is no model {move.to.embeddings!r} of the kind embeddings.", code="unknown_model", param="to"

@@ -175,6 +175,7 @@ def call_headers(context: RequestContext) -> dict[str, str]:
     headers = found | {
         "x-genai-model": context.model,
         "x-genai-provider": context.provider,
+        "x-genai-version": context.version,
         "x-genai-attempts": str(context.attempts),
         "x-genai-cache": context.cache or "bypass",
         "x-genai-cost-usd": None if context.cost_usd is None else f"{context.cost_usd:f}",

@@ -91,6 +91,7 @@ async def running(
         clients = RedisClients(redis_url, connections=settings.redis.connections, wait_s=settings.redis.wait_s)
         stack.push_async_callback(clients.close)
         models = await asyncio.to_thread(_models, settings)
+        await _seeded(settings, database)
         await models.changes.load(database)
         _in_background(stack, access.watch(models.changes))
         stack.push_async_callback(models.close)
@@ -166,6 +167,12 @@ def _models(settings: Settings) -> "Models":
     from providers.models import Models
 
     return Models(settings)
+
+
+async def _seeded(settings: Settings, database: Database) -> None:
+    from providers.registry.seeding import seed
+
+    await seed(database, settings.aliases)
 
 
 async def _measured(

@@ -49,6 +49,7 @@ _TAGS = {
     "Documents": "Files, texts and addresses, brought in by a job",
     "Sources": "Places whose files become documents, crawled now and by schedule; and what could not be brought in",
     "Search": "Passages, without an answer",
+    "Experiments": "Versions of a model compared on real requests, and feedback on answers",
     "Personal data": "Found in texts, taken out, put back",
     "Jobs": "Work in the background, and its progress",
     "Sessions": "Kept conversations",

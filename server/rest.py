@@ -28,7 +28,8 @@ _STREAMED = {
     "schema": {
         "type": "string",
         "description": "with `stream: true`: events `token` {text}, `citations` {citations}, `usage` {model, provider, usage, "
-        "cost_usd, attempts, cache, overhead_ms, request_id}, then `done` with the flat answer, or `error` in the error shape",
+        "cost_usd, version, attempts, cache, overhead_ms, request_id}, then `done` with the flat answer, or `error` in the "
+        "error shape",
     },
     "example": 'event: token\ndata: {"text":"Hello"}\n\nevent: done\ndata: {"output":"Hello"}\n\n',
 }
@@ -103,6 +104,7 @@ async def _events(root: OpaqueRoot, value: Any, context: RequestContext) -> Asyn
     if "citations" in flat and not cited:
         yield event("citations", {"citations": flat["citations"]})
     told = {
+        "version": context.version,
         "attempts": context.attempts,
         "cache": context.cache or "bypass",
         "overhead_ms": round(context.overhead_s * 1000, 1),

@@ -90,9 +90,23 @@ class Action(StrEnum):
     SIGNING_KEY_ROTATED = "signing_key.rotated"
     ENCRYPTION_KEY_ROTATED = "encryption_key.rotated"
     ERASURE_FINISHED = "erasure.finished"
+    EXPERIMENT_CREATED = "experiment.created"
+    EXPERIMENT_CHANGED = "experiment.changed"
+    EXPERIMENT_STARTED = "experiment.started"
+    EXPERIMENT_ENDED = "experiment.ended"
+    EXPERIMENT_DELETED = "experiment.deleted"
     KILL_SWITCH_SET = "kill_switch.set"
     KILL_SWITCH_LIFTED = "kill_switch.lifted"
     RETENTION_APPLIED = "retention.applied"
+    MODEL_VERSION_CREATED = "model_version.created"
+    MODEL_VERSION_APPROVED = "model_version.approved"
+    MODEL_DEPLOYED = "model.deployed"
+    MODEL_CANARY_CHANGED = "model.canary_changed"
+    MODEL_ROLLED_BACK = "model.rolled_back"
+    MODEL_WITHDRAWN = "model.withdrawn"
+    PROMPT_VERSION_CREATED = "prompt_version.created"
+    PROMPT_DEPLOYED = "prompt.deployed"
+    PROMPT_ROLLED_BACK = "prompt.rolled_back"
 
 
 _CATEGORIES = {
@@ -108,9 +122,14 @@ _CATEGORIES = {
         "encryption_key",
         "signing_key",
         "kill_switch",
+        "experiment",
         "audit",
         "cost_centre",
         "source",
+        "model",
+        "model_version",
+        "prompt",
+        "prompt_version",
     ),
     "intrusion_detection": ("scope", "origin", "guard", "pii", "data_policy"),
     "network": ("network", "fetch"),

@@ -62,6 +62,8 @@ class Entry:
     saved_tokens: int = 0
     saved_usd: Decimal | None = None
     list_usd: Decimal | None = None
+    #: Of an experiment: what was assigned, as `core.tables.Exposure` names it.
+    exposure: str | None = None
     id: str = field(default_factory=_id)
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

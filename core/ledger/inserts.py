@@ -18,6 +18,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from core.database import blocking_engine, blocking_transaction
 from core.settings import Settings
+from core.tables.experiments import Exposure
 from core.tables.ledger import LedgerRow
 from core.tenancy import ALL, SETTING
 
@@ -53,8 +54,8 @@ class Inserts:
             self._add = self._by_postgresql
         self._connection: Any = None
         self._prepares = settings.database.prepared_statements
-        #: By columns, what the connection calls the statement that it has prepared.
-        self._names: dict[tuple[str, ...], bytes] = {}
+        #: By columns, and whether exposures go with them: what the connection calls the statement that it has prepared.
+        self._names: dict[tuple[tuple[str, ...], bool], bytes] = {}
 
     def add(self, rows: Sequence[Row]) -> None:
         """Commit all of them, or none.
@@ -80,33 +81,36 @@ class Inserts:
 
     def _by_sqlite(self, rows: Sequence[Row]) -> None:
         with blocking_transaction(self._engine) as connection:
+            if exposed := _exposures(rows):
+                connection.execute(_EXPOSE, exposed)
             connection.execute(sqlite.insert(LedgerRow.__table__).on_conflict_do_nothing(), rows)  # type: ignore[attr-defined]
 
     def _by_postgresql(self, rows: Sequence[Row]) -> None:
         columns, given = tuple(rows[0]), orjson.dumps(rows, default=str)
+        exposed = any(row.get("exposure") for row in rows)
         old = self._connection is not None
         try:
-            self._execute(columns, given)
+            self._execute(columns, given, exposed=exposed)
         except psycopg.OperationalError:
             if not old:
                 raise
             self.close()  # it may have been closed while nothing was to be written
-            self._execute(columns, given)
+            self._execute(columns, given, exposed=exposed)
 
-    def _execute(self, columns: tuple[str, ...], given: bytes) -> None:
+    def _execute(self, columns: tuple[str, ...], given: bytes, *, exposed: bool) -> None:
         """Nothing of psycopg's cursors, which take as much time again as all the rest of it."""
         if self._connection is None:
             self._connection = self._engine.raw_connection()
             self._connection.driver_connection.autocommit = True
         connection: PGconn = self._connection.driver_connection.pgconn
         if not self._prepares:
-            _check(connection, connection.exec_params(_insert(columns), [given]))
+            _check(connection, connection.exec_params(_insert(columns, exposed=exposed), [given]))
             return
-        if columns not in self._names:
+        if (columns, exposed) not in self._names:
             name = b"ledger_%d" % len(self._names)
-            _check(connection, connection.prepare(name, _insert(columns)))
-            self._names[columns] = name
-        _check(connection, connection.exec_prepared(self._names[columns], [given]))
+            _check(connection, connection.prepare(name, _insert(columns, exposed=exposed)))
+            self._names[columns, exposed] = name
+        _check(connection, connection.exec_prepared(self._names[columns, exposed], [given]))
 
 
 def _check(connection: PGconn, result: PGresult) -> None:
@@ -119,11 +123,45 @@ def _check(connection: PGconn, result: PGresult) -> None:
 
 
 @lru_cache
-def _insert(columns: tuple[str, ...]) -> bytes:
+def _insert(columns: tuple[str, ...], *, exposed: bool) -> bytes:
     """The statement tells the database itself that it works for all tenants: a pooler between may give each statement another
-    connection."""
-    return (
-        f"INSERT INTO ledger ({', '.join(columns)}) SELECT {', '.join(f'given.{name}' for name in columns)} "  # noqa: S608 - names of ours
+    connection. `exposed`: with the exposures that rows are of, each once, with its first time."""
+    given = (
+        f"SELECT {', '.join(f'given.{name}' for name in columns)} "  # noqa: S608 - names of ours
         f"FROM (SELECT set_config('{SETTING}', '{ALL}', true)) AS told, "
-        "jsonb_populate_recordset(NULL::ledger, $1::jsonb) AS given ON CONFLICT DO NOTHING"
+        "jsonb_populate_recordset(NULL::ledger, $1::jsonb) AS given"
+    )
+    into = f"INSERT INTO ledger ({', '.join(columns)})"
+    if not exposed:
+        return f"{into} {given} ON CONFLICT DO NOTHING".encode()
+    return (
+        f"WITH given AS MATERIALIZED ({given}), exposed AS ("  # noqa: S608 - names of ours
+        "INSERT INTO experiment_exposures (id, tenant, experiment_id, variant, unit, first_at) "
+        "SELECT exposure, tenant, split_part(exposure, '/', 1), split_part(exposure, '/', 2)::int, "
+        "split_part(exposure, '/', 3), min(at) FROM given WHERE exposure IS NOT NULL GROUP BY exposure, tenant "
+        "ON CONFLICT (id) DO UPDATE SET first_at = excluded.first_at WHERE excluded.first_at < experiment_exposures.first_at) "
+        f"{into} SELECT * FROM given ON CONFLICT DO NOTHING"
     ).encode()
+
+
+def _exposures(rows: Sequence[Row]) -> list[Row]:
+    """The exposures that rows are of, each with its first time."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        if (exposure := row.get("exposure")) and (exposure not in first or row["at"] < first[exposure]["at"]):
+            first[exposure] = row
+    found = []
+    for exposure, row in first.items():
+        experiment_id, variant, unit = exposure.split("/")
+        named = {"id": exposure, "experiment_id": experiment_id, "variant": int(variant), "unit": unit}
+        found.append(named | {"tenant": row["tenant"], "first_at": row["at"]})
+    return found
+
+
+def _expose() -> Any:
+    insert = sqlite.insert(Exposure.__table__)  # type: ignore[attr-defined]
+    earlier = insert.excluded.first_at < Exposure.__table__.c.first_at  # type: ignore[attr-defined]
+    return insert.on_conflict_do_update(["id"], set_={"first_at": insert.excluded.first_at}, where=earlier)
+
+
+_EXPOSE = _expose()

@@ -78,5 +78,6 @@ def _sums(minute: ColumnElement[str]) -> Select[Any]:
 
 def _latencies(minute: ColumnElement[str]) -> Select[Any]:
     bucket = bucket_in_sql(_ROW.latency_ms).label("bucket")
-    query: Select[Any] = select(minute.label("minute"), bucket, func.count().label("number"))
-    return query.where(_ROW.cache.is_(None), _ROW.status == "ok").group_by("minute", "bucket")
+    columns: list[Any] = [minute.label("minute"), bucket, func.count().label("number")]
+    fits = (_ROW.cache.is_(None), _ROW.status == "ok")
+    return select(*columns).where(*fits).group_by("minute", "bucket")

@@ -19,6 +19,8 @@ from core.tables.documents import (
     ShareKind,
 )
 from core.tables.encryption import KeyRotation, WrappedKey
+from core.tables.experiments import Experiment, ExperimentState, Exposure
+from core.tables.feedback import Feedback
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.index_generations import GenerationState, IndexGeneration
@@ -28,6 +30,7 @@ from core.tables.ledger import LedgerRow
 from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
+from core.tables.registry import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
 from core.tables.sign_in import RefreshToken, SignInAttempts, SigningKey, SigningKeyState, TokenFamily
 from core.tables.sources import Source, SourceState
 from core.tables.usage import UsageHour, UsageLatency, UsageSpan, UsageTurn
@@ -63,6 +66,10 @@ __all__ = [
     "Document",
     "DocumentState",
     "Each",
+    "Experiment",
+    "ExperimentState",
+    "Exposure",
+    "Feedback",
     "GenerationState",
     "IdempotencyRecord",
     "IndexGeneration",
@@ -79,6 +86,10 @@ __all__ = [
     "ProviderCredential",
     "RateLimit",
     "RefreshToken",
+    "Registered",
+    "RegistryEvent",
+    "RegistryHead",
+    "RegistryVersion",
     "RowState",
     "ShareAccess",
     "ShareKind",
@@ -100,5 +111,6 @@ __all__ = [
     "UsageTurn",
     "User",
     "UserKind",
+    "VersionState",
     "WrappedKey",
 ]

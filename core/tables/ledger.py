@@ -24,6 +24,12 @@ class LedgerRow(SQLModel, table=True):
     __tablename__ = "ledger"
     __table_args__ = (
         Index("ix_ledger_tenant_at", "tenant", "at"),
+        Index(
+            "ix_ledger_exposure",
+            "exposure",
+            sqlite_where=text("exposure IS NOT NULL"),
+            postgresql_where=text("exposure IS NOT NULL"),
+        ),
         Index("ix_ledger_tail", "tenant", "at", sqlite_where=text("rolled = 0"), postgresql_where=text("NOT rolled")),
     )
 
@@ -76,6 +82,9 @@ class LedgerRow(SQLModel, table=True):
     )
     latency_ms: float
     first_token_ms: float | None = None
+    exposure: str | None = Field(
+        default=None, max_length=128, description="of an experiment: the row of `experiment_exposures` that it was called for"
+    )
     rolled: bool = Field(
         default=False,
         sa_column_kwargs={"server_default": false()},

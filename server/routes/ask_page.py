@@ -13,6 +13,7 @@ from core.policies.retention import keeps_nothing
 from core.principals import Principal, Scope
 from server.auth import request_context, requires
 from server.pages.frame import PageRoute, framed
+from server.pages.judging import judges
 from server.state import CurrentState, State
 
 PATH = "/ask"
@@ -53,6 +54,7 @@ async def show(
         "names": names,
         "chosen": collection or ("handbook" if "handbook" in names else ""),
         "keeps": keeps,
+        "judges": judges(request_context(request), state.models.policies),
         "session": session if messages else f"{_PREFIX}{secrets.token_hex(8)}",
         "turns": _turns(messages),
         "earlier": await _earlier(state, principal) if keeps else [],

@@ -147,7 +147,7 @@ class BudgetPage(BaseModel):
 @router.post("", status_code=201)
 async def create_budget(new: NewBudget, state: CurrentState, principal: Manager) -> BudgetInfo:
     """Make a budget. What was spent in its window before counts."""
-    known = {alias.alias: alias.kind for alias in state.settings.aliases}
+    known = state.models.kinds()
     scope = new.scope.of_tenant(principal.tenant, known)
     _refuse_unfit(new, known)
     row = Budget(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)

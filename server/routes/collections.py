@@ -320,7 +320,7 @@ def _check_models(state: State, steps: RetrievalSteps) -> None:
     Raises:
         InvalidRequest: `unknown_model`, `no_cross_encoder`
     """
-    kinds = {alias.alias: alias.kind for alias in state.settings.aliases}
+    kinds = state.models.kinds()
     for field, (alias, kind) in steps.models().items():
         if kinds.get(alias) != kind:
             raise InvalidRequest(f"There is no model {alias!r} of the kind {kind}.", code="unknown_model", param=field)

@@ -11,10 +11,11 @@ from core.jobs import seen_by
 from core.principals import Principal, Scope
 from core.tables import Collection, Document, DocumentState, Job
 from retrievers.sharing import visible_to
-from server.auth import current_principal
+from server.auth import current_principal, request_context
 from server.openapi import platform_version
 from server.pages import STATIC, render
 from server.pages.examples import capabilities
+from server.pages.judging import judges
 from server.pages.menu import menu_of
 from server.state import CurrentState, State
 
@@ -29,6 +30,7 @@ async def front(request: Request, state: CurrentState, principal: Annotated[Prin
     values = {
         "principal": principal,
         "menu": menu_of(principal),
+        "judges": judges(request_context(request), state.models.policies),
         "may_write": principal.may(Scope.RAG_WRITE),
         "may_manage_keys": principal.may(Scope.KEYS_MANAGE),
         "version": platform_version(),

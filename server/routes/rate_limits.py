@@ -101,7 +101,7 @@ class RateLimitPage(BaseModel):
 @router.post("", status_code=201)
 async def create_rate_limit(new: NewRateLimit, state: CurrentState, principal: Manager) -> RateLimitInfo:
     """Make a rate limit."""
-    scope = new.scope.of_tenant(principal.tenant, {alias.alias for alias in state.settings.aliases})
+    scope = new.scope.of_tenant(principal.tenant, set(state.models.kinds()))
     row = RateLimit(**new.model_dump(exclude={"scope"}), **scope, created_by=principal.id)
     async with state.database.transaction(principal.tenant) as session:
         await refuse_unknown(session, principal.tenant, scope)

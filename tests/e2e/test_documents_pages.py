@@ -124,6 +124,18 @@ def test_an_answer_leads_to_its_place_and_a_conversation_goes_on(page: Page, pla
     expect(citation).to_have_text("manual.pdf", timeout=SLOW_MS)
     expect(answer.locator(".said")).to_contain_text(IN_OTHER_WORDS)
     expect(page.locator("#told")).to_contain_text(IN_OTHER_WORDS)  # to a screen reader, once
+    useful = answer.get_by_role("button", name="This answer is useful")
+    useful.click()
+    expect(useful).to_have_attribute("aria-pressed", "true")
+    answer.get_by_label("Why, in your words").fill("The right page.")
+    page.keyboard.press("Enter")
+    expect(answer.get_by_role("status")).to_have_text("Thank you, your words are kept.")
+    answer.get_by_role("button", name="This answer is not useful").click()
+    expect(useful).to_have_attribute("aria-pressed", "false")
+    given = client.get("/api/v1/feedback").json()["results"][0]
+    assert (given["rating"], given["comment"]) == ("down", "The right page.")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
     cited = answer.locator(".citations li").filter(has_text=ANSWER)
     quote, citation = cited.locator("blockquote").inner_text(), cited.locator("a").first
     citation.click()

@@ -123,8 +123,11 @@ def test_every_table_that_names_somebody_is_thought_of() -> None:
         "closed_months",  # the tenant's, whoever closed them
         "invoices",  # the tenant's, whoever imported them
         "ledger_adjustments",  # the tenant's, whoever made them
+        "experiments",  # the tenant's, whoever made them
         "kill_switches",  # the tenant's, whoever set them
         "provider_credentials",  # the tenant's, whoever put them in
+        "registry_versions",  # the installation's, whoever made them
+        "registry_events",  # the same
         "sign_in_attempts",  # digests, for a day
     }
     named = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.sections import Deployment
+from core.settings import Deployment
 from providers.prices import Basis, Price, Tokens
 
 USED = Tokens(input=1000, output=100, cache_read=400)

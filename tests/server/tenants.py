@@ -39,6 +39,9 @@ from core.tables import (
     CustomRole,
     DataRequest,
     Document,
+    Experiment,
+    Exposure,
+    Feedback,
     Invoice,
     InvoiceLine,
     Job,
@@ -288,6 +291,12 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         alert = AlertRow(tenant=tenant, key=tenant, **told, **moments)
         notice = AlertDelivery(tenant=tenant, route_id=alert_route.id, created_at=utc_now(), next_at=utc_now())
         notice.body, notice.state = {"type": mark}, "failed"
+        variants = [{"name": "control", "version": 1}, {"name": "new", "version": 1}]
+        experiment = Experiment(tenant=tenant, name=f"experiment-{tenant}", alias="default", created_by=owner.id)
+        experiment.definition = {"variants": variants, "targeting": {"tags": {"note": [mark]}}}
+        exposure = {"id": f"{experiment.id}/0/{tenant}", "experiment_id": experiment.id, "variant": 0, "unit": tenant}
+        exposed = Exposure(tenant=tenant, first_at=utc_now(), **exposure)
+        judged = Feedback(tenant=tenant, request_id=tenant, principal=owner.id, score=1.0, comment=mark.encode())
         rule = CostCentreRule(tenant=tenant, centre=mark, kind="tag", name="team", value=mark)
         adjustment = LedgerAdjustment(
             tenant=tenant, at=utc_now(), cost_usd=Decimal(1), reason=mark, alias=mark, created_by=owner.id
@@ -299,6 +308,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
+        session.add_all([experiment, exposed, judged])
         session.add_all(
             [document, unread, source, batch, export, snapshot, budget, rate, alert, notice, rule, adjustment, invoice, closed]
         )
@@ -324,6 +334,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "alert_id": alert.id,
         "alert_route_id": alert_route.id,
         "rule_id": rule.id,
+        "experiment": experiment.name,
+        "request_id": tenant,
         "invoice_id": invoice.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",

@@ -1,5 +1,6 @@
 // The ask page: questions, their answers as they come, and the places that these are from.
 
+import { thumbs } from "./feedback.js";
 import { $, element, events, pageAt, post } from "./platform.js";
 import { pageNoun, showPlace } from "./place.js";
 
@@ -7,7 +8,7 @@ const thread = $("#thread");
 const form = $("#question-form");
 const [question, collection] = [$("#question"), $("#collection")];
 const [sendButton, stopButton] = [$("#send"), $("#stop")];
-const { session } = thread?.dataset ?? {};
+const { session, judges } = thread?.dataset ?? {};
 let asking;
 
 function turn(role, title) {
@@ -77,7 +78,7 @@ async function ask(text) {
   }
 }
 
-function show(item, said, { output, citations, answered, degraded, indexing, model, provider, usage }, name) {
+function show(item, said, { output, citations, answered, degraded, indexing, model, provider, usage, request_id }, name) {
   said.textContent = output;
   said.classList.remove("waiting");
   if (!answered) {
@@ -89,6 +90,7 @@ function show(item, said, { output, citations, answered, degraded, indexing, mod
   if (indexing && answered) item.append(element("p", "Documents are still being read: more may be known soon.", { class: "meta quiet" }));
   const facts = [name, model && `${provider} · ${model}`, usage?.total_tokens && `${usage.total_tokens} tokens`].filter(Boolean);
   item.append(element("p", facts.join(" · "), { class: "meta quiet" }));
+  if (judges && request_id) item.append(thumbs(request_id, { comments: judges === "words" }));
   item.scrollIntoView({ block: "nearest" });
   $("#told").textContent = `${answered ? "Answer" : "Not in the documents"}: ${output}`; // once, when it is whole
 }

@@ -1,5 +1,6 @@
 // The front page's behaviour. No framework, no build step: the page works without it but for asking and uploading.
 
+import { thumbs } from "./feedback.js";
 import { $, $$, api, documentsAt, element, events, finished, post } from "./platform.js";
 import { showPlace } from "./place.js";
 import { batches, dropped, picked, send } from "./uploading.js";
@@ -78,6 +79,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
   answer.scrollIntoView({ block: "nearest" });
   $(".citations", answer).replaceChildren();
   $(".meta", answer).textContent = "";
+  $(".thumbs", answer)?.remove();
   try {
     const body = { question: $("#question").value, collection: $("#collection").value, stream: true };
     let started = false;
@@ -91,6 +93,10 @@ $("#question-form").addEventListener("submit", async (submitted) => {
       } else if (event === "done") {
         if (data.output !== undefined) text.textContent = data.output;
         if (data.citations) showCitations(data.citations);
+        if (answer.dataset.judges && data.request_id) {
+          $(".thumbs", answer)?.remove();
+          answer.append(thumbs(data.request_id, { comments: answer.dataset.judges === "words" }));
+        }
         if (data.model) $(".meta", answer).textContent = `${data.provider} · ${data.model} · ${data.usage?.total_tokens ?? 0} tokens`;
       } else if (event === "error") {
         throw new Error(data.error?.message ?? data.message);

@@ -1,6 +1,8 @@
 """Rows that go to a real database in one statement, by name or not, over a connection that may have been closed."""
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -8,7 +10,7 @@ from sqlmodel import select
 
 from core.database import Database, blocking_engine
 from core.ledger.inserts import Inserts, RowsRefused
-from core.tables import LedgerRow
+from core.tables import Exposure, LedgerRow
 from tests.core.ledger.test_writer import entry
 
 
@@ -45,3 +47,24 @@ async def test_a_connection_that_the_server_has_closed_is_opened_again(database:
     await asyncio.to_thread(inserts.add, [entry("req_2").row()])
     await asyncio.to_thread(inserts.close)
     assert await requests(database) == ["req_1", "req_2"]
+
+
+async def test_an_exposure_is_there_once_with_its_first_time_however_its_calls_arrive(database: Database) -> None:
+    inserts = Inserts(database._settings)
+    times = [datetime(2026, 1, 2, 3, minute, tzinfo=UTC) for minute in range(4)]
+
+    def called(number: int, exposure: str | None) -> dict[str, Any]:
+        return entry(f"req_{number}", exposure=exposure, at=times[number]).row()
+
+    late, early = called(2, "exp_1/1/ab"), called(0, "exp_1/1/ab")
+    await asyncio.to_thread(inserts.add, [late, called(1, None), called(3, "exp_1/0/cd")])
+    await asyncio.to_thread(inserts.add, [early, late])
+    await asyncio.to_thread(inserts.close)
+    async with database.session("acme") as session:
+        rows = (await session.exec(select(Exposure).order_by(Exposure.id))).all()
+        marked = (await session.exec(select(LedgerRow.exposure).order_by(LedgerRow.request_id))).all()
+    assert [(row.experiment_id, row.variant, row.unit, row.first_at) for row in rows] == [
+        ("exp_1", 0, "cd", times[3]),
+        ("exp_1", 1, "ab", times[0]),
+    ]
+    assert marked == ["exp_1/1/ab", None, "exp_1/1/ab", "exp_1/0/cd"]

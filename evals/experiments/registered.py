@@ -1,0 +1,33 @@
+"""The registry of models, as experiments ask it."""
+
+from core.database import Database
+from core.errors import NotFound
+from core.principals import Principal
+from core.tables import Registered
+from providers.registry.store import Registry
+
+
+class ModelVersions:
+    """`Versioned` of the registry in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._registry = Registry(database)
+
+    async def live(self, alias: str) -> int | None:
+        """See `Versioned`."""
+        try:
+            return (await self._registry.head(Registered.MODEL, alias)).live
+        except NotFound:
+            return None
+
+    async def exists(self, alias: str, version: int) -> bool:
+        """See `Versioned`."""
+        try:
+            await self._registry.version(Registered.MODEL, alias, version)
+        except NotFound:
+            return False
+        return True
+
+    async def deploy(self, principal: Principal, alias: str, version: int, *, reason: str) -> None:
+        """See `Versioned`."""
+        await self._registry.deploy(principal, Registered.MODEL, alias, version, reason=reason)

@@ -1,0 +1,74 @@
+"""What a version holds: of a model what the settings say of an alias, of a prompt its text."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from string import Template
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+from core.errors import InvalidRequest
+from core.settings import ModelAlias
+
+PROMPT_CHARACTERS: Final = 20_000
+
+
+def content_of(alias: ModelAlias) -> dict[str, Any]:
+    """An alias as a version keeps it: what is said of it, without what holds anyway."""
+    return alias.model_dump(mode="json", exclude_defaults=True)
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Tells whether two contents say the same."""
+    return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+
+
+def alias_of(content: Mapping[str, Any]) -> ModelAlias:
+    """The alias that a version's content speaks of.
+
+    Raises:
+        InvalidRequest: `invalid_version`: it cannot be used; the message names the first field that cannot.
+    """
+    try:
+        return ModelAlias.model_validate(dict(content))
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, problem["loc"]))[:200]
+        told = problem["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(f"{where}: {told}" if where else told, code="invalid_version", param=where or None) from None
+
+
+def places_of(text: str) -> frozenset[str]:
+    """The names of the values that a prompt has places for.
+
+    Raises:
+        InvalidRequest: `invalid_prompt`: a `$` begins no place; `$$` is one sign.
+    """
+    template = Template(text)
+    if not template.is_valid():
+        raise InvalidRequest("A $ of the prompt begins no place for a value: write $$ for the sign.", code="invalid_prompt")
+    return frozenset(template.get_identifiers())
+
+
+def check_prompt(text: str, built_in: str, parts: Iterable[str] = ()) -> None:
+    """Refuse a prompt that a capability could not be asked with in place of the one that is built in: each place for a value
+    has to be there, and no other one; the line that divides the system's part from the user's has to be there where it was.
+
+    Raises:
+        InvalidRequest: `invalid_prompt`
+    """
+    if not text.strip():
+        raise InvalidRequest("The prompt is empty.", code="invalid_prompt", param="text")
+    needed, given = places_of(built_in), places_of(text)
+    if missing := sorted(needed - given):
+        raise InvalidRequest(f"The prompt has no place for ${missing[0]}.", code="invalid_prompt", param="text")
+    if unknown := sorted(given - needed):
+        raise InvalidRequest(f"Nothing is put in the place ${unknown[0][:64]}.", code="invalid_prompt", param="text")
+    for divider in parts:
+        if built_in.count(divider) != text.count(divider):
+            raise InvalidRequest(
+                "A line of three dashes divides the part for the system from the part for the user: there has to be one.",
+                code="invalid_prompt",
+                param="text",
+            )

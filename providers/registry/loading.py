@@ -1,0 +1,174 @@
+"""The registry in memory: every version that requests may go by, ready to be called, as the database has it now.
+
+Before the registry is read, and for aliases that it does not know yet, what the settings say is version 1.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from string import Template
+from typing import cast
+
+import structlog
+from sqlmodel import col, or_, select
+
+from core.context import current
+from core.database import Database
+from core.errors import NotFound, PlatformError
+from core.settings import ModelAlias, SettingsError
+from core.tables import Registered, RegistryHead, RegistryVersion, VersionState
+from providers.editions import Assignments, Edition, Line, Lines, NoAssignments
+from providers.registry.content import alias_of
+from providers.serving import Serving
+
+log = structlog.get_logger()
+
+Revisions = dict[tuple[str, str], int]
+
+
+class Editions:
+    """One for a process, shared by all of its threads and event loops. What is asked on a request's way waits for nothing."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        digest: Callable[[ModelAlias], str],
+        aliases: Iterable[ModelAlias],
+        assignments: Assignments | None = None,
+    ) -> None:
+        self._serving = serving
+        self._digest = digest
+        #: Whom requests are asked of before shares are; may be set until the first request.
+        self.assignments: Assignments = assignments or NoAssignments()
+        self._configured = {alias.alias: Line(self._edition(1, alias)) for alias in aliases}
+        self._lines = Lines(self._configured)
+        self._known: Revisions = {}
+        self._held: frozenset[tuple[str, int]] = frozenset()
+        self._built: dict[tuple[str, int], Edition] = {}
+        self._lock = threading.Lock()
+        self._limit()
+
+    def chosen(self, alias: str) -> Edition:
+        """The version of an alias that the request being served goes by, from now to its end.
+
+        Raises:
+            NotFound: code `model_not_found`.
+        """
+        request = current()
+        versions = request.versions
+        if (known := versions.get(alias)) is not None:
+            return cast("Edition", known)
+        lines = self._lines
+        line = lines.of.get(alias)
+        if line is None:
+            raise no_such_model(alias)
+        if not versions:
+            versions.prompts = lines.prompts
+        versions[alias] = edition = line.chosen(request, self.assignments)
+        if edition.prompts:
+            versions.pin(edition.prompts)
+        return edition
+
+    def live(self) -> Mapping[str, Edition]:
+        """By alias, the version that is live."""
+        return {name: line.live for name, line in self._lines.of.items()}
+
+    def line(self, alias: str) -> Line | None:
+        """The versions of an alias that are ready; None where there is no such alias."""
+        return self._lines.of.get(alias)
+
+    def used(self) -> tuple[Edition, ...]:
+        """Every version that requests are given."""
+        return self._lines.used()
+
+    @property
+    def prompts(self) -> Mapping[str, Template | None]:
+        """Those that are live in place of what is built in, by name."""
+        return self._lines.prompts
+
+    def check(self, alias: ModelAlias) -> None:
+        """Build what a version names, as far as it is not built yet. Blocking: it may import packages.
+
+        Raises:
+            SettingsError, NotFound: a provider is not there, or cannot be built from its settings.
+        """
+        for deployment in alias.deployments:
+            self._serving.serve(deployment)
+
+    async def load(self, database: Database) -> None:
+        """Go by what the database says from now on. Requests under way keep what they have begun with."""
+        async with database.session(all_tenants=True) as session:
+            heads = (await session.exec(select(RegistryHead))).all()
+            revisions = {(head.subject, head.name): head.revision for head in heads}
+            held = frozenset(self.assignments.held())
+            if (revisions, held) == (self._known, self._held):
+                return
+            wanted = [number for head in heads for number in (head.live, head.candidate) if number is not None]
+            wanted += [number for _, number in held]
+            kept = or_(col(RegistryVersion.state) != VersionState.RETIRED.value, col(RegistryVersion.number).in_(wanted))
+            rows = (await session.exec(select(RegistryVersion).where(kept))).all()
+        await asyncio.to_thread(self._take, heads, rows, revisions)
+        self._held = held
+
+    def _take(self, heads: Sequence[RegistryHead], rows: Sequence[RegistryVersion], revisions: Revisions) -> None:
+        with self._lock:
+            of = {(row.subject, row.name, row.number): row for row in rows}
+            prompts = {
+                row.name: _template(row)
+                for head in heads
+                if head.subject == Registered.PROMPT.value and head.live
+                if (row := of.get((head.subject, head.name, head.live))) is not None
+            }
+            pinned = {(row.name, row.number): _template(row) for row in rows if row.subject == Registered.PROMPT.value}
+            lines = dict(self._configured)
+            for head in heads:
+                if head.subject != Registered.MODEL.value:
+                    continue
+                mine = [row for row in rows if row.subject == head.subject and row.name == head.name]
+                every = {row.number: built for row in mine if (built := self._ready(row, pinned)) is not None}
+                line = self._line(head, every)
+                lines.pop(head.name, None)
+                if line is not None:
+                    lines[head.name] = line
+            self._lines, self._known = Lines(lines, prompts), revisions
+        self._limit()
+
+    def _line(self, head: RegistryHead, every: Mapping[int, Edition]) -> Line | None:
+        if head.live is None:
+            return None
+        live = every.get(head.live)
+        if live is None:  # it cannot be built here: go on with what there is
+            log.error("registry.version_unusable", alias=head.name, version=head.live)
+            return self._lines.of.get(head.name)
+        candidate = None if head.candidate is None else every.get(head.candidate)
+        return Line(live, candidate, head.share if candidate is not None else 0.0, every)
+
+    def _ready(self, row: RegistryVersion, prompts: Mapping[tuple[str, int], Template]) -> Edition | None:
+        """The version, built where it is not yet; None where it cannot be."""
+        key = row.name, row.number
+        if key not in self._built:
+            try:
+                alias = alias_of(row.content)
+                pinned = {name: prompts.get((name, number)) for name, number in alias.prompts.items()}
+                self._built[key] = self._edition(row.number, alias, pinned)
+            except (PlatformError, SettingsError) as error:
+                reason = error.message if isinstance(error, PlatformError) else type(error).__name__
+                log.warning("registry.version_not_built", alias=row.name, version=row.number, reason=reason)
+                return None
+        return self._built[key]
+
+    def _edition(self, number: int, alias: ModelAlias, prompts: Mapping[str, Template | None] | None = None) -> Edition:
+        served = tuple(map(self._serving.serve, alias.deployments))
+        return Edition(number, alias, served, self._digest(alias), prompts or {})
+
+    def _limit(self) -> None:
+        self._serving.limit(each for edition in self._lines.used() for each in edition.alias.deployments)
+
+
+def _template(row: RegistryVersion) -> Template:
+    return Template(str(row.content["text"]).strip())
+
+
+def no_such_model(name: str) -> NotFound:
+    """To raise where an alias is asked for that is not there."""
+    return NotFound(f"There is no model {name[:128]!r}.", code="model_not_found", param="model")

@@ -1,0 +1,80 @@
+"""Aliases of the settings in the registry: version 1 at the first start, another one where the settings have changed since.
+
+What was deployed otherwise stays, for as long as the settings say the same: a file that changed is a decision, one that did not
+is none.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.principals import DEFAULT_TENANT, SYSTEM
+from core.settings import ModelAlias
+from core.tables import Registered, RegistryHead
+from providers.registry.content import content_of, digest_of
+from providers.registry.heads import Acting, found
+
+log = structlog.get_logger()
+
+_REASON: Final = "The settings say so."
+#: How often a start tries that meets others which start at the same time.
+_TRIES: Final = 3
+
+
+async def seed(database: Database, aliases: Iterable[ModelAlias]) -> None:
+    """Take up what the settings say of aliases. Several processes may begin at once; nothing is done where nothing has
+    changed."""
+    said = tuple(aliases)
+    for attempt in range(1, _TRIES + 1):
+        async with database.session(all_tenants=True) as session:
+            if not _changed(await _heads(session), said):
+                return
+        try:
+            async with database.transaction(DEFAULT_TENANT) as session:
+                await _take(session, said)
+                break
+        except IntegrityError:  # another has begun with the same name at the same time
+            if attempt == _TRIES:
+                raise
+
+
+async def _heads(session: AsyncSession) -> dict[str, RegistryHead]:
+    query = select(RegistryHead).where(RegistryHead.subject == Registered.MODEL.value)
+    return {head.name: head for head in (await session.exec(query)).all()}
+
+
+def _changed(heads: dict[str, RegistryHead], said: Sequence[ModelAlias]) -> bool:
+    named = {alias.alias: digest_of(content_of(alias)) for alias in said}
+    if any(name not in heads or heads[name].file_digest != digest for name, digest in named.items()):
+        return True
+    return any(head.file_digest is not None and name not in named for name, head in heads.items())
+
+
+async def _take(session: AsyncSession, said: Sequence[ModelAlias]) -> None:
+    heads = await _heads(session)
+    for alias in said:
+        content = content_of(alias)
+        digest = digest_of(content)
+        if alias.alias in heads and heads[alias.alias].file_digest == digest:
+            continue
+        acting = await Acting.on(session, SYSTEM, Registered.MODEL, alias.alias, reason=_REASON, make=True)
+        head = acting.head
+        if head.file_digest == digest:
+            continue
+        head.file_digest = digest
+        live = None if head.live is None else await found(session, Registered.MODEL, head.name, head.live)
+        if live is None or live.digest != digest or head.candidate is not None:
+            await acting.deploy(await acting.add(content, digest, "file"))
+            log.info("registry.file_deployed", alias=alias.alias, version=head.live)
+        session.add(head)
+    named = {alias.alias for alias in said}
+    for name, head in heads.items():
+        if head.file_digest is not None and name not in named:
+            acting = await Acting.on(session, SYSTEM, Registered.MODEL, name, reason="The settings have it no more.")
+            await acting.withdraw()
+            log.info("registry.withdrawn", alias=name)
