@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from sqlalchemy import func, insert
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
 
 from core import audit
@@ -37,38 +38,42 @@ class Datasets:
     ) -> EvalDataset:
         """The version with these examples: a new one, or the one of the same name that has the same content already.
         `subjects`: whose each of them is."""
-        digest = digest_of(examples)
-        tenant = principal.tenant
-        async with self._database.transaction(tenant) as session:
-            versions = (
-                await session.exec(select(EvalDataset).where(EvalDataset.name == name).order_by(col(EvalDataset.number).desc()))
-            ).all()
-            if (same := next((row for row in versions if row.digest == digest), None)) is not None:
-                return same
-            number = versions[0].number + 1 if versions else 1
-            row = EvalDataset(tenant=tenant, owner=principal.id, name=name, number=number, digest=digest, source=source)
-            row.examples = len(examples)
-            session.add(row)
-            await session.flush()
-            whose = list(subjects) or [None] * len(examples)
-            for first in range(0, len(examples), _AT_ONCE):
-                values = [
-                    {
-                        "dataset_id": row.id,
-                        "number": at,
-                        "subject": whose[at - 1],
-                        "content": await self._database.keyring.seal(example_place(tenant, row.id, at), plain(example)),
-                    }
-                    for at, example in enumerate(examples[first : first + _AT_ONCE], start=first + 1)
-                ]
-                await session.exec(insert(EvalExample), params=values)
-            await audit.record(
-                session,
-                audit.Action.EVAL_DATASET_ADDED,
-                on=("eval_dataset", row.id),
-                details={"examples": len(examples), "source": source},
-                principal=principal,
-            )
+        digest, tenant, keyring = digest_of(examples), principal.tenant, self._database.keyring
+        whose = list(subjects) or [None] * len(examples)
+        query = select(EvalDataset).where(EvalDataset.name == name).order_by(col(EvalDataset.number).desc())
+        async with self._database.session(tenant) as session:
+            same = (await session.exec(query.where(EvalDataset.digest == digest))).first()
+        if same is not None:
+            return same
+        row = EvalDataset(
+            tenant=tenant, owner=principal.id, name=name, number=1, digest=digest, source=source, examples=len(examples)
+        )
+        rows = [
+            {
+                "dataset_id": row.id,
+                "number": number,
+                "subject": whose[number - 1],
+                "content": await keyring.seal(example_place(tenant, row.id, number), plain(example)),
+            }
+            for number, example in enumerate(examples, start=1)
+        ]
+        try:
+            async with self._database.transaction(tenant) as session:
+                newest = (await session.exec(query.limit(1))).first()
+                row.number = newest.number + 1 if newest is not None else 1
+                session.add(row)
+                await session.flush()
+                for first in range(0, len(rows), _AT_ONCE):
+                    await session.exec(insert(EvalExample), params=rows[first : first + _AT_ONCE])
+                await audit.record(
+                    session,
+                    audit.Action.EVAL_DATASET_ADDED,
+                    on=("eval_dataset", row.id),
+                    details={"examples": len(examples), "source": source},
+                    principal=principal,
+                )
+        except IntegrityError:
+            raise Conflict("Another version of the dataset is being added.", code="already_exists") from None
         return row
 
     async def get(self, principal: Principal, dataset_id: str) -> EvalDataset:
@@ -114,16 +119,16 @@ class Datasets:
         """
         row = await self.get(principal, dataset_id)
         async with self._database.transaction(principal.tenant) as session:
-            reading = select(func.count()).select_from(EvalRun).where(
-                col(EvalRun.dataset_id) == row.id, col(EvalRun.state).in_(_OPEN)
+            reading = (
+                select(func.count())
+                .select_from(EvalRun)
+                .where(col(EvalRun.dataset_id) == row.id, col(EvalRun.state).in_(_OPEN))
             )
             if (await session.exec(reading)).one():
                 raise Conflict("A run that has not ended reads the dataset.", code="dataset_in_use")
             await session.exec(delete(EvalExample).where(col(EvalExample.dataset_id) == row.id))
             await session.exec(delete(EvalDataset).where(col(EvalDataset.id) == row.id))
-            await audit.record(
-                session, audit.Action.EVAL_DATASET_DELETED, on=("eval_dataset", row.id), principal=principal
-            )
+            await audit.record(session, audit.Action.EVAL_DATASET_DELETED, on=("eval_dataset", row.id), principal=principal)
 
     async def _opened(self, tenant: str, row: EvalExample) -> bytes:
         place = example_place(tenant, row.dataset_id, row.number)

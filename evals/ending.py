@@ -59,9 +59,7 @@ async def _against_baseline(database: Database, run: EvalRun, suite: Suite, figu
     effects = {one.metric: one.effect for one in asked if one.effect is not None}
     labels = [one.metric for one in asked]
     try:
-        found = await asyncio.to_thread(
-            compared, sides[0], [sides[1]], alpha=suite.alpha, effects=effects, labels=labels
-        )
+        found = await asyncio.to_thread(compared, sides[0], [sides[1]], alpha=suite.alpha, effects=effects, labels=labels)
     except InvalidRequest:
         return {}
     return found[run.id]

@@ -93,8 +93,8 @@ class RunWork:
         return lease
 
     async def renew(self, lease: RunLease, needs: Sequence[Scope]) -> bool:
-        """A sign of life. False when the lease is lost, or the run is to be cancelled: by request, or since whom it is worked on
-        for may not have it done any more, for which they need the scopes."""
+        """A sign of life. False when the lease is lost, or the run is to be cancelled: by request, or since whom it is
+        worked on for may not have it done any more, for which they need the scopes."""
         async with self._database.transaction(lease.run.tenant) as session:
             principal = await principal_now(session, lease.principal)
             if principal is not None:
@@ -106,7 +106,7 @@ class RunWork:
                 return False
             renewed = await session.exec(
                 update(EvalRun)
-                .where(col(EvalRun.id) == lease.run.id, col(EvalRun.lease) == lease.id, EvalRun.state == RunState.RUNNING.value)
+                .where(col(EvalRun.id) == lease.run.id, col(EvalRun.lease) == lease.id, col(EvalRun.state) == RunState.RUNNING.value)
                 .values(leased_until=utc_now() + timedelta(seconds=self._lease_s))
             )
         return renewed.rowcount == 1
@@ -139,9 +139,7 @@ class RunWork:
         async with self._database.session(lease.run.tenant) as session:
             query = (
                 select(EvalResult)
-                .where(
-                    EvalResult.run_id == lease.run.id, col(EvalResult.number) > after, col(EvalResult.state).not_in(_ENDED)
-                )
+                .where(EvalResult.run_id == lease.run.id, col(EvalResult.number) > after, col(EvalResult.state).not_in(_ENDED))
                 .order_by(col(EvalResult.number))
                 .limit(limit)
             )
@@ -291,7 +289,7 @@ class RunWork:
         """What was kept of the scores of each example, in order."""
         async with self._database.session(lease.run.tenant) as session:
             query = select(EvalResult.scores).where(EvalResult.run_id == lease.run.id).order_by(col(EvalResult.number))
-            return list((await session.exec(query)).all())
+            return [dict(scores) for scores in await session.exec(query)]
 
     async def all_outcomes(self, lease: RunLease, *, at_once: int = 500) -> list[Outcome]:
         """The outcomes that there are, in order."""
@@ -355,5 +353,3 @@ async def _held(session: AsyncSession, lease: RunLease) -> EvalRun | None:
 
 def _is(lease: RunLease, number: int) -> tuple[Any, ...]:
     return col(EvalResult.run_id) == lease.run.id, col(EvalResult.number) == number
-
-

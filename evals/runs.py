@@ -47,30 +47,30 @@ class Runs:
         self, principal: Principal, suite: Suite, dataset: EvalDataset, *, version: str, baseline_id: str | None = None
     ) -> EvalRun:
         """A new run with its job. The caller sends `RUN_EVALUATION` after this; a message that is lost, the sweeper sends."""
-        about = {"suite": suite.name}
+        run = EvalRun(
+            tenant=principal.tenant,
+            owner=principal.id,
+            principal=principal.to_job(),
+            suite=suite.name,
+            dataset_id=dataset.id,
+            dataset_digest=dataset.digest,
+            capability=suite.target.capability,
+            alias=suite.target.alias,
+            version=version,
+            definition=b"",
+            job_id="",
+            baseline_id=baseline_id,
+            total=dataset.examples,
+            max_cost_usd=suite.run.max_cost_usd,
+        )
+        text = orjson.dumps(suite.model_dump(mode="json"))
+        run.definition = await self._database.keyring.seal(definition_place(run.tenant, run.id), text)
+        about = {"suite": suite.name, "run": run.id}
         async with self._database.transaction(principal.tenant) as session:
             job = await jobs.open_job(session, principal, jobs.EVALUATION, total=dataset.examples, arguments=about)
-            run = EvalRun(
-                tenant=principal.tenant,
-                owner=principal.id,
-                principal=principal.to_job(),
-                suite=suite.name,
-                dataset_id=dataset.id,
-                dataset_digest=dataset.digest,
-                capability=suite.target.capability,
-                alias=suite.target.alias,
-                version=version,
-                definition=b"",
-                job_id=job.id,
-                baseline_id=baseline_id,
-                total=dataset.examples,
-                max_cost_usd=suite.run.max_cost_usd,
-            )
-            text = orjson.dumps(suite.model_dump(mode="json"))
-            run.definition = await self._database.keyring.seal(definition_place(run.tenant, run.id), text)
+            run.job_id = job.id
             session.add(run)
             await session.flush()
-            job.arguments = about | {"run": run.id}
             for first in range(0, dataset.examples, _AT_ONCE):
                 numbers = range(first + 1, min(first + _AT_ONCE, dataset.examples) + 1)
                 await session.exec(insert(EvalResult), params=[_unasked(run.id, number) for number in numbers])
@@ -130,7 +130,7 @@ class Runs:
         """Of every example, by its identifier, what was kept of its scores."""
         query = select(EvalResult.example_id, EvalResult.scores).where(EvalResult.run_id == run.id)
         async with self._database.session(run.tenant) as session:
-            return {example_id: scores for example_id, scores in await session.exec(query) if example_id}
+            return {example_id: dict(scores) for example_id, scores in await session.exec(query) if example_id}
 
     async def outputs(self, run: EvalRun, examples: Sequence[str]) -> dict[str, str]:
         """The outputs of some examples, by their identifiers; of those that have one."""
@@ -148,16 +148,14 @@ class Runs:
             run = await _locked(session, run_id)
             if run.state in (RunState.QUEUED, RunState.RUNNING):
                 run.state = RunState.CANCELLING
-                await audit.record(
-                    session, audit.Action.EVAL_RUN_CANCELLED, on=("eval_run", run.id), principal=principal
-                )
+                await audit.record(session, audit.Action.EVAL_RUN_CANCELLED, on=("eval_run", run.id), principal=principal)
         return run
 
     async def resume(
         self, principal: Principal, run_id: str, *, max_cost_usd: Decimal | None, repeat: Sequence[ResultState]
     ) -> EvalRun:
-        """Go on with a run that has ended before all was done, under a new job and with the caller's rights. Examples in a state
-        of `repeat` are asked once more: they may be paid for a second time.
+        """Go on with a run that has ended before all was done, under a new job and with the caller's rights. Examples in a
+        state of `repeat` are asked once more: they may be paid for a second time.
 
         Raises:
             Conflict: `run_not_ended`; `run_complete`: nothing is left to do.

@@ -19,13 +19,13 @@ class StoredSuites:
 
     async def put(self, principal: Principal, suite: Suite, text: str) -> EvalSuite:
         """Keep the suite under its name, in the place of one that has it."""
+        async with self._database.session(principal.tenant) as session:
+            kept = (await session.exec(select(EvalSuite).where(EvalSuite.name == suite.name))).first()
+        row = kept or EvalSuite(tenant=principal.tenant, owner=principal.id, name=suite.name, definition=b"")
+        row.definition = await self._database.keyring.seal(suite_place(row), text.encode())
+        row.updated_at = utc_now()
         async with self._database.transaction(principal.tenant) as session:
-            row = (await session.exec(select(EvalSuite).where(EvalSuite.name == suite.name).with_for_update())).first()
-            if row is None:
-                row = EvalSuite(tenant=principal.tenant, owner=principal.id, name=suite.name, definition=b"")
-            row.definition = await self._database.keyring.seal(suite_place(row), text.encode())
-            row.updated_at = utc_now()
-            session.add(row)
+            row = await session.merge(row)
             await session.flush()
             await audit.record(session, audit.Action.EVAL_SUITE_CHANGED, on=("eval_suite", row.id), principal=principal)
         return row

@@ -191,5 +191,3 @@ def _line(root: yaml.Node | None, path: list[int | str]) -> int | None:
         node = found
     line: int = node.start_mark.line
     return line + 1
-
-

@@ -4,7 +4,7 @@ left. See `docs/evaluation.md` for what is paid when a worker is killed."""
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
@@ -81,8 +81,7 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
     if lease.run.state != RunState.CANCELLING:
         needs = (Scope.EVALS_RUN, await asyncio.to_thread(scope_of, f"/api/v1/{suite.target.capability}"))
         try:
-            if not await work.renew(lease, needs):
-                raise LeaseLost
+            await _wanted(work, lease, needs)
             async with kept_alive(lambda: work.renew(lease, needs), lease_s=context.settings.jobs.lease_s):
                 stopped = await _Examples(context, work, lease, suite, scorer).answer_all()
         except LeaseLost:
@@ -100,6 +99,12 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
         passed = False
     await work.close(lease, state, summary=summary, passed=passed, error_code=stopped)
     log.info("evaluation.ended", state=state.value, passed=passed, stopped=stopped)
+
+
+async def _wanted(work: RunWork, lease: RunLease, needs: Sequence[Scope]) -> None:
+    """Raises LeaseLost: the run is not to be worked on by us."""
+    if not await work.renew(lease, needs):
+        raise LeaseLost
 
 
 async def _let_go(context: JobContext, work: RunWork, lease: RunLease, *, crashed: bool) -> None:

@@ -31,8 +31,12 @@ router = APIRouter(prefix="/api/v1/evals", tags=["Evaluations"])
 Reader = Annotated[Principal, requires(Scope.EVALS_READ)]
 Runner = Annotated[Principal, requires(Scope.EVALS_RUN)]
 RunID = Annotated[str, Path(description="the run's id", examples=["run_9fKx2LmQ"])]
-BaseRun = Annotated[str, Query(max_length=64, description="the run that the others are held against", examples=["run_9fKx2LmQ"])]
-OtherRuns = Annotated[list[str], Query(min_length=1, max_length=9, description="runs, once for each", examples=[["run_7dMw1QpZ"]])]
+BaseRun = Annotated[
+    str, Query(max_length=64, description="the run that the others are held against", examples=["run_9fKx2LmQ"])
+]
+OtherRuns = Annotated[
+    list[str], Query(min_length=1, max_length=9, description="runs, once for each", examples=[["run_7dMw1QpZ"]])
+]
 Metric = Annotated[str, Query(max_length=64, description="a metric's label", examples=["exact_match"])]
 
 
@@ -217,9 +221,7 @@ class ResultInfo(BaseModel):
             error=row.error_code,
             output=None if outcome is None else outcome.output,
             answer={} if outcome is None else dict(outcome.answer),
-            scores={
-                label: KeptScore(**score, details=shown.details.get(label, {})) for label, score in row.scores.items()
-            },
+            scores={label: KeptScore(**score, details=shown.details.get(label, {})) for label, score in row.scores.items()},
             latency_s=None if outcome is None else outcome.latency_s,
             input_tokens=None if outcome is None else outcome.input_tokens,
             output_tokens=None if outcome is None else outcome.output_tokens,
@@ -242,8 +244,8 @@ class ComparisonInfo(BaseModel):
     base: str
     alpha: float
     comparisons: dict[str, dict[str, dict[str, JsonValue]]] = Field(
-        description="verdict (`better`, `worse`, `no difference`, `inconclusive`), difference with its interval, p, effect sizes, "
-        "pairs, unmeasured, and the pairs that would settle it"
+        description="verdict (`better`, `worse`, `no difference`, `inconclusive`), difference with its interval, p, effect "
+        "sizes, pairs, unmeasured, and the pairs that would settle it"
     )
 
 

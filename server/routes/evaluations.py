@@ -111,7 +111,9 @@ class NewSuite(BaseModel):
     definition: str = Field(
         min_length=1,
         description="the suite, in YAML or JSON",
-        examples=["name: capitals\ndataset: capitals\nmetrics: [exact_match]\nthresholds:\n  - {metric: exact_match, min: 0.9}\n"],
+        examples=[
+            "name: capitals\ndataset: capitals\nmetrics: [exact_match]\nthresholds:\n  - {metric: exact_match, min: 0.9}\n"
+        ],
     )
 
 
@@ -126,9 +128,7 @@ class SuiteInfo(BaseModel):
 
     @classmethod
     def of(cls, row: EvalSuite) -> "SuiteInfo":
-        return cls(
-            id=row.id, name=row.name, created_by=row.owner, created_at=row.created_at, updated_at=row.updated_at
-        )
+        return cls(id=row.id, name=row.name, created_by=row.owner, created_at=row.created_at, updated_at=row.updated_at)
 
 
 class WholeSuite(SuiteInfo):
@@ -187,9 +187,7 @@ async def show_dataset(dataset_id: DatasetID, state: CurrentState, principal: Re
 
 
 @router.get("/datasets/{dataset_id}/examples", response_model=ExamplePage)
-async def list_examples(
-    dataset_id: DatasetID, state: CurrentState, principal: Reader, paging: Paging
-) -> dict[str, Any]:
+async def list_examples(dataset_id: DatasetID, state: CurrentState, principal: Reader, paging: Paging) -> dict[str, Any]:
     """List the examples of a dataset, in its order."""
     datasets = Datasets(state.database)
     row = await datasets.get(principal, dataset_id)
