@@ -106,7 +106,11 @@ class RunWork:
                 return False
             renewed = await session.exec(
                 update(EvalRun)
-                .where(col(EvalRun.id) == lease.run.id, col(EvalRun.lease) == lease.id, col(EvalRun.state) == RunState.RUNNING.value)
+                .where(
+                    col(EvalRun.id) == lease.run.id,
+                    col(EvalRun.lease) == lease.id,
+                    col(EvalRun.state) == RunState.RUNNING.value,
+                )
                 .values(leased_until=utc_now() + timedelta(seconds=self._lease_s))
             )
         return renewed.rowcount == 1

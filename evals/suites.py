@@ -165,8 +165,7 @@ class _Plain(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "aliases are not taken", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, "aliases are not taken", self.get_mark())
         return super().compose_node(parent, index)
 
 
