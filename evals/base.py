@@ -76,3 +76,12 @@ class OfCorpus(Protocol):
     def corpus(self, outcomes: Sequence[Outcome]) -> Score:
         """The value of all outcomes together; those that failed are left out and counted in `details["unmeasured"]`."""
         ...
+
+
+@runtime_checkable
+class OfScores(Protocol):
+    """A metric that tells more of its scores together than their mean, such as how far a judge agrees with people."""
+
+    def together(self, scored: Sequence[tuple[Outcome, Score]]) -> Mapping[str, float | None]:
+        """Figures by name, None where nothing tells one. Scores are given as they were kept, perhaps without `details`."""
+        ...

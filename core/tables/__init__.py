@@ -21,6 +21,7 @@ from core.tables.documents import (
 from core.tables.encryption import KeyRotation, WrappedKey
 from core.tables.experiments import Experiment, ExperimentState, Exposure
 from core.tables.feedback import Feedback
+from core.tables.evaluations import EvalDataset, EvalExample, EvalResult, EvalRun, EvalSuite, ResultState, RunState
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.index_generations import GenerationState, IndexGeneration
@@ -70,6 +71,11 @@ __all__ = [
     "ExperimentState",
     "Exposure",
     "Feedback",
+    "EvalDataset",
+    "EvalExample",
+    "EvalResult",
+    "EvalRun",
+    "EvalSuite",
     "GenerationState",
     "IdempotencyRecord",
     "IndexGeneration",
@@ -90,7 +96,9 @@ __all__ = [
     "RegistryEvent",
     "RegistryHead",
     "RegistryVersion",
+    "ResultState",
     "RowState",
+    "RunState",
     "ShareAccess",
     "ShareKind",
     "SignInAttempts",

@@ -63,8 +63,9 @@ def gate(simulations: int) -> Figures:
     found = missed = equal = 0
     for simulation in range(simulations):
         a, b = rng.normal(0, 1, (2, PAIRS)) / np.sqrt(2)
-        found += compare(a.tolist(), (b + EFFECT).tolist(), seed=simulation, effect=EFFECT).verdict is Verdict.BETTER
-        missed += compare(a.tolist(), (b + EFFECT).tolist(), seed=simulation, effect=EFFECT).verdict is Verdict.NO_DIFFERENCE
+        moved = compare(a.tolist(), (b + EFFECT).tolist(), seed=simulation, effect=EFFECT).verdict
+        found += moved is Verdict.BETTER
+        missed += moved is Verdict.NO_DIFFERENCE
         equal += compare(a.tolist(), b.tolist(), seed=simulation, effect=EFFECT).verdict is Verdict.NO_DIFFERENCE
     figures |= {
         "gate_power": found / simulations,

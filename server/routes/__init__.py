@@ -26,6 +26,8 @@ ROUTERS = (
     "ask_page",
     "jobs",
     "batches",
+    "evaluations",
+    "evaluation_runs",
     "sessions",
     "feedback",
     "experiments",
