@@ -32,6 +32,7 @@ class Scope(StrEnum):
     USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"
     ALERTS_MANAGE = "alerts:manage"
+    MONITORS_READ = "monitors:read"
     KEYS_MANAGE = "keys:manage"
     USERS_MANAGE = "users:manage"
     POLICIES_MANAGE = "policies:manage"
@@ -66,8 +67,8 @@ _INVOKE = _READ | {
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE}),
-    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ}),
+    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.MONITORS_READ, Scope.BROWSER_TOKENS_MAKE}),
+    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.MONITORS_READ, Scope.PII_READ}),
     Role.USER: frozenset(_INVOKE),
 }
 

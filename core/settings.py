@@ -19,6 +19,7 @@ from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
+from core.monitor_settings import MonitorSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.price_settings import DeploymentPrice
 from core.provider_settings import ProviderSettings
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     chains: ChainSettings = ChainSettings()
     probes: ProbeSettings = ProbeSettings()
     alerts: AlertSettings = AlertSettings()
+    monitors: MonitorSettings = MonitorSettings()
     budgets: BudgetSettings = BudgetSettings()
     jobs: JobSettings = JobSettings()
     batches: BatchSettings = BatchSettings()

@@ -35,7 +35,9 @@ THROUGH: Mapping[str, tuple[tuple[str, str], ...]] = {
     "team_members": (("team_id", "teams"),),
 }
 #: Tables that hold nothing of any tenant.
-SHARED = frozenset({"access_epoch", "key_rotations", "sign_in_attempts", "signing_keys", "unclaimed_files", "usage_turns"})
+SHARED = frozenset(
+    {"access_epoch", "key_rotations", "monitor_turns", "sign_in_attempts", "signing_keys", "unclaimed_files", "usage_turns"}
+)
 
 
 class TenantMissing(RuntimeError):

@@ -35,6 +35,7 @@ from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
+from jobs.watching import Watcher
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING
@@ -155,7 +156,7 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()]
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), Watcher(context).run()]
         if self._alone:
             works.append(library.following.run())
         for work in works:

@@ -32,6 +32,8 @@ class AlertKind(StrEnum):
     MODEL_MISSING = "model_missing"
     ERROR_RATE = "error_rate"
     LATENCY = "latency"
+    DEGRADATION = "degradation"
+    DRIFT = "drift"
     LEDGER_SPOOLING = "ledger_spooling"
     EMBEDDING_MISMATCH = "embedding_mismatch"
     CERTIFICATE_UNUSABLE = "certificate_unusable"
@@ -48,6 +50,8 @@ _SEVERITIES: Mapping[AlertKind, Severity] = MappingProxyType(
             AlertKind.FALLBACK_PRICE,
             AlertKind.ERROR_RATE,
             AlertKind.LATENCY,
+            AlertKind.DEGRADATION,
+            AlertKind.DRIFT,
             AlertKind.CERTIFICATE_EXPIRES,
         ),
         Severity.WARNING,
@@ -56,7 +60,7 @@ _SEVERITIES: Mapping[AlertKind, Severity] = MappingProxyType(
 #: Of a budget that is used up to the share and beyond.
 _OF_SHARES = ((1.0, Severity.CRITICAL), (0.8, Severity.WARNING), (0.0, Severity.INFO))
 #: Facts that say of what an alert is.
-_SUBJECTS = ("budget", "provider", "model", "tier", "credential", "alias")
+_SUBJECTS = ("budget", "provider", "model", "tier", "credential", "alias", "version", "metric", "collection")
 
 
 def severity_of(kind: AlertKind, facts: Mapping[str, Any]) -> Severity:

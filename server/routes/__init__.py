@@ -44,6 +44,7 @@ ROUTERS = (
     "snapshots",
     "alerts",
     "alert_routes",
+    "monitors",
     "admin.overview",
     "admin.users",
     "admin.teams",
