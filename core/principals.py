@@ -37,6 +37,7 @@ class Scope(StrEnum):
     USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"
     ALERTS_MANAGE = "alerts:manage"
+    MONITORS_READ = "monitors:read"
     KEYS_MANAGE = "keys:manage"
     USERS_MANAGE = "users:manage"
     POLICIES_MANAGE = "policies:manage"
@@ -74,10 +75,12 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
     Role.DEVELOPER: frozenset(
         _INVOKE
-        | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE, Scope.EXPERIMENTS_READ}
-        | {Scope.EVALS_READ, Scope.EVALS_RUN}
+        | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.MONITORS_READ, Scope.BROWSER_TOKENS_MAKE}
+        | {Scope.EXPERIMENTS_READ, Scope.EVALS_READ, Scope.EVALS_RUN}
     ),
-    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ, Scope.EXPERIMENTS_READ, Scope.EVALS_READ}),
+    Role.ANALYST: frozenset(
+        _READ | {Scope.USAGE_READ, Scope.MONITORS_READ, Scope.PII_READ, Scope.EXPERIMENTS_READ, Scope.EVALS_READ}
+    ),
     Role.USER: frozenset(_INVOKE),
 }
 

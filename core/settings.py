@@ -21,6 +21,7 @@ from core.evaluation_settings import EvaluationSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
 from core.model_settings import AnswerCache, Deployment, ModelAlias
+from core.monitor_settings import MonitorSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.price_settings import DeploymentPrice
 from core.provider_settings import ProviderSettings
@@ -150,6 +151,7 @@ class Settings(BaseSettings):
     chains: ChainSettings = ChainSettings()
     probes: ProbeSettings = ProbeSettings()
     alerts: AlertSettings = AlertSettings()
+    monitors: MonitorSettings = MonitorSettings()
     budgets: BudgetSettings = BudgetSettings()
     jobs: JobSettings = JobSettings()
     batches: BatchSettings = BatchSettings()

@@ -41,6 +41,7 @@ SHARED = frozenset(
     {
         "access_epoch",
         "key_rotations",
+        "monitor_turns",
         "registry_events",
         "registry_heads",
         "registry_versions",

@@ -38,6 +38,7 @@ from jobs.broker_reach import BrokerReach
 from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
+from jobs.watching import Watcher
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING
@@ -161,6 +162,7 @@ class EmbeddedWorker:
         listening = self._resources.models.listen()
         experiments = ExperimentMonitor(context, ModelVersions(database))
         works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
+        works.append(Watcher(context).run())
         if self._alone:
             works.append(library.following.run())
         for work in works:

@@ -28,6 +28,7 @@ from core.tables.index_generations import GenerationState, IndexGeneration
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
+from core.tables.monitors import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
 from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
@@ -44,6 +45,7 @@ __all__ = [
     "AlertRouteKind",
     "AlertRow",
     "AlertState",
+    "AnomalyState",
     "AuditEvent",
     "AuditHead",
     "Batch",
@@ -89,6 +91,11 @@ __all__ = [
     "KillSwitch",
     "LedgerAdjustment",
     "LedgerRow",
+    "MonitorAnomaly",
+    "MonitorPoint",
+    "MonitorSeries",
+    "MonitorSketch",
+    "MonitorTurn",
     "ProviderCredential",
     "RateLimit",
     "RefreshToken",

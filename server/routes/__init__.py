@@ -51,6 +51,7 @@ ROUTERS = (
     "snapshots",
     "alerts",
     "alert_routes",
+    "monitors",
     "admin.overview",
     "admin.users",
     "admin.teams",

@@ -11,7 +11,7 @@ from core.database import UTCDateTime
 from core.money import Money
 
 revision = "0035"
-down_revision = "0033"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
