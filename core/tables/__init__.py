@@ -19,9 +19,9 @@ from core.tables.documents import (
     ShareKind,
 )
 from core.tables.encryption import KeyRotation, WrappedKey
+from core.tables.evaluations import EvalDataset, EvalExample, EvalResult, EvalRun, EvalSuite, ResultState, RunState
 from core.tables.experiments import Experiment, ExperimentState, Exposure
 from core.tables.feedback import Feedback
-from core.tables.evaluations import EvalDataset, EvalExample, EvalResult, EvalRun, EvalSuite, ResultState, RunState
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.index_generations import GenerationState, IndexGeneration
@@ -69,15 +69,15 @@ __all__ = [
     "Document",
     "DocumentState",
     "Each",
-    "Experiment",
-    "ExperimentState",
-    "Exposure",
-    "Feedback",
     "EvalDataset",
     "EvalExample",
     "EvalResult",
     "EvalRun",
     "EvalSuite",
+    "Experiment",
+    "ExperimentState",
+    "Exposure",
+    "Feedback",
     "GenerationState",
     "IdempotencyRecord",
     "IndexGeneration",
