@@ -84,9 +84,27 @@ class AlertNow(BaseModel):
     since: datetime
 
 
+class AnomalyNow(BaseModel):
+    """A series that is not what it was, as monitors see it."""
+
+    alias: str
+    provider: str
+    model: str
+    metric: str
+    kind: str = Field(description="`step`, `ramp` or `spike`")
+    state: str = Field(description="`open`; `back`: as it was; `accepted`: the new level is what is usual now")
+    worse: bool
+    since: datetime
+    minute: str | None = Field(description="the minute of `minutes` that it began in; null: before")
+    before: float
+    after: float
+    unit: str = Field(description="of `before` and `after`: `ms`, `share`, `usd` or `tokens`")
+    cause: str = Field(description="what is likely to blame, in words; empty where nothing tells")
+
+
 class Board(BaseModel):
     """The whole dashboard. What the caller may not see is left empty: `budgets` need `budgets:manage`, but for those of the
-    whole tenant and of its aliases; `providers` need `models:read`, `alerts` `alerts:manage`."""
+    whole tenant and of its aliases; `providers` need `models:read`, `alerts` `alerts:manage`, `anomalies` `monitors:read`."""
 
     at: datetime = Field(description="when the database was asked")
     tenant: str | None = Field(description="whose; null: of all tenants")
@@ -96,3 +114,4 @@ class Board(BaseModel):
     budgets: list[BudgetNow] = Field(description="the most burnt first")
     providers: list[ProviderNow]
     alerts: list[AlertNow] = Field(description="the newest first")
+    anomalies: list[AnomalyNow] = Field(description="those that are open, or began within the last hour; the newest first")

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +11,12 @@ from sqlmodel import col, select
 
 from core.alerts import AlertKind, Severity
 from core.database import Database, utc_now
+from core.ledger.minutes import SHAPE
 from core.ledger.usage import usage
-from core.tables import AlertRow, AlertState, Budget
-from server.dashboard.board import AlertNow, AliasNow, BudgetNow, Minutes, Now
+from core.tables import AlertRow, AlertState, AnomalyState, Budget, MonitorAnomaly
+from core.tenancy import ALL
+from evals.monitors.metrics import METRICS
+from server.dashboard.board import AlertNow, AliasNow, AnomalyNow, BudgetNow, Minutes, Now
 from server.dashboard.hour import Hour
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ _SLOW_LOOK_S: Final = 5.0
 #: Seconds after which what nobody has asked for is forgotten.
 _FORGET_S: Final = 300.0
 _MOST_BUDGETS: Final = 50
+_MOST_ANOMALIES: Final = 30
+_HOUR: Final = timedelta(hours=1)
+#: What of `Seen` is told, in its order.
+_TOLD: Final = ("now", "minutes", "aliases", "budgets", "alerts", "anomalies")
 _MOST_ALERTS: Final = 20
 
 
@@ -58,6 +65,7 @@ class Seen:
     aliases: list[AliasNow]
     budgets: list[Budgeted]
     alerts: list[Alerted]
+    anomalies: list[AnomalyNow]
 
 
 @dataclass(slots=True)
@@ -72,6 +80,7 @@ class _Watched:
     slow_at: float = 0.0
     budgets: list[Budgeted] = field(default_factory=list)
     alerts: list[Alerted] = field(default_factory=list)
+    anomalies: list[AnomalyNow] = field(default_factory=list)
     today: Decimal = Decimal(0)
     month: Decimal = Decimal(0)
 
@@ -116,9 +125,10 @@ class Watching:
             watched.hour.aliases(now),
             watched.budgets,
             watched.alerts,
+            watched.anomalies,
         )
         before = watched.seen
-        if before is not None and (before.now, before.minutes, before.aliases, before.budgets, before.alerts) == told:
+        if before is not None and told == tuple(getattr(before, name) for name in _TOLD):
             return before
         return Seen(1 if before is None else before.number + 1, now, *told)
 
@@ -128,6 +138,7 @@ class Watching:
         watched.month = await self._cost(tenant, midnight.replace(day=1))
         watched.budgets = await self._budgets(tenant, budgets, now)
         watched.alerts = await self._alerts(tenant)
+        watched.anomalies = await self._anomalies(tenant, now)
 
     async def _cost(self, tenant: str | None, since: datetime) -> Decimal:
         (whole,) = await usage(self._database, tenant, [], since)
@@ -176,3 +187,19 @@ class Watching:
             )
             for row in rows
         ]
+
+    async def _anomalies(self, tenant: str | None, now: datetime) -> list[AnomalyNow]:
+        begun = col(MonitorAnomaly.since)
+        fits = (col(MonitorAnomaly.state) == AnomalyState.OPEN.value) | (begun >= now - _HOUR)
+        query = select(MonitorAnomaly).where(MonitorAnomaly.tenant == (tenant or ALL), fits)
+        async with self._database.session(tenant, all_tenants=tenant is None) as session:
+            rows = (await session.exec(query.order_by(begun.desc()).limit(_MOST_ANOMALIES))).all()
+        return [_anomaly(row, now) for row in rows]
+
+
+def _anomaly(row: MonitorAnomaly, now: datetime) -> AnomalyNow:
+    told = row.model_dump(include=set(AnomalyNow.model_fields))
+    unit = METRICS[row.metric].unit if row.metric in METRICS else ""
+    minute = row.since.astimezone(UTC).strftime(SHAPE) if row.since > now - _HOUR else None
+    cause = " ".join(str(row.cause[name]) for name in ("blamed", "why") if row.cause.get(name))
+    return AnomalyNow.model_validate(told | {"unit": unit, "minute": minute, "cause": cause})

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from core.principals import Scope
 from core.tables import Tenant
-from server.dashboard.board import Board, ProviderNow
-from server.pages.figures import Figure, Series, in_words, shortened
+from server.dashboard.board import AnomalyNow, Board, ProviderNow
+from server.pages.figures import Figure, Mark, Series, Unit, in_words, shortened
 from server.pages.frame import PageRoute, framed
 from server.routes import dashboard as api
 from server.routes.dashboard import Watcher, board, chosen
@@ -38,6 +38,7 @@ async def show_dashboard(
         "charts": charts(now),
         "severities": _SEVERITIES,
         "health": health,
+        "in_words": anomaly_in_words,
         "may_see_models": principal.may(Scope.MODELS_READ),
         "tenants": await _tenants(state) if principal.may(Scope.TENANTS_MANAGE) else [],
         "stream": api.router.prefix + ("" if own else f"?{urlencode({'tenant': whose or api.ALL})}"),
@@ -96,6 +97,7 @@ def charts(told: Board) -> list[Figure]:
                 Series("from the cache", minutes.cached),
                 Series("failed", minutes.failed, "bad"),
             ],
+            marks=_marks(told, "error_rate", "refusal_rate"),
             **shared,
         ),
         Figure(
@@ -105,6 +107,7 @@ def charts(told: Board) -> list[Figure]:
             kind="lines",
             unit="ms",
             series=[Series("half within", minutes.latency_p50_ms), Series("95 % within", minutes.latency_p95_ms)],
+            marks=_marks(told, "latency_ms", "first_token_ms"),
             **shared,
         ),
         Figure(
@@ -114,6 +117,7 @@ def charts(told: Board) -> list[Figure]:
             kind="columns",
             unit="usd",
             series=[Series(name, values) for name, values in minutes.cost_usd.items()],
+            marks=_marks(told, "cost_usd"),
             **shared,
         ),
         Figure(
@@ -123,9 +127,33 @@ def charts(told: Board) -> list[Figure]:
             kind="columns",
             unit="count",
             series=[Series("tokens", minutes.tokens)],
+            marks=_marks(told, "tokens"),
             **shared,
         ),
     ]
+
+
+_METRICS = {
+    "latency_ms": "latency",
+    "first_token_ms": "first token",
+    "error_rate": "failures",
+    "refusal_rate": "refusals",
+    "cost_usd": "cost",
+    "tokens": "tokens",
+}
+_UNITS: dict[str, Unit] = {"ms": "ms", "share": "share", "usd": "usd", "tokens": "count"}
+
+
+def anomaly_in_words(one: AnomalyNow) -> str:
+    """What was seen, of what, and what is likely to blame."""
+    unit = _UNITS.get(one.unit, "number")
+    change = f"{in_words(one.before, unit)} to {in_words(one.after, unit)}"
+    text = f"{one.alias} at {one.provider} {one.model}: {_METRICS.get(one.metric, one.metric)} {one.kind}, {change}"
+    return f"{text} ({one.cause})" if one.cause else text
+
+
+def _marks(told: Board, *metrics: str) -> list[Mark]:
+    return [Mark(one.minute, anomaly_in_words(one)) for one in told.anomalies if one.minute and one.metric in metrics]
 
 
 def health(one: ProviderNow) -> tuple[str, str]:

@@ -56,7 +56,29 @@ function table(place, { labels, series, marks, unit }) {
   $("tbody", place).replaceChildren(...rows.reverse());
 }
 
-function charts(minutes) {
+const METRICS = { latency_ms: "latency", first_token_ms: "first token", error_rate: "failures", refusal_rate: "refusals", cost_usd: "cost" };
+const MARKED = { traffic: ["error_rate", "refusal_rate"], latency: ["latency_ms", "first_token_ms"], cost: ["cost_usd"], tokens: ["tokens"] };
+
+function anomaly(one) {
+  const unit = { ms: "ms", share: "share", usd: "usd", tokens: "count" }[one.unit] ?? "number";
+  const change = `${words(one.before, unit)} to ${words(one.after, unit)}`;
+  const text = `${one.alias} at ${one.provider} ${one.model}: ${METRICS[one.metric] ?? one.metric} ${one.kind}, ${change}`;
+  return one.cause ? `${text} (${one.cause})` : text;
+}
+
+function anomalies(rows) {
+  $("#anomalies").hidden = !rows.length;
+  const items = rows.map((one) => {
+    const item = element("li");
+    const tone = one.state !== "open" ? "" : one.worse ? "bad" : "wait";
+    item.append(element("span", one.state, { class: `badge ${tone}` }), " ", element("span", anomaly(one)));
+    item.append(" ", element("span", `since ${time(one.since)}`, { class: "quiet" }));
+    return item;
+  });
+  $("#anomalies ul").replaceChildren(...items);
+}
+
+function charts({ minutes, anomalies: seen }) {
   const [labels, shorts] = [minutes.at, minutes.at.map(shortened)];
   const series = {
     traffic: [
@@ -73,7 +95,9 @@ function charts(minutes) {
   };
   for (const [id, shown] of Object.entries(series)) {
     const place = document.getElementById(id);
-    const figure = { ...figureAt(place), labels, shorts, series: shown };
+    const marks = seen.filter((one) => one.minute && MARKED[id].includes(one.metric));
+    const told = marks.map((one) => ({ label: one.minute, text: anomaly(one), value: null }));
+    const figure = { ...figureAt(place), labels, shorts, series: shown, marks: told };
     draw(place, figure);
     if ($("details", place).open) table(place, figure);
   }
@@ -158,7 +182,8 @@ function alerts(rows) {
 
 function show(told) {
   tiles(told.now);
-  charts(told.minutes);
+  charts(told);
+  anomalies(told.anomalies);
   alerts(told.alerts);
   aliases(told.aliases);
   budgets(told.budgets, told.tenant === null);
