@@ -23,7 +23,7 @@ from chains.attachments import Attachment, Content, Way, as_seen, as_text, attac
 from chains.excerpts import excerpt, rests_on, telling_places
 from chains.forms import Accounted
 from chains.parameters import Sampling, Strict, bind
-from chains.prompting import prompt
+from chains.prompting import DIVIDER, prompt
 from chains.protection.protection import Found
 from chains.root import OpaqueRoot, opaque
 from chains.spec import ChainDeps, ChainSpec, Delta
@@ -40,7 +40,6 @@ SMALL, TEXT, VISION = "multimodal_small.txt", "multimodal_text.txt", "multimodal
 MAX_IMAGES = 10
 MAX_DOCUMENTS = 5
 
-_DIVIDER = "\n---\n"
 _READ_AT_ONCE = 2
 _SHOWN_CHARACTERS = 10_000
 _ANSWER_TOKENS = 1024
@@ -257,7 +256,7 @@ def _messages(name: str, question: str, contents: Sequence[Content], texts: Sequ
 
 
 def _parts(name: str, attached: str, question: str) -> tuple[str, str]:
-    system, _, user = prompt(name).substitute(attachments=attached, question=question).partition(_DIVIDER)
+    system, _, user = prompt(name).substitute(attachments=attached, question=question).partition(DIVIDER)
     return system, user.strip()
 
 

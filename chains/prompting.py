@@ -11,6 +11,8 @@ from core.context import current
 
 _PLACE = re.compile(r"\$(?:[a-z_]+|\{[a-z_]+\})")
 PROMPTS = Path(__file__).parent / "prompts"
+#: Between the part for the system and the part for the user, in prompts that have both.
+DIVIDER = "\n---\n"
 
 
 def prompt(name: str) -> Template:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from string import Template
 from typing import Protocol
 
+_NONE: Mapping[str, Template | None] = {}
+
 
 class Version(Protocol):
     """A version of an alias that is ready to be called."""
@@ -24,7 +26,7 @@ class Versions(dict[str, Version]):
     def __init__(self) -> None:
         super().__init__()
         #: Prompts that are live in place of those that are built in, by name, since the first version was chosen.
-        self.prompts: Mapping[str, Template | None] = {}
+        self.prompts = _NONE
         self._pinned: dict[str, Template | None] = {}
 
     def pin(self, prompts: Mapping[str, Template | None]) -> None:

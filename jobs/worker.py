@@ -35,6 +35,7 @@ from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
 from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
+from jobs.canaries import Canaries
 from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
@@ -162,7 +163,7 @@ class EmbeddedWorker:
         listening = self._resources.models.listen()
         experiments = ExperimentMonitor(context, ModelVersions(database))
         works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
-        works.append(Watcher(context).run())
+        works += [Watcher(context).run(), Canaries(database).run()]
         if self._alone:
             works.append(library.following.run())
         for work in works:

@@ -16,6 +16,7 @@ from core.encryption.keyring import Keyring
 from core.epoch import Watcher
 from core.errors import PlatformError
 from core.kill_switches.switches import KillSwitches
+from core.policies.policy import GuardMode, GuardRule
 from core.policies.privacy import Privacy
 from core.policies.store import Policies
 from core.redis_clients import RedisClients
@@ -297,6 +298,12 @@ class Models:
         provider = self._serving.provider(LOCAL)
         model = provider.embeddings(self.settings.local.embedding_model, self.settings.timeouts)
         return cast("LocalEmbeddings", model)
+
+    def guards_of(self, alias: str) -> tuple[GuardRule, ...]:
+        """The guards of the version of an alias that the request goes by; none where there is no such alias."""
+        if self.versions.line(alias) is None:
+            return ()
+        return tuple(rule for rule in self.versions.chosen(alias).alias.guards if rule.mode is not GuardMode.OFF)
 
     def kinds(self) -> dict[str, str]:
         """What kind of model each alias is."""

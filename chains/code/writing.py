@@ -14,7 +14,7 @@ from chains.code.answers import Written
 from chains.code.inputs import CodeInput
 from chains.forms import Accounted, DictForm
 from chains.parameters import ModelChoice, bind
-from chains.prompting import prompt
+from chains.prompting import DIVIDER, prompt
 from chains.spec import ChainDeps, Delta
 from core.errors import DeadlineExceeded, ProviderFailed, RateLimited, Unavailable
 
@@ -25,7 +25,6 @@ AGAIN_PROMPT = "code/again.txt"
 #: What a caller may name where no language is meant.
 UNTOLD = "text"
 _ANY = frozenset({UNTOLD, "plain", "plaintext", "pseudocode", "pseudo"})
-_DIVIDER = "\n---\n"
 #: An answer that runs on is cut here for models that easily loop.
 _SMALL_MODEL_TOKENS = 512
 
@@ -70,7 +69,7 @@ def draft_form() -> DictForm:
 
 def messages(name: str, values: Mapping[str, str]) -> list[BaseMessage]:
     """A prompt file's messages: the system's and the user's part, divided by a line of three dashes."""
-    system, _, user = prompt(name).substitute(values).partition(_DIVIDER)
+    system, _, user = prompt(name).substitute(values).partition(DIVIDER)
     return [SystemMessage(system), HumanMessage(user)]
 
 

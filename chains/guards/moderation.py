@@ -8,12 +8,11 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import Field, StringConstraints, model_validator
 
 from chains.guards.base import Finding, Guard, Options
-from chains.prompting import prompt
+from chains.prompting import DIVIDER, prompt
 from core.errors import Unavailable
 from core.policies.policy import Side
 
 PROMPT: Final = "guards/moderation.txt"
-_DIVIDER: Final = "\n---\n"
 _SAFE: Final = "safe"
 _USUAL: Final = ("harassment", "hate", "illicit", "self-harm", "sexual", "violence")
 
@@ -61,7 +60,7 @@ class Moderation(Guard):
     async def _asked(self, text: str) -> Finding | None:
         categories = "\n".join(f"- {name}" for name in self.options.categories)
         said = text.replace("</text", "< /text")
-        system, _, user = prompt(PROMPT).substitute(categories=categories, text=said).partition(_DIVIDER)
+        system, _, user = prompt(PROMPT).substitute(categories=categories, text=said).partition(DIVIDER)
         model: Any = self.models.chat(self.options.alias).bind(temperature=0, max_tokens=16)
         try:
             async with asyncio.timeout(self.options.timeout_s):

@@ -54,7 +54,7 @@ class Guards:
             Unavailable: `guard_unavailable`: one that blocks cannot be built; without it nothing passes.
         """
         request = current()
-        rules = self._models.policies.of(request.principal.tenant).guarded
+        rules = self._rules(alias)
         if not rules:
             return []
         applying = [rule for rule in rules if rule.applies(alias, request.capability)]
@@ -70,6 +70,12 @@ class Guards:
             if side in (rule.on or guard.usual):
                 found.append(Posted(guard, rule.guard, rule.mode is GuardMode.BLOCK, f"{rule.mode.value}:{key.hex()}"))
         return found
+
+    def _rules(self, alias: str) -> tuple[GuardRule, ...]:
+        """The tenant's, and behind them those of the version of the alias that the request goes by."""
+        rules = self._models.policies.of(current().principal.tenant).guarded
+        own = self._models.guards_of(alias)
+        return (*rules, *own) if own else rules
 
     def _guard(self, rule: GuardRule) -> tuple[Guard, bytes]:
         key = hashlib.blake2b(orjson.dumps([rule.guard, rule.options], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()

@@ -1,10 +1,11 @@
 """Protection of one capability: its input is judged before it begins, its answer before it leaves. One place for every door."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from string import Template
 from typing import Any, cast
 
-from chains.prompting import own_words
+from chains.prompting import own_words, words_of
 from chains.protection.answers import Answering
 from chains.protection.guarding import Posted, ask, passes
 from chains.protection.inputs import Written, together, written
@@ -30,6 +31,7 @@ class Protection:
         self._policies = deps.models.policies
         self._privacy = deps.models.privacy
         self.analyser = deps.models.privacy.analyser
+        self._prompts = current().versions.prompts
         self._own = frozenset(own_words())
         self._privacy.own_words(tuple(self._own))
         self._guards = deps.guards
@@ -42,9 +44,19 @@ class Protection:
     def run(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         """The deltas of the capability's own code, as the policies of the request's tenant let them pass."""
         policy = self._policies.of(current().principal.tenant)
-        if self._exempt or not (policy.handles_pii or policy.guarded):
+        # the version of what the caller names is chosen before those of steps, so that its prompts come first
+        own = self._models.guards_of(asked.model or DEFAULT) if hasattr(asked, "model") else ()
+        if (prompts := current().versions.prompts) is not self._prompts:
+            self._take_words(prompts)
+        if self._exempt or not (policy.handles_pii or policy.guarded or own):
             return cast("AsyncGenerator[Delta, None]", answer(asked))
         return self._protected(answer, asked)
+
+    def _take_words(self, prompts: Mapping[str, Template | None]) -> None:
+        """Other prompts are live: their words are the platform's own as well."""
+        registered = words_of(prompt.template for prompt in prompts.values() if prompt is not None)
+        self._prompts, self._own = prompts, frozenset((*own_words(), *registered))
+        self._privacy.own_words(tuple(self._own))
 
     async def _protected(self, answer: Callable[[Any], AsyncIterator[Delta]], asked: Any) -> AsyncGenerator[Delta, None]:
         alias = getattr(asked, "model", None) or DEFAULT

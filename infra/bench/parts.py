@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, evaluation, ingestion, providers, security, serving
+from infra.bench.proofs import accounts, evaluation, ingestion, providers, registry, security, serving
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -28,6 +28,7 @@ _TABLE: tuple[Part, ...] = (
     providers.redis_away,
     providers.database_away,
     accounts.accounting,
+    registry.rolled_back,
     security.openapi_data,
     security.openapi_capabilities,
     security.openapi_langserve,

@@ -133,8 +133,8 @@ class Acting:
         await self._note("promoted", row.number, figures)
 
     async def roll_back(self, to: int | None = None, figures: Mapping[str, Any] | None = None) -> int:
-        """A canary is taken back where there is one; else the version that was live before is live again, or `to`. The number
-        of what is live afterwards.
+        """A canary is taken back where there is one; else the version that was live before is live again, or `to`. Before a
+        prompt's first version the one was live that is built in. The number of what is live afterwards, 0 for that.
 
         Raises:
             Conflict: `nothing_to_roll_back`; `already_live`.
@@ -146,6 +146,11 @@ class Acting:
             await self._end_canary()
             await self._note("canary_rolled_back", taken, figures)
             return head.live or 0
+        if to is None and not head.past and self._subject is Registered.PROMPT and head.live is not None:
+            await self._retire(head.live)
+            head.live = None
+            await self._note("rolled_back", None)
+            return 0
         if to is None and not head.past:
             raise Conflict("No version was live before this one.", code="nothing_to_roll_back")
         number = head.past[-1] if to is None else to

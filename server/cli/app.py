@@ -21,6 +21,7 @@ from server.cli import (
     models,
     reconcile,
     refresh,
+    registry,
     reindex,
     serve,
     snapshots,
@@ -55,6 +56,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(kill.app, name="kill")
+app.add_typer(registry.app, name="registry")
 
 
 @app.callback()

@@ -89,6 +89,11 @@ class Platform:
         with self._reaching(), self._opened("GET", path, {}) as response, target.open("wb") as file:
             return sum(file.write(chunk) for chunk in response.iter_bytes())
 
+    def text(self, path: str) -> str:
+        """What is there, as it is."""
+        with self._reaching(), self._opened("GET", path, {}) as response:
+            return response.read().decode()
+
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path)
 

@@ -15,6 +15,7 @@ ROUTERS = (
     "user_data",
     "tenants",
     "registry",
+    "prompts",
     "models",
     "cache",
     "collections",

@@ -119,6 +119,9 @@ class ScriptedModels:
         self._known(alias)
         return ScriptedCompletion(self.model)
 
+    def guards_of(self, alias: str) -> tuple[Any, ...]:
+        return ()
+
     def count_tokens(self, text: str, alias: str | None = None) -> int:
         return len(text.split())
 

@@ -18,10 +18,11 @@ from core.redis_clients import RedisClients
 from core.settings import Settings
 from core.tables import Tenant
 from providers.models import Models
+from providers.registry.seeding import seed
 from server.langserve_routes import register
 from server.openai_door.routes import open_door
 from server.readiness import Readiness
-from server.routes import budgets, health, kill_switches, provider_credentials, rate_limits, usage
+from server.routes import budgets, health, kill_switches, prompts, provider_credentials, rate_limits, registry, usage
 from server.routes import models as model_routes
 from server.routes.admin import providers as page
 from tests.fakes.openai import MODEL, OpenAIFake
@@ -98,7 +99,18 @@ def _process(settings: Settings, redis_url: str) -> Iterator[tuple[httpx.Client,
     capabilities = built(settings, cast("Any", models), conversations, only=("chat", "completion"))
     register(app, capabilities)
     open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
-    for module in (budgets, rate_limits, usage, kill_switches, provider_credentials, model_routes, health, page):
+    for module in (
+        budgets,
+        rate_limits,
+        usage,
+        kill_switches,
+        provider_credentials,
+        registry,
+        prompts,
+        model_routes,
+        health,
+        page,
+    ):
         app.include_router(module.router)
     with served(app) as url, httpx.Client(base_url=url, timeout=60) as client, _watching(settings, models):
         yield client, database
@@ -112,6 +124,7 @@ def _watching(settings: Settings, models: Models) -> Iterator[None]:
     thread.start()
     database = Database(settings)
     asyncio.run_coroutine_threadsafe(_tenants(database), loop).result(10)
+    asyncio.run_coroutine_threadsafe(seed(database, settings.aliases), loop).result(10)
     asyncio.run_coroutine_threadsafe(models.changes.load(database), loop).result(10)
     task = asyncio.run_coroutine_threadsafe(models.changes.run(database), loop)
     try:

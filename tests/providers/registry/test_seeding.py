@@ -1,0 +1,70 @@
+"""What a start makes of the settings' aliases: versions, once for each change of them."""
+
+from typing import Any
+
+from core.database import Database
+from core.principals import SYSTEM
+from core.settings import ModelAlias
+from core.tables import Registered
+from providers.registry.seeding import seed
+from providers.registry.store import Registry
+
+MODEL = Registered.MODEL
+
+
+def alias(name: str, *models: str, **more: Any) -> ModelAlias:
+    return ModelAlias.model_validate(
+        {"alias": name, "deployments": [{"provider": "openai", "model": model} for model in models], **more}
+    )
+
+
+async def told(database: Database, name: str) -> list[tuple[int, str, str]]:
+    """The versions of an alias, the newest first: number, state, source."""
+    return [(row.number, row.state, row.source) for row in await Registry(database).versions(MODEL, name)]
+
+
+async def test_the_first_start_makes_version_1_of_each_alias_and_the_next_ones_nothing(database: Database) -> None:
+    for _ in range(2):
+        await seed(database, [alias("default", "a"), alias("other", "b")])
+    assert await told(database, "default") == await told(database, "other") == [(1, "live", "file")]
+    assert [event.act for event in await Registry(database).events(MODEL, "default")] == ["deployed", "created"]
+
+
+async def test_a_changed_file_is_deployed_and_ends_a_canary(database: Database) -> None:
+    registry = Registry(database)
+    await seed(database, [alias("default", "a")])
+    await registry.add_model(SYSTEM, alias("default", "b"), reason="")
+    await seed(database, [alias("default", "c")])
+    assert await told(database, "default") == [(3, "live", "file"), (2, "draft", "api"), (1, "retired", "file")]
+    head = await registry.head(MODEL, "default")
+    assert (head.live, head.past) == (3, [1])
+
+
+async def test_what_was_deployed_otherwise_stays_while_the_file_says_the_same(database: Database) -> None:
+    registry = Registry(database)
+    await seed(database, [alias("default", "a")])
+    row = await registry.add_model(SYSTEM, alias("default", "b"), reason="")
+    await registry.deploy(SYSTEM, MODEL, "default", row.number, reason="")
+    await seed(database, [alias("default", "a")])
+    assert (await registry.head(MODEL, "default")).live == 2
+
+
+async def test_a_file_that_says_what_is_live_makes_no_version(database: Database) -> None:
+    registry = Registry(database)
+    await seed(database, [alias("default", "a")])
+    row = await registry.add_model(SYSTEM, alias("default", "b"), reason="")
+    await registry.deploy(SYSTEM, MODEL, "default", row.number, reason="")
+    await seed(database, [alias("default", "b")])
+    assert [number for number, _, _ in await told(database, "default")] == [2, 1]
+
+
+async def test_an_alias_that_the_file_has_no_more_is_served_no_more_and_may_come_back(database: Database) -> None:
+    registry = Registry(database)
+    await seed(database, [alias("default", "a"), alias("gone", "b")])
+    await registry.add_model(SYSTEM, alias("ours", "c"), reason="")
+    await registry.deploy(SYSTEM, MODEL, "ours", 1, reason="")
+    await seed(database, [alias("default", "a")])
+    assert (await registry.head(MODEL, "gone")).live is None
+    assert (await registry.head(MODEL, "ours")).live == 1
+    await seed(database, [alias("default", "a"), alias("gone", "b")])
+    assert (await registry.head(MODEL, "gone")).live == 2

@@ -1,0 +1,212 @@
+"""The registry through its routes: versions made, refused, deployed and taken back, in another process as well."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.fakes.openai import MODEL
+from tests.server.switchable import Here, code, until
+
+REGISTRY = "/api/v1/models/registry"
+HERE = {"provider": "openai", "model": MODEL}
+THERE = {"provider": "openai_compatible:there", "model": "llama"}
+_NUMBERS = count(1)
+
+
+@pytest.fixture
+def alias(here: Here) -> str:
+    """An alias of the registry's own, whose version 1 is live."""
+    name = f"registered/{next(_NUMBERS)}"
+    make(here, name, [HERE])
+    deploy(here, name, 1)
+    return name
+
+
+def make(here: Here, alias: str, deployments: list[dict[str, Any]], **more: Any) -> int:
+    body = {"deployments": deployments, **more}
+    answer = here.call("POST", f"{REGISTRY}/{alias}/versions", json=body)
+    assert answer.status_code == 201, answer.text
+    number: int = answer.json()["number"]
+    return number
+
+
+def deploy(here: Here, alias: str, version: int, **more: Any) -> dict[str, Any]:
+    answer = here.call("POST", f"{REGISTRY}/{alias}/deploy", json={"version": version, **more})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def number(here: Here, alias: str, **more: Any) -> int:
+    """The version that answers."""
+    return int(here.chat(model=alias, **more).headers["x-genai-version"].partition("-")[0])
+
+
+def test_a_version_is_live_in_every_process_and_so_is_the_one_before_after_a_rollback(here: Here, alias: str) -> None:
+    assert make(here, alias, [THERE], reason="Cheaper.") == 2
+    assert number(here, alias) == 1
+    assert deploy(here, alias, 2)["past"] == [1]
+    answer = here.chat(model=alias)
+    assert (answer.json()["provider"], answer.headers["x-genai-version"][:2]) == ("openai_compatible:there", "2-")
+    until(lambda: number(here, alias, client=here.elsewhere) == 2)
+    back = here.call("POST", f"{REGISTRY}/{alias}/rollback", json={"reason": "It answers in French."})
+    assert (back.json()["live"], back.json()["past"]) == (1, [])
+    assert number(here, alias) == 1
+    until(lambda: number(here, alias, client=here.elsewhere) == 1)
+    states = [each["state"] for each in here.call("GET", f"{REGISTRY}/{alias}/versions").json()["results"]]
+    assert states == ["retired", "live"]
+    again = here.call("POST", f"{REGISTRY}/{alias}/rollback", json={})
+    assert code(again) == (409, "nothing_to_roll_back")
+    assert code(here.call("POST", f"{REGISTRY}/{alias}/deploy", json={"version": 1})) == (409, "already_live")
+    assert code(here.call("POST", f"{REGISTRY}/{alias}/deploy", json={"version": 9})) == (404, "version_not_found")
+
+
+def test_models_are_listed_as_they_are_live_and_usage_knows_the_version(here: Here, alias: str) -> None:
+    deploy(here, alias, make(here, alias, [THERE]))
+    shown = here.call("GET", f"/api/v1/models/{alias}").json()
+    assert shown["deployments"][0]["model"] == "llama"
+    version = here.call("GET", f"{REGISTRY}/{alias}/versions/2").json()
+    assert shown["version"] == version["label"] == here.chat(model=alias).headers["x-genai-version"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"deployments": [{"provider": "nobody", "model": "x"}]}, "invalid_version"),
+        ({"deployments": [{"provider": "openai_compatible:unknown", "model": "x"}]}, "invalid_version"),
+        ({"deployments": [{"provider": "local", "model": "http://192.0.2.1/v1#x"}]}, "invalid_version"),
+        ({"deployments": [{"provider": "local", "model": "/etc/hosts.gguf"}]}, "invalid_version"),
+        ({"deployments": [HERE], "prompts": {"no.txt": 1}}, "invalid_version"),
+        ({"deployments": [HERE], "prompts": {"rag.txt": 7}}, "invalid_version"),
+        ({"deployments": [HERE], "guards": [{"guard": "nobody"}]}, "invalid_guard"),
+        ({"deployments": [HERE], "kind": "rerank"}, "kind_differs"),
+        ({"deployments": [HERE], "kind": "rerank", "parameters": {"seed": 1}}, "invalid_version"),
+    ],
+    ids=["provider", "unconfigured", "address", "file", "prompt", "prompt version", "guard", "kind", "parameters"],
+)
+def test_what_could_not_work_is_refused_where_it_is_made(here: Here, alias: str, wrong: Any, error: str) -> None:
+    assert code(here.call("POST", f"{REGISTRY}/{alias}/versions", json=wrong)) == (422, error)
+    assert len(here.call("GET", f"{REGISTRY}/{alias}/versions").json()["results"]) == 1
+
+
+def test_a_credential_is_no_part_of_a_version(here: Here, alias: str) -> None:
+    answer = here.call("POST", f"{REGISTRY}/{alias}/versions", json={"deployments": [HERE | {"api_key": "sk-x"}]})
+    assert answer.status_code == 422
+
+
+def test_parameters_of_a_version_hold_where_the_caller_says_none(here: Here, alias: str) -> None:
+    deploy(here, alias, make(here, alias, [HERE], parameters={"temperature": 0.3, "max_tokens": 77}))
+    here.chat(model=alias, temperature=1.5)
+    sent = here.first.asked[-1].body
+    assert (sent["temperature"], sent.get("max_tokens") or sent.get("max_completion_tokens")) == (1.5, 77)
+
+
+def test_guards_of_a_version_stand_before_it_for_every_tenant(here: Here, alias: str) -> None:
+    guard = {"guard": "patterns", "options": {"deny": {"greeting": "Hello"}}}
+    deploy(here, alias, make(here, alias, [HERE], guards=[guard]))
+    for tenant in ("default", "acme"):
+        assert code(here.chat(model=alias, tenant=tenant)) == (422, "guard_blocked")
+    assert here.chat(model="default").status_code == 200
+
+
+def test_what_ran_at_a_time_is_known(here: Here, alias: str) -> None:
+    before = datetime.now(UTC)
+    deploy(here, alias, make(here, alias, [THERE], reason="Tried."), reason="Approved.")
+    events = here.call("GET", f"{REGISTRY}/{alias}/history").json()["results"]
+    assert [each["act"] for each in events] == ["deployed", "created", "deployed", "created"]
+    assert (events[0]["reason"], events[0]["live"], events[0]["version"]) == ("Approved.", 2, 2)
+
+    def at(moment: datetime) -> Any:
+        return here.call("GET", f"{REGISTRY}/{alias}/history", params={"at": moment.isoformat()}).json()["results"]
+
+    assert [each["live"] for each in at(before)] == [1]
+    assert [each["live"] for each in at(datetime.now(UTC))] == [2]
+    assert at(before - timedelta(days=1)) == []
+    naive = here.call("GET", f"{REGISTRY}/{alias}/history", params={"at": "2026-01-01T00:00:00"})
+    assert code(naive) == (422, "invalid_request")
+
+
+def test_two_versions_are_compared_field_by_field(here: Here, alias: str) -> None:
+    make(here, alias, [HERE, THERE], parameters={"seed": 4})
+    told = here.call("GET", f"{REGISTRY}/{alias}/diff", params={"before": 1, "after": 2}).json()["differences"]
+    assert {each["field"]: each["after"] for each in told} == {"deployments.1": THERE, "parameters": {"seed": 4}}
+
+
+def test_what_is_exported_is_imported_as_it_is(here: Here, alias: str) -> None:
+    text = here.call("GET", f"{REGISTRY}.toml").text
+    assert here.call("POST", f"{REGISTRY}.toml", json={"toml": text}).json() == {"results": []}
+    changed = f'[[models]]\nalias = "{alias}"\n[[models.deployments]]\nprovider = "openai_compatible:there"\nmodel = "llama"\n'
+    draft = here.call("POST", f"{REGISTRY}.toml", json={"toml": changed, "deploy": False}).json()["results"]
+    assert [(each["number"], each["state"], each["source"]) for each in draft] == [(2, "draft", "import")]
+    here.call("POST", f"{REGISTRY}.toml", json={"toml": changed}).raise_for_status()
+    assert number(here, alias) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["not = [toml", "secret_key = 'x'", "models = 3", "[[models]]\nalias='a'\n[[models]]\nalias='a'"],
+    ids=["no toml", "other settings", "no tables", "twice"],
+)  # fmt: skip
+def test_what_is_no_toml_of_models_is_refused(here: Here, text: str) -> None:
+    assert code(here.call("POST", f"{REGISTRY}.toml", json={"toml": text})) == (422, "invalid_toml")
+
+
+def test_others_than_the_operator_change_nothing_and_see_no_reasons(here: Here, alias: str) -> None:
+    for path, body in (
+        (f"{alias}/versions", {"deployments": [THERE]}),
+        (f"{alias}/deploy", {"version": 1}),
+        (f"{alias}/rollback", {}),
+        (f"{alias}/versions/1/approve", {"evaluation": "run"}),
+    ):
+        answer = here.call("POST", f"{REGISTRY}/{path}", tenant="acme", json=body)
+        assert code(answer) == (403, "operators_only"), path
+    toml = here.call("POST", f"{REGISTRY}.toml", tenant="acme", json={"toml": "models = []"})
+    assert code(toml) == (403, "operators_only")
+    make(here, alias, [THERE], reason="A word among us.")
+    for path in (f"{alias}/versions", f"{alias}/history"):
+        seen = here.call("GET", f"{REGISTRY}/{path}", tenant="acme")
+        assert seen.status_code == 200
+        assert "A word among us" not in seen.text
+    assert code(here.call("GET", "/api/v1/prompts", tenant="acme")) == (403, "operators_only")
+
+
+def test_a_canary_is_given_its_share_and_taken_back(here: Here, alias: str) -> None:
+    make(here, alias, [THERE])
+    told = deploy(here, alias, 2, canary={"steps": [{"weight": 99.9999}]})
+    assert (told["live"], told["candidate"], told["share"]) == (1, 2, pytest.approx(0.999999))
+    assert number(here, alias) == 2
+    assert here.call("POST", f"{REGISTRY}/{alias}/rollback", json={}).json()["candidate"] is None
+    assert number(here, alias) == 1
+    low = deploy(here, alias, 2, canary={"steps": [{"weight": 0.0001}, {"weight": 50}]})
+    assert (low["share"], number(here, alias)) == (pytest.approx(0.000001), 1)
+    assert deploy(here, alias, 2)["live"] == 2
+
+
+def test_a_canary_by_score_begins_with_an_evaluation(here: Here, alias: str) -> None:
+    make(here, alias, [THERE])
+    canary = {"steps": [{"weight": 5}], "rules": {"min_score": 0.8}}
+    refused = here.call("POST", f"{REGISTRY}/{alias}/deploy", json={"version": 2, "canary": canary})
+    assert code(refused) == (422, "not_approved")
+    approved = here.call("POST", f"{REGISTRY}/{alias}/versions/2/approve", json={"evaluation": "run_7", "score": 0.9})
+    assert (approved.json()["state"], approved.json()["evaluation"]) == ("candidate", "run_7")
+    assert deploy(here, alias, 2, canary=canary)["candidate"] == 2
+
+
+def test_a_prompt_is_versioned_and_goes_back_to_what_is_built_in(here: Here) -> None:
+    prompts = "/api/v1/prompts"
+    shown = {each["name"]: each for each in here.call("GET", prompts).json()["results"]}["rag_hyde.txt"]
+    assert (shown["live"], shown["places"]) == (0, ["question"])
+    wrong = here.call("POST", f"{prompts}/rag_hyde.txt/versions", json={"text": "Answer $query"})
+    assert code(wrong) == (422, "invalid_prompt")
+    made = here.call("POST", f"{prompts}/rag_hyde.txt/versions", json={"text": "Write a passage on: $question"})
+    assert (made.status_code, made.json()["number"]) == (201, 1)
+    deployed = here.call("POST", f"{prompts}/rag_hyde.txt/deploy", json={"version": 1})
+    assert deployed.json()["live"] == 1
+    listed = here.call("GET", f"{prompts}/rag_hyde.txt/versions").json()["results"]
+    assert [(each["number"], each["state"]) for each in listed] == [(1, "live"), (0, "retired")]
+    assert here.call("POST", f"{prompts}/rag_hyde.txt/rollback", json={}).json()["live"] == 0
+    assert code(here.call("POST", f"{prompts}/rag_hyde.txt/rollback", json={})) == (409, "nothing_to_roll_back")
+    acts = [each["act"] for each in here.call("GET", f"{prompts}/rag_hyde.txt/history").json()["results"]]
+    assert acts == ["rolled_back", "deployed", "created"]
+    assert code(here.call("GET", f"{prompts}/none.txt/versions")) == (404, "prompt_not_found")
