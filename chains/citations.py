@@ -11,10 +11,16 @@ from core.errors import NotFound
 from core.principals import Principal
 from core.tables import Collection
 from retrievers.library import Library
+from retrievers.sentences import units
 
 log = structlog.get_logger()
 
-_MARK = re.compile(r"\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\]")
+#: `[1]`, `[2, 3]`, and as models write it who were taught otherwise: `【1】`, `【1†source】`, `[Source 1]`, `[^1]`.
+_MARK = re.compile(r"[\[【]\s*(?:sources?\s+|\^)?(\d{1,2}(?:\s*[,;]\s*\d{1,2})*)(?:†[^\]】\n]{0,60})?\s*[\]】]", re.IGNORECASE)
+#: Where a mark stands right behind a stop, which then ends its sentence as well.
+_AT_STOP = re.compile(rf"(?<=[.!?…])(?={_MARK.pattern})", re.IGNORECASE)
+#: Marks before a sentence's first word.
+_LEADING = re.compile(rf"(?:{_MARK.pattern}[\s,;.]*)+", re.IGNORECASE)
 
 
 class Citation(BaseModel):
@@ -76,10 +82,30 @@ def citations(quotes: Sequence[Quote]) -> list[Citation]:
 
 def marks(text: str) -> list[int]:
     """The numbers of the source marks `[1]`, `[2, 3]` in a text, in order, none twice."""
-    numbers = [int(number) for match in _MARK.finditer(text) for number in match.group(1).split(",")]
+    numbers = [int(number) for match in _MARK.finditer(text) for number in re.split("[,;]", match.group(1))]
     return list(dict.fromkeys(numbers))
+
+
+def marked(text: str) -> list[tuple[str, list[int]]]:
+    """The sentences of an answer, each with the numbers of its marks, which may stand behind its full stop as well. Where an
+    answer begins with a mark, they stand before their sentences."""
+    found: list[tuple[str, list[int]]] = []
+    before = False
+    text = _AT_STOP.sub(" ", text)
+    for unit in units(text):
+        sentence = text[unit.start : unit.end]
+        lead = _LEADING.match(sentence)
+        rest = sentence[lead.end() :] if lead else sentence
+        if not found:
+            before = bool(lead and rest)
+        if lead and found and not before and not (unit.line and rest):
+            found[-1] = (found[-1][0], list(dict.fromkeys([*found[-1][1], *marks(lead.group())])))
+            sentence = rest
+        if sentence:
+            found.append((sentence, marks(sentence)))
+    return found
 
 
 def without_marks(text: str) -> str:
     """The text without its source marks."""
-    return re.sub(r"[ \t]*" + _MARK.pattern, "", text)
+    return re.sub(r"[ \t]*" + _MARK.pattern, "", text, flags=re.IGNORECASE)

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
-from chains.citations import marks, without_marks
+from chains.citations import marked, without_marks
 from chains.histories import room, trimmed
 from chains.intervals import is_cut
 from chains.messages import User, to_langchain
@@ -255,13 +255,13 @@ def _as_sentence(text: str) -> str:
 
 
 def _cited(text: str, passages: Sequence[Passage], words: Any) -> list[Quote]:
-    """For each mark, the stretch of its source that is closest to the sentence before the mark. A source that holds none of the
-    sentence's numbers is not where it comes from, whatever the mark says."""
+    """For each mark, the stretch of its source that is closest to the sentence that it belongs to. A source that holds none
+    of the sentence's numbers is not where it comes from, whatever the mark says."""
     found: list[Quote] = []
-    for unit in units(text):
-        sentence = text[unit.start : unit.end]
-        own, told = set(words(sentence)), figures(without_marks(sentence))
-        for number in marks(sentence):
+    for sentence, numbered in marked(text):
+        said = without_marks(sentence)
+        own, told = set(words(said)), figures(said)
+        for number in numbered:
             if not 1 <= number <= len(passages):
                 continue
             chunk = passages[number - 1].chunk

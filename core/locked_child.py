@@ -75,6 +75,7 @@ async def run_locked(script: str, given: Any, *, timeout_s: float, memory_bytes:
         finally:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+            await _read_to_its_end(cast("asyncio.StreamReader", process.stdout))
             await process.wait()
 
 
@@ -93,18 +94,23 @@ async def _conversation(process: asyncio.subprocess.Process, told: bytes, timeou
         raise LockUnavailable("the process could not be locked" if locked.strip() == UNLOCKED else "the child did not start")
     try:
         async with asyncio.timeout(timeout_s):
-            said = await _read(from_child)
+            if len(said := await _read(from_child)) > MOST_BYTES:
+                return Ended("too_much_output")
             status = await process.wait()
     except TimeoutError:
         return Ended("timeout")
-    if len(said) > MOST_BYTES:
-        return Ended("too_much_output")
     if status == -signal.SIGXCPU:
         return Ended("timeout")
     try:
         return Ended("finished", json.loads(said)) if status == 0 else Ended("crash")
     except (ValueError, RecursionError):
         return Ended("crash")
+
+
+async def _read_to_its_end(stream: asyncio.StreamReader) -> None:
+    """Of a child that is dead: asyncio waits for its pipe, too."""
+    while await stream.read(64 * 2**10):
+        pass
 
 
 async def _read(stream: asyncio.StreamReader) -> bytes:

@@ -185,6 +185,17 @@ class KeepsVectors(Protocol):
 
 
 @runtime_checkable
+class FindsIds(Protocol):
+    """A store that finds without reading: of a hundred chunks that are compared, ten are shown."""
+
+    def nearest(
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: "Filter | None" = None
+    ) -> list[tuple[str, float]]:
+        """The ids of what `search` gives, with the same cosine similarities, best first."""
+        ...
+
+
+@runtime_checkable
 class FindsWords(Protocol):
     """A store that finds words as well, so that no word index is needed beside it (`retrievers.store_words`)."""
 

@@ -15,10 +15,10 @@ from core.database import Database
 from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
 from retrievers.attributes import unknown_attributes
-from retrievers.base import Chunk, Passage, Shelf
+from retrievers.base import Chunk, FindsIds, Passage, Shelf
 from retrievers.feedback import moved, widened
 from retrievers.filters import Filter, parse
-from retrievers.fusion import fuse
+from retrievers.fusion import contenders, fuse
 from retrievers.generations import Generation, Generations
 from retrievers.indexing import embedded_text
 from retrievers.steps.settings import Feedback
@@ -35,6 +35,8 @@ Mode = Literal["hybrid", "dense", "lexical"]
 #: What each ranking contributes to a fused one at least; deeper does not change the first ten (measured on Cranfield).
 _CANDIDATES = 100
 _MOST_RESULTS = 200
+#: Read beyond what is needed: some may be of deleted documents, or of replaced revisions.
+_STALE = 4
 #: Beyond this the embedding model reads nothing anyway, and BM25 gains nothing.
 _QUERY_CHARACTERS = 4000
 
@@ -52,8 +54,8 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A search: how, its words, its vector (None without one), how deep each ranking goes, and what must hold. The vectors are
-    those of one generation, from its beginning to its end."""
+    """A search: how, its words, its vector (None without one), how deep each ranking goes, how many passages of them are
+    needed, and what must hold. The vectors are those of one generation, from its beginning to its end."""
 
     shelf: Shelf
     generation: Generation
@@ -61,6 +63,7 @@ class _Asked:
     words: str
     vector: NDArray[np.float32] | None
     depth: int
+    needed: int
     filter: Filter | None
     #: Whether the word index is asked.
     by_words: bool
@@ -132,9 +135,9 @@ class Searcher:
             raise InvalidRequest(f"The limit must be between 1 and {_MOST_RESULTS}.", param="limit")
         told = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": shelf.collection_id, "genai.search.mode": mode}
         with traces.span("search", told) as span:
-            asked, degraded = await self._asked(shelf, query[:_QUERY_CHARACTERS], limit, mode, parse(filter), beside)
-            ranked = await self._ranked(asked)
-            found = await self._current(shelf, await self._passages(asked, ranked))
+            needed = limit if feedback is None else max(limit, feedback.passages)
+            asked, degraded = await self._asked(shelf, query[:_QUERY_CHARACTERS], needed, mode, parse(filter), beside)
+            found = await self._best(asked, await self._ranked(asked))
             steps: tuple[StepTaken, ...] = ()
             if feedback is not None:
                 found, step = await self._fed_back(asked, found, feedback)
@@ -149,7 +152,7 @@ class Searcher:
         self,
         shelf: Shelf,
         text: str,
-        limit: int,
+        needed: int,
         mode: Mode,
         filter: Filter | None,
         beside: Sequence[str],
@@ -167,7 +170,8 @@ class Searcher:
                 degraded = True
                 log.warning("search.degraded", collection_id=shelf.collection_id, reason=error.code)
         by_words = mode == "lexical" or (mode == "hybrid" and (up_to_date or vector is None))
-        return _Asked(shelf, generation, mode, text, vector, max(_CANDIDATES, 2 * limit), filter, by_words), degraded
+        depth = max(_CANDIDATES, 2 * needed)
+        return _Asked(shelf, generation, mode, text, vector, depth, needed, filter, by_words), degraded
 
     async def _ranked(self, asked: _Asked) -> _Ranked:
         chunks: dict[str, Chunk] = {}
@@ -176,18 +180,28 @@ class Searcher:
         if asked.by_words:
             lexical = await asyncio.to_thread(self._lexical, asked.shelf, asked.words, asked.depth, asked.filter)
         if asked.vector is not None:
-            chunks, similarities = await asyncio.to_thread(
-                self._dense, asked.generation, asked.vector, asked.depth, asked.filter, lexical
-            )
+            chunks, similarities = await asyncio.to_thread(self._dense, asked, asked.vector, lexical)
         return _Ranked(chunks, similarities, lexical)
 
-    async def _passages(self, asked: _Asked, ranked: _Ranked) -> list[Passage]:
-        order, chunks = ranked.order(asked), ranked.chunks
-        missing = [chunk_id for chunk_id, _ in order if chunk_id not in chunks]
-        if missing:
-            store = self._generations.store(asked.generation)
-            found = await asyncio.to_thread(store.get, asked.generation.shelf, missing)
+    async def _best(self, asked: _Asked, ranked: _Ranked) -> list[Passage]:
+        """The best passages, as many as are needed. Of what was ranked, only so much is read as they take."""
+        order, read = ranked.order(asked), 0
+        best: list[Passage] = []
+        while read < len(order) and len(best) < asked.needed:
+            part = order[read : read + asked.needed + _STALE]
+            read += len(part)
+            best += await self._current(asked.shelf, await self._passages(asked, ranked, part))
+        return best[: asked.needed]
+
+    async def _passages(self, asked: _Asked, ranked: _Ranked, order: Sequence[tuple[str, float]]) -> list[Passage]:
+        chunks, store, shelf = ranked.chunks, self._generations.store(asked.generation), asked.generation.shelf
+        if missing := [chunk_id for chunk_id, _ in order if chunk_id not in chunks]:
+            found = await asyncio.to_thread(store.get, shelf, missing)
             chunks.update({chunk.id: chunk for chunk in found})
+        if asked.vector is not None:  # beyond what was needed, not all were compared
+            apart = [chunk_id for chunk_id, _ in order if chunk_id in chunks and chunk_id not in ranked.similarities]
+            if apart:
+                ranked.similarities.update(await asyncio.to_thread(store.similarities, shelf, asked.vector, apart))
         return [
             Passage(
                 chunks[chunk_id],
@@ -208,7 +222,7 @@ class Searcher:
         try:
             with traces.span("search step", {"genai.search.step": step.name}):
                 again = await asyncio.to_thread(self._widened, asked, best, settings)
-                return await self._current(asked.shelf, await self._passages(again, await self._ranked(again))), step
+                return await self._best(again, await self._ranked(again)), step
         except PlatformError as error:
             log.warning("search.step_skipped", step=step.name, collection_id=asked.shelf.collection_id, reason=error.code)
             return found, StepTaken(step.name, error.code)
@@ -249,21 +263,22 @@ class Searcher:
         return mean if not beside else np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 
     def _dense(
-        self,
-        generation: Generation,
-        vector: NDArray[np.float32],
-        depth: int,
-        filter: Filter | None,
-        also: Mapping[str, float] | None,
+        self, asked: _Asked, vector: NDArray[np.float32], lexical: Mapping[str, float]
     ) -> tuple[dict[str, Chunk], dict[str, float]]:
-        """The nearest chunks, and the similarity of those in `also` that are not among them."""
+        """The nearest chunks, as far as they had to be read, and the similarities: theirs, and of those that share words and
+        may be among the best."""
         with traces.span("search vectors"):
-            store, shelf = self._generations.store(generation), generation.shelf
-            found = store.search(shelf, vector, depth, filter)
-            similarities = {chunk.id: similarity for chunk, similarity in found}
-            others = [chunk_id for chunk_id in also or () if chunk_id not in similarities]
-            similarities |= store.similarities(shelf, vector, others)
-        return {chunk.id: chunk for chunk, _ in found}, similarities
+            store, shelf = self._generations.store(asked.generation), asked.generation.shelf
+            chunks: dict[str, Chunk] = {}
+            if isinstance(store, FindsIds):
+                similarities = dict(store.nearest(shelf, vector, asked.depth, asked.filter))
+            else:
+                found = store.search(shelf, vector, asked.depth, asked.filter)
+                chunks = {chunk.id: chunk for chunk, _ in found}
+                similarities = {chunk.id: similarity for chunk, similarity in found}
+            if others := contenders(similarities, lexical, asked.needed + _STALE):
+                similarities |= store.similarities(shelf, vector, others)
+        return chunks, similarities
 
     async def _current(self, shelf: Shelf, passages: list[Passage]) -> list[Passage]:
         """Those whose document is still there in the revision that the chunk is of."""

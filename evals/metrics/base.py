@@ -55,6 +55,8 @@ class Scoring(ABC):
         """What `evals.base.Metric` promises."""
         if outcome.error is not None:
             return Score.unmeasured(outcome.error)
+        if outcome.output != _encodable(outcome.output):
+            return Score.unmeasured("not_text")  # half a character, which neither packages nor providers take
         return await self.measure(outcome)
 
     @abstractmethod
@@ -69,12 +71,16 @@ def references(example: Example) -> list[str]:
     if expected is None:
         return []
     several = expected if isinstance(expected, list | tuple) else [expected]
-    return [one if isinstance(one, str) else json.dumps(one, ensure_ascii=False, sort_keys=True) for one in several]
+    texts = (one if isinstance(one, str) else json.dumps(one, ensure_ascii=False, sort_keys=True) for one in several)
+    return [_encodable(text) for text in texts]
 
 
 def question(example: Example) -> str:
     """What was asked, as a reader is shown it: the input's text, the last message of a conversation, or all as JSON."""
-    given = example.input
+    return _encodable(_asked(example.input))
+
+
+def _asked(given: Mapping[str, Any]) -> str:
     for name in ("question", "prompt", "text", "query", "input"):
         if isinstance(given.get(name), str):
             return str(given[name])
@@ -84,6 +90,10 @@ def question(example: Example) -> str:
         if isinstance(content, str):
             return content
     return json.dumps(dict(given), ensure_ascii=False, default=str)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def digest(text: str) -> str:

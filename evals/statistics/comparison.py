@@ -9,13 +9,15 @@ import numpy as np
 
 from evals.statistics.corrections import CORRECTIONS
 from evals.statistics.power import pairs_for_equivalence, pairs_needed
-from evals.statistics.resampling import Floats, bootstrap_interval, never_seen, randomisation_p
+from evals.statistics.resampling import RESAMPLES, Floats, bootstrap_interval, never_seen, randomisation_p
 from evals.statistics.verdicts import Verdict, check, decide
 
 #: The share of pairs that may go unmeasured: what failed is seldom what would have been average.
 MOST_UNMEASURED: Final = 0.1
 #: Fewer pairs tell nothing: swapped in every way, five cannot be rarer than one in sixteen.
 FEWEST: Final = 6
+#: A p value that is corrected for many questions has to be known more exactly: so many times more draws at most.
+_MOST_TIMES: Final = 10
 
 Scores = Sequence[float | None]
 
@@ -98,7 +100,8 @@ def compare_all(
         check(alpha, sought.get(name))
         if len(a) != len(b):
             raise ValueError(f"both runs have a score for each example, measured or not: {len(a)} and {len(b)} are given")
-    found = {name: _Pairs(a, b, alpha, seed) for name, (a, b) in pairs.items()}
+    resamples = RESAMPLES * min(len(pairs), _MOST_TIMES)
+    found = {name: _Pairs(a, b, alpha, seed, resamples) for name, (a, b) in pairs.items()}
     told = {name: each for name, each in found.items() if each.silent(most_unmeasured) is None}
     shown = dict(zip(told, CORRECTIONS[correction]([each.p for each in told.values()]), strict=True))
     sure = dict(zip(told, CORRECTIONS[correction]([each.sure_p for each in told.values()]), strict=True))
@@ -117,7 +120,7 @@ def compare_all(
 class _Pairs:
     """The pairs of which both were measured, and what resampling says of them."""
 
-    def __init__(self, a: Scores, b: Scores, alpha: float, seed: int) -> None:
+    def __init__(self, a: Scores, b: Scores, alpha: float, seed: int, resamples: int) -> None:
         first, second = _numbers(a), _numbers(b)
         both = ~(np.isnan(first) | np.isnan(second))
         self.a, self.b = first[both], second[both]
@@ -128,7 +131,7 @@ class _Pairs:
         self.low, self.high, self.p, self.sure_p = -math.inf, math.inf, 1.0, 1.0
         if self.n >= FEWEST:
             self.low, self.high = bootstrap_interval(self.differences, alpha=alpha, seed=seed)
-            self.p, self.sure_p = randomisation_p(self.differences, seed=seed + 1)
+            self.p, self.sure_p = randomisation_p(self.differences, seed=seed + 1, resamples=resamples)
             if self.low == self.high:
                 reach = never_seen(self.n, alpha=alpha) * self._span()
                 self.low, self.high = self.low - reach, self.high + reach

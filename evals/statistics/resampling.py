@@ -9,9 +9,10 @@ from scipy.special import ndtr, ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 
-RESAMPLES: Final = 4_999
-#: Numbers that are held at a time.
-_ROOM: Final = 2_000_000
+#: So few that chance has a say of its own, which `randomisation_p` counts against a difference.
+RESAMPLES: Final = 1_999
+#: Numbers that are held at a time: as many as stay in a processor's cache.
+_ROOM: Final = 200_000
 #: Up to so many pairs that differ, every way to swap them is tried instead of some.
 _EXACT: Final = 12
 #: The 99th percentile of the normal distribution.

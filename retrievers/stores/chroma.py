@@ -98,6 +98,22 @@ class ChromaStore:
                 return self._nearest_of_all(shelf, opened, vector, limit, filter)
             looked_at *= _MORE
 
+    def nearest(
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Filter | None = None
+    ) -> list[tuple[str, float]]:
+        """The ids of what `search` gives, with the same cosine similarities, best first."""
+        opened = self._existing(shelf)
+        if opened is None or limit < 1:
+            return []
+        narrowed = narrow(filter, sayable)
+        if not narrowed.exact:
+            return [(chunk.id, similarity) for chunk, similarity in self.search(shelf, vector, limit, filter)]
+        with opened.reading() as collection, _of_its_dimension(len(vector)):
+            found = collection.query(
+                query_embeddings=[vector], n_results=limit, where=where(narrowed.filter), include=["distances"]
+            )
+        return [(chunk_id, 1.0 - distance) for chunk_id, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
+
     def _nearest(
         self, shelf: Shelf, opened: Any, vector: NDArray[np.float32], limit: int, said: dict[str, Any] | None
     ) -> list[tuple[Chunk, float]]:

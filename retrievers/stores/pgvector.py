@@ -103,6 +103,18 @@ class PgvectorStore:
         self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Filter | None = None
     ) -> list[tuple[Chunk, float]]:
         """The nearest chunks with their cosine similarity, best first. Empty for an unknown collection."""
+        return [(_chunk(row), similarity) for row, similarity in self._nearest(shelf, vector, limit, filter, _CHUNK)]
+
+    def nearest(
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Filter | None = None
+    ) -> list[tuple[str, float]]:
+        """The ids of what `search` gives, with the same cosine similarities, best first."""
+        return [(row[0], similarity) for row, similarity in self._nearest(shelf, vector, limit, filter, SQL("id"))]
+
+    def _nearest(
+        self, shelf: Shelf, vector: NDArray[np.float32], limit: int, filter: Filter | None, columns: SQL
+    ) -> list[tuple[tuple[Any, ...], float]]:
+        """Rows of these columns, of which the first is the id, with their similarity."""
         if limit < 1:
             return []
         asked = np.ascontiguousarray(vector, dtype=np.float32)
@@ -112,8 +124,8 @@ class PgvectorStore:
             also = Condition(filter)
             passing, values = SQL("tenant = %s AND {}").format(also.sql), [shelf.tenant, *also.values]
 
-        def nearest(connection: "psycopg.Connection[Any]", table: ShelfTable) -> list[tuple[Chunk, float]]:
-            query = _Query(table, asked, limit, passing, values)
+        def nearest(connection: "psycopg.Connection[Any]", table: ShelfTable) -> list[tuple[tuple[Any, ...], float]]:
+            query = _Query(table, columns, asked, limit, passing, values)
             found = query.compared(connection, most=_COMPARED) if filter is not None else None
             if found is None:
                 found = query.by_index(connection)
@@ -304,29 +316,32 @@ class _Query:
     """What is asked of one table."""
 
     table: ShelfTable
+    columns: SQL
     asked: NDArray[np.float32]
     limit: int
     passing: Composable
     values: Sequence[Any]
 
-    def by_index(self, connection: "psycopg.Connection[Any]") -> list[tuple[Chunk, float]]:
+    def by_index(self, connection: "psycopg.Connection[Any]") -> list[tuple[tuple[Any, ...], float]]:
         """The nearest by the HNSW index, which goes on until there are enough that pass, or it has looked at its bound."""
         candidates = min(max(2 * self.limit, _LEAST_CANDIDATES), _MOST_CANDIDATES)
         query = SQL("SELECT {}, embedding <=> %b FROM {} WHERE {} ORDER BY {} LIMIT %s").format(
-            _CHUNK, self.table.name, self.passing, self.table.distance
+            self.columns, self.table.name, self.passing, self.table.distance
         )
         with connection.pipeline(), connection.transaction():
             connection.execute(_BY_INDEX, [str(candidates)])
             rows = connection.execute(query, [self.asked, *self.values, self.asked, self.limit]).fetchall()
         return _ranked(rows)
 
-    def compared(self, connection: "psycopg.Connection[Any]", *, most: int | None = None) -> list[tuple[Chunk, float]] | None:
+    def compared(
+        self, connection: "psycopg.Connection[Any]", *, most: int | None = None
+    ) -> list[tuple[tuple[Any, ...], float]] | None:
         """The nearest of all that pass, each compared; None where there are more than `most`."""
         query = SQL(
             "WITH passing AS MATERIALIZED (SELECT id, embedding <=> %b AS d FROM {table} WHERE {passing} LIMIT %s), "
             "nearest AS MATERIALIZED (SELECT id AS nearest, d FROM passing ORDER BY d LIMIT %s) "
             "SELECT {chunk}, (SELECT count(*) FROM passing), d FROM nearest JOIN {table} ON id = nearest"
-        ).format(table=self.table.name, passing=self.passing, chunk=_CHUNK)
+        ).format(table=self.table.name, passing=self.passing, chunk=self.columns)
         bound = most + 1 if most is not None else None
         rows = connection.execute(query, [self.asked, *self.values, bound, self.limit]).fetchall()
         if most is not None and rows and rows[0][-2] > most:
@@ -334,9 +349,9 @@ class _Query:
         return _ranked(rows)
 
 
-def _ranked(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Chunk, float]]:
-    found = [(_chunk(row), _similarity(row[-1])) for row in rows]
-    return sorted(found, key=lambda one: (-one[1], one[0].id))
+def _ranked(rows: Sequence[tuple[Any, ...]]) -> list[tuple[tuple[Any, ...], float]]:
+    found = [(row, _similarity(row[-1])) for row in rows]
+    return sorted(found, key=lambda one: (-one[1], one[0][0]))
 
 
 def _similarity(distance: float) -> float:

@@ -21,6 +21,7 @@ from core.plugins import PluginTable
 from core.principals import Scope
 from core.secret_managers import SECRET_MANAGERS
 from core.settings import ProviderSettings, Settings
+from evals.metrics import METRICS
 from jobs import JOBS
 from jobs.base import JobSpec
 from providers import PROVIDERS
@@ -31,7 +32,7 @@ from retrievers.sources.base import Crawler, SourceKind
 
 ROOT = Path(__file__).parents[2]
 TABLES = {"providers": PROVIDERS, "stores": STORES, "loaders": LOADERS, "chains": CHAINS, "guards": GUARDS, "jobs": JOBS}
-TABLES |= {"sources": SOURCES, "key_sources": KEY_SOURCES, "secret_managers": SECRET_MANAGERS}
+TABLES |= {"sources": SOURCES, "key_sources": KEY_SOURCES, "secret_managers": SECRET_MANAGERS, "metrics": METRICS}
 ROWS = [pytest.param(table, name, id=f"{kind}-{name}") for kind, table in TABLES.items() for name in table]
 
 

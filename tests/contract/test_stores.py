@@ -16,7 +16,7 @@ import infra.postgresql
 from core.errors import Conflict, Unavailable
 from core.settings import Settings
 from retrievers import STORES
-from retrievers.base import Chunk, KeepsStretches, KeepsVectors, Shelf, VectorStore
+from retrievers.base import Chunk, FindsIds, KeepsStretches, KeepsVectors, Shelf, VectorStore
 from retrievers.filters import Compare, Operator, matches, parse
 from tests.fakes import pinecone, weaviate
 from tests.retrievers.filtering import FILTERS, chunks
@@ -253,6 +253,16 @@ def test_searches_while_writing_are_never_wrong(store: VectorStore):
     assert store.count(COLLECTION) == 1 + 6 * 40
 
 
+def test_ids_are_found_as_their_chunks_are(store: VectorStore):
+    vectors = np.random.default_rng(3).normal(size=(60, 8)).astype(np.float32)
+    store.upsert(COLLECTION, chunks(), vectors)
+    if isinstance(store, FindsIds):
+        for limit in (0, 1, 10, 100):
+            wanted = [(one.id, pytest.approx(near)) for one, near in store.search(COLLECTION, vectors[7], limit)]
+            assert store.nearest(COLLECTION, vectors[7], limit) == wanted
+        assert store.nearest(Shelf("acme", "col_unknown"), vectors[7], 5) == []
+
+
 def test_it_answers_a_ping(store: VectorStore):
     store.ping()
 
@@ -265,6 +275,7 @@ def test_a_shelf_of_another_tenant_is_not_read_filled_or_cleared(store: VectorSt
         store.upsert(foreign, [chunk(1)], AXES[:1])
     for filter in (None, {"tenant": "acme"}, {"tenant": "globex"}, {"document_id": "doc_a"}):
         assert store.search(foreign, AXES[0], 9, parse(filter)) == []
+        assert not isinstance(store, FindsIds) or store.nearest(foreign, AXES[0], 9, parse(filter)) == []
     assert store.get(foreign, ["chk_doc_a_1_1"]) == []
     assert store.similarities(foreign, AXES[0], ["chk_doc_a_1_1"]) == {}
     assert store.count(foreign) == store.count(foreign, "doc_a") == 0
@@ -357,6 +368,8 @@ def test_every_filter_finds_what_its_meaning_says(full: VectorStore, written: di
     assert {one.id for one, _ in found} == passing
     assert len(found) == len(passing)
     assert [similarity for _, similarity in found] == sorted((similarity for _, similarity in found), reverse=True)
+    if isinstance(full, FindsIds):
+        assert dict(full.nearest(FULL, AXES[0], 100, filter)) == pytest.approx({one.id: near for one, near in found})
 
 
 def test_a_filter_that_lets_little_pass_loses_nothing_of_it(store: VectorStore):

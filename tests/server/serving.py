@@ -24,7 +24,7 @@ EVERYBODY = replace(SYSTEM, id="caller", name="caller")
 
 class _Caller:
     """Stands for authentication: whoever calls is `principal`, by cookie when they send one; in the tenant that a header
-    `x-tenant` names."""
+    `x-tenant` names, and by the identifier that `x-user` does."""
 
     def __init__(self, app: Any, principal: Principal) -> None:
         self._app = app
@@ -34,7 +34,8 @@ class _Caller:
         if scope["type"] == "http":
             by_cookie = any(name == b"cookie" for name, _ in scope["headers"])
             tenant = dict(scope["headers"]).get(b"x-tenant", self._principal.tenant.encode()).decode()
-            held = {"tenant": tenant, "scopes": held_in(tenant, self._principal.scopes)}
+            user = dict(scope["headers"]).get(b"x-user", self._principal.id.encode()).decode()
+            held = {"id": user, "tenant": tenant, "scopes": held_in(tenant, self._principal.scopes)}
             scope["state"]["context"].principal = replace(self._principal, from_cookie=by_cookie, **held)
         await self._app(scope, receive, send)
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from tests.server.capabilities import built
 from tests.server.serving import platform, served
 
 SMALL = "text-embedding-3-small"
+MODULES = (budgets, rate_limits, usage, kill_switches, provider_credentials, registry, prompts, model_routes, health, page)
 
 
 @dataclass
@@ -83,13 +84,14 @@ def switchable(directory: Path, redis_url: str, with_schema: Callable[[Settings]
             timeouts={"first_token": 30, "between_tokens": 30, "total": 60},
         )
         with_schema(settings)
-        with _process(settings, redis_url) as (client, database), _process(settings, redis_url) as (elsewhere, _):
+        with process(settings, redis_url) as (client, database), process(settings, redis_url) as (elsewhere, _):
             yield Here(client, elsewhere, first, second, database)
 
 
 @contextmanager
-def _process(settings: Settings, redis_url: str) -> Iterator[tuple[httpx.Client, Database]]:
-    """The platform as one process has it: memory of its own, which a watcher keeps up to date."""
+def process(settings: Settings, redis_url: str, modules: Sequence[Any] = MODULES) -> Iterator[tuple[httpx.Client, Database]]:
+    """The platform as one process has it: memory of its own, which a watcher keeps up to date. `modules` have the routes that
+    stand beside the capabilities."""
     database, models, readiness = Database(settings), Models(settings), Readiness()
     models.connect(RedisClients(redis_url))
     for part in list(readiness.waiting):
@@ -99,18 +101,7 @@ def _process(settings: Settings, redis_url: str) -> Iterator[tuple[httpx.Client,
     capabilities = built(settings, cast("Any", models), conversations, only=("chat", "completion"))
     register(app, capabilities)
     open_door(app, capabilities["chat"][1], capabilities["completion"][1], models)
-    for module in (
-        budgets,
-        rate_limits,
-        usage,
-        kill_switches,
-        provider_credentials,
-        registry,
-        prompts,
-        model_routes,
-        health,
-        page,
-    ):
+    for module in modules:
         app.include_router(module.router)
     with served(app) as url, httpx.Client(base_url=url, timeout=60) as client, _watching(settings, models):
         yield client, database

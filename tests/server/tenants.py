@@ -319,7 +319,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         notice.body, notice.state = {"type": mark}, "failed"
         variants = [{"name": "control", "version": 1}, {"name": "new", "version": 1}]
         experiment = Experiment(tenant=tenant, name=f"experiment-{tenant}", alias="default", created_by=owner.id)
-        experiment.definition = {"variants": variants, "targeting": {"tags": {"note": [mark]}}}
+        experiment.definition = {"variants": variants}
         exposure = {"id": f"{experiment.id}/0/{tenant}", "experiment_id": experiment.id, "variant": 0, "unit": tenant}
         exposed = Exposure(tenant=tenant, first_at=utc_now(), **exposure)
         judged = Feedback(tenant=tenant, request_id=tenant, principal=owner.id, score=1.0, comment=mark.encode())
@@ -388,6 +388,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "alert_route_id": alert_route.id,
         "rule_id": rule.id,
         "experiment": experiment.name,
+        "experiment_id": experiment.id,
         "request_id": tenant,
         "invoice_id": invoice.id,
         "user_id": f"usr_{tenant}",

@@ -50,7 +50,7 @@ VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
 UNGUESSABLE = (
     "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
-    "rule_id", "invoice_id", "source_id", "generation_id", "snapshot_id", "dataset_id", "run_id",
+    "rule_id", "invoice_id", "source_id", "generation_id", "snapshot_id", "dataset_id", "run_id", "experiment_id",
 )  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
@@ -98,8 +98,6 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/alert-routes",
     "/api/v1/alert-routes/{alert_route_id}",
     "/api/v1/alert-routes/{alert_route_id}/notices",
-    "/api/v1/experiments",
-    "/api/v1/experiments/{experiment}",
     "/api/v1/feedback",
     "/api/v1/usage/cost-centres",
     "/api/v1/usage/entries",
