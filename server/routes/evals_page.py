@@ -194,9 +194,9 @@ def effects(told: Mapping[str, Mapping[str, Any]]) -> Figure:
     """The second run less the first, metric by metric, as a share of the first one's mean; of what has none, nothing."""
     drawn = []
     for label, one in told.items():
-        mean, ends = one.get("mean_a"), [one.get(name) for name in ("low", "difference", "high")]
-        known = bool(mean) and None not in ends
-        low, point, high = (value / abs(mean) if known else None for value in ends)
+        mean, ends = one.get("mean_a") or 0.0, [one.get(name) for name in ("low", "difference", "high")]
+        known = mean and None not in ends
+        low, point, high = (float(value or 0) / abs(mean) if known else None for value in ends)
         drawn.append(Interval(label, low, point, high))
     return Figure(
         id="effects",
