@@ -52,21 +52,21 @@ class Traffic:
         async with self._database.transaction(all_tenants=True) as session:
             session.add_all([LedgerRow(**entry.row()) for entry in entries])
             for metric, before, after in (("error_rate", 0.01, 0.38), ("latency_ms", 900.0, 2900.0)):
-                told = {"metric": metric, "before": before, "after": after, "cause": cause}
+                told: dict[str, Any] = {"metric": metric, "before": before, "after": after, "cause": cause}
                 session.add(MonitorAnomaly(id=secrets.token_hex(16), tenant="default", **seen, **told))
 
-    async def experiment(self, experiment_id: str, units: int = 400) -> None:
+    async def experiment(self, experiment_id: str, units: int = 1200) -> None:
         """Units of an experiment: the new variant is liked a little better, and is a little slower."""
         now = utc_now()
         async with self._database.transaction("default") as session:
             for number in range(units):
                 variant = number % 2
                 name, request = f"{experiment_id}/{variant}/unit{number}", f"req_x{number}"
-                exposed = {"experiment_id": experiment_id, "variant": variant, "unit": f"unit{number}", "first_at": now}
-                session.add(Exposure(id=name, tenant="default", **exposed))
+                exposed: dict[str, Any] = {"experiment_id": experiment_id, "variant": variant, "unit": f"unit{number}"}
+                session.add(Exposure(id=name, tenant="default", first_at=now, **exposed))
                 slow = 1.12 if variant else 1.0
                 entry = self._call(
-                    now - timedelta(seconds=number % 50), request, ("default", "local", "small", 0.0004, 800 * slow)
+                    now - timedelta(seconds=number * 3), request, ("default", "local", "small", 0.0004, 800 * slow)
                 )
                 session.add(LedgerRow(**entry.row() | {"exposure": name, "status": "ok", "cache": None}))
                 score = float(self._dice.random() < (0.74 if variant else 0.56))

@@ -179,7 +179,7 @@ def _operations(page: Page, platform: Running) -> None:
     ):
         page.goto(address)
         page.locator(shown).wait_for()
-        page.screenshot(path=PICTURES / f"{name}.png")
+        page.screenshot(path=PICTURES / f"{name}.png", full_page=name == "dashboard")
 
 
 def _evaluated(client: httpx.Client) -> list[str]:

@@ -16,7 +16,7 @@ from core.ledger import minutes as ledger_minutes
 from core.ledger.minutes import Minute
 from core.principals import Role
 from core.settings import Settings
-from core.tables import AlertRow, Budget, LedgerRow
+from core.tables import AlertRow, Budget, LedgerRow, MonitorAnomaly
 from server.dashboard import hour as hours
 from server.dashboard.hour import Hour
 from server.dashboard.watching import Watching
@@ -110,6 +110,33 @@ async def test_each_sees_of_it_what_they_may(here: Guarded, database: Database) 
     assert [one["name"] for one in analyst["budgets"]] == ["ours"]
     assert analyst["alerts"] == []
     assert analyst["providers"]
+
+
+@ON_SQLITE
+async def test_anomalies_are_marked_on_the_series_that_they_are_of(here: Guarded, database: Database) -> None:
+    seen = {"tenant": "default", "series": "s", "alias": "default", "provider": "azure", "model": "m", "kind": "step"}
+    seen |= {"seen_at": utc_now(), "before": 200.0, "after": 900.0, "sigmas": 6.0}
+    cause = {"blamed": "provider", "why": "the others do well"}
+    hour = {"since": utc_now() - timedelta(minutes=10)}
+    await put(
+        database,
+        MonitorAnomaly(id="new", metric="latency_ms", state="open", worse=True, cause=cause, **seen, **hour),
+        MonitorAnomaly(id="old", metric="tokens", state="open", since=utc_now() - timedelta(days=2), **seen),
+        MonitorAnomaly(id="over", metric="tokens", state="back", since=utc_now() - timedelta(days=2), **seen),
+        MonitorAnomaly(id="theirs", metric="cost_usd", state="open", **(seen | {"tenant": "acme"}), **hour),
+    )
+    board = await told(here)
+    assert [(one["metric"], one["minute"] in board["minutes"]["at"]) for one in board["anomalies"]] == [
+        ("latency_ms", True),
+        ("tokens", False),
+    ]
+    assert (board["anomalies"][0]["unit"], board["anomalies"][0]["cause"]) == ("ms", "provider the others do well")
+    await sign_in(here)
+    page = (await here.client.get("/dashboard", headers=OWN_SITE)).text
+    marked = "default at azure m: latency step, 200 ms to 900 ms (provider the others do well)"
+    latency = page.partition('id="latency"')[2].partition("</figure>")[0]
+    assert f'<td data-label="Anomalies">{marked}</td>' in latency
+    assert "Anomalies" not in page.partition('id="tokens"')[2].partition("</figure>")[0]
 
 
 async def boards(stream: httpx.Response) -> AsyncIterator[dict[str, Any]]:
