@@ -133,7 +133,7 @@ async def test_no_form_shows_or_changes_what_is_another_tenants(tenants: Tenants
 async def test_a_form_without_the_right_to_it_changes_nothing(tenants: Tenants) -> None:
     """Of a colleague's, and of somebody who is not signed in; the owner's own change something."""
     owner = await signed_in(tenants, "owner")
-    forms = await forms_of(tenants, owner, tenants.ids)
+    forms = [one for one in await forms_of(tenants, owner, tenants.ids) if one[0].startswith("/admin")]
     assert {route for route, _, _ in forms} >= {f"/admin/{name}" for name in ("users", "teams", "roles", "keys")}
     before = await tenants.rows_of_theirs()
     colleague: dict[str, Any] = await signed_in(tenants, "peer")
