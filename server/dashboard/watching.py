@@ -201,5 +201,5 @@ def _anomaly(row: MonitorAnomaly, now: datetime) -> AnomalyNow:
     told = row.model_dump(include=set(AnomalyNow.model_fields))
     unit = METRICS[row.metric].unit if row.metric in METRICS else ""
     minute = row.since.astimezone(UTC).strftime(SHAPE) if row.since > now - _HOUR else None
-    cause = " ".join(str(row.cause[name]) for name in ("blamed", "why") if row.cause.get(name))
+    cause = ": ".join(str(row.cause[name]) for name in ("blamed", "why") if row.cause.get(name))
     return AnomalyNow.model_validate(told | {"unit": unit, "minute": minute, "cause": cause})

@@ -37,6 +37,7 @@ async def show_dashboard(
         "tiles": tiles(now),
         "charts": charts(now),
         "severities": _SEVERITIES,
+        "budget_names": {one.id: one.name for one in now.budgets if one.name},
         "health": health,
         "in_words": anomaly_in_words,
         "may_see_models": principal.may(Scope.MODELS_READ),

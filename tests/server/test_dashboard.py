@@ -130,10 +130,10 @@ async def test_anomalies_are_marked_on_the_series_that_they_are_of(here: Guarded
         ("latency_ms", True),
         ("tokens", False),
     ]
-    assert (board["anomalies"][0]["unit"], board["anomalies"][0]["cause"]) == ("ms", "provider the others do well")
+    assert (board["anomalies"][0]["unit"], board["anomalies"][0]["cause"]) == ("ms", "provider: the others do well")
     await sign_in(here)
     page = (await here.client.get("/dashboard", headers=OWN_SITE)).text
-    marked = "default at azure m: latency step, 200 ms to 900 ms (provider the others do well)"
+    marked = "default at azure m: latency step, 200 ms to 900 ms (provider: the others do well)"
     latency = page.partition('id="latency"')[2].partition("</figure>")[0]
     assert f'<td data-label="Anomalies">{marked}</td>' in latency
     assert "Anomalies" not in page.partition('id="tokens"')[2].partition("</figure>")[0]

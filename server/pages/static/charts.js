@@ -6,7 +6,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const SIZES = [["G", 1e9], ["M", 1e6], ["k", 1e3]];
 const count = (value) => {
   const [unit, size] = SIZES.find(([, least]) => Math.abs(value) >= (least > 1000 ? least : 10 * least)) ?? ["", 1];
-  return size === 1 ? `${+value.toFixed(1)}` : `${+(value / size).toFixed(1)} ${unit}`;
+  return size === 1 ? (+value.toFixed(1)).toLocaleString("en") : `${+(value / size).toFixed(1)} ${unit}`;
 };
 const dollars = (value) => {
   if (value === 0) return "$0";

@@ -168,12 +168,14 @@ function providers(rows) {
   body.replaceChildren(...lines);
 }
 
-function alerts(rows) {
+function alerts(rows, known) {
+  const names = Object.fromEntries(known.filter(({ name }) => name).map(({ id, name }) => [id, name]));
+  const subject = ([kind, value]) => (kind === "budget" ? (names[value] ?? value) : value);
   $("#alerts").hidden = !rows.length;
   const items = rows.map((one) => {
     const item = element("li");
     item.append(element("span", one.severity, { class: `badge ${SEVERITIES[one.severity] ?? ""}` }), " ");
-    item.append(element("b", one.kind.replaceAll("_", " ")), " ", element("span", Object.values(one.subject).join(" · ")));
+    item.append(element("b", one.kind.replaceAll("_", " ")), " ", element("span", Object.entries(one.subject).map(subject).join(" · ")));
     item.append(" ", element("span", `since ${time(one.since)}`, { class: "quiet" }));
     return item;
   });
@@ -184,7 +186,7 @@ function show(told) {
   tiles(told.now);
   charts(told);
   anomalies(told.anomalies);
-  alerts(told.alerts);
+  alerts(told.alerts, told.budgets);
   aliases(told.aliases);
   budgets(told.budgets, told.tenant === null);
   providers(told.providers);
