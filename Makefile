@@ -12,7 +12,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ bench-encryption: $(READY) ## measure what encryption costs a value and a reques
 
 bench-auth: $(READY) ## measure the CPU time that authentication and authorisation add to a request
 	@$(BIN)/python -m infra.bench.authentication $(ARGS)
+
+bench-monitors: $(READY) ## measure how well detectors find planted changes, and what they take for one (SEEDS=1000-1019)
+	@$(BIN)/python -m infra.bench.monitors $(if $(SEEDS),--seeds "$(SEEDS)") $(ARGS)
 
 prove: $(READY) ## run the promises of docs/promises.md at their full counts, resumable (ARGS=--list names them)
 	@$(BIN)/python -m infra.bench.prove $(ARGS)

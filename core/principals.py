@@ -31,10 +31,13 @@ class Scope(StrEnum):
     EXPERIMENTS_READ = "experiments:read"
     EXPERIMENTS_MANAGE = "experiments:manage"
     FEEDBACK_WRITE = "feedback:write"
+    EVALS_READ = "evals:read"
+    EVALS_RUN = "evals:run"
     USAGE_READ = "usage:read"
     USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"
     ALERTS_MANAGE = "alerts:manage"
+    MONITORS_READ = "monitors:read"
     KEYS_MANAGE = "keys:manage"
     USERS_MANAGE = "users:manage"
     POLICIES_MANAGE = "policies:manage"
@@ -70,8 +73,14 @@ _INVOKE = _READ | {
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE, Scope.EXPERIMENTS_READ}),
-    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ, Scope.EXPERIMENTS_READ}),
+    Role.DEVELOPER: frozenset(
+        _INVOKE
+        | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.MONITORS_READ, Scope.BROWSER_TOKENS_MAKE}
+        | {Scope.EXPERIMENTS_READ, Scope.EVALS_READ, Scope.EVALS_RUN}
+    ),
+    Role.ANALYST: frozenset(
+        _READ | {Scope.USAGE_READ, Scope.MONITORS_READ, Scope.PII_READ, Scope.EXPERIMENTS_READ, Scope.EVALS_READ}
+    ),
     Role.USER: frozenset(_INVOKE),
 }
 

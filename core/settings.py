@@ -17,9 +17,11 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
+from core.evaluation_settings import EvaluationSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
 from core.model_settings import AnswerCache, Deployment, ModelAlias
+from core.monitor_settings import MonitorSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.price_settings import DeploymentPrice
 from core.provider_settings import ProviderSettings
@@ -149,9 +151,11 @@ class Settings(BaseSettings):
     chains: ChainSettings = ChainSettings()
     probes: ProbeSettings = ProbeSettings()
     alerts: AlertSettings = AlertSettings()
+    monitors: MonitorSettings = MonitorSettings()
     budgets: BudgetSettings = BudgetSettings()
     jobs: JobSettings = JobSettings()
     batches: BatchSettings = BatchSettings()
+    evaluations: EvaluationSettings = EvaluationSettings()
     fetch: FetchSettings = FetchSettings()
     sources: SourceSettings = SourceSettings()
     timeouts: Timeouts = Timeouts()

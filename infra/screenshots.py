@@ -1,16 +1,22 @@
 """`make screenshots`: the pictures of the README, taken of a platform that has just been started and used."""
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 from playwright.sync_api import FilePayload, Page, sync_playwright
 
+from core.settings import Settings
 from infra import samples
 from infra.running import ROOT, Running, running, wait_until
+from infra.sample_traffic import Traffic
 
 PICTURES = ROOT / "docs" / "pictures"
 SLOW_MS = 90_000
@@ -40,6 +46,7 @@ def main() -> int:
         _chat_playground(page)
         _rag_playground(page)
         _administration(page, platform)
+        _operations(page, platform)
         page.set_viewport_size({"width": 390, "height": 800})
         page.goto("/")
         page.locator("[data-part] .dot.ready").first.wait_for()
@@ -138,6 +145,64 @@ def _administration(page: Page, platform: Running) -> None:
             client.get("/api/v1/models", headers={"Authorization": f"Bearer {made[name]['key']}"})
     page.goto("/admin/keys?ended=true")
     page.screenshot(path=PICTURES / "administration.png")
+
+
+def _operations(page: Page, platform: Running) -> None:
+    with platform.client() as client:
+        for name, scope, limit, window in (("search team", {}, 40, "month"), ("claude a day", {"alias": "default"}, 1, "day")):
+            client.post(
+                "/api/v1/budgets", json={"name": name, "scope": scope, "limit_usd": limit, "window": window, "mode": "soft"}
+            )
+        deployment = {"provider": "local", "model": "bundled"}
+        version = {"deployments": [deployment], "parameters": {"temperature": 0.2}, "reason": "Less of a surprise."}
+        client.post("/api/v1/models/registry/default/versions", json=version)
+        runs = _evaluated(client)
+        approval = {"evaluation": runs[-1], "score": 0.91}
+        client.post("/api/v1/models/registry/default/versions/2/approve", json=approval)
+        variants = [{"name": "control"}, {"name": "shorter", "version": 2}]
+        experiment = {"name": "shorter-prompt", "alias": "default", "variants": variants, "rules": {"on_verdict": False}}
+        made = client.post("/api/v1/experiments", json=experiment).raise_for_status().json()
+        client.post("/api/v1/experiments/shorter-prompt/start").raise_for_status()
+        with ThreadPoolExecutor(1) as pool:  # the browser has a loop in this thread
+            pool.submit(asyncio.run, _used(platform, made["id"])).result()
+        steps = [{"weight": 5, "minutes": 30}, {"weight": 25, "minutes": 30}, {"weight": 50, "minutes": 60}]
+        canary = {"steps": steps, "rules": {"max_error_rate": 0.05, "max_latency_ratio": 1.5}}
+        client.post(
+            "/api/v1/models/registry/default/deploy", json={"version": 2, "canary": canary, "reason": "Approved by the team."}
+        )
+    for name, address, shown in (
+        ("dashboard", "/dashboard", "#live.good"),
+        ("usage", "/usage?by=alias&and_by=provider", "#compared-chart canvas"),
+        ("models", "/models/default", "#diff"),
+        ("evals", f"/evals/compare?a={runs[0]}&b={runs[1]}&metric=f1", "#effects canvas"),
+        ("experiments", "/experiments/shorter-prompt", "#intervals canvas"),
+    ):
+        page.goto(address)
+        page.locator(shown).wait_for()
+        page.screenshot(path=PICTURES / f"{name}.png", full_page=name == "dashboard")
+
+
+def _evaluated(client: httpx.Client) -> list[str]:
+    """Two runs of a suite: the second is asked for shorter answers."""
+    capitals = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Norway": "Oslo", "Japan": "Tokyo", "Egypt": "Cairo"}
+    examples = [{"input": {"text": f"What is the capital of {land}?"}, "expected": town} for land, town in capitals.items()]
+    client.post("/api/v1/evals/datasets", json={"name": "capitals", "examples": examples}).raise_for_status()
+    runs = []
+    for system in ("Answer in a sentence.", "Answer with one word."):
+        target = {"template": "{text}", "system": system, "parameters": {"max_tokens": 24}}
+        suite = {"name": "capitals", "dataset": "capitals", "target": target, "metrics": ["f1", "exact_match", "latency"]}
+        made = client.post("/api/v1/evals/runs", json={"definition": json.dumps(suite)}).raise_for_status().json()
+        address = f"/api/v1/evals/runs/{made['id']}"
+        wait_until(lambda address=address: client.get(address).json()["ended_at"], within_s=120, what="a run")  # type: ignore[misc]
+        runs.append(made["id"])
+    return runs
+
+
+async def _used(platform: Running, experiment_id: str) -> None:
+    traffic = Traffic(Settings.load(data_dir=platform.directory / "data"))
+    await traffic.write()
+    await traffic.experiment(experiment_id)
+    await traffic.close()
 
 
 if __name__ == "__main__":

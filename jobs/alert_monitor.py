@@ -13,6 +13,7 @@ from core.database import utc_now
 from core.tables import AlertRow, AlertState
 from evals.monitors.answers import AnswerMonitor
 from evals.monitors.budgets import BudgetMonitor
+from evals.monitors.degradations import DegradationMonitor
 from evals.monitors.deployments import DeploymentMonitor
 from evals.monitors.spending import SpendingMonitor
 from evals.monitors.spool import SpoolMonitor
@@ -38,6 +39,7 @@ class AlertMonitor:
             SpendingMonitor(database, settings.alerts),
             DeploymentMonitor(database, settings.alerts),
             AnswerMonitor(database),
+            DegradationMonitor(database, settings),
             SpoolMonitor(settings.path("ledger")),
         ]
         self._failing: set[str] = set()

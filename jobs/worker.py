@@ -29,6 +29,7 @@ from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
 from evals.experiments.registered import ModelVersions
+from evals.runs import QUEUE as EVALUATIONS
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
@@ -38,6 +39,7 @@ from jobs.canaries import Canaries
 from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
+from jobs.watching import Watcher
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING
@@ -89,6 +91,7 @@ class EmbeddedWorker:
         for queues, threads in (
             ({INGESTION}, self._settings.jobs.threads + 1),  # for whom there is one more: see `jobs.ingestion`
             ({BATCHES}, self._settings.batches.at_once),
+            ({EVALUATIONS}, self._settings.evaluations.at_once),
             ({DATA_REQUESTS}, 1),
             ({SNAPSHOTS}, 1),
             ({UPKEEP}, 1),
@@ -158,8 +161,9 @@ class EmbeddedWorker:
             await sweeper.take_back()
         monitor, notices = AlertMonitor(context), Notices(database, self._settings)
         listening = self._resources.models.listen()
-        trying = Canaries(database).run(), ExperimentMonitor(context, ModelVersions(database)).run()
-        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), *trying]
+        experiments = ExperimentMonitor(context, ModelVersions(database))
+        works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
+        works += [Watcher(context).run(), Canaries(database).run()]
         if self._alone:
             works.append(library.following.run())
         for work in works:

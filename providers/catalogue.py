@@ -31,6 +31,27 @@ def described(models: Models) -> list[dict[str, Any]]:
     return [_alias(models, alias, route) for alias, route in models.catalogue()]
 
 
+def standings(models: Models) -> list[dict[str, Any]]:
+    """Each deployment that the request's principal may use, once, and how it stands for their tenant. From memory."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    tenant = current().principal.tenant
+    for alias, route in models.catalogue():
+        for served in route.deployments:
+            told = found.get((served.provider_name, served.name))
+            if told is not None:
+                told["aliases"].append(alias.alias)
+                continue
+            state = served.provider.state(served.model)
+            found[served.provider_name, served.name] = {
+                "provider": served.provider_name,
+                "model": without_addresses(state.name),
+                "aliases": [alias.alias],
+                "state": "killed" if models.is_killed(alias.alias, served) else state.state,
+                **models.accounts.called(tenant, served).standing.told(),
+            }
+    return list(found.values())
+
+
 def _alias(models: Models, alias: ModelAlias, route: Route) -> dict[str, Any]:
     return {
         "alias": alias.alias,

@@ -9,6 +9,7 @@ from core import traces
 from server import error_responses
 from server.auth import Authentication
 from server.body import BodyGuard
+from server.chart_files import serve_charts
 from server.cors import CrossOrigin
 from server.edge import Edge
 from server.exact_paths import ExactPaths
@@ -29,6 +30,7 @@ def create_app(state: State) -> FastAPI:
     for name in ROUTERS:
         app.include_router(import_module(f"server.routes.{name}").router)
     describe_api(app)
+    serve_charts(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.router.routes.insert(0, ExactPaths(app.router.routes))
     # the last one added is the first one passed

@@ -37,6 +37,8 @@ METRICS_PATH = "/metrics"
 _TOKEN_PATHS = (TOKEN_PATH, REVOKE_PATH, JWKS_PATH, METADATA_PATH)
 _PUBLIC_PATHS = frozenset({SIGN_IN_PATH, "/favicon.ico", "/robots.txt", METRICS_PATH, *_TOKEN_PATHS, *HEALTH_PATHS})
 _PUBLIC_PREFIXES = ("/static/", f"{SIGN_IN_PATH}/")
+#: Pages whose forms are sent to the page's own address.
+_FORMS_BELOW = ("/admin/", "/documents/", "/models/", "/evals/", "/experiments/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -184,7 +186,7 @@ def is_public(path: str) -> bool:
 
 def wants_page(scope: ASGIScope) -> bool:
     """Whether a person's browser is asking for a page to look at, or sends a form of a page that can be looked at again."""
-    shown = scope["method"] == "GET" or f"{scope['path']}/".startswith(("/admin/", "/documents/"))
+    shown = scope["method"] == "GET" or f"{scope['path']}/".startswith(_FORMS_BELOW)
     return shown and "text/html" in Headers(scope=scope).get("accept", "")
 
 

@@ -19,12 +19,17 @@ _FORM_PATHS = (
     "/account/password",
     "/account/sessions",
     "/documents",
+    "/models",
+    "/evals",
+    "/experiments",
     "/api/v1/auth/token",
     "/api/v1/auth/revoke",
 )
 #: Below them, every page takes the forms that stand on it.
-_FORM_PREFIXES = ("/admin/", "/documents/")
+_FORM_PREFIXES = ("/admin/", "/documents/", "/models/", "/evals/", "/experiments/")
 _FORM_BYTES = 16 * 2**10
+#: Where forms hold whole files, as text: datasets, suites, models.
+_TEXT_FORMS = re.compile(r"/(evals$|models(/|$))")
 _INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
 #: Where files are taken as a form. The multimodal capability holds them in memory, as it does those in JSON.
 _FORMS = re.compile(r"/api/v1/(multimodal|rag/collections/[^/]+/documents)$|/v1/files$")
@@ -74,7 +79,7 @@ class BodyGuard:
 
     def _limit(self, kind: str, path: str) -> int:
         if kind == "form":
-            return _FORM_BYTES
+            return self._limits.body_bytes if _TEXT_FORMS.match(path) else _FORM_BYTES
         if kind == "multipart":
             return self._limits.inline_bytes if path in _HELD_FORMS else self._limits.upload_bytes
         return self._limits.inline_bytes if _INLINE_FILES.match(path) else self._limits.body_bytes

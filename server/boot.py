@@ -57,7 +57,7 @@ class Boot:
         self._beside = beside
         self._greet = greet
         self._give_up = give_up
-        self._readiness = Readiness()
+        self.readiness = Readiness()
         self._app: ASGIApp | None = None
         #: Why the start failed, in words for the terminal; None while it has not.
         self.failure: str | None = None
@@ -99,10 +99,8 @@ class Boot:
     async def _platform(self) -> "AsyncIterator[ASGIApp]":
         async with AsyncExitStack() as stack:
             lifespan = await asyncio.to_thread(_import_lifespan)
-            state = await stack.enter_async_context(
-                lifespan.running(self._settings, self._readiness, self._greet, self._beside)
-            )
-            with self._readiness.starting("application"):
+            state = await stack.enter_async_context(lifespan.running(self._settings, self.readiness, self._greet, self._beside))
+            with self.readiness.starting("application"):
                 app = await asyncio.to_thread(_build_app, state)
             yield app
 
@@ -117,9 +115,9 @@ class Boot:
         if path == _LIVE:
             await _send(send, 200, [_JSON], json.dumps({"status": "live"}))
         elif path in (_READY, _HEALTH):
-            await _send(send, 503 if path == _READY else 200, [_JSON], json.dumps(self._readiness.body()))
+            await _send(send, 503 if path == _READY else 200, [_JSON], json.dumps(self.readiness.body()))
         elif any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
-            html = _WAITING_PAGE % ", ".join(self._readiness.loading)
+            html = _WAITING_PAGE % ", ".join(self.readiness.loading)
             policy = (b"content-security-policy", page_policy(html.encode()).encode())
             await _send(send, 503, [(b"content-type", b"text/html; charset=utf-8"), (b"retry-after", b"1"), policy], html)
         else:
@@ -213,6 +211,7 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None, cer
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn takes these while it serves, and raises them again when all has ended: the end is an orderly one
         signal.signal(number, lambda *_: None)
+    boot.readiness.leaving = lambda: server.should_exit
     server.run(sockets=[listening])
     if boot.failure is not None:
         sys.stderr.write(f"The platform could not start: {boot.failure}\n")

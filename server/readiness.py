@@ -12,11 +12,13 @@ PARTS = ("application", "database", "broker", "store", "models")
 class Readiness:
     """Written by the start, read by the health routes. `failed` maps a part to a reason that is safe to show. `behind` are
     names of what goes on catching up, each with how much it still has to: told where it is anything, while requests are served.
+    `leaving` tells whether the server is ending: what would never end by itself ends then.
     """
 
     waiting: list[str] = field(default_factory=lambda: list(PARTS))
     failed: dict[str, str] = field(default_factory=dict)
     behind: dict[str, Callable[[], int]] = field(default_factory=dict)
+    leaving: Callable[[], bool] = lambda: False
 
     @property
     def ready(self) -> bool:

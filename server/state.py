@@ -10,6 +10,7 @@ from core.queue import Queue
 from core.redaction.analyser import Analyser
 from core.settings import Settings
 from server.access.access import Access
+from server.dashboard.watching import Watching
 from server.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class State:
     metrics: "Exposition | None" = None
     #: Made with the capabilities, by `server.app`.
     retrieval: "Retrieval" = field(init=False)
+    watching: Watching = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watching = Watching(self.database)
 
 
 def get_state(request: Request) -> State:

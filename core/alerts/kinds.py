@@ -33,6 +33,8 @@ class AlertKind(StrEnum):
     ERROR_RATE = "error_rate"
     LATENCY = "latency"
     SAMPLE_RATIO = "sample_ratio"
+    DEGRADATION = "degradation"
+    DRIFT = "drift"
     LEDGER_SPOOLING = "ledger_spooling"
     EMBEDDING_MISMATCH = "embedding_mismatch"
     CERTIFICATE_UNUSABLE = "certificate_unusable"
@@ -50,6 +52,8 @@ _SEVERITIES: Mapping[AlertKind, Severity] = MappingProxyType(
             AlertKind.ERROR_RATE,
             AlertKind.LATENCY,
             AlertKind.SAMPLE_RATIO,
+            AlertKind.DEGRADATION,
+            AlertKind.DRIFT,
             AlertKind.CERTIFICATE_EXPIRES,
         ),
         Severity.WARNING,
@@ -58,7 +62,7 @@ _SEVERITIES: Mapping[AlertKind, Severity] = MappingProxyType(
 #: Of a budget that is used up to the share and beyond.
 _OF_SHARES = ((1.0, Severity.CRITICAL), (0.8, Severity.WARNING), (0.0, Severity.INFO))
 #: Facts that say of what an alert is.
-_SUBJECTS = ("budget", "provider", "model", "tier", "credential", "alias", "experiment")
+_SUBJECTS = ("budget", "provider", "model", "tier", "credential", "alias", "version", "metric", "collection", "experiment")
 
 
 def severity_of(kind: AlertKind, facts: Mapping[str, Any]) -> Severity:

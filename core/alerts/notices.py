@@ -28,6 +28,8 @@ _TITLES: Mapping[AlertKind, str] = {
     AlertKind.MODEL_MISSING: "A provider does not have the model",
     AlertKind.ERROR_RATE: "Many calls of a deployment fail",
     AlertKind.LATENCY: "A deployment is slower than usual",
+    AlertKind.DEGRADATION: "A deployment does worse than its own baseline",
+    AlertKind.DRIFT: "What is asked of a collection is no longer what it was",
     AlertKind.LEDGER_SPOOLING: "The ledger's rows wait in files",
     AlertKind.EMBEDDING_MISMATCH: "An embedding model gives other vectors",
     AlertKind.CERTIFICATE_UNUSABLE: "The new certificate cannot be used",

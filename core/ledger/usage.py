@@ -80,15 +80,15 @@ class Line:
 
 async def usage(
     database: Database,
-    tenant: str,
+    tenant: str | None,
     group_by: Sequence[str],
     since: datetime | None = None,
     until: datetime | None = None,
     *,
     sessions_of: str | None = None,
 ) -> list[Line]:
-    """The tenant's sums from `since` on and before `until`, the dearest first, `MOST_ROWS` at most. `sessions_of` is as a
-    `Question` has it.
+    """The tenant's sums (None: of all tenants) from `since` on and before `until`, the dearest first, `MOST_ROWS` at most.
+    `sessions_of` is as a `Question` has it.
 
     Raises:
         InvalidRequest: `invalid_dimension`, or more than `MOST_DIMENSIONS`.

@@ -19,6 +19,7 @@ from core.tables.documents import (
     ShareKind,
 )
 from core.tables.encryption import KeyRotation, WrappedKey
+from core.tables.evaluations import EvalDataset, EvalExample, EvalResult, EvalRun, EvalSuite, ResultState, RunState
 from core.tables.experiments import Experiment, ExperimentState, Exposure
 from core.tables.feedback import Feedback
 from core.tables.idempotency import IdempotencyRecord
@@ -27,6 +28,7 @@ from core.tables.index_generations import GenerationState, IndexGeneration
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
+from core.tables.monitors import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
 from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
@@ -43,6 +45,7 @@ __all__ = [
     "AlertRouteKind",
     "AlertRow",
     "AlertState",
+    "AnomalyState",
     "AuditEvent",
     "AuditHead",
     "Batch",
@@ -66,6 +69,11 @@ __all__ = [
     "Document",
     "DocumentState",
     "Each",
+    "EvalDataset",
+    "EvalExample",
+    "EvalResult",
+    "EvalRun",
+    "EvalSuite",
     "Experiment",
     "ExperimentState",
     "Exposure",
@@ -83,6 +91,11 @@ __all__ = [
     "KillSwitch",
     "LedgerAdjustment",
     "LedgerRow",
+    "MonitorAnomaly",
+    "MonitorPoint",
+    "MonitorSeries",
+    "MonitorSketch",
+    "MonitorTurn",
     "ProviderCredential",
     "RateLimit",
     "RefreshToken",
@@ -90,7 +103,9 @@ __all__ = [
     "RegistryEvent",
     "RegistryHead",
     "RegistryVersion",
+    "ResultState",
     "RowState",
+    "RunState",
     "ShareAccess",
     "ShareKind",
     "SignInAttempts",

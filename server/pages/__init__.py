@@ -12,6 +12,8 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 
+from server.chart_files import script_address
+from server.pages.figures import in_words
 from server.security_headers import PAGE_POLICY
 
 PAGES = Path(__file__).parent
@@ -25,6 +27,8 @@ def _templates() -> Jinja2Templates:
     templates.env.filters["code"] = _with_code
     templates.env.filters["moment"] = _moment
     templates.env.filters["size"] = _size
+    templates.env.filters["worded"] = in_words
+    templates.env.globals["chart_script"] = script_address
     templates.env.filters["day"] = lambda at: _moment(at, "%Y-%m-%d")
     return templates
 

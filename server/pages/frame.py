@@ -11,7 +11,8 @@ from core.principals import Principal, Scope
 from server.auth import request_context
 from server.openapi import platform_version
 from server.pages import render
-from server.pages.administration import AdminRoute, Typed, sections_of
+from server.pages.administration import AdminRoute, Typed
+from server.pages.menu import menu_of
 
 
 def framed(
@@ -27,10 +28,9 @@ def framed(
     `notes`."""
     shown = {
         "principal": principal,
+        "menu": menu_of(principal),
         "may_read": principal.may_search,
         "may_ask": principal.may(Scope.RAG_READ),
-        "may_read_usage": principal.may(Scope.USAGE_READ),
-        "administers": bool(sections_of(principal)),
         "version": platform_version(),
         "form": form or Typed(),
         "problem": problem,

@@ -24,6 +24,7 @@ _GROUPS: dict[str, dict[Scope, str]] = {
     "Watch": {
         Scope.JOBS_READ: "follow jobs",
         Scope.USAGE_READ: "see usage and costs",
+        Scope.MONITORS_READ: "see what monitors have found",
         Scope.HEALTH_READ: "see how the parts do",
         Scope.AUDIT_READ: "read the audit log",
     },

@@ -14,9 +14,9 @@ from retrievers.sharing import visible_to
 from server.auth import current_principal, request_context
 from server.openapi import platform_version
 from server.pages import STATIC, render
-from server.pages.administration import sections_of
 from server.pages.examples import capabilities
 from server.pages.judging import judges
+from server.pages.menu import menu_of
 from server.state import CurrentState, State
 
 router = APIRouter(include_in_schema=False)
@@ -29,12 +29,9 @@ async def front(request: Request, state: CurrentState, principal: Annotated[Prin
     """The page."""
     values = {
         "principal": principal,
-        "may_read": principal.may_search,
+        "menu": menu_of(principal),
         "judges": judges(request_context(request), state.models.policies),
-        "may_ask": principal.may(Scope.RAG_READ),
         "may_write": principal.may(Scope.RAG_WRITE),
-        "administers": bool(sections_of(principal)),
-        "may_read_usage": principal.may(Scope.USAGE_READ),
         "may_manage_keys": principal.may(Scope.KEYS_MANAGE),
         "version": platform_version(),
         "base_url": state.settings.base_url,

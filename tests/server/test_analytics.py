@@ -1,7 +1,9 @@
 """Analytics over REST and as a page: who sees what, what a line tells, filters, CSV, cost centres."""
 
 import csv
+import html
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +18,7 @@ from core.settings import Settings
 from core.tables import APIKey, LedgerRow, Team, TeamMember, User
 from server.routes import analytics, cost_centres, usage, usage_page
 from tests.server.administration import OWN_SITE, api, key_of, sign_in, with_pages
-from tests.server.conftest import Guarded
+from tests.server.conftest import ON_SQLITE, Guarded
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATH = "/usage/analytics"
@@ -235,11 +237,56 @@ async def test_the_page_shows_what_was_used_without_a_script(here: Guarded, data
     assert "<b>bold</b>" not in page.text
     assert "secret" not in page.text
     assert "others" in page.text
-    assert page.text.count("<rect") == 12 + 6  # two charts, and the legend
-    assert "<script" not in page.text
+    assert page.text.count("<canvas") == 2
     assert "style=" not in page.text
+    assert re.findall(r"<script (?!src=)", page.text) == []
     link = page.text.partition('href="/api/v1/usage/analytics?')[2].partition('"')[0].replace("&amp;", "&")
     assert (await here.client.get(f"/api/v1/usage/analytics?{link}")).text.startswith(("day,", "hour,", "week,", "month,"))
+
+
+@ON_SQLITE
+async def test_the_page_leads_into_a_group_and_out_again(here: Guarded, database: Database) -> None:
+    await put(
+        database,
+        entry("req_1", at=utc_now(), alias="a", provider="openai", tags={"app": "web"}),
+        entry("req_2", at=utc_now(), alias="a", provider="azure", cost_usd=Decimal(7)),
+        entry("req_3", at=utc_now(), alias="b", provider="vertex", model="elsewhere"),
+    )
+    await sign_in(here)
+    compared = (await here.client.get("/usage?by=alias&and_by=provider&measure=price", headers=OWN_SITE)).text
+    assert compared.index("azure") < compared.index("openai")
+    into = html.unescape(re.findall(r'<th scope="row"><a href="([^"]+)">a</a>', compared)[1])
+    assert "only=alias%3Da&only=provider%3Dopenai" in into
+    inside = (await here.client.get(into, headers=OWN_SITE)).text
+    assert "elsewhere" not in inside
+    assert "small" in inside
+    out = html.unescape(re.findall(r'href="([^"]+)" aria-label="Take away the filter Alias', inside)[0])
+    assert "only=provider%3Dopenai" in out
+    assert "alias%3Da" not in out
+    by_tag = (await here.client.get("/usage?by=tag&tag=app&filter_by=alias&filter_is=a", headers=OWN_SITE)).text
+    assert "web" in by_tag
+    assert "group_by=tag%3Aapp&amp;only=alias%3Da" in by_tag
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "query", ["by=tag", "by=nothing", "only=model", "period=own&first=2026-02-02&last=2026-02-01", "measure=weight"]
+)
+async def test_a_page_that_cannot_be_says_why(here: Guarded, query: str) -> None:
+    await sign_in(here)
+    page = await here.client.get(f"/usage?{query}", headers=OWN_SITE)
+    assert page.status_code == 422
+    assert 'role="alert"' in page.text
+
+
+@ON_SQLITE
+async def test_all_tenants_are_shown_to_who_manages_them(here: Guarded, database: Database) -> None:
+    await put(database, entry("req_1", tenant="acme", at=utc_now(), model="theirs"))
+    await sign_in(here)
+    assert "theirs" in (await here.client.get("/usage?tenants=all&by=model", headers=OWN_SITE)).text
+    assert "acme" in (await here.client.get("/usage?tenants=all&by=tenant", headers=OWN_SITE)).text
+    await sign_in(here, await key_of(here, Role.ANALYST))
+    assert (await here.client.get("/usage?tenants=all", headers=OWN_SITE)).status_code == 403
 
 
 async def test_an_empty_page_says_so(here: Guarded) -> None:

@@ -31,6 +31,7 @@ PUBLIC = {
     "/.well-known/jwks.json",
     "/.well-known/oauth-authorization-server",
     "/static/",
+    "/static/charts/",
     "/static/swagger/",
 }
 

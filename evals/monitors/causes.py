@@ -1,0 +1,92 @@
+"""The likely cause of a change to the worse: the same metric of a series' siblings, before the change and after it.
+
+All providers do worse: what is asked, or the platform itself. One provider does: that provider. One version does, while others
+of its alias answer from the same deployment as before: that version.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from evals.monitors.metrics import WatchedMetric
+from evals.monitors.points import Named, Point, Sums
+
+#: What is compared: the time before the change, and all of it since.
+BEFORE: Final = timedelta(hours=24)
+#: Calls on either side that say something of a sibling.
+_LEAST_CALLS: Final = 10
+#: The part of the series' own change from which on a sibling does worse as well.
+_AS_WELL: Final = 0.5
+
+
+class Blamed(StrEnum):
+    """What is different where it goes wrong from where it does not."""
+
+    EVERYTHING = "everything"
+    PROVIDER = "provider"
+    DEPLOYMENT = "deployment"
+    VERSION = "version"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """`why` says it in a sentence: names of models and providers, no caller's."""
+
+    blamed: Blamed
+    why: str
+
+
+def likely_cause(named: Named, metric: WatchedMetric, since: datetime, points: Iterable[Point]) -> Cause:
+    """What the points of all series from `since - BEFORE` on say of who is to blame for a change of `named`."""
+    moved = _moves(metric, since, points)
+    own = moved.pop(named, None)
+    if own is None or own <= 0:
+        return Cause(Blamed.UNKNOWN, f"too little was seen of {_told(named)} to compare it with others")
+    worse = {other: by >= _AS_WELL * own for other, by in moved.items()}
+    elsewhere = [hit for other, hit in worse.items() if other.provider != named.provider]
+    if elsewhere and _most(elsewhere):
+        return Cause(
+            Blamed.EVERYTHING, "other providers do worse as well: what is asked has changed, or the platform itself is slow"
+        )
+    same = (named.alias, named.provider, named.model)
+    versions = [hit for other, hit in worse.items() if other[:3] == same]
+    if versions and not any(versions):
+        return Cause(
+            Blamed.VERSION,
+            f"other versions of {named.alias} do as before at {named.deployment}: version {named.version} it is",
+        )
+    beside = [hit for other, hit in worse.items() if other.provider == named.provider and other.model != named.model]
+    if beside and not _most(beside):
+        return Cause(Blamed.DEPLOYMENT, f"other models of {named.provider} do as before: {named.model} it is")
+    if beside or elsewhere:
+        others = "all that was called there does worse" if beside else "nothing else was called there"
+        rest = ", other providers do as before" if elsewhere else ""
+        return Cause(Blamed.PROVIDER, f"{named.provider}: {others}{rest}")
+    return Cause(Blamed.UNKNOWN, f"nothing else was called that {_told(named)} could be compared with")
+
+
+def _moves(metric: WatchedMetric, since: datetime, points: Iterable[Point]) -> dict[Named, float]:
+    """By how much each series has moved, as detectors see it; of those that were called often enough on both sides."""
+    sums: dict[Named, tuple[Sums, Sums]] = {}
+    for point in points:
+        if point.at < since - BEFORE:
+            continue
+        before, after = sums.get(point.named, (Sums(), Sums()))
+        sums[point.named] = (before, after.plus(point.sums)) if point.at >= since else (before.plus(point.sums), after)
+    moves: dict[Named, float] = {}
+    for named, (before, after) in sums.items():
+        was, now = metric.measured(before), metric.measured(after)
+        if was is not None and now is not None and min(was[1], now[1]) >= _LEAST_CALLS:
+            moves[named] = metric.seen(now[0]) - metric.seen(was[0])
+    return moves
+
+
+def _most(hits: Sequence[bool]) -> bool:
+    return 2 * sum(hits) > len(hits)
+
+
+def _told(named: Named) -> str:
+    return f"{named.alias} at {named.deployment}"

@@ -1,0 +1,153 @@
+"""Points of series: the ledger's rows of a while, added up by tenant, deployment and version of the alias."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import log
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Row, select
+
+from core.database import Database
+from core.queue import INGESTION
+from core.tables import LedgerRow, MonitorPoint
+from providers.accounting import CANCELLED, OK
+from providers.failures import ALARMING, HARMLESS, Kind
+
+_ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
+#: They say nothing of a deployment, or are told of for themselves.
+_APART: Final = frozenset({CANCELLED, *(kind.value for kind in HARMLESS | ALARMING)})
+_LEAST_MS: Final = 0.1
+_READ: Final = tuple(
+    _ROW[name]
+    for name in (
+        *("at", "tenant", "alias", "provider", "model", "version", "status", "capability", "latency_ms", "first_token_ms"),
+        *("cost_usd", "input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens"),
+    )
+)
+
+
+class Named(NamedTuple):
+    """What a series is of."""
+
+    alias: str
+    provider: str
+    model: str
+    version: str
+
+    @property
+    def digest(self) -> str:
+        """A short name of it, the same in every process."""
+        return hashlib.sha256("\0".join(self).encode()).hexdigest()[:24]
+
+    @property
+    def deployment(self) -> str:
+        """As alerts of deployments have it."""
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(slots=True)
+class Sums:
+    """Of the calls of a point; the columns of `MonitorPoint`. `good` calls gave a whole answer."""
+
+    calls: int = 0
+    failed: int = 0
+    refused: int = 0
+    answers: int = 0
+    latency_log: float = 0.0
+    streams: int = 0
+    first_token_log: float = 0.0
+    priced: int = 0
+    cost_usd: Decimal = Decimal(0)
+    good: int = 0
+    tokens: int = 0
+
+    def add(self, row: Row[Any]) -> None:
+        """Count a row of the ledger."""
+        if row.status == Kind.CONTENT.value:
+            self.refused += 1
+        if row.status in _APART:
+            return
+        self.calls += 1
+        if row.status != OK:
+            self.failed += 1
+            return
+        self.good += 1
+        sent = row.input_tokens + row.cached_tokens + row.cache_write_tokens + row.cache_write_1h_tokens
+        self.tokens += sent + row.output_tokens
+        if row.cost_usd is not None:
+            self.priced += 1
+            self.cost_usd += row.cost_usd
+        if row.first_token_ms is not None:
+            self.streams += 1
+            self.first_token_log += log(max(row.first_token_ms, _LEAST_MS))
+        elif row.capability != INGESTION:  # which embeds as many texts at once as there are
+            self.answers += 1
+            self.latency_log += log(max(row.latency_ms, _LEAST_MS))
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together."""
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in SUMS))
+
+
+SUMS: Final = tuple(one.name for one in fields(Sums))
+
+
+class Point(NamedTuple):
+    """The sums of a tenant's calls in the time that begins at `at`."""
+
+    at: datetime
+    tenant: str
+    named: Named
+    sums: Sums
+
+    def row(self) -> dict[str, Any]:
+        """The columns of the table."""
+        sums = {name: getattr(self.sums, name) for name in SUMS}
+        return {"tenant": self.tenant, "series": self.named.digest, "at": self.at, **self.named._asdict(), **sums}
+
+
+def point_of(row: MonitorPoint) -> Point:
+    """As it was written."""
+    named = Named(row.alias, row.provider, row.model, row.version)
+    return Point(row.at, row.tenant, named, Sums(*(getattr(row, name) for name in SUMS)))
+
+
+def floor_of(at: datetime, seconds: int) -> datetime:
+    """The begin of the point that `at` is in."""
+    return datetime.fromtimestamp(at.timestamp() // seconds * seconds, UTC)
+
+
+async def points_of_ledger(database: Database, since: datetime, until: datetime, seconds: int) -> list[Point]:
+    """What happened from `since` on and before `until`, in the order of time. Answers of the response cache are none of a
+    deployment's."""
+    query = select(*_READ).where(_ROW.at >= since, _ROW.at < until, _ROW.cache.is_(None))
+    async with database.session(all_tenants=True) as session:
+        rows = (await (await session.connection()).execute(query)).all()
+    return await asyncio.to_thread(_added_up, rows, seconds)
+
+
+def _added_up(rows: Iterable[Row[Any]], seconds: int) -> list[Point]:
+    sums: dict[tuple[int, str, Named], Sums] = {}
+    for row in rows:
+        named = Named(row.alias, row.provider, row.model, row.version or "")
+        key = (int(row.at.timestamp() // seconds), row.tenant, named)
+        sums.setdefault(key, Sums()).add(row)
+    found = [
+        Point(datetime.fromtimestamp(number * seconds, UTC), tenant, named, each)
+        for (number, tenant, named), each in sums.items()
+        if each.calls or each.refused
+    ]
+    return sorted(found, key=lambda point: (point.at, point.tenant, point.named))
+
+
+def across_tenants(points: Iterable[Point], tenant: str) -> list[Point]:
+    """The same of all tenants together, as `tenant`'s."""
+    together: dict[tuple[datetime, Named], Sums] = {}
+    for point in points:
+        key = point.at, point.named
+        together[key] = together.get(key, Sums()).plus(point.sums)
+    return [Point(at, tenant, named, sums) for (at, named), sums in sorted(together.items())]
