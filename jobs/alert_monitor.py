@@ -15,6 +15,7 @@ from evals.monitors.answers import AnswerMonitor
 from evals.monitors.budgets import BudgetMonitor
 from evals.monitors.degradations import DegradationMonitor
 from evals.monitors.deployments import DeploymentMonitor
+from evals.monitors.drifts import DriftMonitor
 from evals.monitors.spending import SpendingMonitor
 from evals.monitors.spool import SpoolMonitor
 from evals.monitors.verdicts import Finding, Monitor
@@ -40,6 +41,7 @@ class AlertMonitor:
             DeploymentMonitor(database, settings.alerts),
             AnswerMonitor(database),
             DegradationMonitor(database, settings),
+            DriftMonitor(database, settings.monitors),
             SpoolMonitor(settings.path("ledger")),
         ]
         self._failing: set[str] = set()

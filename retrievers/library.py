@@ -11,6 +11,7 @@ from core.settings import Settings
 from providers.cross_encoder import CrossEncoder
 from retrievers import STORES
 from retrievers.base import Shelf, VectorStore
+from retrievers.sketches import Sketches
 from retrievers.store_words import WordIndex, open_words
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Resources:
     store_name: str = "chroma"
     embeddings: str = "embeddings"
     others: Mapping[str, VectorStore] = field(default_factory=dict)
+    asked: Sketches = field(default_factory=Sketches)
     #: The generations that were searched last, and when their rows were read.
     known: "dict[Shelf, tuple[float, Generation]]" = field(default_factory=dict)
 
@@ -119,6 +121,7 @@ def open_resources(
             cross_encoder=None if named is None else CrossEncoder(named),
             store_name=settings.retrieval.store,
             embeddings=settings.retrieval.embeddings,
+            asked=Sketches(lambda tenant: settings.monitors.on and not models.policies.of(tenant).retention.none),
             others={name: store for name, store in opened.items() if name != settings.retrieval.store},
         )
     except BaseException:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlmodel import col, select
 
 from core import traces
+from core.context import current
 from core.database import Database
 from core.errors import InvalidRequest, PlatformError
 from core.tables import Document, DocumentState
@@ -142,6 +143,7 @@ class Searcher:
             if feedback is not None:
                 found, step = await self._fed_back(asked, found, feedback)
                 steps = (step,)
+            self._note(asked, found)
             findings = Findings(found[:limit], degraded, asked.vector is None and mode != "lexical", steps)
             if span is not None:
                 span.set_attribute("genai.search.results", len(findings.passages))
@@ -238,6 +240,14 @@ class Searcher:
                 words, texts, settings.terms, words=lexical.words, weights=lambda text: lexical.weights(shelf, text)
             )
         return replace(asked, vector=vector, words=words)
+
+    def _note(self, asked: _Asked, found: Sequence[Passage]) -> None:
+        """Count the question, where it has a meaning and may be counted."""
+        if asked.vector is None or current().keep_nothing:
+            return
+        nearest = max((each.similarity for each in found if each.similarity is not None), default=None)
+        shelf, model = asked.shelf, asked.generation.model
+        self._resources.asked.note(shelf.tenant, shelf.collection_id, model, asked.vector, nearest)
 
     async def unknown_attributes(self, shelf: Shelf, filter: Mapping[str, Any] | Filter | None) -> list[str]:
         """What to tell about a filter that has found nothing; see `retrievers.attributes`."""

@@ -104,8 +104,8 @@ class MonitorAnomaly(SQLModel, table=True):
 
 
 class MonitorSketch(SQLModel, table=True):
-    """What was asked of a collection in an hour, without any of it: how many questions, the sum of random projections of their
-    embeddings, how often the best passage was how near, and which topics they were of. `model` made the embeddings."""
+    """What was asked of a collection in an hour, without any of it: how many questions were near which of some directions of
+    meaning (`topics`), and how near the best passage was (`nearness`), in classes. `model` made the embeddings."""
 
     __tablename__ = "monitor_sketches"
     __table_args__ = (Index("ix_monitor_sketches_at", "at"),)
@@ -115,6 +115,5 @@ class MonitorSketch(SQLModel, table=True):
     model: str = Field(primary_key=True, max_length=256)
     at: datetime = Field(primary_key=True, sa_type=UTCDateTime)
     questions: int = 0
-    projected: list[float] = json_list()
+    topics: list[int] = json_list()
     nearness: list[int] = json_list()
-    topics: list[Any] = json_list()

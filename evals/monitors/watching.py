@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
 
 from core.database import Database, utc_now
 from core.monitor_settings import MonitorSettings
-from core.tables import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorTurn
+from core.tables import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
 from core.tenancy import ALL
 from evals.monitors.anomalies import Told, told_of
 from evals.monitors.detectors import Detector
@@ -63,6 +64,7 @@ class Watch:
         async with self._database.transaction(all_tenants=True) as session:
             connection = await session.connection()
             await connection.execute(delete(MonitorPoint).where(_POINT.at < old))
+            await connection.execute(delete(MonitorSketch).where(col(MonitorSketch.at) < old))
             await connection.execute(delete(MonitorSeries).where(_SERIES.through < old))
             await connection.execute(delete(MonitorAnomaly).where(*ended))
         for key in [key for key, each in self._kept.items() if each["through"] < old]:

@@ -13,7 +13,9 @@ from core.moments import Moment
 from core.principals import Principal, Scope
 from core.tables import AnomalyState, MonitorAnomaly
 from core.tenancy import ALL
+from evals.monitors.drifts import drifts
 from evals.monitors.metrics import METRICS
+from evals.monitors.patterns import patterns
 from evals.monitors.series import Asked, Drawn, drawn
 from server.auth import requires
 from server.pagination import Paging, page, page_of
@@ -175,3 +177,80 @@ async def anomalies(
         rows = (await session.exec(query.order_by(begun.desc(), identifier.desc()).limit(paging.limit + 1))).all()
     shown = rows[: paging.limit]
     return page([Anomaly.of(row) for row in shown], shown[-1].id if len(rows) > paging.limit else None)
+
+
+class DriftInfo(BaseModel):
+    """Whether what is asked of a collection, or what that finds, is no longer what it was."""
+
+    collection_id: str
+    model: str = Field(description="that made the embeddings")
+    what: Literal["questions", "nearness"] = Field(
+        description="`questions`: what they mean; `nearness`: how near the best passage is"
+    )
+    questions: int = Field(description="of the last day")
+    questions_before: int = Field(description="of the days before that it is compared with")
+    index: float | None = Field(description="population stability index; null: too little was asked to say")
+    chance: float | None = Field(description="what chance alone exceeds once in 200 times")
+    drifted: bool
+
+
+class DriftPage(BaseModel):
+    """Some of the collections."""
+
+    results: list[DriftInfo]
+    next_cursor: str | None
+
+
+@router.get("/drift")
+async def drift(state: CurrentState, tenant: Whose, paging: Paging) -> DriftPage:
+    """Compare what was asked of each collection within the last day with the days before."""
+    found = await drifts(state.database, state.settings.monitors, tenant)
+    told = page_of(found, paging, lambda each: f"{each.collection_id}:{each.model}:{each.what}")
+    fields = DriftInfo.model_fields
+    results = [DriftInfo.model_validate({name: getattr(each, name) for name in fields}) for each in told["results"]]
+    return DriftPage(results=results, next_cursor=told["next_cursor"])
+
+
+class Named(BaseModel):
+    """How often something was called."""
+
+    name: str
+    calls: int
+
+
+class Topics(BaseModel):
+    """The groups of questions that a collection was asked. They have numbers and no names: what was asked is not kept."""
+
+    collection_id: str
+    questions: int
+    groups: list[int] = Field(description="questions of each group")
+
+
+class PatternsInfo(BaseModel):
+    """When, what for, by whom, and what about."""
+
+    since: datetime
+    until: datetime
+    week: list[list[int]] = Field(description="calls by weekday, from Monday, and hour of the day in UTC")
+    capabilities: list[Named]
+    tenants: list[Named] = Field(description="the caller's own, or all")
+    topics: list[Topics] = Field(description="of the 200 collections that were asked most")
+
+
+@router.get("/patterns")
+async def usage_patterns(
+    state: CurrentState,
+    tenant: Whose,
+    since: Annotated[Moment | None, Query(alias="from", description="not before; empty: four weeks before `to`")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="before; empty: now")] = None,
+) -> PatternsInfo:
+    """Show when the platform is used, and what for."""
+    end = until or utc_now()
+    begin = since or end - 28 * _DAY
+    found = await patterns(state.database, tenant, begin, end)
+    counts = {
+        name: [Named(name=each, calls=number) for each, number in counted.most_common()]
+        for name, counted in (("capabilities", found.capabilities), ("tenants", found.tenants))
+    }
+    topics = [Topics(collection_id=name, questions=sum(each), groups=each) for name, each in found.topics.items()]
+    return PatternsInfo(since=begin, until=end, week=found.week, **counts, topics=topics)

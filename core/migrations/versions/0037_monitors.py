@@ -71,8 +71,8 @@ def upgrade() -> None:
         _time("at"),
         sa.Column("model", sa.String(256), nullable=False),
         sa.Column("questions", sa.Integer(), nullable=False),
-        *(sa.Column(name, sa.JSON(), nullable=False) for name in ("projected", "nearness", "topics")),
-        sa.PrimaryKeyConstraint("tenant", "collection_id", "at", "model"),
+        *(sa.Column(name, sa.JSON(), nullable=False) for name in ("topics", "nearness")),
+        sa.PrimaryKeyConstraint("tenant", "collection_id", "model", "at"),
     )
     op.create_index("ix_monitor_sketches_at", "monitor_sketches", ["at"])
 

@@ -47,8 +47,8 @@ def test_a_step_of_one_standard_deviation_is_found(season: float, sign: int) -> 
     assert math.copysign(1, change.after - change.before) == sign
 
 
-def test_a_ramp_is_told_as_one(season: float = 1.0) -> None:
-    told = run(planted(lambda after: min(4.0, after / 100), season=season))
+def test_a_ramp_is_told_as_one() -> None:
+    told = run(planted(lambda after: min(4.0, after / 100), season=1.0))
     assert ChangeKind.RAMP in {change.kind for _, change in told}
     assert len({change.since for _, change in told}) == 1
 
