@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 from rich.console import Console
@@ -135,6 +136,12 @@ def figures(tallies: Mapping[tuple[str, str, bool], Tally]) -> dict[str, float]:
     assert told["season_false_per_10000"] <= MOST_FALSE, told
     assert min(told["steps_found"], told["ramps_found"], told["spikes_found"]) >= LEAST_FOUND, told
     return told
+
+
+def monitors(_place: Path, counts: object) -> dict[str, float]:
+    """On labelled series of unseen seeds: at most 1 false alarm in 10,000 points; 95 % of steps, ramps and spikes found."""
+    seeds = [1000] if getattr(counts, "is_small", False) else seeds_in(SEEDS)
+    return figures(measured(seeds))
 
 
 def seeds_in(text: str) -> list[int]:

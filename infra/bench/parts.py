@@ -38,6 +38,7 @@ _TABLE: tuple[Part, ...] = (
     security.rotation,
     security.rotation_postgresql,
     evaluation.statistics,
+    evaluation.monitors,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}

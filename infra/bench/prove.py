@@ -36,8 +36,7 @@ def main() -> int:
         return 0
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"there is no part {sorted(unknown)[0]}")
-    proved = {} if chosen.again or chosen.small else _proved()
-    broken = 0
+    broken, proved = 0, {} if chosen.again or chosen.small else _proved()
     for name in chosen.parts or PARTS:
         if name in proved:
             console.print(f"{name}: kept (proved before) {_shown(proved[name])}")

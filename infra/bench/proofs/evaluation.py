@@ -4,6 +4,9 @@ from pathlib import Path
 
 from infra.bench import eval_statistics
 from infra.bench.counts import Counts, Figures
+from infra.bench.monitors import monitors
+
+__all__ = ["monitors", "statistics"]
 
 #: At small counts a share is known to within some hundredths: nothing is held to what is promised.
 _FEW = 100
