@@ -4,14 +4,14 @@ All providers do worse: what is asked, or the platform itself. One provider does
 of its alias answer from the same deployment as before: that version.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from evals.monitors.metrics import WatchedMetric
-from evals.monitors.points import Named, Point, Sums
+from evals.monitors.points import Named, Sums
 
 #: What is compared: the time before the change, and all of it since.
 BEFORE: Final = timedelta(hours=24)
@@ -19,6 +19,7 @@ BEFORE: Final = timedelta(hours=24)
 _LEAST_CALLS: Final = 10
 #: The part of the series' own change from which on a sibling does worse as well.
 _AS_WELL: Final = 0.5
+NOTHING_TO_COMPARE: Final = "nothing else was called that it could be compared with"
 
 
 class Blamed(StrEnum):
@@ -39,12 +40,15 @@ class Cause:
     why: str
 
 
-def likely_cause(named: Named, metric: WatchedMetric, since: datetime, points: Iterable[Point]) -> Cause:
-    """What the points of all series from `since - BEFORE` on say of who is to blame for a change of `named`."""
-    moved = _moves(metric, since, points)
+def likely_cause(
+    named: Named, metric: WatchedMetric, before: Mapping[Named, Sums], since: Mapping[Named, Sums]
+) -> Cause | None:
+    """What the sums of all series before a change of `named` and since then say of who is to blame. None: too little was called
+    since to say."""
+    moved = _moves(metric, before, since)
     own = moved.pop(named, None)
     if own is None or own <= 0:
-        return Cause(Blamed.UNKNOWN, f"too little was seen of {_told(named)} to compare it with others")
+        return None
     worse = {other: by >= _AS_WELL * own for other, by in moved.items()}
     elsewhere = [hit for other, hit in worse.items() if other.provider != named.provider]
     if elsewhere and _most(elsewhere):
@@ -65,20 +69,14 @@ def likely_cause(named: Named, metric: WatchedMetric, since: datetime, points: I
         others = "all that was called there does worse" if beside else "nothing else was called there"
         rest = ", other providers do as before" if elsewhere else ""
         return Cause(Blamed.PROVIDER, f"{named.provider}: {others}{rest}")
-    return Cause(Blamed.UNKNOWN, f"nothing else was called that {_told(named)} could be compared with")
+    return Cause(Blamed.UNKNOWN, NOTHING_TO_COMPARE)
 
 
-def _moves(metric: WatchedMetric, since: datetime, points: Iterable[Point]) -> dict[Named, float]:
+def _moves(metric: WatchedMetric, before: Mapping[Named, Sums], since: Mapping[Named, Sums]) -> dict[Named, float]:
     """By how much each series has moved, as detectors see it; of those that were called often enough on both sides."""
-    sums: dict[Named, tuple[Sums, Sums]] = {}
-    for point in points:
-        if point.at < since - BEFORE:
-            continue
-        before, after = sums.get(point.named, (Sums(), Sums()))
-        sums[point.named] = (before, after.plus(point.sums)) if point.at >= since else (before.plus(point.sums), after)
     moves: dict[Named, float] = {}
-    for named, (before, after) in sums.items():
-        was, now = metric.measured(before), metric.measured(after)
+    for named, sums in since.items():
+        was, now = metric.measured(before.get(named, Sums())), metric.measured(sums)
         if was is not None and now is not None and min(was[1], now[1]) >= _LEAST_CALLS:
             moves[named] = metric.seen(now[0]) - metric.seen(was[0])
     return moves
@@ -86,7 +84,3 @@ def _moves(metric: WatchedMetric, since: datetime, points: Iterable[Point]) -> d
 
 def _most(hits: Sequence[bool]) -> bool:
     return 2 * sum(hits) > len(hits)
-
-
-def _told(named: Named) -> str:
-    return f"{named.alias} at {named.deployment}"

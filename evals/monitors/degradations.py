@@ -12,13 +12,15 @@ from core.database import Database, utc_now
 from core.settings import Settings
 from core.tables import AlertRow, AnomalyState, MonitorAnomaly, MonitorPoint
 from core.tenancy import ALL
-from evals.monitors.causes import BEFORE, Blamed, Cause, likely_cause
+from evals.monitors.causes import BEFORE, NOTHING_TO_COMPARE, Blamed, Cause, likely_cause
 from evals.monitors.metrics import METRICS
-from evals.monitors.points import Named, across_tenants, point_of
+from evals.monitors.points import Named, sums_between
 from evals.monitors.verdicts import Finding
 
 #: Without calls for so long, nothing says that it still goes wrong.
 _SILENT: Final = timedelta(hours=1)
+#: How long it is waited for calls enough to say what is to blame.
+_WAITED: Final = timedelta(hours=1)
 #: Anomalies that one look goes through at most: those that began last.
 _MOST: Final = 500
 
@@ -46,8 +48,8 @@ class DegradationMonitor:
             return []
         by_key: dict[str, list[tuple[MonitorAnomaly, Cause]]] = defaultdict(list)
         for anomaly in await self._going_on():
-            cause = await self._cause_of(anomaly)
-            by_key[_key_of(anomaly, cause)].append((anomaly, cause))
+            if (cause := await self._cause_of(anomaly)) is not None:
+                by_key[_key_of(anomaly, cause)].append((anomaly, cause))
         self._found = set(by_key)
         return [Finding(AlertKind.DEGRADATION, key, None, self._facts(each)) for key, each in by_key.items()]
 
@@ -72,15 +74,19 @@ class DegradationMonitor:
         metric = METRICS.get(row.metric)
         return metric is not None and metric.matters(row.before, row.after, self._settings)
 
-    async def _cause_of(self, row: MonitorAnomaly) -> Cause:
-        """As it was found first: who is told of a cause is not told of another for the same."""
+    async def _cause_of(self, row: MonitorAnomaly) -> Cause | None:
+        """As it was found first: who is told of a cause is not told of another for the same. None: it is too early to say."""
         if row.cause:
             return Cause(Blamed(row.cause["blamed"]), row.cause["why"])
-        async with self._database.session(all_tenants=True) as session:
-            query = select(MonitorPoint).where(MonitorPoint.at >= row.since - BEFORE)
-            points = [point_of(point) for point in (await session.exec(query)).all()]
+        now = utc_now()
+        before = await sums_between(self._database, row.since - BEFORE, row.since)
+        since = await sums_between(self._database, row.since, now)
         named = Named(row.alias, row.provider, row.model, row.version)
-        cause = likely_cause(named, METRICS[row.metric], row.since, across_tenants(points, ALL))
+        cause = likely_cause(named, METRICS[row.metric], before, since)
+        if cause is None:
+            if now - row.since < _WAITED:
+                return None
+            cause = Cause(Blamed.UNKNOWN, NOTHING_TO_COMPARE)
         async with self._database.transaction(all_tenants=True) as session:
             told = {"blamed": cause.blamed.value, "why": cause.why}
             await session.exec(update(MonitorAnomaly).where(col(MonitorAnomaly.id) == row.id).values(cause=told))

@@ -9,18 +9,22 @@ from decimal import Decimal
 from math import log
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from core.database import Database
+from core.money import Money
 from core.queue import INGESTION
 from core.tables import LedgerRow, MonitorPoint
 from providers.accounting import CANCELLED, OK
 from providers.failures import ALARMING, HARMLESS, Kind
 
 _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
+_POINT: Any = MonitorPoint.__table__.c  # type: ignore[attr-defined]
 #: They say nothing of a deployment, or are told of for themselves.
 _APART: Final = frozenset({CANCELLED, *(kind.value for kind in HARMLESS | ALARMING)})
 _LEAST_MS: Final = 0.1
+#: Rows that are added up at once.
+_ROWS: Final = 5000
 _READ: Final = tuple(
     _ROW[name]
     for name in (
@@ -47,6 +51,9 @@ class Named(NamedTuple):
     def deployment(self) -> str:
         """As alerts of deployments have it."""
         return f"{self.provider}/{self.model}"
+
+
+_Key = tuple[int, str, Named]
 
 
 @dataclass(slots=True)
@@ -125,23 +132,33 @@ async def points_of_ledger(database: Database, since: datetime, until: datetime,
     """What happened from `since` on and before `until`, in the order of time. Answers of the response cache are none of a
     deployment's."""
     query = select(*_READ).where(_ROW.at >= since, _ROW.at < until, _ROW.cache.is_(None))
+    sums: dict[_Key, Sums] = {}
     async with database.session(all_tenants=True) as session:
-        rows = (await (await session.connection()).execute(query)).all()
-    return await asyncio.to_thread(_added_up, rows, seconds)
-
-
-def _added_up(rows: Iterable[Row[Any]], seconds: int) -> list[Point]:
-    sums: dict[tuple[int, str, Named], Sums] = {}
-    for row in rows:
-        named = Named(row.alias, row.provider, row.model, row.version or "")
-        key = (int(row.at.timestamp() // seconds), row.tenant, named)
-        sums.setdefault(key, Sums()).add(row)
+        rows = await (await session.connection()).stream(query)
+        async for some in rows.partitions(_ROWS):
+            await asyncio.to_thread(_add, sums, some, seconds)
     found = [
         Point(datetime.fromtimestamp(number * seconds, UTC), tenant, named, each)
         for (number, tenant, named), each in sums.items()
         if each.calls or each.refused
     ]
     return sorted(found, key=lambda point: (point.at, point.tenant, point.named))
+
+
+def _add(sums: dict[_Key, Sums], rows: Iterable[Row[Any]], seconds: int) -> None:
+    for row in rows:
+        named = Named(row.alias, row.provider, row.model, row.version or "")
+        sums.setdefault((int(row.at.timestamp() // seconds), row.tenant, named), Sums()).add(row)
+
+
+async def sums_between(database: Database, since: datetime, until: datetime) -> dict[Named, Sums]:
+    """The sums of each series over all tenants, of points from `since` on and before `until`."""
+    names = [_POINT[name] for name in Named._fields]
+    sums = [func.sum(_POINT[name], **({"type_": Money} if name == "cost_usd" else {})).label(name) for name in SUMS]
+    query = select(*names, *sums).where(_POINT.at >= since, _POINT.at < until).group_by(*names)
+    async with database.session(all_tenants=True) as session:
+        rows = (await (await session.connection()).execute(query)).all()
+    return {Named(*row[: len(names)]): Sums(*(getattr(row, name) for name in SUMS)) for row in rows}
 
 
 def across_tenants(points: Iterable[Point], tenant: str) -> list[Point]:

@@ -27,6 +27,8 @@ _AT_ONCE: Final = timedelta(hours=6)
 #: The time after which what detectors know is kept, and that is looked back for what came since: longer, to be sure.
 _KEPT_EVERY: Final = timedelta(minutes=15)
 _LOOK_BACK: Final = timedelta(hours=7)
+#: Without calls for so long, a series' detectors give way to another's.
+_QUIET: Final = timedelta(days=1)
 #: Rows of one statement.
 _ROWS: Final = 500
 _TURN: Any = MonitorTurn.__table__.c  # type: ignore[attr-defined]
@@ -43,6 +45,7 @@ class Watch:
     def __init__(self, database: Database, settings: MonitorSettings) -> None:
         self._database, self._settings = database, settings
         self._detectors: dict[Key, dict[str, Detector]] = {}
+        self._last: dict[Key, datetime] = {}
         self._kept: dict[tuple[str, str], dict[str, Any]] = {}
         self._changed: set[Key] = set()
         #: How far this process has seen the ledger; None where it has to read first what others know.
@@ -101,6 +104,7 @@ class Watch:
     async def _load(self, through: datetime | None) -> None:
         """What others know, with the points that were seen since."""
         self._detectors.clear()
+        self._last.clear()
         self._changed.clear()
         self._kept = {}
         self._kept_at = through
@@ -125,7 +129,7 @@ class Watch:
         """What detectors tell of the points, in the order of time."""
         told: list[Told] = []
         for point in sorted(points, key=lambda each: each.at):
-            detectors = self._of(point.tenant, point.named)
+            detectors = self._of(point)
             if detectors is None:
                 continue
             for name, metric in METRICS.items():
@@ -140,25 +144,30 @@ class Watch:
             self._changed.add((point.tenant, point.named))
         return told
 
-    def _of(self, tenant: str, named: Named) -> dict[str, Detector] | None:
+    def _of(self, point: Point) -> dict[str, Detector] | None:
         """The detectors of a series; None where there are too many already."""
-        key = tenant, named
+        key = point.tenant, point.named
         found = self._detectors.get(key)
         if found is None:
-            if len(self._detectors) >= self._settings.most_series and not self._made_room(tenant):
+            if len(self._detectors) >= self._settings.most_series and not self._made_room(point):
                 return None
-            kept = self._kept.pop((tenant, named.digest), None)
+            kept = self._kept.pop((point.tenant, point.named.digest), None)
             states = {} if kept is None else kept["detectors"]
             found = {name: Detector.of(state, METRICS[name].tuning) for name, state in states.items() if name in METRICS}
             self._detectors[key] = found
+        self._last[key] = point.at
         return found
 
-    def _made_room(self, tenant: str) -> bool:
-        own = next((key for key in self._detectors if key[0] != ALL), None)
-        if tenant != ALL or own is None:
-            return False
-        del self._detectors[own]
-        self._changed.discard(own)
+    def _made_room(self, point: Point) -> bool:
+        """One that nobody has called for a day gives way; for a series of the installation also a tenant's."""
+        oldest = min(self._detectors, key=self._last.__getitem__)
+        if self._last[oldest] > point.at - _QUIET:
+            own = next((key for key in self._detectors if key[0] != ALL), None)
+            if point.tenant != ALL or own is None:
+                return False
+            oldest = own
+        del self._detectors[oldest], self._last[oldest]
+        self._changed.discard(oldest)
         return True
 
     async def _written(

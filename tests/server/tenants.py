@@ -335,14 +335,15 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         called = {"request_id": tenant, "principal": owner.id, "alias": "default", "provider": "openai", "model": "m"}
         ended = {"status": "ok", "price_basis": "exact", "price_source": "settings", "estimated": False, "latency_ms": 1.0}
         session.add(LedgerRow(tenant=tenant, at=utc_now(), capability="chat", session_id=mark, **called, **ended, **nothing))
-        series = {"tenant": tenant, "series": tenant, "alias": mark, "provider": "openai", "model": "m"}
+        series = {"tenant": tenant, "series": tenant, "alias": "default", "provider": "openai", "model": "m"}
+        levels = {"metric": "latency_ms", "before": 1.0, "after": 2.0, "sigmas": 9.0, "kind": "step", "state": "open"}
+        times = {"since": utc_now(), "seen_at": utc_now()}
+        anomaly = MonitorAnomaly(id=f"anomaly_of_{tenant}_alone", **series, **levels, **times)
+        asked = {"collection_id": tenant, "questions": 1, "topics": [1], "nearness": [1]}
         session.add(MonitorPoint(**series, at=utc_now(), calls=1, good=1, answers=1))
         session.add(MonitorSeries(tenant=tenant, series=tenant, through=utc_now(), detectors={"note": mark}))
-        levels = {"metric": "latency_ms", "before": 1.0, "after": 2.0, "sigmas": 9.0, "kind": "step", "state": "open"}
-        session.add(MonitorAnomaly(id=f"anomaly_{tenant}", **series, **levels, since=utc_now(), seen_at=utc_now()))
-        session.add(
-            MonitorSketch(tenant=tenant, collection_id=mark, model="m", at=utc_now(), questions=1, topics=[1], nearness=[1])
-        )
+        session.add(MonitorSketch(tenant=tenant, model="m", at=utc_now(), **asked))
+        session.add(anomaly)
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
@@ -403,6 +404,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "experiment_id": experiment.id,
         "request_id": tenant,
         "invoice_id": invoice.id,
+        "anomaly_id": anomaly.id,
         "user_id": f"usr_{tenant}",
         "team_id": f"team_{tenant}",
         "tenant": tenant,

@@ -50,7 +50,8 @@ VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
 UNGUESSABLE = (
     "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
-    "rule_id", "invoice_id", "source_id", "generation_id", "snapshot_id", "dataset_id", "run_id", "experiment_id",
+    "rule_id", "invoice_id", "anomaly_id", "source_id", "generation_id", "snapshot_id", "dataset_id", "run_id",
+    "experiment_id",
 )  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
@@ -95,10 +96,6 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/rate-limits",
     "/api/v1/alerts",
     "/api/v1/alerts/{alert_id}",
-    "/api/v1/monitors/series",
-    "/api/v1/monitors/anomalies",
-    "/api/v1/monitors/drift",
-    "/api/v1/monitors/patterns",
     "/api/v1/alert-routes",
     "/api/v1/alert-routes/{alert_route_id}",
     "/api/v1/alert-routes/{alert_route_id}/notices",

@@ -73,3 +73,11 @@ async def test_what_is_old_is_forgotten(database: Database) -> None:
     async with database.session(all_tenants=True) as session:
         assert not (await session.exec(select(MonitorPoint))).all()
         assert not (await session.exec(select(MonitorSeries))).all()
+
+
+async def test_where_there_are_too_many_series_the_installation_s_own_are_watched_first(database: Database) -> None:
+    watched = Watched(database, most_series=2)
+    await watched.call({FIRST: slower_since(20), SECOND: slower_since(20)}, points=300)
+    await watched.watch.catch_up(watched.now)
+    assert {each.version for each in await watched.anomalies()} == {"v1", "v2"}
+    assert await watched.anomalies("acme") == []
