@@ -2,16 +2,18 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlmodel import col, func, select
 
 from core.database import Database
+from core.errors import InvalidRequest
 from core.tables import MonitorSketch, UsageHour
 
 #: Lines of a list at most.
 _MOST: Final = 200
+LONGEST: Final = timedelta(days=92)
 
 
 @dataclass(slots=True)
@@ -26,7 +28,13 @@ class Patterns:
 
 
 async def patterns(database: Database, tenant: str | None, since: datetime, until: datetime) -> Patterns:
-    """What was done from `since` on and before `until`, in whole hours that are counted. `tenant` None: by all of them."""
+    """What was done from `since` on and before `until`, in whole hours that are counted. `tenant` None: by all of them.
+
+    Raises:
+        InvalidRequest: `invalid_range`, that is too long.
+    """
+    if until - since > LONGEST:
+        raise InvalidRequest(f"`to` may be {LONGEST.days} days after `from` at most.", code="invalid_range", param="to")
     found = Patterns()
     calls: Any = func.sum(UsageHour.entries)
     query: Any = select(UsageHour.tenant, UsageHour.hour, UsageHour.capability, calls)

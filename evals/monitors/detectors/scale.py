@@ -92,11 +92,11 @@ class Scale:
         self._measure_dependence()
 
     def _measure_dependence(self) -> None:
-        if len(self._blocks) < _TELLING or not self._sigma:
+        if len(self._blocks) < _TELLING or not self.sigma:
             return
         blocks = list(self._blocks)  # neighbours are compared: that the profile is a little off is no dependence
         steps = [later - earlier for earlier, later in pairwise(blocks)]
-        ratio = self._tuning.spread(steps) * sqrt(_BLOCK / 2) / self._sigma
+        ratio = self._tuning.spread(steps) * sqrt(_BLOCK / 2) / self.sigma
         self._dependence = min(ratio, _MOST_DEPENDENT) if ratio > _CHANCE else 1.0
 
     def _measure_tail(self) -> None:
