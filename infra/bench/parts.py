@@ -1,0 +1,41 @@
+"""The parts of `make prove`, a line each, in the order in which they run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.bench.counts import Counts, Figures
+from infra.bench.proofs import accounts, ingestion, providers, security, serving
+
+Part = Callable[[Path, Counts], Figures]
+
+_TABLE: tuple[Part, ...] = (
+    serving.start,
+    serving.first_answer,
+    serving.memory,
+    serving.memory_of_requests,
+    ingestion.crash,
+    ingestion.crash_postgresql,
+    ingestion.searches,
+    serving.queue,
+    serving.remote,
+    serving.bad_input,
+    providers.faults,
+    providers.outage,
+    accounts.counted,
+    serving.replayed,
+    accounts.overspent,
+    accounts.overspent_killed,
+    providers.redis_away,
+    providers.database_away,
+    accounts.accounting,
+    security.openapi_data,
+    security.openapi_capabilities,
+    security.openapi_langserve,
+    security.authenticate,
+    security.secrets_kept,
+    security.secrets_kept_grown,
+    security.rotation,
+    security.rotation_postgresql,
+)
+
+PARTS = {part.__name__: part for part in _TABLE}

@@ -1,0 +1,31 @@
+"""What is brought in while processes are killed, and what is searched meanwhile."""
+
+import asyncio
+from pathlib import Path
+
+from infra.bench import promises
+from infra.bench.counts import Counts, Figures
+from infra.postgresql import database_of_platform, postgresql
+from infra.running import running
+
+
+def crash(place: Path, counts: Counts) -> Figures:
+    """Kill -9 three times during an ingestion of 200 files: each ends in the collection exactly once."""
+    with running(place, GENAI_HANDBOOK="false") as platform:
+        return promises.killed_ingestion(platform, files=counts.files, kills=counts.kills)
+
+
+def crash_postgresql(place: Path, counts: Counts) -> Figures:
+    """The same, with the database on PostgreSQL."""
+    with postgresql() as server:
+        url = database_of_platform(server, "crash")
+        with running(place, GENAI_HANDBOOK="false", GENAI_DATABASE_URL=url) as platform:
+            return promises.killed_ingestion(platform, files=counts.files, kills=counts.kills)
+
+
+def searches(place: Path, counts: Counts) -> Figures:
+    """32 searches at once during an ingestion of 200 files: none fails, health p95 under 250 ms."""
+    with running(place) as platform:
+        figures = asyncio.run(promises.searches_during_ingestion(platform, files=counts.files, at_once=32))
+    assert figures["health_p95_ms"] < 250, figures
+    return figures
