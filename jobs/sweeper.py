@@ -21,6 +21,7 @@ from core.stored_files import drop_unclaimed
 from core.tables import Document, Job, JobEvent, JobState, Source
 from jobs.base import JobContext
 from jobs.retention import Retention
+from jobs.scrubbing import Scrubbing
 from retrievers.changes import forget_departures
 from retrievers.documents import INGEST
 from retrievers.leases import PENDING
@@ -56,7 +57,7 @@ class Sweeper:
         self._failing = self._broker_away = False
         self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
         self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
-        self._retention = Retention(context)
+        self._retention, self._scrubbing = Retention(context), Scrubbing(context)
         self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
         self._crawls = context.library.crawls
         self._reindexing = Reindexing(context.database, lease_s=context.settings.jobs.lease_s)
@@ -102,6 +103,7 @@ class Sweeper:
         await self._send_generations()
         await self._retention.apply_in_time()
         await self._clean_up()
+        await self._scrubbing.apply_in_time()
         await self._close_jobs()
 
     async def _send_lost(self) -> None:

@@ -157,7 +157,7 @@ class EmbeddedWorker:
         listening = self._resources.models.listen()
         works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run()]
         if self._alone:
-            works.append(library.following.run())
+            works += [library.following.run(), library.forgetting.run()]
         for work in works:
             self._background.append(told(asyncio.ensure_future(work), getattr(work, "__qualname__", "background")))
         return context
