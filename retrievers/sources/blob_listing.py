@@ -1,6 +1,6 @@
 """What lies in a bucket, a part at a time: a bucket may hold more than fits into memory, and more than a crawl takes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 Facts = dict[str, Any]
@@ -9,7 +9,7 @@ Facts = dict[str, Any]
 _AT_ONCE = 1000
 
 
-def listed(system: Any, root: str) -> Iterator[tuple[str, Facts]]:
+def listed(system: Any, root: str) -> Generator[tuple[str, Facts]]:
     """The path of every file below `root` with what its file system tells of it. S3 gives its keys in their order, page by
     page; of others a folder is held at a time. Close it to ask for no more."""
     # not a part of fsspec's interface, which knows no listing by pages
@@ -24,7 +24,7 @@ def listed(system: Any, root: str) -> Iterator[tuple[str, Facts]]:
             yield facts["name"], facts
 
 
-def _by_pages(system: Any, keys: Any) -> Iterator[tuple[str, Facts]]:
+def _by_pages(system: Any, keys: Any) -> Generator[tuple[str, Facts]]:
     from fsspec.asyn import sync  # type: ignore[import-untyped]  # it ships no types
 
     try:
