@@ -16,6 +16,7 @@ _TABLE: tuple[Part, ...] = (
     ingestion.crash,
     ingestion.crash_postgresql,
     ingestion.searches,
+    ingestion.ingestion_killed,
     serving.queue,
     serving.remote,
     serving.bad_input,

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from infra.bench import promises
+from infra.bench import killed_workers, promises
 from infra.bench.counts import Counts, Figures
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import running
@@ -29,3 +29,11 @@ def searches(place: Path, counts: Counts) -> Figures:
         figures = asyncio.run(promises.searches_during_ingestion(platform, files=counts.files, at_once=32))
     assert figures["health_p95_ms"] < 250, figures
     return figures
+
+
+def ingestion_killed(place: Path, counts: Counts) -> Figures:
+    """2,000 documents on PostgreSQL with pgvector, 20 random kills of workers, the broker flushed twice, 5 % of upserts lost:
+    each is ready once, with all of its chunks and no others, taken up again within 30 s, and what kills is parked."""
+    return killed_workers.survived(
+        place, files=counts.documents, kills=counts.worker_kills, flushes=counts.flushes, seed=counts.seed
+    )
