@@ -27,6 +27,10 @@ class Counts:
     documents: int = 2_000
     worker_kills: int = 20
     flushes: int = 2
+    queries: int = 10_000
+    beside: int = 150
+    megabytes: int = 2048
+    questions: int = 300
     #: What cases are drawn from; None: a fresh one, which is told.
     seed: int | None = None
 
@@ -56,4 +60,8 @@ SMALL = Counts(
     documents=60,
     worker_kills=3,
     flushes=1,
+    queries=200,
+    beside=4,
+    megabytes=80,
+    questions=30,
 )

@@ -91,10 +91,12 @@ def survived(place: Path, *, files: int, kills: int, flushes: int, seed: int | N
         provider = stack.enter_context(mock_provider())
         configuration = place / "genai.toml"
         configuration.write_text(CONFIGURATION.format(provider=provider))
-        database = database_of_platform(stack.enter_context(postgresql()), "killed")
+        server = stack.enter_context(postgresql())
+        ours = database_of_platform(server, "killed")
+        database = server.get_uri(database="killed")  # as the superuser, from whom no tenant's rows are hidden
         settings = {
             "GENAI_CONFIG": str(configuration),
-            "GENAI_DATABASE_URL": database,
+            "GENAI_DATABASE_URL": ours,
             "GENAI_REDIS_URL": redis_url,
             "GENAI_HANDBOOK": "false",
             "GENAI_LOCAL__WARM": "false",

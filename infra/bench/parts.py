@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, ingestion, providers, security, serving
+from infra.bench.proofs import accounts, ingestion, providers, retrieval, security, serving
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -17,6 +17,11 @@ _TABLE: tuple[Part, ...] = (
     ingestion.crash_postgresql,
     ingestion.searches,
     ingestion.ingestion_killed,
+    ingestion.ingestion_memory,
+    retrieval.foreign_chunks,
+    retrieval.foreign_chunks_servers,
+    retrieval.erased_traces,
+    retrieval.cited_spans,
     serving.queue,
     serving.remote,
     serving.bad_input,

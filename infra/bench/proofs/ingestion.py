@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from infra.bench import killed_workers, promises
+from infra.bench import heavy_files, killed_workers, promises
 from infra.bench.counts import Counts, Figures
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import running
@@ -37,3 +37,8 @@ def ingestion_killed(place: Path, counts: Counts) -> Figures:
     return killed_workers.survived(
         place, files=counts.documents, kills=counts.worker_kills, flushes=counts.flushes, seed=counts.seed
     )
+
+
+def ingestion_memory(place: Path, counts: Counts) -> Figures:
+    """2 GB of mixed files with a model that embeds 500 texts a second: under 1.5 GB (PSS, all processes) all the while."""
+    return heavy_files.taken(place, megabytes=counts.megabytes)
