@@ -28,6 +28,7 @@ class Counts:
     worker_kills: int = 20
     flushes: int = 2
     queries: int = 10_000
+    bulk: int = 60
     beside: int = 150
     megabytes: int = 2048
     questions: int = 300
@@ -61,6 +62,7 @@ SMALL = Counts(
     worker_kills=3,
     flushes=1,
     queries=200,
+    bulk=4,
     beside=4,
     megabytes=80,
     questions=30,

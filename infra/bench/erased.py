@@ -113,7 +113,8 @@ class _Places:
         for path in self._data.rglob("*"):
             with suppress(OSError):  # gone meanwhile
                 if path.is_file() and sought in path.read_bytes():
-                    places[self._place_of(path)].append(str(path.relative_to(self._data)))
+                    below = path.relative_to(self._data)
+                    places[_place_of(below)].append(str(below))
         places["word index"] = self._dictionary(word)
         places["cache"] = self._queue(sought)
         if self._database is not None:
@@ -123,15 +124,6 @@ class _Places:
         if word in self._platform.output():
             places["log"].append("server.log")
         return places
-
-    @staticmethod
-    def _place_of(path: Path) -> str:
-        parts = set(path.parts)
-        if parts & {"chroma", "qdrant"}:
-            return "vectors"
-        if "files" in parts:
-            return "files"
-        return "database" if path.name.startswith("genai.db") else "other files"
 
     def _dictionary(self, word: str) -> list[str]:
         """Words of the index's files, whether a chunk is left that has them or not."""
@@ -153,6 +145,15 @@ class _Places:
                 if sought in key + (value or b""):
                     found.append(repr(key))
         return found
+
+
+def _place_of(path: Path) -> str:
+    """What a path below the data directory belongs to."""
+    if path.parts[0] in ("chroma", "qdrant"):
+        return "vectors"
+    if path.parts[0] == "files":
+        return "files"
+    return "database" if path.name.startswith("genai.db") else "other files"
 
 
 def _tables_with(url: str, word: str) -> list[str]:

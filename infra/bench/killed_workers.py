@@ -51,7 +51,7 @@ class Redelivery:
         self._thread.start()
 
     def note(self) -> None:
-        """A worker was killed now."""
+        """A worker has died now."""
         with psycopg.connect(self._database) as connection:
             rows = connection.execute("SELECT id, lease FROM documents WHERE state = 'processing'").fetchall()
         with self._lock:
@@ -109,14 +109,13 @@ def survived(place: Path, *, files: int, kills: int, flushes: int, seed: int | N
         jobs = _brought(client, files)
         redelivery = Redelivery(database)
         stack.callback(redelivery.end)
-        with Workers(platform, _WORKERS) as workers:
+        with Workers(platform, _WORKERS, died=redelivery.note) as workers:
             at = sorted(chance.uniform(0.02, 0.95) for _ in range(kills))
             forgets = sorted(chance.uniform(0.1, 0.9) for _ in range(flushes))
             for share, what in sorted([(share, "kill") for share in at] + [(share, "flush") for share in forgets]):
                 wait_until(lambda share=share: _done(database) >= files * share, within_s=300, what=f"{share:.0%} ({seed=})")  # type: ignore[misc]
                 if what == "kill":
                     workers.kill()
-                    redelivery.note()
                 else:
                     with Redis.from_url(redis_url) as broker:
                         broker.flushall()

@@ -18,6 +18,7 @@ _TABLE: tuple[Part, ...] = (
     ingestion.searches,
     ingestion.ingestion_killed,
     ingestion.ingestion_memory,
+    ingestion.chat_beside_ingestion,
     retrieval.foreign_chunks,
     retrieval.foreign_chunks_servers,
     retrieval.erased_traces,

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from infra.running import ROOT, Running, end_with_parent
@@ -13,16 +14,16 @@ _LOOK_S = 0.2
 
 
 class Workers:
-    """`count` of them for the block, with the server's environment. `deaths` counts all of them, `killed` those of `kill`."""
+    """`count` of them for the block, with the server's environment. `died` is called after each death; `deaths` counts all."""
 
-    def __init__(self, platform: Running, count: int) -> None:
+    def __init__(self, platform: Running, count: int, *, died: Callable[[], None]) -> None:
         self._environment = platform.environment()
         self._log: Path = platform.directory / "workers.log"
-        self._count, self._ending = count, threading.Event()
+        self._count, self._died, self._ending = count, died, threading.Event()
         self._lock = threading.Lock()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._keeping = threading.Thread(target=self._keep, name="workers", daemon=True)
-        self.deaths = self.killed = 0
+        self.deaths = 0
 
     def __enter__(self) -> "Workers":
         self._processes = [self._start() for _ in range(self._count)]
@@ -45,7 +46,6 @@ class Workers:
         """One of them, by chance, as a power cut does."""
         with self._lock:
             random.choice(self._processes).kill()  # noqa: S311 - chance, no secret
-            self.killed += 1
 
     def output(self) -> str:
         """What they have logged."""
@@ -69,5 +69,6 @@ class Workers:
             with self._lock:
                 for place, process in enumerate(self._processes):
                     if process.poll() is not None:
+                        self._died()
                         self.deaths += 1
                         self._processes[place] = self._start()
