@@ -84,15 +84,22 @@ def corpus() -> tuple[dict[str, bytes], list[str]]:
         if not found:
             continue
         asked += found
-        paragraphs = [one.strip() for one in text.split("\n\n") if one.strip()]
-        escaped = [one.replace("&", "&amp;").replace("<", "&lt;") for one in paragraphs]
-        files[f"{page.stem}.{kind}"] = {
-            "md": lambda text=text: text.encode(),
-            "html": lambda page=page, escaped=escaped: samples.html(page.stem, escaped),
-            "docx": lambda page=page, paragraphs=paragraphs: samples.docx(page.stem, paragraphs),
-            "pdf": lambda escaped=escaped: samples.pdf(escaped),
-        }[kind]()
+        files[f"{page.stem}.{kind}"] = _as(kind, page.stem, text)
     return files, asked
+
+
+def _as(kind: str, title: str, text: str) -> bytes:
+    """A page in another format."""
+    paragraphs = [one.strip() for one in text.split("\n\n") if one.strip()]
+    escaped = [one.replace("&", "&amp;").replace("<", "&lt;") for one in paragraphs]
+    match kind:
+        case "html":
+            return samples.html(title, escaped)
+        case "docx":
+            return samples.docx(title, paragraphs)
+        case "pdf":
+            return samples.pdf(escaped)
+    return text.encode()
 
 
 def moved(name: str, data: bytes) -> bytes:
