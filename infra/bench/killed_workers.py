@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +37,17 @@ COLLECTION, BAD = "reports", "reports/poison.txt"
 _FILES_AT_ONCE = 200
 _WORKERS = 2
 _WORDS = 500
+_IN_WORK = "SELECT id, lease, leased_until FROM documents WHERE state = 'processing' AND lease IS NOT NULL"
 
 
 class Redelivery:
-    """Follows documents that were in work when a worker was killed, until they may be taken up again. `slowest_s` is the
-    longest that took; `followed` how many they were."""
+    """Follows documents that were in work when a worker died, until they may be taken up again; those of which there is another
+    sign of life are another worker's. `slowest_s` is the longest that took; `followed` how many they were."""
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._followed: dict[tuple[str, str], float] = {}
+        #: Since when, and until when the lease was then.
+        self._followed: dict[tuple[str, str], tuple[float, datetime]] = {}
         self._lock, self._ending = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="redelivery", daemon=True)
         self.slowest_s, self.followed = 0.0, 0
@@ -53,11 +56,10 @@ class Redelivery:
     def note(self) -> None:
         """A worker has died now."""
         with psycopg.connect(self._database) as connection:
-            rows = connection.execute("SELECT id, lease FROM documents WHERE state = 'processing'").fetchall()
+            rows = connection.execute(_IN_WORK).fetchall()
         with self._lock:
-            for document, lease in rows:
-                self._followed.setdefault((document, lease), time.monotonic())
-            self.followed += len(rows)
+            for document, lease, until in rows:
+                self._followed.setdefault((document, lease), (time.monotonic(), until))
 
     def end(self) -> None:
         self._ending.set()
@@ -66,13 +68,17 @@ class Redelivery:
     def _follow(self) -> None:
         with psycopg.connect(self._database, autocommit=True) as connection:
             while not self._ending.wait(0.2):
-                query = "SELECT id, lease FROM documents WHERE state = 'processing'"
-                held = set(connection.execute(query).fetchall())
+                held = {(document, lease): until for document, lease, until in connection.execute(_IN_WORK).fetchall()}
                 now = time.monotonic()
                 with self._lock:
-                    for one in [one for one in self._followed if one not in held]:
-                        self.slowest_s = max(self.slowest_s, now - self._followed.pop(one))
-                    self.slowest_s = max([self.slowest_s, *(now - since for since in self._followed.values())])
+                    for one, (since, until) in list(self._followed.items()):
+                        if held.get(one, until) > until:
+                            del self._followed[one]
+                            continue
+                        self.slowest_s = max(self.slowest_s, now - since)
+                        if one not in held:
+                            del self._followed[one]
+                            self.followed += 1
 
 
 def survived(place: Path, *, files: int, kills: int, flushes: int, seed: int | None) -> dict[str, float]:
