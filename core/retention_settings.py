@@ -19,6 +19,13 @@ class RetentionSettings(RetentionPolicy, Section):
         None, ge=30, description="days, 30 at least, after which network addresses are erased from the audit log; empty: never"
     )
     every_s: float = Field(3600, gt=0, description="seconds between two looks for what is past its time")
+    scrub_after_s: float | None = Field(
+        86_400,
+        ge=0,
+        le=6 * 86_400,
+        description="seconds after a document or collection is deleted until the stores' files are written anew without it and "
+        "the tenant's kept answers are dropped, at most 6 days; empty: with the next erasure of a user or tenant",
+    )
 
     def policy(self) -> RetentionPolicy:
         """What of it tenants can tighten."""

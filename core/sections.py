@@ -172,7 +172,7 @@ class JobSettings(Section):
     embedded_worker: bool = Field(True, description="run a worker inside the server process")
     threads: int = Field(2, ge=1, description="documents that one worker works on at once")
     max_attempts: int = Field(4, ge=1, description="tries of one document before it is parked as failed")
-    lease_s: float = Field(30, gt=0, description="seconds after which work without a sign of life is given to another worker")
+    lease_s: float = Field(20, gt=0, description="seconds after which work without a sign of life is given to another worker")
     parse_timeout_s: float = Field(60, gt=0, description="seconds that reading one file may take")
     parse_memory_bytes: int = Field(1024 * 2**20, gt=0, description="memory that reading one file may take, in bytes")
     ocr_pages: int = Field(200, ge=0, description="pages of one document that may be pictures, to be read by OCR")

@@ -21,7 +21,7 @@ from jobs.joining import joined
 from retrievers.base import Shelf
 from retrievers.documents import INGEST
 from retrievers.generations import GenerationChanged
-from retrievers.leases import Lease
+from retrievers.leases import ENDED, INTERRUPTED, Lease
 from retrievers.parsing import ARCHIVE_FOUND
 from retrievers.sharing import Level, levels_of
 
@@ -54,7 +54,7 @@ async def _next(context: JobContext, document_id: str, revision: int) -> Lease |
         in_work = leases.in_work
         full = sum(in_work.values()) >= context.settings.jobs.threads
         lease = await leases.take_next(without=set(in_work) if full else frozenset())
-        if lease is not None or not full:
+        if lease is not None or not (full or leases.waits):
             return lease
         await asyncio.sleep(LOOK_EVERY_S)
     await context.queue.send(INGEST, document_id, revision, queue=INGESTION, delay_ms=int(LOOK_EVERY_S * 1000))
@@ -102,8 +102,7 @@ async def _try(context: JobContext, lease: Lease) -> None:
     """One try, and its outcome in the database."""
     leases, document = context.library.documents.leases, lease.document
     if lease.spent:
-        code = document.error_code or "interrupted"
-        message = document.error_message or "The worker was ended each time that it worked on this document."
+        code, message = document.error_code or INTERRUPTED, document.error_message or ENDED
         log.warning("document.parked", code=code, attempts=document.attempts)
         await leases.fail(lease, code, message)
         return

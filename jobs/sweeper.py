@@ -24,6 +24,7 @@ from evals.runs import QUEUE as EVALUATIONS
 from evals.runs import RUN_EVALUATION
 from jobs.base import JobContext
 from jobs.retention import Retention
+from jobs.scrubbing import Scrubbing
 from retrievers.changes import forget_departures
 from retrievers.documents import INGEST
 from retrievers.leases import PENDING
@@ -60,7 +61,7 @@ class Sweeper:
         self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
         self._runs = RunWork(context.database, lease_s=context.settings.jobs.lease_s)
         self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
-        self._retention = Retention(context)
+        self._retention, self._scrubbing = Retention(context), Scrubbing(context)
         self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
         self._crawls = context.library.crawls
         self._reindexing = Reindexing(context.database, lease_s=context.settings.jobs.lease_s)
@@ -109,6 +110,7 @@ class Sweeper:
         await self._send_generations()
         await self._retention.apply_in_time()
         await self._clean_up()
+        await self._scrubbing.apply_in_time()
         await self._close_jobs()
 
     async def _send_lost(self) -> None:

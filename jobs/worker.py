@@ -165,7 +165,7 @@ class EmbeddedWorker:
         works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
         works += [Watcher(context).run(), Canaries(database).run()]
         if self._alone:
-            works += [library.following.run(), library.resources.asked.run(database)]
+            works += [library.following.run(), library.forgetting.run(), library.resources.asked.run(database)]
         for work in works:
             self._background.append(told(asyncio.ensure_future(work), getattr(work, "__qualname__", "background")))
         return context

@@ -250,7 +250,8 @@ class Collections:
                 return False
             await session.exec(delete(IndexGeneration).where(col(IndexGeneration.collection_id) == collection_id))
             await session.exec(delete(Document).where(col(Document.collection_id) == collection_id))
-            await session.exec(delete(DepartedDocument).where(col(DepartedDocument.collection_id) == collection_id))
+            gone = (col(DepartedDocument.collection_id) == collection_id, col(DepartedDocument.number) > 0)
+            await session.exec(delete(DepartedDocument).where(*gone))
             await session.exec(delete(Collection).where(col(Collection.id) == collection_id))
         return True
 
@@ -278,6 +279,8 @@ async def condemn(session: AsyncSession, row: Collection) -> None:
     await end_cancelled(session, crawls)
     await end_reconciliation(session, row.id)
     await end_reindexing(session, row.id)
+    if await session.get(DepartedDocument, row.id) is None:
+        session.add(DepartedDocument(document_id=row.id, collection_id=row.id, tenant=row.tenant, number=0))
 
 
 async def _is_held(session: AsyncSession, collection_id: str) -> bool:

@@ -8,9 +8,8 @@ Locks are taken in one order everywhere: documents by name, then jobs by id, the
 
 import asyncio
 import secrets
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -22,11 +21,14 @@ from core.database import Database, utc_now
 from core.tables import Document, DocumentState, JobState, Source
 from retrievers.changes import note_change
 from retrievers.generations import GenerationChanged, is_active
+from retrievers.in_work import InWork
 from retrievers.indexing import IndexedDocument
 from retrievers.turns import Turns, may_begin
 
 PENDING = (DocumentState.QUEUED.value, DocumentState.PROCESSING.value)
 SETTLED = (DocumentState.READY.value, DocumentState.FAILED.value)
+#: What is said of a document whose worker died; another try may end well.
+INTERRUPTED, ENDED = "interrupted", "The worker was ended each time that it worked on this document."
 #: How often another worker may be quicker before this one leaves it to them.
 _TRIES = 20
 
@@ -36,11 +38,17 @@ class Lease:
     """The right to work on `document`, a row detached from any session, in its `revision`.
 
     `spent`: it has had its tries without an end, and is to be failed, with the row's error where an earlier try left one.
+    `alone`: a worker has died of it, or beside it.
     """
 
     id: str
     document: Document
     spent: bool = False
+    alone: bool = False
+
+
+class _ToBeAlone(Exception):
+    """The document may not be worked on beside others."""
 
 
 class Leases:
@@ -51,37 +59,42 @@ class Leases:
         self._lease_s = lease_s
         self._max_attempts = max_attempts
         self._turns, self._choosing = Turns(), asyncio.Lock()
-        self._in_work: Counter[str] = Counter()
+        self._working = InWork()
+        #: Whether the last choice waits for one that is worked on alone, or is to be.
+        self.waits = False
 
     @property
     def in_work(self) -> Mapping[str, int]:
         """Tenants, and how many documents of each are worked on here."""
-        return +self._in_work
+        return self._working.tenants
 
-    @contextmanager
-    def working_on(self, lease: Lease) -> Iterator[None]:
+    def working_on(self, lease: Lease) -> AbstractContextManager[None]:
         """Count the lease's document among those `in_work` for the block."""
-        self._in_work[lease.document.tenant] += 1
-        try:
-            yield
-        finally:
-            self._in_work[lease.document.tenant] -= 1
+        return self._working.counted(lease.document.tenant, alone=lease.alone)
 
     async def take_next(self, *, without: Set[str] = frozenset()) -> Lease | None:
-        """A lease on the document whose turn it is (see `turns`), `without` these tenants; None where none waits."""
+        """A lease on the document whose turn it is (see `turns`), `without` these tenants; None where none waits, or (`waits`)
+        where one is to be worked on alone: whose worker died before, so that, if it is what kills them, it takes no other with
+        it."""
         async with self._choosing:
-            for _ in range(_TRIES):
+            self.waits = self._working.alone
+            for _ in range(0 if self.waits else _TRIES):
                 async with self._database.session(all_tenants=True) as session:
                     chosen = await self._turns.first(session, without)
                 if chosen is None:
                     return None
-                if (lease := await self.take(*chosen)) is not None:
+                try:
+                    lease = await self.take(*chosen, beside=bool(self.in_work))
+                except _ToBeAlone:
+                    self.waits = True
+                    return None
+                if lease is not None:
                     return lease
         return None
 
-    async def take(self, document_id: str, revision: int) -> Lease | None:
+    async def take(self, document_id: str, revision: int, *, beside: bool = False) -> Lease | None:
         """A lease, its try counted; None where there is nothing to do: another holder works on it, or the revision is done
-        or replaced."""
+        or replaced. `beside`: it would be worked on beside others."""
         async with self._database.transaction(all_tenants=True) as session:
             document = await lock_document(session, document_id)
             now = utc_now()
@@ -92,7 +105,11 @@ class Leases:
                 or (document.leased_until is not None and document.leased_until > now)
             ):
                 return None
-            lease = Lease(secrets.token_hex(8), document, spent=document.attempts >= self._max_attempts)
+            spent = document.attempts >= self._max_attempts
+            alone = document.error_code == INTERRUPTED and not spent
+            if alone and beside:
+                raise _ToBeAlone
+            lease = Lease(secrets.token_hex(8), document, spent=spent, alone=alone)
             document.lease = lease.id
             document.leased_until = now + timedelta(seconds=self._lease_s)
             document.attempts += 0 if lease.spent else 1
@@ -248,14 +265,17 @@ class Leases:
         return document
 
     async def expire(self, *, all_of_them: bool = False) -> int:
-        """Put back into the queue what dead workers hold. `all_of_them` where no other worker can be alive."""
+        """Put back into the queue what dead workers hold, and say of it that it was interrupted. `all_of_them` where no other
+        worker can be alive."""
         now = utc_now()
         over = [col(Document.state) == DocumentState.PROCESSING]
         if not all_of_them:
             over.append(or_(col(Document.leased_until).is_(None), col(Document.leased_until) < now))
         async with self._database.transaction(all_tenants=True) as session:
             expired = await session.exec(
-                update(Document).where(*over).values(state=DocumentState.QUEUED, lease=None, leased_until=None)
+                update(Document)
+                .where(*over)
+                .values(state=DocumentState.QUEUED, lease=None, leased_until=None, error_code=INTERRUPTED, error_message=ENDED)
             )
             if all_of_them:  # on what was replaced, cancelled or deleted while it was worked on
                 await session.exec(update(Document).where(col(Document.lease).is_not(None)).values(leased_until=now))

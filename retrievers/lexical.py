@@ -12,7 +12,7 @@ import re
 import shutil
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from core.settings import Settings
-from retrievers import filters, standing
+from retrievers import filters, standing, word_remains
 from retrievers.base import Chunk, Shelf
 from retrievers.lexical_filter import TermFilter
 from retrievers.standing import Standing
@@ -248,6 +248,23 @@ class LexicalIndex:
             return int(searcher.num_docs)
         query = self._tantivy.Query.term_query(opened.index.schema, "document_id", document_id, "basic")
         return int(searcher.search(query, 1).count)  # type: ignore[attr-defined]  # missing in tantivy's stub (0.27)
+
+    def remains(self, shelf: Shelf) -> int:
+        """How many deleted chunks there are whose words are still in the index's files."""
+        return sum(segment.deleted for segment in word_remains.marked(self._path(shelf)))
+
+    def forget(self, shelf: Shelf, read: Callable[[Sequence[str]], Sequence[Chunk]], most: int) -> int:
+        """Write up to `most` chunks anew that lie beside deleted ones, which go with the last of them. `read` gives chunks by
+        their identifiers; what it does not have stays as it is. How many were written."""
+        with self._writer(shelf, create=False) as writer:
+            if writer is None:
+                return 0
+            searcher = self._opened[shelf].index.searcher()
+            chunks = read(list(word_remains.alive(searcher, word_remains.marked(self._path(shelf)), most)))
+            for chunk in chunks:
+                writer.delete_documents_by_term("id", chunk.id)
+                writer.add_document(self._document(chunk))
+        return len(chunks)
 
     def close(self) -> None:
         """Forget what is open; may be called again. Every change is on disk already."""

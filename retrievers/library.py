@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from retrievers.dead_letters import DeadLetters
     from retrievers.documents import Documents
     from retrievers.following import Following
+    from retrievers.forgetting import Forgetting
     from retrievers.generations import Generation, Generations
     from retrievers.holds import Holds
     from retrievers.indexing import Indexer
@@ -143,6 +144,7 @@ class Library:
     searcher: "Searcher"
     indexer: "Indexer"
     following: "Following"
+    forgetting: "Forgetting"
     sources: "Sources"
     crawls: "Crawls"
     crawling: "Crawling"
@@ -158,6 +160,7 @@ class Library:
         from retrievers.dead_letters import DeadLetters
         from retrievers.documents import Documents
         from retrievers.following import Following
+        from retrievers.forgetting import Forgetting
         from retrievers.generations import Generations
         from retrievers.holds import Holds
         from retrievers.indexing import Indexer
@@ -182,6 +185,7 @@ class Library:
             searcher=Searcher(database, resources, following),
             indexer=indexer,
             following=following,
+            forgetting=Forgetting(database, resources),
             sources=Sources(settings, database, queue),
             crawls=Crawls(database, lease_s=settings.jobs.lease_s, max_attempts=settings.jobs.max_attempts),
             crawling=Crawling(settings, database, Handover(database, resources.files, documents, queue), resources.files),

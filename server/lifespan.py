@@ -110,6 +110,7 @@ async def running(
         stack.push_async_callback(asyncio.to_thread, state.analyser.close)
         _in_background(stack, state.library.following.run())
         _in_background(stack, resources.asked.run(database))
+        _in_background(stack, state.library.forgetting.run())
         readiness.behind["words_behind"] = lambda: len(state.library.following.behind)
         if beside is not None:
             run_beside = await asyncio.to_thread(load_target, beside)

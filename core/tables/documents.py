@@ -158,7 +158,9 @@ class CollectionUpkeep(SQLModel, table=True):
 
 
 class DepartedDocument(SQLModel, table=True):
-    """That a document was deleted, with the collection's number of that change: for word indexes that still have it."""
+    """That a document was deleted, with the collection's number of that change: for word indexes that still have it. A
+    collection that was deleted has a row as well, under its own identifier and with the number 0. `remains`: whether something
+    of it may still lie in the files of stores, or among answers that are kept."""
 
     __tablename__ = "departed_documents"
     __table_args__ = (Index("ix_departed_documents_collection_id_number", "collection_id", "number"),)
@@ -167,4 +169,5 @@ class DepartedDocument(SQLModel, table=True):
     collection_id: str = Field(max_length=64)
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
     number: int = Field(sa_type=BigInteger)
+    remains: bool = True
     departed_at: datetime = created_now()

@@ -24,6 +24,14 @@ class Counts:
     authenticated: int = 20_000
     away_s: float = 30
     rounds: int = 5
+    documents: int = 2_000
+    worker_kills: int = 20
+    flushes: int = 2
+    queries: int = 10_000
+    bulk: int = 60
+    beside: int = 150
+    megabytes: int = 2048
+    questions: int = 300
     #: What cases are drawn from; None: a fresh one, which is told.
     seed: int | None = None
 
@@ -50,4 +58,12 @@ SMALL = Counts(
     authenticated=1000,
     away_s=4,
     rounds=1,
+    documents=60,
+    worker_kills=3,
+    flushes=1,
+    queries=200,
+    bulk=4,
+    beside=4,
+    megabytes=80,
+    questions=30,
 )

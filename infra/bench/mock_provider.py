@@ -10,7 +10,9 @@ where `stream_options.include_usage` asks for it) and `/embeddings`, below any p
     mock-paced     64 deltas, 20 ms apart
     mock-failing   status 500
     mock-cut       closes the connection after half of the stream
+    mock-echo      says again what it was sent
     mock-words     vectors that follow from a text's words, so that texts of the same words are alike
+    mock-500       the same vectors of 500 texts a second, whoever sends them
 
 `GET /count` tells how many calls were answered, how many of them as streams, how many streams their caller cut, and how many
 tokens of input and output were reported to callers who were there to the end. All answers are made beforehand and there is no
@@ -30,6 +32,7 @@ LISTENING = "listening on"
 DELTAS = 32
 PACED_DELTAS = 64
 PACE_S = 0.02
+TEXTS_PER_S = 500
 SENTENCE = "The lighthouse keeper counts each passing ship twice, once at dusk and once again at dawn."
 PROMPT_TOKENS = 12
 DIMENSION = 384
@@ -93,7 +96,9 @@ _MALFORMED = _answer("400 Bad Request", {"error": {"message": "not JSON", "type"
 
 
 class MockProvider(asyncio.Protocol):
-    """One connection. `counts` is shared by all of them."""
+    """One connection. `counts` is shared by all of them, and so is the time until which the paced embeddings are busy."""
+
+    busy_until = 0.0
 
     def __init__(self, counts: dict[str, int]) -> None:
         self._counts = counts
@@ -131,7 +136,9 @@ class MockProvider(asyncio.Protocol):
         self._counts["calls"] += 1
         model = asked.get("model", "mock")
         if path.endswith("/embeddings"):
-            self._transport.write(_embeddings(asked["input"], model))
+            self._send_later(_embeddings(asked["input"], model), _texts(asked["input"]) if model == "mock-500" else [])
+        elif model == "mock-echo":
+            self._transport.write(_echo(asked["messages"]))
         elif model not in _MODELS:
             self._transport.write(_FAILED)
         elif asked.get("stream"):
@@ -142,6 +149,15 @@ class MockProvider(asyncio.Protocol):
             asyncio.get_running_loop().call_later(PACE_S, self._send_whole, model)
         else:
             self._send_whole(model)
+
+    def _send_later(self, answer: bytes, texts: list[str]) -> None:
+        """At once, or when so many texts have had their turn."""
+        loop = asyncio.get_running_loop()
+        if not texts:
+            self._transport.write(answer)
+            return
+        MockProvider.busy_until = max(MockProvider.busy_until, loop.time()) + len(texts) / TEXTS_PER_S
+        loop.call_at(MockProvider.busy_until, self._transport.write, answer)
 
     def _send_whole(self, model: str) -> None:
         if not self._transport.is_closing():
@@ -169,10 +185,20 @@ class MockProvider(asyncio.Protocol):
             self._report(PACED_DELTAS if model == "mock-paced" else DELTAS)
 
 
+def _echo(messages: list[dict[str, Any]]) -> bytes:
+    said = "\n".join(str(message["content"]) for message in messages)
+    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+    return _answer("200 OK", {"id": "chatcmpl-mock", "object": "chat.completion", "choices": [choice], "usage": _usage(DELTAS)})
+
+
+def _texts(given: Any) -> list[str]:
+    return given if isinstance(given, list) else [given]
+
+
 def _embeddings(given: Any, model: str) -> bytes:
-    texts = given if isinstance(given, list) else [given]
+    texts = _texts(given)
     count = len(texts)
-    vectors = _vectors_of_words(texts) if model == "mock-words" else [[0.05] * DIMENSION] * count
+    vectors = _vectors_of_words(texts) if model in ("mock-words", "mock-500") else [[0.05] * DIMENSION] * count
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     return _answer(
         "200 OK", {"object": "list", "model": model, "data": data, "usage": {"prompt_tokens": count, "total_tokens": count}}

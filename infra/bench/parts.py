@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, evaluation, ingestion, providers, registry, security, serving
+from infra.bench.proofs import accounts, evaluation, ingestion, providers, registry, retrieval, security, serving
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -16,6 +16,13 @@ _TABLE: tuple[Part, ...] = (
     ingestion.crash,
     ingestion.crash_postgresql,
     ingestion.searches,
+    ingestion.ingestion_killed,
+    ingestion.ingestion_memory,
+    ingestion.chat_beside_ingestion,
+    retrieval.foreign_chunks,
+    retrieval.foreign_chunks_servers,
+    retrieval.erased_traces,
+    retrieval.cited_spans,
     serving.queue,
     serving.remote,
     serving.bad_input,

@@ -35,7 +35,7 @@ FILES_AT_ONCE = 20
 WORDS = 110
 VOCABULARY = 30_000
 _SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "is")]
-_CONFIGURATION = """
+CONFIGURATION = """
 [[models]]
 alias = "embeddings"
 kind = "embeddings"
@@ -101,7 +101,7 @@ def _platform(place: Path, store: str) -> Iterator[Running]:
     with contextlib.ExitStack() as stack:
         provider = stack.enter_context(mock_provider())
         configuration = place / "genai.toml"
-        configuration.write_text(_CONFIGURATION.format(provider=provider))
+        configuration.write_text(CONFIGURATION.format(provider=provider))
         settings = {"GENAI_CONFIG": str(configuration), "GENAI_HANDBOOK": "false", "GENAI_LOCAL__WARM": "false"}
         if store == "pgvector":
             server = stack.enter_context(postgresql())

@@ -7,7 +7,8 @@ machine's role, is never used: a source is its tenant's.
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ import structlog
 from core.errors import InvalidRequest, NotFound, PlatformError, TooLarge, Unavailable
 from core.settings import Settings
 from retrievers.sources.base import Content, Entry, Listing, Place
+from retrievers.sources.blob_listing import listed
 
 log = structlog.get_logger()
 
@@ -96,19 +98,19 @@ class Blobs:
         """Clients end with their file system, which nothing else holds."""
 
     def _list(self) -> Listing:
-        found: dict[str, dict[str, Any]] = self._system.find(self._root, detail=True)
         entries: list[Entry] = []
         most = self._settings.sources.files
-        for path in sorted(found):
-            name = path.removeprefix(self._root).removeprefix("/")
-            # of a key with nothing between two slashes, no document can be named apart from another's
-            if not name.isprintable() or any(not part or part.startswith(".") for part in name.split("/")):
-                continue
-            if len(entries) == most:
-                text = f"There are more than {most:,} files; the others are left out (GENAI_SOURCES__FILES)."
-                return Listing(entries, complete=False, problems=[("", "too_many_files", text)])
-            entries.append(Entry(name, mark=mark_of(found[path]), size=found[path].get("size")))
-        return Listing(entries)
+        with closing(listed(self._system, self._root)) as found:
+            for path, facts in found:
+                name = path.removeprefix(self._root).removeprefix("/")
+                # of a key with nothing between two slashes, no document can be named apart from another's
+                if not name.isprintable() or any(not part or part.startswith(".") for part in name.split("/")):
+                    continue
+                if len(entries) == most:
+                    text = f"There are more than {most:,} files; the others are left out (GENAI_SOURCES__FILES)."
+                    return Listing(_in_order(entries), complete=False, problems=[("", "too_many_files", text)])
+                entries.append(Entry(name, mark=mark_of(facts), size=facts.get("size")))
+        return Listing(_in_order(entries))
 
     @staticmethod
     async def _run(work: Callable[[], _Result]) -> _Result:
@@ -123,6 +125,10 @@ class Blobs:
         except Exception as error:  # whatever the cloud's SDK raises: none of it is for callers
             log.warning("source.unreachable", error=type(error).__name__)
             raise Unavailable("The bucket does not answer.", code="source_unreachable") from error
+
+
+def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def _of_s3(location: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:

@@ -431,6 +431,33 @@ async def test_a_document_that_ends_its_worker_each_time_is_parked(desk: Desk) -
     assert (job.state, [error["code"] for error in job.errors]) == ("failed", ["interrupted"])
 
 
+async def test_what_a_worker_has_died_of_or_beside_is_tried_alone(desk: Desk) -> None:
+    leases = desk.library.documents.leases
+    await desk.add(note("a.md"))
+    assert await leases.take_next() is not None
+    await leases.expire(all_of_them=True)
+    row = (await desk.documents())["a.md"]
+    assert (row.state, row.error_code) == ("queued", "interrupted")
+    await desk.add(note("b.md"), note("c.md"))
+    other = await leases.take_next()
+    assert other is not None
+    with leases.working_on(other):
+        third = await leases.take_next()
+        assert (third and third.document.name, leases.waits) == ("c.md", False) or leases.waits
+        while leases.waits is False:
+            assert await leases.take_next() is None
+        assert (await desk.documents())["a.md"].attempts == 1, "waiting costs no try"
+    alone = await leases.take_next()
+    while alone is not None and alone.document.name != "a.md":
+        alone = await leases.take_next()
+    assert alone is not None
+    assert alone.alone
+    await desk.add(note("d.md"))
+    with leases.working_on(alone):
+        assert (await leases.take_next(), leases.waits) == (None, True)
+    assert await leases.take_next() is not None
+
+
 async def test_a_worker_that_stops_gives_its_work_back_uncounted(desk: Desk) -> None:
     job, _ = await desk.add(note("a.md", "A long story about seals. " * 2_000))
     with desk.worker() as worker:

@@ -1,12 +1,13 @@
 """Buckets, through fsspec's memory: what is listed, read and told to be the same; what opens them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 import pytest
+from fsspec.asyn import get_loop  # type: ignore[import-untyped]
 
 from core.errors import InvalidRequest, NotFound, TooLarge
 from core.settings import RequestLimits, Settings
@@ -56,19 +57,53 @@ async def test_objects_below_the_prefix_are_listed_and_read(memory: Any, configu
 
 
 class Keys:
-    """A file system that finds these keys, as S3 tells them."""
+    """A file system that finds these keys, a page after the other, as that of S3 does."""
 
     def __init__(self, *keys: str) -> None:
-        self._keys = keys
+        self.loop = get_loop()
+        self._keys, self.given, self.closed = keys, 0, False
 
-    def find(self, _root: str, **_: object) -> dict[str, Any]:
-        return {key: {"size": 1} for key in self._keys}
+    async def _iterdir(self, bucket: str, *, delimiter: str, prefix: str) -> AsyncIterator[dict[str, Any]]:
+        assert not delimiter
+        try:
+            for key in self._keys:
+                if key.startswith(f"{bucket}/{prefix}"):
+                    self.given += 1
+                    yield {"name": key, "size": 1, "type": "file"}
+        finally:
+            self.closed = True
 
 
 async def test_keys_that_would_have_the_name_of_another_are_left_out(configured: Settings) -> None:
     keys = Keys("bucket/in/a.md", "bucket/in//a.md", "bucket/in/a.md/", "bucket/in/p/a", "bucket/in/p//a", "bucket/in/../b")
     listing = await Blobs(keys, "bucket/in", configured).look()
     assert [entry.name for entry in listing.entries] == ["a.md", "p/a"]
+
+
+async def test_no_more_is_listed_of_a_bucket_than_a_crawl_takes(configured: Settings) -> None:
+    keys = Keys(*(f"bucket/{number:05}.md" for number in range(5000)))
+    listing = await Blobs(keys, "bucket", configured).look()
+    assert [entry.name for entry in listing.entries] == [f"{number:05}.md" for number in range(4)]
+    assert not listing.complete
+    assert keys.given <= 1000
+    assert keys.closed
+
+
+async def test_folders_behind_those_that_a_crawl_takes_are_not_looked_into(memory: Any, configured: Settings) -> None:
+    memory.pipe({f"/bucket/wide/{folder:03}/{number}.md": b"x" for folder in range(20) for number in range(3)})
+    looked, ls = [], memory.ls
+
+    def counted(path: str, *args: Any, **options: Any) -> Any:
+        looked.append(path)
+        return ls(path, *args, **options)
+
+    memory.ls = counted
+    try:
+        listing = await Blobs(memory, "/bucket/wide", configured).look()
+    finally:
+        del memory.ls
+    assert (len(listing.entries), listing.complete) == (4, False)
+    assert len(looked) == 3
 
 
 def test_a_mark_changes_with_the_content_s_tag_or_time() -> None:
