@@ -1,6 +1,6 @@
 """The model registry: versions of aliases, which of them requests go by, and what has changed. It is the installation's."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -334,7 +334,10 @@ async def history(
     else:
         if at.tzinfo is None:
             raise InvalidRequest("at: give the time with its zone, as 2026-11-29T12:00:00Z.", param="at")
-        row = await registry.at(subject, name, at)
+        try:
+            row = await registry.at(subject, name, at.astimezone(UTC))
+        except OverflowError:
+            raise InvalidRequest("at: there is no such time.", param="at") from None
         rows = [] if row is None else [row]
     return page_of([_event(principal, row) for row in rows], paging, lambda event: str(event.revision))
 

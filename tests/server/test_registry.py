@@ -127,8 +127,9 @@ def test_what_ran_at_a_time_is_known(here: Here, alias: str) -> None:
     assert [each["live"] for each in at(before)] == [1]
     assert [each["live"] for each in at(datetime.now(UTC))] == [2]
     assert at(before - timedelta(days=1)) == []
-    naive = here.call("GET", f"{REGISTRY}/{alias}/history", params={"at": "2026-01-01T00:00:00"})
-    assert code(naive) == (422, "invalid_request")
+    for wrong in ("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00"):
+        refused = here.call("GET", f"{REGISTRY}/{alias}/history", params={"at": wrong})
+        assert code(refused) == (422, "invalid_request")
 
 
 def test_two_versions_are_compared_field_by_field(here: Here, alias: str) -> None:
