@@ -4,10 +4,9 @@ import asyncio
 import random
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import orjson
 import structlog
@@ -29,6 +28,7 @@ from jobs.base import JobContext, JobSpec
 from jobs.batch_files import write_files
 from jobs.batch_input import read_input, read_row
 from jobs.joining import job_of, joined
+from jobs.together import Together
 
 log = structlog.get_logger()
 
@@ -37,8 +37,6 @@ TRIES = 6
 #: Seconds between them: doubled each time, at random, and never less than the provider asks for.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 _READ_AT_ONCE = 64
-
-T = TypeVar("T")
 
 
 async def run_batch(context: JobContext, batch_id: str) -> None:
@@ -134,8 +132,8 @@ class _Rows:
     _after: int = 0
     _in_hand: dict[int, BatchRow] = field(default_factory=dict)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _begun: "_Together[BatchRow]" = field(init=False)
-    _ended: "_Together[RowResult]" = field(init=False)
+    _begun: "Together[BatchRow]" = field(init=False)
+    _ended: "Together[RowResult]" = field(init=False)
 
     async def answer_all(self) -> None:
         """Until no row is left, or the time of the batch is over."""
@@ -148,8 +146,8 @@ class _Rows:
             analyser=library.resources.models.privacy.analyser,
         )
         self._answer = await asyncio.to_thread(answering, self.lease.batch.endpoint, deps)
-        self._begun = _Together(lambda rows: self.work.begin(self.lease, rows))
-        self._ended = _Together(lambda results: self.work.record(self.lease, results))
+        self._begun = Together(lambda rows: self.work.begin(self.lease, rows))
+        self._ended = Together(lambda results: self.work.record(self.lease, results))
         try:
             for begun, at_once in ((True, 1), (False, self.context.settings.batches.concurrency)):
                 self._after = 0
@@ -242,44 +240,6 @@ class _Rows:
                 log.info("batch.row_waits", code=error.code, pause_s=round(pause_s, 1))
             await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
-
-
-class _Together(Generic[T]):
-    """Puts things down in the database, those that come together in one transaction: what `put` does with them."""
-
-    def __init__(self, put: Callable[[Sequence[T]], Awaitable[bool]]) -> None:
-        self._put = put
-        self._waiting: list[tuple[T, asyncio.Future[bool]]] = []
-        self._writing: asyncio.Task[None] | None = None
-
-    async def write(self, one: T) -> bool:
-        """True once it is put down; False when the lease was lost."""
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((one, written))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
-        return await written
-
-    async def settled(self) -> None:
-        """Wait until nothing is being put down any more."""
-        if self._writing is not None:
-            await self._writing
-
-    async def _write(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            try:
-                kept = await self._put([one for one, _ in group])
-            except Exception as error:  # noqa: BLE001 - handed to those who wait for it
-                if all(written.done() for _, written in group):
-                    log.warning("batch.not_written", error=type(error).__name__)  # whoever waited has been cut off
-                for _, written in group:
-                    if not written.done():
-                        written.set_exception(error)
-            else:
-                for _, written in group:
-                    if not written.done():
-                        written.set_result(kept)
 
 
 def _line(custom_id: str, request_id: str, status: int, body: Any) -> bytes:

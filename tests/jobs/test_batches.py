@@ -23,8 +23,9 @@ from core.stored_files import BATCH, StoredFiles
 from core.tables import APIKey, Batch, BatchRow, BatchState, JobState, Tenant, User
 from jobs.base import JobContext
 from jobs.batch_input import read_input
-from jobs.batches import _Together, run_batch
+from jobs.batches import run_batch
 from jobs.sweeper import Sweeper
+from jobs.together import Together
 from providers.models import Models
 from tests.desks import Desk, eventually, opened
 from tests.fakes.openai import OpenAIFake
@@ -300,7 +301,7 @@ async def test_what_could_not_be_written_is_logged_where_nobody_waits_for_it_any
         await go_on.wait()
         raise RuntimeError("away")
 
-    together = _Together(put)
+    together = Together(put)
     waiting = asyncio.create_task(together.write(1))
     await begun.wait()
     waiting.cancel()
@@ -308,7 +309,7 @@ async def test_what_could_not_be_written_is_logged_where_nobody_waits_for_it_any
     with capture_logs() as logged:
         go_on.set()
         await together.settled()
-    assert [(line["event"], line["error"]) for line in logged] == [("batch.not_written", "RuntimeError")]
+    assert [(line["event"], line["error"]) for line in logged] == [("together.not_written", "RuntimeError")]
 
 
 async def test_of_two_workers_one_has_the_batch(place: Desk, provider: OpenAIFake) -> None:
