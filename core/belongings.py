@@ -27,6 +27,11 @@ from core.tables import (
     Conversation,
     ConversationMessage,
     CostCentreRule,
+    EvalDataset,
+    EvalExample,
+    EvalResult,
+    EvalRun,
+    EvalSuite,
     IdempotencyRecord,
     Job,
     JobEvent,
@@ -80,6 +85,7 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
     Erasures that they asked for stay, so that these are finished: see `jobs.erasure`."""
     keys = select(col(APIKey.id)).where(col(APIKey.tenant) == tenant, col(APIKey.user_id) == user_id)
     families = select(col(TokenFamily.id)).where(or_(col(TokenFamily.user_id) == user_id, col(TokenFamily.key_id).in_(keys)))
+    datasets, runs = _of_evaluations(tenant, user_id)
     batches = select(col(Batch.id)).where(col(Batch.tenant) == tenant, col(Batch.owner) == user_id)
     jobs = select(col(Job.id)).where(col(Job.tenant) == tenant, col(Job.owner) == user_id, col(Job.kind) != ERASURE)
     chats = select(col(Conversation.id)).where(col(Conversation.tenant) == tenant, col(Conversation.owner) == user_id)
@@ -102,6 +108,7 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
         Belonging(IdempotencyRecord, (col(IdempotencyRecord.tenant) == tenant) & unknown),
         Belonging(BatchRow, col(BatchRow.batch_id).in_(batches)),
         Belonging(Batch, col(Batch.id).in_(batches)),
+        *_evaluations(tenant, user_id, datasets, runs),
         Belonging(JobEvent, col(JobEvent.job_id).in_(jobs)),
         Belonging(Job, col(Job.id).in_(jobs)),
         Belonging(Source, (col(Source.tenant) == tenant) & (col(Source.owner) == user_id)),
@@ -118,6 +125,26 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
         Belonging(APIKey, col(APIKey.id).in_(keys)),
         Belonging(TeamMember, col(TeamMember.user_id) == user_id),
         Belonging(User, (col(User.tenant) == tenant) & (col(User.id) == user_id)),
+    ]
+
+
+def _of_evaluations(tenant: str, user_id: str) -> tuple[Any, Any]:
+    mine = [(col(model.tenant) == tenant) & (col(model.owner) == user_id) for model in (EvalDataset, EvalRun)]
+    return select(col(EvalDataset.id)).where(mine[0]), select(col(EvalRun.id)).where(mine[1])
+
+
+def _evaluations(tenant: str, user_id: str, datasets: Any, runs: Any) -> list[Belonging]:
+    """Theirs, and in others' datasets and runs what was made of their conversations."""
+    all_datasets = select(col(EvalDataset.id)).where(col(EvalDataset.tenant) == tenant)
+    all_runs = select(col(EvalRun.id)).where(col(EvalRun.tenant) == tenant)
+    said = (col(EvalExample.subject) == user_id) & col(EvalExample.dataset_id).in_(all_datasets)
+    asked = (col(EvalResult.subject) == user_id) & col(EvalResult.run_id).in_(all_runs)
+    return [
+        Belonging(EvalResult, or_(col(EvalResult.run_id).in_(runs), asked)),
+        Belonging(EvalRun, col(EvalRun.id).in_(runs)),
+        Belonging(EvalExample, or_(col(EvalExample.dataset_id).in_(datasets), said)),
+        Belonging(EvalDataset, col(EvalDataset.id).in_(datasets)),
+        Belonging(EvalSuite, (col(EvalSuite.tenant) == tenant) & (col(EvalSuite.owner) == user_id)),
     ]
 
 

@@ -5,7 +5,7 @@ it and write into it what the answer's headers tell: model, provider, attempts, 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -122,6 +122,10 @@ class RequestContext:
     tags: Mapping[str, str] = field(default_factory=dict)
     #: The stable code of the error that its caller was told, with the status it stands for; None where all went well.
     error: tuple[str, int] | None = None
+    #: Called before each call of a provider: what is to be put down before something may have been paid for.
+    before_call: Callable[[], Awaitable[None]] | None = None
+    #: What the ledger has its calls under, where that is not the capability.
+    booked_as: str = ""
     #: Personal data that was found, by place and type.
     pii: dict[str, dict[str, int]] = field(default_factory=dict)
     #: What has to be known of it for the rest of the run; None where no policy looks for any.
@@ -145,6 +149,8 @@ class RequestContext:
             keep_nothing=self.keep_nothing,
             deadline=self.deadline,
             tries=self.tries,
+            before_call=self.before_call,
+            booked_as=self.booked_as,
         )
 
     def due(self, seconds: float) -> Deadline:

@@ -22,6 +22,7 @@ from core.tables import Job, JobEvent, JobState
 
 INGESTION, BATCH, ERASURE, EXPORT, RECONCILIATION = "ingestion", "batch", "erasure", "export", "reconciliation"
 REINDEXING, SNAPSHOT, RESTORATION = "reindexing", "snapshot", "restoration"
+EVALUATION = "evaluation"
 #: Who sees others' jobs of a kind as well. Of another kind, its owner alone sees it.
 _MANAGING = {
     INGESTION: Scope.RAG_MANAGE,
@@ -31,6 +32,7 @@ _MANAGING = {
     RESTORATION: Scope.RAG_MANAGE,
     BATCH: Scope.BATCHES_MANAGE,
     ERASURE: Scope.USERS_MANAGE,
+    EVALUATION: Scope.EVALS_MANAGE,
 }
 #: Jobs on a collection, which `arguments` names.
 _ON_COLLECTIONS = (INGESTION, RECONCILIATION, REINDEXING, SNAPSHOT, RESTORATION)

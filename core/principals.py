@@ -28,6 +28,9 @@ class Scope(StrEnum):
     PII_READ = "pii:read"
     MODELS_READ = "models:read"
     MODELS_DEPLOY = "models:deploy"
+    EVALS_READ = "evals:read"
+    EVALS_RUN = "evals:run"
+    EVALS_MANAGE = "evals:manage"
     USAGE_READ = "usage:read"
     USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"
@@ -66,8 +69,10 @@ _INVOKE = _READ | {
 }
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.DEVELOPER: frozenset(_INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE}),
-    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ}),
+    Role.DEVELOPER: frozenset(
+        _INVOKE | {Scope.RAG_WRITE, Scope.USAGE_READ, Scope.BROWSER_TOKENS_MAKE, Scope.EVALS_READ, Scope.EVALS_RUN}
+    ),
+    Role.ANALYST: frozenset(_READ | {Scope.USAGE_READ, Scope.PII_READ, Scope.EVALS_READ}),
     Role.USER: frozenset(_INVOKE),
 }
 

@@ -11,6 +11,7 @@ class RetentionSettings(RetentionPolicy, Section):
 
     batches_days: Days | None = Field(30, description="days after its end that a batch is kept, with its files")
     uploads_days: Days | None = Field(30, description="days that an uploaded file is kept which no batch uses")
+    evaluations_days: Days | None = Field(365, description="days after its end that a run of an evaluation is kept")
     jobs_days: Days | None = Field(90, description="days after its end that a job is kept, with its events")
     idempotency_days: Days | None = Field(1, description="days that the answer to an Idempotency-Key is given again")
     exports_days: Days | None = Field(7, description="days that an export of somebody's data can be fetched")

@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 
 from core.alert_settings import AlertSettings
 from core.budget_settings import BudgetSettings
+from core.evaluation_settings import EvaluationSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
@@ -154,6 +155,7 @@ class Settings(BaseSettings):
     budgets: BudgetSettings = BudgetSettings()
     jobs: JobSettings = JobSettings()
     batches: BatchSettings = BatchSettings()
+    evaluations: EvaluationSettings = EvaluationSettings()
     fetch: FetchSettings = FetchSettings()
     sources: SourceSettings = SourceSettings()
     timeouts: Timeouts = Timeouts()

@@ -28,6 +28,8 @@ THROUGH: Mapping[str, tuple[tuple[str, str], ...]] = {
     "browser_sessions": (("key_id", "api_keys"), ("user_id", "users")),
     "collection_shares": (("collection_id", "collections"),),
     "conversation_messages": (("conversation_id", "conversations"),),
+    "eval_examples": (("dataset_id", "eval_datasets"),),
+    "eval_results": (("run_id", "eval_runs"),),
     "invoice_lines": (("invoice_id", "invoices"),),
     "job_events": (("job_id", "jobs"),),
     "refresh_tokens": (("family_id", "token_families"),),

@@ -13,6 +13,7 @@ JOBS = PluginTable(
         "reconcile_collection": "jobs.reconciliation:RECONCILE_COLLECTION",
         "work_on_generation": "jobs.reindexing:WORK_ON_GENERATION",
         "run_batch": "jobs.batches:RUN",
+        "run_evaluation": "jobs.evaluation:RUN",
         "run_data_request": "jobs.data_requests:RUN",
         "run_snapshot": "jobs.data_requests:RUN_SNAPSHOT",
     },

@@ -24,6 +24,11 @@ from core.tables import (
     ConversationMessage,
     CostCentreRule,
     Document,
+    EvalDataset,
+    EvalExample,
+    EvalResult,
+    EvalRun,
+    EvalSuite,
     IdempotencyRecord,
     IndexGeneration,
     Job,
@@ -40,7 +45,7 @@ from core.tables import (
 
 _AT_ONCE = 200
 #: Columns that say nothing about anybody: digests of secrets, and what workers note for themselves.
-_LEFT_OUT = {"digest", "password_digest", "principal", "lease", "leased_until", "fingerprint", "rolled", "secrets"}
+_LEFT_OUT = {"digest", "reuse_key", "password_digest", "principal", "lease", "leased_until", "fingerprint", "rolled", "secrets"}
 
 Page = list[dict[str, Any]]
 
@@ -79,6 +84,11 @@ class Parts:
             "files": self._plain(StoredFile, self._owns(StoredFile)),
             "batches": self._plain(Batch, self._owns(Batch)),
             "batch_results": self._batch_results,
+            "eval_datasets": self._plain(EvalDataset, self._owns(EvalDataset)),
+            "eval_examples": self._eval_examples,
+            "eval_suites": self._eval_suites,
+            "eval_runs": self._eval_runs,
+            "eval_results": self._eval_results,
             "jobs": self._plain(Job, self._owns(Job)),
             "kept_answers": self._kept_answers,
             "audit": self._audit,
@@ -150,6 +160,42 @@ class Parts:
                 told.append(_told(row) | {"result": None if line is None else line.decode(errors="replace")})
             yield told
 
+    async def _eval_examples(self) -> AsyncIterator[Page]:
+        theirs = or_(
+            col(EvalExample.dataset_id).in_(self._ids(EvalDataset.id, col(EvalDataset.owner))),
+            col(EvalExample.subject) == self._subject,
+        )
+        async for rows in self._pages(EvalExample, theirs):
+            yield [_told(row) | {"content": await self._text(row, "content", f"{row.dataset_id}/{row.number}")} for row in rows]
+
+    async def _eval_suites(self) -> AsyncIterator[Page]:
+        async for rows in self._pages(EvalSuite, self._owns(EvalSuite)):
+            yield [_told(row) | {"definition": await self._text(row, "definition", row.id)} for row in rows]
+
+    async def _eval_runs(self) -> AsyncIterator[Page]:
+        async for rows in self._pages(EvalRun, self._owns(EvalRun)):
+            yield [_told(row) | {"definition": await self._text(row, "definition", row.id)} for row in rows]
+
+    async def _eval_results(self) -> AsyncIterator[Page]:
+        theirs = or_(
+            col(EvalResult.run_id).in_(self._ids(EvalRun.id, col(EvalRun.owner))), col(EvalResult.subject) == self._subject
+        )
+        async for rows in self._pages(EvalResult, theirs):
+            told = []
+            for row in rows:
+                key = f"{row.run_id}/{row.number}"
+                texts = {name: await self._text(row, name, key) for name in ("outcome", "details")}
+                told.append(_told(row) | texts)
+            yield told
+
+    async def _text(self, row: Any, column: str, key: str) -> str | None:
+        """What is sealed in a column that holds bytes."""
+        value = getattr(row, column)
+        if value is None:
+            return None
+        content = await self._database.keyring.open(Place(self._tenant, row.__tablename__, column, key), value)
+        return content.decode(errors="replace")
+
     async def _kept_answers(self) -> AsyncIterator[Page]:
         async for rows in self._pages(IdempotencyRecord, self._owns(IdempotencyRecord)):
             told = []
@@ -195,4 +241,8 @@ def _told(row: SQLModel) -> dict[str, Any]:
 
 def _sealed(row: SQLModel) -> set[str]:
     """Columns that are opened apart."""
-    return {"payload", "privacy", "result", "body"} if not isinstance(row, Job) else set()
+    return (
+        {"payload", "privacy", "result", "body", "content", "definition", "outcome", "details"}
+        if not isinstance(row, Job)
+        else set()
+    )

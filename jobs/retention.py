@@ -32,18 +32,25 @@ from core.tables import (
     DataRequest,
     Document,
     DocumentState,
+    EvalDataset,
+    EvalExample,
+    EvalResult,
+    EvalRun,
     IdempotencyRecord,
     Job,
+    RunState,
     SignInAttempts,
     SignInToken,
     StoredFile,
     Tenant,
     TokenFamily,
 )
+from evals.datasets import SESSIONS
 from jobs.base import JobContext
 
 log = structlog.get_logger()
 
+_RUNS_ENDED = [state.value for state in RunState if state.finished]
 _ENDED = [state.value for state in BatchState if state.finished]
 #: The kind of what `audit.erase_addresses` erases.
 _ADDRESSES = "audit_addresses"
@@ -85,7 +92,10 @@ class Retention:
 
     async def _of_tenant(self, tenant: str, policy: RetentionPolicy) -> Counter[str]:
         work = _Tenant(self._context, tenant, policy)
-        for step in (work.conversations, work.answers, work.exports, work.batches, work.uploads, work.jobs, work.documents):
+        for step in (
+            work.conversations, work.answers, work.exports, work.batches, work.uploads,
+            work.evaluations, work.jobs, work.documents,
+        ):  # fmt: skip
             await step()
         try:
             work.deleted["cache"] += await self._context.library.resources.models.answers.trim(tenant, policy)
@@ -186,16 +196,32 @@ class _Tenant:
                 number = await self._files(session, [purposes, old, ~_in_a_batch()])
             self.deleted["uploads"] += number
 
+    async def evaluations(self) -> None:
+        """Runs with all that came of them. Where nothing is kept, datasets that were made of conversations as well."""
+        before = self._before(self._policy.evaluations_days)
+        if before is not None:
+            ended = col(EvalRun.state).in_(_RUNS_ENDED) & (col(EvalRun.ended_at) < before)
+            old = (col(EvalRun.tenant) == self._tenant) & ended
+            runs = select(col(EvalRun.id)).where(old)
+            await self._drop("evaluation_results", Belonging(EvalResult, col(EvalResult.run_id).in_(runs)))
+            await self._drop("evaluations", Belonging(EvalRun, old))
+        if self._policy.none:
+            said = (col(EvalDataset.tenant) == self._tenant) & (col(EvalDataset.source) == SESSIONS)
+            datasets = select(col(EvalDataset.id)).where(said)
+            await self._drop("examples", Belonging(EvalExample, col(EvalExample.dataset_id).in_(datasets)))
+            await self._drop("datasets", Belonging(EvalDataset, said))
+
     async def jobs(self) -> None:
         """But for those that something still hangs on."""
         before = self._before(self._policy.jobs_days, of_requests=False)
         if before is None:
             return
         batch = select(Batch.id).where(Batch.job_id == Job.id).exists()
+        run = select(EvalRun.id).where(EvalRun.job_id == Job.id).exists()
         request = select(DataRequest.id).where(
             DataRequest.job_id == Job.id, or_(DataRequest.file_key != "", col(DataRequest.settle_at).is_not(None))
         )
-        past = (col(Job.tenant) == self._tenant) & (col(Job.finished_at) < before) & ~batch & ~request.exists()
+        past = (col(Job.tenant) == self._tenant) & (col(Job.finished_at) < before) & ~batch & ~run & ~request.exists()
         await self._drop("jobs", Belonging(Job, past))
 
     async def documents(self) -> None:

@@ -19,6 +19,9 @@ from core.ledger.rollups import roll_up
 from core.queue import INGESTION
 from core.stored_files import drop_unclaimed
 from core.tables import Document, Job, JobEvent, JobState, Source
+from evals.run_work import RunWork
+from evals.runs import QUEUE as EVALUATIONS
+from evals.runs import RUN_EVALUATION
 from jobs.base import JobContext
 from jobs.retention import Retention
 from retrievers.changes import forget_departures
@@ -55,6 +58,7 @@ class Sweeper:
         self._passes = 0
         self._failing = self._broker_away = False
         self._batches = BatchWork(context.database, lease_s=context.settings.jobs.lease_s)
+        self._runs = RunWork(context.database, lease_s=context.settings.jobs.lease_s)
         self._data_requests = DataRequests(context.database, lease_s=context.settings.jobs.lease_s)
         self._retention = Retention(context)
         self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
@@ -67,9 +71,11 @@ class Sweeper:
         taken = await self._context.library.documents.leases.expire(all_of_them=True)
         batches = await self._batches.waiting(all_of_them=True)
         requests = await self._data_requests.waiting(all_of_them=True)
+        runs = await self._runs.waiting(all_of_them=True)
         await self._reindexing.take_back()
-        if taken or batches or requests:
-            log.info("sweeper.taken_back", documents=taken, batches=len(batches), data_requests=len(requests))
+        if taken or batches or requests or runs:
+            counts = {"batches": len(batches), "data_requests": len(requests), "evaluations": len(runs)}
+            log.info("sweeper.taken_back", documents=taken, **counts)
 
     async def run(self) -> None:
         """Sweep now, then every few seconds."""
@@ -96,6 +102,7 @@ class Sweeper:
         await roll_up(self._context.database, most=ROLLED_AT_ONCE)
         await self._send_lost()
         await self._send_batches()
+        await self._send_runs()
         await self._send_data_requests()
         await self._send_reconciliations()
         await self._send_crawls()
@@ -121,6 +128,13 @@ class Sweeper:
         if not waiting or not await self._is_empty(BATCHES):
             return
         await self._context.queue.send_all(RUN_BATCH, [(batch_id,) for batch_id in waiting], queue=BATCHES)
+
+    async def _send_runs(self) -> None:
+        """Send the runs that no living worker has, where none waits in the broker."""
+        waiting = await self._runs.waiting()
+        if not waiting or not await self._is_empty(EVALUATIONS):
+            return
+        await self._context.queue.send_all(RUN_EVALUATION, [(run_id,) for run_id in waiting], queue=EVALUATIONS)
 
     async def _send_data_requests(self) -> None:
         """Send erasures, exports and snapshots that no living worker has, and erasures that are to be looked at once more."""

@@ -28,6 +28,7 @@ from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
+from evals.runs import QUEUE as EVALUATIONS
 from jobs.alert_monitor import AlertMonitor
 from jobs.alert_notices import Notices
 from jobs.base import JobContext, JobSpec
@@ -86,6 +87,7 @@ class EmbeddedWorker:
         for queues, threads in (
             ({INGESTION}, self._settings.jobs.threads + 1),  # for whom there is one more: see `jobs.ingestion`
             ({BATCHES}, self._settings.batches.at_once),
+            ({EVALUATIONS}, self._settings.evaluations.at_once),
             ({DATA_REQUESTS}, 1),
             ({SNAPSHOTS}, 1),
             ({UPKEEP}, 1),

@@ -194,7 +194,7 @@ def _whose(request: RequestContext) -> dict[str, Any]:
         "principal": principal.id,
         "key_id": principal.key_id,
         "teams": ",".join(sorted(principal.teams)) if principal.teams else "",
-        "capability": request.capability,
+        "capability": request.booked_as or request.capability,
         "session_id": request.session_id,
         "tags": request.tags,
     }

@@ -191,6 +191,8 @@ class Attempt:
         patience.set(self.served.timeouts.first_token / 2)
         if (lines := self.served.lines) is not None:
             await self._watched(stack.enter_async_context(lines.connection(self.served.model)), self._deadline.at)
+        if self._request.before_call is not None:
+            await self._request.before_call()
         self._starts()
 
     async def _build(self, model: ModelBeingBuilt) -> None:

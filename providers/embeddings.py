@@ -186,6 +186,8 @@ class FailoverTexts:
                 self._check(served, vectors)
             return vectors
         request = context.current()
+        if request.before_call is not None:
+            await request.before_call()
         request.attempts += 1
         account = Account(request, served, self._alias, bill, version=self._route.version)
         try:

@@ -48,6 +48,14 @@ class Action(StrEnum):
     LEDGER_ADJUSTED = "ledger.adjusted"
     INVOICE_IMPORTED = "invoice.imported"
     INVOICE_REMOVED = "invoice.removed"
+    EVAL_DATASET_ADDED = "eval_dataset.added"
+    EVAL_DATASET_EXPORTED = "eval_dataset.exported"
+    EVAL_DATASET_DELETED = "eval_dataset.deleted"
+    EVAL_SUITE_CHANGED = "eval_suite.changed"
+    EVAL_SUITE_DELETED = "eval_suite.deleted"
+    EVAL_RUN_STARTED = "eval_run.started"
+    EVAL_RUN_CANCELLED = "eval_run.cancelled"
+    EVAL_RUN_DELETED = "eval_run.deleted"
     POLICY_CHANGED = "policy.changed"
     TENANT_CREATED = "tenant.created"
     TENANT_CHANGED = "tenant.changed"
@@ -126,6 +134,9 @@ _CATEGORIES = {
         "month",
         "ledger",
         "invoice",
+        "eval_dataset",
+        "eval_suite",
+        "eval_run",
     ),
 }
 _CATEGORY_OF = {name: category for category, names in _CATEGORIES.items() for name in names}

@@ -31,6 +31,7 @@ class RetentionPolicy(BaseModel):
     cache_days: Days | None = Field(None, description="days that an answer is given again, where its alias allows more")
     batches_days: Days | None = Field(None, description="days after its end that a batch is kept, with its files")
     uploads_days: Days | None = Field(None, description="days that an uploaded file is kept which no batch uses")
+    evaluations_days: Days | None = Field(None, description="days after its end that a run of an evaluation is kept")
     jobs_days: Days | None = Field(None, description="days after its end that a job is kept, with its events")
     idempotency_days: Days | None = Field(None, description="days that the answer to an Idempotency-Key is given again")
     exports_days: Days | None = Field(None, description="days that an export of somebody's data can be fetched")

@@ -19,6 +19,7 @@ from core.tables.documents import (
     ShareKind,
 )
 from core.tables.encryption import KeyRotation, WrappedKey
+from core.tables.evaluations import EvalDataset, EvalExample, EvalResult, EvalRun, EvalSuite, ResultState, RunState
 from core.tables.idempotency import IdempotencyRecord
 from core.tables.identity import AccessEpoch, CustomRole, Team, TeamMember, Tenant, User, UserKind
 from core.tables.index_generations import GenerationState, IndexGeneration
@@ -63,6 +64,11 @@ __all__ = [
     "Document",
     "DocumentState",
     "Each",
+    "EvalDataset",
+    "EvalExample",
+    "EvalResult",
+    "EvalRun",
+    "EvalSuite",
     "GenerationState",
     "IdempotencyRecord",
     "IndexGeneration",
@@ -79,7 +85,9 @@ __all__ = [
     "ProviderCredential",
     "RateLimit",
     "RefreshToken",
+    "ResultState",
     "RowState",
+    "RunState",
     "ShareAccess",
     "ShareKind",
     "SignInAttempts",

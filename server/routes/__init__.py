@@ -25,6 +25,8 @@ ROUTERS = (
     "ask_page",
     "jobs",
     "batches",
+    "evaluations",
+    "evaluation_runs",
     "sessions",
     "pii",
     "policies",

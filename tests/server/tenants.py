@@ -39,6 +39,11 @@ from core.tables import (
     CustomRole,
     DataRequest,
     Document,
+    EvalDataset,
+    EvalExample,
+    EvalResult,
+    EvalRun,
+    EvalSuite,
     Invoice,
     InvoiceLine,
     Job,
@@ -281,6 +286,27 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
             total=1,
             expires_at=utc_now() + timedelta(days=1),
         )
+        of_run = await jobs.open_job(session, owner, "evaluation", total=1, arguments={"suite": mark})
+        dataset = EvalDataset(
+            tenant=tenant, owner=owner.id, name=f"set-{mark}", number=1, digest="0" * 64, source="upload", examples=1
+        )
+        metric = {"name": "exact_match", "options": {}, "label": ""}
+        definition = json.dumps({"name": mark, "dataset": f"set-{mark}", "metrics": [metric]}).encode()
+        suite = EvalSuite(tenant=tenant, owner=owner.id, name=mark, definition=definition)
+        run = EvalRun(
+            tenant=tenant,
+            owner=owner.id,
+            principal=owner.to_job(),
+            suite=mark,
+            dataset_id=dataset.id,
+            dataset_digest="0" * 64,
+            capability="chat",
+            alias="default",
+            definition=definition,
+            state="succeeded",
+            job_id=of_run.id,
+            total=1,
+        )
         budget = Budget(tenant=tenant, name=mark, window="month", limit_tokens=10**9, mode="soft", created_by=owner.id)
         rate = RateLimit(tenant=tenant, name=mark, requests=10**9, created_by=owner.id)
         moments = dict.fromkeys(("first_seen", "last_seen", "told_at"), utc_now())
@@ -300,11 +326,35 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
         session.add_all(
-            [document, unread, source, batch, export, snapshot, budget, rate, alert, notice, rule, adjustment, invoice, closed]
+            [
+                document,
+                unread,
+                source,
+                batch,
+                dataset,
+                suite,
+                run,
+                export,
+                snapshot,
+                budget,
+                rate,
+                alert,
+                notice,
+                rule,
+                adjustment,
+                invoice,
+                closed,
+            ]
         )
         await session.flush()
         row = {"batch_id": batch.id, "number": 1, "custom_id": mark, "position": 0, "length": 1}
         session.add(InvoiceLine(invoice_id=invoice.id, day=date(2026, 1, 1), model=mark, cost_usd=Decimal(1)))
+        example = {"id": "1", "input": {"text": mark}, "expected": None, "context": [], "labels": {}}
+        outcome = {"output": mark, "answer": {}, "error": None, "cost_usd": None, "latency_s": None, "first_token_s": None}
+        outcome |= {"input_tokens": None, "output_tokens": None}
+        kept = json.dumps({"example": example, "outcome": outcome}).encode()
+        session.add(EvalExample(dataset_id=dataset.id, number=1, content=json.dumps(example).encode()))
+        session.add(EvalResult(run_id=run.id, number=1, example_id="1", state="scored", outcome=kept))
         session.add(BatchRow(**row, state=RowState.ANSWERED.value, result=json.dumps({"answer": mark}).encode()))
     return {
         "collection": name,
@@ -316,6 +366,9 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         "export_id": export.id,
         "snapshot_id": snapshot.id,
         "file_id": file.id,
+        "dataset_id": dataset.id,
+        "suite_name": mark,
+        "run_id": run.id,
         "key_id": owner.id,
         "credential_id": credential.id,
         "source_id": source.id,

@@ -34,6 +34,11 @@ ALIASES = {
     "team": "team_id",
     "job": "job_id",
     "batch": "batch_id",
+    "a": "run_id",
+    "b": "run_id",
+    "baseline": "run_id",
+    "dataset": "dataset_id",
+    "suite": "suite_name",
     "key": "key_id",
 }
 #: What a field that is called `id` may name.
@@ -45,7 +50,7 @@ VARIANTS = 12
 #: Identifiers that nobody can guess: an answer which has one that it was not asked for has read it from a row of theirs.
 UNGUESSABLE = (
     "document_id", "job_id", "batch_id", "file_id", "key_id", "budget_id", "rate_limit_id", "alert_id", "alert_route_id",
-    "rule_id", "invoice_id", "source_id", "generation_id", "snapshot_id",
+    "rule_id", "invoice_id", "source_id", "generation_id", "snapshot_id", "dataset_id", "run_id",
 )  # fmt: skip
 #: What the owner of everything sees the canary in, at least.
 SHOWN_TO_THE_OWNER = {
@@ -70,6 +75,15 @@ SHOWN_TO_THE_OWNER = {
     "/api/v1/batches",
     "/api/v1/batches/{batch_id}",
     "/api/v1/batches/{batch_id}/results",
+    "/api/v1/evals/datasets",
+    "/api/v1/evals/datasets/{dataset_id}",
+    "/api/v1/evals/datasets/{dataset_id}/examples",
+    "/api/v1/evals/datasets/{dataset_id}/export",
+    "/api/v1/evals/suites",
+    "/api/v1/evals/suites/{suite_name}",
+    "/api/v1/evals/runs",
+    "/api/v1/evals/runs/{run_id}",
+    "/api/v1/evals/runs/{run_id}/results",
     "/api/v1/keys",
     "/api/v1/keys/{key_id}",
     "/api/v1/users/{user_id}/exports/{export_id}",

@@ -1,0 +1,144 @@
+"""Scoring: a suite's metrics over outcomes, one by one and all together, and what of the thresholds holds."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from core.errors import InvalidRequest, PlatformError
+from evals.base import Metric, OfCorpus, Outcome, Score
+from evals.metrics import METRICS
+from evals.suites import MetricUse, Suite, Threshold, check_metrics
+
+if TYPE_CHECKING:
+    from providers.models import Models
+
+log = structlog.get_logger()
+
+#: Of an example whose answer, or score, was lost with the worker that had asked for it.
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """The metrics of a run by their labels, those that ask models apart."""
+
+    plain: Mapping[str, Metric]
+    asking: Mapping[str, Metric]
+
+    @classmethod
+    def build(cls, suite: Suite, models: "Models") -> "Scorer":
+        """Blocking: it loads the metrics.
+
+        Raises:
+            InvalidRequest: `unknown_metric`, or `invalid_metric`: its options are not its.
+        """
+        check_metrics(suite, METRICS)
+        plain: dict[str, Metric] = {}
+        asking: dict[str, Metric] = {}
+        for number, use in enumerate(suite.metrics):
+            made, asks = _made(use, number, models)
+            (asking if asks else plain)[use.called] = made
+        return cls(plain, asking)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return {**self.plain, **self.asking}
+
+    async def score(self, outcome: Outcome, *, asking: bool) -> dict[str, Score]:
+        """By label. `asking`: of the metrics that ask models, or of the others. One that fails is unmeasured."""
+        scores = {}
+        for label, metric in (self.asking if asking else self.plain).items():
+            if outcome.error is not None:
+                scores[label] = Score.unmeasured(outcome.error)
+                continue
+            try:
+                scores[label] = await metric.score(outcome)
+            except PlatformError as error:
+                scores[label] = Score.unmeasured(error.code)
+            except Exception:  # the boundary of a plugin: the other metrics go on
+                log.exception("evaluation.metric_failed", metric=label)
+                scores[label] = Score.unmeasured("metric_failed")
+        return scores
+
+    def lost(self) -> dict[str, Score]:
+        """What is told of metrics that had asked models when their worker was killed."""
+        return {label: Score.unmeasured(INTERRUPTED) for label in self.asking}
+
+    def summary(self, scores: Sequence[Mapping[str, Mapping[str, Any]]], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+        """By label: the figures over all examples. `scores` are those that were kept, `{}` of an example that has none;
+        `outcomes` are those of the examples that were answered."""
+        told = {}
+        for label, metric in self.metrics.items():
+            values = [one.get(label, {}).get("value") for one in scores]
+            measured = [value for value in values if value is not None]
+            whys = Counter(
+                str(one.get(label, {}).get("why") or "not_reached")
+                for one, value in zip(scores, values, strict=True)
+                if value is None
+            )
+            figures: dict[str, Any] = {
+                "mean": math.fsum(measured) / len(measured) if measured else None,
+                "measured": len(measured),
+                "unmeasured": dict(whys),
+                "higher_is_better": metric.higher_is_better,
+                "signature": metric.signature,
+            }
+            if isinstance(metric, OfCorpus) and outcomes:
+                figures["corpus"] = metric.corpus(outcomes).value
+            told[label] = figures
+        return told
+
+
+def kept(score: Score) -> dict[str, Any]:
+    """What is kept of a score where it can be counted: no text."""
+    return {"value": score.value, "why": score.why}
+
+
+def held(threshold: Threshold, figures: Mapping[str, Any], *, total: int, verdict: str | None = None) -> dict[str, Any]:
+    """Whether a threshold holds, and why. `verdict`: of the comparison with the baseline, None where there is none."""
+    value = figures.get("corpus", figures["mean"])
+    unmeasured = sum(figures["unmeasured"].values())
+    share = unmeasured / total if total else 1.0
+    reasons = []
+    if share > threshold.max_unmeasured:
+        reasons.append("unmeasured")
+    if value is None:
+        reasons.append("no_value")
+    elif threshold.min is not None and value < threshold.min:
+        reasons.append("below_min")
+    elif threshold.max is not None and value > threshold.max:
+        reasons.append("above_max")
+    if threshold.not_worse_than_baseline and verdict in (None, "worse"):
+        reasons.append("no_baseline" if verdict is None else "worse_than_baseline")
+    return {
+        "metric": threshold.metric,
+        "value": value,
+        "min": threshold.min,
+        "max": threshold.max,
+        "verdict": verdict,
+        "unmeasured": unmeasured,
+        "passed": not reasons,
+        "reasons": reasons,
+    }
+
+
+def _made(use: MetricUse, number: int, models: "Models") -> tuple[Metric, bool]:
+    kind = METRICS.load(use.name)
+    asks = getattr(kind, "needs", None) == "models"
+    try:
+        made: Metric = kind(models=models, **use.options) if asks else kind(**use.options)
+    except InvalidRequest:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(
+            f"metrics.{number}.options: {_said(error)}.", code="invalid_metric", param=f"metrics.{number}.options"
+        ) from None
+    return made, asks
+
+
+def _said(error: Exception) -> str:
+    return str(error).split("\n", 1)[0].removesuffix(".")[:300]

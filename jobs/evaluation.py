@@ -1,0 +1,329 @@
+"""Working off a run: ask what is left of its examples, some at once, score the answers, sum up. Taken up again where it was
+left. See `docs/evaluation.md` for what is paid when a worker is killed."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeVar
+
+import structlog
+
+from chains.conversations import Conversations
+from chains.endpoints import scope_of
+from chains.spec import ChainDeps
+from core.context import RequestContext, serving
+from core.errors import Internal, InvalidRequest, PlatformError
+from core.jobs import EVALUATION
+from core.ledger import settled
+from core.principals import Scope
+from core.tables import ResultState, RunState
+from evals.asking import BOOKED_AS, Asker, reuse_key, spent, version_of
+from evals.base import Outcome, Score
+from evals.caps import Cap, Stopped
+from evals.ending import ended_as
+from evals.run_work import Answered, RunLease, RunWork, Scored, Work, request_id
+from evals.runs import QUEUE, RUN_EVALUATION, suite_of_run
+from evals.scoring import INTERRUPTED, Scorer
+from evals.suites import Suite
+from jobs.alive import LeaseLost, kept_alive
+from jobs.base import JobContext, JobSpec
+from jobs.joining import job_of, joined
+from jobs.together import Together
+
+log = structlog.get_logger()
+
+#: Calls of one example that may fail for a while (a rate limit, a provider that is away) before it has failed.
+TRIES = 6
+#: Seconds between them: doubled each time, at random, and never less than the provider asks for.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+#: Seconds in which a worker that is stopped waits for the answers to what it has asked.
+LAST_ANSWERS_S = 3.0
+_READ_AT_ONCE = 64
+
+T = TypeVar("T")
+
+
+async def run_evaluation(context: JobContext, run_id: str) -> None:
+    """Work on the run until it has ended, if no other worker does. May be repeated, and run at once by many."""
+    work = RunWork(context.database, lease_s=context.settings.jobs.lease_s)
+    lease = await work.take(run_id)
+    if lease is None:
+        return
+    job = await job_of(context.database, lease.run.job_id)
+    bound = structlog.contextvars.bound_contextvars(job_id=lease.run.job_id, run_id=run_id)
+    with joined(job, EVALUATION), bound:
+        crashed = False
+        try:
+            await _go_on(context, work, lease)
+        except LeaseLost:
+            log.info("evaluation.left")
+        except Exception:
+            crashed = True
+            raise
+        finally:
+            await asyncio.shield(_let_go(context, work, lease, crashed=crashed))
+
+
+RUN = JobSpec(queue=QUEUE, run=run_evaluation)
+
+
+async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
+    suite = await suite_of_run(context.database, lease.run)
+    models = context.library.resources.models
+    stopped: str | None = None
+    try:
+        scorer = await asyncio.to_thread(Scorer.build, suite, models)
+    except PlatformError as refusal:  # a metric's plugin is gone since, or its model
+        await work.close(lease, RunState.FAILED, summary={}, error_code=refusal.code)
+        return
+    if lease.run.state != RunState.CANCELLING:
+        needs = (Scope.EVALS_RUN, await asyncio.to_thread(scope_of, f"/api/v1/{suite.target.capability}"))
+        try:
+            await _wanted(work, lease, needs)
+            async with kept_alive(lambda: work.renew(lease, needs), lease_s=context.settings.jobs.lease_s):
+                stopped = await _Examples(context, work, lease, suite, scorer).answer_all()
+        except LeaseLost:
+            run = await work.current(lease)
+            if run is None or run.state != RunState.CANCELLING:
+                raise
+    run = await work.current(lease)
+    if run is None:
+        raise LeaseLost
+    summary, passed = await ended_as(context.database, work, lease, suite, scorer)
+    state = RunState.SUCCEEDED if stopped is None else RunState.FAILED
+    if run.state == RunState.CANCELLING:
+        state, passed = RunState.CANCELLED, None
+    elif stopped is not None and passed is not None:
+        passed = False
+    await work.close(lease, state, summary=summary, passed=passed, error_code=stopped)
+    log.info("evaluation.ended", state=state.value, passed=passed, stopped=stopped)
+
+
+async def _wanted(work: RunWork, lease: RunLease, needs: Sequence[Scope]) -> None:
+    """Raises LeaseLost: the run is not to be worked on by us."""
+    if not await work.renew(lease, needs):
+        raise LeaseLost
+
+
+async def _let_go(context: JobContext, work: RunWork, lease: RunLease, *, crashed: bool) -> None:
+    """Leave the run, if it has not ended, to the next worker; after a failure to the sweeper, in a while."""
+    try:
+        run = await work.release(lease, rest=crashed)
+    except Exception:  # the sweeper finds it when the lease is over
+        log.warning("evaluation.not_released", exc_info=True)
+        return
+    if run is not None and not RunState(run.state).finished and not crashed:
+        await context.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
+
+
+@dataclass(slots=True)
+class _Examples:
+    """The examples of one run that are left, asked some at once."""
+
+    context: JobContext
+    work: RunWork
+    lease: RunLease
+    suite: Suite
+    scorer: Scorer
+    _asker: Asker = field(init=False)
+    _cap: Cap = field(init=False)
+    _secret: bytes = b""
+    _version: str = ""
+    _next_ones: deque[Work] = field(default_factory=deque)
+    _after: int = 0
+    _over: bool = False
+    _why: str | None = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _begun: "Together[Work]" = field(init=False)
+    _sending: "Together[int]" = field(init=False)
+    _answered: "Together[Answered]" = field(init=False)
+    _grading: "Together[int]" = field(init=False)
+    _scored: "Together[Scored]" = field(init=False)
+
+    async def answer_all(self) -> str | None:
+        """Until no example is left; why it ended before that, None where it did not."""
+        library, work, lease = self.context.library, self.work, self.lease
+        models = library.resources.models
+        deps = ChainDeps(
+            settings=self.context.settings,
+            models=models,
+            library=library,
+            conversations=Conversations(self.context.database),
+            analyser=models.privacy.analyser,
+        )
+        self._asker = await asyncio.to_thread(Asker.build, self.suite.target, deps)
+        self._cap = Cap(lease.run.max_cost_usd, lambda: lease.run.spent_usd)
+        self._secret, self._version = await work.secret(), version_of(models, self.suite.target.alias)
+        self._begun = Together(lambda ones: work.begin(lease, [one.row for one in ones]))
+        self._sending = Together(lambda numbers: work.sending(lease, numbers))
+        self._answered = Together(lambda answers: work.answered(lease, answers))
+        self._grading = Together(lambda numbers: work.grading(lease, numbers))
+        self._scored = Together(lambda ends: work.scored(lease, ends))
+        at_once = self.suite.run.concurrency or self.context.settings.evaluations.concurrency
+        answering = asyncio.create_task(self._answer_by(min(at_once, self.context.settings.evaluations.most_concurrency)))
+        try:
+            await asyncio.shield(answering)
+        except asyncio.CancelledError:
+            # what is asked already is paid for: its answers are waited for, a little, and nothing more is asked
+            self._over = True
+            await asyncio.wait({answering}, timeout=LAST_ANSWERS_S)
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+            raise
+        finally:
+            await asyncio.shield(self._settle())
+        return self._why
+
+    async def _answer_by(self, at_once: int) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(at_once):
+                    group.create_task(self._answer_some())
+        except* LeaseLost:
+            raise LeaseLost from None
+
+    async def _settle(self) -> None:
+        for written in (self._begun, self._sending, self._answered, self._grading, self._scored):
+            await written.settled()
+
+    async def _answer_some(self) -> None:
+        while not self._over and (one := await self._next()) is not None:
+            try:
+                await self._work_on(one)
+            except Stopped as stopped:  # the others end what they have begun
+                self._over, self._why = True, str(stopped)
+
+    async def _next(self) -> Work | None:
+        async with self._reading:
+            if not self._next_ones:
+                found = await self.work.next_ones(self.lease, after=self._after, limit=_READ_AT_ONCE)
+                self._next_ones.extend(found)
+                self._after = found[-1].row.number if found else self._after
+            return self._next_ones.popleft() if self._next_ones else None
+
+    async def _work_on(self, one: Work) -> None:
+        row = one.row
+        state = ResultState(row.state)
+        if state in (ResultState.ANSWERED, ResultState.GRADING):
+            outcome = await self.work.outcome(self.lease, row)
+            if outcome is not None:
+                await self._score(row.number, outcome, graded=state == ResultState.GRADING)
+                return
+        if not one.example.id:
+            await self._put(self._scored, Scored(row.number, ResultState.FAILED, error_code="example_gone"))
+        elif state == ResultState.SENT and not self.suite.run.repeat_interrupted:
+            # it was asked, and the answer went with the worker that had asked
+            paid = await self.work.booked(self.lease, row.number)
+            await self._put(self._scored, self._unmeasured(row.number, ResultState.INTERRUPTED, INTERRUPTED, paid))
+        elif row.attempts >= self.context.settings.jobs.max_attempts:
+            await self._put(self._scored, self._unmeasured(row.number, ResultState.FAILED, INTERRUPTED))
+        else:
+            await self._put(self._begun, one)
+            answered = await self._ask(one)
+            await self._score(row.number, answered.outcome, graded=False)
+
+    def _unmeasured(self, number: int, state: ResultState, code: str, paid: Decimal | None = None) -> Scored:
+        scores = {label: Score.unmeasured(code) for label in self.scorer.metrics}
+        return Scored(number, state, scores, cost_usd=paid, error_code=code)
+
+    async def _ask(self, one: Work) -> Answered:
+        """Have the example answered, or take an earlier answer; it is kept when this returns."""
+        number = one.row.number
+        try:
+            key = reuse_key(self._secret, self.suite, self._version, one.example)
+        except InvalidRequest as refusal:
+            answered = Answered(number, Outcome(one.example, "", error=refusal.code), Decimal(0))
+            await self._put(self._answered, answered)
+            return answered
+        if key is not None and self.suite.run.reuse:
+            found = await self.work.reusable(self.lease, key, one.example)
+            if found is not None:
+                answered = Answered(number, found[0], Decimal(0), key, found[1])
+                await self._put(self._answered, answered)
+                return answered
+        await self._cap.take()
+        cost_usd: Decimal | None = Decimal(0)
+        try:
+            outcome, cost_usd = await self._asked(one)
+            answered = Answered(number, outcome, cost_usd, key)
+            await self._put(self._answered, answered)
+        finally:
+            await self._cap.settle(cost_usd)
+        return answered
+
+    async def _asked(self, one: Work) -> tuple[Outcome, Decimal | None]:
+        """The outcome, and what was paid for it, tries in vain included."""
+        request = self._request(one.row.number, self._once(self._sending, one.row.number))
+        try:
+            outcome = await self._patiently(lambda: self._asker.ask(one.example, request))
+        except PlatformError as refusal:
+            outcome = Outcome(one.example, "", error=refusal.code, cost_usd=spent(request))
+        except Exception:  # the boundary of an example: the others of the run go on
+            log.exception("evaluation.example_crashed", number=one.row.number)
+            outcome = Outcome(one.example, "", error=Internal.code, cost_usd=spent(request))
+        return outcome, spent(request)
+
+    async def _score(self, number: int, outcome: Outcome, *, graded: bool) -> None:
+        """End the example. `graded`: a worker that is gone had begun to ask models about it."""
+        scores = await self.scorer.score(outcome, asking=False)
+        request = None
+        if graded:
+            scores |= self.scorer.lost()
+        elif self.scorer.asking and outcome.error is None:
+            await self._cap.take()
+            request = self._request(number, self._once(self._grading, number))
+            try:
+                with serving(request):
+                    scores |= await self.scorer.score(outcome, asking=True)
+                await settled()
+            finally:
+                await self._cap.settle(spent(request))
+        elif self.scorer.asking:
+            scores |= {label: Score.unmeasured(outcome.error or INTERRUPTED) for label in self.scorer.asking}
+        state = ResultState.SCORED if outcome.error is None else ResultState.FAILED
+        cost_usd = None if request is None else spent(request)
+        await self._put(self._scored, Scored(number, state, scores, cost_usd, error_code=outcome.error))
+
+    def _request(self, number: int, before_call: Callable[[], Awaitable[None]]) -> RequestContext:
+        return RequestContext(
+            request_id=request_id(self.lease.run.id, number),
+            principal=self.lease.principal,
+            cache_control="no-store",
+            booked_as=BOOKED_AS,
+            before_call=before_call,
+            tags={"evaluation": self.lease.run.id},
+        )
+
+    def _once(self, written: "Together[int]", number: int) -> Callable[[], Awaitable[None]]:
+        """Puts down, before the first call of a provider, that there is one; calls at once wait for the same writing."""
+        writing: asyncio.Task[bool] | None = None
+
+        async def before_call() -> None:
+            nonlocal writing
+            if writing is None:
+                writing = asyncio.create_task(written.write(number))
+            if not await asyncio.shield(writing):
+                raise LeaseLost
+
+        return before_call
+
+    async def _put(self, written: "Together[T]", one: T) -> None:
+        if not await written.write(one):
+            raise LeaseLost
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """A run has time: what a provider refuses for now is asked again."""
+        for tried in range(1, TRIES + 1):
+            try:
+                return await ask()
+            except PlatformError as error:
+                pause_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tried))  # noqa: S311 - no secret
+                pause_s = max(pause_s, error.retry_after_s or 0)
+                if not error.retryable or tried == TRIES or pause_s > 15 * LONGEST_PAUSE_S:
+                    raise
+                log.info("evaluation.example_waits", code=error.code, pause_s=round(pause_s, 1))
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last try returns or raises")

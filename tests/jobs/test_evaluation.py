@@ -1,0 +1,250 @@
+"""Runs of suites on a real worker, database and broker; the model's provider is a fake at the wire."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import col, select, update
+
+from core import ledger
+from core.database import Database
+from core.jobs import Jobs
+from core.principals import SYSTEM
+from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
+from core.tables import EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
+from evals.base import Example, Outcome
+from evals.datasets import Datasets
+from evals.run_work import Answered, RunWork
+from evals.runs import QUEUE, RUN_EVALUATION, Runs
+from evals.suites import suite_of
+from jobs.evaluation import run_evaluation
+from providers.models import Models
+from tests.desks import Desk, eventually, opened
+from tests.fakes.openai import OpenAIFake
+from tests.fakes.wire import Fault, Reply
+
+DEPLOYMENT = Deployment.model_validate(
+    {
+        "provider": "openai_compatible:fake",
+        "model": "gpt-4o-mini",
+        "price": {"input_usd_per_million": 1, "output_usd_per_million": 1},
+    }
+)
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def provider() -> Iterator[OpenAIFake]:
+    with OpenAIFake() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def place(database: Database, settings: Settings, provider: OpenAIFake) -> AsyncIterator[Desk]:
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+    configured = Settings.load(
+        data_dir=Path(settings.data_dir),
+        database_url=url,
+        providers={"openai_compatible:fake": ProviderSettings(base_url=provider.base_url, api_key="sk-test")},
+        models=(ModelAlias(alias="default", deployments=(DEPLOYMENT,)),),
+        jobs={"lease_s": 2},
+        evaluations={"concurrency": 2},
+    )
+    models = Models(configured)
+    async with opened(configured, database, models) as ready:
+        yield ready
+    await models.close()
+
+
+def examples(count: int) -> list[Example]:
+    return [Example(f"ex-{number}", {"text": f"question {number}"}, Reply().text) for number in range(1, count + 1)]
+
+
+async def begin(desk: Desk, count: int = 5, **changes: Any) -> EvalRun:
+    dataset = await Datasets(desk.database).add(SYSTEM, "questions", examples(count))
+    made = {"name": "answers", "dataset": "questions", "metrics": ["exact_match"]} | changes
+    return await Runs(desk.database).create(SYSTEM, suite_of(made), dataset, version="1")
+
+
+async def shown(desk: Desk, run: EvalRun) -> EvalRun:
+    return await Runs(desk.database).get(SYSTEM, run.id)
+
+
+async def rows(desk: Desk, run: EvalRun) -> list[EvalResult]:
+    async with desk.database.session(SYSTEM.tenant) as session:
+        query = select(EvalResult).where(EvalResult.run_id == run.id).order_by(col(EvalResult.number))
+        return list((await session.exec(query)).all())
+
+
+def asked(provider: OpenAIFake) -> list[str]:
+    return sorted(sent.body["messages"][-1]["content"] for sent in provider.sent if sent.body.get("messages"))
+
+
+async def test_every_example_is_asked_once_scored_and_paid_for(place: Desk, provider: OpenAIFake) -> None:
+    run = await begin(place, thresholds=[{"metric": "exact_match", "min": 1}])
+    with place.worker():
+        await place.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
+
+        async def over() -> EvalRun | None:
+            row = await shown(place, run)
+            return row if RunState(row.state).finished else None
+
+        run = await eventually(over)
+    assert (run.state, run.scored, run.failed, run.interrupted, run.passed) == (RunState.SUCCEEDED, 5, 0, 0, True)
+    assert asked(provider) == [f"question {number}" for number in range(1, 6)]
+    assert run.summary["metrics"]["exact_match"]["mean"] == 1
+    job = await Jobs(place.database).get(SYSTEM, run.job_id)
+    assert (job.state, job.done, job.result) == (JobState.SUCCEEDED, 5, {"run": run.id, "passed": True})
+    found = await rows(place, run)
+    assert run.spent_usd == sum(row.cost_usd for row in found if row.cost_usd is not None) > 0
+    assert b"question" not in (found[0].outcome or b"")
+
+
+async def test_what_a_killed_worker_had_asked_is_not_asked_again(place: Desk, provider: OpenAIFake) -> None:
+    run = await begin(place, 4)
+    work = RunWork(place.database, lease_s=30)
+    lease = await work.take(run.id)
+    assert lease is not None
+    some = await work.next_ones(lease, after=0, limit=4)
+    await work.begin(lease, [one.row for one in some[:3]])
+    await work.sending(lease, [1, 2])
+    outcome = Answered(2, (await answered_by_hand(some[1].example)), Decimal("0.5"))
+    await work.answered(lease, [outcome])
+    await work.waiting(all_of_them=True)  # its worker is gone, with example 1 asked, 2 answered and 3 about to be asked
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert asked(provider) == ["question 3", "question 4"]
+    assert [row.state for row in await rows(place, run)] == [ResultState.INTERRUPTED, *[ResultState.SCORED] * 3]
+    assert (run.state, run.scored, run.interrupted) == (RunState.SUCCEEDED, 3, 1)
+    assert run.summary["metrics"]["exact_match"]["unmeasured"] == {"interrupted": 1}
+    assert run.spent_usd == sum((row.cost_usd for row in await rows(place, run) if row.cost_usd), Decimal(0))
+
+
+async def answered_by_hand(example: Example) -> Outcome:
+    return Outcome(example, Reply().text, cost_usd=Decimal("0.5"))
+
+
+@ON_SQLITE
+async def test_an_answer_is_counted_once_however_often_it_is_written(place: Desk) -> None:
+    run = await begin(place, 1)
+    work = RunWork(place.database, lease_s=30)
+    lease = await work.take(run.id)
+    assert lease is not None
+    answered = Answered(1, await answered_by_hand(examples(1)[0]), Decimal("0.5"))
+    assert await work.answered(lease, [answered])
+    assert await work.answered(lease, [answered])
+    assert (await shown(place, run)).spent_usd == Decimal("0.5")
+    await work.waiting(all_of_them=True)
+    assert not await work.answered(lease, [answered])  # another has the run
+
+
+@ON_SQLITE
+async def test_a_run_ends_at_its_cap_and_goes_on_with_a_greater_one(place: Desk, provider: OpenAIFake) -> None:
+    first = await begin(place, 1)
+    await run_evaluation(place.context, first.id)
+    dearest = (await shown(place, first)).spent_usd
+    cap = dearest * 2 + dearest / 2
+    run = await begin(place, 4, run={"max_cost_usd": str(cap.quantize(Decimal("0.000001"))), "reuse": False})
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.error_code, run.scored) == (RunState.FAILED, "cost_cap_reached", 2)
+    assert run.spent_usd <= run.max_cost_usd
+    assert run.summary["metrics"]["exact_match"]["measured"] == 2
+    assert (await Jobs(place.database).get(SYSTEM, run.job_id)).state == JobState.FAILED
+    before = len(provider.sent)
+    await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=cap * 10, repeat=())
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.error_code, run.scored) == (RunState.SUCCEEDED, None, 4)
+    assert len(provider.sent) == before + 2
+
+
+@ON_SQLITE
+async def test_an_earlier_runs_answers_count_unless_the_suite_wants_new_ones(place: Desk, provider: OpenAIFake) -> None:
+    first = await begin(place, 3)
+    await run_evaluation(place.context, first.id)
+    again = await begin(place, 3)
+    await run_evaluation(place.context, again.id)
+    again = await shown(place, again)
+    assert (again.cached, again.spent_usd, again.scored, len(provider.sent)) == (3, 0, 3, 3)
+    assert {row.reused_from for row in await rows(place, again)} == {first.id}
+    other = await begin(place, 3, target={"parameters": {"max_tokens": 7}})
+    await run_evaluation(place.context, other.id)
+    fresh = await begin(place, 3, run={"reuse": False})
+    await run_evaluation(place.context, fresh.id)
+    assert ((await shown(place, other)).cached, (await shown(place, fresh)).cached, len(provider.sent)) == (0, 0, 9)
+
+
+@ON_SQLITE
+async def test_an_example_without_an_answer_is_unmeasured_and_fails_its_threshold(place: Desk, provider: OpenAIFake) -> None:
+    provider.then(Fault.INVALID, Reply())
+    run = await begin(place, 2, run={"concurrency": 1}, thresholds=[{"metric": "exact_match", "min": 0}])
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    figures = run.summary["metrics"]["exact_match"]
+    assert (run.failed, run.scored, figures["mean"], figures["measured"]) == (1, 1, 1, 1)
+    assert sum(figures["unmeasured"].values()) == 1
+    assert (run.passed, run.summary["thresholds"][0]["reasons"]) == (False, ["unmeasured"])
+
+
+@ON_SQLITE
+async def test_its_calls_are_in_the_ledger_as_evaluation_one_an_example(place: Desk) -> None:
+    run = await begin(place, 3)
+    book = ledger.Ledger(place.settings)
+    ledger.connect(book)
+    try:
+        await run_evaluation(place.context, run.id)
+    finally:
+        ledger.connect(None)
+        await asyncio.to_thread(book.close)
+    async with place.database.session(SYSTEM.tenant) as session:
+        found = list((await session.exec(select(LedgerRow))).all())
+    assert {row.capability for row in found} == {"evaluation"}
+    assert sorted(row.request_id for row in found) == [f"{run.id}-{number}" for number in (1, 2, 3)]
+    assert sum(row.cost_usd or 0 for row in found) == (await shown(place, run)).spent_usd
+
+
+@ON_SQLITE
+async def test_a_cancelled_run_keeps_what_it_has(place: Desk, provider: OpenAIFake) -> None:
+    run = await begin(place, 3)
+    await Runs(place.database).cancel(SYSTEM, run.id)
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.passed, len(provider.sent)) == (RunState.CANCELLED, None, 0)
+    assert (await Jobs(place.database).get(SYSTEM, run.job_id)).state == JobState.CANCELLED
+
+
+@ON_SQLITE
+async def test_a_run_is_not_worse_than_its_baseline(place: Desk, provider: OpenAIFake) -> None:
+    first = await begin(place, 20)
+    await run_evaluation(place.context, first.id)
+    async with place.database.transaction(SYSTEM.tenant) as session:
+        await session.exec(update(EvalResult).values(reuse_key=None))
+    provider.always(Reply(text="something else"))
+    thresholds = [{"metric": "exact_match", "not_worse_than_baseline": True}]
+    run = await begin(place, 20, thresholds=thresholds)
+    async with place.database.transaction(SYSTEM.tenant) as session:
+        await session.exec(update(EvalRun).where(col(EvalRun.id) == run.id).values(baseline_id=first.id))
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert run.summary["baseline"]["exact_match"]["verdict"] == "worse"
+    assert (run.passed, run.summary["thresholds"][0]["reasons"]) == (False, ["worse_than_baseline"])
+
+
+@ON_SQLITE
+async def test_a_worker_that_is_stopped_takes_the_answers_that_it_has_asked_for(place: Desk, provider: OpenAIFake) -> None:
+    provider.always(Reply(first_token_s=0.5))
+    run = await begin(place, 6)
+    working = asyncio.create_task(run_evaluation(place.context, run.id))
+    await provider.until(lambda: len(provider.sent) >= 2)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    found = await rows(place, run)
+    assert ResultState.SENT not in {row.state for row in found}
+    provider.always(Reply())
+    await run_evaluation(place.context, run.id)
+    assert (await shown(place, run)).scored == 6
+    assert asked(provider) == [f"question {number}" for number in range(1, 7)]
