@@ -37,6 +37,7 @@ _TABLE: tuple[Part, ...] = (
     security.rotation,
     security.rotation_postgresql,
     evaluation.statistics,
+    evaluation.eval_run,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}
