@@ -23,6 +23,7 @@ from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
 from core.tables import EvalDataset, EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
 from evals.base import Example, Outcome, Score
 from evals.datasets import Datasets
+from evals.ownership import theirs
 from evals.runs import opened, outcome_bytes, result_place
 from evals.scoring import kept
 
@@ -211,13 +212,14 @@ class RunWork:
         return sum(costs, Decimal(0)) if costs else None
 
     async def reusable(self, lease: RunLease, key: str, example: Example) -> tuple[Outcome, str] | None:
-        """An outcome of an earlier run for the same question, and the run's identifier; None where there is none."""
+        """An outcome of an earlier run, that they may see, for the same question, and the run's identifier; None where there is
+        none."""
         query = (
             select(EvalResult)
             .join(EvalRun, col(EvalRun.id) == col(EvalResult.run_id))
             .where(
                 EvalResult.reuse_key == key, EvalResult.run_id != lease.run.id, col(EvalResult.error_code).is_(None),
-                col(EvalResult.outcome).is_not(None), EvalRun.tenant == lease.run.tenant,
+                col(EvalResult.outcome).is_not(None), theirs(EvalRun, lease.principal),
             )
             .order_by(col(EvalRun.created_at).desc())
             .limit(1)

@@ -27,6 +27,7 @@ ROUTERS = (
     "batches",
     "evaluations",
     "evaluation_runs",
+    "evaluation_comparisons",
     "sessions",
     "pii",
     "policies",

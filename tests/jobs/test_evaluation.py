@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.tables import EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
 from evals.base import Example, Outcome
 from evals.datasets import Datasets
-from evals.run_work import Answered, RunWork
+from evals.run_work import Answered, RunLease, RunWork
 from evals.runs import QUEUE, RUN_EVALUATION, Runs
 from evals.suites import suite_of
 from jobs.evaluation import run_evaluation
@@ -176,6 +177,11 @@ async def test_an_earlier_runs_answers_count_unless_the_suite_wants_new_ones(pla
     fresh = await begin(place, 3, run={"reuse": False})
     await run_evaluation(place.context, fresh.id)
     assert ((await shown(place, other)).cached, (await shown(place, fresh)).cached, len(provider.sent)) == (0, 0, 9)
+    work = RunWork(place.database, lease_s=30)
+    (key,) = {row.reuse_key for row in (await rows(place, first))[:1]}
+    lease = RunLease("x", fresh, replace(SYSTEM, id="other", scopes=frozenset()))
+    assert key is not None
+    assert await work.reusable(lease, key, examples(1)[0]) is None  # another's runs are not theirs
 
 
 @ON_SQLITE

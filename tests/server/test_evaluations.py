@@ -17,6 +17,7 @@ from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import Settings
 from jobs.evaluation import run_evaluation
 from providers.models import Models
+from server.routes.evaluation_comparisons import router as comparisons
 from server.routes.evaluation_runs import router as runs
 from server.routes.evaluations import router as evaluations
 from tests.desks import Desk, opened
@@ -42,6 +43,7 @@ class Place:
         app = platform(desk.settings, principal=principal, analyser=self.models.privacy.analyser, **state)
         app.include_router(evaluations)
         app.include_router(runs)
+        app.include_router(comparisons)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1/evals") as client:
             yield client
 
