@@ -31,6 +31,7 @@ def test_columns_of_a_csv_are_fields_of_the_input_but_for_those_that_have_a_mean
         ("jsonl", '{"input": "a"}\n{"inptu": "b"}', "invalid_example", "row 2"),
         ("jsonl", '{"input": ""}', "invalid_example", "row 1"),
         ("jsonl", "[1]", "invalid_example", "row 1"),
+        ("jsonl", r'{"id": "a\u0000", "input": "a"}', "invalid_example", "row 1"),
         ("jsonl", '{"id": "1", "input": "a"}\n{"id": "1", "input": "b"}', "duplicate_example", "row 2"),
         ("jsonl", '{"input": "a"}\n' * 4, "too_many_examples", None),
         ("jsonl", '{"input": "' + "a" * 300 + '"}', "example_too_large", "row 1"),
@@ -40,7 +41,21 @@ def test_columns_of_a_csv_are_fields_of_the_input_but_for_those_that_have_a_mean
         ("csv", "a,b\n1,2\n1", "invalid_example", "row 2"),
         ("csv", 'a\n"1', "invalid_example", "row 2"),
     ],
-    ids=["no-json", "unknown", "empty", "list", "twice", "many", "large", "nothing", "no-header", "columns", "cells", "quotes"],
+    ids=[
+        "no-json",
+        "unknown",
+        "empty",
+        "list",
+        "control",
+        "twice",
+        "many",
+        "large",
+        "nothing",
+        "no-header",
+        "columns",
+        "cells",
+        "quotes",
+    ],
 )
 def test_a_row_that_is_no_example_is_told_by_its_number(form: str, content: str, code: str, where: str | None) -> None:
     with pytest.raises(InvalidRequest) as refused:
