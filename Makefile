@@ -12,7 +12,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors eval prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,10 @@ bench-volume: $(READY) ## measure how fast a large collection is filled and sear
 
 bench-encryption: $(READY) ## measure what encryption costs a value and a request with a session
 	@$(BIN)/python -m infra.bench.encryption
+
+eval: $(READY) ## run a suite as a gate: make eval SUITE=evals/examples/capitals.yaml (ARGS="--url … --baseline …")
+	@test -n "$(SUITE)" || { echo "usage: make eval SUITE=suite.yaml, or SUITE=package.module:name"; exit 2; }
+	@exec $(BIN)/python -m evals.gate "$(SUITE)" $(ARGS)
 
 bench-auth: $(READY) ## measure the CPU time that authentication and authorisation add to a request
 	@$(BIN)/python -m infra.bench.authentication $(ARGS)

@@ -33,6 +33,7 @@ class Scope(StrEnum):
     FEEDBACK_WRITE = "feedback:write"
     EVALS_READ = "evals:read"
     EVALS_RUN = "evals:run"
+    EVALS_MANAGE = "evals:manage"
     USAGE_READ = "usage:read"
     USAGE_MANAGE = "usage:manage"
     BUDGETS_MANAGE = "budgets:manage"

@@ -103,7 +103,7 @@ def reuse_key(secret: bytes, suite: Suite, version: str, example: Example) -> st
     """What an outcome can be found by that answers the same question; None where it depends on more than that."""
     if suite.target.capability in _CHANGING:
         return None
-    asked = [suite.target.capability, suite.target.version, version, body_of(suite.target, example)]
+    asked = [suite.target.capability, version, body_of(suite.target, example)]
     return hmac.digest(secret, orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), "sha256").hex()
 
 

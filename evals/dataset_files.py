@@ -33,7 +33,9 @@ class ExampleRow(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field("", max_length=_ID, description="unique in the dataset; without one, the row's number")
+    id: str = Field(
+        "", max_length=_ID, pattern=r"^[^\x00-\x1f]*$", description="unique in the dataset; without one, the row's number"
+    )
     input: dict[str, JsonValue] | str = Field(description="what the target is given; a text stands for `{text: …}`")
     expected: JsonValue = Field(None, description="what a right answer is held against")
     context: list[str] = Field(default_factory=list, description="passages or documents that are right")

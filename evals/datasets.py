@@ -1,4 +1,4 @@
-"""Datasets as callers have them: versions by what is in them, examples sealed. All of a tenant see its datasets."""
+"""Datasets as callers have them: versions by what is in them, examples sealed."""
 
 from collections.abc import AsyncGenerator, Sequence
 
@@ -14,6 +14,7 @@ from core.principals import Principal
 from core.tables import EvalDataset, EvalExample, EvalRun, RunState
 from evals.base import Example
 from evals.dataset_files import digest_of, plain, restored
+from evals.ownership import theirs
 
 #: Where a dataset comes from.
 UPLOAD, SESSIONS = "upload", "sessions"
@@ -40,7 +41,8 @@ class Datasets:
         `subjects`: whose each of them is."""
         digest, tenant, keyring = digest_of(examples), principal.tenant, self._database.keyring
         whose = list(subjects) or [None] * len(examples)
-        query = select(EvalDataset).where(EvalDataset.name == name).order_by(col(EvalDataset.number).desc())
+        mine = (EvalDataset.name == name, EvalDataset.owner == principal.id)
+        query = select(EvalDataset).where(*mine).order_by(col(EvalDataset.number).desc())
         async with self._database.session(tenant) as session:
             same = (await session.exec(query.where(EvalDataset.digest == digest))).first()
         if same is not None:
@@ -79,20 +81,24 @@ class Datasets:
     async def get(self, principal: Principal, dataset_id: str) -> EvalDataset:
         """Raises NotFound (`dataset_not_found`)."""
         async with self._database.session(principal.tenant) as session:
-            row = (await session.exec(select(EvalDataset).where(EvalDataset.id == dataset_id))).first()
+            row = (
+                await session.exec(select(EvalDataset).where(EvalDataset.id == dataset_id, theirs(EvalDataset, principal)))
+            ).first()
         if row is None:
             raise _missing()
         return row
 
     async def named(self, principal: Principal, name: str) -> EvalDataset:
-        """The newest version of that name; of `name@number` that one; or the one with that id. Raises NotFound
-        (`dataset_not_found`)."""
+        """The newest version of that name, their own before others'; of `name@number` that one; or the one with that id.
+        Raises NotFound (`dataset_not_found`)."""
         wanted, _, number = name.rpartition("@")
         query = select(EvalDataset).where((col(EvalDataset.name) == name) | (col(EvalDataset.id) == name))
         if wanted and number.isdecimal():
             query = select(EvalDataset).where(EvalDataset.name == wanted, EvalDataset.number == int(number[:9]))
         async with self._database.session(principal.tenant) as session:
-            row = (await session.exec(query.order_by(col(EvalDataset.number).desc()).limit(1))).first()
+            own_first = (col(EvalDataset.owner) == principal.id).desc()
+            query = query.where(theirs(EvalDataset, principal)).order_by(own_first, col(EvalDataset.number).desc())
+            row = (await session.exec(query.limit(1))).first()
         if row is None:
             raise _missing()
         return row

@@ -20,9 +20,10 @@ from core import jobs
 from core.database import SECRET, Database, utc_now
 from core.principals import Principal, Scope
 from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
-from core.tables import EvalDataset, EvalResult, EvalRun, JobState, ResultState, RunState
+from core.tables import EvalDataset, EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
 from evals.base import Example, Outcome, Score
 from evals.datasets import Datasets
+from evals.ownership import theirs
 from evals.runs import opened, outcome_bytes, result_place
 from evals.scoring import kept
 
@@ -54,12 +55,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """An example whose scores are there. `state`: how it ends."""
+    """An example whose scores are there. `state`: how it ends. `cost_usd` of one that is interrupted: what the ledger has."""
 
     number: int
     state: ResultState
     scores: Mapping[str, Score] = field(default_factory=dict)
     grading_usd: Decimal | None = None
+    cost_usd: Decimal | None = None
     error_code: str | None = None
 
 
@@ -202,14 +204,22 @@ class RunWork:
             )
         return True
 
+    async def booked(self, lease: RunLease, number: int) -> Decimal | None:
+        """What the ledger has of an example whose answer was lost; None where it has nothing, or no price."""
+        query = select(LedgerRow).where(LedgerRow.request_id == request_id(lease.run.id, number))
+        async with self._database.session(lease.run.tenant) as session:
+            costs = [row.cost_usd for row in await session.exec(query) if row.cost_usd is not None]
+        return sum(costs, Decimal(0)) if costs else None
+
     async def reusable(self, lease: RunLease, key: str, example: Example) -> tuple[Outcome, str] | None:
-        """An outcome of an earlier run for the same question, and the run's identifier; None where there is none."""
+        """An outcome of an earlier run, that they may see, for the same question, and the run's identifier; None where there is
+        none."""
         query = (
             select(EvalResult)
             .join(EvalRun, col(EvalRun.id) == col(EvalResult.run_id))
             .where(
                 EvalResult.reuse_key == key, EvalResult.run_id != lease.run.id, col(EvalResult.error_code).is_(None),
-                col(EvalResult.outcome).is_not(None), EvalRun.tenant == lease.run.tenant,
+                col(EvalResult.outcome).is_not(None), theirs(EvalRun, lease.principal),
             )
             .order_by(col(EvalRun.created_at).desc())
             .limit(1)
@@ -274,6 +284,8 @@ class RunWork:
                     "details": sealed,
                     "grading_usd": one.grading_usd,
                 }
+                if one.cost_usd is not None:
+                    values["cost_usd"] = one.cost_usd
                 if one.error_code is not None:
                     values["error_code"] = one.error_code
                     errors.append({"document": f"example {one.number}", "code": one.error_code, "message": "It is unmeasured."})
@@ -282,7 +294,7 @@ class RunWork:
                 )
                 if not written.rowcount:
                     continue
-                run.spent_usd += one.grading_usd or Decimal(0)
+                run.spent_usd += (one.grading_usd or Decimal(0)) + (one.cost_usd or Decimal(0))
                 counter = {ResultState.SCORED: "scored", ResultState.FAILED: "failed"}.get(one.state, "interrupted")
                 setattr(run, counter, getattr(run, counter) + 1)
             lease.run.spent_usd = run.spent_usd
@@ -353,6 +365,11 @@ async def _held(session: AsyncSession, lease: RunLease) -> EvalRun | None:
     query = select(EvalRun).where(EvalRun.id == lease.run.id).with_for_update()
     run = (await session.exec(query.execution_options(populate_existing=True))).first()
     return run if run is not None and run.lease == lease.id else None
+
+
+def request_id(run_id: str, number: int) -> str:
+    """What an example's calls are known by, in the ledger and in the log."""
+    return f"{run_id}-{number}"
 
 
 def _is(lease: RunLease, number: int) -> tuple[Any, ...]:

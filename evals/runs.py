@@ -17,12 +17,13 @@ from core.errors import Conflict, InvalidRequest, NotFound
 from core.principals import Principal
 from core.tables import EvalDataset, EvalResult, EvalRun, ResultState, RunState
 from evals.base import Example, Outcome
+from evals.caps import COST_CAP
 from evals.dataset_files import plain, restored
+from evals.ownership import theirs
 from evals.suites import Suite
 
 #: What workers are called by.
 RUN_EVALUATION, QUEUE = "run_evaluation", "evaluations"
-COST_CAP = "cost_cap_reached"
 #: Its answers hold passages of collections.
 _ASKS_COLLECTIONS = "rag"
 _AT_ONCE = 1000
@@ -38,7 +39,8 @@ class Shown:
 
 
 class Runs:
-    """What callers do with runs. All of a tenant see its runs; what was asked of collections only who may search them all."""
+    """What callers do with runs. What was asked of collections, only who may search all of
+    them sees."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -207,10 +209,10 @@ class Runs:
 
 def seen_by(principal: Principal) -> ColumnElement[bool]:
     """The condition of a run that they may see."""
-    theirs = col(EvalRun.tenant) == principal.tenant
+    own = theirs(EvalRun, principal)
     if principal.may_search and principal.collections is None:
-        return theirs
-    return and_(theirs, col(EvalRun.capability) != _ASKS_COLLECTIONS)
+        return own
+    return and_(own, col(EvalRun.capability) != _ASKS_COLLECTIONS)
 
 
 async def suite_of_run(database: Database, run: EvalRun) -> Suite:

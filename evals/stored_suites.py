@@ -1,6 +1,6 @@
-"""Suites that are kept: put, read, deleted by their name. All of a tenant see its suites."""
+"""Suites that are kept: put, read, deleted by their name."""
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from core import audit
 from core.database import Database, utc_now
@@ -8,6 +8,7 @@ from core.encryption.envelope import Place
 from core.errors import NotFound
 from core.principals import Principal
 from core.tables import EvalSuite
+from evals.ownership import theirs
 from evals.suites import Suite, parse
 
 
@@ -20,7 +21,7 @@ class StoredSuites:
     async def put(self, principal: Principal, suite: Suite, text: str) -> EvalSuite:
         """Keep the suite under its name, in the place of one that has it."""
         async with self._database.session(principal.tenant) as session:
-            kept = (await session.exec(select(EvalSuite).where(EvalSuite.name == suite.name))).first()
+            kept = (await session.exec(select(EvalSuite).where(*_mine(principal, suite.name)))).first()
         row = kept or EvalSuite(tenant=principal.tenant, owner=principal.id, name=suite.name, definition=b"")
         row.definition = await self._database.keyring.seal(suite_place(row), text.encode())
         row.updated_at = utc_now()
@@ -33,7 +34,9 @@ class StoredSuites:
     async def get(self, principal: Principal, name: str) -> tuple[EvalSuite, str]:
         """The row and its text. Raises NotFound (`suite_not_found`)."""
         async with self._database.session(principal.tenant) as session:
-            row = (await session.exec(select(EvalSuite).where(EvalSuite.name == name))).first()
+            own_first = (col(EvalSuite.owner) == principal.id).desc()
+            query = select(EvalSuite).where(EvalSuite.name == name, theirs(EvalSuite, principal)).order_by(own_first)
+            row = (await session.exec(query.limit(1))).first()
         if row is None:
             raise NotFound("There is no such suite.", code="suite_not_found")
         return row, (await self._database.keyring.open(suite_place(row), row.definition)).decode()
@@ -48,6 +51,10 @@ class StoredSuites:
         async with self._database.transaction(principal.tenant) as session:
             await session.delete(row)
             await audit.record(session, audit.Action.EVAL_SUITE_DELETED, on=("eval_suite", row.id), principal=principal)
+
+
+def _mine(principal: Principal, name: str) -> tuple[bool, bool]:
+    return EvalSuite.name == name, EvalSuite.owner == principal.id
 
 
 def suite_place(row: EvalSuite) -> Place:

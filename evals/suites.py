@@ -23,7 +23,7 @@ class _Part(BaseModel):
 
 
 class Target(_Part):
-    """What is asked: a capability by an alias of a model, or by one version of it.
+    """What is asked: a capability by an alias of a model.
 
     An example's input is the body of the request, with `parameters` below it. With `template` it is one text instead, in which
     `{name}` stands for what the input has under that name; a chat is given it as the user's message, after `system`.
@@ -31,7 +31,6 @@ class Target(_Part):
 
     capability: Capability = "chat"
     alias: str = Field("default", min_length=1, max_length=128)
-    version: int | None = Field(None, ge=1, description="a version of the alias in the model registry; none: the live one")
     template: str | None = Field(None, max_length=64_000)
     system: str | None = Field(None, max_length=64_000)
     parameters: dict[str, JsonValue] = Field(default_factory=dict)

@@ -22,9 +22,10 @@ from core.principals import Scope
 from core.tables import ResultState, RunState
 from evals.asking import BOOKED_AS, Asker, reuse_key, spent, version_of
 from evals.base import Outcome, Score
+from evals.caps import Cap, Stopped
 from evals.ending import ended_as
-from evals.run_work import Answered, RunLease, RunWork, Scored, Work
-from evals.runs import COST_CAP, QUEUE, RUN_EVALUATION, suite_of_run
+from evals.run_work import Answered, RunLease, RunWork, Scored, Work, request_id
+from evals.runs import QUEUE, RUN_EVALUATION, suite_of_run
 from evals.scoring import INTERRUPTED, Scorer
 from evals.suites import Suite
 from jobs.alive import LeaseLost, kept_alive
@@ -34,12 +35,12 @@ from jobs.together import Together
 
 log = structlog.get_logger()
 
-#: Of a run with a cap one of whose answers has no known price.
-UNPRICED = "run_unpriced"
 #: Calls of one example that may fail for a while (a rate limit, a provider that is away) before it has failed.
 TRIES = 6
 #: Seconds between them: doubled each time, at random, and never less than the provider asks for.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+#: Seconds in which a worker that is stopped waits for the answers to what it has asked.
+LAST_ANSWERS_S = 3.0
 _READ_AT_ONCE = 64
 
 T = TypeVar("T")
@@ -118,53 +119,6 @@ async def _let_go(context: JobContext, work: RunWork, lease: RunLease, *, crashe
         await context.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
 
 
-class _Stopped(Exception):
-    """The run is to end before its end; the argument is the code that says why."""
-
-
-@dataclass(slots=True)
-class _Cap:
-    """What a run may spend. Room for an example is taken before it is asked: as much as the dearest so far has cost. The first,
-    of which nothing is known, is asked by itself."""
-
-    most: Decimal | None
-    lease: RunLease
-    _dearest: Decimal | None = None
-    _held: int = 0
-    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
-
-    async def take(self) -> None:
-        """Raises _Stopped: there is no room, and none to come."""
-        if self.most is None:
-            return
-        async with self._changed:
-            while True:
-                room = self.most - self.lease.run.spent_usd
-                if room <= 0:
-                    raise _Stopped(COST_CAP)
-                if self._dearest is None:
-                    if self._held == 0:
-                        break
-                elif self._dearest * (self._held + 1) <= room:
-                    break
-                elif self._held == 0:
-                    raise _Stopped(COST_CAP)
-                await self._changed.wait()
-            self._held += 1
-
-    async def settle(self, cost_usd: Decimal | None) -> None:
-        """The example has ended and its cost is counted. Raises _Stopped: there is no price for it."""
-        if self.most is None:
-            return
-        async with self._changed:
-            self._held -= 1
-            if cost_usd is not None:
-                self._dearest = max(self._dearest or Decimal(0), cost_usd)
-            self._changed.notify_all()
-        if cost_usd is None:
-            raise _Stopped(UNPRICED)
-
-
 @dataclass(slots=True)
 class _Examples:
     """The examples of one run that are left, asked some at once."""
@@ -175,11 +129,13 @@ class _Examples:
     suite: Suite
     scorer: Scorer
     _asker: Asker = field(init=False)
-    _cap: _Cap = field(init=False)
+    _cap: Cap = field(init=False)
     _secret: bytes = b""
     _version: str = ""
     _next_ones: deque[Work] = field(default_factory=deque)
     _after: int = 0
+    _over: bool = False
+    _why: str | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _begun: "Together[Work]" = field(init=False)
     _sending: "Together[int]" = field(init=False)
@@ -199,7 +155,7 @@ class _Examples:
             analyser=models.privacy.analyser,
         )
         self._asker = await asyncio.to_thread(Asker.build, self.suite.target, deps)
-        self._cap = _Cap(lease.run.max_cost_usd, lease)
+        self._cap = Cap(lease.run.max_cost_usd, lambda: lease.run.spent_usd)
         self._secret, self._version = await work.secret(), version_of(models, self.suite.target.alias)
         self._begun = Together(lambda ones: work.begin(lease, [one.row for one in ones]))
         self._sending = Together(lambda numbers: work.sending(lease, numbers))
@@ -207,26 +163,38 @@ class _Examples:
         self._grading = Together(lambda numbers: work.grading(lease, numbers))
         self._scored = Together(lambda ends: work.scored(lease, ends))
         at_once = self.suite.run.concurrency or self.context.settings.evaluations.concurrency
-        why: str | None = None
+        answering = asyncio.create_task(self._answer_by(min(at_once, self.context.settings.evaluations.most_concurrency)))
+        try:
+            await asyncio.shield(answering)
+        except asyncio.CancelledError:
+            # what is asked already is paid for: its answers are waited for, a little, and nothing more is asked
+            self._over = True
+            await asyncio.wait({answering}, timeout=LAST_ANSWERS_S)
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+            raise
+        finally:
+            await asyncio.shield(self._settle())
+        return self._why
+
+    async def _answer_by(self, at_once: int) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(at_once, self.context.settings.evaluations.most_concurrency)):
+                for _ in range(at_once):
                     group.create_task(self._answer_some())
         except* LeaseLost:
             raise LeaseLost from None
-        except* _Stopped as stopped:
-            why = str(stopped.exceptions[0])
-        finally:
-            await asyncio.shield(self._settle())
-        return why
 
     async def _settle(self) -> None:
         for written in (self._begun, self._sending, self._answered, self._grading, self._scored):
             await written.settled()
 
     async def _answer_some(self) -> None:
-        while (one := await self._next()) is not None:
-            await self._work_on(one)
+        while not self._over and (one := await self._next()) is not None:
+            try:
+                await self._work_on(one)
+            except Stopped as stopped:  # the others end what they have begun
+                self._over, self._why = True, str(stopped)
 
     async def _next(self) -> Work | None:
         async with self._reading:
@@ -248,7 +216,8 @@ class _Examples:
             await self._put(self._scored, Scored(row.number, ResultState.FAILED, error_code="example_gone"))
         elif state == ResultState.SENT and not self.suite.run.repeat_interrupted:
             # it was asked, and the answer went with the worker that had asked
-            await self._put(self._scored, self._unmeasured(row.number, ResultState.INTERRUPTED, INTERRUPTED))
+            paid = await self.work.booked(self.lease, row.number)
+            await self._put(self._scored, self._unmeasured(row.number, ResultState.INTERRUPTED, INTERRUPTED, paid))
         elif row.attempts >= self.context.settings.jobs.max_attempts:
             await self._put(self._scored, self._unmeasured(row.number, ResultState.FAILED, INTERRUPTED))
         else:
@@ -256,9 +225,9 @@ class _Examples:
             answered = await self._ask(one)
             await self._score(row.number, answered.outcome, graded=False)
 
-    def _unmeasured(self, number: int, state: ResultState, code: str) -> Scored:
+    def _unmeasured(self, number: int, state: ResultState, code: str, paid: Decimal | None = None) -> Scored:
         scores = {label: Score.unmeasured(code) for label in self.scorer.metrics}
-        return Scored(number, state, scores, error_code=code)
+        return Scored(number, state, scores, cost_usd=paid, error_code=code)
 
     async def _ask(self, one: Work) -> Answered:
         """Have the example answered, or take an earlier answer; it is kept when this returns."""
@@ -316,11 +285,11 @@ class _Examples:
             scores |= {label: Score.unmeasured(outcome.error or INTERRUPTED) for label in self.scorer.asking}
         state = ResultState.SCORED if outcome.error is None else ResultState.FAILED
         cost_usd = None if request is None else spent(request)
-        await self._put(self._scored, Scored(number, state, scores, cost_usd, outcome.error))
+        await self._put(self._scored, Scored(number, state, scores, cost_usd, error_code=outcome.error))
 
     def _request(self, number: int, before_call: Callable[[], Awaitable[None]]) -> RequestContext:
         return RequestContext(
-            request_id=f"{self.lease.run.id}-{number}",
+            request_id=request_id(self.lease.run.id, number),
             principal=self.lease.principal,
             cache_control="no-store",
             booked_as=BOOKED_AS,

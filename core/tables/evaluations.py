@@ -52,7 +52,10 @@ class EvalDataset(SQLModel, table=True):
     """One version of a dataset; it never changes. `digest` is SHA-256 of what is in it."""
 
     __tablename__ = "eval_datasets"
-    __table_args__ = (UniqueConstraint("tenant", "name", "number"), UniqueConstraint("tenant", "name", "digest"))
+    __table_args__ = (
+        UniqueConstraint("tenant", "owner", "name", "number"),
+        UniqueConstraint("tenant", "owner", "name", "digest"),
+    )
 
     id: str = identifier("ds")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64)
@@ -80,7 +83,7 @@ class EvalSuite(SQLModel, table=True):
     """A suite as it was given, sealed: YAML or JSON. It may be changed; a run keeps the one that it was made of."""
 
     __tablename__ = "eval_suites"
-    __table_args__ = (UniqueConstraint("tenant", "name"),)
+    __table_args__ = (UniqueConstraint("tenant", "owner", "name"),)
 
     id: str = identifier("suite")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64)

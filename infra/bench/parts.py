@@ -46,6 +46,7 @@ _TABLE: tuple[Part, ...] = (
     security.rotation_postgresql,
     evaluation.statistics,
     evaluation.monitors,
+    evaluation.eval_run,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}

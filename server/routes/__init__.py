@@ -29,6 +29,7 @@ ROUTERS = (
     "batches",
     "evaluations",
     "evaluation_runs",
+    "evaluation_comparisons",
     "sessions",
     "feedback",
     "experiments",

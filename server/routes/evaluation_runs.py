@@ -1,4 +1,4 @@
-"""Runs of suites, what came of their examples, and runs beside each other."""
+"""Runs of suites, and what came of their examples."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -11,19 +11,18 @@ from starlette.concurrency import run_in_threadpool
 from chains.endpoints import scope_of
 from core import denials
 from core.context import current
-from core.errors import Conflict, InvalidRequest
+from core.errors import InvalidRequest
 from core.policies.retention import refuse_keeping
 from core.principals import Principal, Scope
 from core.tables import EvalRun, ResultState, RunState
 from evals.asking import version_of
-from evals.comparisons import Side, compared, differences
 from evals.datasets import Datasets
 from evals.runs import QUEUE, RUN_EVALUATION, Runs, Shown
 from evals.scoring import Scorer
 from evals.stored_suites import StoredSuites
 from evals.suites import RunOptions, Suite, parse
 from server.auth import requires
-from server.pagination import Paging, page, page_of
+from server.pagination import Paging, page
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/evals", tags=["Evaluations"])
@@ -31,13 +30,6 @@ router = APIRouter(prefix="/api/v1/evals", tags=["Evaluations"])
 Reader = Annotated[Principal, requires(Scope.EVALS_READ)]
 Runner = Annotated[Principal, requires(Scope.EVALS_RUN)]
 RunID = Annotated[str, Path(description="the run's id", examples=["run_9fKx2LmQ"])]
-BaseRun = Annotated[
-    str, Query(max_length=64, description="the run that the others are held against", examples=["run_9fKx2LmQ"])
-]
-OtherRuns = Annotated[
-    list[str], Query(min_length=1, max_length=9, description="runs, once for each", examples=[["run_7dMw1QpZ"]])
-]
-Metric = Annotated[str, Query(max_length=64, description="a metric's label", examples=["exact_match"])]
 
 
 class NewRun(BaseModel):
@@ -122,8 +114,8 @@ class RunInfo(BaseModel):
     dataset_id: str
     dataset_digest: str
     baseline_id: str | None
-    max_cost_usd: Decimal | None
-    spent_usd: Decimal
+    max_cost_usd: float | None
+    spent_usd: float
     job_id: str
     created_by: str
     created_at: datetime
@@ -149,8 +141,8 @@ class RunInfo(BaseModel):
             dataset_id=run.dataset_id,
             dataset_digest=run.dataset_digest,
             baseline_id=run.baseline_id,
-            max_cost_usd=run.max_cost_usd,
-            spent_usd=run.spent_usd,
+            max_cost_usd=None if run.max_cost_usd is None else float(run.max_cost_usd),
+            spent_usd=float(run.spent_usd),
             job_id=run.job_id,
             created_by=run.owner,
             created_at=run.created_at,
@@ -207,8 +199,8 @@ class ResultInfo(BaseModel):
     latency_s: float | None
     input_tokens: int | None
     output_tokens: int | None
-    cost_usd: Decimal | None = Field(description="what the answer has cost this run")
-    grading_usd: Decimal | None = Field(description="what models that metrics asked have cost")
+    cost_usd: float | None = Field(description="what the answer has cost this run")
+    grading_usd: float | None = Field(description="what models that metrics asked have cost")
     reused_from: str | None = Field(description="the run that the answer was taken from")
 
     @classmethod
@@ -225,8 +217,8 @@ class ResultInfo(BaseModel):
             latency_s=None if outcome is None else outcome.latency_s,
             input_tokens=None if outcome is None else outcome.input_tokens,
             output_tokens=None if outcome is None else outcome.output_tokens,
-            cost_usd=row.cost_usd,
-            grading_usd=row.grading_usd,
+            cost_usd=None if row.cost_usd is None else float(row.cost_usd),
+            grading_usd=None if row.grading_usd is None else float(row.grading_usd),
             reused_from=row.reused_from,
         )
 
@@ -235,34 +227,6 @@ class ResultPage(BaseModel):
     """Some of a run's examples."""
 
     results: list[ResultInfo]
-    next_cursor: str | None
-
-
-class ComparisonInfo(BaseModel):
-    """Runs held against one: by run and by a metric's label. The p values are corrected for each other (Holm)."""
-
-    base: str
-    alpha: float
-    comparisons: dict[str, dict[str, dict[str, JsonValue]]] = Field(
-        description="verdict (`better`, `worse`, `no difference`, `inconclusive`), difference with its interval, p, effect "
-        "sizes, pairs, unmeasured, and the pairs that would settle it"
-    )
-
-
-class ExampleDifference(BaseModel):
-    """An example in several runs; what is listed by run is by its id."""
-
-    example: str
-    values: dict[str, float | None]
-    why: dict[str, str | None]
-    change: float | None
-    outputs: dict[str, str | None]
-
-
-class DifferencePage(BaseModel):
-    """Some of the examples, the largest change first."""
-
-    results: list[ExampleDifference]
     next_cursor: str | None
 
 
@@ -300,7 +264,7 @@ async def list_runs(
     paging: Paging,
     suite: Annotated[str | None, Query(max_length=128, description="runs of this suite alone")] = None,
 ) -> dict[str, Any]:
-    """List runs, the newest first."""
+    """List your runs, the newest first; all, with `evals:manage`."""
     rows, more = await Runs(state.database).page(principal, limit=paging.limit, after=paging.after, suite=suite)
     return page([RunInfo.of(row) for row in rows], rows[-1].id if more else None)
 
@@ -358,49 +322,6 @@ async def resume_run(run_id: RunID, body: Resumption, state: CurrentState, princ
 async def delete_run(run_id: RunID, state: CurrentState, principal: Runner) -> None:
     """Delete a run that has ended, with all that came of it."""
     await Runs(state.database).delete(principal, run_id)
-
-
-@router.get("/comparisons", response_model=ComparisonInfo)
-async def compare_runs(
-    state: CurrentState,
-    principal: Reader,
-    a: BaseRun,
-    b: OtherRuns,
-    alpha: Annotated[float, Query(gt=0, lt=0.5, description="false alarms that all comparisons together may raise")] = 0.05,
-    effect: Annotated[float | None, Query(gt=0, description="the smallest difference that matters, of every metric")] = None,
-) -> ComparisonInfo:
-    """Hold runs against one, metric by metric, over the examples that they share."""
-    base, others = await _sides(state, principal, a, b)
-    labels = base.run.summary.get("metrics", {})
-    effects = {} if effect is None else dict.fromkeys(labels, effect)
-    found = await run_in_threadpool(compared, base, others, alpha=alpha, effects=effects)
-    return ComparisonInfo(base=base.run.id, alpha=alpha, comparisons=found)
-
-
-@router.get("/comparisons/examples", response_model=DifferencePage)
-async def compare_examples(
-    state: CurrentState, principal: Reader, a: BaseRun, b: OtherRuns, metric: Metric, paging: Paging
-) -> dict[str, Any]:
-    """What a metric says of each example in runs, the largest change first, with the outputs."""
-    base, others = await _sides(state, principal, a, b)
-    rows = await run_in_threadpool(differences, base, others, metric)
-    shown = page_of(rows, paging, lambda row: str(row["example"]))
-    wanted = [row["example"] for row in shown["results"]]
-    outputs = {side.run.id: await Runs(state.database).outputs(side.run, wanted) for side in (base, *others)}
-    for row in shown["results"]:
-        row["outputs"] = {run_id: found.get(row["example"]) for run_id, found in outputs.items()}
-    return shown
-
-
-async def _sides(state: State, principal: Principal, a: str, b: list[str]) -> tuple[Side, list[Side]]:
-    runs = Runs(state.database)
-    sides = []
-    for run_id in (a, *dict.fromkeys(b)):
-        run = await runs.get(principal, run_id)
-        if not RunState(run.state).finished:
-            raise Conflict("Runs are compared once they have ended.", code="run_not_ended")
-        sides.append(Side(run, await runs.scores(run)))
-    return sides[0], sides[1:]
 
 
 async def _kept(state: State, principal: Principal, name: str) -> Suite:

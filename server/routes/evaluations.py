@@ -5,15 +5,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from starlette.responses import Response, StreamingResponse
 
-from core import audit
+from core import audit, denials
+from core.context import current
+from core.errors import InvalidRequest
+from core.policies.retention import refuse_keeping
 from core.principals import Principal, Scope
 from core.tables import EvalDataset, EvalSuite
 from evals.dataset_files import DatasetLimits, ExampleRow, as_jsonl, collected, read
-from evals.datasets import Datasets
+from evals.datasets import SESSIONS, Datasets
 from evals.metrics import METRICS
+from evals.ownership import theirs
+from evals.session_datasets import Wanted, taken
 from evals.stored_suites import StoredSuites
 from evals.suites import NAME_PATTERN, check_metrics, parse
 from server.auth import requires
@@ -50,6 +55,22 @@ class NewDataset(BaseModel):
         if (self.content is None) == (self.examples is None) or (self.content is None) != (self.format is None):
             raise ValueError("give either examples, or content with its format")
         return self
+
+
+class FromSessions(BaseModel):
+    """A dataset to make of kept conversations: an example for each answer, the personal data taken out."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "from-production", "limit": 100}]})
+
+    name: str = Field(pattern=NAME_PATTERN)
+    capability: Literal["chat", "completion", "rag"] = "chat"
+    since: AwareDatetime | None = Field(None, description="conversations that were added to from then on")
+    until: AwareDatetime | None = Field(None, description="and before then")
+    limit: int = Field(200, ge=1, le=10_000, description="examples at most, of the newest conversations")
+    everybodys: bool = Field(
+        False, description="of the whole tenant, not your own alone: with `evals:manage` and `privacy:manage`"
+    )
+    expected: bool = Field(True, description="the answer that was given is what others are held against")
 
 
 class DatasetInfo(BaseModel):
@@ -174,10 +195,36 @@ async def add_dataset(body: NewDataset, state: CurrentState, principal: Runner) 
     return DatasetInfo.of(await Datasets(state.database).add(principal, body.name, examples))
 
 
+@router.post("/datasets/from-sessions", response_model=DatasetInfo, status_code=201)
+async def dataset_from_sessions(body: FromSessions, state: CurrentState, principal: Runner) -> DatasetInfo:
+    """Make a dataset of kept conversations. Personal data is replaced by its type before anything of it is kept; what is
+    made of somebody's conversations goes with them."""
+    refuse_keeping(state.models.policies, current(), "its sessions make no dataset")
+    if body.everybodys:
+        for needed in (Scope.EVALS_MANAGE, Scope.PRIVACY_MANAGE):
+            if not principal.may(needed):
+                raise denials.lacks(principal, needed)
+    wanted = Wanted(
+        capability=body.capability,
+        since=body.since,
+        until=body.until,
+        most=min(body.limit, limits_of(state).examples),
+        everybodys=body.everybodys,
+        expected=body.expected,
+    )
+    examples, subjects = await taken(state.database, state.analyser, principal, wanted)
+    if not examples:
+        raise InvalidRequest("No conversation that is kept has an answer to take.", code="dataset_empty")
+    datasets = Datasets(state.database)
+    return DatasetInfo.of(await datasets.add(principal, body.name, examples, source=SESSIONS, subjects=subjects))
+
+
 @router.get("/datasets", response_model=DatasetPage)
 async def list_datasets(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, Any]:
-    """List the versions of all datasets."""
-    return await page_of_table(state.database, principal.tenant, EvalDataset, paging, DatasetInfo.of)
+    """List the versions of your datasets; of all, with `evals:manage`."""
+    return await page_of_table(
+        state.database, principal.tenant, EvalDataset, paging, DatasetInfo.of, only=[theirs(EvalDataset, principal)]
+    )
 
 
 @router.get("/datasets/{dataset_id}", response_model=DatasetInfo)
@@ -237,8 +284,10 @@ async def put_suite(body: NewSuite, state: CurrentState, principal: Runner) -> S
 
 @router.get("/suites", response_model=SuitePage)
 async def list_suites(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, Any]:
-    """List the suites."""
-    return await page_of_table(state.database, principal.tenant, EvalSuite, paging, SuiteInfo.of)
+    """List your suites; all, with `evals:manage`."""
+    return await page_of_table(
+        state.database, principal.tenant, EvalSuite, paging, SuiteInfo.of, only=[theirs(EvalSuite, principal)]
+    )
 
 
 @router.get("/suites/{suite_name}", response_model=WholeSuite)

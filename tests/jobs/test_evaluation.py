@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.tables import EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
 from evals.base import Example, Outcome
 from evals.datasets import Datasets
-from evals.run_work import Answered, RunWork
+from evals.run_work import Answered, RunLease, RunWork
 from evals.runs import QUEUE, RUN_EVALUATION, Runs
 from evals.suites import suite_of
 from jobs.evaluation import run_evaluation
@@ -103,7 +104,6 @@ async def test_every_example_is_asked_once_scored_and_paid_for(place: Desk, prov
     assert b"question" not in (found[0].outcome or b"")
 
 
-@ON_SQLITE
 async def test_what_a_killed_worker_had_asked_is_not_asked_again(place: Desk, provider: OpenAIFake) -> None:
     run = await begin(place, 4)
     work = RunWork(place.database, lease_s=30)
@@ -177,6 +177,11 @@ async def test_an_earlier_runs_answers_count_unless_the_suite_wants_new_ones(pla
     fresh = await begin(place, 3, run={"reuse": False})
     await run_evaluation(place.context, fresh.id)
     assert ((await shown(place, other)).cached, (await shown(place, fresh)).cached, len(provider.sent)) == (0, 0, 9)
+    work = RunWork(place.database, lease_s=30)
+    (key,) = {row.reuse_key for row in (await rows(place, first))[:1]}
+    lease = RunLease("x", fresh, replace(SYSTEM, id="other", scopes=frozenset()))
+    assert key is not None
+    assert await work.reusable(lease, key, examples(1)[0]) is None  # another's runs are not theirs
 
 
 @ON_SQLITE
@@ -233,3 +238,19 @@ async def test_a_run_is_not_worse_than_its_baseline(place: Desk, provider: OpenA
     run = await shown(place, run)
     assert run.summary["baseline"]["exact_match"]["verdict"] == "worse"
     assert (run.passed, run.summary["thresholds"][0]["reasons"]) == (False, ["worse_than_baseline"])
+
+
+@ON_SQLITE
+async def test_a_worker_that_is_stopped_takes_the_answers_that_it_has_asked_for(place: Desk, provider: OpenAIFake) -> None:
+    provider.always(Reply(first_token_s=0.5))
+    run = await begin(place, 6)
+    working = asyncio.create_task(run_evaluation(place.context, run.id))
+    await provider.until(lambda: len(provider.sent) >= 2)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    found = await rows(place, run)
+    assert ResultState.SENT not in {row.state for row in found}
+    provider.always(Reply())
+    await run_evaluation(place.context, run.id)
+    assert (await shown(place, run)).scored == 6
+    assert asked(provider) == [f"question {number}" for number in range(1, 7)]

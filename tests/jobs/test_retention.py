@@ -30,12 +30,19 @@ from core.tables import (
     DataRequest,
     DataRequestKind,
     Document,
+    EvalDataset,
+    EvalRun,
     IdempotencyRecord,
     Job,
     JobState,
+    RunState,
     StoredFile,
     Tenant,
 )
+from evals.base import Example
+from evals.datasets import SESSIONS, Datasets
+from evals.runs import Runs
+from evals.suites import suite_of
 from jobs.retention import Retention
 from tests.desks import Desk, note
 
@@ -128,6 +135,24 @@ async def test_batches_go_with_their_files_and_uploads_that_no_batch_uses(desk: 
     assert (done["default"]["batches"], done["default"]["files"], done["default"]["uploads"]) == (2, 2, 1)
     there = {name: await desk.resources.files.exists(row.key) for name, row in rows.items()}
     assert there == {"both": True, "one": False, "output": False, "unused": False, "new": True}
+
+
+async def test_runs_of_evaluations_go_in_their_time_and_what_sessions_gave_where_nothing_is_kept(desk: Desk) -> None:
+    database, datasets, runs = desk.database, Datasets(desk.database), Runs(desk.database)
+    suite = suite_of({"name": "s", "dataset": "up", "metrics": ["exact_match"]})
+    up = await datasets.add(SYSTEM, "up", [Example("1", {"text": "a"})])
+    said = await datasets.add(SYSTEM, "said", [Example("1", {"text": "b"})], source=SESSIONS, subjects=["usr_x"])
+    made = [(await runs.create(SYSTEM, suite, up, version="1")).id for _ in ("past", "new", "open")]
+    async with database.transaction(all_tenants=True) as session:
+        for run_id, days in zip(made, (8, 6), strict=False):
+            ended = {"state": RunState.SUCCEEDED.value, "ended_at": utc_now() - timedelta(days=days)}
+            await session.exec(update(EvalRun).where(col(EvalRun.id) == run_id).values(**ended))
+    done = await by(desk, evaluations_days=7).apply()
+    assert await ids(database, EvalRun) == set(made[1:])
+    assert (done["default"]["evaluations"], done["default"]["evaluation_results"]) == (1, 1)
+    assert await ids(database, EvalDataset) == {up.id, said.id}
+    await by(desk, none=True).apply()
+    assert (await ids(database, EvalRun), await ids(database, EvalDataset)) == ({made[2]}, {up.id})
 
 
 async def test_jobs_answers_and_exports_go_in_their_time(desk: Desk) -> None:

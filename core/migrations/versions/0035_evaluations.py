@@ -28,8 +28,8 @@ def upgrade() -> None:
         sa.Column("source", sa.String(16), nullable=False),
         sa.Column("examples", sa.Integer(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
-        sa.UniqueConstraint("tenant", "name", "number"),
-        sa.UniqueConstraint("tenant", "name", "digest"),
+        sa.UniqueConstraint("tenant", "owner", "name", "number"),
+        sa.UniqueConstraint("tenant", "owner", "name", "digest"),
     )
     op.create_index("ix_eval_datasets_owner", "eval_datasets", ["owner"])
     op.create_table(
@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("definition", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("updated_at", UTCDateTime(), nullable=False),
-        sa.UniqueConstraint("tenant", "name"),
+        sa.UniqueConstraint("tenant", "owner", "name"),
     )
     op.create_index("ix_eval_suites_owner", "eval_suites", ["owner"])
     op.create_table(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.bench import eval_statistics
+from infra.bench import eval_runs, eval_statistics
 from infra.bench.counts import Counts, Figures
 from infra.bench.monitors import monitors
 
@@ -23,3 +23,9 @@ def statistics(_: Path, counts: Counts) -> Figures:
         assert figures["mismatch_caught"] >= 0.99, figures
         assert max(figures["mismatch_false"], figures["mismatch_at_any_time_false"]) <= 0.002, figures
     return figures
+
+
+def eval_run(place: Path, counts: Counts) -> Figures:
+    """Kill -9 three times during an eval run of 1,000 examples: the provider is asked for no example twice, the ledger has none
+    twice, each is paid for once, and what was in flight at a kill is told as interrupted."""
+    return eval_runs.killed(place, examples=counts.cases, kills=counts.kills)

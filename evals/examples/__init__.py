@@ -1,0 +1,1 @@
+"""Suites to begin with: `make eval SUITE=evals/examples/capitals.yaml`, `make eval SUITE=evals.examples.echo:PIPELINE`."""

@@ -1,0 +1,82 @@
+"""`make eval`: exit codes and what is written, by a pipeline that needs no model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from evals import gate
+from evals.base import Example
+from evals.gate_report import ExampleReport, Report, junit, markdown
+from evals.pipelines import Pipeline
+from evals.suites import suite_of
+
+Gate = Callable[..., int]
+
+
+async def ask(example: Example) -> str:
+    if example.id == "broken":
+        raise RuntimeError("no answer")
+    return str(example.input["text"])
+
+
+def pipeline(count: int, *, said: str = "Hi", **more: object) -> Pipeline:
+    made = {"name": "echo", "dataset": "echo", "metrics": ["exact_match"], "thresholds": [{"metric": "exact_match", "min": 1}]}
+    examples = [Example(str(number), {"text": said}, "Hi") for number in range(count)]
+    return Pipeline(suite_of(made | more), examples, ask)
+
+
+GOOD = pipeline(12)
+BAD = pipeline(12, said="Ho")
+NOT_WORSE = {"thresholds": [{"metric": "exact_match", "not_worse_than_baseline": True}]}
+SAME, WORSE = pipeline(12, **NOT_WORSE), pipeline(12, said="Ho", **NOT_WORSE)
+UNMEASURED = Pipeline(GOOD.suite, [Example("fine", {"text": "Hi"}, "Hi"), Example("broken", {"text": "Hi"}, "Hi")], ask)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    monkeypatch.setenv("GENAI_DATA_DIR", str(tmp_path / "data"))
+    return lambda name, *more: gate.main([f"tests.evals.test_gate:{name}", "--out", str(tmp_path / "out"), *more])
+
+
+@pytest.mark.parametrize(("name", "code"), [("GOOD", 0), ("BAD", 1), ("UNMEASURED", 1), ("SAME", 2), ("NOBODY", 2)])
+def test_the_exit_code_says_whether_thresholds_hold(run: Gate, name: str, code: int) -> None:
+    assert run(name) == code
+
+
+def test_what_it_writes_is_a_baseline_for_the_next(run: Gate, tmp_path: Path) -> None:
+    assert run("GOOD", "--summary", str(tmp_path / "summary.md")) == 0
+    tests = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    assert (tests.get("failures"), len(tests.findall(".//testcase"))) == ("0", 13)
+    assert (tmp_path / "summary.md").read_text() == (tmp_path / "out" / "report.md").read_text()
+    before = tmp_path / "before.json"
+    before.write_bytes((tmp_path / "out" / "results.json").read_bytes())
+    assert run("SAME", "--baseline", str(before)) == 0
+    assert run("WORSE", "--baseline", str(before)) == 1
+    thresholds = json.loads((tmp_path / "out" / "results.json").read_bytes())["thresholds"]
+    assert thresholds[0]["reasons"] == ["worse_than_baseline"]
+
+
+def test_a_suite_in_a_file_has_its_dataset_beside_it(run: Gate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("name: s\ndataset: rows.csv\nmetrics: [exact_match]\n")
+    out = str(tmp_path / "out")
+    assert gate.main([str(suite), "--out", out]) == 2
+    assert "dataset_needed" in capsys.readouterr().err
+    (tmp_path / "rows.csv").write_text("text,expected\nHi\n")
+    assert gate.main([str(suite), "--out", out]) == 2
+    assert "Row 1" in capsys.readouterr().err
+
+
+def test_reports_can_be_read_whatever_they_tell() -> None:
+    threshold = {"metric": "a|b", "value": None, "min": 1.0, "max": None, "verdict": None, "unmeasured": 1, "passed": False}
+    figures = {"a|b": {"mean": None, "measured": 0, "unmeasured": {"timeout": 1}}}
+    report = Report(
+        '"<&\x00', "chat", figures, [threshold | {"reasons": ["no_value"]}], examples=[ExampleReport("x", {}, "timeout")]
+    )
+    tests = ElementTree.fromstring(junit(report))
+    assert [case.get("name") for case in tests.findall(".//testcase")] == ["a|b at least 1", "example x"]
+    assert (len(tests.findall(".//failure")), len(tests.findall(".//skipped"))) == (1, 1)
+    assert "| a\\|b at least 1 |  | **no**: no_value |" in markdown(report)

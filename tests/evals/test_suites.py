@@ -1,0 +1,75 @@
+"""Suites in YAML, and what is wrong with them."""
+
+import pytest
+
+from core.errors import InvalidRequest
+from evals.asking import body_of, reuse_key
+from evals.base import Example
+from evals.metrics import METRICS
+from evals.suites import Suite, Target, check_metrics, parse
+
+GOOD = "name: capitals\ndataset: capitals\nmetrics: [exact_match]\n"
+
+
+def test_a_metric_is_named_alone_or_with_options() -> None:
+    suite = parse(GOOD.replace("[exact_match]", "[f1, {name: regex, label: polite, options: {pattern: please}}]"))
+    assert [(one.called, one.name) for one in suite.metrics] == [("f1", "f1"), ("polite", "regex")]
+    assert Suite.model_validate_json(suite.model_dump_json()) == suite
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "said"),
+    [
+        (
+            GOOD + "thresholds:\n  - {metric: exact_match, min: 1}\n  - metric: exact_match\n    min: high\n",
+            "thresholds.1.min",
+            "Line 7",
+        ),
+        (GOOD + "target:\n  alais: x\n", "target.alais", "Line 5"),
+        (GOOD + "thresholds: [{metric: bleu, min: 1}]", None, "'bleu'"),
+        (GOOD + "thresholds: [{metric: exact_match}]", "thresholds.0", "Line 4"),
+        (GOOD.replace("[exact_match]", "[f1, f1]"), None, "two metrics are called 'f1'"),
+        (GOOD.replace("[exact_match]", "[a: b"), None, "line 4"),
+        ("name: &a x\ndataset: *a\nmetrics: [f1]", None, "aliases are not taken"),
+        ("- a", None, "no object"),
+        ("name: x y\ndataset: d\nmetrics: [f1]", "name", "Line 1"),
+    ],
+    ids=["value", "unknown", "no-metric", "asks-nothing", "doubled", "no-yaml", "alias", "list", "name"],
+)
+def test_what_is_wrong_is_told_with_its_line_and_field(text: str, field: str | None, said: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(text)
+    assert (refused.value.code, refused.value.param) == ("invalid_suite", field)
+    assert said in refused.value.message
+
+
+def test_a_metric_without_a_plugin_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"metrics\.0\.name: there is no metric 'vibes'"):
+        check_metrics(parse(GOOD.replace("exact_match", "vibes")), METRICS)
+
+
+def test_an_input_becomes_the_body_of_its_capability() -> None:
+    text, fields = Example("1", {"text": "Hi"}), Example("2", {"q": {"word": "sun"}})
+    asked = {"role": "user", "content": "Hi"}
+    assert body_of(Target(parameters={"temperature": 0}), text) == {"temperature": 0, "model": "default", "messages": [asked]}
+    assert body_of(Target(capability="rag", parameters={"collection": "c"}), text)["question"] == "Hi"
+    filled = body_of(Target(template="Say {q.word}.", system="Be brief."), fields)["messages"]
+    assert [one["content"] for one in filled] == ["Be brief.", "Say sun."]
+    whole = Example("3", {"messages": [asked], "temperature": 1})
+    assert body_of(Target(parameters={"temperature": 0}), whole)["temperature"] == 1
+    with pytest.raises(InvalidRequest, match=r"'q\.moon'"):
+        body_of(Target(template="{q.moon}"), fields)
+
+
+def test_an_outcome_is_found_by_input_parameters_and_version_and_never_of_collections() -> None:
+    suite, example = parse(GOOD), Example("1", {"text": "Hi"})
+    same = reuse_key(b"s", suite, "v1", example)
+    assert same == reuse_key(b"s", suite, "v1", Example("other", {"text": "Hi"}, "expected"))
+    warm = parse(GOOD + "target: {parameters: {temperature: 1}}")
+    others = [
+        reuse_key(b"s", warm, "v1", example),
+        reuse_key(b"s", suite, "v2", example),
+        reuse_key(b"t", suite, "v1", example),
+    ]
+    assert len({same, *others}) == 4
+    assert reuse_key(b"s", parse(GOOD + "target: {capability: rag}"), "v1", example) is None

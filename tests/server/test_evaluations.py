@@ -1,0 +1,182 @@
+"""Evaluations over REST: datasets, suites, runs and comparisons; the model's provider is a fake at the wire."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chains.conversations import Conversations
+from chains.messages import Assistant, User
+from core.database import Database
+from core.policies.retention import HEADER
+from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
+from core.settings import Settings
+from jobs.evaluation import run_evaluation
+from providers.models import Models
+from server.routes.evaluation_comparisons import router as comparisons
+from server.routes.evaluation_runs import router as runs
+from server.routes.evaluations import router as evaluations
+from tests.desks import Desk, opened
+from tests.fakes.openai import MODEL, OpenAIFake
+from tests.fakes.wire import Reply
+from tests.server.serving import platform
+
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+SUITE = "name: hello\ndataset: questions\nmetrics: [exact_match]\nthresholds: [{metric: exact_match, min: 1}]\n"
+DEVELOPER = replace(SYSTEM, id="dev", role=Role.DEVELOPER, scopes=ROLE_SCOPES[Role.DEVELOPER])
+
+
+@dataclass
+class Place:
+    desk: Desk
+    provider: OpenAIFake
+    models: Models
+
+    @asynccontextmanager
+    async def caller(self, principal: Principal = SYSTEM) -> AsyncIterator[httpx.AsyncClient]:
+        desk = self.desk
+        state = {"database": desk.database, "queue": desk.queue, "models": self.models, "library": desk.library}
+        app = platform(desk.settings, principal=principal, analyser=self.models.privacy.analyser, **state)
+        app.include_router(evaluations)
+        app.include_router(runs)
+        app.include_router(comparisons)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1/evals") as client:
+            yield client
+
+    async def ran(self, client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+        made = await client.post("/runs", json=body)
+        assert made.status_code == 202, made.text
+        await run_evaluation(self.desk.context, made.json()["id"])
+        shown: dict[str, Any] = (await client.get(f"/runs/{made.json()['id']}")).json()
+        return shown
+
+
+@pytest.fixture
+async def place(database: Database, settings: Settings) -> AsyncIterator[Place]:
+    with OpenAIFake() as provider:
+        configured = Settings.load(
+            data_dir=Path(settings.data_dir),
+            database_url=database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite"),
+            models=[{"alias": "default", "deployments": [{"provider": "openai", "model": MODEL}]}],
+            providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
+        )
+        models = Models(configured)
+        async with opened(configured, database, models) as desk:
+            yield Place(desk, provider, models)
+        await models.close()
+
+
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def questions(count: int = 3) -> dict[str, Any]:
+    rows = [{"id": f"q{number}", "input": {"text": f"question {number}"}, "expected": Reply().text} for number in range(count)]
+    return {"name": "questions", "examples": rows}
+
+
+@ON_SQLITE
+async def test_a_dataset_is_versioned_by_its_content(place: Place) -> None:
+    async with place.caller() as client:
+        first = (await client.post("/datasets", json=questions())).json()
+        same = (await client.post("/datasets", json=questions())).json()
+        content = (await client.get(f"/datasets/{first['id']}/export")).text
+        given = {"name": "questions", "format": "jsonl", "content": content.replace("question 0", "another")}
+        other = (await client.post("/datasets", json=given)).json()
+        assert (first["version"], same["id"], other["version"]) == (1, first["id"], 2)
+        page = (await client.get(f"/datasets/{other['id']}/examples", params={"limit": 2})).json()
+        rest = (await client.get(f"/datasets/{other['id']}/examples", params={"cursor": page["next_cursor"]})).json()
+        assert [row["id"] for row in page["results"] + rest["results"]] == ["q0", "q1", "q2"]
+        assert page["results"][0]["input"] == {"text": "another"}
+        bad = await client.post("/datasets", json=given | {"content": content + "{"})
+        assert (code(bad), bad.json()["error"]["param"]) == ((422, "invalid_example"), "row 4")
+        assert (await client.delete(f"/datasets/{first['id']}")).status_code == 204
+        assert code(await client.get(f"/datasets/{first['id']}")) == (404, "dataset_not_found")
+
+
+@ON_SQLITE
+async def test_a_suite_is_kept_run_and_its_runs_are_compared(place: Place) -> None:
+    async with place.caller() as client:
+        await client.post("/datasets", json=questions(8))
+        assert (await client.post("/suites", json={"definition": SUITE})).status_code == 201
+        assert (await client.get("/suites/hello")).json()["definition"] == SUITE
+        assert code(await client.post("/suites", json={"definition": SUITE + "x: 1"})) == (422, "invalid_suite")
+        first = await place.ran(client, suite="hello")
+        assert (first["state"], first["passed"], first["progress"]) == ("succeeded", True, {"done": 8, "total": 8})
+        assert first["metrics"]["exact_match"]["mean"] == 1
+        place.provider.always(Reply(text="no"))
+        second = await place.ran(client, definition=SUITE, reuse=False, baseline=first["id"])
+        assert (second["passed"], second["thresholds"][0]["reasons"]) == (False, ["below_min"])
+        results = (await client.get(f"/runs/{second['id']}/results", params={"limit": 5})).json()
+        assert [row["output"] for row in results["results"]] == ["no"] * 5
+        assert results["results"][0]["scores"]["exact_match"]["value"] == 0
+        pair = {"a": first["id"], "b": second["id"]}
+        found = (await client.get("/comparisons", params=pair)).json()["comparisons"][second["id"]]["exact_match"]
+        assert (found["verdict"], found["difference"], found["n"]) == ("worse", -1, 8)
+        rows = (await client.get("/comparisons/examples", params=pair | {"metric": "exact_match", "limit": 3})).json()
+        assert rows["results"][0]["outputs"] == {first["id"]: Reply().text, second["id"]: "no"}
+        assert rows["next_cursor"] is not None
+        listed = (await client.get("/runs", params={"suite": "hello", "limit": 1})).json()
+        assert [row["id"] for row in listed["results"]] == [second["id"]]
+        assert (await client.delete(f"/runs/{first['id']}")).status_code == 204
+        assert code(await client.get("/comparisons", params=pair)) == (404, "run_not_found")
+
+
+@ON_SQLITE
+async def test_what_cannot_be_run_is_refused_before_anything_is_asked(place: Place) -> None:
+    async with place.caller() as client:
+        assert code(await client.post("/runs", json={"definition": SUITE})) == (404, "dataset_not_found")
+        await client.post("/datasets", json=questions())
+        refused = {
+            "suite_not_found": {"suite": "nothing"},
+            "model_not_found": {"definition": SUITE, "alias": "nothing"},
+            "unknown_metric": {"definition": SUITE.replace("exact_match", "vibes")},
+            "invalid_metric": {"definition": SUITE.replace("[exact_match]", "[{name: exact_match, options: {x: 1}}]")},
+            "baseline_needed": {"definition": SUITE.replace("min: 1", "not_worse_than_baseline: true")},
+            "run_not_found": {"definition": SUITE, "baseline": "run_x"},
+            "invalid_request": {},
+        }
+        found = {name: (await client.post("/runs", json=body)).json()["error"]["code"] for name, body in refused.items()}
+        assert found == {name: name for name in refused}
+        running = (await client.post("/runs", json={"definition": SUITE})).json()
+        assert code(await client.delete(f"/datasets/{running['dataset_id']}")) == (409, "dataset_in_use")
+        assert code(await client.delete(f"/runs/{running['id']}")) == (409, "run_not_ended")
+        assert code(await client.post(f"/runs/{running['id']}/resume", json={})) == (409, "run_not_ended")
+        cancelled = (await client.post(f"/runs/{running['id']}/cancel")).json()
+        assert cancelled["state"] == "cancelling"
+        await run_evaluation(place.desk.context, running["id"])
+        assert (await client.post(f"/runs/{running['id']}/resume", json={})).status_code == 202
+        await run_evaluation(place.desk.context, running["id"])
+        assert (await client.get(f"/runs/{running['id']}")).json()["scored"] == 3
+        assert code(await client.post(f"/runs/{running['id']}/resume", json={})) == (409, "run_complete")
+    without = replace(SYSTEM, scopes=frozenset({Scope.EVALS_RUN, Scope.EVALS_READ, Scope.EVALS_MANAGE}))
+    async with place.caller(without) as client:
+        assert code(await client.post("/runs", json={"definition": SUITE})) == (403, "forbidden")
+
+
+@ON_SQLITE
+async def test_a_dataset_of_sessions_has_no_personal_data_and_only_ones_own(place: Place) -> None:
+    kept = Conversations(place.desk.database)
+    said = [User(content="I am reached at jane.doe@example.com"), Assistant(content="Noted."), User(content="Thanks")]
+    await kept.append(SYSTEM, "mine", said)
+    await kept.append(replace(SYSTEM, id="other"), "theirs", [User(content="Hello"), Assistant(content="Hi")])
+    async with place.caller() as client:
+        made = (await client.post("/datasets/from-sessions", json={"name": "prod"})).json()
+        (row,) = (await client.get(f"/datasets/{made['id']}/examples")).json()["results"]
+        assert (made["source"], row["expected"]) == ("sessions", "Noted.")
+        assert row["input"]["messages"] == [{"role": "user", "content": "I am reached at <EMAIL_ADDRESS>"}]
+        every = (await client.post("/datasets/from-sessions", json={"name": "all", "everybodys": True})).json()
+        assert every["examples"] == 2
+    async with place.caller(DEVELOPER) as client:
+        asked = {"name": "all", "everybodys": True}
+        assert code(await client.post("/datasets/from-sessions", json=asked)) == (403, "forbidden")
+        assert code(await client.post("/datasets/from-sessions", json={"name": "none"})) == (422, "dataset_empty")
+        assert (await client.get("/datasets")).json()["results"] == []
+    async with place.caller() as client:
+        client.headers[HEADER] = "none"
+        assert code(await client.post("/datasets/from-sessions", json={"name": "prod"})) == (422, "nothing_kept")
+        assert code(await client.post("/runs", json={"definition": SUITE})) == (422, "nothing_kept")
