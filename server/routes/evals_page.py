@@ -14,6 +14,7 @@ from server.pages.administration import Typed, checked, typed
 from server.pages.figures import Figure, Interval
 from server.pages.frame import PageRoute, framed
 from server.pagination import PageRequest, Paging
+from server.routes import evaluation_comparisons as comparisons_api
 from server.routes import evaluation_runs as runs_api
 from server.routes import evaluations as api
 from server.routes.evaluation_runs import NewRun, Reader, Resumption
@@ -83,11 +84,11 @@ async def compare(
     metric: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
     """Two runs beside each other: metric by metric, and the examples of one of them."""
-    told = (await runs_api.compare_runs(state, principal, a, [b])).comparisons.get(b, {})
+    told = (await comparisons_api.compare_runs(state, principal, a, [b])).comparisons.get(b, {})
     shown = metric if metric in told else next(iter(told), "")
     examples = None
     if shown:
-        examples = await runs_api.compare_examples(state, principal, a, [b], shown, paging)
+        examples = await comparisons_api.compare_examples(state, principal, a, [b], shown, paging)
     values = {
         "base": await runs_api.show_run(a, state, principal),
         "other": await runs_api.show_run(b, state, principal),

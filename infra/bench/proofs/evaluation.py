@@ -6,7 +6,7 @@ from infra.bench import eval_runs, eval_statistics
 from infra.bench.counts import Counts, Figures
 from infra.bench.monitors import monitors
 
-__all__ = ["monitors", "statistics"]
+__all__ = ["eval_run", "monitors", "statistics"]
 
 #: At small counts a share is known to within some hundredths: nothing is held to what is promised.
 _FEW = 100
