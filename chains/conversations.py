@@ -17,7 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from chains.messages import Message
-from core import audit, denials
+from core import answer_sources, audit, denials
 from core.database import Database, utc_now
 from core.encryption.envelope import Place, not_opened
 from core.encryption.keyring import Sealer
@@ -124,9 +124,10 @@ class Conversations:
         renames: bool = False,
         read: Reading = Reading(),
         collection: str | None = None,
+        sources: Sequence[str] = (),
     ) -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages. `collection` is
-        the name of the one that was asked. Raises as `recall`.
+        the name of the one that was asked, `sources` are the documents that the last message stands on. Raises as `recall`.
 
         The pseudonyms of `privacy` are kept with it. Where another turn has given one of them to another value meanwhile, it
         gets a new one, in the messages as well if they were written with pseudonyms (`renames`). What guards have `read` is
@@ -156,6 +157,9 @@ class Conversations:
             for position, row in enumerate(rows, start=first):
                 row.conversation_id, row.position = conversation.id, position
             session.add_all(rows)
+            await session.flush()
+            if not await answer_sources.note(session, rows[-1], sources):
+                rows[-1].payload = sealer.seal_json(*_PAYLOAD, rows[-1].id, answer_sources.withheld())
             for each in read.reread:
                 payload = sealer.seal_json(*_PAYLOAD, each.id, _payload(each.message, each.passed))
                 mine = (col(ConversationMessage.id) == each.id, col(ConversationMessage.conversation_id) == conversation.id)

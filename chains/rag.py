@@ -140,7 +140,8 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None and kept is not None:
         said, reply = [User(content=asked.question)], Assistant(content=answer.output)
-        await keep(deps, asked.session_id, kept, said=said, answer=reply, collection=asked.collection)
+        stands_on = sorted({citation.document_id for citation in answer.citations})
+        await keep(deps, asked.session_id, kept, said=said, answer=reply, collection=asked.collection, sources=stands_on)
     yield Delta(final=answer)
 
 

@@ -18,6 +18,7 @@ from core.jobs import ERASURE
 from core.tables import (
     AlertDelivery,
     AlertRow,
+    AnswerSource,
     APIKey,
     Batch,
     BatchRow,
@@ -104,6 +105,7 @@ def of_user(tenant: str, user_id: str) -> list[Belonging]:
         (col(CostCentreRule.kind) == "key") & col(CostCentreRule.value).in_(keys),
     )
     return [
+        Belonging(AnswerSource, col(AnswerSource.conversation_id).in_(chats)),
         Belonging(ConversationMessage, col(ConversationMessage.conversation_id).in_(chats)),
         Belonging(Conversation, col(Conversation.id).in_(chats)),
         Belonging(IdempotencyRecord, (col(IdempotencyRecord.tenant) == tenant) & unknown),

@@ -24,6 +24,7 @@ ALL = "*"
 SETTING = "genai.tenant"
 #: Tables without a tenant of their own: (column, table whose `id` it holds), any of which leads to the tenant.
 THROUGH: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "answer_sources": (("conversation_id", "conversations"),),
     "batch_rows": (("batch_id", "batches"),),
     "browser_sessions": (("key_id", "api_keys"), ("user_id", "users")),
     "collection_shares": (("collection_id", "collections"),),

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit, denials
+from core import answer_sources, audit, denials
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.files import Files
@@ -245,10 +245,13 @@ class Collections:
         await self._files.delete_prefix(collection_id)
         if held:  # it may have let go since, and have written before that
             return False
+        sealer = await self._database.keyring.sealer(shelf.tenant)
         async with self._database.transaction(shelf.tenant) as session:
             if await _is_held(session, collection_id):
                 return False
             await session.exec(delete(IndexGeneration).where(col(IndexGeneration.collection_id) == collection_id))
+            its = select(Document.id).where(Document.collection_id == collection_id)
+            await answer_sources.withhold(session, sealer, its)
             await session.exec(delete(Document).where(col(Document.collection_id) == collection_id))
             gone = (col(DepartedDocument.collection_id) == collection_id, col(DepartedDocument.number) > 0)
             await session.exec(delete(DepartedDocument).where(*gone))

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, select
 
-from core import audit
+from core import answer_sources, audit
 from core.database import Database, utc_now
 from core.errors import NotFound, PlatformError
 from core.files import Files
@@ -185,10 +185,12 @@ class Documents:
         await self._files.delete_prefix(f"{document.collection_id}/{document.id}")
         if document.file_key:
             await self._files.delete(document.file_key)
+        sealer = await self._database.keyring.sealer(document.tenant)
         async with self._database.transaction(document.tenant) as session:
             row = await lock_document(session, document.id)
             if row is None:
                 return True
+            await answer_sources.withhold(session, sealer, [document.id])
             if row.lease not in (None, lease) and row.leased_until is not None and row.leased_until > utc_now():
                 return False
             await session.exec(delete(Document).where(col(Document.id) == document.id))

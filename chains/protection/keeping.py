@@ -72,11 +72,18 @@ async def recalled(deps: ChainDeps, session_id: str) -> History:
 
 
 async def keep(
-    deps: ChainDeps, session_id: str, history: History, *, said: Sequence[Any], answer: Any, collection: str | None = None
+    deps: ChainDeps,
+    session_id: str,
+    history: History,
+    *,
+    said: Sequence[Any],
+    answer: Any,
+    collection: str | None = None,
+    sources: Sequence[str] = (),
 ) -> None:
     """Add what the caller said and the answer to the session, whose `history` was recalled, as the rules for what is written
     down say, and the pseudonyms of the run. Which guards have read what of the session is kept as well.
-    `collection` is the one that was asked."""
+    `collection` is the one that was asked, `sources` are the documents that the answer stands on."""
     request = current()
     if keeps_nothing(deps.models.policies, request):  # decided meanwhile
         return
@@ -101,6 +108,7 @@ async def keep(
             reread=history.reread,
         ),
         collection=collection,
+        sources=sources,
     )
 
 

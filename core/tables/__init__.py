@@ -5,7 +5,7 @@ from core.tables.alerts import AlertDelivery, AlertRoute, AlertRouteKind, AlertR
 from core.tables.audit import AuditEvent, AuditHead
 from core.tables.batches import Batch, BatchRow, BatchState, RowState, StoredFile, UnclaimedFile
 from core.tables.budgets import Budget, BudgetMode
-from core.tables.conversations import Conversation, ConversationMessage
+from core.tables.conversations import AnswerSource, Conversation, ConversationMessage
 from core.tables.cost_centres import CostCentreRule
 from core.tables.data_requests import DataRequest, DataRequestKind
 from core.tables.documents import (
@@ -46,6 +46,7 @@ __all__ = [
     "AlertRow",
     "AlertState",
     "AnomalyState",
+    "AnswerSource",
     "AuditEvent",
     "AuditHead",
     "Batch",

@@ -41,3 +41,13 @@ class ConversationMessage(SQLModel, table=True):
     role: str = Field(max_length=16)
     payload: dict[str, Any] = json_object()
     created_at: datetime = created_now()
+
+
+class AnswerSource(SQLModel, table=True):
+    """A document that a kept answer stands on: when it is deleted, what the answer says goes with it."""
+
+    __tablename__ = "answer_sources"
+
+    message_id: str = Field(foreign_key="conversation_messages.id", ondelete="CASCADE", max_length=64, primary_key=True)
+    document_id: str = Field(max_length=64, primary_key=True, index=True)
+    conversation_id: str = Field(foreign_key="conversations.id", ondelete="CASCADE", max_length=64, index=True)

@@ -8,11 +8,12 @@ from sqlmodel import select
 from chains import rag
 from chains.conversations import Conversations
 from chains.messages import Assistant, User
+from core.answer_sources import WITHHELD
 from core.database import Database
 from core.errors import InvalidRequest, NotFound
 from core.principals import SYSTEM
 from core.settings import Settings
-from core.tables import Collection, Conversation, Document
+from core.tables import AnswerSource, Collection, Conversation, Document
 from providers.likeness import comparable
 from providers.models import Models
 from tests.chains.asking import LEAVE, Desk, Place, add, desk
@@ -269,6 +270,37 @@ async def test_a_session_remembers_which_collection_was_asked(settings, kept):
     async with kept.database.session(all_tenants=True) as session:
         asked = (await session.exec(select(Conversation.collections).where(Conversation.name == "two"))).one()
     assert asked == ["company"]
+
+
+async def test_what_was_answered_from_a_document_goes_with_it(settings, kept):
+    """Of a conversation, and of others that asked it; what stood on another document stays."""
+    async with desk(settings, kept, *["x"] * 4, small=True) as it:
+        for name in ("gone", "gone too"):
+            assert (
+                "28 days"
+                in (await it.ask("How many days of annual leave do I have?", session_id=name.replace(" ", "-")))["output"]
+            )
+        await it.ask("What is the maximum flow of the pump?", session_id="gone")
+        company = await it.library.collections.get(SYSTEM, "company")
+        leave = it.documents["leave.md"]
+        await it.library.documents.delete(SYSTEM, company, leave.id)
+        assert await it.library.documents.purge(leave)
+    conversations = Conversations(kept.database)
+    said = [message.text() for message in await conversations.history(SYSTEM, "gone")]
+    assert said[0] == "How many days of annual leave do I have?"
+    assert said[1] == WITHHELD
+    assert "200 litres" in said[3]
+    assert [message.text() for message in await conversations.history(SYSTEM, "gone-too")][1] == WITHHELD
+    async with kept.database.session(all_tenants=True) as session:
+        left = (await session.exec(select(AnswerSource.document_id))).all()
+    assert left == [it.documents["pump.md"].id]
+
+
+async def test_an_answer_from_a_document_that_is_deleted_meanwhile_is_not_kept(settings, kept):
+    conversations = Conversations(kept.database)
+    asked = [User(content="How many days?"), Assistant(content="28 days.")]
+    await conversations.append(SYSTEM, "late", asked, sources=["doc_unknown"])
+    assert [message.text() for message in await conversations.history(SYSTEM, "late")] == ["How many days?", WITHHELD]
 
 
 async def test_the_stream_adds_up_to_the_answer(settings, kept):
