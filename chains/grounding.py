@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from chains.actions import Act, act_of
 from chains.blocks import ITEM
 from chains.kinds import Kind, kind_of
+from chains.languages import language_of, words_of
 from chains.quotes import REFERS, Quote, candidates, plain
 from chains.relevance import Candidate, compare, coverage, score
 from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, specifics
@@ -69,14 +70,16 @@ def gather(
     weights: Mapping[str, float],
     words: Words,
     about: str | None = None,
+    topic: Sequence[str] = (),
 ) -> Evidence:
     """Pick what to quote from the passages. Blocks for as long as `embed` takes for some fifty sentences, and for the words of
     a few passages.
 
     `weights` has the question's words, as `words` gives them, with how much each tells. `about` is the part of the question
-    that must be answered, where the rest is what was asked before; None for all of it.
+    that must be answered, where the rest is what was asked before; None for all of it. Of the words of `topic`, if there are
+    any, one has to stand in a quote's passage.
     """
-    weights = _telling(weights, words)
+    weights = _telling(question, weights, words)
     passages = _continued(passages)
     found = _candidates(question, passages, weights=weights, words=words)
     if not found:
@@ -88,8 +91,8 @@ def gather(
     act = None if verb is None else Act(verb, words, embed)
     if act is not None:  # looked for in the sentence itself, and not all over its passage
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
-    kind = kind_of(question if about is None else about)
-    kept = _Vetted(asked, act, kind, embed=embed, words=words).of(scored)
+    kind = kind_of(question if about is None else about, question)
+    kept = _Vetted(asked, act, kind, topic=topic, embed=embed, words=words).of(scored)
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
     return Evidence(_chosen(quotes), _probability(kept[0][1]) if kept else 0.0, likelihood)
@@ -129,9 +132,14 @@ def _probability(relevance: float) -> float:
     return 1 / (1 + math.exp(-_STEEPNESS * (relevance - _MIDPOINT)))
 
 
-def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
+def _telling(question: str, weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
     """The weights without words of asking, and with less for those that an answer need not repeat, where others are left."""
     empty, light = set(words(" ".join(ENGLISH | GERMAN))), set(words(" ".join(LIGHT | MEASURES | CLASSES.keys())))
+    language = language_of(question)
+    if language is not None and language.judged_apart:
+        asked = words_of(question)
+        empty = set(words(" ".join(word for word in asked if language.says_nothing(word))))
+        light = set(words(" ".join(language.light.intersection(asked))))
     told = {word: weight * (_LIGHT if word in light else 1) for word, weight in weights.items() if word not in empty}
     return told or weights
 
@@ -139,8 +147,11 @@ def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
 class _Vetted:
     """Lets through what has all that the question cannot do without, looking at each passage once."""
 
-    def __init__(self, asked: Specifics, act: Act | None, kind: Kind | None, *, embed: Embed, words: Words) -> None:
+    def __init__(
+        self, asked: Specifics, act: Act | None, kind: Kind | None, *, topic: Sequence[str], embed: Embed, words: Words
+    ) -> None:
         self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
+        self._topic = topic
         self._lacking: dict[str, bool] = {}
 
     def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
@@ -156,7 +167,8 @@ class _Vetted:
         ground = Ground(f"{labels}\n{beside}", self._words)
         if ground.text not in self._lacking:
             meant = MEANT_IN_ROW if quote.row else MEANT
-            self._lacking[ground.text] = bool(self._asked.missing(ground, embed=self._embed, meant=meant))
+            elsewhere = bool(self._topic) and not any(map(ground.knows, self._topic))
+            self._lacking[ground.text] = elsewhere or bool(self._asked.missing(ground, embed=self._embed, meant=meant))
         if self._lacking[ground.text]:
             return False
         if self._act is not None and not self._says_how(quote, self._act):
@@ -173,7 +185,8 @@ class _Vetted:
         there = kind_of(quote.heading) if quote.heading.endswith("?") else None
         if there is not None and there.holds is kind.holds:  # the question is asked there, and answered here
             return True
-        if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row and quote.kind != "entry"):
+        # what the sentence behind it tells, that one answers
+        if not kind.held(f"{quote.columns}\n{plain(quote.text)}", row=quote.row and quote.kind != "entry"):
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False

@@ -7,8 +7,10 @@ The kinds are told by forms alone, and widely: a text lacks one only where nothi
 
 import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from chains.languages import Language, language_of, languages, words_of
 from chains.specifics import number_of, tokens
 from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
 
@@ -107,7 +109,7 @@ _SUM = re.compile(
     re.I,
 )
 #: A bare number that may be a price: nothing that is counted stands behind it.
-_BARE = re.compile(r"(?<![\w.:/-])\d[\d.,]*(?=\s*(?:$|[,;.)|]|\b(?:per|a|an|each|for|and|or|pro)\b))", re.I)
+_BARE = re.compile(r"(?<![\w.:/-])\d[\d.,]*(?=\s*(?:$|[,;.)|](?!\d)|\b(?:per|a|an|each|for|and|or|pro)\b))", re.I)
 _FEW = re.compile(
     r"\b(?:none|no|single|only|both|pair|dozens?|several|unlimited|any number|as many|many|few|hundreds?|thousands?|million|"
     r"keine?|mehrere|beliebig)\b",
@@ -292,7 +294,8 @@ def _person(text: str) -> bool:
     said = re.sub(r"\[[^\]]*\]", " ", text)  # of a form to be filled in
     if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
         return True
-    named = any(word[:1].isupper() for word in re.findall(r"\b\w[\w'’-]*", said)[1:])
+    words = re.findall(r"\b\w[\w'’-]*", said)[1:]
+    named = any(word[:1].isupper() and word.lower() not in ENGLISH | GERMAN for word in words)
     return named or bool(_DOES.match(said.lstrip()))
 
 
@@ -357,8 +360,36 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
 )
 
 
-def kind_of(question: str) -> Kind | None:
-    """The kind of thing that a question asks for; None where that is not told."""
+def kind_of(question: str, whole: str = "") -> Kind | None:
+    """The kind of thing that a question asks for; None where that is not told. `whole` has what it is about as well, where it
+    does not say that itself."""
+    language = language_of(question)
+    if language is not None and language.judged_apart:
+        return _told_apart(language, question)
     kind = next((kind for form, kind in _KINDS if form.search(question)), None)
-    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", question)) - ENGLISH - GERMAN
+    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", f"{question} {whole}")) - ENGLISH - GERMAN
     return None if kind is None else replace(kind, said=said)
+
+
+def _told_apart(language: Language, question: str) -> Kind | None:
+    """The same in a language whose words stand in a file of its own. What holds one is told by the words of all of those: short
+    questions are alike in some."""
+    kinds = {"costs": _costs_apart, "counts": _counts_apart, "times": _times_apart}
+    return next((Kind(kinds[name]) for name, form in language.kinds.items() if form.search(question)), None)
+
+
+def _costs_apart(text: str) -> bool:
+    return _sum(text) or any(not each.free.isdisjoint(words_of(text)) for each in languages())
+
+
+def _counts_apart(text: str) -> bool:
+    return _says_one(text, lambda each: each.numbers.keys() | each.fractions | each.spans)
+
+
+def _times_apart(text: str) -> bool:
+    return _says_one(text, lambda each: each.numbers.keys() | each.fractions | each.moments)
+
+
+def _says_one(text: str, words: Callable[[Language], AbstractSet[str]]) -> bool:
+    said = [part for word in words_of(text) for part in word.split("-")]
+    return bool(re.search(r"\d", text)) or any(not words(each).isdisjoint(said) for each in languages())

@@ -28,6 +28,11 @@ HELD = [
     ("Where do dogs stay?", "Dogs must stay outside."),
     ("Which floor is the sauna on?", "It is on the second floor."),
     ("Does it allow dogs?", "Dogs are not permitted."),
+    ("Quanto costa il biglietto?", "Il biglietto costa dodici euro."),
+    ("¿Cuánto dura el préstamo?", "El préstamo dura tres semanas."),
+    ("Quanto dura a visita?", "A visita dura uma hora."),
+    ("Hoe laat opent de bakkerij?", "De bakkerij opent om zes uur."),
+    ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
     ("How deep is the swimming pool?", "The swimming pool is heated to 28 degrees."),
@@ -50,6 +55,11 @@ LACKED = [
     ("Where is the gym?", "The gym is open to all guests."),
     ("Where is the travel desk?", "Trips are booked through the travel desk on Mondays."),
     ("Which floor is the gym on?", "The gym is open to all guests."),
+    ("Quanto costa il parcheggio?", "Il parcheggio si trova dietro il porto."),
+    ("Combien coûte le cours ?", "Le cours dure quarante minutes."),
+    ("Wanneer sluit de bakkerij?", "De bakkerij ligt achter de kerk."),
+    ("What does the stool cost?", "The stool weighs 5.1 kg."),
+    ("Who makes the lamp?", "The lamp costs 5 euros. It is grey."),
     ("Does it allow commercial use?", "In no event is anybody liable for commercial damages."),
 ]
 #: Numbers that look like years and times of day, and are counts, and the other way round.
