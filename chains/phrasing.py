@@ -21,8 +21,8 @@ from chains.prompting import prompt
 from chains.protection.protection import Found, admit_said
 from chains.quotes import REFERS, Quote, candidates, enumerated, plain
 from chains.spec import ChainDeps
-from chains.specifics import figures, spelt_numbers
-from chains.support import supporting, without_repetition
+from chains.specifics import Words, figures, spelt_numbers
+from chains.support import backing, supporting, without_repetition
 from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Chunk, Passage
@@ -198,6 +198,14 @@ async def from_sources(
     if answered and sent < len(text):
         yield text[sent:]
     yield Phrased(text.strip(), tuple(_cited(text, passages, deps.library.resources.lexical.words)), answered)
+
+
+def unmarked(text: str, passages: Sequence[Passage], *, words: Words) -> list[Quote]:
+    """What of the passages a large model's answer stands on, whatever it has marked: for each of its sentences the stretch that
+    says it, where one does."""
+    pool = [quote for passage in passages for quote in candidates(passage.chunk)]
+    found = [backing(without_marks(sentence), pool, words=words) for sentence, _ in marked(text)]
+    return [replace(quote, relevance=1.0) for quote in found if quote is not None]
 
 
 async def _reply(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> str:

@@ -22,7 +22,7 @@ from chains.histories import room, trimmed
 from chains.languages import language_of, languages
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
-from chains.phrasing import ANSWER_TOKENS, PROMPTS, TURNS, from_quotes, from_sources, shown, standalone
+from chains.phrasing import ANSWER_TOKENS, PROMPTS, TURNS, from_quotes, from_sources, shown, standalone, unmarked
 from chains.protection.keeping import keep, recalled
 from chains.protection.protection import Found
 from chains.quotes import Quote
@@ -50,6 +50,8 @@ _ANSWERED = 0.24
 _WORTH_ASKING = 0.03
 #: Passages that sentences are picked from, beside those that a prompt holds.
 _SEARCHED = 8
+#: Said of a large model's answer that nothing was found for.
+_UNPROVEN = "No passage was found that says what this answer says: do not rely on it without looking it up."
 #: Tokens of a prompt beside its sources, its answer and the turns before.
 _PROMPT_TOKENS = 600
 
@@ -88,12 +90,14 @@ class RAGAnswer(BaseModel):
 
     output: str = Field(description="the answer, or that the collection does not hold one")
     citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
-    answered: bool = Field(description="false where the collection does not hold the answer")
+    answered: bool = Field(
+        description="false where the collection does not hold the answer, or no passage was found that says what the model says"
+    )
     degraded: bool = Field(False, description="a part of the search did not answer, or a step was skipped; see `search`")
     indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
     warnings: list[str] = Field(
         default_factory=list,
-        description="what the question suffers from: a filter's attribute that no document has",
+        description="what the question suffers from: a filter's attribute that no document has; that nothing proves the answer",
     )
 
 
@@ -130,8 +134,12 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
             if isinstance(piece, str):
                 yield Delta(text=piece)
             elif piece.answered:
-                used = await verifier.verified(piece.quotes) or quotes
-                answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
+                used = await verifier.verified(piece.quotes)
+                if not used:  # of its marks none holds, or it has made none
+                    words = deps.library.resources.lexical.words
+                    used = await verifier.verified(unmarked(piece.text, sources, words=words)) or quotes
+                warnings = [] if used else [_UNPROVEN]
+                answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used), warnings=warnings)
     pending = await deps.library.collections.pending(collection)
     if answer is None:
         found = sought.anything
