@@ -77,21 +77,25 @@ def gather(
 
     `weights` has the question's words, as `words` gives them, with how much each tells. `about` is the part of the question
     that must be answered, where the rest is what was asked before; None for all of it. Of the words of `topic`, if there are
-    any, one has to stand in a quote's passage.
+    any, one has to stand in a quote's passage; what is best there is told by `about`.
     """
     weights = _telling(question, weights, words)
+    whole = question
+    if topic and about is not None:
+        question, asking = about, set(words(about))
+        weights = {word: weight * (1 if word in asking else _LIGHT) for word, weight in weights.items()}
     passages = _continued(passages)
     found = _candidates(question, passages, weights=weights, words=words)
     if not found:
         return Evidence((), 0.0, 0.0)
     compared = compare(question, found, embed=embed, weights=weights, words=words)
     scored = score(question, found, passages, compared=compared, weights=weights, words=words)
-    asked = _specifics(question, about, words)
+    asked = _specifics(whole, about, words)
     verb = act_of(question if about is None else about)
     act = None if verb is None else Act(verb, words, embed)
     if act is not None:  # looked for in the sentence itself, and not all over its passage
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
-    kind = kind_of(question if about is None else about, question)
+    kind = kind_of(question if about is None else about, whole)
     kept = _Vetted(asked, act, kind, topic=topic, embed=embed, words=words).of(scored)
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
