@@ -7,12 +7,12 @@ The kinds are told by forms alone, and widely: a text lacks one only where nothi
 
 import re
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from chains.languages import Language, language_of, languages, words_of
+from chains.languages import Language, language_of
+from chains.languages.holding import holds_count, holds_time, is_free
 from chains.specifics import number_of, tokens
-from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
+from chains.vocabulary import ENGLISH, EXCLUSIVE, GERMAN, NUMBERS, POINTING, listed
 
 _MONTH = (
     r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
@@ -75,6 +75,8 @@ _RELATIVE = re.compile(
     r"während|sobald|wenn|immer|nie|täglich|wöchentlich|jährlich|jahrhundert|start|startup|beginning|end)\b",
     re.I,
 )
+#: What makes a time of a span.
+_AGO = re.compile(r"\b(?:ago|old|later|earlier|in|within|for|since|over|last|past|vor|seit|alt|später)\b", re.I)
 _LASTING = re.compile(
     r"\b(?:until|till|as long as|forever|permanently|indefinitely|unlimited|no limit|never|always|lifetime|daily|"
     r"throughout|bis|"
@@ -181,6 +183,8 @@ _DOES = re.compile(
     r"(?!(?:The|An?|Our|Your|My|Its|This|These|All|Every|Each|No|In|On|At|Der|Die|Das|Ein\w*)\b)"
     r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
 )
+#: Capitals that name nobody.
+_NAMELESS = ENGLISH | GERMAN | EXCLUSIVE | listed("sept september august november december dezember eur usd gbp chf")
 #: Words that end so and are nobody.
 _NOBODY = listed(
     "other under over after never ever order number paper water offer later rather whether either summer winter "
@@ -277,6 +281,11 @@ def _when(text: str) -> bool:
     return any(form.search(text) for form in (_CLOCK, _DATE, _SPAN, _RELATIVE))
 
 
+def _past(text: str) -> bool:
+    """A time at which something was: `five years` alone is none."""
+    return any(form.search(text) for form in (_CLOCK, _DATE, _RELATIVE)) or bool(_SPAN.search(text) and _AGO.search(text))
+
+
 def _long(text: str) -> bool:
     return bool(
         _LENGTH.search(text)
@@ -295,7 +304,7 @@ def _person(text: str) -> bool:
     if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
         return True
     words = re.findall(r"\b\w[\w'’-]*", said)[1:]
-    named = any(word[:1].isupper() and word.lower() not in ENGLISH | GERMAN for word in words)
+    named = any(word[:1].isupper() and word.lower() not in _NAMELESS for word in words)
     return named or bool(_DOES.match(said.lstrip()))
 
 
@@ -342,6 +351,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\bhow long\b|\bwie lange?\b", Kind(_long)),
         (r"\bhow often\b|\bwie oft\b", Kind(_often)),
         (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
+        (r"^\W*when (?:was|were|did)\b|^\W*wann (?:wurden?|war(?:en)?)\b", Kind(_past)),
         (
             r"(?:^|[,;]\s*|\b(?:since|from|until|by|and) )when\b(?! (?:must|should|shall))|"
             r"\b(?:what|which) (?:year|date|day|month)\b|"
@@ -372,24 +382,6 @@ def kind_of(question: str, whole: str = "") -> Kind | None:
 
 
 def _told_apart(language: Language, question: str) -> Kind | None:
-    """The same in a language whose words stand in a file of its own. What holds one is told by the words of all of those: short
-    questions are alike in some."""
-    kinds = {"costs": _costs_apart, "counts": _counts_apart, "times": _times_apart}
+    """The same in a language whose words stand in a file of its own."""
+    kinds = {"costs": lambda text: _sum(text) or is_free(text), "counts": holds_count, "times": holds_time}
     return next((Kind(kinds[name]) for name, form in language.kinds.items() if form.search(question)), None)
-
-
-def _costs_apart(text: str) -> bool:
-    return _sum(text) or any(not each.free.isdisjoint(words_of(text)) for each in languages())
-
-
-def _counts_apart(text: str) -> bool:
-    return _says_one(text, lambda each: each.numbers.keys() | each.fractions | each.spans)
-
-
-def _times_apart(text: str) -> bool:
-    return _says_one(text, lambda each: each.numbers.keys() | each.fractions | each.moments)
-
-
-def _says_one(text: str, words: Callable[[Language], AbstractSet[str]]) -> bool:
-    said = [part for word in words_of(text) for part in word.split("-")]
-    return bool(re.search(r"\d", text)) or any(not words(each).isdisjoint(said) for each in languages())
