@@ -79,11 +79,13 @@ def gather(
     that must be answered, where the rest is what was asked before; None for all of it. Of the words of `topic`, if there are
     any, one has to stand in a quote's passage; what is best there is told by `about`.
     """
+    language = language_of(question if about is None else about)
     weights = _telling(question, weights, words)
     whole = question
     if topic and about is not None:
         question, asking = about, set(words(about))
-        weights = {word: weight * (1 if word in asking else _LIGHT) for word, weight in weights.items()}
+        beside = _LIGHT if language is None or not language.judged_apart else 0.0
+        weights = {word: weight * (1 if word in asking else beside) for word, weight in weights.items()}
     passages = _continued(passages)
     found = _candidates(question, passages, weights=weights, words=words)
     if not found:
@@ -97,9 +99,19 @@ def gather(
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
     kind = kind_of(question if about is None else about, whole)
     kept = _Vetted(asked, act, kind, topic=topic, embed=embed, words=words).of(scored)
+    if kind is None and language is not None and language.judged_apart:
+        kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
     return Evidence(_chosen(quotes), _probability(kept[0][1]) if kept else 0.0, likelihood)
+
+
+def _naming(kept: Sequence[tuple[Quote, float]], asked: Specifics, words: Words) -> list[tuple[Quote, float]]:
+    """Those that have themselves what is asked for, where some do: of these languages little is known of what a question wants,
+    and the embedding model knows less."""
+    grounds = [Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", words) for quote, _ in kept]
+    named = [pair for pair, ground in zip(kept, grounds, strict=True) if any(map(ground.knows, asked.terms))]
+    return named or list(kept)
 
 
 def _one_or_all(quote: Quote, weights: Mapping[str, float], words: Words) -> Quote:

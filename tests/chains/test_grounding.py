@@ -205,3 +205,9 @@ def test_a_follow_up_is_answered_where_its_topic_is_known_by_what_it_asks_itself
     weights = dict.fromkeys(words(question), 1.0)
     found = gather(question, passages, embed=embed, weights=weights, words=words, about="What does it cost?", topic=("lamp",))
     assert [quote.text for quote in found.quotes] == ["It costs 89 euros."]
+
+
+def test_in_a_language_of_its_own_words_the_sentence_that_has_them_answers():
+    text = "Il museo del mare apre alle nove.\n\nLa guida è Paola Serra."
+    found = evidence("Chi è la guida?", text, cosines={"nove.": 0.9, "Serra.": 0.2})
+    assert "Paola Serra" in found.quotes[0].text
