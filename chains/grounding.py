@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from chains.actions import Act, act_of
 from chains.blocks import ITEM
 from chains.kinds import Kind, kind_of
+from chains.languages import language_of, words_of
 from chains.quotes import REFERS, Quote, candidates, plain
 from chains.relevance import Candidate, compare, coverage, score
 from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, specifics
@@ -69,30 +70,48 @@ def gather(
     weights: Mapping[str, float],
     words: Words,
     about: str | None = None,
+    topic: Sequence[str] = (),
 ) -> Evidence:
     """Pick what to quote from the passages. Blocks for as long as `embed` takes for some fifty sentences, and for the words of
     a few passages.
 
     `weights` has the question's words, as `words` gives them, with how much each tells. `about` is the part of the question
-    that must be answered, where the rest is what was asked before; None for all of it.
+    that must be answered, where the rest is what was asked before; None for all of it. Of the words of `topic`, if there are
+    any, one has to stand in a quote's passage; what is best there is told by `about`.
     """
-    weights = _telling(weights, words)
+    language = language_of(question if about is None else about)
+    weights = _telling(question, weights, words)
+    whole = question
+    if topic and about is not None:
+        question, asking = about, set(words(about))
+        beside = _LIGHT if language is None or not language.judged_apart else 0.0
+        weights = {word: weight * (1 if word in asking else beside) for word, weight in weights.items()}
     passages = _continued(passages)
     found = _candidates(question, passages, weights=weights, words=words)
     if not found:
         return Evidence((), 0.0, 0.0)
     compared = compare(question, found, embed=embed, weights=weights, words=words)
     scored = score(question, found, passages, compared=compared, weights=weights, words=words)
-    asked = _specifics(question, about, words)
+    asked = _specifics(whole, about, words)
     verb = act_of(question if about is None else about)
     act = None if verb is None else Act(verb, words, embed)
     if act is not None:  # looked for in the sentence itself, and not all over its passage
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
-    kind = kind_of(question if about is None else about)
-    kept = _Vetted(asked, act, kind, embed=embed, words=words).of(scored)
+    kind = kind_of(question if about is None else about, whole)
+    kept = _Vetted(asked, act, kind, topic=topic, embed=embed, words=words).of(scored)
+    if kind is None and language is not None and language.judged_apart:
+        kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
     return Evidence(_chosen(quotes), _probability(kept[0][1]) if kept else 0.0, likelihood)
+
+
+def _naming(kept: Sequence[tuple[Quote, float]], asked: Specifics, words: Words) -> list[tuple[Quote, float]]:
+    """Those that have themselves what is asked for, where some do: of these languages little is known of what a question wants,
+    and the embedding model knows less."""
+    grounds = [Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", words) for quote, _ in kept]
+    named = [pair for pair, ground in zip(kept, grounds, strict=True) if any(map(ground.knows, asked.terms))]
+    return named or list(kept)
 
 
 def _one_or_all(quote: Quote, weights: Mapping[str, float], words: Words) -> Quote:
@@ -129,9 +148,14 @@ def _probability(relevance: float) -> float:
     return 1 / (1 + math.exp(-_STEEPNESS * (relevance - _MIDPOINT)))
 
 
-def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
+def _telling(question: str, weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
     """The weights without words of asking, and with less for those that an answer need not repeat, where others are left."""
     empty, light = set(words(" ".join(ENGLISH | GERMAN))), set(words(" ".join(LIGHT | MEASURES | CLASSES.keys())))
+    language = language_of(question)
+    if language is not None and language.judged_apart:
+        asked = words_of(question)
+        empty = set(words(" ".join(word for word in asked if language.says_nothing(word))))
+        light = set(words(" ".join(language.light.intersection(asked))))
     told = {word: weight * (_LIGHT if word in light else 1) for word, weight in weights.items() if word not in empty}
     return told or weights
 
@@ -139,8 +163,11 @@ def _telling(weights: Mapping[str, float], words: Words) -> Mapping[str, float]:
 class _Vetted:
     """Lets through what has all that the question cannot do without, looking at each passage once."""
 
-    def __init__(self, asked: Specifics, act: Act | None, kind: Kind | None, *, embed: Embed, words: Words) -> None:
+    def __init__(
+        self, asked: Specifics, act: Act | None, kind: Kind | None, *, topic: Sequence[str], embed: Embed, words: Words
+    ) -> None:
         self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
+        self._topic = topic
         self._lacking: dict[str, bool] = {}
 
     def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
@@ -156,7 +183,8 @@ class _Vetted:
         ground = Ground(f"{labels}\n{beside}", self._words)
         if ground.text not in self._lacking:
             meant = MEANT_IN_ROW if quote.row else MEANT
-            self._lacking[ground.text] = bool(self._asked.missing(ground, embed=self._embed, meant=meant))
+            elsewhere = bool(self._topic) and not any(map(ground.knows, self._topic))
+            self._lacking[ground.text] = elsewhere or bool(self._asked.missing(ground, embed=self._embed, meant=meant))
         if self._lacking[ground.text]:
             return False
         if self._act is not None and not self._says_how(quote, self._act):
@@ -173,7 +201,8 @@ class _Vetted:
         there = kind_of(quote.heading) if quote.heading.endswith("?") else None
         if there is not None and there.holds is kind.holds:  # the question is asked there, and answered here
             return True
-        if not kind.held(f"{quote.columns}\n{plain(quote.text)}\n{after}", row=quote.row and quote.kind != "entry"):
+        # what the sentence behind it tells, that one answers
+        if not kind.held(f"{quote.columns}\n{plain(quote.text)}", row=quote.row and quote.kind != "entry"):
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False

@@ -9,8 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from chains.languages import Language, language_of
+from chains.languages.holding import holds_count, holds_time, is_free
 from chains.specifics import number_of, tokens
-from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
+from chains.vocabulary import ENGLISH, EXCLUSIVE, GERMAN, NUMBERS, POINTING, listed
 
 _MONTH = (
     r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
@@ -73,6 +75,8 @@ _RELATIVE = re.compile(
     r"während|sobald|wenn|immer|nie|täglich|wöchentlich|jährlich|jahrhundert|start|startup|beginning|end)\b",
     re.I,
 )
+#: What makes a time of a span.
+_AGO = re.compile(r"\b(?:ago|old|later|earlier|in|within|for|since|over|last|past|vor|seit|alt|später)\b", re.I)
 _LASTING = re.compile(
     r"\b(?:until|till|as long as|forever|permanently|indefinitely|unlimited|no limit|never|always|lifetime|daily|"
     r"throughout|bis|"
@@ -107,7 +111,7 @@ _SUM = re.compile(
     re.I,
 )
 #: A bare number that may be a price: nothing that is counted stands behind it.
-_BARE = re.compile(r"(?<![\w.:/-])\d[\d.,]*(?=\s*(?:$|[,;.)|]|\b(?:per|a|an|each|for|and|or|pro)\b))", re.I)
+_BARE = re.compile(r"(?<![\w.:/-])\d[\d.,]*(?=\s*(?:$|[,;.)|](?!\d)|\b(?:per|a|an|each|for|and|or|pro)\b))", re.I)
 _FEW = re.compile(
     r"\b(?:none|no|single|only|both|pair|dozens?|several|unlimited|any number|as many|many|few|hundreds?|thousands?|million|"
     r"keine?|mehrere|beliebig)\b",
@@ -179,6 +183,8 @@ _DOES = re.compile(
     r"(?!(?:The|An?|Our|Your|My|Its|This|These|All|Every|Each|No|In|On|At|Der|Die|Das|Ein\w*)\b)"
     r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
 )
+#: Capitals that name nobody.
+_NAMELESS = ENGLISH | GERMAN | EXCLUSIVE | listed("sept september august november december dezember eur usd gbp chf")
 #: Words that end so and are nobody.
 _NOBODY = listed(
     "other under over after never ever order number paper water offer later rather whether either summer winter "
@@ -275,6 +281,11 @@ def _when(text: str) -> bool:
     return any(form.search(text) for form in (_CLOCK, _DATE, _SPAN, _RELATIVE))
 
 
+def _past(text: str) -> bool:
+    """A time at which something was: `five years` alone is none."""
+    return any(form.search(text) for form in (_CLOCK, _DATE, _RELATIVE)) or bool(_SPAN.search(text) and _AGO.search(text))
+
+
 def _long(text: str) -> bool:
     return bool(
         _LENGTH.search(text)
@@ -292,7 +303,8 @@ def _person(text: str) -> bool:
     said = re.sub(r"\[[^\]]*\]", " ", text)  # of a form to be filled in
     if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
         return True
-    named = any(word[:1].isupper() for word in re.findall(r"\b\w[\w'’-]*", said)[1:])
+    words = re.findall(r"\b\w[\w'’-]*", said)[1:]
+    named = any(word[:1].isupper() and word.lower() not in _NAMELESS for word in words)
     return named or bool(_DOES.match(said.lstrip()))
 
 
@@ -339,6 +351,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\bhow long\b|\bwie lange?\b", Kind(_long)),
         (r"\bhow often\b|\bwie oft\b", Kind(_often)),
         (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
+        (r"^\W*when (?:was|were|did)\b|^\W*wann (?:wurden?|war(?:en)?)\b", Kind(_past)),
         (
             r"(?:^|[,;]\s*|\b(?:since|from|until|by|and) )when\b(?! (?:must|should|shall))|"
             r"\b(?:what|which) (?:year|date|day|month)\b|"
@@ -357,8 +370,18 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
 )
 
 
-def kind_of(question: str) -> Kind | None:
-    """The kind of thing that a question asks for; None where that is not told."""
+def kind_of(question: str, whole: str = "") -> Kind | None:
+    """The kind of thing that a question asks for; None where that is not told. `whole` has what it is about as well, where it
+    does not say that itself."""
+    language = language_of(question)
+    if language is not None and language.judged_apart:
+        return _told_apart(language, question)
     kind = next((kind for form, kind in _KINDS if form.search(question)), None)
-    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", question)) - ENGLISH - GERMAN
+    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", f"{question} {whole}")) - ENGLISH - GERMAN
     return None if kind is None else replace(kind, said=said)
+
+
+def _told_apart(language: Language, question: str) -> Kind | None:
+    """The same in a language whose words stand in a file of its own."""
+    kinds = {"costs": lambda text: _sum(text) or is_free(text), "counts": holds_count, "times": holds_time}
+    return next((Kind(kinds[name]) for name, form in language.kinds.items() if form.search(question)), None)

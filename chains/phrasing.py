@@ -12,6 +12,7 @@ import structlog
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from chains.citations import marked, without_marks
+from chains.follow_ups import Reading, follows, readings
 from chains.histories import room, trimmed
 from chains.intervals import is_cut
 from chains.messages import User, to_langchain
@@ -20,8 +21,8 @@ from chains.prompting import prompt
 from chains.protection.protection import Found, admit_said
 from chains.quotes import REFERS, Quote, candidates, enumerated, plain
 from chains.spec import ChainDeps
-from chains.specifics import figures, numbers
-from chains.support import supporting, without_repetition
+from chains.specifics import Words, figures, spelt_numbers
+from chains.support import backing, supporting, without_repetition
 from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Chunk, Passage
@@ -50,12 +51,6 @@ _GAP = 3
 _AS_GOOD = 0.88
 #: Lines that are answered with as they are. Of a row whose columns are numbers, as years, a small model takes the wrong one.
 _LINES = re.compile(r"^[ \t]*(?:\||```|~~~)|\| \d[\d-]*: [^\n]*\| \d[\d-]*: ", re.M)
-#: A question that needs the turns before it: it begins by going on, or points at what was named before.
-_FOLLOWS = re.compile(
-    r"^\s*(and|or|but|so|then|also|what about|how about|why( not)?\s*\?|why\s+so)\b|"
-    r"\b(it|its|they|them|their|theirs|he|him|his|she|her|hers|this|that|these|those|there|one|ones|former|latter|same|else)\b",
-    re.I,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +62,19 @@ class Phrased:
     answered: bool
 
 
-async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], alias: str | None) -> str:
-    """The question in words that can be searched for: a follow-up brings along what it follows."""
+async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], alias: str | None) -> list[Reading]:
+    """What the question may mean, in words that can be searched for, the likeliest first: a follow-up brings along what it
+    follows."""
     asked = [message.text() for message in history if isinstance(message, User)]
-    if not asked or not (_FOLLOWS.search(question) or len(question.split()) < 4):
-        return question
+    alone = [Reading(question, question)]
+    if not asked:
+        return alone
+    words = deps.library.resources.lexical.words
     alias = deps.settings.chains.rag.rewrite_model or alias
-    if deps.models.facts(alias).small:
-        # a small model rewrites badly; the words of the question before are what the search needs
-        return f"{asked[-1].strip()} {question.strip()}"
+    if deps.models.facts(alias).small:  # it rewrites badly
+        return readings([*asked, question], words=words)
+    if not follows(question):
+        return alone
     recalled = history[-TURNS:]
     await admit_said(deps, [question, *(message.text() for message in recalled)], [alias])
     turns = "\n".join(f"{message.role}: {message.text()}" for message in recalled)
@@ -87,8 +86,9 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
         raise
     except PlatformError as error:  # a step on the way to the answer, which may well be found without it
         log.warning("rag.not_rewritten", reason=error.code)
-        return f"{asked[-1].strip()} {question.strip()}"
-    return reply.text.strip()[:2000] or question
+        return readings([*asked, question], words=words)
+    rewritten = reply.text.strip()[:2000] or question
+    return [Reading(rewritten, rewritten), *alone]
 
 
 async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> tuple[str, list[Quote]]:
@@ -200,6 +200,14 @@ async def from_sources(
     yield Phrased(text.strip(), tuple(_cited(text, passages, deps.library.resources.lexical.words)), answered)
 
 
+def unmarked(text: str, passages: Sequence[Passage], *, words: Words) -> list[Quote]:
+    """What of the passages a large model's answer stands on, whatever it has marked: for each of its sentences the stretch that
+    says it, where one does."""
+    pool = [quote for passage in passages for quote in candidates(passage.chunk)]
+    found = [backing(without_marks(sentence), pool, words=words) for sentence, _ in marked(text)]
+    return [replace(quote, relevance=1.0) for quote in found if quote is not None]
+
+
 async def _reply(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> str:
     Found(deps, asked.model).mark([_placed(quote) for quote in quotes])
     message = prompt("rag_small_question.txt").substitute(
@@ -265,7 +273,7 @@ def _cited(text: str, passages: Sequence[Passage], words: Any) -> list[Quote]:
             if not 1 <= number <= len(passages):
                 continue
             chunk = passages[number - 1].chunk
-            if told and not told & numbers(f"{chunk.document}\n{chunk.context}\n{chunk.text}"):
+            if told and not told & spelt_numbers(f"{chunk.document}\n{chunk.context}\n{chunk.text}"):
                 continue
             if pool := candidates(chunk):
                 best = max(pool, key=lambda quote: _closeness(quote.text, own, told, words))
@@ -276,7 +284,7 @@ def _cited(text: str, passages: Sequence[Passage], words: Any) -> list[Quote]:
 def _closeness(text: str, own: AbstractSet[str], told: AbstractSet[str], words: Any) -> float:
     """How much of a sentence's words a stretch holds, in relation to its length, and before that of its numbers."""
     held = set(words(text))
-    return len(told & numbers(text)) + len(own & held) / (8 + len(held))
+    return len(told & spelt_numbers(text)) + len(own & held) / (8 + len(held))
 
 
 def _defused(text: str) -> str:

@@ -14,13 +14,15 @@ from pydantic_core import PydanticCustomError
 
 from chains.citations import Citation, Verifier, citations
 from chains.conversations import SessionField
+from chains.follow_ups import Reading, of_answers
 from chains.grading import PROMPT as GRADE
 from chains.grading import refuted
 from chains.grounding import Evidence, gather
 from chains.histories import room, trimmed
+from chains.languages import language_of, languages
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
-from chains.phrasing import ANSWER_TOKENS, PROMPTS, TURNS, from_quotes, from_sources, shown, standalone
+from chains.phrasing import ANSWER_TOKENS, PROMPTS, TURNS, from_quotes, from_sources, shown, standalone, unmarked
 from chains.protection.keeping import keep, recalled
 from chains.protection.protection import Found
 from chains.quotes import Quote
@@ -36,7 +38,7 @@ from core.context import current
 from core.errors import InvalidRequest, PlatformError
 from core.principals import Scope
 from core.tables import Collection
-from retrievers.base import Shelf
+from retrievers.base import Passage, Shelf
 from retrievers.filters import parse
 from retrievers.steps.settings import steps_of
 from retrievers.steps.step import Retrieved
@@ -48,6 +50,8 @@ _ANSWERED = 0.24
 _WORTH_ASKING = 0.03
 #: Passages that sentences are picked from, beside those that a prompt holds.
 _SEARCHED = 8
+#: Said of a large model's answer that nothing was found for.
+_UNPROVEN = "No passage was found that says what this answer says: do not rely on it without looking it up."
 #: Tokens of a prompt beside its sources, its answer and the turns before.
 _PROMPT_TOKENS = 600
 
@@ -86,11 +90,14 @@ class RAGAnswer(BaseModel):
 
     output: str = Field(description="the answer, or that the collection does not hold one")
     citations: list[Citation] = Field(description="what the answer stands on; each quote equals the stored text")
-    answered: bool = Field(description="false where the collection does not hold the answer")
+    answered: bool = Field(
+        description="false where the collection does not hold the answer, or no passage was found that says what the model says"
+    )
     degraded: bool = Field(False, description="a part of the search did not answer, or a step was skipped; see `search`")
     indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
     warnings: list[str] = Field(
-        default_factory=list, description="what the question suffers from: a filter's attribute that no document has"
+        default_factory=list,
+        description="what the question suffers from: a filter's attribute that no document has; that nothing proves the answer",
     )
 
 
@@ -109,8 +116,8 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
         await kept.admit(history, asked.model)
     verifier = Verifier(deps.library, principal, collection)
     answer: RAGAnswer | None = None
-    wording = await standalone(deps, asked.question, history, asked.model)
-    sought = await _find(deps, asked, collection, wording)
+    read = await standalone(deps, asked.question, history, asked.model)
+    wording, sought = await _sought(deps, asked, collection, read, history)
     passages, evidence = sought.retrieved.passages, sought.evidence
     quotes = await verifier.verified(evidence.quotes)
     prompted = replace(sought.retrieved, passages=passages[: asked.limit or deps.settings.retrieval.results])
@@ -127,8 +134,12 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
             if isinstance(piece, str):
                 yield Delta(text=piece)
             elif piece.answered:
-                used = await verifier.verified(piece.quotes) or quotes
-                answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used))
+                used = await verifier.verified(piece.quotes)
+                if not used:  # of its marks none holds, or it has made none
+                    words = deps.library.resources.lexical.words
+                    used = await verifier.verified(unmarked(piece.text, sources, words=words)) or quotes
+                warnings = [] if used else [_UNPROVEN]
+                answer = RAGAnswer(output=piece.text, citations=citations(used), answered=bool(used), warnings=warnings)
     pending = await deps.library.collections.pending(collection)
     if answer is None:
         found = sought.anything
@@ -148,12 +159,18 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
 @dataclass(frozen=True, slots=True)
 class _Sought:
     """What was found and may be read, what of it answers, whether anything was done without what it should have had, and
-    whether anything was found at all: guards may have left out everything."""
+    whether anything was found at all: guards may have left out everything. `goes_on`: it is answered from a document that the
+    answer before was of."""
 
     retrieved: Retrieved
     evidence: Evidence
     degraded: bool
     anything: bool
+    goes_on: bool
+
+    @property
+    def answered(self) -> bool:
+        return self.evidence.confidence >= _ANSWERED
 
 
 async def _compressed(
@@ -166,59 +183,82 @@ async def _compressed(
     return await Retrieval(deps).compressed(sources, steps_of(collection), alias=asked.model, room=room)
 
 
-async def _find(deps: ChainDeps, asked: RAGRequest, collection: Collection, question: str) -> _Sought:
+async def _sought(
+    deps: ChainDeps, asked: RAGRequest, collection: Collection, read: Sequence[Reading], history: Sequence[Any]
+) -> tuple[str, _Sought]:
+    """What is found for the first of the readings that is answered, in its words; for the first of all where none is."""
+    answers = [message.text() for message in reversed(history) if isinstance(message, Assistant)]
+    small = deps.models.facts(asked.model).small
+    found: list[tuple[str, _Sought]] = []
+    for reading in read:
+        if not reading.topic and (likely := [each for each in found if each[1].answered]):
+            return likely[0]  # of what was spoken of, though not of the document that was answered from
+        found.append((reading.text, await _find(deps, asked, collection, reading, answers)))
+        last = found[-1][1]
+        if (last.answered and (last.goes_on or not reading.topic)) or (not small and last.evidence.likelihood >= _WORTH_ASKING):
+            return found[-1]
+    return next((each for each in found if each[1].answered), found[0])
+
+
+async def _find(
+    deps: ChainDeps, asked: RAGRequest, collection: Collection, reading: Reading, answers: Sequence[str]
+) -> _Sought:
+    """What is found for a reading of the question. The `answers` before, newest first, tell what it goes on about."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
-    found = await Retrieval(deps).find(collection, question, limit=limit, filter=asked.filter, alias=asked.model)
+    found = await Retrieval(deps).find(collection, reading.text, limit=limit, filter=asked.filter, alias=asked.model)
     passages = await Found(deps, asked.model).passages(found.passages, lambda passage: "\n".join(shown(passage.chunk)))
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
     by_words = found.by_words
 
-    def pick(words_of: str) -> Evidence:
+    def pick(within: Sequence[Passage]) -> Evidence:
         lexical = resources.lexical
-        weights = lexical.weights(Shelf.of(collection), words_of)
+        weights = lexical.weights(Shelf.of(collection), reading.text)
 
         def embed(texts: Any) -> NDArray[np.float32]:
             if by_words:
                 return vectors_of_words(texts, words=lexical.words, weights=weights)
             return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
 
-        read = passages[: asked.limit or _SEARCHED]
-        return gather(words_of, read, embed=embed, weights=weights, words=lexical.words, about=asked.question)
+        return gather(
+            reading.text, within, embed=embed, weights=weights, words=lexical.words, about=reading.about, topic=reading.topic
+        )
 
-    async def judged(words_of: str) -> Evidence:
+    async def judged(within: Sequence[Passage]) -> Evidence:
         nonlocal by_words
-        if not by_words:
-            try:
-                async with asyncio.timeout(_JUDGED_WITHIN_S):
-                    return await asyncio.to_thread(pick, words_of)
-            except (PlatformError, TimeoutError) as error:
-                by_words = True
-                log.warning("rag.degraded", reason=type(error).__name__)
-        return await asyncio.to_thread(pick, words_of)
-
-    # of a follow-up, its own words choose among what the whole has found, where they say enough
-    with traces.span("rerank passages"):
-        evidence = await judged(asked.question)
-    if question != asked.question and evidence.confidence < _ANSWERED:
         with traces.span("rerank passages"):
-            evidence = await judged(question)
+            if not by_words:
+                try:
+                    async with asyncio.timeout(_JUDGED_WITHIN_S):
+                        return await asyncio.to_thread(pick, within)
+                except (PlatformError, TimeoutError) as error:
+                    by_words = True
+                    log.warning("rag.degraded", reason=type(error).__name__)
+            return await asyncio.to_thread(pick, within)
+
+    searched = passages[: asked.limit or _SEARCHED]
+    told = of_answers(answers, searched) if reading.topic else []
+    evidence = await judged(told or searched)
+    goes_on = bool(told) and evidence.confidence >= _ANSWERED
+    if told and not goes_on:
+        evidence = await judged(searched)
     left = replace(found, passages=tuple(passages))
-    return _Sought(left, evidence, by_words or found.impaired, bool(found.passages))
+    return _Sought(left, evidence, by_words or found.impaired, bool(found.passages), goes_on)
 
 
 def _nothing(asked: RAGRequest, *, found: bool, pending: int, warnings: list[str]) -> str:
+    """That there is no answer, in the language of the question as far as that is known."""
+    language = language_of(asked.question) or languages()[0]
     if pending:
-        are = "1 document is" if pending == 1 else f"{pending} documents are"
-        return (
-            f"The collection “{asked.collection}” does not hold an answer to this question yet: {are} still being read. "
-            "Ask again in a moment."
-        )
+        are: str | int = pending
+        if language.code == "en":
+            are = "1 document is" if pending == 1 else f"{pending} documents are"
+        return language.refusal("unread", collection=asked.collection, pending=are)
     if found:
-        return f"The collection “{asked.collection}” does not hold an answer to this question."
+        return language.refusal("nothing", collection=asked.collection)
     if asked.filter:
-        return " ".join([f"The collection “{asked.collection}” holds no document that the filter lets through.", *warnings])
-    return f"The collection “{asked.collection}” holds no documents yet."
+        return " ".join([language.refusal("unmatched", collection=asked.collection), *warnings])
+    return language.refusal("empty", collection=asked.collection)
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -15,6 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from chains.languages import language_of, parted, words_of
 from chains.vocabulary import CLASSES, ENGLISH, EXCLUSIVE, GERMAN, LIGHT, MEASURES, NUMBERS, OPPOSITES, POINTING, SAME
 
 #: From this cosine on a word of the passage may stand for one of the question. It was set on pairs of words alone (fee and cost
@@ -57,6 +58,15 @@ def figures(text: str) -> set[str]:
 def numbers(text: str) -> set[str]:
     """The numbers of a text, in digits or words, as `number_of` writes them."""
     return figures(text) | {value for token in tokens(text) if (value := number_of(token))}
+
+
+def spelt_numbers(text: str) -> set[str]:
+    """The numbers of a text in digits, or in words of its language, as `number_of` writes them."""
+    language = language_of(text)
+    found = numbers(text)
+    if language is None:
+        return found
+    return found | {language.numbers[part] for word in words_of(text) for part in word.split("-") if part in language.numbers}
 
 
 @dataclass(frozen=True)
@@ -167,11 +177,14 @@ class Specifics:
 
 def specifics(question: str, *, words: Words) -> Specifics:
     """What the question names, numbers and is about."""
+    language = language_of(question)
+    apart = language if language is not None and language.judged_apart else None
+    question = question if apart is None else parted(question)
     found = tokens(question)
     asking = {token.lower() for token in tokens(_asking(question))}
     low = [token.lower() for token in found]
-    german = sum(word in GERMAN for word in low) > sum(word in ENGLISH for word in low)
-    english = not german and any(word in ENGLISH for word in low)
+    german = apart is None and sum(word in GERMAN for word in low) > sum(word in ENGLISH for word in low)
+    english = apart is None and not german and any(word in ENGLISH for word in low)
     quoted = {token.lower() for match in _QUOTED.finditer(question) for token in tokens(match[1])}
     beginning = {token.lower() for sentence in re.split(r"[.!?:]\s", question) for token in tokens(sentence)[:1]}
     capitals = [
@@ -187,7 +200,12 @@ def specifics(question: str, *, words: Words) -> Specifics:
                 values.append(value)
         elif re.search(r"\d|\w[_./@]\w|[a-z][A-Z]", token) or word in quoted or capital or word in EXCLUSIVE - ENGLISH:
             names.append(token)
-        elif word not in asking or word.removeprefix("un") in LIGHT or word in ENGLISH | GERMAN or not words(token):
+        elif word not in asking or not words(token):
+            continue
+        elif apart is not None:
+            if not apart.says_nothing(word) and word not in apart.light:
+                terms.append(token)
+        elif word.removeprefix("un") in LIGHT or word in ENGLISH | GERMAN:
             continue
         elif german and any(capitals) and not token[:1].isupper():
             continue  # a verb or adjective; a German question shows by its capitals what it is about
@@ -199,7 +217,7 @@ def specifics(question: str, *, words: Words) -> Specifics:
         numbered=tuple(dict.fromkeys(_numbered(found))),
         qualified=tuple((one, other) for one, other in pairwise(found) if one in terms and other in terms),
         terms=tuple(dict.fromkeys(terms)),
-        literal=german,
+        literal=german or apart is not None,
     )
 
 

@@ -10,12 +10,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chains.actions import act_of
+from chains.languages import language_of, words_of
+from chains.quotes import Quote
 from chains.relevance import TOKEN, tokens
-from chains.specifics import Words, figures, number_of, numbers
+from chains.specifics import Words, figures, number_of, numbers, spelt_numbers
 from chains.vocabulary import ENGLISH, GERMAN, LIGHT
 from retrievers.sentences import units
 
 _NEGATION = re.compile(r"\b(not|no|never|none|neither|nor|without|cannot|\w+n['’]t)\b", re.I)
+#: The same in the other languages that questions are asked in.
+_DENIES = re.compile(
+    rf"{_NEGATION.pattern}|\b(nicht|keine?[nmrs]?|nie|niemals|ohne|pas|aucune?|jamais|sans|ningun[oa]?|ningún|nunca|sin|"
+    r"non|nessun[oa]?|mai|senza|não|nenhuma?|sem|niet|geen|nooit|zonder)\b",
+    re.I,
+)
+#: What a large model says in other words shares so much of its telling words with what says it, and so many of them.
+_MOSTLY = 0.6
+_FEWEST_SHARED = 2
 #: Words that are in no search index and yet say what holds: a sentence has none that its quote does not have.
 _BOUNDS = re.compile(
     r"\b(before|after|until|till|since|except|unless|only|alone|also|more|less|most|least|under|over|above|below|up to|about|"
@@ -86,6 +97,31 @@ def supporting(sentence: str, quotes: Sequence[str], question: str, *, words: Wo
         if any(_says(unit, sentence, question, words) for unit in _units(quote, heading)):
             return place
     return None
+
+
+def backing(sentence: str, quotes: Sequence[Quote], *, words: Words) -> Quote | None:
+    """The quote that says what a sentence of a large model says, in other words perhaps; None where none does.
+
+    It has most of the sentence's telling words and all of its numbers, in digits or words, and denies where the sentence does.
+    """
+    telling, told = set(_telling(sentence, words)), figures(sentence)
+    if len(telling) < _FEWEST_SHARED:
+        return None
+    shares: list[tuple[float, Quote]] = []
+    for quote in quotes:
+        said = f"{quote.heading}\n{quote.columns}\n{quote.text}"
+        denies = bool(_DENIES.search(quote.text)) == bool(_DENIES.search(sentence))
+        if denies and told <= spelt_numbers(said) | spelt_numbers(quote.text):
+            shares.append((len(telling & set(words(said))) / len(telling), quote))
+    share, best = max(shares, key=lambda pair: pair[0], default=(0.0, None))
+    return best if share >= _MOSTLY else None
+
+
+def _telling(text: str, words: Words) -> list[str]:
+    """A text's words that tell something in its language, without its numbers."""
+    language = language_of(text)
+    said = [word for word in words_of(text) if language is None or not language.says_nothing(word)]
+    return [stem for word in said if number_of(word) is None for stem in words(word)]
 
 
 def _units(quote: str, around: str) -> list[_Unit]:

@@ -3,14 +3,13 @@ result to judge."""
 
 import argparse
 import asyncio
-import os
 import sys
 from pathlib import Path
 
 import httpx
 
 from core.errors import PlatformError
-from core.settings import Settings, SettingsError
+from core.settings import Settings, SettingsError, usual_variable
 from evals.dataset_files import DatasetLimits
 from evals.gate_report import Report, as_json, junit, markdown
 from evals.gate_runs import read_baseline, run_here, run_there
@@ -50,7 +49,7 @@ async def _run(asked: argparse.Namespace) -> Report:
     limits = DatasetLimits(settings.evaluations.examples, settings.evaluations.example_bytes)
     pipeline = await asyncio.to_thread(load, asked.suite, limits, dataset=asked.dataset)
     if asked.url is not None:
-        return await run_there(pipeline, asked.url, os.environ.get("GENAI_API_KEY"), baseline=asked.baseline)
+        return await run_there(pipeline, asked.url, usual_variable("GENAI_API_KEY"), baseline=asked.baseline)
     baseline = None if asked.baseline is None else read_baseline(await asyncio.to_thread(Path(asked.baseline).read_bytes))
     return await run_here(pipeline, settings, baseline=baseline)
 

@@ -4,6 +4,7 @@ The word index and the stores that find words themselves have them from here, so
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,3 +53,17 @@ def new_analyzer() -> "TextAnalyzer":
 def spaced(text: str) -> str:
     """The text with blanks around each character of a script that has none between words."""
     return UNSPACED.sub(r" \1 ", text)
+
+
+class StopWords:
+    """The words of a language that tell nothing, of Snowball's lists. Thread-safe. Languages are named as in `spanish`."""
+
+    def __init__(self, language: str) -> None:
+        import tantivy
+
+        builder: Any = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace())
+        self._analyzer: TextAnalyzer = builder.filter(tantivy.Filter.stopword(language)).build()
+
+    def without(self, words: Sequence[str]) -> list[str]:
+        """Those of the words, in small letters, that tell something."""
+        return list(self._analyzer.analyze(" ".join(words)))

@@ -160,6 +160,8 @@ def test_importing_the_server_application_loads_no_heavy_library() -> None:
 
 #: What speaks HTTP to others outside of `core` and `providers`, which know the addresses that operators configure alone.
 FETCHING = {
+    "evals/gate.py",  # the command line of evaluations, to its platform
+    "evals/gate_runs.py",  # the same
     "retrievers/fetching.py",  # whatever a caller names: the one client for it
     "retrievers/stores/chroma_server.py",  # the vector store of the settings
     "retrievers/stores/pinecone_client.py",  # the same

@@ -192,3 +192,22 @@ def test_a_sentence_about_another_number_of_the_same_thing_is_not_quoted():
     text = "Plot 17 has not been tended. Plot 12 was dug in May."
     found = evidence("What happened to plot 12?", text, cosines={"tended.": 0.8, "May.": 0.5})
     assert [quote.text for quote in found.quotes] == ["Plot 12 was dug in May."]
+
+
+def test_a_follow_up_is_answered_where_its_topic_is_known_by_what_it_asks_itself():
+    texts = ("The stool is red. It costs 74 euros.", "The lamp is small. It costs 89 euros.")
+
+    def embed(embedded):
+        return np.array([[float("euros" in text or "cost" in text), 0.5] for text in embedded], dtype=np.float32)
+
+    passages = [Passage(replace(chunk(text), id=f"chk_{number}"), 1.0) for number, text in enumerate(texts)]
+    question = "lamp: What does it cost?"
+    weights = dict.fromkeys(words(question), 1.0)
+    found = gather(question, passages, embed=embed, weights=weights, words=words, about="What does it cost?", topic=("lamp",))
+    assert [quote.text for quote in found.quotes] == ["It costs 89 euros."]
+
+
+def test_in_a_language_of_its_own_words_the_sentence_that_has_them_answers():
+    text = "Il museo del mare apre alle nove.\n\nLa guida è Paola Serra."
+    found = evidence("Chi è la guida?", text, cosines={"nove.": 0.9, "Serra.": 0.2})
+    assert "Paola Serra" in found.quotes[0].text

@@ -28,6 +28,12 @@ HELD = [
     ("Where do dogs stay?", "Dogs must stay outside."),
     ("Which floor is the sauna on?", "It is on the second floor."),
     ("Does it allow dogs?", "Dogs are not permitted."),
+    ("When was it built?", "It was built sixty years ago."),
+    ("Quanto costa il biglietto?", "Il biglietto costa dodici euro."),
+    ("¿Cuánto dura el préstamo?", "El préstamo dura tres semanas."),
+    ("Quanto dura a visita?", "A visita dura uma hora."),
+    ("Hoe laat opent de bakkerij?", "De bakkerij opent om zes uur."),
+    ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
     ("How deep is the swimming pool?", "The swimming pool is heated to 28 degrees."),
@@ -50,6 +56,13 @@ LACKED = [
     ("Where is the gym?", "The gym is open to all guests."),
     ("Where is the travel desk?", "Trips are booked through the travel desk on Mondays."),
     ("Which floor is the gym on?", "The gym is open to all guests."),
+    ("When was the lamp made?", "The warranty lasts five years."),
+    ("Who must pay the bill?", "Pay until 30 June 2026"),
+    ("Quanto costa il parcheggio?", "Il parcheggio si trova dietro il porto."),
+    ("Combien coûte le cours ?", "Le cours dure quarante minutes."),
+    ("Wanneer sluit de bakkerij?", "De bakkerij ligt achter de kerk."),
+    ("What does the stool cost?", "The stool weighs 5.1 kg."),
+    ("Who makes the lamp?", "The lamp costs 5 euros. It is grey."),
     ("Does it allow commercial use?", "In no event is anybody liable for commercial damages."),
 ]
 #: Numbers that look like years and times of day, and are counts, and the other way round.

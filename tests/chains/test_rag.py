@@ -160,6 +160,46 @@ async def test_a_large_models_mark_on_a_number_that_its_source_does_not_hold_is_
         assert all("six weeks" in quote for quote in await verified(it, unmarked))
 
 
+@pytest.mark.parametrize(
+    ("said", "quote"),
+    [
+        ("Sick pay goes on: it is continued for 6 weeks.", "Sick pay is continued for six weeks."),
+        ("No cover is given for damage by frost 【17】.", "Damage by frost is not covered."),
+    ],
+    ids=["number", "foreign-mark"],
+)
+async def test_what_a_large_model_says_without_a_mark_is_cited_from_where_it_stands(settings, kept, said, quote):
+    async with desk(settings, kept, said, small=False) as it:
+        answer = await it.ask("What about the plumber's damage and his sick pay?")
+        assert answer["answered"]
+        assert quote in await verified(it, answer)
+
+
+async def test_that_nothing_proves_a_large_models_answer_is_said(settings, kept):
+    async with desk(settings, kept, "The plumber earns 900 euros a month [2].", small=False) as it:
+        answer = await it.ask("What does the plumber pay for annual leave and sick leave?")
+        assert (answer["answered"], answer["citations"]) == (False, [])
+        assert "No passage was found" in answer["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [("Wie viel wiegt der Kran?", "Die Sammlung „company“"), ("¿Cuánto pesa la grúa?", "La colección «company»")],
+)
+async def test_that_there_is_no_answer_is_said_in_the_questions_language(settings, kept, question, said):
+    async with desk(settings, kept, small=True) as it:
+        assert (await it.ask(question))["output"].startswith(said)
+
+
+@pytest.mark.parametrize("question", ["Wie lange ist sie denn gültig?", "Et combien de temps dure-t-elle ?"])
+async def test_a_large_model_rewrites_follow_ups_in_other_languages(settings, kept, question):
+    async with desk(settings, kept, "24 months [1].", "How long is the warranty?", "24 months [1].", small=False) as it:
+        await it.ask("How long is the warranty of the pump?", session_id="tongues")
+        assert (await it.ask(question, session_id="tongues"))["answered"]
+        assert question in it.model.prompts[1][-1].text
+        assert it.model.prompts[1][-1].text.startswith("Rewrite the last question")
+
+
 async def test_a_large_model_is_asked_also_where_no_passage_has_all_of_the_question(settings, kept):
     async with desk(settings, kept, "It is lent to nobody.", small=False) as it:
         answer = await it.ask("What does the plumber pay for annual leave and sick leave?")

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from chains.specifics import Ground, number_of, numbers, specifics
+from chains.specifics import Ground, number_of, numbers, specifics, spelt_numbers
 
 
 def words(text: str) -> list[str]:
@@ -102,3 +102,9 @@ def test_a_class_is_answered_by_its_member_and_a_measure_by_a_number():
     assert missing("What colour is the lamp?", "The lamp is old.") == ["colour"]
     assert missing("What is the length of the lamp?", "The lamp is 2 m long.") == []
     assert missing("What is the length of the lamp?", "The lamp is long.", far) == ["length"]
+
+
+def test_numbers_are_read_in_the_language_of_a_text() -> None:
+    assert spelt_numbers("L'entrée coûte douze euros.") == {"12"}
+    assert spelt_numbers("Il biglietto costa 9 euro, la guida tre.") == {"9", "3"}
+    assert spelt_numbers("It is seven miles.") == {"7"}

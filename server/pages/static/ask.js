@@ -78,13 +78,15 @@ async function ask(text) {
   }
 }
 
-function show(item, said, { output, citations, answered, degraded, indexing, model, provider, usage, request_id }, name) {
+function show(item, said, { output, citations, answered, warnings = [], degraded, indexing, model, provider, usage, request_id }, name) {
   said.textContent = output;
   said.classList.remove("waiting");
+  const verdict = answered ? "Answer" : warnings.length ? "Nothing in the documents proves this" : "Not in the documents";
   if (!answered) {
     item.classList.add("missing");
-    said.before(element("p", "Not in the documents", { class: "verdict" }));
+    said.before(element("p", verdict, { class: "verdict" }));
   }
+  for (const warning of warnings) item.append(element("p", warning, { class: "meta quiet" }));
   if (citations.length) item.append(sources(citations, name));
   if (degraded) item.append(element("p", "A part of the search did not answer: more may be found later.", { class: "meta quiet" }));
   if (indexing && answered) item.append(element("p", "Documents are still being read: more may be known soon.", { class: "meta quiet" }));
@@ -92,7 +94,7 @@ function show(item, said, { output, citations, answered, degraded, indexing, mod
   item.append(element("p", facts.join(" · "), { class: "meta quiet" }));
   if (judges && request_id) item.append(thumbs(request_id, { comments: judges === "words" }));
   item.scrollIntoView({ block: "nearest" });
-  $("#told").textContent = `${answered ? "Answer" : "Not in the documents"}: ${output}`; // once, when it is whole
+  $("#told").textContent = `${verdict}: ${output}`; // once, when it is whole
 }
 
 /** A reloaded page goes on with the conversation. */
