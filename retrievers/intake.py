@@ -22,8 +22,8 @@ from core.tables.columns import new_id
 from retrievers.filters import RESERVED
 from retrievers.leases import PENDING, count_parts
 
-#: PostgreSQL indexes the name, and an index row holds 2,704 bytes.
-LONGEST_NAME_BYTES = 1024
+#: The column holds so many characters; PostgreSQL indexes the name, and an index row holds 2,704 bytes.
+LONGEST_NAME_BYTES = 1000
 MOST_ATTRIBUTES = 32
 LONGEST_ATTRIBUTE = 1000
 

@@ -58,13 +58,13 @@ class _Read:
     entry: Entry
     content: Content | None = None
     failure: tuple[str, str] | None = None
-    gone: bool = False
+    gone: NotFound | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How many files were `found`, and of them `new`, `changed`, the `same`, or `failed`; documents whose file is `gone`, and
-    how many of them were `deleted`. `errors` are of what no document stands for. `complete`: all of the place could be
+    """How many files were `found`, and of them `new`, `changed`, the `same`, or `failed`; files that are `gone`, and how
+    many of their documents were `deleted`. `errors` are of what no document stands for. `complete`: all of the place could be
     looked at."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -77,6 +77,14 @@ class Outcome:
 
     def note(self, name: str, code: str, message: str) -> None:
         self.counts["failed"] += 1
+        self._tell(name, code, message)
+
+    def miss(self, name: str, code: str, message: str) -> None:
+        """There is nothing at a place that was named, and never was."""
+        self.counts["gone"] += 1
+        self._tell(name, code, message)
+
+    def _tell(self, name: str, code: str, message: str) -> None:
         self.errors.append({"document": name, "document_id": None, "code": code, "message": message})
 
 
@@ -122,7 +130,7 @@ class Crawling:
                     await asyncio.to_thread(_emptied, scratch)
                 if listing.complete:  # of a place that could not be looked at whole, nothing is known to be gone
                     gone = sorted(name for name in known if not is_there(name, there))
-                    outcome.counts["gone"] = len(gone)
+                    outcome.counts["gone"] += len(gone)
                     # a place with nothing left at all is rather one that is not mounted
                     if source.prune and there:
                         outcome.counts["deleted"] = await self._handover.delete(lease, gone)
@@ -179,8 +187,8 @@ class Crawling:
             async with gate:
                 try:
                     return _Read(entry, await crawler.read(entry, mark, scratch))
-                except NotFound:
-                    return _Read(entry, gone=True)
+                except NotFound as error:
+                    return _Read(entry, gone=error)
                 except PlatformError as error:
                     return _Read(entry, failure=(error.code, error.message))
                 except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise: the others go on
@@ -204,8 +212,10 @@ class Crawling:
                 items.append(
                     NewDocument(name, attributes=_attributes(source, one.entry), failure=one.failure, source_id=source.id)
                 )
-            elif one.gone:
+            elif one.gone is not None:
                 outcome.counts["found"] -= 1
+                if name not in known:  # no document tells of it
+                    outcome.miss(name, one.gone.code, one.gone.message)
             elif one.content is None:
                 outcome.counts["same"] += 1
             else:
