@@ -41,13 +41,15 @@ class _Known:
     state: str
     error: str | None
     stored: bool
+    attributes: dict[str, Any]
 
-    def is_still(self, entry: Entry) -> bool:
-        return bool(entry.mark) and entry.mark == self.mark and not self.wants_content
+    def is_still(self, entry: Entry, attributes: dict[str, Any]) -> bool:
+        return bool(entry.mark) and entry.mark == self.mark and not self.wants_content(attributes)
 
-    @property
-    def wants_content(self) -> bool:
-        """Whether it is to be read again in any case."""
+    def wants_content(self, attributes: dict[str, Any]) -> bool:
+        """Whether it is to be read again in any case: the source says something else of it now, or it failed."""
+        if attributes != self.attributes:
+            return True
         return self.state == DocumentState.FAILED and (not self.stored or self.error in _AGAIN)
 
 
@@ -119,7 +121,8 @@ class Crawling:
                 todo = [
                     entry
                     for entry in entries
-                    if (name := name_in(source, entry)) not in known or not known[name].is_still(entry)
+                    if (name := name_in(source, entry)) not in known
+                    or not known[name].is_still(entry, _attributes(source, entry))
                 ]
                 outcome.counts["found"] += len(entries)
                 outcome.counts["same"] += len(entries) - len(todo)
@@ -149,12 +152,13 @@ class Crawling:
         return crawler
 
     async def _known(self, source: Source) -> dict[str, _Known]:
-        columns: Any = (Document.name, Document.source_mark, Document.state, Document.error_code, Document.file_key)
+        said: Any = (Document.error_code, Document.file_key, Document.attributes)
+        columns: Any = (Document.name, Document.source_mark, Document.state, *said)
         query: Any = select(*columns)
         mine = (Document.source_id == source.id, Document.state != DocumentState.DELETING)
         async with self._database.session(source.tenant) as session:
             rows = (await session.exec(query.where(Document.collection_id == source.collection_id, *mine))).all()
-        return {name: _Known(mark, state, error, bool(key)) for name, mark, state, error, key in rows}
+        return {name: _Known(mark, state, error, bool(key), said) for name, mark, state, error, key, said in rows}
 
     def _wanted(self, source: Source, listing: Listing, outcome: Outcome) -> list[Entry]:
         """What of the listing becomes documents. A name that no document can have, or that another has already, is told."""
@@ -183,7 +187,7 @@ class Crawling:
 
         async def read(entry: Entry) -> _Read:
             before = known.get(name_in(source, entry))
-            mark = before.mark if before is not None and not before.wants_content else ""
+            mark = before.mark if before is not None and not before.wants_content(_attributes(source, entry)) else ""
             async with gate:
                 try:
                     return _Read(entry, await crawler.read(entry, mark, scratch))

@@ -113,6 +113,18 @@ async def test_what_has_not_changed_is_not_read_again(desk: Desk, folder: Path) 
     assert (await desk.documents())["shared/guide/b.md"].revision == 2
 
 
+@ON_SQLITE
+async def test_metadata_that_a_source_is_given_comes_to_documents_whose_file_is_as_it_was(desk: Desk, folder: Path) -> None:
+    source = await made(desk, folder, attributes={"team": "birds"})
+    await crawled(desk, source)
+    await desk.library.sources.update(SYSTEM, await desk.collection(), source.id, {"attributes": {"team": "seals"}})
+    job = await crawled(desk, source)
+    assert counted(job, "changed", "same") == {"changed": 2, "same": 0}
+    rows = await desk.documents()
+    assert {(row.attributes["team"], row.state) for row in rows.values()} == {("seals", "ready")}
+    assert counted(await crawled(desk, source), "changed", "same") == {"changed": 0, "same": 2}
+
+
 @pytest.mark.parametrize("prune", [True, False])
 @ON_SQLITE
 async def test_what_is_gone_is_deleted_where_the_source_says_so(desk: Desk, folder: Path, prune: bool) -> None:
