@@ -230,10 +230,11 @@ class _Tenant:
         if before is None:
             return
         documents, who = self._context.library.documents, replace(SYSTEM, tenant=self._tenant)
+        changed = func.coalesce(Document.content_at, Document.updated_at)
         query = (
             select(Document, Collection)
             .where(Document.collection_id == Collection.id, Document.tenant == self._tenant)
-            .where(func.coalesce(Collection.owner, "") != SYSTEM.id, col(Document.updated_at) < before)
+            .where(func.coalesce(Collection.owner, "") != SYSTEM.id, changed < before)
             .where(col(Document.state).in_((DocumentState.READY, DocumentState.FAILED)))
             .limit(AT_ONCE)
         )

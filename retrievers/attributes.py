@@ -14,6 +14,9 @@ from retrievers.store_words import WordIndex
 #: Documents that are looked at for the names to suggest, the newest first.
 _LOOKED_AT = 1000
 _MOST_SUGGESTED = 20
+#: What loaders find in a file itself: an e-mail's head, a book's author, a table's columns, how many records a file has. It
+#: is with the chunks alone, not in the document's row.
+LOADED = ("author", "cc", "columns", "date", "from", "records", "subject", "to")
 
 
 async def unknown_attributes(database: Database, lexical: WordIndex, shelf: Shelf, filter: Filter | None) -> list[str]:
@@ -34,7 +37,8 @@ async def unknown_attributes(database: Database, lexical: WordIndex, shelf: Shel
             .limit(_LOOKED_AT)
         )
         held = sorted({name for attributes in rows.all() for name in attributes})
-    listed, required = _listed([*held[:_MOST_SUGGESTED], *sorted(RESERVED)]), required_names(filter)
+    loaded = [name for name in LOADED if name not in held and await asyncio.to_thread(lexical.has_attribute, shelf, name)]
+    listed, required = _listed([*held[:_MOST_SUGGESTED], *loaded, *sorted(RESERVED)]), required_names(filter)
     return [
         f"No document of the collection has an attribute {_quoted(name)}"
         f"{', so this filter finds nothing' if name in required else ''}. There are {listed}."

@@ -155,7 +155,7 @@ class DeadLetters:
             row.error_code = row.error_message = None
             row.updated_at = utc_now()
             if row.source_url is not None:
-                row.content_hash = ""  # whatever is fetched is to be read
+                row.pipeline = ""  # whatever is fetched is to be read
             session.add(row)
         await session.flush()
         return job

@@ -22,8 +22,8 @@ from core.tables.columns import new_id
 from retrievers.filters import RESERVED
 from retrievers.leases import PENDING, count_parts
 
-#: PostgreSQL indexes the name, and an index row holds 2,704 bytes.
-LONGEST_NAME_BYTES = 1024
+#: The column holds so many characters; PostgreSQL indexes the name, and an index row holds 2,704 bytes.
+LONGEST_NAME_BYTES = 1000
 MOST_ATTRIBUTES = 32
 LONGEST_ATTRIBUTE = 1000
 
@@ -76,7 +76,7 @@ def check(items: Sequence[NewDocument]) -> None:
 def check_name(name: str) -> None:
     """Raises InvalidRequest (`invalid_name`)."""
     if not name.strip() or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME_BYTES:
-        raise InvalidRequest(f"A document's name has 1 to {LONGEST_NAME_BYTES} bytes.", code="invalid_name", param="name")
+        raise InvalidRequest(f"A document's name has 1 to {LONGEST_NAME_BYTES:,} bytes.", code="invalid_name", param="name")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise InvalidRequest("A document's name has no control characters.", code="invalid_name", param="name")
 
@@ -259,6 +259,7 @@ def _new_row(collection: Collection, arrival: Arrival) -> Document:
         source_mark=arrival.item.source_mark,
         file_key=arrival.file_key,
         attributes=dict(arrival.item.attributes),
+        content_at=utc_now(),
     )
 
 
@@ -292,9 +293,10 @@ def _take_over(document: Document, arrival: Arrival, pipeline: str, accepted: Ac
         document.file_key = arrival.file_key
     document.revision += 1
     if item.url is None:
+        document.content_at = document.content_at if document.content_hash == arrival.content_hash else utc_now()
         document.content_hash, document.size = arrival.content_hash, arrival.size
     elif document.state != DocumentState.READY or document.attributes != dict(item.attributes):
-        document.content_hash = ""  # whatever is fetched is to be read
+        document.pipeline = ""  # whatever is fetched is to be read
     document.source_url = item.url
     document.attributes = dict(item.attributes)
     document.state = DocumentState.QUEUED

@@ -395,5 +395,7 @@ def part_view(document: Document) -> dict[str, object]:
 
 def _hold(document: Document, file_key: str, content_hash: str, size: int) -> None:
     """New content, that no pipeline has read yet: a later try is not to take it for what the stores hold."""
+    if document.content_hash != content_hash:
+        document.content_at = utc_now()
     document.file_key, document.content_hash, document.size = file_key, content_hash, size
     document.pipeline = ""

@@ -39,7 +39,7 @@ FORM = 1
 #: Of a document's row what comes back with it.
 _FIELDS = ("name", "media_type", "size", "content_hash", "source_url", "pages", "characters", "attributes", "pipeline")
 #: Times too, by which a document's age is told. Snapshots of before have none.
-_TIMES = ("created_at", "updated_at")
+_TIMES = ("created_at", "updated_at", "content_at")
 #: Documents that come back together at most, and chunks from which on no further document is added to them.
 _TOGETHER, _CHUNKS_TOGETHER = 32, 5000
 _ROWS, _CHUNKS = 200, 256
@@ -276,7 +276,7 @@ class SnapshotReader:
         vectors = None
         if f"{place}/vectors.npy" in archive.NameToInfo:
             vectors = np.load(io.BytesIO(archive.read(f"{place}/vectors.npy")), allow_pickle=False)
-        times: dict[str, Any] = {name: datetime.fromisoformat(said[name]) for name in _TIMES if name in said}
+        times: dict[str, Any] = {name: datetime.fromisoformat(said[name]) for name in _TIMES if said.get(name)}
         row = Document(
             id=document_id,
             tenant=self._collection.tenant,

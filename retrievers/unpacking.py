@@ -25,7 +25,6 @@ log = structlog.get_logger(__name__)
 
 #: What a member's path has left of a name at least; a column holds 1,000 characters of it.
 _LEAST_PATH_BYTES = 64
-_NAME_BYTES = min(LONGEST_NAME_BYTES, 1000)
 
 
 class Unpacker:
@@ -49,7 +48,7 @@ class Unpacker:
             IntegrityError: another has made a document of the same name at the same moment; the call can be repeated.
         """
         archive = lease.document
-        room = _NAME_BYTES - len(archive.name.encode()) - 1
+        room = LONGEST_NAME_BYTES - len(archive.name.encode()) - 1
         if room < _LEAST_PATH_BYTES:
             raise UnreadableFile("The archive's name is too long to be put before those of its members.", code="invalid_name")
         async with self._files.scratch.adirectory("archive") as scratch:

@@ -82,6 +82,8 @@ class Document(SQLModel, table=True):
     `change` is the collection's number of the last change of what is searchable; 0 where nothing ever was.
     `source_id` is of the source whose crawl has brought it in, None of what somebody has given; `source_mark` tells whether
     what is there is still the same (a time, an ETag), and is empty where that is to be looked at in any case.
+    `content_at` is when its content came in or last changed, whatever was read again since (None: of a server from before this
+    was noted; then `updated_at` tells).
     `leased_until` is when a worker's sign of life runs out, or, without a `lease`, when the next try may begin.
     A row that is being deleted has given its name away, and goes once stores and files have let go of its content.
     """
@@ -131,6 +133,7 @@ class Document(SQLModel, table=True):
     job_id: str | None = Field(default=None, max_length=64, index=True, description="the job that brings this revision in")
     created_at: datetime = created_now()
     updated_at: datetime = created_now()
+    content_at: datetime | None = moment()
     lease: str | None = Field(default=None, max_length=32, description="who works on it: random, new for each try")
     leased_until: datetime | None = moment(index=True)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument, Section
 from retrievers.loaders.encoding import clean
+from retrievers.loaders.grid import lines
 
 MAX_CHARACTERS = 30_000_000
 _BLOCK_END = "\n\n"
@@ -62,10 +63,11 @@ class Assembly:
         """Lines whose white space counts."""
         self._block(clean(text).strip("\n").rstrip(), "code", language)
 
-    def table(self, rows: Iterable[Sequence[str]], *, header: bool) -> None:
-        """One line a row. With `header` the first row names the columns, and every line repeats the names, so that a row
-        found alone can be understood."""
-        self._block("\n".join(_table_lines(rows, header=header)), "table", None)
+    def table(self, rows: Iterable[Sequence[str]], *, heads: int, caption: str = "") -> None:
+        """One line a row below the caption. The first `heads` rows name the columns, and every line repeats the names, so
+        that a row found alone can be understood."""
+        told = lines(rows, heads=heads, at_most=MAX_CHARACTERS)
+        self._block("\n".join(filter(None, [" ".join(clean(caption).split()), *told])), "table", None)
 
     def include(self, document: LoadedDocument) -> None:
         """Another document, under the headings that are open; its pages are counted on from the page that is."""
@@ -151,28 +153,3 @@ def _named(title: str | None) -> str | None:
     """A title that says something: programs write `(anonymous)` or `Untitled` where nobody has given one."""
     words = " ".join(clean(title or "").split())[:500]
     return None if words.strip("()[]<>").lower() in _UNNAMED else words or None
-
-
-def _table_lines(rows: Iterable[Sequence[str]], *, header: bool) -> Iterable[str]:
-    names: list[str] | None = None
-    length = 0
-    for row in rows:
-        cells = [" ".join(clean(cell).split()) for cell in row]
-        if header and names is None:
-            names = cells
-            continue
-        if names is None:
-            line = " | ".join(cells).strip(" |")
-        else:
-            line = " | ".join(
-                f"{names[column]}: {cell}" if column < len(names) and names[column] else cell
-                for column, cell in enumerate(cells)
-                if cell
-            )
-        length += len(line)
-        if length > MAX_CHARACTERS:
-            raise UnreadableFile(f"The file holds more than {MAX_CHARACTERS:,} characters of text.", code="file_too_complex")
-        if line:
-            yield line
-    if names and not length:  # a table of a header alone still says something
-        yield " | ".join(filter(None, names))

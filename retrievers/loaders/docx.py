@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
+from retrievers.loaders.docx_tables import header_styles, read_table
 from retrievers.packages import DOCX, check_package
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ def load_docx(data: bytes, name: str) -> LoadedDocument:
         raise UnreadableFile("The Word document is damaged.", code="corrupt_file") from e
     assembly = Assembly()
     levels = _heading_levels(document)
+    styles = header_styles(document.styles.element)
     for block in _blocks(document.element.body):
         if block.tag == f"{_W}tbl":
-            rows = list(_rows(block))
-            assembly.table(rows, header=_names_columns(block, rows))
+            rows, heads = read_table(block, _text, styles)
+            assembly.table(rows, heads=heads)
         else:
             _add_paragraph(assembly, block, levels)
     return assembly.document(DOCX, title=document.core_properties.title or None)
@@ -110,25 +112,3 @@ def _text(element: "_Element") -> str:
         elif inner.tag == f"{_W}noBreakHyphen":
             texts.append("-")
     return "".join(texts)
-
-
-def _rows(table: "_Element") -> Iterator[list[str]]:
-    """The texts of the cells; a table within a cell is read as the cell's text."""
-    for row in table.findall(f"{_W}tr"):
-        cells = [_text(cell).strip() for cell in row.iterfind(f".//{_W}tc") if _row_of(cell) is row]
-        if any(cells):
-            yield cells
-
-
-def _row_of(cell: "_Element") -> "_Element | None":
-    return next(cell.iterancestors(f"{_W}tr"), None)
-
-
-def _names_columns(table: "_Element", rows: list[list[str]]) -> bool:
-    """Marked as a header to be repeated, or simply a first row of differing names above others."""
-    if len(rows) < 2:
-        return False
-    first = rows[0]
-    if table.find(f"{_W}tr/{_W}trPr/{_W}tblHeader") is not None:
-        return True
-    return len(first) > 1 and all(first) and len(set(first)) == len(first) and not any(cell.isdigit() for cell in first)

@@ -1,12 +1,15 @@
 """Web pages: headings, paragraphs, lists, code and tables; scripts, styles, navigation and hidden text are left out."""
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.encoding import decode
+from retrievers.loaders.grid import spread
+from retrievers.loaders.headers import marked_rows
 
 if TYPE_CHECKING:
     from lxml.etree import _Element  # type: ignore[import-untyped]  # lxml ships no types
@@ -38,6 +41,7 @@ _BLOCKS = frozenset(
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])", re.IGNORECASE)
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([\w-]+)", re.IGNORECASE)
+_DIGITS = re.compile(r"\s*(\d{1,9})")
 _LANGUAGE = re.compile(r"(?:lang(?:uage)?|highlight-source)-([\w+#-]+)")
 
 
@@ -107,8 +111,10 @@ class _Page:
                 walk.skip_subtree()
             elif tag == "table" and not _holds_layout(element):
                 self._flush()
-                rows, header = _rows(element)
-                self.assembly.table(rows, header=header)
+                rows, heads = _rows(element)
+                captions = element.iterchildren("caption")
+                caption = " ".join("".join(_visible(one)) for one in captions if not _is_hidden(one))
+                self.assembly.table(rows, heads=heads, caption=caption)
                 walk.skip_subtree()
             else:
                 self._start(element, str(tag))
@@ -158,7 +164,7 @@ def _visible(element: "_Element") -> "list[str]":
         if inner is element:
             continue
         if event == "end":
-            texts.append(inner.tail or "")
+            texts.append(("\n" if inner.tag in _BLOCKS else "") + (inner.tail or ""))
         elif inner.tag in _DROPPED or _is_hidden(inner):
             walk.skip_subtree()
         else:
@@ -188,16 +194,31 @@ def _holds_layout(table: "_Element") -> bool:
     return any(next(table.iterdescendants(tag), None) is not None for tag in ("table", "h1", "h2", "h3", "pre", "ul", "ol"))
 
 
-def _rows(table: "_Element") -> tuple[list[list[str]], bool]:
-    """The cells' texts, and whether the first row names the columns."""
-    rows: list[list[str]] = []
-    header = False
-    for row in table.iter("tr"):
+def _rows(table: "_Element") -> tuple[list[list[str]], int]:
+    """The cells' texts, and how many of the first rows name the columns."""
+    rows: list[list[tuple[str, int, int]]] = []
+    marked: list[bool] = []
+    shown = [row for row in table.iter("tr") if not _is_hidden(row)]
+    # a cell ends with its group of rows, however far it says that it reaches
+    groups = Counter(row.getparent() for row in shown)
+    for row in shown:
+        left = groups[row.getparent()]
+        groups[row.getparent()] -= 1
         cells = [cell for cell in row if cell.tag in ("td", "th") and not _is_hidden(cell)]
-        if not cells or _is_hidden(row):
+        placed = [
+            ("".join(_visible(cell)).strip(), _span(cell, "colspan"), min(_span(cell, "rowspan") or left, left))
+            for cell in cells
+        ]
+        if not cells and not rows:
             continue
-        if not rows:
-            corner = cells[1:] if not "".join(_visible(cells[0])).strip() else cells
-            header = len(cells) > 1 and (all(cell.tag == "th" for cell in corner) or row.getparent().tag == "thead")
-        rows.append(["".join(_visible(cell)) for cell in cells])
-    return rows, header and len(rows) > 1
+        named = cells[1:] if cells and not placed[0][0] else cells
+        marked.append(row.getparent().tag == "thead" or (bool(named) and all(cell.tag == "th" for cell in named)))
+        rows.append(placed)
+    grid = spread(rows)
+    return grid, marked_rows(grid, marked)
+
+
+def _span(cell: "_Element", name: str) -> int:
+    """How many columns or rows a cell takes up; 0 rows are all that follow."""
+    said = _DIGITS.match(cell.get(name, ""))
+    return min(int(said[1]), 65_534) if said else 1

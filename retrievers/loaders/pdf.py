@@ -36,6 +36,8 @@ _SHORT_LINE = 0.8  # of the page's widest line
 _BULLET = re.compile(r"(?:[•‣◦▪●○–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
 _NUMBERED = re.compile(r"\(?\d{1,3}[.)]\s")
 _HYPHEN_AT_END = ("\x02", "\ufffe", "\u00ad")
+_FONT_NAME_BYTES = 256
+_BOLD = re.compile(rb"bold|black|heavy")
 _SENTENCE_END = (".", "!", "?", ":", ";", "…", ".”", ".)")
 
 
@@ -156,8 +158,22 @@ def _lines(textpage: "PdfTextPage", number: int) -> Iterator[Line]:
                 left = bottom = top = right = 0.0
             size = abs(top - bottom)
             cells = tuple(_cells(textpage, bare, offset, size, (left, right))) if units == len(raw) else ()
-            yield Line(bare.strip(), number, size, left, right, bottom, top, cells or (Cell(bare.strip(), left, right),))
+            told = bare.strip()
+            cells = cells or (Cell(told, left, right),)
+            bold = len(cells) > 1 and _is_bold(textpage, max(first, 0)) and _is_bold(textpage, max(last, 0))
+            yield Line(told, number, size, left, right, bottom, top, cells, bold)
         offset += units + 2
+
+
+def _is_bold(textpage: "PdfTextPage", place: int) -> bool:
+    """Whether the character at this place is set in a bold font, by the font's name."""
+    from ctypes import c_int, create_string_buffer
+
+    from pypdfium2.raw import FPDFText_GetFontInfo as font_info
+
+    name = create_string_buffer(_FONT_NAME_BYTES)
+    length = font_info(textpage.raw, place, name, len(name), c_int())
+    return 0 < length <= len(name) and _BOLD.search(name.value.lower()) is not None
 
 
 def _cells(textpage: "PdfTextPage", text: str, offset: int, size: float, edges: tuple[float, float]) -> Iterator[Cell]:
@@ -223,7 +239,7 @@ def _assemble(lines: list[Line]) -> Assembly:
             if line.page != page:
                 page = line.page
                 assembly.page(page)
-            assembly.table(table.rows, header=table.names_columns)
+            assembly.table(table.rows, heads=table.heads)
             within, level = table.end, 0
             continue
         is_level = level_of(line)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from retrievers.loaders.headers import heading_rows, marked_rows
+
 _SAME_LINE = 0.3  # of a line's height
 #: From row to row, in heights of a line; what is further apart is no table, or another one.
 _ROW_GAP = 2.5
@@ -36,23 +38,24 @@ class Line:
     bottom: float
     top: float
     cells: tuple[Cell, ...] = ()
+    bold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The `lines` that it is made of, as a half-open range, and its rows, each with a cell for every column."""
+    """The `lines` that it is made of, as a half-open range, and its rows, each with a cell for every column; of the first
+    rows, which are `bold`."""
 
     first: int
     end: int
     rows: tuple[tuple[str, ...], ...]
 
+    bold: tuple[bool, ...] = ()
+
     @property
-    def names_columns(self) -> bool:
-        """Whether the first row is a header: texts that differ, and no numbers, above another row."""
-        first = self.rows[0]
-        told = [cell for cell in first if cell]
-        worded = all(any(map(str.isalpha, cell)) for cell in told)
-        return len(self.rows) > 1 and len(told) >= len(first) - (len(first) > 2) and len(set(told)) == len(told) and worded
+    def heads(self) -> int:
+        """How many of the first rows name the columns."""
+        return heading_rows(self.rows) or marked_rows(self.rows, self.bold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ def _table(run: list[_Row]) -> Iterator[Table]:
     if any(right[0] - left[1] < _LEAST_GAP * size for left, right in pairwise(columns)):
         return
     rows: list[list[str]] = []
+    bold: list[bool] = []
     for row in run:
         texts = [""] * len(columns)
         for cell in row.cells:
@@ -139,8 +143,9 @@ def _table(run: list[_Row]) -> Iterator[Table]:
             rows[-1] = [f"{above} {text}".strip() for above, text in zip(rows[-1], texts, strict=True)]
         else:
             rows.append(texts)
+            bold.append(all(line.bold for line in row.lines))
     last = run[-1]
-    yield Table(run[0].first, last.first + len(last.lines), tuple(map(tuple, rows)))
+    yield Table(run[0].first, last.first + len(last.lines), tuple(map(tuple, rows)), tuple(bold[:3]))
 
 
 def _is_close(run: Sequence[_Row], row: _Row) -> bool:

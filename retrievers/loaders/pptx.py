@@ -8,6 +8,8 @@ from zipfile import BadZipFile
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
+from retrievers.loaders.grid import spread
+from retrievers.loaders.headers import heading_rows, leaves_none_empty, marked_rows
 from retrievers.packages import PPTX, check_package
 
 if TYPE_CHECKING:
@@ -90,8 +92,19 @@ def _lines(text: str) -> str:
 
 
 def _add_table(assembly: Assembly, table: Any) -> None:
-    rows = [["" if cell.is_spanned else cell.text for cell in row.cells] for row in table.rows]
-    assembly.table(rows, header=bool(table.first_row) and len(rows) > 1)
+    placed = [
+        [
+            (cell.text, cell.span_width if cell.is_merge_origin else 1, cell.span_height if cell.is_merge_origin else 1)
+            for cell in row.cells
+            if not cell.is_spanned
+        ]
+        for row in table.rows
+    ]
+    rows = spread(placed)
+    heads = heading_rows(rows)
+    if not heads and table.first_row and leaves_none_empty(rows):
+        heads = marked_rows(rows, [True, False])
+    assembly.table(rows, heads=heads)
 
 
 def _add_chart(assembly: Assembly, chart: Any) -> None:
@@ -105,7 +118,7 @@ def _add_chart(assembly: Assembly, chart: Any) -> None:
         for place, category in enumerate(plot.categories):
             rows.append([str(category), *(_number(column[place]) if place < len(column) else "" for column in columns)])
         if len(rows) > 1:
-            assembly.table(rows, header=True)
+            assembly.table(rows, heads=1)
 
 
 def _number(value: float | None) -> str:

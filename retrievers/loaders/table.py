@@ -9,6 +9,7 @@ from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.encoding import clean, decode
+from retrievers.loaders.headers import leaves_none_empty
 
 _DELIMITERS = (",", ";", "\t", "|")
 _LINES_ASKED = 20
@@ -33,7 +34,7 @@ def load_csv(data: bytes, name: str) -> LoadedDocument:
         while _is_title(first):
             assembly.prose(" ".join(filter(None, first.pop(0))))
         header = bool(first) and _names_columns(first[0], first[1:])
-        assembly.table(chain(first, rows), header=header)
+        assembly.table(chain(first, rows), heads=int(header))
     except csv.Error as error:
         raise UnreadableFile("The table is damaged: a cell is too long or does not end.", code="corrupt_file") from error
     columns = ", ".join(filter(None, first[0])) if header else ""
@@ -80,7 +81,7 @@ def _names_columns(row: list[str], below: list[list[str]]) -> bool:
     if empty == [0] and below and all(line[0] for line in below):
         return True
     sure = bool(numbers) or _stands_above_numbers(row, below)
-    return sure or (not empty and len(set(named)) == len(named))
+    return sure or (not empty and len(set(named)) == len(named) and (not below or leaves_none_empty([row, *below])))
 
 
 def _counts_columns(row: list[str], numbers: list[int], below: list[list[str]]) -> bool:

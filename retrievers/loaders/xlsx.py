@@ -9,11 +9,15 @@ from zipfile import BadZipFile
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import MAX_CHARACTERS, Assembly
+from retrievers.loaders.grid import Across, Copy, own
+from retrievers.loaders.headers import heading_rows, marked_rows
+from retrievers.loaders.xlsx_merged import MergedCells, merged_cells
 from retrievers.packages import XLSX, check_package
 
 #: Sheets are read row by row, so that they may be larger than what is held as a tree.
 MAX_XML_BYTES = 256 * 2**20
 _MAX_EMPTY_ROWS = 100_000
+_HEADS_ASKED = 3
 
 
 def load_xlsx(data: bytes, name: str) -> LoadedDocument:
@@ -48,69 +52,78 @@ def load_xlsx(data: bytes, name: str) -> LoadedDocument:
 
 def _add_sheet(assembly: Assembly, name: str, sheet: Any) -> None:
     named = False
-    for block in _blocks(sheet.iter_rows()):
+    for block, is_bold in _blocks(sheet.iter_rows(), merged_cells(sheet)):
         if not named:
             assembly.heading(1, name)
             named = True
         # a line alone above a table says what it is
-        while len(block) > 1 and _filled(block[0]) == 1 and _filled(block[1]) > 1:
-            assembly.prose(next(text for text, _ in block[0] if text))
-            block = block[1:]
-        rows = [[text for text, _ in row] for row in block]
-        if len(rows) == 1 and len(rows[0]) == 1:
-            assembly.prose(rows[0][0])
+        while len(block) > 1 and len(own(block[0])) == 1 and len(own(block[1])) > 1 and not _is_heading(block[0]):
+            assembly.prose(own(block[0])[0])
+            block, is_bold = block[1:], is_bold[1:]
+        if len(block) == 1 and len(own(block[0])) == 1:
+            assembly.prose(own(block[0])[0])
         else:
-            assembly.table(rows, header=_names_columns(block))
+            assembly.table(block, heads=heading_rows(block) or marked_rows(block, is_bold))
 
 
-#: What a cell shows, and whether it is text.
-_Cell = tuple[str, bool]
+def _is_heading(row: Sequence[str]) -> bool:
+    """Whether the only cell of a row reaches over some columns behind the first, as a name above names does."""
+    return not row[0] and any(isinstance(cell, Across) for cell in row)
 
 
-def _blocks(rows: Iterable[Iterable[Any]]) -> Iterator[list[list[_Cell]]]:
-    """Rows between empty ones, without the columns that are empty in all of them."""
-    block: list[list[_Cell]] = []
+def _blocks(rows: Iterable[Iterable[Any]], merged: MergedCells) -> Iterator[tuple[list[list[str]], list[bool]]]:
+    """Rows between empty ones, without the columns that are empty in all of them; and which of the first rows are bold."""
+    block: list[list[str]] = []
+    bold: list[bool] = []
     empty = characters = 0
-    for row in rows:
-        cells = [_shown(cell) for cell in row]
-        if any(text for text, _ in cells):
+    for number, row in enumerate(rows, 1):
+        cells = merged.filled(number, [_shown(cell) for cell in row])
+        if own(cells):
             block.append(cells)
+            if len(bold) < _HEADS_ASKED:
+                bold.append(_is_bold(row))
             empty = 0
-            characters += sum(len(text) for text, _ in cells)
+            characters += sum(map(len, cells))
             if characters > MAX_CHARACTERS:
                 raise UnreadableFile(
                     f"The file holds more than {MAX_CHARACTERS:,} characters of text.", code="file_too_complex"
                 )
             continue
+        if any(cells):
+            continue  # what stands above reaches down to here
         empty += 1
         if empty > _MAX_EMPTY_ROWS:
             break
         if block:
-            yield _trimmed(block)
-            block = []
+            yield _trimmed(block), bold
+            block, bold = [], []
     if block:
-        yield _trimmed(block)
+        yield _trimmed(block), bold
 
 
-def _trimmed(block: list[list[_Cell]]) -> list[list[_Cell]]:
-    used = [column for row in block for column, (text, _) in enumerate(row) if text]
+def _trimmed(block: list[list[str]]) -> list[list[str]]:
+    used = [column for row in block for column, text in enumerate(row) if text and not isinstance(text, Copy)]
     first, last = min(used), max(used)
     return [row[first : last + 1] for row in block]
 
 
-def _shown(cell: Any) -> _Cell:
+def _is_bold(row: Iterable[Any]) -> bool:
+    return all(cell.font is not None and cell.font.b for cell in row if cell.value is not None)
+
+
+def _shown(cell: Any) -> str:
     value = cell.value
     if isinstance(value, str):
-        return value.strip(), True
+        return value.strip()
     if value is None:
-        return "", False
+        return ""
     if isinstance(value, bool):
-        return str(value).upper(), False
+        return str(value).upper()
     if isinstance(value, int | float):
         if "%" in (cell.number_format or ""):
-            return f"{value * 100:.10g}%", False
-        return f"{value:.15g}", False
-    return _moment(value), False
+            return f"{value * 100:.10g}%"
+        return f"{value:.15g}"
+    return _moment(value)
 
 
 def _moment(value: object) -> str:
@@ -120,14 +133,3 @@ def _moment(value: object) -> str:
     if isinstance(value, date | time):
         return value.isoformat()
     return str(value) if isinstance(value, timedelta) else ""
-
-
-def _filled(row: Sequence[_Cell]) -> int:
-    return sum(bool(text) for text, _ in row)
-
-
-def _names_columns(block: Sequence[Sequence[_Cell]]) -> bool:
-    """A first row of differing texts, at most its corner empty, above others."""
-    first = [cell for cell in block[0] if cell[0]]
-    texts = [text for text, is_text in first if is_text]
-    return len(block) > 1 and len(texts) > 1 and len(texts) == len(first) == len(set(texts)) and len(block[0]) - len(first) < 2

@@ -41,13 +41,15 @@ class _Known:
     state: str
     error: str | None
     stored: bool
+    attributes: dict[str, Any]
 
-    def is_still(self, entry: Entry) -> bool:
-        return bool(entry.mark) and entry.mark == self.mark and not self.wants_content
+    def is_still(self, entry: Entry, attributes: dict[str, Any]) -> bool:
+        return bool(entry.mark) and entry.mark == self.mark and not self.wants_content(attributes)
 
-    @property
-    def wants_content(self) -> bool:
-        """Whether it is to be read again in any case."""
+    def wants_content(self, attributes: dict[str, Any]) -> bool:
+        """Whether it is to be read again in any case: the source says something else of it now, or it failed."""
+        if attributes != self.attributes:
+            return True
         return self.state == DocumentState.FAILED and (not self.stored or self.error in _AGAIN)
 
 
@@ -58,13 +60,13 @@ class _Read:
     entry: Entry
     content: Content | None = None
     failure: tuple[str, str] | None = None
-    gone: bool = False
+    gone: NotFound | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How many files were `found`, and of them `new`, `changed`, the `same`, or `failed`; documents whose file is `gone`, and
-    how many of them were `deleted`. `errors` are of what no document stands for. `complete`: all of the place could be
+    """How many files were `found`, and of them `new`, `changed`, the `same`, or `failed`; files that are `gone`, and how
+    many of their documents were `deleted`. `errors` are of what no document stands for. `complete`: all of the place could be
     looked at."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -77,6 +79,14 @@ class Outcome:
 
     def note(self, name: str, code: str, message: str) -> None:
         self.counts["failed"] += 1
+        self._tell(name, code, message)
+
+    def miss(self, name: str, code: str, message: str) -> None:
+        """There is nothing at a place that was named, and never was."""
+        self.counts["gone"] += 1
+        self._tell(name, code, message)
+
+    def _tell(self, name: str, code: str, message: str) -> None:
         self.errors.append({"document": name, "document_id": None, "code": code, "message": message})
 
 
@@ -111,7 +121,8 @@ class Crawling:
                 todo = [
                     entry
                     for entry in entries
-                    if (name := name_in(source, entry)) not in known or not known[name].is_still(entry)
+                    if (name := name_in(source, entry)) not in known
+                    or not known[name].is_still(entry, _attributes(source, entry))
                 ]
                 outcome.counts["found"] += len(entries)
                 outcome.counts["same"] += len(entries) - len(todo)
@@ -122,7 +133,7 @@ class Crawling:
                     await asyncio.to_thread(_emptied, scratch)
                 if listing.complete:  # of a place that could not be looked at whole, nothing is known to be gone
                     gone = sorted(name for name in known if not is_there(name, there))
-                    outcome.counts["gone"] = len(gone)
+                    outcome.counts["gone"] += len(gone)
                     # a place with nothing left at all is rather one that is not mounted
                     if source.prune and there:
                         outcome.counts["deleted"] = await self._handover.delete(lease, gone)
@@ -141,12 +152,13 @@ class Crawling:
         return crawler
 
     async def _known(self, source: Source) -> dict[str, _Known]:
-        columns: Any = (Document.name, Document.source_mark, Document.state, Document.error_code, Document.file_key)
+        said: Any = (Document.error_code, Document.file_key, Document.attributes)
+        columns: Any = (Document.name, Document.source_mark, Document.state, *said)
         query: Any = select(*columns)
         mine = (Document.source_id == source.id, Document.state != DocumentState.DELETING)
         async with self._database.session(source.tenant) as session:
             rows = (await session.exec(query.where(Document.collection_id == source.collection_id, *mine))).all()
-        return {name: _Known(mark, state, error, bool(key)) for name, mark, state, error, key in rows}
+        return {name: _Known(mark, state, error, bool(key), said) for name, mark, state, error, key, said in rows}
 
     def _wanted(self, source: Source, listing: Listing, outcome: Outcome) -> list[Entry]:
         """What of the listing becomes documents. A name that no document can have, or that another has already, is told."""
@@ -175,12 +187,12 @@ class Crawling:
 
         async def read(entry: Entry) -> _Read:
             before = known.get(name_in(source, entry))
-            mark = before.mark if before is not None and not before.wants_content else ""
+            mark = before.mark if before is not None and not before.wants_content(_attributes(source, entry)) else ""
             async with gate:
                 try:
                     return _Read(entry, await crawler.read(entry, mark, scratch))
-                except NotFound:
-                    return _Read(entry, gone=True)
+                except NotFound as error:
+                    return _Read(entry, gone=error)
                 except PlatformError as error:
                     return _Read(entry, failure=(error.code, error.message))
                 except Exception as error:  # noqa: BLE001 - whatever a file makes a library raise: the others go on
@@ -204,8 +216,10 @@ class Crawling:
                 items.append(
                     NewDocument(name, attributes=_attributes(source, one.entry), failure=one.failure, source_id=source.id)
                 )
-            elif one.gone:
+            elif one.gone is not None:
                 outcome.counts["found"] -= 1
+                if name not in known:  # no document tells of it
+                    outcome.miss(name, one.gone.code, one.gone.message)
             elif one.content is None:
                 outcome.counts["same"] += 1
             else:

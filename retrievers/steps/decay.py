@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from core.database import Database, utc_now
 from core.tables import Document
@@ -48,7 +48,7 @@ class TimeDecayStep(Step):
         ids = sorted({passage.chunk.document_id for passage in found.passages})
         async with self._database.session(found.shelf.tenant) as session:
             rows = await session.exec(
-                select(Document.id, Document.updated_at).where(
+                select(Document.id, func.coalesce(Document.content_at, Document.updated_at)).where(
                     Document.collection_id == found.shelf.collection_id, col(Document.id).in_(ids)
                 )
             )

@@ -12,7 +12,7 @@ from core.database import Database
 from core.errors import NotFound
 from core.tables import Document
 from retrievers.base import Chunk, KeepsStretches, Passage, Shelf
-from retrievers.generations import last_known
+from retrievers.generations import Generation, last_known
 from retrievers.steps.settings import Expansion
 from retrievers.steps.step import Retrieved, Step, Unable
 
@@ -31,8 +31,7 @@ class ExpansionStep(Step):
 
     def __init__(self, settings: Expansion, database: Database, resources: "Resources", *, chunk_tokens: int) -> None:
         self._settings, self._database, self._resources = settings, database, resources
-        chunks = settings.most_chunks if settings.unit == "section" else max(settings.before, settings.after)
-        self._reach = chunks * chunk_tokens * _CHARACTERS_A_TOKEN
+        self._chunk_tokens = chunk_tokens
 
     async def take(self, found: Retrieved) -> Sequence[Passage]:
         passages = found.passages[: found.limit]
@@ -44,14 +43,20 @@ class ExpansionStep(Step):
         whole: list[Passage] = []
         for passage in passages:
             text = texts.get(passage.chunk.document_id)
-            parts = await asyncio.to_thread(self._round, store, generation.shelf, passage.chunk)
+            parts = await asyncio.to_thread(self._round, store, generation, passage.chunk)
             _add(whole, passage, parts, text)
         return [*whole, *found.passages[found.limit :]]
 
-    def _round(self, store: KeepsStretches, shelf: Shelf, chunk: Chunk) -> list[Chunk]:
+    def _round(self, store: KeepsStretches, generation: Generation, chunk: Chunk) -> list[Chunk]:
         """The chunk and its neighbours, in order."""
-        start, end = max(0, chunk.start - self._reach), chunk.end + self._reach
-        near = [one for one in store.stretch(shelf, chunk.document_id, chunk.revision, start, end) if one.id != chunk.id]
+        settings = self._settings
+        chunks = settings.most_chunks if settings.unit == "section" else max(settings.before, settings.after)
+        # the collection's own size, or the platform's, of which there are chunks until all is read again
+        reach = chunks * max(self._chunk_tokens, generation.splitting.tokens or 0) * _CHARACTERS_A_TOKEN
+        start, end = max(0, chunk.start - reach), chunk.end + reach
+        near = [
+            one for one in store.stretch(generation.shelf, chunk.document_id, chunk.revision, start, end) if one.id != chunk.id
+        ]
         before = sorted((one for one in near if one.start < chunk.start), key=lambda one: one.start)
         after = sorted((one for one in near if one.start >= chunk.start), key=lambda one: one.start)
         if self._settings.unit == "section":

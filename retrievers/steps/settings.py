@@ -60,7 +60,7 @@ class TimeDecay(StepSettings):
         None,
         min_length=1,
         max_length=200,
-        description="attribute with the date (ISO 8601, or a year); empty, and where it is missing: when the document came in",
+        description="attribute with the date (ISO 8601, or a year); where there is none: when the content came in or changed",
     )
     weight: float = Field(0.3, gt=0, le=1, description="the part of the score that goes by age")
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from infra import samples
 from infra.running import Running
+from tests.retrievers import making
 
 pytestmark = pytest.mark.one_database
 
@@ -47,9 +48,10 @@ def test_files_are_brought_in_followed_searched_read_and_deleted(page: Page, tmp
     (tmp_path / "probe/deep").mkdir(parents=True)
     (tmp_path / "probe/deep/manual.pdf").write_bytes(samples.pdf(samples.MANUAL))
     (tmp_path / "probe/broken.pdf").write_bytes(b"%PDF-1.7 and no more")
+    (tmp_path / "probe/all.zip").write_bytes(making.zipped({"bad.pdf": b"%PDF-1.7 and no more"}))
     page.get_by_label("Choose a folder").set_input_files(tmp_path / "probe")
     status, files, held = page.locator("#upload-status"), page.locator("#uploads li"), page.locator("#list")
-    expect(status).to_have_text("Done: 1 of 2 ready, 1 failed.", timeout=SLOW_MS)
+    expect(status).to_have_text("Done: 2 of 3 ready, 1 failed, 1 failed within archives.", timeout=SLOW_MS)
     expect(files.filter(has_text="probe/deep/manual.pdf")).to_contain_text("ready")
     failed = files.filter(has_text="probe/broken.pdf")
     expect(failed).to_contain_text("corrupt_file")
@@ -78,7 +80,7 @@ def test_files_are_brought_in_followed_searched_read_and_deleted(page: Page, tmp
     expect(page.locator("mark#span")).to_be_in_viewport()
     expect(page.locator(".head")).to_contain_text("Page 2")
 
-    page.goto(f"/documents/{name}?name=PROBE&state=failed")
+    page.goto(f"/documents/{name}?name=PROBE%2FBROKEN&state=failed")
     page.get_by_label("Delete: probe/broken.pdf").click()
     page.get_by_role("button", name="Delete the document").click()
     expect(page.get_by_role("status").filter(has_text="The document is deleted")).to_be_visible()

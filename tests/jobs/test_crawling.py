@@ -113,6 +113,18 @@ async def test_what_has_not_changed_is_not_read_again(desk: Desk, folder: Path) 
     assert (await desk.documents())["shared/guide/b.md"].revision == 2
 
 
+@ON_SQLITE
+async def test_metadata_that_a_source_is_given_comes_to_documents_whose_file_is_as_it_was(desk: Desk, folder: Path) -> None:
+    source = await made(desk, folder, attributes={"team": "birds"})
+    await crawled(desk, source)
+    await desk.library.sources.update(SYSTEM, await desk.collection(), source.id, {"attributes": {"team": "seals"}})
+    job = await crawled(desk, source)
+    assert counted(job, "changed", "same") == {"changed": 2, "same": 0}
+    rows = await desk.documents()
+    assert {(row.attributes["team"], row.state) for row in rows.values()} == {("seals", "ready")}
+    assert counted(await crawled(desk, source), "changed", "same") == {"changed": 0, "same": 2}
+
+
 @pytest.mark.parametrize("prune", [True, False])
 @ON_SQLITE
 async def test_what_is_gone_is_deleted_where_the_source_says_so(desk: Desk, folder: Path, prune: bool) -> None:
@@ -385,10 +397,22 @@ async def test_a_list_of_addresses_tells_what_could_not_be_fetched(desk: Desk) -
         new = NewSource("list", "urls", {"urls": urls})
         source = await desk.library.sources.create(SYSTEM, await desk.collection(), new)
         job = await crawled(desk, source)
-    assert counted(job, "found", "new", "failed") == {"found": 2, "new": 1, "failed": 1}
-    assert [error["code"] for error in job.errors] == ["url_refused"]
+    assert counted(job, "found", "new", "failed", "gone") == {"found": 2, "new": 1, "failed": 1, "gone": 1}
+    assert {error["code"]: error["document"].rpartition("/")[2] for error in job.errors} == {
+        "url_refused": "inside",
+        "fetch_gone": "missing.md",
+    }
     rows = {row.name.rpartition("/")[2]: row for row in (await desk.documents()).values()}
     assert (rows["a.md"].state, rows["inside"].state, rows["inside"].error_code) == ("ready", "failed", "url_refused")
+
+
+async def test_an_address_too_long_for_a_name_fails_alone(desk: Desk) -> None:
+    async with site({"/a.md": "Puffins nest.", f"/{'n' * 930}": "Seals rest."}) as (address, _):
+        new = NewSource("s" * 60, "urls", {"urls": [f"{address}/a.md", f"{address}/{'n' * 930}"]})
+        source = await desk.library.sources.create(SYSTEM, await desk.collection(), new)
+        job = await crawled(desk, source)
+    assert (job.state, [error["code"] for error in job.errors]) == ("succeeded", ["invalid_name"])
+    assert counted(job, "new", "failed") == {"new": 1, "failed": 1}
 
 
 @ON_SQLITE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from sqlmodel import col, delete
+from sqlmodel import col, delete, update
 
 from core.database import utc_now
 from core.errors import Conflict, NotFound
@@ -152,6 +152,39 @@ async def test_other_metadata_counts_as_a_change(desk: Desk) -> None:
     collection = await desk.collection()
     assert await desk.library.searcher.search(Shelf.of(collection), "zebra", limit=5, filter={"year": 2023}) == []
     assert len(await desk.library.searcher.search(Shelf.of(collection), "zebra", limit=5, filter={"year": 2024})) == 1
+
+
+async def test_when_content_came_in_is_told_by_content_alone(desk: Desk) -> None:
+    with desk.worker():
+        await desk.finished((await desk.add(note("a.md")))[0].id)
+        first = (await desk.documents())["a.md"]
+        async with desk.database.transaction(all_tenants=True) as session:
+            await session.exec(update(Document).values(pipeline="of before"))
+        await desk.finished((await desk.library.rereading.begin(SYSTEM, await desk.collection())).id)
+        await desk.finished((await desk.add(note("a.md", year=2024)))[0].id)
+        again = (await desk.documents())["a.md"]
+        assert (again.revision, again.content_at) == (3, first.content_at)
+        assert again.updated_at > first.updated_at
+        await desk.finished((await desk.add(note("a.md", "Something else.")))[0].id)
+    last = (await desk.documents())["a.md"]
+    assert first.content_at is not None
+    assert last.content_at is not None
+    assert last.content_at > first.content_at
+
+
+async def test_a_page_that_is_fetched_unchanged_is_no_newer(desk: Desk) -> None:
+    page = NewDocument("page", url="http://127.0.0.1:9/")
+    _, (document,) = await desk.add(page)
+    for content, newer in (("a", True), ("a", False), ("b", True)):
+        lease = await desk.library.documents.leases.take(document.id, document.revision)
+        assert lease is not None
+        before = lease.document.content_at
+        assert await desk.library.documents.leases.fetched(lease, file_key="", content_hash=content, size=1)
+        assert (lease.document.content_at != before) is newer
+        await desk.library.documents.leases.fail(lease, "fetch_failed", "It did not answer.")
+        await desk.library.documents.leases.release(lease)
+        _, (document,) = await desk.add(page)  # with an error, whatever is fetched is read again
+        assert (document.pipeline, document.content_hash) == ("", content)
 
 
 async def test_what_was_there_stays_searchable_when_its_new_content_cannot_be_read(desk: Desk) -> None:

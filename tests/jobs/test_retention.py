@@ -191,7 +191,7 @@ async def test_documents_go_when_a_period_is_set_but_for_the_platforms_own(desk:
     with desk.worker():
         await desk.finished(job.id)
         await desk.finished(handbook.id)
-    await old(desk.database, Document, "updated_at", 10, Document.id != documents[1].id)
+    await old(desk.database, Document, "content_at", 10, Document.id != documents[1].id)
     done = await by(desk, documents_days=5).apply()
     assert done["default"]["documents"] == 1
     assert await ids(desk.database, Document) == {documents[1].id, theirs[0].id}

@@ -76,6 +76,13 @@ async def names(library: Library, shelf: Shelf, query: str, **options: Any) -> l
     return [passage.chunk.document for passage in found]
 
 
+async def test_a_warning_names_what_was_found_in_the_files_themselves(library: Library) -> None:
+    mail = "From: Lena <lena@a.example>\nTo: b@a.example\nSubject: The pump\n\nThe pump moves water.\n"
+    shelf, _ = await collection_of(library, {"pump.eml": mail})
+    (warning,) = await library.searcher.unknown_attributes(shelf, {"sender": "Lena"})
+    assert warning.endswith("There are “from”, “subject”, “to”, “document”, “document_id”, “page”.")
+
+
 class Hanging:
     """Embeddings of a provider that says nothing, until it is let."""
 

@@ -158,7 +158,7 @@ async function add(files) {
   box.hidden = false;
   [bar.max, bar.value] = [1, 0];
   say(`Sending ${files.length} file${files.length === 1 ? "" : "s"}…`);
-  const sum = { ready: 0, failed: 0, unchanged: 0 };
+  const sum = { ready: 0, failed: 0, unchanged: 0, members: 0 };
   addEventListener("beforeunload", stay); // until all are sent
   const work = [];
   try {
@@ -189,7 +189,7 @@ async function add(files) {
       .then((paused) => {
         move(1);
         const waits = paused.reduce((all, each) => all + each, 0);
-        const parts = [`${sum.ready} of ${files.length} ready`, sum.unchanged && `${sum.unchanged} unchanged`, sum.failed && `${sum.failed} failed`, waits && `${waits} paused`];
+        const parts = [`${sum.ready} of ${files.length} ready`, sum.unchanged && `${sum.unchanged} unchanged`, sum.failed && `${sum.failed} failed`, sum.members && `${sum.members} failed within archives`, waits && `${waits} paused`];
         say(`Done: ${parts.filter(Boolean).join(", ")}.`);
       }, tell)
       .finally(() => {
@@ -216,6 +216,7 @@ const stay = (leaving) => leaving.preventDefault();
  * of the files: those that fail are told. `moved` gets how many have ended, and a line about it. */
 async function reading(id, documents, board, sum, moved) {
   const left = new Map(documents.map(({ id: document, name }) => [document, name]));
+  let failed = 0;
   const job = await follow(id, true, (current, part) => {
     if (left.has(part?.id) && part.state === "ready") {
       sum.ready += 1;
@@ -223,18 +224,20 @@ async function reading(id, documents, board, sum, moved) {
       left.delete(part.id);
     }
     for (const error of current.errors) {
-      left.delete(error.document_id);
+      failed += left.delete(error.document_id);
       board.set(error.document, "failed", error);
     }
     const { done, total } = current.progress;
     moved(sum.ready + sum.failed + current.failed, current.state === "queued" ? "Waiting: other documents are being read." : `Reading: ${done} of ${total}.`);
   });
-  sum.failed += job?.failed ?? 0;
   for (const [document, name] of left) {
     const { state, error } = job?.skipped >= left.size ? { state: "unchanged" } : await stateOf(document);
-    if (state in sum) sum[state] += 1;
+    if (state === "failed") failed += 1;
+    else if (state in sum) sum[state] += 1;
     board.set(name, state, error ?? undefined);
   }
+  sum.failed += failed;
+  sum.members += Math.max(0, (job?.failed ?? 0) - failed);
   return job?.paused ? left.size : 0;
 }
 

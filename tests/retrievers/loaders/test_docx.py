@@ -1,3 +1,8 @@
+import io
+from collections.abc import Callable
+from typing import Any
+
+import docx
 import pytest
 
 from core.errors import UnreadableFile
@@ -59,3 +64,43 @@ def test_a_bomb_is_known_by_its_directory_alone() -> None:
     with pytest.raises(UnreadableFile) as caught:
         check_package(making.bomb_docx())
     assert caught.value.code == "file_too_complex"
+
+
+CONTACTS = [["Metz", "Paul Rey", "second floor"], ["Nice", "", "vacant"]]
+
+
+def table_of(rows: list[list[str]], change: Callable[[Any], object]) -> list[str]:
+    """The lines of a table that is changed in a document."""
+    document = docx.Document(io.BytesIO(making.docx([rows])))
+    change(document.tables[0])
+    out = io.BytesIO()
+    document.save(out)
+    return load_docx(out.getvalue(), "").text.split("\n")
+
+
+def test_merged_cells_leave_the_others_under_their_own_names() -> None:
+    fees = [["Course", "Adult", "Child", "Senior"], ["Chess", "free", "", "20"], ["", "9", "8", "7"]]
+
+    def merge(table: Any) -> None:
+        table.cell(1, 1).merge(table.cell(1, 2))
+        table.cell(1, 0).merge(table.cell(2, 0))
+
+    assert table_of(fees, merge) == [
+        "Course: Chess | Adult: free | Child: free | Senior: 20",
+        "Course: Chess | Adult: 9 | Child: 8 | Senior: 7",
+    ]
+
+
+def test_words_above_words_name_nothing_unless_they_are_set_off() -> None:
+    assert load_docx(making.docx([CONTACTS]), "").text == "Metz | Paul Rey | second floor\nNice |  | vacant"
+
+    def embolden(table: Any) -> None:
+        for cell in table.rows[0].cells:
+            cell.paragraphs[0].runs[0].bold = True
+
+    def style(table: Any) -> None:
+        table.style = "Light Grid"
+
+    named = ["Place | Who", "Place: Nice", "Place: Metz"]
+    for change in (embolden, style):
+        assert table_of([["Place", "Who"], ["Nice", ""], ["Metz", ""]], change) == named

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_ocr_that_reads_less_than_the_text_layer_changes_nothing() -> None:
     assert with_page_texts(document, {1: "te"}).text == "text layer"
 
 
-def table_pdf(*tables: list[list[str]], ruled: bool = True) -> bytes:
+def table_pdf(*tables: list[list[str]], ruled: bool = True, bold: bool = False) -> bytes:
     """A heading, and tables with text above and below, as a report has them."""
     from reportlab.lib import colors
     from reportlab.lib.styles import getSampleStyleSheet
@@ -66,7 +67,8 @@ def table_pdf(*tables: list[list[str]], ruled: bool = True) -> bytes:
     styles = getSampleStyleSheet()
     story = [Paragraph("Fees", styles["Heading1"])]
     for rows in tables:
-        grid = [("GRID", (0, 0), (-1, -1), 0.5, colors.black)] if ruled else []
+        grid: list[tuple[Any, ...]] = [("GRID", (0, 0), (-1, -1), 0.5, colors.black)] if ruled else []
+        grid += [("FONTNAME", (0, 0), (-1, 0), "Helvetica-Bold")] if bold else []
         story += [Paragraph(LONG, styles["BodyText"]), Table(rows, style=grid)]
     story.append(Paragraph(LONG, styles["BodyText"]))
     out = io.BytesIO()
@@ -102,3 +104,10 @@ def test_text_that_is_set_in_columns_is_no_table() -> None:
     rows = [[" ".join(words[n : n + 9]), " ".join(words[n + 9 : n + 18])] for n in range(0, 54, 18)]
     document = load_pdf(table_pdf(rows, ruled=False), "")
     assert [section for section in document.sections if section.kind == "table"] == []
+
+
+def test_a_first_row_of_words_above_words_is_a_row_unless_it_is_bold() -> None:
+    contacts = [["Reception", "Ms Adler", "ground floor"], ["Archive", "", "basement"], ["Canteen", "", "basement"]]
+    assert "Reception | Ms Adler | ground floor\nArchive |  | basement\n" in load_pdf(table_pdf(contacts), "").text
+    named = load_pdf(table_pdf([["Room", "Head"], ["Bar", "Eva"], ["Spa", "Jo"]], bold=True), "").text
+    assert "Room: Bar | Head: Eva\nRoom: Spa | Head: Jo" in named

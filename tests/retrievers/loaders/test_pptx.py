@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from pptx import Presentation
 
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
@@ -60,3 +61,19 @@ def test_a_damaged_presentation_says_so() -> None:
     with pytest.raises(UnreadableFile) as caught:
         load_pptx(good.replace(b"ppt/slides/slide1.xml", b"ppt/slides/slide7.xml"), "")
     assert caught.value.code == "corrupt_file"
+
+
+def test_merged_cells_stand_in_each_place_and_no_first_row_is_lost() -> None:
+    fees = [["Course", "Adult", "Child"], ["Chess", "12", ""], ["", "9", "8"]]
+    presentation = Presentation(io.BytesIO(making.pptx([("Fees", [fees], "")])))
+    table = next(shape.table for shape in presentation.slides[0].shapes if shape.has_table)
+    table.cell(1, 1).merge(table.cell(1, 2))
+    table.cell(1, 0).merge(table.cell(2, 0))
+    out = io.BytesIO()
+    presentation.save(out)
+    assert load_pptx(out.getvalue(), "").text.split("\n")[2:] == [
+        "Course: Chess | Adult: 12 | Child: 12",
+        "Course: Chess | Adult: 9 | Child: 8",
+    ]
+    contacts = [["Reception", "Ms Adler"], ["Archive", ""], ["Canteen", ""]]
+    assert "Ms Adler" in load_pptx(making.pptx([("House", [contacts], "")]), "").text

@@ -71,3 +71,9 @@ def test_a_table_that_grows_too_large_is_refused() -> None:
     with pytest.raises(UnreadableFile) as caught:
         load_csv((wide + ("1," * 1999 + "1\n") * 2000).encode(), "")
     assert caught.value.code == "file_too_complex"
+
+
+def test_no_text_of_a_first_row_is_lost() -> None:
+    contacts = b"Reception,Ms Adler,ground floor\nArchive,,basement\nCanteen,,basement\n"
+    assert load_csv(contacts, "").text.startswith("Reception | Ms Adler | ground floor\nArchive |")
+    assert load_csv(b"name,pay,bonus of May\nA,1,\nB,2,\n", "").text.split("\n")[0] == "name | pay | bonus of May"

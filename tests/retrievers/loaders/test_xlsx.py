@@ -3,6 +3,7 @@ import io
 import zipfile
 
 import pytest
+from openpyxl import load_workbook
 
 from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
@@ -89,3 +90,39 @@ def test_a_sheet_that_packs_too_tightly_is_refused() -> None:
     with pytest.raises(UnreadableFile) as caught:
         load_xlsx(with_sheet(f"<worksheet {SHEET}><sheetData>{'<row/>' * 4_000_000}</sheetData></worksheet>"), "")
     assert caught.value.code == "file_too_complex"
+
+
+def test_merged_names_stand_above_each_of_their_columns_and_merged_cells_in_each_of_their_rows() -> None:
+    workbook = load_workbook(
+        io.BytesIO(
+            making.xlsx(
+                {
+                    "Sales": [
+                        ["Region", "January", None, "May"],
+                        [None, "Units", "Euros", "Units"],
+                        ["North", 10, 1000, 20],
+                        [None, 11, 1100, 21],
+                        [],
+                        ["South", 12, 1200, 22],
+                    ]
+                }
+            )
+        )
+    )
+    for merged in ("A1:A2", "B1:C1", "A3:A5"):
+        workbook["Sales"].merge_cells(merged)
+    out = io.BytesIO()
+    workbook.save(out)
+    assert load_xlsx(out.getvalue(), "").text.split("\n")[2:] == [
+        "Region: North | January Units: 10 | January Euros: 1000 | May Units: 20",
+        "Region: North | January Units: 11 | January Euros: 1100 | May Units: 21",
+        "Region: South | January Units: 12 | January Euros: 1200 | May Units: 22",
+    ]
+
+
+def test_a_first_row_of_words_above_words_is_a_row() -> None:
+    rows = [["Reception", "Ms Adler", "ground floor"], ["Archive", None, "basement"]]
+    assert load_xlsx(making.xlsx({"House": rows}), "").text.split("\n")[2:] == [
+        "Reception | Ms Adler | ground floor",
+        "Archive |  | basement",
+    ]

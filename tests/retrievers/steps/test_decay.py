@@ -40,7 +40,7 @@ async def test_without_an_attribute_it_goes_by_when_the_document_came_in(databas
                     collection_id=SHELF.collection_id,
                     name=name,
                     content_hash="",
-                    updated_at=utc_now() - timedelta(days=ago),
+                    content_at=utc_now() - timedelta(days=ago),
                 )
             )
     step = TimeDecayStep(TimeDecay(half_life_days=10, weight=0.5), database)

@@ -1,10 +1,13 @@
 """Widened passages, on the real stores."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from retrievers.base import Passage, Shelf
+from retrievers.generations import last_known
 from retrievers.library import Library
+from retrievers.splitting_settings import Splitting
 from retrievers.steps.expansion import ExpansionStep
 from retrievers.steps.settings import Expansion
 from retrievers.steps.step import Retrieved
@@ -53,6 +56,19 @@ async def test_a_passage_comes_with_the_chunks_before_and_behind_it(library: Lib
     assert (found.chunk.id, found.score) == (mine[2].chunk.id, mine[2].score)
     (first,) = await widened(library, shelf, [mine[0]], before=3, after=0)
     assert (first.chunk.start, first.chunk.end) == (mine[0].chunk.start, mine[0].chunk.end)
+
+
+async def test_chunks_of_a_collection_s_own_size_are_looked_for_as_far_as_they_reach(library: Library):
+    shelf, _ = await collection_of(library, {"guide.md": GUIDE})
+    mine = await all_of(library, shelf)
+    near = ExpansionStep(Expansion(before=0, after=2), library.database, library.resources, chunk_tokens=1)
+    generation = last_known(library.resources, shelf)
+    ends = []
+    for tokens in (None, 256):
+        library.resources.known[shelf] = (time.monotonic(), replace(generation, splitting=Splitting(tokens=tokens)))
+        (found,) = (await near.ainvoke(Retrieved(shelf, "q", 10, (mine[0],)))).passages
+        ends.append(found.chunk.end)
+    assert ends == [mine[1].chunk.end, mine[2].chunk.end]
 
 
 async def test_passages_that_come_to_overlap_become_one_at_the_better_place(library: Library):
