@@ -1,7 +1,7 @@
 """when a document's content came in or last changed
 
 Revision ID: 0039
-Revises: 0033
+Revises: 0038
 """
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from alembic import op
 from core.database import UTCDateTime
 
 revision = "0039"
-down_revision = "0033"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
