@@ -6,7 +6,7 @@ it has cost, is counted once. Locks are taken in one order everywhere: the run, 
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -94,14 +94,15 @@ class RunWork:
             await jobs.begin(session, run.job_id)
         return lease
 
-    async def renew(self, lease: RunLease, needs: Sequence[Scope]) -> bool:
+    async def renew(self, lease: RunLease, needs: Collection[Scope], aliases: Collection[str] = ()) -> bool:
         """A sign of life. False when the lease is lost, or the run is to be cancelled: by request, or since whom it is
-        worked on for may not have it done any more, for which they need the scopes."""
+        worked on for may not have it done any more, for which they need the scopes and the aliases."""
         async with self._database.transaction(lease.run.tenant) as session:
             principal = await principal_now(session, lease.principal)
             if principal is not None:
                 lease.principal = principal
-            if principal is None or not all(principal.may(scope) for scope in needs):
+            may = principal is not None and all(map(principal.may, needs)) and all(map(principal.may_use_model, aliases))
+            if not may:
                 run = await _held(session, lease)
                 if run is not None and run.state == RunState.RUNNING:
                     run.state, run.error_code = RunState.CANCELLING, REVOKED

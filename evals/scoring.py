@@ -4,13 +4,14 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from core.errors import InvalidRequest, PlatformError
 from evals.base import Metric, OfCorpus, Outcome, Score
 from evals.metrics import METRICS
+from evals.metrics.granted import Ask, GrantedModels
 from evals.suites import MetricUse, Suite, Threshold, check_metrics
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """The metrics of a run by their labels, those that ask models apart."""
+    """The metrics of a run by their labels, those that ask models apart. `asks` are these models, each with the right that
+    it needs: see `evals.metrics.granted.admit`."""
 
     plain: Mapping[str, Metric]
     asking: Mapping[str, Metric]
+    asks: frozenset[Ask] = frozenset()
 
     @classmethod
     def build(cls, suite: Suite, models: "Models") -> "Scorer":
@@ -37,12 +40,13 @@ class Scorer:
             InvalidRequest: `unknown_metric`, or `invalid_metric`: its options are not its.
         """
         check_metrics(suite, METRICS)
+        granted = GrantedModels(models)
         plain: dict[str, Metric] = {}
         asking: dict[str, Metric] = {}
         for number, use in enumerate(suite.metrics):
-            made, asks = _made(use, number, models)
+            made, asks = _made(use, number, cast("Models", granted))
             (asking if asks else plain)[use.called] = made
-        return cls(plain, asking)
+        return cls(plain, asking, frozenset(granted.named))
 
     @property
     def metrics(self) -> dict[str, Metric]:

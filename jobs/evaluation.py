@@ -4,7 +4,7 @@ left. See `docs/evaluation.md` for what is paid when a worker is killed."""
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeVar
@@ -80,10 +80,12 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
         await work.close(lease, RunState.FAILED, summary={}, error_code=refusal.code)
         return
     if lease.run.state != RunState.CANCELLING:
-        needs = (Scope.EVALS_RUN, await asyncio.to_thread(scope_of, f"/api/v1/{suite.target.capability}"))
+        asks = await asyncio.to_thread(scope_of, f"/api/v1/{suite.target.capability}")
+        needs = {Scope.EVALS_RUN, asks, *(scope for _, scope in scorer.asks)}
+        aliases = {suite.target.alias, *(alias for alias, _ in scorer.asks)}
         try:
-            await _wanted(work, lease, needs)
-            async with kept_alive(lambda: work.renew(lease, needs), lease_s=context.settings.jobs.lease_s):
+            await _wanted(work, lease, needs, aliases)
+            async with kept_alive(lambda: work.renew(lease, needs, aliases), lease_s=context.settings.jobs.lease_s):
                 stopped = await _Examples(context, work, lease, suite, scorer).answer_all()
         except LeaseLost:
             run = await work.current(lease)
@@ -102,9 +104,9 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
     log.info("evaluation.ended", state=state.value, passed=passed, stopped=stopped)
 
 
-async def _wanted(work: RunWork, lease: RunLease, needs: Sequence[Scope]) -> None:
+async def _wanted(work: RunWork, lease: RunLease, needs: Collection[Scope], aliases: Collection[str]) -> None:
     """Raises LeaseLost: the run is not to be worked on by us."""
-    if not await work.renew(lease, needs):
+    if not await work.renew(lease, needs, aliases):
         raise LeaseLost
 
 

@@ -13,7 +13,7 @@ from chains.support import supporting
 from evals.base import Outcome, Score
 from evals.metrics.base import Options, Scoring, question
 from evals.metrics.judging import Form, Judge, checked_alias, numbered
-from evals.metrics.similarity import nearest
+from evals.metrics.similarity import checked_embeddings, nearest
 from retrievers.sentences import units
 
 if TYPE_CHECKING:
@@ -169,8 +169,12 @@ class Relevance(_Grounding):
     prompt = "relevance.txt"
     options_type: ClassVar[type[Options]] = RelevanceOptions
 
+    def __init__(self, *, models: "Models", **options: Any) -> None:
+        super().__init__(models=models, **options)
+        self._named = "" if self._judge else checked_embeddings(models, self.options.embeddings)
+
     def stands_on(self) -> list[str]:
-        return super().stands_on() if self._judge else [self._models.embedding_name(self.options.embeddings)]
+        return super().stands_on() if self._judge else [self._named]
 
     async def grounded(self, outcome: Outcome) -> Score:
         asked, answer = question(outcome.example), without_marks(outcome.output)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from core.errors import PlatformError
+from core.errors import NotFound, PlatformError
 from evals.base import Outcome, Score
 from evals.metrics.base import Options, Scoring, references
 
@@ -29,9 +29,10 @@ class EmbeddingSimilarity(Scoring):
     def __init__(self, *, models: "Models", **options: Any) -> None:
         super().__init__(**options)
         self._models = models
+        self._named = checked_embeddings(models, self.options.alias)
 
     def stands_on(self) -> list[str]:
-        return [self._models.embedding_name(self.options.alias)]
+        return [self._named]
 
     async def measure(self, outcome: Outcome) -> Score:
         right = references(outcome.example)
@@ -40,6 +41,14 @@ class EmbeddingSimilarity(Scoring):
         if not outcome.output.strip() or not all(one.strip() for one in right):
             return Score.unmeasured("no_text")
         return await nearest(self._models, self.options.alias, outcome.output, right)
+
+
+def checked_embeddings(models: "Models", alias: str) -> str:
+    """Which vectors an alias gives. Raises ValueError: there is no such embedding model."""
+    try:
+        return models.embedding_name(alias)
+    except NotFound:
+        raise ValueError(f"there is no embedding model {alias!r}") from None
 
 
 async def nearest(models: "Models", alias: str, text: str, others: list[str]) -> Score:

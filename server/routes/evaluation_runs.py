@@ -17,6 +17,7 @@ from core.principals import Principal, Scope
 from core.tables import EvalRun, ResultState, RunState
 from evals.asking import version_of
 from evals.datasets import Datasets
+from evals.metrics.granted import admit
 from evals.runs import QUEUE, RUN_EVALUATION, Runs, Shown
 from evals.scoring import Scorer
 from evals.stored_suites import StoredSuites
@@ -232,18 +233,12 @@ class ResultPage(BaseModel):
 
 @router.post("/runs", response_model=RunInfo, status_code=202)
 async def create_run(body: NewRun, state: CurrentState, principal: Runner) -> RunInfo:
-    """Run a suite over its dataset, by a job. It needs the right of the capability that the suite asks as well."""
+    """Run a suite over its dataset, by a job. It needs the right of the capability that the suite asks as well, and those of
+    the models that its metrics ask."""
     refuse_keeping(state.models.policies, current(), "it cannot be a run")
     suite = parse(body.definition) if body.definition is not None else await _kept(state, principal, body.suite or "")
     suite = _with(suite, body)
-    needs = scope_of(f"/api/v1/{suite.target.capability}")
-    if not principal.may(needs):
-        raise denials.lacks(principal, needs)
-    if not principal.may_use_model(suite.target.alias):
-        text = "This key is not for this model."
-        raise denials.barred(principal, text, code="model_not_allowed", param="alias")
-    state.models.facts(suite.target.alias)  # raises NotFound where there is no such alias
-    await _check(suite, state)
+    await _check(suite, state, principal)
     runs = Runs(state.database)
     if body.baseline is not None:
         await runs.get(principal, body.baseline)
@@ -308,9 +303,7 @@ async def resume_run(run_id: RunID, body: Resumption, state: CurrentState, princ
     refuse_keeping(state.models.policies, current(), "it cannot be a run")
     runs = Runs(state.database)
     run = await runs.get(principal, run_id)
-    needs = scope_of(f"/api/v1/{run.capability}")
-    if not principal.may(needs):
-        raise denials.lacks(principal, needs)
+    await _check(await runs.suite(run), state, principal)
     repeat = [ResultState.INTERRUPTED, ResultState.SENT] if body.repeat_interrupted else []
     repeat += [ResultState.FAILED] if body.repeat_failed else []
     run = await runs.resume(principal, run_id, max_cost_usd=body.max_cost_usd, repeat=repeat)
@@ -340,6 +333,15 @@ def _with(suite: Suite, body: NewRun) -> Suite:
     return suite.model_copy(update=changed)
 
 
-async def _check(suite: Suite, state: State) -> None:
-    """Raises InvalidRequest where a metric cannot be made as the suite wants it."""
-    await run_in_threadpool(Scorer.build, suite, state.models)
+async def _check(suite: Suite, state: State, principal: Principal) -> None:
+    """Raises InvalidRequest where a metric cannot be made as the suite wants it, Forbidden where they may not ask a model that
+    is asked."""
+    needs = scope_of(f"/api/v1/{suite.target.capability}")
+    if not principal.may(needs):
+        raise denials.lacks(principal, needs)
+    if not principal.may_use_model(suite.target.alias):
+        text = "This key is not for this model."
+        raise denials.barred(principal, text, code="model_not_allowed", param="alias")
+    state.models.facts(suite.target.alias)  # raises NotFound where there is no such alias
+    scorer = await run_in_threadpool(Scorer.build, suite, state.models)
+    admit(principal, scorer.asks, param="metrics")

@@ -50,7 +50,7 @@ async def place(database: Database, settings: Settings, provider: OpenAIFake) ->
         data_dir=Path(settings.data_dir),
         database_url=url,
         providers={"openai_compatible:fake": ProviderSettings(base_url=provider.base_url, api_key="sk-test")},
-        models=(ModelAlias(alias="default", deployments=(DEPLOYMENT,)),),
+        models=tuple(ModelAlias(alias=name, deployments=(DEPLOYMENT,)) for name in ("default", "judge")),
         jobs={"lease_s": 2},
         evaluations={"concurrency": 2},
     )
@@ -194,6 +194,18 @@ async def test_an_example_without_an_answer_is_unmeasured_and_fails_its_threshol
     assert (run.failed, run.scored, figures["mean"], figures["measured"]) == (1, 1, 1, 1)
     assert sum(figures["unmeasured"].values()) == 1
     assert (run.passed, run.summary["thresholds"][0]["reasons"]) == (False, ["unmeasured"])
+
+
+@ON_SQLITE
+async def test_a_run_for_whom_may_not_ask_its_judge_asks_nothing(place: Desk, provider: OpenAIFake) -> None:
+    dataset = await Datasets(place.database).add(SYSTEM, "questions", examples(1))
+    judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind."}}
+    suite = suite_of({"name": "answers", "dataset": "questions", "metrics": [judged]})
+    unable = replace(SYSTEM, models=frozenset({"default"}))
+    run = await Runs(place.database).create(unable, suite, dataset, version="1")
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.error_code, provider.sent) == (RunState.CANCELLED, "access_revoked", [])
 
 
 @ON_SQLITE

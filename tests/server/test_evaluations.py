@@ -61,7 +61,7 @@ async def place(database: Database, settings: Settings) -> AsyncIterator[Place]:
         configured = Settings.load(
             data_dir=Path(settings.data_dir),
             database_url=database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite"),
-            models=[{"alias": "default", "deployments": [{"provider": "openai", "model": MODEL}]}],
+            models=[{"alias": name, "deployments": [{"provider": "openai", "model": MODEL}]} for name in ("default", "judge")],
             providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
         )
         models = Models(configured)
@@ -156,6 +156,39 @@ async def test_what_cannot_be_run_is_refused_before_anything_is_asked(place: Pla
     without = replace(SYSTEM, scopes=frozenset({Scope.EVALS_RUN, Scope.EVALS_READ, Scope.EVALS_MANAGE}))
     async with place.caller(without) as client:
         assert code(await client.post("/runs", json={"definition": SUITE})) == (403, "forbidden")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "{name: rubric, options: {judge: judge, rubric: Be kind.}}",
+        "{name: preference, options: {judge: judge}}",
+        "{name: faithfulness, options: {judge: judge}}",
+        "embedding_similarity",
+        "relevance",
+    ],
+    ids=["rubric", "preference", "faithfulness", "similarity", "relevance"],
+)
+async def test_a_key_for_one_model_has_no_other_asked_by_a_metric(place: Place, metric: str) -> None:
+    body = {"definition": f"name: hello\ndataset: questions\nmetrics: [{metric}]\n"}
+    narrow = replace(DEVELOPER, models=frozenset({"default"}))
+    no_chat = frozenset({Scope.CHAT_INVOKE, Scope.EMBEDDINGS_INVOKE})
+    unable = replace(DEVELOPER, scopes=DEVELOPER.scopes - no_chat)
+    async with place.caller(narrow) as client:
+        await client.post("/datasets", json=questions())
+        refused = await client.post("/runs", json=body)
+        assert (code(refused), refused.json()["error"]["param"]) == ((403, "model_not_allowed"), "metrics")
+    async with place.caller(unable) as client:
+        assert code(await client.post("/runs", json=body | {"alias": "judge"})) == (403, "forbidden")
+    async with place.caller(DEVELOPER) as client:
+        made = await client.post("/runs", json=body)
+        assert made.status_code == 202
+        await client.post(f"/runs/{made.json()['id']}/cancel")
+        await run_evaluation(place.desk.context, made.json()["id"])
+    async with place.caller(narrow) as client:
+        assert code(await client.post(f"/runs/{made.json()['id']}/resume", json={})) == (403, "model_not_allowed")
+    assert place.provider.sent == []
 
 
 @ON_SQLITE
