@@ -20,7 +20,7 @@ from evals.base import Example, Outcome
 from evals.caps import COST_CAP
 from evals.dataset_files import plain, restored
 from evals.ownership import theirs
-from evals.suites import Suite
+from evals.suites import Suite, suite_of
 
 #: What workers are called by.
 RUN_EVALUATION, QUEUE = "run_evaluation", "evaluations"
@@ -116,6 +116,11 @@ class Runs:
     async def suite(self, run: EvalRun) -> Suite:
         """The suite that it was made of."""
         return await suite_of_run(self._database, run)
+
+    async def definition(self, run: EvalRun) -> dict[str, Any]:
+        """The same as it was kept: it is there to be read, also where a suite may not be so any more."""
+        told: dict[str, Any] = orjson.loads(await _definition(self._database, run))
+        return told
 
     async def results(
         self, run: EvalRun, *, after: int, limit: int, states: Sequence[ResultState] = ()
@@ -216,8 +221,12 @@ def seen_by(principal: Principal) -> ColumnElement[bool]:
 
 
 async def suite_of_run(database: Database, run: EvalRun) -> Suite:
-    """The suite that a run was made of."""
-    return Suite.model_validate_json(await database.keyring.open(definition_place(run.tenant, run.id), run.definition))
+    """The suite that a run was made of. Raises InvalidRequest (`invalid_suite`): it may not be so any more."""
+    return suite_of(orjson.loads(await _definition(database, run)))
+
+
+async def _definition(database: Database, run: EvalRun) -> bytes:
+    return await database.keyring.open(definition_place(run.tenant, run.id), run.definition)
 
 
 async def opened(database: Database, tenant: str, row: EvalResult) -> Shown:

@@ -1,11 +1,12 @@
 """Suites: a dataset, what is asked with it, what the answers are scored by, and what has to come of it. YAML or JSON."""
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from core.errors import InvalidRequest
 
@@ -22,6 +23,20 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _told_by_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """YAML has numbers that JSON, which suites are kept in, has not."""
+    left: list[JsonValue] = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            raise ValueError("numbers are finite")
+        left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return value
+
+
+Values = Annotated[dict[str, JsonValue], AfterValidator(_told_by_json)]
+
+
 class Target(_Part):
     """What is asked: a capability by an alias of a model.
 
@@ -33,14 +48,14 @@ class Target(_Part):
     alias: str = Field("default", min_length=1, max_length=128)
     template: str | None = Field(None, max_length=64_000)
     system: str | None = Field(None, max_length=64_000)
-    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    parameters: Values = Field(default_factory=dict)
 
 
 class MetricUse(_Part):
     """A metric with its options. `label` tells two uses of one metric apart."""
 
     name: str = Field(min_length=1, max_length=64)
-    options: dict[str, JsonValue] = Field(default_factory=dict)
+    options: Values = Field(default_factory=dict)
     label: str = Field("", max_length=64, description="what it is called in thresholds and results; none: its name")
 
     @property
@@ -53,18 +68,22 @@ class Threshold(_Part):
     the others say."""
 
     metric: str = Field(min_length=1, max_length=64, description="a metric's label")
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(None, allow_inf_nan=False)
+    max: float | None = Field(None, allow_inf_nan=False)
     not_worse_than_baseline: bool = Field(
         False, description="the verdict against the baseline run, by paired statistics, is not `worse`"
     )
-    effect: float | None = Field(None, gt=0, description="the smallest difference from the baseline that matters")
+    effect: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="the smallest difference from the baseline that matters"
+    )
     max_unmeasured: float = Field(0.0, ge=0, le=1, description="share of the examples")
 
     @model_validator(mode="after")
     def _asks_something(self) -> "Threshold":
         if self.min is None and self.max is None and not self.not_worse_than_baseline:
             raise ValueError("give min, max or not_worse_than_baseline")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is not above max")
         return self
 
 

@@ -71,12 +71,12 @@ RUN = JobSpec(queue=QUEUE, run=run_evaluation)
 
 
 async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
-    suite = await suite_of_run(context.database, lease.run)
     models = context.library.resources.models
     stopped: str | None = None
     try:
+        suite = await suite_of_run(context.database, lease.run)
         scorer = await asyncio.to_thread(Scorer.build, suite, models)
-    except PlatformError as refusal:  # a metric's plugin is gone since, or its model
+    except PlatformError as refusal:  # a metric's plugin is gone since, or its model, or suites may not be so any more
         await work.close(lease, RunState.FAILED, summary={}, error_code=refusal.code)
         return
     if lease.run.state != RunState.CANCELLING:

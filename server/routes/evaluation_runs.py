@@ -161,14 +161,14 @@ class WholeRun(RunInfo):
     definition: dict[str, JsonValue] = Field(description="the suite")
 
     @classmethod
-    def whole(cls, run: EvalRun, suite: Suite) -> "WholeRun":
+    def whole(cls, run: EvalRun, definition: dict[str, JsonValue]) -> "WholeRun":
         summary = run.summary
         return cls(
             **RunInfo.of(run).model_dump(),
             metrics=summary.get("metrics", {}),
             thresholds=summary.get("thresholds", []),
             baseline=summary.get("baseline", {}),
-            definition=suite.model_dump(mode="json"),
+            definition=definition,
         )
 
 
@@ -269,7 +269,7 @@ async def show_run(run_id: RunID, state: CurrentState, principal: Reader) -> Who
     """Show a run with its figures."""
     runs = Runs(state.database)
     run = await runs.get(principal, run_id)
-    return WholeRun.whole(run, await runs.suite(run))
+    return WholeRun.whole(run, await runs.definition(run))
 
 
 @router.get("/runs/{run_id}/results", response_model=ResultPage)

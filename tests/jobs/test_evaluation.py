@@ -19,7 +19,7 @@ from core.tables import EvalResult, EvalRun, JobState, LedgerRow, ResultState, R
 from evals.base import Example, Outcome
 from evals.datasets import Datasets
 from evals.run_work import Answered, RunLease, RunWork
-from evals.runs import QUEUE, RUN_EVALUATION, Runs
+from evals.runs import QUEUE, RUN_EVALUATION, Runs, definition_place
 from evals.suites import suite_of
 from jobs.evaluation import run_evaluation
 from providers.models import Models
@@ -206,6 +206,20 @@ async def test_a_run_for_whom_may_not_ask_its_judge_asks_nothing(place: Desk, pr
     await run_evaluation(place.context, run.id)
     run = await shown(place, run)
     assert (run.state, run.error_code, provider.sent) == (RunState.CANCELLED, "access_revoked", [])
+
+
+@ON_SQLITE
+async def test_a_run_of_a_suite_that_may_not_be_so_any_more_ends_and_can_be_read(place: Desk) -> None:
+    run = await begin(place, 1)
+    kept = b'{"name": "answers", "dataset": "questions", "metrics": [], "thresholds": [{"metric": "x", "min": null}]}'
+    sealed = await place.database.keyring.seal(definition_place(run.tenant, run.id), kept)
+    async with place.database.transaction(run.tenant) as session:
+        await session.exec(update(EvalRun).where(col(EvalRun.id) == run.id).values(definition=sealed))
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.error_code) == (RunState.FAILED, "invalid_suite")
+    assert (await Jobs(place.database).get(SYSTEM, run.job_id)).state == JobState.FAILED
+    assert (await Runs(place.database).definition(run))["thresholds"] == [{"metric": "x", "min": None}]
 
 
 @ON_SQLITE
