@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, PlatformError
 from evals.base import Example, Metric, Outcome
 from evals.dataset_files import DatasetLimits, Format, read
-from evals.suites import Suite, parse
+from evals.suites import Suite, check_labels, parse
 
 #: What a pipeline may ask in place of a capability: the text that comes of an example, or the whole outcome.
 Ask = Callable[[Example], Awaitable[str | Outcome]]
@@ -18,12 +18,20 @@ Ask = Callable[[Example], Awaitable[str | Outcome]]
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """An evaluation, ready to be run in this process. `ask` takes the place of the suite's target, `metrics` stand beside the
-    suite's by their labels; `examples` are None where the suite names a dataset of a running platform."""
+    suite's by their labels, and thresholds may name them; `examples` are None where the suite names a dataset of a running
+    platform.
+
+    Raises:
+        InvalidRequest: `invalid_suite`: as `evals.suites.check_labels`.
+    """
 
     suite: Suite
     examples: Sequence[Example] | None = None
     ask: Ask | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_labels(self.suite, self.metrics)
 
 
 def load(named: str, limits: DatasetLimits, *, dataset: Path | None = None) -> Pipeline:
@@ -48,9 +56,11 @@ def _imported(named: str) -> Pipeline:
         sys.path.insert(0, "")
     try:
         made = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InvalidRequest(f"{named} cannot be imported: {error}.", code="invalid_suite") from error
-    made = made() if callable(made) and not isinstance(made, Pipeline) else made
+        made = made() if callable(made) and not isinstance(made, Pipeline) else made
+    except PlatformError:
+        raise
+    except Exception as error:  # the boundary of somebody's own code: whatever it raises, there is no pipeline
+        raise InvalidRequest(f"{named} cannot be made: {type(error).__name__}: {error}.", code="invalid_suite") from error
     if isinstance(made, Suite):
         return Pipeline(made)
     if not isinstance(made, Pipeline):

@@ -20,7 +20,7 @@ from evals.base import Example, Outcome
 from evals.caps import COST_CAP
 from evals.dataset_files import plain, restored
 from evals.ownership import theirs
-from evals.suites import Suite, suite_of
+from evals.suites import Suite, check_labels, suite_of
 
 #: What workers are called by.
 RUN_EVALUATION, QUEUE = "run_evaluation", "evaluations"
@@ -222,7 +222,7 @@ def seen_by(principal: Principal) -> ColumnElement[bool]:
 
 async def suite_of_run(database: Database, run: EvalRun) -> Suite:
     """The suite that a run was made of. Raises InvalidRequest (`invalid_suite`): it may not be so any more."""
-    return suite_of(orjson.loads(await _definition(database, run)))
+    return check_labels(suite_of(orjson.loads(await _definition(database, run))))
 
 
 async def _definition(database: Database, run: EvalRun) -> bytes:

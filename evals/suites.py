@@ -1,7 +1,7 @@
 """Suites: a dataset, what is asked with it, what the answers are scored by, and what has to come of it. YAML or JSON."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -105,7 +105,7 @@ class Suite(_Part):
     description: str = Field("", max_length=2000)
     dataset: str = Field(min_length=1, max_length=512, description="its name, or `name@number`; of the gate also a file")
     target: Target = Target()
-    metrics: tuple[MetricUse, ...] = Field(min_length=1, max_length=50)
+    metrics: tuple[MetricUse, ...] = Field(max_length=50)
     thresholds: tuple[Threshold, ...] = Field((), max_length=100)
     alpha: float = Field(0.05, gt=0, lt=0.5, description="of all comparisons of a run with its baseline together")
     run: RunOptions = RunOptions()
@@ -117,18 +117,30 @@ class Suite(_Part):
             return given
         return tuple({"name": one} if isinstance(one, str) else one for one in given)
 
-    @model_validator(mode="after")
-    def _holds_together(self) -> "Suite":
-        labels = [metric.called for metric in self.metrics]
-        if doubled := next((label for label in labels if labels.count(label) > 1), None):
-            raise ValueError(f"two metrics are called {doubled!r}: give one a label")
-        if unknown := next((one.metric for one in self.thresholds if one.metric not in labels), None):
-            raise ValueError(f"a threshold is for {unknown!r}, which is no metric of the suite")
-        return self
-
     @property
     def needs_baseline(self) -> bool:
         return any(threshold.not_worse_than_baseline for threshold in self.thresholds)
+
+
+def check_labels(suite: Suite, beside: Collection[str] = ()) -> Suite:
+    """The suite, whose thresholds are for metrics of its own, or for those `beside` it.
+
+    Raises:
+        InvalidRequest: `invalid_suite`: a threshold is for none, two are called alike, or there is none at all.
+    """
+    labels = [*(metric.called for metric in suite.metrics), *beside]
+    doubled = next((label for label in labels if labels.count(label) > 1), None)
+    unknown = next((one.metric for one in suite.thresholds if one.metric not in labels), None)
+    wrong = None
+    if not labels:
+        wrong = "it has no metric"
+    elif doubled is not None:
+        wrong = f"two metrics are called {doubled!r}: give one a label"
+    elif unknown is not None:
+        wrong = f"a threshold is for {unknown!r}, which is no metric of the suite"
+    if wrong is not None:
+        raise InvalidRequest(f"The suite: {wrong}.", code="invalid_suite")
+    return suite
 
 
 def parse(text: str) -> Suite:
@@ -150,11 +162,11 @@ def parse(text: str) -> Suite:
         raise InvalidRequest(f"The suite is no YAML{where}: {_problem(error)}.", code="invalid_suite") from None
     if not isinstance(value, dict):
         raise InvalidRequest("The suite is no object of names and values.", code="invalid_suite")
-    return suite_of(value, root)
+    return check_labels(suite_of(value, root))
 
 
 def suite_of(value: Mapping[str, Any], root: yaml.Node | None = None) -> Suite:
-    """The same of what was parsed already; `root` tells the lines."""
+    """The same of what was parsed already, before its labels are checked; `root` tells the lines."""
     try:
         return Suite.model_validate(value)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evals import gate
-from evals.base import Example
+from evals.base import Example, Outcome, Score
 from evals.gate_report import ExampleReport, Report, junit, markdown
 from evals.pipelines import Pipeline
 from evals.suites import suite_of
@@ -32,6 +32,27 @@ GOOD = pipeline(12)
 BAD = pipeline(12, said="Ho")
 NOT_WORSE = {"thresholds": [{"metric": "exact_match", "not_worse_than_baseline": True}]}
 SAME, WORSE = pipeline(12, **NOT_WORSE), pipeline(12, said="Ho", **NOT_WORSE)
+
+
+class Shouting:
+    name, higher_is_better, signature = "shouting", False, "shouting"
+
+    async def score(self, outcome: Outcome) -> Score:
+        return Score(float(outcome.output.isupper()))
+
+
+LOUD = {"name": "echo", "dataset": "echo", "thresholds": [{"metric": "loud", "max": 0}]}
+OWN = Pipeline(suite_of(LOUD | {"metrics": []}), GOOD.examples, ask, {"loud": Shouting()})
+
+
+def mistaken() -> Pipeline:
+    return Pipeline(suite_of(LOUD | {"metrics": ["f1"]}))
+
+
+def raising() -> Pipeline:
+    raise RuntimeError("no such table")
+
+
 UNMEASURED = Pipeline(GOOD.suite, [Example("fine", {"text": "Hi"}, "Hi"), Example("broken", {"text": "Hi"}, "Hi")], ask)
 
 
@@ -41,9 +62,30 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
     return lambda name, *more: gate.main([f"tests.evals.test_gate:{name}", "--out", str(tmp_path / "out"), *more])
 
 
-@pytest.mark.parametrize(("name", "code"), [("GOOD", 0), ("BAD", 1), ("UNMEASURED", 1), ("SAME", 2), ("NOBODY", 2)])
+@pytest.mark.parametrize(("name", "code"), [("GOOD", 0), ("BAD", 1), ("UNMEASURED", 1), ("SAME", 2), ("NOBODY", 2), ("OWN", 0)])
 def test_the_exit_code_says_whether_thresholds_hold(run: Gate, name: str, code: int) -> None:
     assert run(name) == code
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("mistaken", "'loud', which is no metric"), ("raising", "cannot be made: RuntimeError: no such table")],
+    ids=["mistaken", "raising"],
+)
+def test_a_pipeline_that_cannot_be_made_is_no_result(
+    run: Gate, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    assert run(name) == gate.ERROR
+    assert said in capsys.readouterr().err
+
+
+def test_a_module_that_is_no_python_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken_pipeline.py").write_text("def (")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert gate.main(["broken_pipeline:PIPELINE", "--out", str(tmp_path)]) == gate.ERROR
+    assert "SyntaxError" in capsys.readouterr().err
 
 
 def test_what_it_writes_is_a_baseline_for_the_next(run: Gate, tmp_path: Path) -> None:
