@@ -13,6 +13,7 @@ import orjson
 from chains.endpoints import Answer, answering
 from core.context import RequestContext, serving
 from core.errors import InvalidRequest
+from core.jobs import EVALUATION
 from core.ledger import settled
 from evals.base import Example, Outcome
 from evals.suites import Suite, Target
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from providers.models import Models
 
 #: What the ledger has calls of a run under.
-BOOKED_AS = "evaluation"
+BOOKED_AS = EVALUATION
 #: The field that takes the one text of an example, by capability.
 _TEXT_FIELDS = {
     "completion": "prompt",

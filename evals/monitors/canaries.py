@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import case, func, select
 
 from core.database import Database, utc_now
+from core.jobs import EVALUATION
 from core.tables import LedgerRow, Registered, RegistryHead
 from providers.accounting import CANCELLED, OK
 from providers.failures import HARMLESS
@@ -133,6 +134,7 @@ async def _measured(database: Database, alias: str, number: int, since: datetime
         _ROW.alias == alias,
         _ROW.version.startswith(f"{number}-", autoescape=True),
         _ROW.cache.is_(None),
+        _ROW.capability != EVALUATION,
         _ROW.status.not_in(_APART),
     )
     async with database.session(all_tenants=True) as session:

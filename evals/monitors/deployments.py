@@ -9,6 +9,7 @@ from sqlalchemy import Float, case, func, select
 
 from core.alerts import AlertKind
 from core.database import Database, utc_now
+from core.jobs import EVALUATION
 from core.queue import INGESTION
 from core.settings import AlertSettings
 from core.tables import AlertRow, LedgerRow
@@ -111,9 +112,9 @@ class DeploymentMonitor:
 
     async def _traffic(self, begin: datetime, end: datetime) -> dict[str, _Traffic]:
         well = _ROW.status == OK
-        streamed = well & _ROW.first_token_ms.is_not(None)
-        # an ingestion embeds as many texts at once as there are: how long that takes says nothing
-        whole = well & _ROW.first_token_ms.is_(None) & (_ROW.capability != INGESTION)
+        streamed = well & _ROW.first_token_ms.is_not(None) & (_ROW.capability != EVALUATION)
+        # an ingestion embeds as many texts at once as there are, an evaluation asks what it likes: that says nothing
+        whole = well & _ROW.first_token_ms.is_(None) & _ROW.capability.not_in((INGESTION, EVALUATION))
         query = (
             select(
                 _ROW.provider,

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Row, func, select
 
 from core.database import Database
+from core.jobs import EVALUATION
 from core.money import Money
 from core.queue import INGESTION
 from core.tables import LedgerRow, MonitorPoint
@@ -130,8 +131,9 @@ def floor_of(at: datetime, seconds: int) -> datetime:
 
 async def points_of_ledger(database: Database, since: datetime, until: datetime, seconds: int) -> list[Point]:
     """What happened from `since` on and before `until`, in the order of time. Answers of the response cache are none of a
-    deployment's."""
-    query = select(*_READ).where(_ROW.at >= since, _ROW.at < until, _ROW.cache.is_(None))
+    deployment's; calls of evaluations are no callers', and what they ask is unlike it."""
+    theirs = _ROW.capability != EVALUATION
+    query = select(*_READ).where(_ROW.at >= since, _ROW.at < until, _ROW.cache.is_(None), theirs)
     sums: dict[_Key, Sums] = {}
     async with database.session(all_tenants=True) as session:
         rows = await (await session.connection()).stream(query)

@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlmodel import func, select
 
 from core.database import Database
 from core.tables import AnomalyState, MonitorPoint, MonitorSeries
+from evals.monitors.points import points_of_ledger
 from evals.monitors.watching import Watch
-from tests.evals.monitors.watched import FIRST, OTHER, POINT, SECOND, Watched, slower_since, usual
+from tests.evals.monitors.watched import FIRST, OTHER, POINT, POINT_S, SECOND, Watched, slower_since, usual
 
 
 async def test_a_version_that_gets_slower_is_found_in_its_own_series_alone(database: Database) -> None:
@@ -81,3 +83,12 @@ async def test_where_there_are_too_many_series_the_installation_s_own_are_watche
     await watched.watch.catch_up(watched.now)
     assert {each.version for each in await watched.anomalies()} == {"v1", "v2"}
     assert await watched.anomalies("acme") == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_the_calls_of_an_evaluation_are_no_points(database: Database) -> None:
+    here = Watched(database)
+    await here.call({FIRST: usual}, points=4)
+    before = await points_of_ledger(database, here.ago(4), here.now, POINT_S)
+    await here.call({FIRST: lambda _: {"slower": 9, "capability": "evaluation"}}, points=4, calls=9)
+    assert before == await points_of_ledger(database, here.ago(4), here.now, POINT_S) != []
