@@ -25,13 +25,15 @@ class ExampleReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run that has ended. `stopped`: the code that says why it ended before its end."""
+    """A run that has ended. `dataset` is the digest of its examples, `stopped` the code that says why it ended before its
+    end."""
 
     suite: str
     target: str
     metrics: Mapping[str, Mapping[str, Any]]
     thresholds: Sequence[Mapping[str, Any]]
     baseline: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dataset: str = ""
     examples: Sequence[ExampleReport] = ()
     spent_usd: Decimal | None = None
     stopped: str | None = None
@@ -105,6 +107,7 @@ def as_json(report: Report) -> bytes:
     """What `--baseline` takes later."""
     told = {
         "suite": report.suite,
+        "dataset": report.dataset,
         "metrics": report.metrics,
         "thresholds": report.thresholds,
         "passed": report.passed,

@@ -23,7 +23,7 @@ from evals.asking import BOOKED_AS, Asker, spent
 from evals.base import Example, Outcome
 from evals.caps import Cap, Stopped
 from evals.comparisons import Side, compared
-from evals.dataset_files import as_jsonl
+from evals.dataset_files import as_jsonl, digest_of
 from evals.ending import judged
 from evals.gate_report import ExampleReport, Report
 from evals.pipelines import Pipeline
@@ -123,7 +123,11 @@ class _Here:
         suite, examples = self._pipeline.suite, self._pipeline.examples or ()
         scores = [self._scores.get(example.id, {}) for example in examples]
         figures = self._scorer.summary(scores, [one for one in self._outcomes.values() if one.error is None])
-        verdicts = _against(baseline, suite, figures, self._scores) if suite.needs_baseline and baseline else {}
+        dataset = digest_of(examples)
+        verdicts: dict[str, dict[str, Any]] = {}
+        if suite.needs_baseline and baseline:
+            every = {example.id: self._scores.get(example.id, {}) for example in examples}
+            verdicts = _against(baseline, suite, figures, every, dataset)
         summary, _ = judged(suite, figures, verdicts, total=len(examples))
         return Report(
             suite=suite.name,
@@ -131,6 +135,7 @@ class _Here:
             metrics=summary["metrics"],
             thresholds=summary["thresholds"],
             baseline=verdicts,
+            dataset=dataset,
             examples=[self._told(example) for example in examples],
             spent_usd=self._spent if self._priced else None,
             stopped=self._stopped,
@@ -178,6 +183,7 @@ async def run_there(
         metrics=run["metrics"],
         thresholds=run["thresholds"],
         baseline=run["baseline"],
+        dataset=run["dataset_digest"],
         examples=[_result(one) for one in results],
         spent_usd=Decimal(str(run["spent_usd"])),
         stopped=stopped,
@@ -216,17 +222,17 @@ async def _call(platform: httpx.AsyncClient, method: str, path: str, **options: 
 
 
 def _against(
-    baseline: Mapping[str, Any], suite: Suite, figures: Mapping[str, Any], scores: Mapping[str, Any]
+    baseline: Mapping[str, Any], suite: Suite, figures: Mapping[str, Any], scores: Mapping[str, Any], dataset: str
 ) -> dict[str, dict[str, Any]]:
     asked = [one for one in suite.thresholds if one.not_worse_than_baseline]
-    before = Side(_side("baseline", baseline["metrics"]), baseline["scores"])
-    now = Side(_side("now", figures), scores)
+    before = Side(_side("baseline", baseline["metrics"], baseline.get("dataset") or ""), baseline["scores"])
+    now = Side(_side("now", figures, dataset), scores)
     effects = {one.metric: one.effect for one in asked if one.effect is not None}
     return compared(before, [now], alpha=suite.alpha, effects=effects, labels=[one.metric for one in asked])["now"]
 
 
-def _side(name: str, figures: Mapping[str, Any]) -> EvalRun:
-    return EvalRun(id=name, summary={"metrics": dict(figures)})  # type: ignore[call-arg]  # what a comparison reads of one
+def _side(name: str, figures: Mapping[str, Any], dataset: str) -> EvalRun:
+    return EvalRun(id=name, dataset_digest=dataset, summary={"metrics": dict(figures)})  # type: ignore[call-arg]  # what a comparison reads of one
 
 
 def _target(suite: Suite) -> str:

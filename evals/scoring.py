@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+#: Why an example is unmeasured that a run has not come to.
+NOT_REACHED = "not_reached"
 #: Of an example whose answer, or score, was lost with the worker that had asked for it.
 INTERRUPTED = "interrupted"
 
@@ -80,7 +82,7 @@ class Scorer:
             values = [one.get(label, {}).get("value") for one in scores]
             measured = [value for value in values if value is not None]
             whys = Counter(
-                str(one.get(label, {}).get("why") or "not_reached")
+                str(one.get(label, {}).get("why") or NOT_REACHED)
                 for one, value in zip(scores, values, strict=True)
                 if value is None
             )

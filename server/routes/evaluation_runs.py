@@ -239,13 +239,16 @@ async def create_run(body: NewRun, state: CurrentState, principal: Runner) -> Ru
     suite = parse(body.definition) if body.definition is not None else await _kept(state, principal, body.suite or "")
     suite = _with(suite, body)
     await _check(suite, state, principal)
-    runs = Runs(state.database)
+    runs, baseline = Runs(state.database), None
     if body.baseline is not None:
-        await runs.get(principal, body.baseline)
+        baseline = await runs.get(principal, body.baseline)
     elif suite.needs_baseline:
         text = "A threshold of the suite asks for a baseline: name a run."
         raise InvalidRequest(text, code="baseline_needed", param="baseline")
     dataset = await Datasets(state.database).named(principal, suite.dataset)
+    if baseline is not None and baseline.dataset_digest != dataset.digest:
+        text = "The baseline is a run of other examples: run it again over this version of the dataset."
+        raise InvalidRequest(text, code="other_dataset", param="baseline")
     version = version_of(state.models, suite.target.alias)
     run = await runs.create(principal, suite, dataset, version=version, baseline_id=body.baseline)
     await state.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)

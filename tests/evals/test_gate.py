@@ -22,6 +22,10 @@ async def ask(example: Example) -> str:
     return str(example.input["text"])
 
 
+async def mumble(_: Example) -> str:
+    return "Ho"
+
+
 def pipeline(count: int, *, said: str = "Hi", **more: object) -> Pipeline:
     made = {"name": "echo", "dataset": "echo", "metrics": ["exact_match"], "thresholds": [{"metric": "exact_match", "min": 1}]}
     examples = [Example(str(number), {"text": said}, "Hi") for number in range(count)]
@@ -31,7 +35,8 @@ def pipeline(count: int, *, said: str = "Hi", **more: object) -> Pipeline:
 GOOD = pipeline(12)
 BAD = pipeline(12, said="Ho")
 NOT_WORSE = {"thresholds": [{"metric": "exact_match", "not_worse_than_baseline": True}]}
-SAME, WORSE = pipeline(12, **NOT_WORSE), pipeline(12, said="Ho", **NOT_WORSE)
+SAME, OTHERS = pipeline(12, **NOT_WORSE), pipeline(13, **NOT_WORSE)
+WORSE = Pipeline(SAME.suite, SAME.examples, mumble)
 
 
 class Shouting:
@@ -96,6 +101,7 @@ def test_what_it_writes_is_a_baseline_for_the_next(run: Gate, tmp_path: Path) ->
     before = tmp_path / "before.json"
     before.write_bytes((tmp_path / "out" / "results.json").read_bytes())
     assert run("SAME", "--baseline", str(before)) == 0
+    assert run("OTHERS", "--baseline", str(before)) == 2  # a verdict over other examples would be none
     assert run("WORSE", "--baseline", str(before)) == 1
     thresholds = json.loads((tmp_path / "out" / "results.json").read_bytes())["thresholds"]
     assert thresholds[0]["reasons"] == ["worse_than_baseline"]

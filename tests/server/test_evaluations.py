@@ -122,6 +122,12 @@ async def test_a_suite_is_kept_run_and_its_runs_are_compared(place: Place) -> No
         assert rows["next_cursor"] is not None
         listed = (await client.get("/runs", params={"suite": "hello", "limit": 1})).json()
         assert [row["id"] for row in listed["results"]] == [second["id"]]
+        await client.post("/datasets", json=questions(9))
+        again = await client.post("/runs", json={"definition": SUITE, "baseline": first["id"]})
+        assert (code(again), again.json()["error"]["param"]) == ((422, "other_dataset"), "baseline")
+        other = await place.ran(client, definition=SUITE)
+        assert code(await client.get("/comparisons", params={"a": first["id"], "b": other["id"]})) == (422, "other_dataset")
+        await client.delete(f"/runs/{other['id']}")
         assert (await client.delete(f"/runs/{first['id']}")).status_code == 204
         assert code(await client.get("/comparisons", params=pair)) == (404, "run_not_found")
 
