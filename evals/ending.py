@@ -9,7 +9,6 @@ from sqlmodel import select
 from core.database import Database
 from core.errors import InvalidRequest
 from core.tables import EvalResult, EvalRun
-from evals.base import OfCorpus
 from evals.comparisons import Side, compared
 from evals.run_work import RunLease, RunWork
 from evals.scoring import Scorer, held
@@ -21,9 +20,8 @@ async def ended_as(
 ) -> tuple[dict[str, Any], bool | None]:
     """The summary, and whether all thresholds hold; None where the suite has none."""
     scores = await work.all_scores(lease)
-    whole = any(isinstance(metric, OfCorpus) for metric in scorer.metrics.values())
-    outcomes = [one for one in await work.all_outcomes(lease) if one.error is None] if whole else []
-    figures = await asyncio.to_thread(scorer.summary, scores, outcomes)
+    answered = await work.all_answered(lease) if scorer.whole else []
+    figures = await asyncio.to_thread(scorer.summary, scores, answered)
     verdicts = await _against_baseline(database, lease.run, suite, figures) if suite.needs_baseline else {}
     return judged(suite, figures, verdicts, total=len(scores))
 

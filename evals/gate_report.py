@@ -86,6 +86,10 @@ def markdown(report: Report) -> str:
         why = ", ".join(f"{reason}: {count}" for reason, count in figures["unmeasured"].items()) or "0"
         mean, corpus = _number(figures["mean"]), _number(figures.get("corpus"))
         lines.append(f"| {_cell(label)} | {mean} | {corpus} | {figures['measured']} | {_cell(why)} |")
+    told = [(label, *one) for label, figures in report.metrics.items() for one in (figures.get("together") or {}).items()]
+    if told:
+        lines += ["", "| metric | of all its scores | value |", "|---|---|---|"]
+        lines += [f"| {_cell(label)} | {_cell(name)} | {_number(value) or 'not known'} |" for label, name, value in told]
     if report.baseline:
         lines += [
             "",

@@ -27,7 +27,7 @@ from evals.dataset_files import as_jsonl, digest_of
 from evals.ending import judged
 from evals.gate_report import ExampleReport, Report
 from evals.pipelines import Pipeline
-from evals.scoring import Scorer, kept
+from evals.scoring import Scored, Scorer, kept
 from evals.suites import Suite
 from providers.models import Models
 
@@ -71,6 +71,7 @@ class _Here:
         self._cap = Cap(pipeline.suite.run.max_cost_usd, lambda: self._spent)
         self._outcomes: dict[str, Outcome] = {}
         self._scores: dict[str, dict[str, dict[str, Any]]] = {}
+        self._answered: list[Scored] = []
         self._stopped: str | None = None
 
     async def work(self) -> None:
@@ -101,6 +102,7 @@ class _Here:
             self._priced &= cost_usd is not None
             self._spent += cost_usd or Decimal(0)
             self._outcomes[example.id] = outcome
+            self._answered += [(outcome, scores)] if outcome.error is None else []
             self._scores[example.id] = {label: kept(score) for label, score in scores.items()}
         finally:
             await self._cap.settle(cost_usd)
@@ -122,7 +124,7 @@ class _Here:
     def report(self, baseline: Mapping[str, Any] | None) -> Report:
         suite, examples = self._pipeline.suite, self._pipeline.examples or ()
         scores = [self._scores.get(example.id, {}) for example in examples]
-        figures = self._scorer.summary(scores, [one for one in self._outcomes.values() if one.error is None])
+        figures = self._scorer.summary(scores, self._answered)
         dataset = digest_of(examples)
         verdicts: dict[str, dict[str, Any]] = {}
         if suite.needs_baseline and baseline:

@@ -308,8 +308,8 @@ class RunWork:
             query = select(EvalResult.scores).where(EvalResult.run_id == lease.run.id).order_by(col(EvalResult.number))
             return [dict(scores) for scores in await session.exec(query)]
 
-    async def all_outcomes(self, lease: RunLease, *, at_once: int = 500) -> list[Outcome]:
-        """The outcomes that there are, in order."""
+    async def all_answered(self, lease: RunLease, *, at_once: int = 500) -> list[tuple[Outcome, dict[str, Score]]]:
+        """The outcomes that there are and are no failures, in order, each with its scores by a metric's label."""
         outcomes, after = [], 0
         while True:
             query = select(EvalResult).where(EvalResult.run_id == lease.run.id, col(EvalResult.number) > after)
@@ -317,8 +317,10 @@ class RunWork:
                 rows = (await session.exec(query.order_by(col(EvalResult.number)).limit(at_once))).all()
             for row in rows:
                 shown = await opened(self._database, lease.run.tenant, row)
-                if shown.outcome is not None:
-                    outcomes.append(shown.outcome)
+                if shown.outcome is not None and shown.outcome.error is None:
+                    told = shown.details
+                    scores = {label: Score(**score, details=told.get(label, {})) for label, score in row.scores.items()}
+                    outcomes.append((shown.outcome, scores))
             if len(rows) < at_once:
                 return outcomes
             after = rows[-1].number

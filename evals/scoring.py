@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from core.errors import InvalidRequest, PlatformError
-from evals.base import Metric, OfCorpus, Outcome, Score
+from evals.base import Metric, OfCorpus, OfScores, Outcome, Score
 from evals.metrics import METRICS
 from evals.metrics.granted import Ask, GrantedModels
 from evals.suites import MetricUse, Suite, Threshold, check_metrics
@@ -23,6 +23,10 @@ log = structlog.get_logger()
 NOT_REACHED = "not_reached"
 #: Of an example whose answer, or score, was lost with the worker that had asked for it.
 INTERRUPTED = "interrupted"
+
+
+#: An example's outcome, and its scores by a metric's label.
+Scored = tuple[Outcome, Mapping[str, Score]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,15 @@ class Scorer:
         """What is told of metrics that had asked models when their worker was killed."""
         return {label: Score.unmeasured(INTERRUPTED) for label in self.asking}
 
-    def summary(self, scores: Sequence[Mapping[str, Mapping[str, Any]]], outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    @property
+    def whole(self) -> bool:
+        """Whether a metric says more of all examples together than a mean."""
+        return any(isinstance(metric, OfCorpus | OfScores) for metric in self.metrics.values())
+
+    def summary(self, scores: Sequence[Mapping[str, Mapping[str, Any]]], answered: Sequence[Scored]) -> dict[str, Any]:
         """By label: the figures over all examples. `scores` are those that were kept, `{}` of an example that has none;
-        `outcomes` are those of the examples that were answered."""
+        `answered` are the examples that were answered, with their scores, where a metric wants the `whole`."""
+        outcomes = [outcome for outcome, _ in answered]
         told = {}
         for label, metric in self.metrics.items():
             values = [one.get(label, {}).get("value") for one in scores]
@@ -95,8 +105,20 @@ class Scorer:
             }
             if isinstance(metric, OfCorpus) and outcomes:
                 figures["corpus"] = metric.corpus(outcomes).value
+            if isinstance(metric, OfScores):
+                pairs = [(outcome, found[label]) for outcome, found in answered if label in found]
+                figures["together"] = _together(label, metric, pairs)
             told[label] = figures
         return told
+
+
+def _together(label: str, metric: OfScores, pairs: Sequence[tuple[Outcome, Score]]) -> dict[str, float | None]:
+    try:
+        told = metric.together(pairs)
+    except Exception:  # the boundary of a plugin: the other figures stand
+        log.exception("evaluation.metric_failed", metric=label)
+        return {}
+    return {name: None if value is None or not math.isfinite(value) else value for name, value in told.items()}
 
 
 def kept(score: Score) -> dict[str, Any]:

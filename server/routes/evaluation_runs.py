@@ -77,6 +77,9 @@ class MetricFigures(BaseModel):
 
     mean: float | None = Field(description="over those that were measured")
     corpus: float | None = Field(None, description="of a metric whose value for many is no mean of theirs")
+    together: dict[str, float | None] = Field(
+        {}, description="what else a metric says of all its scores, such as a judge's `kappa`, `variance` or `flipped`"
+    )
     measured: int
     unmeasured: dict[str, int] = Field(description="how many are not, by reason")
     higher_is_better: bool

@@ -120,11 +120,12 @@ def test_a_suite_in_a_file_has_its_dataset_beside_it(run: Gate, tmp_path: Path, 
 
 def test_reports_can_be_read_whatever_they_tell() -> None:
     threshold = {"metric": "a|b", "value": None, "min": 1.0, "max": None, "verdict": None, "unmeasured": 1, "passed": False}
-    figures = {"a|b": {"mean": None, "measured": 0, "unmeasured": {"timeout": 1}}}
+    figures = {"a|b": {"mean": None, "measured": 0, "unmeasured": {"timeout": 1}, "together": {"flipped": 0.5, "kappa": None}}}
     report = Report(
         '"<&\x00', "chat", figures, [threshold | {"reasons": ["no_value"]}], examples=[ExampleReport("x", {}, "timeout")]
     )
     tests = ElementTree.fromstring(junit(report))
     assert [case.get("name") for case in tests.findall(".//testcase")] == ["a|b at least 1", "example x"]
     assert (len(tests.findall(".//failure")), len(tests.findall(".//skipped"))) == (1, 1)
+    assert "| a\\|b | flipped | 0.5 |\n| a\\|b | kappa | not known |" in markdown(report)
     assert "| a\\|b at least 1 |  | **no**: no_value |" in markdown(report)

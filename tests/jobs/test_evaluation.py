@@ -197,6 +197,29 @@ async def test_an_example_without_an_answer_is_unmeasured_and_fails_its_threshol
 
 
 @ON_SQLITE
+async def test_a_run_tells_how_far_its_judge_can_be_trusted(place: Desk, provider: OpenAIFake) -> None:
+    rows = [Example(f"ex-{grade}", {"text": f"question {grade}"}, "other", labels={"human": grade}) for grade in (1, 5)]
+    dataset = await Datasets(place.database).add(SYSTEM, "graded", rows)
+    rubric = {"judge": "judge", "rubric": "Be kind.", "repeats": 2, "label": "human"}
+    metrics = [{"name": "rubric", "options": rubric}, {"name": "preference", "options": {"judge": "judge"}}]
+    suite = suite_of({"name": "graded", "dataset": "graded", "metrics": metrics, "run": {"concurrency": 1}})
+    run = await Runs(place.database).create(SYSTEM, suite, dataset, version="1")
+    first = [Reply(text='{"reason": "", "better": "first"}')] * 2
+    for grades in ((1, 1), (5, 3)):
+        provider.then(Reply(text="Hi"), *(Reply(text=f'{{"reason": "", "grade": {grade}}}') for grade in grades), *first)
+    await run_evaluation(place.context, run.id)
+    figures = (await shown(place, run)).summary["metrics"]
+    assert figures["preference"]["together"] == {"flipped": 1}
+    told = figures["rubric"]["together"]
+    assert (told["variance"], told["agreement_n"], set(told)) == (
+        1,
+        2,
+        {"variance", "kappa", "kappa_low", "kappa_high", "agreement_n"},
+    )
+    assert 0 < told["kappa"] < 1
+
+
+@ON_SQLITE
 async def test_a_run_for_whom_may_not_ask_its_judge_asks_nothing(place: Desk, provider: OpenAIFake) -> None:
     dataset = await Datasets(place.database).add(SYSTEM, "questions", examples(1))
     judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind."}}

@@ -30,6 +30,7 @@ async def here(guarded: Guarded, settings: Settings) -> Guarded:
 async def run(database: Database, name: str, *values: float | None) -> None:
     """A run that has ended, with an example for each value."""
     signature = {"signature": "exact", "higher_is_better": True, "unmeasured": {}, "measured": len(values), "mean": 0.5}
+    signature["together"] = {"kappa": 0.75, "kappa_low": None}
     definition = json.dumps({"name": "numbers", "dataset": "numbers", "metrics": [{"name": "exact_match"}]}).encode()
     of_run: dict[str, Any] = {"suite": "numbers", "dataset_id": "ds_1", "dataset_digest": "0" * 64, "capability": "chat"}
     of_run |= {"alias": "default", "definition": definition, "state": "succeeded", "total": len(values), "scored": len(values)}
@@ -77,6 +78,7 @@ async def test_a_run_shows_its_examples_and_stands_beside_another(here: Guarded,
     page = (await get(here, "/evals/runs/run_a")).text
     assert "&lt;i&gt;run_a-1&lt;/i&gt;" in page
     assert "unmeasured, no answer" in page
+    assert "kappa 0.75, kappa low not known" in page
     beside = (await get(here, "/evals/compare?a=run_a&b=run_b")).text
     assert "inconclusive" in beside
     changes = beside.partition('id="examples"')[2]
