@@ -112,7 +112,7 @@ def as_jsonl(example: Example) -> bytes:
 
 
 def _json_lines(content: str) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(content.split("\n"), start=1):
+    for number, line in enumerate(content.removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
             continue
         try:

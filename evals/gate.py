@@ -55,7 +55,7 @@ async def _run(asked: argparse.Namespace) -> Report:
 
 
 def _code(report: Report) -> int:
-    if report.stopped is not None:
+    if report.stopped is not None or not report.measured:
         return ERROR
     return PASSED if report.passed else FAILED
 

@@ -40,7 +40,12 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return self.stopped is None and all(one["passed"] for one in self.thresholds)
+        return self.stopped is None and self.measured and all(one["passed"] for one in self.thresholds)
+
+    @property
+    def measured(self) -> bool:
+        """Whether any metric has measured anything: where none has there is nothing that could have passed."""
+        return any(figures["measured"] for figures in self.metrics.values())
 
 
 def junit(report: Report) -> str:
@@ -86,10 +91,10 @@ def markdown(report: Report) -> str:
         why = ", ".join(f"{reason}: {count}" for reason, count in figures["unmeasured"].items()) or "0"
         mean, corpus = _number(figures["mean"]), _number(figures.get("corpus"))
         lines.append(f"| {_cell(label)} | {mean} | {corpus} | {figures['measured']} | {_cell(why)} |")
-    told = [(label, *one) for label, figures in report.metrics.items() for one in (figures.get("together") or {}).items()]
-    if told:
+    together = [(label, *one) for label, figures in report.metrics.items() for one in (figures.get("together") or {}).items()]
+    if together:
         lines += ["", "| metric | of all its scores | value |", "|---|---|---|"]
-        lines += [f"| {_cell(label)} | {_cell(name)} | {_number(value) or 'not known'} |" for label, name, value in told]
+        lines += [f"| {_cell(label)} | {_cell(name)} | {_number(value) or 'not known'} |" for label, name, value in together]
     if report.baseline:
         lines += [
             "",

@@ -191,12 +191,20 @@ def check_metrics(suite: Suite, table: Mapping[str, str]) -> None:
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML without aliases: a few lines with them stand for gigabytes."""
+    """YAML without aliases, of which a few lines stand for gigabytes, and without a name that is given twice."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not taken", self.get_mark())
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        known = set()
+        for key, _ in node.value:
+            if key.value in known and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            known.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
 
 
 def _problem(error: yaml.YAMLError) -> str:

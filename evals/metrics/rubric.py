@@ -1,5 +1,6 @@
 """Answers graded by a judge and a rubric: as often as wished, with the variance of that, and how far it agrees with people."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -109,4 +110,9 @@ class Rubric(Scoring):
 
 
 def _grade(label: Any) -> float | None:
-    return float(label) if isinstance(label, int | float) and not isinstance(label, bool) else None
+    """A number, or the text of one: in a CSV each label is a text."""
+    try:
+        grade = None if label is None or isinstance(label, bool) else float(label)
+    except (TypeError, ValueError):
+        return None
+    return grade if grade is not None and math.isfinite(grade) else None

@@ -11,7 +11,7 @@ LIMITS = DatasetLimits(examples=3, example_bytes=300)
 
 def test_a_text_is_an_input_and_what_is_written_is_read_again() -> None:
     first, second = read(
-        '{"input": "Hi", "expected": "Ho"}\n\n{"id": "b", "input": {"q": 1}, "labels": {"x": [1]}}', "jsonl", LIMITS
+        '\ufeff{"input": "Hi", "expected": "Ho"}\n\n{"id": "b", "input": {"q": 1}, "labels": {"x": [1]}}', "jsonl", LIMITS
     )
     assert (first, second.id, second.input) == (Example("1", {"text": "Hi"}, "Ho"), "b", {"q": 1})
     again = read((as_jsonl(first) + as_jsonl(second)).decode(), "jsonl", LIMITS)

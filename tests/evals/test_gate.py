@@ -50,6 +50,9 @@ LOUD = {"name": "echo", "dataset": "echo", "thresholds": [{"metric": "loud", "ma
 OWN = Pipeline(suite_of(LOUD | {"metrics": []}), GOOD.examples, ask, {"loud": Shouting()})
 
 
+NONE = Pipeline(suite_of(LOUD | {"metrics": ["f1"], "thresholds": []}), [Example("broken", {"text": "Hi"}, "Hi")], ask)
+
+
 def mistaken() -> Pipeline:
     return Pipeline(suite_of(LOUD | {"metrics": ["f1"]}))
 
@@ -67,7 +70,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
     return lambda name, *more: gate.main([f"tests.evals.test_gate:{name}", "--out", str(tmp_path / "out"), *more])
 
 
-@pytest.mark.parametrize(("name", "code"), [("GOOD", 0), ("BAD", 1), ("UNMEASURED", 1), ("SAME", 2), ("NOBODY", 2), ("OWN", 0)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("GOOD", 0), ("BAD", 1), ("UNMEASURED", 1), ("SAME", 2), ("NOBODY", 2), ("OWN", 0), ("NONE", 2)]
+)
 def test_the_exit_code_says_whether_thresholds_hold(run: Gate, name: str, code: int) -> None:
     assert run(name) == code
 

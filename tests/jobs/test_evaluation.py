@@ -198,7 +198,7 @@ async def test_an_example_without_an_answer_is_unmeasured_and_fails_its_threshol
 
 @ON_SQLITE
 async def test_a_run_tells_how_far_its_judge_can_be_trusted(place: Desk, provider: OpenAIFake) -> None:
-    rows = [Example(f"ex-{grade}", {"text": f"question {grade}"}, "other", labels={"human": grade}) for grade in (1, 5)]
+    rows = [Example(f"ex-{grade}", {"text": f"question {grade}"}, "other", labels={"human": str(grade)}) for grade in (1, 5)]
     dataset = await Datasets(place.database).add(SYSTEM, "graded", rows)
     rubric = {"judge": "judge", "rubric": "Be kind.", "repeats": 2, "label": "human"}
     metrics = [{"name": "rubric", "options": rubric}, {"name": "preference", "options": {"judge": "judge"}}]
