@@ -101,10 +101,10 @@ def test_shares_that_are_no_chance_take_every_verdict_away() -> None:
 
 
 def test_what_is_found_out_at_the_end_alone_takes_the_winner_away() -> None:
-    found = analyse(definition(), units(300, 180, lift=1.0))
+    found = analyse(definition(), units(300, 222, lift=1.0))
     assert (found.ratio.mismatch, found.winner) == (False, 1)
     assert end(found, definition()) == Ending(ExperimentState.STOPPED, "sample_ratio")
-    assert end(analyse(definition(), units(300, 180)), definition()) is None, "it goes on: there may be more"
+    assert end(analyse(definition(), units(300, 222)), definition()) is None, "it goes on: there may be more"
     trusting = definition(rules={"on_sample_ratio": False})
     assert end(found, trusting) == Ending(ExperimentState.CONCLUDED, "verdict", 1)
 

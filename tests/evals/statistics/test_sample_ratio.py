@@ -28,6 +28,11 @@ def test_the_alarm_for_any_time_asks_for_more():
     assert sample_ratio_at_any_time([51_000, 49_000], [1, 1]).mismatch
 
 
+@pytest.mark.parametrize(("counts", "caught"), [((300, 100), True), ((70, 20), True), ((220, 180), False), ((12, 4), False)])
+def test_a_few_units_are_enough_for_a_great_mismatch(counts, caught):
+    assert sample_ratio_at_any_time(counts, [1, 1]).mismatch is caught
+
+
 def test_shares_of_any_size_and_number_are_asked():
     assert not sample_ratio_at_any_time([9_000, 1_000], [0.9, 0.1]).mismatch
     assert sample_ratio_at_any_time([9_300, 700], [0.9, 0.1]).mismatch
