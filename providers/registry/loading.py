@@ -18,7 +18,7 @@ from core.errors import NotFound, PlatformError
 from core.settings import ModelAlias, SettingsError
 from core.tables import Registered, RegistryHead, RegistryVersion, VersionState
 from providers.editions import Assignments, Edition, Line, Lines, NoAssignments
-from providers.registry.content import alias_of
+from providers.registry.content import alias_of, digest_of
 from providers.serving import Serving
 
 log = structlog.get_logger()
@@ -105,7 +105,11 @@ class Editions:
                 return
             wanted = [number for head in heads for number in (head.live, head.candidate) if number is not None]
             wanted += [number for _, number in held]
-            kept = or_(col(RegistryVersion.state) != VersionState.RETIRED.value, col(RegistryVersion.number).in_(wanted))
+            kept = or_(
+                col(RegistryVersion.state) != VersionState.RETIRED.value,
+                col(RegistryVersion.number).in_(wanted),
+                RegistryVersion.subject == Registered.PROMPT.value,  # a version of an alias may pin any of them
+            )
             rows = (await session.exec(select(RegistryVersion).where(kept))).all()
         await asyncio.to_thread(self._take, heads, rows, revisions)
         self._held = held
@@ -143,7 +147,10 @@ class Editions:
         live = every.get(head.live)
         if live is None:  # it cannot be built here: go on with what there is
             log.error("registry.version_unusable", alias=head.name, version=head.live)
-            return self._lines.of.get(head.name)
+            before = self._lines.of.get(head.name)
+            if before is not None and before is self._configured.get(head.name) and before.live.alias.prompts:
+                return None  # it would be asked with other prompts than it pins
+            return before
         candidate = None if head.candidate is None else every.get(head.candidate)
         return Line(live, candidate, head.share if candidate is not None else 0.0, every)
 
@@ -153,8 +160,7 @@ class Editions:
         if key not in self._built:
             try:
                 alias = alias_of(row.content)
-                pinned = {name: prompts.get((name, number)) for name, number in alias.prompts.items()}
-                self._built[key] = self._edition(row.number, alias, pinned)
+                self._built[key] = self._edition(row.number, alias, _pinned(alias, prompts))
             except (PlatformError, SettingsError) as error:
                 reason = error.message if isinstance(error, PlatformError) else type(error).__name__
                 log.warning("registry.version_not_built", alias=row.name, version=row.number, reason=reason)
@@ -163,7 +169,7 @@ class Editions:
 
     def _edition(self, number: int, alias: ModelAlias, prompts: Mapping[str, Template | None] | None = None) -> Edition:
         served = tuple(map(self._serving.serve, alias.deployments))
-        return Edition(number, alias, served, self._digest(alias), prompts or {})
+        return Edition(number, alias, served, _with_texts(self._digest(alias), prompts or {}), prompts or {})
 
     def _limit(self) -> None:
         self._serving.limit(each for edition in self._lines.used() for each in edition.alias.deployments)
@@ -171,6 +177,24 @@ class Editions:
 
 def _template(row: RegistryVersion) -> Template:
     return Template(str(row.content["text"]).strip())
+
+
+def _pinned(alias: ModelAlias, prompts: Mapping[tuple[str, int], Template]) -> dict[str, Template | None]:
+    """What the alias is asked with; None: as it is built in.
+
+    Raises:
+        NotFound: `version_not_found`
+    """
+    for name, number in alias.prompts.items():
+        if number and (name, number) not in prompts:
+            raise NotFound(f"There is no version {number} of the prompt {name}.", code="version_not_found")
+    return {name: prompts[name, number] if number else None for name, number in alias.prompts.items()}
+
+
+def _with_texts(digest: str, prompts: Mapping[str, Template | None]) -> str:
+    """A number of a prompt does not tell what it says: its text counts."""
+    texts = {name: template.template for name, template in prompts.items() if template is not None}
+    return digest_of({"alias": digest, "prompts": texts}) if texts else digest
 
 
 def no_such_model(name: str) -> NotFound:

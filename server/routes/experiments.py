@@ -73,7 +73,8 @@ class ExperimentInfo(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None = Field(
-        description="stopped, concluded, verdict, harm, sample_ratio, max_days or enough_units; null while it has not ended"
+        description="stopped, concluded, verdict, harm, sample_ratio, max_days, enough_units, or rolled_back (a version "
+        "that it gave was taken back); null while it has not ended"
     )
     winner: str | None = Field(description="the variant that has won; null: none, or it goes on")
     promoted: int | None = Field(description="the version that was deployed for it")

@@ -133,6 +133,21 @@ def test_what_is_deployed_meanwhile_changes_nothing_for_who_is_in_it(platform: P
     assert after != {before}
 
 
+def test_a_rollback_holds_for_who_is_in_an_experiment(platform: Platform) -> None:
+    live = platform.ask("GET", "/api/v1/models/registry/default")["live"]
+    other = 1 if live == 2 else 2
+    variants = [{"name": "control"}, {"name": "other", "version": other}]
+    platform.ask("POST", EXPERIMENTS, json={"name": "held", "alias": "default", "variants": variants})
+    platform.ask("POST", f"{EXPERIMENTS}/held/start")
+    users = [f"usr_{number}" for number in range(12)]
+    assert len({platform.chat(user)["provider"] for user in users}) == 2
+    platform.ask("POST", "/api/v1/models/registry/default/rollback", json={"to": other})
+    assert len({platform.chat(user)["provider"] for user in users}) == 1
+    until(lambda: len({platform.chat(user, platform.elsewhere)["provider"] for user in users}) == 1)
+    ended = platform.ask("GET", f"{EXPERIMENTS}/held")
+    assert (ended["state"], ended["end_reason"], ended["winner"]) == ("stopped", "rolled_back", None)
+
+
 def test_feedback_is_for_requests_of_ones_own(platform: Platform) -> None:
     request_id = platform.chat("usr_a")["request_id"]
     assert platform.judge("usr_a", request_id, "up").json()["score"] == 1.0
