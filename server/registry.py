@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from core.errors import InvalidRequest, PlatformError
+from core.errors import InvalidRequest, PlatformError, UnsupportedFeature
 from core.model_settings import PromptText
 from core.settings import ModelAlias, SettingsError
 from core.shown_names import shown
@@ -54,6 +54,8 @@ def _check(state: State, alias: ModelAlias) -> None:
         state.models.versions.check(alias)
     except SettingsError as error:
         raise InvalidRequest(_reason(str(error)), code="invalid_version", param="deployments") from None
+    except UnsupportedFeature as error:
+        raise InvalidRequest(error.message, code="invalid_version", param="parameters") from None
     except PlatformError as error:
         raise InvalidRequest(error.message, code="invalid_version", param="deployments") from None
     for rule in alias.guards:

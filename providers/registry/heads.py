@@ -181,8 +181,10 @@ class Acting:
         return number
 
     async def withdraw(self) -> None:
-        """The name is served no more."""
+        """The name is served no more; what was live is what a rollback goes back to."""
         await self._end_canary()
+        if self.head.live is not None:
+            self.head.past = [*self.head.past, self.head.live][-_PAST:]
         await self._retire(self.head.live)
         self.head.live = self.head.file_digest = None
         await self._note("withdrawn", None)

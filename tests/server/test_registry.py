@@ -16,6 +16,7 @@ from tests.server.switchable import Here, code, until
 REGISTRY = "/api/v1/models/registry"
 HERE = {"provider": "openai", "model": MODEL}
 THERE = {"provider": "openai_compatible:there", "model": "llama"}
+LOCAL = {"provider": "local", "model": "bundled"}
 _NUMBERS = count(1)
 
 
@@ -87,8 +88,9 @@ def test_models_are_listed_as_they_are_live_and_usage_knows_the_version(here: He
         ({"deployments": [HERE], "guards": [{"guard": "nobody"}]}, "invalid_guard"),
         ({"deployments": [HERE], "kind": "rerank"}, "kind_differs"),
         ({"deployments": [HERE], "kind": "rerank", "parameters": {"seed": 1}}, "invalid_version"),
+        ({"deployments": [LOCAL], "parameters": {"reasoning_effort": "high"}}, "invalid_version"),
     ],
-    ids=["provider", "unconfigured", "address", "file", "prompt", "prompt version", "guard", "kind", "parameters"],
+    ids=["provider", "unconfigured", "address", "file", "prompt", "prompt version", "guard", "kind", "parameters", "not taken"],
 )
 def test_what_could_not_work_is_refused_where_it_is_made(here: Here, alias: str, wrong: Any, error: str) -> None:
     assert code(here.call("POST", f"{REGISTRY}/{alias}/versions", json=wrong)) == (422, error)

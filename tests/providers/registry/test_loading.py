@@ -185,6 +185,22 @@ async def test_a_pinned_prompt_holds_when_another_is_live_and_its_text_is_in_the
     assert live.digest != models.answers.version(live.alias)
 
 
+async def test_a_prompt_that_is_deployed_shows_in_the_label_of_what_is_asked_with_it(
+    database: Database, models: Models
+) -> None:
+    registry = await deployed(database, models)
+    labels = [models.versions.live()["default"].label]
+    await registry.add_prompt(SYSTEM, "rag_hyde.txt", "Write of $question", reason="")
+    await registry.deploy(SYSTEM, Registered.PROMPT, "rag_hyde.txt", 1, reason="")
+    for _ in range(2):
+        await models.versions.load(database)
+        labels.append(models.versions.live()["default"].label)
+    await registry.roll_back(SYSTEM, Registered.PROMPT, "rag_hyde.txt", reason="")
+    await models.versions.load(database)
+    assert labels == [models.versions.live()["default"].label, labels[1], labels[1]]
+    assert labels[0] != labels[1]
+
+
 async def test_a_version_whose_pinned_prompt_is_not_there_is_not_asked_with_the_built_in_one(
     database: Database, tmp_path: Path
 ) -> None:

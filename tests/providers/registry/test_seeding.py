@@ -73,6 +73,16 @@ async def test_an_alias_that_the_file_has_no_more_is_served_no_more_and_may_come
     assert (await registry.head(MODEL, "gone")).live == 2
 
 
+async def test_a_rollback_of_what_was_withdrawn_brings_back_what_was_live(database: Database) -> None:
+    registry = Registry(database)
+    for model in ("a", "b"):
+        await seed(database, [alias("default", "a"), alias("gone", model)])
+    await seed(database, [alias("default", "a")])
+    await registry.roll_back(SYSTEM, MODEL, "gone", reason="")
+    head = await registry.head(MODEL, "gone")
+    assert (head.live, head.past) == (2, [1])
+
+
 PINNED = {"rag_hyde.txt": 3}
 TEXT = PromptText(name="rag_hyde.txt", version=3, text="Write of $question")
 
