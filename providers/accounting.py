@@ -16,8 +16,6 @@ from providers.spending import Bill
 
 #: The ways a call ends beside the kinds of `providers.failures`.
 OK, CANCELLED, DEADLINE, ERROR = "ok", "cancelled", "deadline_exceeded", "error"
-#: No call: a guard of the version itself stopped the request or its answer.
-STOPPED = "guard_blocked"
 _NOTHING = Tokens(0)
 _MOST_TOKENS = 2**31 - 1
 
@@ -156,23 +154,6 @@ def enter_kept(
             cache=cache,
             saved_tokens=_possible(took.usage.total_tokens),
             saved_usd=cost_usd,
-            latency_ms=0.0,
-            exposure=request.exposures.get(alias),
-        )
-    )
-
-
-def enter_stopped(request: RequestContext, *, alias: str, version: str, served: Served) -> None:
-    """Put on record that a guard of the version stopped the request or its answer: nothing was called or paid for it."""
-    request.alias, request.version = alias, version or None
-    ledger.record(
-        ledger.Entry(
-            **_whose(request),
-            alias=alias,
-            version=version,
-            provider=served.provider_name,
-            model=served.name,
-            status=STOPPED,
             latency_ms=0.0,
             exposure=request.exposures.get(alias),
         )

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -19,7 +18,6 @@ from core.policies.events import report
 from core.policies.policy import EVERY, GuardMode, GuardRule, Side
 from core.settings import Settings, SettingsError
 from core.shown_names import shown
-from providers.accounting import enter_stopped
 
 if TYPE_CHECKING:
     from providers.models import Models
@@ -34,14 +32,12 @@ _UNUSABLE: Final = "These settings cannot be used:\n  GENAI_POLICIES__{} (polici
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A guard that stands somewhere, and what happens when it finds something. `key` says how it is set. `note` is to be called
-    where it stops a request or its answer."""
+    """A guard that stands somewhere, and what happens when it finds something. `key` says how it is set."""
 
     guard: Guard
     name: str
     blocks: bool
     key: str = ""
-    note: Callable[[], None] | None = None
 
 
 class Guards:
@@ -61,7 +57,6 @@ class Guards:
         rules = self._rules(alias)
         if not rules:
             return []
-        own = {id(rule) for rule in self._models.guards_of(alias)}
         applying = [rule for rule in rules if rule.applies(alias, request.capability)]
         found = []
         for rule in applying:
@@ -73,8 +68,7 @@ class Guards:
                     raise Unavailable(f"The guard {rule.guard!r} cannot be asked.", code="guard_unavailable") from error
                 continue
             if side in (rule.on or guard.usual):
-                note = partial(self._note_stopped, alias) if id(rule) in own else None
-                found.append(Posted(guard, rule.guard, rule.mode is GuardMode.BLOCK, f"{rule.mode.value}:{key.hex()}", note))
+                found.append(Posted(guard, rule.guard, rule.mode is GuardMode.BLOCK, f"{rule.mode.value}:{key.hex()}"))
         return found
 
     def _rules(self, alias: str) -> tuple[GuardRule, ...]:
@@ -82,14 +76,6 @@ class Guards:
         rules = self._models.policies.of(current().principal.tenant).guarded
         own = self._models.guards_of(alias)
         return (*rules, *own) if own else rules
-
-    def _note_stopped(self, alias: str) -> None:
-        """A guard that a version has brought has stopped a request: on record while the version is on trial, so that it is
-        judged by that, too."""
-        request, versions = current(), self._models.versions
-        line, edition = versions.line(alias), versions.chosen(alias)
-        if alias in request.exposures or (line is not None and line.candidate is not None):
-            enter_stopped(request, alias=alias, version=edition.label, served=edition.served[0])
 
     def _guard(self, rule: GuardRule) -> tuple[Guard, bytes]:
         key = hashlib.blake2b(orjson.dumps([rule.guard, rule.options], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
@@ -168,8 +154,6 @@ async def ask(posted: Sequence[Posted], texts: Sequence[str], side: Side, *, bes
                 continue
             tell(each, finding, side)
             if each.blocks:
-                if each.note is not None and side is not Side.RETRIEVED:
-                    each.note()
                 raise blocked(each, side)
 
 

@@ -1,8 +1,7 @@
 """What the units of an experiment came to: one value for each unit and metric, since units are what was assigned.
 
 A request's calls under the experiment are one: their cost, time and tokens are added up, it has an error where none of them
-gave an answer or a guard of the version stopped it, and calls that the caller hung up on say nothing of errors. A unit has the
-mean of its requests.
+gave an answer, and calls that the caller hung up on say nothing of errors. A unit has the mean of its requests.
 """
 
 from collections import defaultdict
@@ -17,7 +16,7 @@ from sqlalchemy import ColumnElement, Float, Select, and_, case, func, select, t
 from core.database import SECRET, Database
 from core.keys import Hasher
 from core.tables import Experiment, Exposure, Feedback, LedgerRow
-from providers.accounting import CANCELLED, OK, STOPPED
+from providers.accounting import CANCELLED, OK
 from providers.experiment_definition import SCORE, TAG, Definition
 from providers.experiments import Units, whole_unit
 
@@ -99,19 +98,16 @@ class Outcomes:
         """By key: how many requests, and the mean of what the ledger tells of each."""
         hung_up = func.min(case((_LEDGER.status == CANCELLED, 1), else_=0)) == 1
         answered = func.max(case((_LEDGER.status == OK, 1), else_=0))
-        stopped = func.max(case((_LEDGER.status == STOPPED, 1), else_=0)) == 1
-        called = _LEDGER.status != STOPPED
-        calls = func.sum(case((called, 1), else_=0))
         made = _LEDGER.input_tokens + _LEDGER.cached_tokens + _LEDGER.cache_write_tokens + _LEDGER.cache_write_1h_tokens
         request = (
             select(
                 *_named(keys),
                 # where no price is known for a part of it, none is known for the request
-                case((func.count(_LEDGER.cost_usd) == calls, func.sum(_LEDGER.cost_usd))).label("cost_usd"),
-                func.sum(case((called, _LEDGER.latency_ms))).label("latency_ms"),
+                case((func.count(_LEDGER.cost_usd) == func.count(), func.sum(_LEDGER.cost_usd))).label("cost_usd"),
+                func.sum(_LEDGER.latency_ms).label("latency_ms"),
                 func.min(case((_LEDGER.status == OK, _LEDGER.first_token_ms))).label("first_token_ms"),
-                case((hung_up, None), (stopped, 1), else_=1 - answered).label("error"),
-                func.sum(case((called, made + _LEDGER.output_tokens))).label("tokens"),
+                case((hung_up, None), else_=1 - answered).label("error"),
+                func.sum(made + _LEDGER.output_tokens).label("tokens"),
             )
             .select_from(source)
             .where(condition)

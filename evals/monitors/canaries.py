@@ -8,37 +8,26 @@ from sqlalchemy import case, func, select
 
 from core.database import Database, utc_now
 from core.tables import LedgerRow, Registered, RegistryHead
-from providers.accounting import CANCELLED, OK, STOPPED
-from providers.failures import CALLERS_OWN, HARMLESS
+from providers.accounting import CANCELLED, OK
+from providers.failures import HARMLESS
 from providers.registry.plans import Plan
 from providers.registry.store import Registry
 
 #: The live version is measured from so long before a step on: a large candidate leaves it few calls.
 BEFORE: Final = timedelta(days=1)
-#: A caller can bring them about, and so can what a version says: its parameters, its guards, a model that takes less.
-_REFUSED: Final = (STOPPED, *(kind.value for kind in CALLERS_OWN))
-#: No failures of a version.
-_APART: Final = (CANCELLED, STOPPED, *(kind.value for kind in HARMLESS))
 #: They say nothing of a version.
-_NOTHING: Final = (CANCELLED, *(kind.value for kind in HARMLESS - CALLERS_OWN))
+_APART: Final = (CANCELLED, *(kind.value for kind in HARMLESS))
 _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Calls of a version, as the ledger has them. None: there was nothing to measure it by. `requests` are all that say
-    something of it, with those that were `refused` for what they are, or stopped by its guards."""
+    """Calls of a version, as the ledger has them. None: there was nothing to measure it by."""
 
     calls: int
     failed: int
     latency_ms: float | None
     cost_usd: float | None
-    requests: int = 0
-    refused: int = 0
-
-    @property
-    def refusal_rate(self) -> float | None:
-        return self.refused / self.requests if self.requests else None
 
     @property
     def error_rate(self) -> float | None:
@@ -48,7 +37,6 @@ class Measured:
         return {
             "calls": self.calls,
             "error_rate": None if self.error_rate is None else round(self.error_rate, 4),
-            "refusal_rate": None if self.refusal_rate is None else round(self.refusal_rate, 4),
             "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 1),
             "cost_usd": self.cost_usd,
         }
@@ -93,8 +81,7 @@ class Trial:
         if rules.min_score is not None:
             found["min_score"] = self.score is not None and self.score >= rules.min_score
         if rules.max_error_rate is not None:
-            some = max(self.candidate.calls, self.candidate.requests) >= rules.min_calls
-            found["max_error_rate"] = _within(self._errors(), rules.max_error_rate) if some else None
+            found["max_error_rate"] = _within(self.candidate.error_rate, rules.max_error_rate) if enough else None
         for name, most, own, other in (
             ("max_latency_ratio", rules.max_latency_ratio, self.candidate.latency_ms, self.live.latency_ms),
             ("max_cost_ratio", rules.max_cost_ratio, self.candidate.cost_usd, self.live.cost_usd),
@@ -103,16 +90,6 @@ class Trial:
                 enough_of_both = enough and self.live.calls >= rules.min_calls
                 found[name] = _within(own, None if other is None else most * other) if enough_of_both else None
         return found
-
-    def _errors(self) -> float | None:
-        """The share of the candidate's calls that failed, and of its requests that were refused beyond the live version's
-        share: who asks for what cannot be answered asks both of them for it. None: the live one has too few to tell."""
-        failed, refused, usual = self.candidate.error_rate, self.candidate.refusal_rate or 0.0, self.live.refusal_rate
-        if failed is None and not refused:
-            return None
-        if refused and self.live.requests < self.plan.rules.min_calls:
-            return None
-        return (failed or 0.0) + max(0.0, refused - (usual or 0.0))
 
     def _figures(self) -> dict[str, Any]:
         return {"step": self.step, "candidate": self.candidate.told(), "live": self.live.told(), "score": self.score}
@@ -144,29 +121,25 @@ async def verdict_of(database: Database, head: RegistryHead) -> Verdict | None:
 
 
 async def _measured(database: Database, alias: str, number: int, since: datetime) -> Measured:
-    answered, counts = _ROW.status == OK, _ROW.status.not_in(_APART)
+    answered = _ROW.status == OK
     query = select(
-        func.sum(case((counts, 1), else_=0)),
-        func.sum(case((counts & ~answered, 1), else_=0)),
+        func.count(),
+        func.sum(case((answered, 0), else_=1)),
         func.avg(case((answered, _ROW.latency_ms))),
-        func.sum(case((counts, _ROW.cost_usd))),
-        func.count(case((counts, _ROW.cost_usd))),
-        func.count(_ROW.request_id.distinct()),
-        func.count(case((_ROW.status.in_(_REFUSED), _ROW.request_id)).distinct()),
+        func.sum(_ROW.cost_usd),
+        func.count(_ROW.cost_usd),
     ).where(
         _ROW.at >= since,
         _ROW.alias == alias,
         _ROW.version.startswith(f"{number}-", autoescape=True),
         _ROW.cache.is_(None),
-        _ROW.status.not_in(_NOTHING),
+        _ROW.status.not_in(_APART),
     )
     async with database.session(all_tenants=True) as session:
-        calls, failed, latency_ms, cost, priced, requests, refused = (await (await session.connection()).execute(query)).one()
+        calls, failed, latency_ms, cost, priced = (await (await session.connection()).execute(query)).one()
     return Measured(
-        calls=int(calls or 0),
+        calls=calls,
         failed=int(failed or 0),
         latency_ms=None if latency_ms is None else float(latency_ms),
         cost_usd=float(cost) / priced if priced else None,
-        requests=requests,
-        refused=refused,
     )

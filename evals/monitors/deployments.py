@@ -13,7 +13,7 @@ from core.queue import INGESTION
 from core.settings import AlertSettings
 from core.tables import AlertRow, LedgerRow
 from evals.monitors.verdicts import WELL_BELOW, Finding
-from providers.accounting import CANCELLED, OK, STOPPED
+from providers.accounting import CANCELLED, OK
 from providers.failures import ALARMING, HARMLESS
 
 LOOKED_AT: Final = timedelta(minutes=5)
@@ -25,7 +25,7 @@ LEAST_MS: Final = 250.0
 #: Without calls for so long, nothing says that it still goes wrong.
 _SILENT: Final = timedelta(hours=1)
 #: They say nothing of a deployment, or are told of for themselves.
-_APART: Final = (CANCELLED, STOPPED, *(kind.value for kind in HARMLESS | ALARMING))
+_APART: Final = (CANCELLED, *(kind.value for kind in HARMLESS | ALARMING))
 _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
 
 

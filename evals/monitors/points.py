@@ -15,13 +15,13 @@ from core.database import Database
 from core.money import Money
 from core.queue import INGESTION
 from core.tables import LedgerRow, MonitorPoint
-from providers.accounting import CANCELLED, OK, STOPPED
+from providers.accounting import CANCELLED, OK
 from providers.failures import ALARMING, HARMLESS, Kind
 
 _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
 _POINT: Any = MonitorPoint.__table__.c  # type: ignore[attr-defined]
 #: They say nothing of a deployment, or are told of for themselves.
-_APART: Final = frozenset({CANCELLED, STOPPED, *(kind.value for kind in HARMLESS | ALARMING)})
+_APART: Final = frozenset({CANCELLED, *(kind.value for kind in HARMLESS | ALARMING)})
 _LEAST_MS: Final = 0.1
 #: Rows that are added up at once.
 _ROWS: Final = 5000

@@ -148,25 +148,6 @@ def test_a_rollback_holds_for_who_is_in_an_experiment(platform: Platform) -> Non
     assert (ended["state"], ended["end_reason"], ended["winner"]) == ("stopped", "rolled_back", None)
 
 
-def test_a_variant_whose_guard_stops_everything_fails_and_its_units_are_counted(platform: Platform) -> None:
-    guard = {"guard": "patterns", "on": ["inputs"], "options": {"deny": {"greeting": "Hello"}}}
-    version = {"deployments": [{"provider": NEW, "model": "llama"}], "guards": [guard]}
-    number = platform.ask("POST", "/api/v1/models/registry/default/versions", json=version)["number"]
-    variants = [{"name": "control"}, {"name": "guarded", "version": number}]
-    platform.ask("POST", EXPERIMENTS, json={"name": "guarded", "alias": "default", "variants": variants})
-    platform.ask("POST", f"{EXPERIMENTS}/guarded/start")
-    body = {"messages": [{"role": "user", "content": "Hello"}]}
-    answers = [platform.here.post("/api/v1/chat", json=body, headers={"x-user": f"usr_{one}"}) for one in range(12)]
-    stopped = [answer for answer in answers if answer.status_code == 422]
-    assert 0 < len(stopped) < 12
-    assert {code(answer) for answer in stopped} == {(422, "guard_blocked")}
-    results = platform.ask("GET", f"{EXPERIMENTS}/guarded/results")
-    platform.ask("POST", f"{EXPERIMENTS}/guarded/stop")
-    assert [each["units"] for each in results["variants"]] == [12 - len(stopped), len(stopped)]
-    error = next(each for each in results["metrics"] if each["metric"] == "error")
-    assert error["means"] == {"control": 0.0, "guarded": 1.0}
-
-
 def test_an_operator_sees_and_stops_another_tenants(platform: Platform) -> None:
     acme = {"headers": {"x-tenant": "acme"}}
     live = platform.ask("GET", "/api/v1/models/registry/default")["live"]

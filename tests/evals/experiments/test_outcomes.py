@@ -87,18 +87,6 @@ async def test_a_unit_has_the_mean_of_its_requests_and_a_request_the_sum_of_its_
     assert unit.first_at == START + timedelta(minutes=1)
 
 
-async def test_what_a_guard_of_the_version_stopped_has_failed_and_is_no_call(scene: Scene) -> None:
-    row = await scene.begin()
-    stopped: dict[str, Any] = {"status": "guard_blocked", "latency_ms": 0.0, "cost_usd": None, "tokens": TokenClasses()}
-    scene.called("a", "usr_1", **stopped)
-    scene.called("b", "usr_2")
-    scene.called("b", "usr_2", **stopped)
-    units = (await (await scene.outcomes()).units(row)).values()
-    before, after = sorted((unit.values for unit in units), key=len)
-    assert before == {"error": 1.0}
-    assert after == {"error": 1.0, "cost_usd": 0.5, "latency_ms": 100.0, "tokens": 35.0}
-
-
 async def test_what_is_not_known_is_missing_and_no_zero(scene: Scene) -> None:
     row = await scene.begin()
     scene.called("a", cost_usd=None)
