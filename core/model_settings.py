@@ -1,8 +1,8 @@
 """The settings of models: what an alias is, and the deployments behind it. A version in the registry has the same form."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from core.policies.policy import MAX_RULES, GuardRule
 from core.price_settings import Prices
@@ -10,6 +10,7 @@ from core.sections import MODEL_KINDS, Section, Timeouts
 
 #: The name of a prompt: its file below `chains/prompts`.
 PromptName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(?:/[a-z0-9_]+)*\.txt$", max_length=128)]
+PROMPT_CHARACTERS: Final = 20_000
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
@@ -122,3 +123,23 @@ class ModelAlias(Section):
                 "these are names of one model, say which by `serves` in each deployment"
             )
         return self
+
+
+class PromptText(Section):
+    """A version of a prompt with its text, so that an alias that pins it is asked with the same words in every installation."""
+
+    name: PromptName
+    version: int = Field(
+        ge=1, le=2**31 - 1, description="the number by which aliases pin it here; the registry may give another"
+    )
+    text: str = Field(min_length=1, max_length=PROMPT_CHARACTERS)
+
+
+def _once(texts: tuple[PromptText, ...]) -> tuple[PromptText, ...]:
+    named = [(each.name, each.version) for each in texts]
+    if twice := sorted({each for each in named if named.count(each) > 1}):
+        raise ValueError(f"version {twice[0][1]} of the prompt {twice[0][0]!r} is given twice")
+    return texts
+
+
+PromptTexts = Annotated[tuple[PromptText, ...], AfterValidator(_once)]

@@ -20,7 +20,7 @@ from core.budget_settings import BudgetSettings
 from core.evaluation_settings import EvaluationSettings
 from core.log_settings import LogSettings
 from core.metrics_settings import MetricsSettings
-from core.model_settings import AnswerCache, Deployment, ModelAlias
+from core.model_settings import AnswerCache, Deployment, ModelAlias, PromptTexts
 from core.monitor_settings import MonitorSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.price_settings import DeploymentPrice
@@ -164,6 +164,7 @@ class Settings(BaseSettings):
     retries: RetrySettings = RetrySettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     models: tuple[ModelAlias, ...] = ()
+    prompts: PromptTexts = ()
 
     @field_validator("admin_key", "secret_key")
     @classmethod
@@ -379,7 +380,7 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
         variable = prefix + name.upper()
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield from describe(field.annotation, variable + "__")
-        elif name not in ("providers", "models", "oidc"):
+        elif name not in ("providers", "models", "prompts", "oidc"):
             default = "" if field.default is None else str(field.default)
             choices = get_args(field.annotation) if "Literal" in repr(field.annotation) else ()
             yield variable, default, field.description or " · ".join(map(str, choices))
@@ -387,7 +388,7 @@ def describe(section: type[BaseModel] = Settings, prefix: str = "GENAI_") -> Ite
 
 def _refuse_unknown_variables(cls: type[Settings]) -> None:
     known: Mapping[str, str] = {variable: default for variable, default, _ in describe(cls)}
-    open_ended = ("GENAI_PROVIDERS", "GENAI_MODELS", "GENAI_SIGN_IN__OIDC")
+    open_ended = ("GENAI_PROVIDERS", "GENAI_MODELS", "GENAI_PROMPTS", "GENAI_SIGN_IN__OIDC")
     sections = {f"GENAI_{name.upper()}" for name in cls.model_fields}
     for variable in os.environ:
         if not variable.startswith("GENAI_") or variable in cls.NOT_FIELDS or variable.startswith(open_ended):

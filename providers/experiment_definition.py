@@ -139,4 +139,4 @@ def higher_is_better(metric: str) -> bool:
     return MEASURES.get(metric, True)
 
 
-EndReason = Literal["stopped", "concluded", "verdict", "harm", "sample_ratio", "max_days", "enough_units"]
+EndReason = Literal["stopped", "concluded", "verdict", "harm", "sample_ratio", "max_days", "enough_units", "rolled_back"]

@@ -18,6 +18,7 @@ from core.alerts.book import Book
 from core.background import told
 from core.child import close_children
 from core.database import Database, keyring_of, migrate
+from core.errors import InvalidRequest
 from core.keys import Hasher, load_secret
 from core.plugins import load_target
 from core.principals import SYSTEM
@@ -173,8 +174,13 @@ def _models(settings: Settings) -> "Models":
 
 async def _seeded(settings: Settings, database: Database) -> None:
     from providers.registry.seeding import seed
+    from server.registry import check_prompts
 
-    await seed(database, settings.aliases)
+    try:
+        check_prompts(settings.prompts)
+    except InvalidRequest as error:
+        raise SettingsError(f"prompts: {error.message}") from None
+    await seed(database, settings.aliases, settings.prompts)
 
 
 async def _measured(

@@ -76,7 +76,7 @@ def page_of(rows: Sequence[T], paging: PageRequest, position: Callable[[T], str]
 
 async def page_of_table(
     database: Database,
-    tenant: str,
+    tenant: str | None,
     table: type[Row],
     paging: PageRequest,
     shown: Callable[[Row], Any],
@@ -84,13 +84,13 @@ async def page_of_table(
     newest: str | None = None,
     only: Sequence[ColumnElement[bool]] = (),
 ) -> dict[str, Any]:
-    """A page of the tenant's rows of a table that the conditions `only` hold for, by their identifiers; or the other way
-    round by the column `newest`, which no two rows have alike."""
+    """A page of the tenant's rows of a table, of all tenants' for None, that the conditions `only` hold for, by their
+    identifiers; or the other way round by the column `newest`, which no two rows have alike."""
     position = getattr(table, newest or "id")
     query = select(table).where(*only).order_by(position.desc() if newest else position).limit(paging.limit + 1)
     if paging.after is not None:
         query = query.where(position < paging.after if newest else position > paging.after)
-    async with database.session(tenant) as session:
+    async with database.session(tenant, all_tenants=tenant is None) as session:
         rows = (await session.exec(query)).all()
     kept = rows[: paging.limit]
     return page([shown(row) for row in kept], getattr(kept[-1], position.key) if len(rows) > paging.limit else None)

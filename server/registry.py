@@ -1,14 +1,15 @@
 """Checking what a version of an alias would hold, before it is kept: what cannot work is refused where it is made."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from core.errors import InvalidRequest, PlatformError
+from core.errors import InvalidRequest, PlatformError, UnsupportedFeature
+from core.model_settings import PromptText
 from core.settings import ModelAlias, SettingsError
 from core.shown_names import shown
 from providers.models import LOCAL
-from providers.registry.content import alias_of
+from providers.registry.content import alias_of, check_prompt
 from server.state import State
 
 
@@ -23,6 +24,24 @@ async def checked_alias(state: State, content: Mapping[str, Any]) -> ModelAlias:
     return alias
 
 
+def check_prompts(prompts: Iterable[PromptText]) -> None:
+    """Refuse texts that the capabilities could not ask with.
+
+    Raises:
+        InvalidRequest: `invalid_prompt`; the message names which of them.
+    """
+    from chains.prompting import DIVIDER, built_in, names
+
+    for each in prompts:
+        if each.name not in names():
+            raise InvalidRequest(f"There is no prompt {shown(each.name)!r}.", code="invalid_prompt", param="prompts")
+        try:
+            check_prompt(each.text, built_in(each.name).template, (DIVIDER,))
+        except InvalidRequest as error:
+            text = f"Version {each.version} of {each.name}: {error.message}"
+            raise InvalidRequest(text, code="invalid_prompt", param="prompts") from None
+
+
 def _check(state: State, alias: ModelAlias) -> None:
     from chains.prompting import names
     from chains.protection.guarding import checked, unknown_capability
@@ -35,6 +54,8 @@ def _check(state: State, alias: ModelAlias) -> None:
         state.models.versions.check(alias)
     except SettingsError as error:
         raise InvalidRequest(_reason(str(error)), code="invalid_version", param="deployments") from None
+    except UnsupportedFeature as error:
+        raise InvalidRequest(error.message, code="invalid_version", param="parameters") from None
     except PlatformError as error:
         raise InvalidRequest(error.message, code="invalid_version", param="deployments") from None
     for rule in alias.guards:

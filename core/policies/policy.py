@@ -9,7 +9,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from core.policies.origins import Origin
 from core.policies.retention import RetentionPolicy
@@ -95,6 +96,17 @@ class GuardRule(_Part):
     aliases: Annotated[tuple[Name, ...], Field(min_length=1)] = Field((EVERY,), description="of models; * is every one")
     capabilities: Annotated[tuple[Name, ...], Field(min_length=1)] = Field((EVERY,), description="* is every one")
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _of_json(cls, value: Any) -> Any:
+        """A text is JSON: TOML has no null, which a JSON schema may hold."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise ValueError("a text has to be JSON") from error
 
     def applies(self, alias: str, capability: str) -> bool:
         """Whether it stands before this alias in this capability."""

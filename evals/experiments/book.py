@@ -54,7 +54,7 @@ class ExperimentBook:
             Conflict: `experiment_exists`.
         """
         self._may(principal, new.definition, everywhere=new.everywhere)
-        await self._check(new.alias, new.definition)
+        await self._check(principal, new.alias, new.definition)
         row = Experiment(
             tenant=principal.tenant,
             name=new.name,
@@ -72,10 +72,17 @@ class ExperimentBook:
             raise Conflict("There is an experiment of that name.", code="experiment_exists", param="name") from error
         return row
 
-    async def get(self, principal: Principal, name: str) -> Experiment:
-        """Raises NotFound (`experiment_not_found`)."""
-        async with self._database.session(principal.tenant) as session:
-            return await _found(session, principal.tenant, name)
+    async def get(self, principal: Principal, name: str, *, tenant: str | None = None) -> Experiment:
+        """One of the principal's tenant's, or of the `tenant`'s, which is for operators.
+
+        Raises:
+            NotFound: `experiment_not_found`.
+            Forbidden
+        """
+        if tenant is not None and tenant != principal.tenant:
+            self.may_see_all(principal)
+        async with self._database.session(tenant or principal.tenant) as session:
+            return await _found(session, tenant or principal.tenant, name)
 
     async def change(self, principal: Principal, name: str, definition: Definition) -> Experiment:
         """Give a draft another definition.
@@ -86,7 +93,7 @@ class ExperimentBook:
         """
         row = await self.get(principal, name)
         self._may(principal, definition, everywhere=row.everywhere)
-        await self._check(row.alias, definition)
+        await self._check(principal, row.alias, definition)
         async with self._database.transaction(principal.tenant) as session:
             row = await _found(session, principal.tenant, name, lock=True)
             _refuse_unless(row, ExperimentState.DRAFT, "experiment_started", "Only a draft can be changed.")
@@ -120,7 +127,7 @@ class ExperimentBook:
         row = await self.get(principal, name)
         definition = Definition.model_validate(row.definition)
         self._may(principal, definition, everywhere=row.everywhere)
-        pinned = definition.pinned(await self._check(row.alias, definition))
+        pinned = definition.pinned(await self._check(principal, row.alias, definition))
         async with self._database.transaction(all_tenants=True) as session:
             row = await _found(session, principal.tenant, name, lock=True)
             _refuse_unless(row, ExperimentState.DRAFT, "experiment_started", "It was started before.")
@@ -149,6 +156,8 @@ class ExperimentBook:
             await raise_epoch(session)
             ended = await session.get_one(Experiment, row.id, populate_existing=True)
             details: dict[str, audit.Detail] = {"reason": ending.reason, "winner": ending.winner}
+            if principal.tenant != ended.tenant:
+                await _record(session, audit.Action.EXPERIMENT_ENDED, ended, details, SYSTEM)
             await _record(session, audit.Action.EXPERIMENT_ENDED, ended, details, principal)
         return await self.promote(principal, ended) if told["promote"] else ended
 
@@ -206,6 +215,14 @@ class ExperimentBook:
             raise InvalidRequest("It is for one tenant: tenants are told apart in one of all.", param="targeting.tenants")
 
     @staticmethod
+    def may_see_all(principal: Principal) -> None:
+        """Raises Forbidden: other tenants' experiments are not the principal's to see and stop."""
+        if not principal.may(Scope.PROVIDERS_MANAGE):
+            raise denials.lacks(principal, Scope.PROVIDERS_MANAGE, act="do that for all tenants")
+        if principal.tenant != DEFAULT_TENANT:
+            raise denials.barred(principal, "Other tenants' experiments are the operator's to see.", code="operators_only")
+
+    @staticmethod
     def may_deploy(principal: Principal) -> None:
         """Raises Forbidden: the principal may have no version deployed."""
         if not principal.may(Scope.MODELS_DEPLOY):
@@ -214,8 +231,9 @@ class ExperimentBook:
             text = "Versions are everybody's: the operator's own tenant alone has one deployed."
             raise denials.barred(principal, text, code="operators_only")
 
-    async def _check(self, alias: str, definition: Definition) -> int:
-        """The live version. Raises NotFound."""
+    async def _check(self, principal: Principal, alias: str, definition: Definition) -> int:
+        """The live version. Raises NotFound; Forbidden: a version is no candidate yet, or is none any more: who may deploy
+        alone has requests go by it."""
         live = await self._versions.live(alias)
         if live is None:
             raise NotFound(f"There is no model {alias!r}.", code="model_not_found", param="alias")
@@ -223,6 +241,8 @@ class ExperimentBook:
             if variant.version is not None and not await self._versions.exists(alias, variant.version):
                 message = f"The model {alias!r} has no version {variant.version}."
                 raise NotFound(message, code="version_not_found", param="variants")
+            if variant.version is not None and not await self._versions.is_released(alias, variant.version):
+                self.may_deploy(principal)
         return live
 
     async def _note(self, row: Experiment, **values: Any) -> Experiment:

@@ -3,7 +3,7 @@
 from core.database import Database
 from core.errors import NotFound
 from core.principals import Principal
-from core.tables import Registered
+from core.tables import Registered, VersionState
 from providers.registry.store import Registry
 
 
@@ -27,6 +27,11 @@ class ModelVersions:
         except NotFound:
             return False
         return True
+
+    async def is_released(self, alias: str, version: int) -> bool:
+        """See `Versioned`."""
+        state = (await self._registry.version(Registered.MODEL, alias, version)).state
+        return state in (VersionState.CANDIDATE.value, VersionState.LIVE.value)
 
     async def deploy(self, principal: Principal, alias: str, version: int, *, reason: str) -> None:
         """See `Versioned`."""

@@ -16,6 +16,10 @@ class Versioned(Protocol):
         """Whether the alias has this version, and it can be served."""
         ...
 
+    async def is_released(self, alias: str, version: int) -> bool:
+        """Whether it was approved, or is given requests: everybody may have it tried on theirs."""
+        ...
+
     async def deploy(self, principal: Principal, alias: str, version: int, *, reason: str) -> None:
         """Make it the live one, at once and everywhere. Raises what the registry refuses it with."""
         ...

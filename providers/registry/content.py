@@ -3,15 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from string import Template
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
 from core.errors import InvalidRequest
 from core.settings import ModelAlias
-
-PROMPT_CHARACTERS: Final = 20_000
 
 
 def content_of(alias: ModelAlias) -> dict[str, Any]:
@@ -37,6 +35,23 @@ def alias_of(content: Mapping[str, Any]) -> ModelAlias:
         where = ".".join(map(str, problem["loc"]))[:200]
         told = problem["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{where}: {told}" if where else told, code="invalid_version", param=where or None) from None
+
+
+def check_stands_in(new: ModelAlias, live: ModelAlias) -> None:
+    """Refuse a version that is asked for other things than the live one, or whose vectors do not compare with its vectors.
+
+    Raises:
+        InvalidRequest: `kind_differs`, `vectors_differ`.
+    """
+    if new.kind != live.kind:
+        raise InvalidRequest(f"The alias {live.alias!r} is of the kind {live.kind}.", code="kind_differs", param="kind")
+    if new.kind == "embeddings" and new.deployments[0].served_model != live.deployments[0].served_model:
+        raise InvalidRequest(
+            "Vectors of another model do not compare with those that are kept: give it an alias of its own, and move the "
+            "collections to it.",
+            code="vectors_differ",
+            param="deployments",
+        )
 
 
 def places_of(text: str) -> frozenset[str]:

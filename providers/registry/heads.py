@@ -1,6 +1,7 @@
 """What can be done with a name of the registry: each act changes its head and notes an event, in the caller's transaction."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from sqlmodel import col, select
@@ -12,7 +13,9 @@ from core.epoch import raise_epoch
 from core.errors import Conflict, NotFound
 from core.principals import Principal
 from core.tables import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
+from providers.registry.content import alias_of, check_stands_in
 from providers.registry.plans import Plan
+from providers.registry.taken_back import stop_experiments
 
 #: Live versions of before that are remembered, to go back to.
 _PAST: Final = 50
@@ -91,14 +94,17 @@ class Acting:
         self.session.add(row)
         await self._note("approved", row.number, {"evaluation": evaluation} | ({} if score is None else {"score": score}))
 
-    async def deploy(self, row: RegistryVersion) -> None:
-        """The version is live from now on, for all requests; a canary is over.
+    async def deploy(self, row: RegistryVersion, *, checked: bool = True) -> None:
+        """The version is live from now on, for all requests; a canary is over. Not `checked`: it need not fit in its place.
 
         Raises:
             Conflict: `already_live`.
+            InvalidRequest: `kind_differs`, `vectors_differ`.
         """
         if self.head.live == row.number and self.head.candidate is None:
             raise Conflict(f"Version {row.number} is live already.", code="already_live")
+        if checked:
+            await self.check_stands_in(row)
         act = "promoted" if self.head.candidate == row.number else "deployed"
         await self._end_canary(but=row.number)
         await self._go_live(row, remember=True)
@@ -109,11 +115,13 @@ class Acting:
 
         Raises:
             Conflict: `already_live`; `nothing_live`: there is nothing beside which it could be tried.
+            InvalidRequest: `kind_differs`, `vectors_differ`.
         """
         if self.head.live == row.number:
             raise Conflict(f"Version {row.number} is live already.", code="already_live")
         if self.head.live is None:
             raise Conflict("No version is live: deploy one first.", code="nothing_live")
+        await self.check_stands_in(row)
         await self._end_canary(but=row.number)
         self.head.candidate, self.head.plan = row.number, plan.model_dump(mode="json")
         self._step(plan, 0)
@@ -135,16 +143,18 @@ class Acting:
     async def roll_back(self, to: int | None = None, figures: Mapping[str, Any] | None = None) -> int:
         """A canary is taken back where there is one; else the version that was live before is live again, or `to`. Before a
         prompt's first version the one was live that is built in. The number of what is live afterwards, 0 for that.
+        Experiments that give an alias's version which is taken back are stopped, in all tenants.
 
         Raises:
             Conflict: `nothing_to_roll_back`; `already_live`.
             NotFound: `version_not_found`.
+            InvalidRequest: `kind_differs`, `vectors_differ`.
         """
         head = self.head
         if head.candidate is not None and to in (None, head.live):
             taken = head.candidate
             await self._end_canary()
-            await self._note("canary_rolled_back", taken, figures)
+            await self._note("canary_rolled_back", taken, await self._taken_back({taken}, figures))
             return head.live or 0
         if to is None and not head.past and self._subject is Registered.PROMPT and head.live is not None:
             await self._retire(head.live)
@@ -157,19 +167,32 @@ class Acting:
         if number == head.live:
             raise Conflict(f"Version {number} is live already.", code="already_live")
         row = await self.version(number)
+        await self.check_stands_in(row)
+        taken_back = {each for each in (head.live, head.candidate) if each is not None}
         await self._end_canary(but=number)
-        past = head.past[: head.past.index(number)] if number in head.past else head.past
+        past = head.past
+        if number in past:
+            place = past.index(number)
+            taken_back.update(past[place:])
+            past = past[:place]
         await self._go_live(row, remember=False)
         head.past = past
-        await self._note("rolled_back", number, figures)
+        await self._note("rolled_back", number, await self._taken_back(taken_back - {number}, figures))
         return number
 
     async def withdraw(self) -> None:
-        """The name is served no more."""
+        """The name is served no more; what was live is what a rollback goes back to."""
         await self._end_canary()
+        if self.head.live is not None:
+            self.head.past = [*self.head.past, self.head.live][-_PAST:]
         await self._retire(self.head.live)
         self.head.live = self.head.file_digest = None
         await self._note("withdrawn", None)
+
+    async def check_stands_in(self, row: RegistryVersion) -> None:
+        """Raises InvalidRequest (`kind_differs`, `vectors_differ`): the version could not stand in for what is live."""
+        if self._subject is Registered.MODEL and self.head.live is not None:
+            check_stands_in(alias_of(row.content), alias_of((await self.version(self.head.live)).content))
 
     def _step(self, plan: Plan, step: int) -> None:
         self.head.step, self.head.step_since, self.head.share = step, utc_now(), plan.share(step)
@@ -193,6 +216,14 @@ class Acting:
         self.head.live = row.number
         row.state = VersionState.LIVE.value
         self.session.add(row)
+
+    async def _taken_back(self, versions: AbstractSet[int], figures: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Let nobody be given the versions any more; the figures, with how many experiments were stopped for it."""
+        told = dict(figures or {})
+        if self._subject is Registered.MODEL:
+            stopped = await stop_experiments(self.session, self._principal, self.head.name, versions)
+            told |= {"experiments_stopped": stopped} if stopped else {}
+        return told
 
     async def _retire(self, number: int | None) -> None:
         if number is not None:

@@ -18,7 +18,8 @@ from core.errors import NotFound, PlatformError
 from core.settings import ModelAlias, SettingsError
 from core.tables import Registered, RegistryHead, RegistryVersion, VersionState
 from providers.editions import Assignments, Edition, Line, Lines, NoAssignments
-from providers.registry.content import alias_of
+from providers.parameters import missing
+from providers.registry.content import alias_of, digest_of
 from providers.serving import Serving
 
 log = structlog.get_logger()
@@ -91,9 +92,12 @@ class Editions:
 
         Raises:
             SettingsError, NotFound: a provider is not there, or cannot be built from its settings.
+            UnsupportedFeature: no deployment takes the parameters that it says.
         """
-        for deployment in alias.deployments:
-            self._serving.serve(deployment)
+        served = [self._serving.serve(deployment) for deployment in alias.deployments]
+        refusals = [missing(each.facts, alias.parameters.given, ()) for each in served]
+        if all(refusals) and (refusal := refusals[0]) is not None:
+            raise refusal
 
     async def load(self, database: Database) -> None:
         """Go by what the database says from now on. Requests under way keep what they have begun with."""
@@ -105,7 +109,11 @@ class Editions:
                 return
             wanted = [number for head in heads for number in (head.live, head.candidate) if number is not None]
             wanted += [number for _, number in held]
-            kept = or_(col(RegistryVersion.state) != VersionState.RETIRED.value, col(RegistryVersion.number).in_(wanted))
+            kept = or_(
+                col(RegistryVersion.state) != VersionState.RETIRED.value,
+                col(RegistryVersion.number).in_(wanted),
+                RegistryVersion.subject == Registered.PROMPT.value,  # a version of an alias may pin any of them
+            )
             rows = (await session.exec(select(RegistryVersion).where(kept))).all()
         await asyncio.to_thread(self._take, heads, rows, revisions)
         self._held = held
@@ -127,7 +135,7 @@ class Editions:
                 if head.subject != Registered.MODEL.value:
                     continue
                 mine = [row for row in rows if row.subject == head.subject and row.name == head.name]
-                every = {row.number: built for row in mine if (built := self._ready(row, pinned)) is not None}
+                every = {row.number: built for row in mine if (built := self._ready(row, pinned, prompts)) is not None}
                 line = self._line(head, every)
                 lines.pop(head.name, None)
                 if line is not None:
@@ -143,27 +151,36 @@ class Editions:
         live = every.get(head.live)
         if live is None:  # it cannot be built here: go on with what there is
             log.error("registry.version_unusable", alias=head.name, version=head.live)
-            return self._lines.of.get(head.name)
+            before = self._lines.of.get(head.name)
+            if before is not None and before is self._configured.get(head.name) and before.live.alias.prompts:
+                return None  # it would be asked with other prompts than it pins
+            return before
         candidate = None if head.candidate is None else every.get(head.candidate)
         return Line(live, candidate, head.share if candidate is not None else 0.0, every)
 
-    def _ready(self, row: RegistryVersion, prompts: Mapping[tuple[str, int], Template]) -> Edition | None:
-        """The version, built where it is not yet; None where it cannot be."""
+    def _ready(
+        self, row: RegistryVersion, texts: Mapping[tuple[str, int], Template], live: Mapping[str, Template]
+    ) -> Edition | None:
+        """The version, built where it is not yet, or where other prompts are `live`; None where it cannot be."""
         key = row.name, row.number
-        if key not in self._built:
-            try:
-                alias = alias_of(row.content)
-                pinned = {name: prompts.get((name, number)) for name, number in alias.prompts.items()}
-                self._built[key] = self._edition(row.number, alias, pinned)
-            except (PlatformError, SettingsError) as error:
-                reason = error.message if isinstance(error, PlatformError) else type(error).__name__
-                log.warning("registry.version_not_built", alias=row.name, version=row.number, reason=reason)
-                return None
+        try:
+            alias = alias_of(row.content)
+            pinned = _pinned(alias, texts)
+            asked = {**live, **pinned} if alias.kind == "chat" else {}
+            digest = _with_texts(self._digest(alias), asked)
+            if key not in self._built or self._built[key].digest != digest:
+                self._built[key] = self._edition(row.number, alias, pinned, digest)
+        except (PlatformError, SettingsError) as error:
+            reason = error.message if isinstance(error, PlatformError) else type(error).__name__
+            log.warning("registry.version_not_built", alias=row.name, version=row.number, reason=reason)
+            return None
         return self._built[key]
 
-    def _edition(self, number: int, alias: ModelAlias, prompts: Mapping[str, Template | None] | None = None) -> Edition:
+    def _edition(
+        self, number: int, alias: ModelAlias, prompts: Mapping[str, Template | None] | None = None, digest: str | None = None
+    ) -> Edition:
         served = tuple(map(self._serving.serve, alias.deployments))
-        return Edition(number, alias, served, self._digest(alias), prompts or {})
+        return Edition(number, alias, served, digest or self._digest(alias), prompts or {})
 
     def _limit(self) -> None:
         self._serving.limit(each for edition in self._lines.used() for each in edition.alias.deployments)
@@ -171,6 +188,24 @@ class Editions:
 
 def _template(row: RegistryVersion) -> Template:
     return Template(str(row.content["text"]).strip())
+
+
+def _pinned(alias: ModelAlias, prompts: Mapping[tuple[str, int], Template]) -> dict[str, Template | None]:
+    """What the alias is asked with; None: as it is built in.
+
+    Raises:
+        NotFound: `version_not_found`
+    """
+    for name, number in alias.prompts.items():
+        if number and (name, number) not in prompts:
+            raise NotFound(f"There is no version {number} of the prompt {name}.", code="version_not_found")
+    return {name: prompts[name, number] if number else None for name, number in alias.prompts.items()}
+
+
+def _with_texts(digest: str, prompts: Mapping[str, Template | None]) -> str:
+    """What is configured, with the texts of the prompts that are not the built-in ones: a number does not tell what it says."""
+    texts = {name: template.template for name, template in prompts.items() if template is not None}
+    return digest_of({"alias": digest, "prompts": texts}) if texts else digest
 
 
 def no_such_model(name: str) -> NotFound:

@@ -13,11 +13,14 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
+from core.errors import InvalidRequest
+from core.model_settings import PromptText
 from core.principals import DEFAULT_TENANT, SYSTEM
-from core.settings import ModelAlias
+from core.settings import ModelAlias, SettingsError
 from core.tables import Registered, RegistryHead
 from providers.registry.content import content_of, digest_of
 from providers.registry.heads import Acting, found
+from providers.registry.pinned import Texts, pinned_texts, placed, texts_of
 
 log = structlog.get_logger()
 
@@ -26,18 +29,25 @@ _REASON: Final = "The settings say so."
 _TRIES: Final = 3
 
 
-async def seed(database: Database, aliases: Iterable[ModelAlias]) -> None:
-    """Take up what the settings say of aliases. Several processes may begin at once; nothing is done where nothing has
-    changed."""
-    said = tuple(aliases)
+async def seed(database: Database, aliases: Iterable[ModelAlias], prompts: Iterable[PromptText] = ()) -> None:
+    """Take up what the settings say of aliases, and of the `prompts` that these pin. Several processes may begin at once;
+    nothing is done where nothing has changed.
+
+    Raises:
+        SettingsError: an alias pins a version of a prompt that is not there, and whose text the settings do not give.
+    """
+    said, texts = tuple(aliases), texts_of(prompts)
     for attempt in range(1, _TRIES + 1):
         async with database.session(all_tenants=True) as session:
-            if not _changed(await _heads(session), said):
+            if not _changed(await _heads(session), said, texts):
                 return
         try:
             async with database.transaction(DEFAULT_TENANT) as session:
-                await _take(session, said)
+                await _take(session, said, texts)
                 break
+        except InvalidRequest as error:
+            hint = "give its text by [[prompts]], as an export of the registry does"
+            raise SettingsError(f"models: {error.message.rstrip('.')}: {hint}") from None
         except IntegrityError:  # another has begun with the same name at the same time
             if attempt == _TRIES:
                 raise
@@ -48,28 +58,35 @@ async def _heads(session: AsyncSession) -> dict[str, RegistryHead]:
     return {head.name: head for head in (await session.exec(query)).all()}
 
 
-def _changed(heads: dict[str, RegistryHead], said: Sequence[ModelAlias]) -> bool:
-    named = {alias.alias: digest_of(content_of(alias)) for alias in said}
+def _digest(alias: ModelAlias, texts: Texts) -> str:
+    """Of all that the settings say of the alias."""
+    pinned = pinned_texts(alias, texts)
+    return digest_of(content_of(alias) | ({"prompt_texts": pinned} if pinned else {}))
+
+
+def _changed(heads: dict[str, RegistryHead], said: Sequence[ModelAlias], texts: Texts) -> bool:
+    named = {alias.alias: _digest(alias, texts) for alias in said}
     if any(name not in heads or heads[name].file_digest != digest for name, digest in named.items()):
         return True
     return any(head.file_digest is not None and name not in named for name, head in heads.items())
 
 
-async def _take(session: AsyncSession, said: Sequence[ModelAlias]) -> None:
+async def _take(session: AsyncSession, said: Sequence[ModelAlias], texts: Texts) -> None:
     heads = await _heads(session)
     for alias in said:
-        content = content_of(alias)
-        digest = digest_of(content)
-        if alias.alias in heads and heads[alias.alias].file_digest == digest:
+        told = _digest(alias, texts)
+        if alias.alias in heads and heads[alias.alias].file_digest == told:
             continue
         acting = await Acting.on(session, SYSTEM, Registered.MODEL, alias.alias, reason=_REASON, make=True)
         head = acting.head
-        if head.file_digest == digest:
+        if head.file_digest == told:
             continue
-        head.file_digest = digest
+        head.file_digest = told
+        content = content_of(await placed(session, SYSTEM, alias, texts, reason=_REASON, source="file"))
+        digest = digest_of(content)
         live = None if head.live is None else await found(session, Registered.MODEL, head.name, head.live)
         if live is None or live.digest != digest or head.candidate is not None:
-            await acting.deploy(await acting.add(content, digest, "file"))
+            await acting.deploy(await acting.add(content, digest, "file"), checked=False)
             log.info("registry.file_deployed", alias=alias.alias, version=head.live)
         session.add(head)
     named = {alias.alias for alias in said}

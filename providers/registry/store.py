@@ -1,6 +1,6 @@
 """The registry in the database: versions made, approved, deployed and taken back, and what has happened."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -11,12 +11,14 @@ from sqlmodel import col, select
 
 from core import denials
 from core.database import Database
-from core.errors import Conflict, InvalidRequest, NotFound
+from core.errors import Conflict, NotFound
+from core.model_settings import PromptText
 from core.principals import DEFAULT_TENANT, Principal
 from core.settings import ModelAlias
 from core.tables import Registered, RegistryEvent, RegistryHead, RegistryVersion
-from providers.registry.content import alias_of, content_of, digest_of
+from providers.registry.content import alias_of, check_stands_in, content_of, digest_of
 from providers.registry.heads import Acting, found
+from providers.registry.pinned import check_there, placed, texts_of
 from providers.registry.plans import Plan
 
 
@@ -70,6 +72,20 @@ class Registry:
         async with self._database.session(all_tenants=True) as session:
             return (await session.exec(query)).all()
 
+    async def pinned(self, rows: Iterable[RegistryVersion]) -> list[PromptText]:
+        """The versions of prompts that versions of aliases pin, with their texts, by name and number."""
+        wanted = {(name, number) for row in rows for name, number in alias_of(row.content).prompts.items() if number}
+        query = select(RegistryVersion).where(
+            RegistryVersion.subject == Registered.PROMPT.value, col(RegistryVersion.name).in_({name for name, _ in wanted})
+        )
+        async with self._database.session(all_tenants=True) as session:
+            kept = (await session.exec(query.order_by(RegistryVersion.name, col(RegistryVersion.number)))).all()
+        return [
+            PromptText(name=row.name, version=row.number, text=row.content["text"])
+            for row in kept
+            if (row.name, row.number) in wanted
+        ]
+
     async def events(self, subject: Registered, name: str) -> Sequence[RegistryEvent]:
         """What has happened to a name, the newest first."""
         query = select(RegistryEvent).where(RegistryEvent.subject == subject.value, RegistryEvent.name == name)
@@ -102,15 +118,23 @@ class Registry:
             return await acting.add(content, digest_of(content), "api")
 
     async def take(
-        self, principal: Principal, aliases: Sequence[ModelAlias], *, reason: str, deploy: bool
+        self,
+        principal: Principal,
+        aliases: Sequence[ModelAlias],
+        prompts: Iterable[PromptText] = (),
+        *,
+        reason: str,
+        deploy: bool,
     ) -> list[RegistryVersion]:
         """New versions of the aliases that are not live as they are given, and with `deploy` live from then on: all of it or
-        nothing. Raises as `add_model` does."""
+        nothing. What they pin of the `prompts` is known here by its text, whatever its number. Raises as `add_model` does."""
         refuse_others(principal)
         made = []
         try:
             async with self._database.transaction(DEFAULT_TENANT) as session:
-                for alias in sorted(aliases, key=lambda each: each.alias):
+                texts = texts_of(prompts)
+                for given in sorted(aliases, key=lambda each: each.alias):
+                    alias = await placed(session, principal, given, texts, reason=reason, source="import")
                     acting = await Acting.on(session, principal, Registered.MODEL, alias.alias, reason=reason, make=True)
                     live = None if acting.head.live is None else await acting.version(acting.head.live)
                     if live is not None and live.digest == digest_of(content_of(alias)):
@@ -134,7 +158,12 @@ class Registry:
     async def deploy(
         self, principal: Principal, subject: Registered, name: str, number: int, *, reason: str, plan: Plan | None = None
     ) -> RegistryHead:
-        """Give a version all requests, or by a plan a share of them that grows. Raises Forbidden, NotFound, Conflict."""
+        """Give a version all requests, or by a plan a share of them that grows.
+
+        Raises:
+            Forbidden, NotFound, Conflict
+            InvalidRequest: `kind_differs`, `vectors_differ`: it could not stand in for what is live.
+        """
         async with self._changing(principal, subject, name, reason) as acting:
             row = await acting.version(number)
             if plan is None:
@@ -146,7 +175,8 @@ class Registry:
     async def roll_back(
         self, principal: Principal, subject: Registered, name: str, *, reason: str, to: int | None = None
     ) -> RegistryHead:
-        """Take a canary back, or go back to what was live before, or to a version. Raises Forbidden, NotFound, Conflict."""
+        """Take a canary back, or go back to what was live before, or to a version; experiments that give what is taken back are
+        stopped, in all tenants. Raises as `deploy` does."""
         async with self._changing(principal, subject, name, reason) as acting:
             await acting.roll_back(to)
             return acting.head
@@ -171,7 +201,7 @@ class Registry:
     ) -> AsyncIterator[Acting]:
         refuse_others(principal)
         try:
-            async with self._database.transaction(DEFAULT_TENANT) as session:
+            async with self._database.transaction(all_tenants=True) as session:
                 yield await Acting.on(session, principal, subject, name, reason=reason, make=make)
         except IntegrityError:
             raise _met() from None
@@ -191,25 +221,9 @@ def _met() -> Conflict:
 
 async def _add(acting: Acting, alias: ModelAlias, source: str) -> RegistryVersion:
     if acting.head.live is not None:
-        _check_stands_in(alias, alias_of((await acting.version(acting.head.live)).content))
+        check_stands_in(alias, alias_of((await acting.version(acting.head.live)).content))
     for name, number in alias.prompts.items():
         if number:
-            try:
-                await found(acting.session, Registered.PROMPT, name, number)
-            except NotFound:
-                text = f"There is no version {number} of the prompt {name}."
-                raise InvalidRequest(text, code="invalid_version", param="prompts") from None
+            await check_there(acting.session, alias.alias, name, number)
     content = content_of(alias)
     return await acting.add(content, digest_of(content), source)
-
-
-def _check_stands_in(new: ModelAlias, live: ModelAlias) -> None:
-    if new.kind != live.kind:
-        raise InvalidRequest(f"The alias {live.alias!r} is of the kind {live.kind}.", code="kind_differs", param="kind")
-    if new.kind == "embeddings" and new.deployments[0].served_model != live.deployments[0].served_model:
-        raise InvalidRequest(
-            "Vectors of another model do not compare with those that are kept: give it an alias of its own, and move the "
-            "collections to it.",
-            code="vectors_differ",
-            param="deployments",
-        )

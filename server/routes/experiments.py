@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
@@ -64,6 +64,7 @@ class ExperimentInfo(BaseModel):
 
     id: str
     name: str
+    tenant: str
     alias: str
     everywhere: bool
     state: ExperimentState
@@ -73,7 +74,8 @@ class ExperimentInfo(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     end_reason: str | None = Field(
-        description="stopped, concluded, verdict, harm, sample_ratio, max_days or enough_units; null while it has not ended"
+        description="stopped, concluded, verdict, harm, sample_ratio, max_days, enough_units, or rolled_back (a version "
+        "that it gave was taken back); null while it has not ended"
     )
     winner: str | None = Field(description="the variant that has won; null: none, or it goes on")
     promoted: int | None = Field(description="the version that was deployed for it")
@@ -84,7 +86,7 @@ class ExperimentInfo(BaseModel):
         definition, verdict = Definition.model_validate(row.definition), row.verdict or {}
         winner = verdict.get("winner")
         told = {
-            **row.model_dump(include={"id", "name", "alias", "everywhere", "state", "created_by", "created_at"}),
+            **row.model_dump(include={"id", "name", "tenant", "alias", "everywhere", "state", "created_by", "created_at"}),
             **row.model_dump(include={"started_at", "ended_at", "end_reason", "promoted"}),
             "definition": definition,
             "winner": None if winner is None else definition.variants[winner].name,
@@ -169,9 +171,17 @@ class ExperimentResults(BaseModel):
 
 
 @router.get("", response_model=ExperimentPage)
-async def list_experiments(state: CurrentState, principal: Reader, paging: Paging) -> dict[str, Any]:
+async def list_experiments(
+    state: CurrentState,
+    principal: Reader,
+    paging: Paging,
+    all_tenants: Annotated[bool, Query(description="those of every tenant, for operators; takes providers:manage")] = False,
+) -> dict[str, Any]:
     """List the experiments of the tenant."""
-    return await page_of_table(state.database, principal.tenant, Experiment, paging, ExperimentInfo.of)
+    if all_tenants:
+        ExperimentBook.may_see_all(principal)
+    whose = None if all_tenants else principal.tenant
+    return await page_of_table(state.database, whose, Experiment, paging, ExperimentInfo.of)
 
 
 @router.post("", status_code=201)
@@ -209,9 +219,17 @@ async def start_experiment(experiment: Name, state: CurrentState, principal: Man
 
 
 @router.post("/{experiment}/stop")
-async def stop_experiment(experiment: Name, state: CurrentState, principal: Manager) -> ExperimentInfo:
+async def stop_experiment(
+    experiment: Name,
+    state: CurrentState,
+    principal: Manager,
+    tenant: Annotated[
+        str | None, Query(max_length=64, description="whose it is, for operators; takes providers:manage; empty: one's own")
+    ] = None,
+) -> ExperimentInfo:
     """End it without a winner: all requests go by the live version again, within a second."""
-    return await _end(state, principal, experiment, Ending(ExperimentState.STOPPED, "stopped"), promote=False)
+    row = await _book(state).get(principal, experiment, tenant=tenant)
+    return await _end(state, principal, row, Ending(ExperimentState.STOPPED, "stopped"), promote=False)
 
 
 @router.post("/{experiment}/conclude")
@@ -226,9 +244,7 @@ async def conclude_experiment(experiment: Name, given: Conclusion, state: Curren
     if given.promote:
         ExperimentBook.may_deploy(principal)
     winner = None if given.winner is None else names.index(given.winner)
-    return await _end(
-        state, principal, experiment, Ending(ExperimentState.CONCLUDED, "concluded", winner), promote=given.promote
-    )
+    return await _end(state, principal, row, Ending(ExperimentState.CONCLUDED, "concluded", winner), promote=given.promote)
 
 
 @router.get("/{experiment}/results", response_model=ExperimentResults)
@@ -245,9 +261,8 @@ async def _results(state: State, row: Experiment) -> dict[str, Any]:
     return told_results(definition, await asyncio.to_thread(analyse, definition, units))
 
 
-async def _end(state: State, principal: Principal, name: str, ending: Ending, *, promote: bool) -> ExperimentInfo:
+async def _end(state: State, principal: Principal, row: Experiment, ending: Ending, *, promote: bool) -> ExperimentInfo:
     book = _book(state)
-    row = await book.get(principal, name)
     if row.state != ExperimentState.RUNNING.value:
         raise Conflict("It does not run.", code="experiment_not_running")
     ended = await book.end(principal, row, ending, verdict={"results": await _results(state, row)}, promote=promote)

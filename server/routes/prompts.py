@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chains.prompting import DIVIDER, built_in, names
 from core.errors import NotFound
+from core.model_settings import PROMPT_CHARACTERS
 from core.principals import Principal, Scope
 from core.tables import Registered, RegistryVersion, VersionState
-from providers.registry.content import PROMPT_CHARACTERS, check_prompt, places_of
+from providers.registry.content import check_prompt, places_of
 from providers.registry.store import Registry, refuse_others
 from server.auth import requires
 from server.pagination import Paging, page_of

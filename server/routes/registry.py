@@ -19,7 +19,7 @@ from providers.registry.store import Registry, refuse_others
 from providers.registry.toml import as_toml, from_toml
 from server.auth import requires
 from server.pagination import Paging, page_of
-from server.registry import checked_alias
+from server.registry import check_prompts, checked_alias
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/models", tags=["Operations"])
@@ -205,7 +205,7 @@ class Imported(_Body):
         },
     )
 
-    toml: str = Field(min_length=1, max_length=1_000_000, description="`[[models]]` alone")
+    toml: str = Field(min_length=1, max_length=1_000_000, description="`[[models]]`, and `[[prompts]]` that they pin")
     deploy: bool = Field(True, description="what is new is live at once; false: it is a draft")
     reason: Reason = ""
 
@@ -224,18 +224,24 @@ async def list_registry(state: CurrentState, _principal: Reader, paging: Paging)
 
 
 @router.get("/registry.toml", response_class=Response, responses={200: {"content": {"application/toml": {}}}})
-async def export_registry(state: CurrentState, _principal: Reader) -> Response:
-    """Export the live version of every alias as the settings' TOML."""
-    rows = await Registry(state.database).live(MODEL)
-    return Response(as_toml([row.content for row in rows]), media_type="application/toml")
+async def export_registry(state: CurrentState, principal: Reader) -> Response:
+    """Export the live version of every alias as the settings' TOML. It has the prompts that they pin for those who deploy."""
+    registry = Registry(state.database)
+    rows = await registry.live(MODEL)
+    told = principal.tenant == DEFAULT_TENANT and principal.may(Scope.MODELS_DEPLOY)
+    prompts = await registry.pinned(rows) if told else []
+    return Response(as_toml([row.content for row in rows], prompts), media_type="application/toml")
 
 
 @router.post("/registry.toml", response_model=ImportedList)
 async def import_registry(given: Imported, state: CurrentState, principal: Deployer) -> dict[str, Any]:
-    """Import aliases from TOML: each that is not live as it is given gets a new version."""
+    """Import aliases from TOML: each that is not live as it is given gets a new version. What it pins of `[[prompts]]` is known
+    by its text: the version that has it here is pinned, a new one where none has."""
     refuse_others(principal)
-    aliases = [await checked_alias(state, content) for content in from_toml(given.toml)]
-    made = await Registry(state.database).take(principal, aliases, reason=given.reason, deploy=given.deploy)
+    contents, prompts = from_toml(given.toml)
+    check_prompts(prompts)
+    aliases = [await checked_alias(state, content) for content in contents]
+    made = await Registry(state.database).take(principal, aliases, prompts, reason=given.reason, deploy=given.deploy)
     await state.models.versions.load(state.database)
     return {"results": [_version(state, principal, row) for row in made]}
 
@@ -285,9 +291,10 @@ async def deploy_version(alias: str, given: Rollout, state: CurrentState, princi
 
 @router.post("/registry/{alias:path}/rollback")
 async def roll_back(alias: str, given: Return, state: CurrentState, principal: Deployer) -> Standing:
-    """Take a canary back, or else go back to the version that was live before, in every process within a second."""
+    """Take a canary back, or else go back to the version that was live before, in every process within a second. Experiments
+    that give what is taken back are stopped (`rolled_back`), whose ever they are."""
     head = await Registry(state.database).roll_back(principal, MODEL, alias, reason=given.reason, to=given.to)
-    await state.models.versions.load(state.database)
+    await state.models.take_experiments(state.database)
     return Standing.of(head)
 
 

@@ -133,6 +133,36 @@ def test_what_is_deployed_meanwhile_changes_nothing_for_who_is_in_it(platform: P
     assert after != {before}
 
 
+def test_a_rollback_holds_for_who_is_in_an_experiment(platform: Platform) -> None:
+    live = platform.ask("GET", "/api/v1/models/registry/default")["live"]
+    other = 1 if live == 2 else 2
+    variants = [{"name": "control"}, {"name": "other", "version": other}]
+    platform.ask("POST", EXPERIMENTS, json={"name": "held", "alias": "default", "variants": variants})
+    platform.ask("POST", f"{EXPERIMENTS}/held/start")
+    users = [f"usr_{number}" for number in range(12)]
+    assert len({platform.chat(user)["provider"] for user in users}) == 2
+    platform.ask("POST", "/api/v1/models/registry/default/rollback", json={"to": other})
+    assert len({platform.chat(user)["provider"] for user in users}) == 1
+    until(lambda: len({platform.chat(user, platform.elsewhere)["provider"] for user in users}) == 1)
+    ended = platform.ask("GET", f"{EXPERIMENTS}/held")
+    assert (ended["state"], ended["end_reason"], ended["winner"]) == ("stopped", "rolled_back", None)
+
+
+def test_an_operator_sees_and_stops_another_tenants(platform: Platform) -> None:
+    acme = {"headers": {"x-tenant": "acme"}}
+    live = platform.ask("GET", "/api/v1/models/registry/default")["live"]
+    variants = [{"name": "control"}, {"name": "same", "version": live}]
+    platform.ask("POST", EXPERIMENTS, json={"name": "theirs", "alias": "default", "variants": variants}, **acme)
+    platform.ask("POST", f"{EXPERIMENTS}/theirs/start", **acme)
+    seen = platform.ask("GET", EXPERIMENTS, params={"all_tenants": True})["results"]
+    assert ("acme", "theirs", "running") in {(each["tenant"], each["name"], each["state"]) for each in seen}
+    assert "theirs" not in {each["name"] for each in platform.ask("GET", EXPERIMENTS)["results"]}
+    assert platform.here.get(EXPERIMENTS, params={"all_tenants": True}, **acme).status_code == 403
+    assert platform.here.post(f"{EXPERIMENTS}/pinned/stop", params={"tenant": "default"}, **acme).status_code == 403
+    platform.ask("POST", f"{EXPERIMENTS}/theirs/stop", params={"tenant": "acme"})
+    assert platform.ask("GET", f"{EXPERIMENTS}/theirs", **acme)["state"] == "stopped"
+
+
 def test_feedback_is_for_requests_of_ones_own(platform: Platform) -> None:
     request_id = platform.chat("usr_a")["request_id"]
     assert platform.judge("usr_a", request_id, "up").json()["score"] == 1.0

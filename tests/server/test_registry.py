@@ -1,5 +1,6 @@
 """The registry through its routes: versions made, refused, deployed and taken back, in another process as well."""
 
+import tomllib
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.server.switchable import Here, code, until
 REGISTRY = "/api/v1/models/registry"
 HERE = {"provider": "openai", "model": MODEL}
 THERE = {"provider": "openai_compatible:there", "model": "llama"}
+LOCAL = {"provider": "local", "model": "bundled"}
 _NUMBERS = count(1)
 
 
@@ -86,8 +88,9 @@ def test_models_are_listed_as_they_are_live_and_usage_knows_the_version(here: He
         ({"deployments": [HERE], "guards": [{"guard": "nobody"}]}, "invalid_guard"),
         ({"deployments": [HERE], "kind": "rerank"}, "kind_differs"),
         ({"deployments": [HERE], "kind": "rerank", "parameters": {"seed": 1}}, "invalid_version"),
+        ({"deployments": [LOCAL], "parameters": {"reasoning_effort": "high"}}, "invalid_version"),
     ],
-    ids=["provider", "unconfigured", "address", "file", "prompt", "prompt version", "guard", "kind", "parameters"],
+    ids=["provider", "unconfigured", "address", "file", "prompt", "prompt version", "guard", "kind", "parameters", "not taken"],
 )
 def test_what_could_not_work_is_refused_where_it_is_made(here: Here, alias: str, wrong: Any, error: str) -> None:
     assert code(here.call("POST", f"{REGISTRY}/{alias}/versions", json=wrong)) == (422, error)
@@ -146,6 +149,33 @@ def test_what_is_exported_is_imported_as_it_is(here: Here, alias: str) -> None:
     assert [(each["number"], each["state"], each["source"]) for each in draft] == [(2, "draft", "import")]
     here.call("POST", f"{REGISTRY}.toml", json={"toml": changed}).raise_for_status()
     assert number(here, alias) == 3
+
+
+def test_an_export_has_the_pinned_prompts_and_an_import_knows_them_by_their_text(here: Here, alias: str) -> None:
+    texts = ["First of $question in $sources", "Then of $question in $sources"]
+    for text in texts:
+        here.call("POST", "/api/v1/prompts/rag_judge.txt/versions", json={"text": text}).raise_for_status()
+    deploy(here, alias, make(here, alias, [HERE], prompts={"rag_judge.txt": 2}))
+    exported = here.call("GET", f"{REGISTRY}.toml").text
+    assert {"name": "rag_judge.txt", "version": 2, "text": texts[1]} in tomllib.loads(exported)["prompts"]
+    assert here.call("POST", f"{REGISTRY}.toml", json={"toml": exported}).json() == {"results": []}
+    models = f'deployments = [{{provider = "openai", model = "{MODEL}"}}]\n'
+    body = f'[[models]]\nalias = "{alias}"\nprompts = {{"rag_judge.txt" = 7}}\n{models}'
+    assert code(here.call("POST", f"{REGISTRY}.toml", json={"toml": body})) == (422, "invalid_version")
+    elsewhere = '[[prompts]]\nname = "rag_judge.txt"\nversion = 7\ntext = "{}"\n' + body.replace("{", "{{").replace("}", "}}")
+    for text, expected in ((texts[0], 1), ("New of $question in $sources", 3)):
+        made = here.call("POST", f"{REGISTRY}.toml", json={"toml": elsewhere.format(text)}).json()["results"]
+        assert [each["content"]["prompts"] for each in made] == [{"rag_judge.txt": expected}]
+    assert code(here.call("POST", f"{REGISTRY}.toml", json={"toml": elsewhere.format("of nothing")})) == (422, "invalid_prompt")
+    assert "prompts" not in tomllib.loads(here.call("GET", f"{REGISTRY}.toml", tenant="acme").text)
+
+
+def test_a_guard_whose_schema_holds_null_is_exported_and_imported_as_it_is(here: Here, alias: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"default": None, "enum": ["x", None]}}}
+    deploy(here, alias, make(here, alias, [HERE], guards=[{"guard": "json_schema", "options": {"schema": schema}}]))
+    exported = here.call("GET", f"{REGISTRY}.toml")
+    assert exported.status_code == 200
+    assert here.call("POST", f"{REGISTRY}.toml", json={"toml": exported.text}).json() == {"results": []}
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,23 @@ async def test_the_control_is_pinned_to_what_is_live_at_the_start(book: Experime
     assert (row.state, row.started_at is not None) == ("running", True)
 
 
+async def test_who_may_not_deploy_tries_no_draft_nor_what_was_taken_back(book: ExperimentBook, shelf: Shelf) -> None:
+    shelf.drafts = {2}
+    assert await code_of(book.create(ADMIN, new())) == "operators_only"
+    await book.create(OPERATOR, new())
+    shelf.drafts = set()
+    await book.create(ADMIN, new())
+    shelf.drafts = {2}
+    assert await code_of(book.start(ADMIN, "one")) == "operators_only"
+    assert (await book.start(OPERATOR, "one")).state == "running"
+
+
+async def test_an_operator_alone_is_shown_another_tenants(book: ExperimentBook) -> None:
+    row = await started(book)
+    assert (await book.get(OPERATOR, "one", tenant="acme")).id == row.id
+    assert await code_of(book.get(ADMIN, "one", tenant="default")) in ("forbidden", "operators_only")
+
+
 async def test_what_does_not_exist_is_told(book: ExperimentBook) -> None:
     assert await code_of(book.create(ADMIN, new(alias="other"))) == "model_not_found"
     variants = [{"name": "control"}, {"name": "new", "version": 9}]

@@ -10,6 +10,7 @@ class Shelf:
     def __init__(self) -> None:
         self.now: dict[str, int] = {"default": 1}
         self.refusal: PlatformError | None = None
+        self.drafts: set[int] = set()
         self.told: list[tuple[str, int, str]] = []
 
     async def live(self, alias: str) -> int | None:
@@ -17,6 +18,9 @@ class Shelf:
 
     async def exists(self, alias: str, version: int) -> bool:
         return alias in self.now and version in (1, 2, 3)
+
+    async def is_released(self, alias: str, version: int) -> bool:
+        return version not in self.drafts
 
     async def deploy(self, principal: Principal, alias: str, version: int, *, reason: str) -> None:
         if self.refusal is not None:

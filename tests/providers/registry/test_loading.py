@@ -13,6 +13,8 @@ from core.principals import SYSTEM, Principal
 from core.settings import ModelAlias, Settings
 from core.tables import Registered
 from providers.models import Models
+from providers.registry.content import content_of, digest_of
+from providers.registry.heads import Acting
 from providers.registry.plans import Plan
 from providers.registry.seeding import seed
 from providers.registry.store import Registry
@@ -162,6 +164,55 @@ async def test_a_request_keeps_its_prompts_and_a_version_may_pin_one(database: D
     asked(models, pinned)
     with serving(pinned):
         assert prompt("rag_hyde.txt") is built_in("rag_hyde.txt")
+
+
+async def test_a_pinned_prompt_holds_when_another_is_live_and_its_text_is_in_the_label(
+    database: Database, models: Models
+) -> None:
+    registry = await deployed(database, models)
+    texts = ("Write of $question", "Speak of $question")
+    for number, text in enumerate(texts, 1):
+        await registry.add_prompt(SYSTEM, "rag_hyde.txt", text, reason="")
+        await registry.deploy(SYSTEM, Registered.PROMPT, "rag_hyde.txt", number, reason="")  # which retires the one before
+    for _ in range(3):
+        await registry.add_model(SYSTEM, alias("another"), reason="")
+    await deployed(database, models, alias("two", prompts={"rag_hyde.txt": 1}))
+    pinned = request()
+    asked(models, pinned)
+    with serving(pinned):
+        assert prompt("rag_hyde.txt").template == texts[0]
+    live = models.versions.live()["default"]
+    assert live.digest != models.answers.version(live.alias)
+
+
+async def test_a_prompt_that_is_deployed_shows_in_the_label_of_what_is_asked_with_it(
+    database: Database, models: Models
+) -> None:
+    registry = await deployed(database, models)
+    labels = [models.versions.live()["default"].label]
+    await registry.add_prompt(SYSTEM, "rag_hyde.txt", "Write of $question", reason="")
+    await registry.deploy(SYSTEM, Registered.PROMPT, "rag_hyde.txt", 1, reason="")
+    for _ in range(2):
+        await models.versions.load(database)
+        labels.append(models.versions.live()["default"].label)
+    await registry.roll_back(SYSTEM, Registered.PROMPT, "rag_hyde.txt", reason="")
+    await models.versions.load(database)
+    assert labels == [models.versions.live()["default"].label, labels[1], labels[1]]
+    assert labels[0] != labels[1]
+
+
+async def test_a_version_whose_pinned_prompt_is_not_there_is_not_asked_with_the_built_in_one(
+    database: Database, tmp_path: Path
+) -> None:
+    pins = alias("one", prompts={"rag_hyde.txt": 1})
+    given = pins.model_dump(exclude_defaults=True)
+    models = Models(Settings.load(data_dir=tmp_path, models=[given], providers={"openai": {"api_key": "sk-none"}}))
+    async with database.transaction(all_tenants=True) as session:  # as a start before this was refused has left it
+        acting = await Acting.on(session, SYSTEM, MODEL, "default", reason="", make=True)
+        await acting.deploy(await acting.add(content_of(pins), digest_of(content_of(pins)), "file"))
+    await models.versions.load(database)
+    with serving(request()), pytest.raises(NotFound):
+        models.versions.chosen("default")
 
 
 async def test_an_alias_that_is_withdrawn_is_not_there(database: Database, models: Models) -> None:

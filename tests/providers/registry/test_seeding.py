@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from core.database import Database
+from core.model_settings import PromptText
 from core.principals import SYSTEM
-from core.settings import ModelAlias
+from core.settings import ModelAlias, SettingsError
 from core.tables import Registered
 from providers.registry.seeding import seed
 from providers.registry.store import Registry
@@ -68,3 +71,35 @@ async def test_an_alias_that_the_file_has_no_more_is_served_no_more_and_may_come
     assert (await registry.head(MODEL, "ours")).live == 1
     await seed(database, [alias("default", "a"), alias("gone", "b")])
     assert (await registry.head(MODEL, "gone")).live == 2
+
+
+async def test_a_rollback_of_what_was_withdrawn_brings_back_what_was_live(database: Database) -> None:
+    registry = Registry(database)
+    for model in ("a", "b"):
+        await seed(database, [alias("default", "a"), alias("gone", model)])
+    await seed(database, [alias("default", "a")])
+    await registry.roll_back(SYSTEM, MODEL, "gone", reason="")
+    head = await registry.head(MODEL, "gone")
+    assert (head.live, head.past) == (2, [1])
+
+
+PINNED = {"rag_hyde.txt": 3}
+TEXT = PromptText(name="rag_hyde.txt", version=3, text="Write of $question")
+
+
+async def test_a_prompt_that_is_pinned_and_not_there_stops_the_start(database: Database) -> None:
+    with pytest.raises(SettingsError, match=r"'default' pins version 3 of the prompt rag_hyde\.txt"):
+        await seed(database, [alias("default", "a", prompts=PINNED)])
+    assert await Registry(database).heads(MODEL) == []
+
+
+async def test_a_pinned_prompt_comes_with_its_text_and_has_the_number_that_the_text_has_here(database: Database) -> None:
+    registry = Registry(database)
+    await registry.add_prompt(SYSTEM, "rag_hyde.txt", "Another of $question", reason="")
+    for _ in range(2):
+        await seed(database, [alias("default", "a", prompts=PINNED)], [TEXT])
+    (row,) = await registry.versions(MODEL, "default")
+    assert row.content["prompts"] == {"rag_hyde.txt": 2}
+    assert (await registry.version(Registered.PROMPT, "rag_hyde.txt", 2)).content == {"text": TEXT.text}
+    await seed(database, [alias("default", "a", prompts=PINNED)], [TEXT.model_copy(update={"text": "Another of $question"})])
+    assert (await registry.versions(MODEL, "default"))[0].content["prompts"] == {"rag_hyde.txt": 1}
