@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -56,11 +56,20 @@ class Image:
 
 
 class Build:
-    """One replay below `place`, which is made and stays. `arguments` are those of `--build-arg`."""
+    """One replay below `place`, which is made and stays. `arguments` are those of `--build-arg`; `tell` is told each step."""
 
-    def __init__(self, dockerfile: Path, context: Path, place: Path, arguments: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        dockerfile: Path,
+        context: Path,
+        place: Path,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        tell: Callable[[Step], None] = lambda _: None,
+    ) -> None:
         self._context = context
         self._place = place
+        self._tell = tell
         self._arguments = dict(arguments or {})
         self._ignored = Ignored.beside(dockerfile)
         self._stages = {stage.name: stage for stage in parse(dockerfile)}
@@ -88,7 +97,9 @@ class Build:
             if instruction.name in ("RUN", "COPY"):
                 took_s = time.monotonic() - began
                 grown = size_of(image.chamber.root) - before
-                self.steps.append(Step(stage.name, instruction.line, f"{instruction.name} {instruction.text}", took_s, grown))
+                step = Step(stage.name, instruction.line, f"{instruction.name} {instruction.text}", took_s, grown)
+                self.steps.append(step)
+                self._tell(step)
         return image
 
     def _begun(self, stage: Stage) -> Image:

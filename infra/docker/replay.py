@@ -19,7 +19,7 @@ from typing import IO, Any
 from sqlalchemy import make_url
 
 from infra.docker import chamber, libraries
-from infra.docker.build import Build, Image, StepFailed
+from infra.docker.build import Build, Image, Step, StepFailed, size_of
 from infra.docker.dockerfile import Unreplayable
 from infra.postgresql import database_of_platform, postgresql
 from infra.running import free_port, wait_until
@@ -50,23 +50,20 @@ class NotAsPromised(Exception):
     """What was built does not do what it must; the message says what."""
 
 
-def report(build: Build, image: Image) -> None:
-    """A line for each step, and what the image weighs."""
-    for step in build.steps:
-        text = step.text if len(step.text) <= 70 else step.text[:67] + "..."
-        sys.stdout.write(f"{step.stage:9} :{step.line:<3} {step.took_s:7.1f} s {step.grown_bytes / _MB:8.1f} MB  {text}\n")
-    parts = {"packages": "/opt/genai", "platform": "/app"}
-    weights = {name: chamber_size(image, place) / _MB for name, place in parts.items()}
-    told = ", ".join(f"{name} {weight:.0f} MB" for name, weight in weights.items())
-    sys.stdout.write(f"the image, without its base: {sum(weights.values()):.0f} MB ({told})\n")
+def tell(step: Step) -> None:
+    """A line for a step, at once: what it took and by how much its stage has grown."""
+    text = step.text if len(step.text) <= 70 else step.text[:67] + "..."
+    sys.stdout.write(f"{step.stage:13} :{step.line:<3} {step.took_s:7.1f} s {step.grown_bytes / _MB:8.1f} MB  {text}\n")
     sys.stdout.flush()
 
 
-def chamber_size(image: Image, place: str) -> int:
-    """Bytes below a place of the image."""
-    from infra.docker.build import size_of
-
-    return size_of(image.path(place))
+def report(image: Image) -> None:
+    """What the image weighs."""
+    parts = {"packages": "/opt/genai", "platform": "/app"}
+    weights = {name: size_of(image.path(place)) / _MB for name, place in parts.items()}
+    told = ", ".join(f"{name} {weight:.0f} MB" for name, weight in weights.items())
+    sys.stdout.write(f"the image, without its base: {sum(weights.values()):.0f} MB ({told})\n")
+    sys.stdout.flush()
 
 
 def check_libraries(image: Image) -> None:
@@ -233,9 +230,9 @@ def check_logs(*processes: Started) -> None:
 def replay(place: Path, extras: str | None) -> None:
     """All of it, below `place`. Raises what its parts raise."""
     arguments: dict[str, Any] = {} if extras is None else {"EXTRAS": extras}
-    build = Build(DOCKERFILE, ROOT, place / "stages", arguments)
+    build = Build(DOCKERFILE, ROOT, place / "stages", arguments, tell=tell)
     image = build.image()
-    report(build, image)
+    report(image)
     check_libraries(image)
     start(build, image, place, mocked=extras is not None and "local-models" not in extras.split())
     sys.stdout.write("server and worker started, served and ended as they must\n")
