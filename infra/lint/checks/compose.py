@@ -1,4 +1,4 @@
-"""Compose: exact images, confined containers, and every setting, secret, port, path and module of the application as it has them."""
+"""Compose: exact images, confined containers, and each setting, secret, port, path and module of the application as it is."""
 
 import re
 from collections.abc import Iterator

@@ -19,8 +19,6 @@ _ANY_METRIC = re.compile(r"\bgenai_[a-z0-9_]+\b(?!\s*[:=(])")
 _PROMETHEUS = ("infra/prometheus/", "infra/grafana/")
 _PATH = re.compile(r"(?<![\w/.-])/api/v1(?:/[a-z][a-z0-9-]*)*")
 _MODULE = re.compile(r"\bpython3?[\", ]+-m[\", ]+([a-z_]+(?:\.[a-z_]+)*)")
-#: A variable of Compose's own use, not the platform's.
-_NOT_SETTINGS = frozenset({"GENAI_TAG"})
 #: Modules of Python's own, and of the image's.
 _OF_PYTHON = frozenset({"venv", "compileall", "pip"})
 
@@ -32,7 +30,7 @@ def check(tree: Tree) -> Iterator[Finding]:
         relative = tree.relative(file)
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
             for name in _SETTING.findall(line):
-                if name not in _NOT_SETTINGS and not application.has_setting(name):
+                if not application.has_setting(name):
                     yield Finding(relative, number, f"{name} is no setting of the application")
             for name in _metrics(relative, line):
                 if name not in application.metrics:

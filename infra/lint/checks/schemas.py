@@ -1,4 +1,4 @@
-"""Files that follow a published schema: Compose's and GitHub's workflows, by check-jsonschema and the schemas that it carries."""
+"""Files that follow a published schema, Compose's and those of GitHub, by check-jsonschema and the schemas that it carries."""
 
 import json
 from collections.abc import Iterator
