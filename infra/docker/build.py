@@ -93,7 +93,7 @@ class Build:
         image = self._begun(stage)
         for instruction in stage.instructions:
             before, began = size_of(image.chamber.root), time.monotonic()
-            self._carry_out(instruction, image)
+            self._carry_out(instruction, image, still=_is_still(stage))
             if instruction.name in ("RUN", "COPY"):
                 took_s = time.monotonic() - began
                 grown = size_of(image.chamber.root) - before
@@ -106,7 +106,7 @@ class Build:
         root = self._place / stage.name
         if stage.base in self._stages:
             parent = self.image(stage.base)
-            shutil.copytree(parent.chamber.root, root, symlinks=True, copy_function=_copied)
+            shutil.copytree(parent.chamber.root, root, symlinks=True, copy_function=_linked if _is_still(stage) else _copied)
             _owned_alike(parent.chamber.root, root)
             return Image(
                 Chamber(root, parent.chamber.python),
@@ -122,13 +122,13 @@ class Build:
             raise Unreplayable(f"FROM {stage.base}: only images of Python have a stand-in here")
         return Image(Chamber.clean(root, python_of(python[1])))
 
-    def _carry_out(self, instruction: Instruction, image: Image) -> None:
+    def _carry_out(self, instruction: Instruction, image: Image, *, still: bool) -> None:
         text = substituted(instruction.text, image.environment | image.arguments)
         match instruction.name:
             case "RUN":
                 self._run(instruction, image)
             case "COPY":
-                self._copy(Instruction(instruction.line, "COPY", instruction.flags, text), image)
+                self._copy(Instruction(instruction.line, "COPY", instruction.flags, text), image, still=still)
             case "ARG":
                 for name, without in Instruction(0, "ARG", {}, text).pairs().items():
                     image.arguments[name] = self._arguments.get(name, without)
@@ -166,38 +166,33 @@ class Build:
         if code != 0:
             raise StepFailed("\n".join([f"line {instruction.line}: RUN ended with {code}", *said[-_TAIL:]]))
 
-    def _copy(self, instruction: Instruction, image: Image) -> None:
+    def _copy(self, instruction: Instruction, image: Image, *, still: bool) -> None:
         *sources, target = instruction.words or instruction.text.split()
         origin = instruction.flags.get("from")
         if unknown := set(instruction.flags) - {"from", "chown"}:
             raise Unreplayable(f"line {instruction.line}: COPY --{min(unknown)} is not replayed")
-        into = image.path(target)
+        into, owner = image.path(target), instruction.flags.get("chown")
         many = target.endswith("/") or len(sources) > 1
         for source in sources:
-            found = self._context / source if origin is None else self.image(origin).path(os.path.join("/", source))
-            copied = self._copied(found, into, many=many, of_context=origin is None)
+            if origin is None:
+                copied = self._from_context(self._context / source, into, many=many)
+            else:
+                copy = _linked if still and owner is None else _copied
+                copied = _from_stage(self.image(origin).path(os.path.join("/", source)), into, copy, many=many)
             if not copied:
                 raise StepFailed(f"line {instruction.line}: COPY {source}: it is not there, or ignored")
-        if (owner := instruction.flags.get("chown")) is not None:
+        if owner is not None:
             uid, _, gid = owner.partition(":")
             for path in (into, *into.rglob("*")):
                 os.chown(path, int(uid), int(gid or uid), follow_symlinks=False)
 
-    def _copied(self, source: Path, into: Path, *, many: bool, of_context: bool) -> bool:
-        if not source.exists():
-            return False
+    def _from_context(self, source: Path, into: Path, *, many: bool) -> bool:
+        """Whether anything was there that is not ignored."""
         if source.is_file():
-            if of_context and self._ignored(PurePosixPath(source.relative_to(self._context))):
+            if self._ignored(PurePosixPath(source.relative_to(self._context))):
                 return False
-            target = into / source.name if many or into.is_dir() else into
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copied(source, target)
-            return True
+            return _from_stage(source, into, _copied, many=many)
         some = False
-        if not of_context:
-            shutil.copytree(source, into, symlinks=True, copy_function=_copied, dirs_exist_ok=True)
-            _owned_alike(source, into)
-            return True
         for file in self._of_context(source):
             target = into / file.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +217,30 @@ def size_of(root: Path) -> int:
                     seen.add(status.st_ino)
                     total += status.st_size
     return total
+
+
+def _is_still(stage: Stage) -> bool:
+    """Whether nothing runs in a stage: its files may then be those of the stage before, without a copy."""
+    return all(instruction.name != "RUN" for instruction in stage.instructions)
+
+
+def _from_stage(source: Path, into: Path, copy: Callable[[str, str], object], *, many: bool) -> bool:
+    if source.is_file():
+        target = into / source.name if many or into.is_dir() else into
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy(str(source), str(target))
+        return True
+    if source.is_dir():
+        shutil.copytree(source, into, symlinks=True, copy_function=copy, dirs_exist_ok=True)
+        _owned_alike(source, into)
+        return True
+    return False
+
+
+def _linked(source: str, target: str) -> str:
+    Path(target).unlink(missing_ok=True)
+    os.link(source, target, follow_symlinks=False)
+    return target
 
 
 def _copied(source: str | Path, target: str | Path) -> str:

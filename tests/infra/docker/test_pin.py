@@ -48,7 +48,7 @@ def test_an_image_that_is_not_known_fails_and_writes_nothing(
     monkeypatch.setenv("AWAY", "1")
     tree = copied(tmp_path / "tree", "infra/docker", "infra/compose")
     assert main(["--root", str(tree.root), "--in-place"]) == 1
-    assert "cr.weaviate.io/semitechnologies/weaviate:1.32.0: away" in capsys.readouterr().err
+    assert "cr.weaviate.io/semitechnologies/weaviate:1.33.0: away" in capsys.readouterr().err
     assert "@sha256" not in (tree.root / "infra/compose/compose.yaml").read_text()
 
 
