@@ -35,6 +35,16 @@ def test_what_two_extras_need_comes_with_either(capsys: pytest.CaptureFixture[st
     assert chosen(capsys, "--only", "uv", "hatchling") == {"uv", "hatchling"}
 
 
+def test_the_driver_of_an_object_store_comes_over_the_lock(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = {}
+    for extra in ("s3", "gcs", "azure-blob"):
+        assert choose.main([str(LOCK), str(extras.FILE), extra]) == 0
+        lines[extra] = dict(choose.pins(capsys.readouterr().out))
+    assert ["s3fs" in lines["s3"], "gcsfs" in lines["gcs"], "adlfs" in lines["azure-blob"]] == [True] * 3
+    assert lines["s3"]["aiohttp"] == dict(choose.pins(LOCK.read_text()))["aiohttp"]
+    assert "s3fs" not in chosen(capsys)
+
+
 @pytest.mark.parametrize("given", [["local-model"], ["development"], ["--only", "no-such-package"]])
 def test_what_is_not_known_is_refused(given: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert choose.main([str(LOCK), str(extras.FILE), *given]) == 2
