@@ -40,6 +40,7 @@ from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
 from jobs.watching import Watcher
+from providers.parts import require_parts
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING
@@ -203,6 +204,7 @@ def main() -> int:
         settings = Settings.load()
         configure_logging(settings.log, settings.tls)
         require_stores(settings.retrieval)
+        require_parts(settings)
         if alone := [name for name in settings.retrieval.stores if not STORES.load(name).shareable]:
             print(  # noqa: T201 - to the person who typed the command
                 f"store_not_shareable: the store {alone[0]!r} belongs to one process, the server, which has a "
