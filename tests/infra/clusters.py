@@ -12,7 +12,7 @@ BASE, OVERLAYS = "infra/k8s/base", "infra/k8s/overlays"
 
 def cluster(directory: Path, *places: str) -> Tree:
     """A tree with these overlays (`staging/aws`) and no others: each that is rendered takes its time."""
-    tree = copied(directory, "infra/k8s", "infra/argocd", "infra/prometheus")
+    tree = copied(directory, "infra/k8s", "infra/argocd", "infra/prometheus", "infra/grafana")
     for below in ("infra/k8s", "infra/argocd"):
         for place in (f"{environment}/{cloud}" for environment in ENVIRONMENTS for cloud in CLOUDS):
             if place not in places:

@@ -3,31 +3,32 @@
 import re
 from collections.abc import Iterator
 
-from infra.k8s.rules import manifest
+from infra.k8s.observed import WRITTEN
 from infra.lint.cluster import Manifest, Overlay, named, overlays
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
 _SERIES = re.compile(r"\bgenai[a-z0-9_:]*")
-_WRITTEN = "infra/k8s/base/rules.yaml"
 
 
 def check(tree: Tree) -> Iterator[Finding]:
-    """Unknown series, and a PrometheusRule that is behind infra/prometheus."""
-    written = tree.root / _WRITTEN
-    if written.read_text(encoding="utf-8") != manifest(tree.root / "infra/prometheus"):
-        yield Finding(tree.relative(written), 0, "it is not what `python -m infra.k8s.rules` writes from infra/prometheus")
+    """Unknown series, and rules and dashboards that are behind infra/prometheus and infra/grafana."""
+    for name, written in WRITTEN.items():
+        file = tree.root / "infra/k8s" / name
+        if file.read_text(encoding="utf-8") != written(tree.root / "infra"):
+            yield Finding(tree.relative(file), 0, "it is not what `python -m infra.k8s.observed` writes")
     for overlay in overlays(tree):
         rules = [rule for each in overlay.of("PrometheusRule") for group in each["spec"]["groups"] for rule in group["rules"]]
         known = set(tree.application.metrics) | {rule["record"] for rule in rules if "record" in rule}
-        for where, query in _queries(overlay, rules):
+        for where, query in asked(overlay, rules):
             for series in sorted(set(_SERIES.findall(re.sub(r'"[^"]*"', '""', query))) - known):
                 yield Finding(overlay.path, 0, f"{where}: there is no series {series}")
         for rollout in overlay.of("Rollout"):
             yield from _analysed(overlay, rollout)
 
 
-def _queries(overlay: Overlay, rules: list[Manifest]) -> Iterator[tuple[str, str]]:
+def asked(overlay: Overlay, rules: list[Manifest]) -> Iterator[tuple[str, str]]:
+    """(who asks, the query) of these rules, of autoscaling and of rollouts."""
     for rule in rules:
         yield rule.get("record") or rule["alert"], rule["expr"]
     for scaled in overlay.of("ScaledObject"):
@@ -41,10 +42,10 @@ def _queries(overlay: Overlay, rules: list[Manifest]) -> Iterator[tuple[str, str
 def _analysed(overlay: Overlay, rollout: Manifest) -> Iterator[Finding]:
     templates = {each["metadata"]["name"]: each for each in overlay.of("AnalysisTemplate")}
     steps = rollout["spec"]["strategy"]["canary"]["steps"]
-    asked = [step["analysis"] for step in steps if "analysis" in step]
-    if not asked:
+    analyses = [step["analysis"] for step in steps if "analysis" in step]
+    if not analyses:
         yield overlay.finding(rollout, "no step looks at what the new version does")
-    for analysis in asked:
+    for analysis in analyses:
         given = {argument["name"] for argument in analysis.get("args", ())}
         for each in analysis["templates"]:
             template = templates.get(each["templateName"])

@@ -1,13 +1,16 @@
 """Checks of what infra/k8s and infra/argocd make: each finds what is planted, and nothing in what is there."""
 
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 import yaml
 
+from infra.lint.checks.cluster_metrics import asked
 from infra.lint.checks.delivery import untried
-from infra.lint.cluster import Overlay
+from infra.lint.cluster import Overlay, overlays
+from tests.e2e import observed
 from tests.infra.clusters import BASE, OVERLAYS, cluster
 from tests.infra.planted import needs_checkers, replaced, said, said_by_checkers
 
@@ -31,6 +34,18 @@ def test_what_is_there_has_none_of_them(tmp_path: Path) -> None:
     found = {check: said(check, tree) for check in MISTAKES}
     left_out = [finding for finding in found.pop("delivery") if "no application of applications" not in finding]
     assert (found, left_out) == ({check: [] for check in found}, [])
+
+
+def test_prometheus_understands_what_autoscaling_and_rollouts_ask(tmp_path: Path) -> None:
+    promtool = observed.prometheus_folder() / "promtool"
+    (overlay,) = overlays(cluster(tmp_path, "staging/azure"))
+    queries = [query.replace("{{args.", "").replace("}}", "") for _, query in asked(overlay, [])]
+    recorded = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(filter(None, queries))]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": recorded}]}))
+    told = subprocess.run(
+        [promtool, "check", "rules", str(tmp_path / "rules.yml")], capture_output=True, text=True, check=False
+    )
+    assert (len(recorded), told.returncode) == (8, 0), told.stderr
 
 
 def test_a_version_that_was_not_tried_is_found() -> None:
