@@ -27,6 +27,7 @@ CHECKS = {
     "cluster-settings": "infra.lint.checks.cluster_settings:check",
     "cluster-metrics": "infra.lint.checks.cluster_metrics:check",
     "delivery": "infra.lint.checks.delivery:check",
+    "installations": "infra.lint.checks.installations:check",
 }
 
 

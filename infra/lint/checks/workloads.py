@@ -10,6 +10,7 @@ from infra.lint.tree import Tree
 
 _TAG = re.compile(r"(?:[^/]+/)*[^/:]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]*)")
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+([-.+][A-Za-z0-9.-]+)?")
+_OF_CLUSTERS = ("Namespace", "IngressClass")
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
@@ -109,5 +110,5 @@ def _namespaces(overlay: Overlay) -> Iterator[Finding]:
             yield overlay.finding(namespace, "pod security is not enforced as `restricted`")
     names = {each["metadata"]["name"] for each in namespaces}
     for manifest in overlay.manifests:
-        if manifest["kind"] != "Namespace" and manifest["metadata"].get("namespace") not in names:
+        if manifest["kind"] not in _OF_CLUSTERS and manifest["metadata"].get("namespace") not in names:
             yield overlay.finding(manifest, "it is in no namespace of the overlay")
