@@ -30,7 +30,7 @@ data:
 
 def rules(infra: Path) -> str:
     """The PrometheusRule with the groups of the rule files, line for line. `infra` is the directory of that name."""
-    lines = []
+    lines: list[str] = []
     for name in _RULES:
         text = (infra / "prometheus" / name).read_text(encoding="utf-8")
         lines += _indented(text.partition("groups:\n")[2], 2)
