@@ -7,7 +7,7 @@ from infra.lint.cluster import CLOUDS, ENVIRONMENTS
 from infra.lint.tree import Tree
 from tests.infra.planted import copied
 
-BASE, OVERLAYS = "infra/k8s/base", "infra/k8s/overlays"
+BASE, COMPONENTS, OVERLAYS = "infra/k8s/base", "infra/k8s/components", "infra/k8s/overlays"
 
 
 def cluster(directory: Path, *places: str) -> Tree:

@@ -1,5 +1,6 @@
 """Pods of infra/k8s are spread, scaled, found, and replaced without a cut: what refers to them meets them."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -20,7 +21,12 @@ def check(tree: Tree) -> Iterator[Finding]:
             for message in (*_replaced(overlay, deployment), *_scaled(overlay, deployment), *_drained(overlay, deployment)):
                 yield overlay.finding(deployment, message)
         yield from _services(overlay)
+        yield from _groups(overlay)
         yield from _ingresses(overlay, routes)
+        if not list(overlay.of("Ingress")) and not any(map(_has_group, overlay.of("Service"))):
+            yield Finding(
+                overlay.path, 0, "nothing leads a request to the servers: neither an Ingress nor a group of endpoints"
+            )
 
 
 def _replaced(overlay: Overlay, deployment: Manifest) -> Iterator[str]:
@@ -75,11 +81,24 @@ def _services(overlay: Overlay) -> Iterator[Finding]:
                     yield overlay.finding(service, f"targetPort {target} is no port of its pods")
 
 
+def _has_group(service: Manifest) -> bool:
+    return "cloud.google.com/neg" in service["metadata"].get("annotations", {})
+
+
+def _groups(overlay: Overlay) -> Iterator[Finding]:
+    """Groups of endpoints for a load balancer that is not the cluster's: of ports that the service has."""
+    for service in overlay.of("Service"):
+        told = json.loads(service["metadata"].get("annotations", {}).get("cloud.google.com/neg", "{}"))
+        ports = {str(port["port"]) for port in service["spec"]["ports"]}
+        for port in sorted(set(told.get("exposed_ports", {})) - ports):
+            yield overlay.finding(service, f"it has no port {port} to make a group of endpoints of")
+
+
 def _ingresses(overlay: Overlay, routes: set[str]) -> Iterator[Finding]:
     longest = float(overlay.settings().get("GENAI_TIMEOUTS__TOTAL", "120"))
     offered = {(each["metadata"]["name"], port["name"]) for each in overlay.of("Service") for port in each["spec"]["ports"]}
     for ingress in overlay.of("Ingress"):
-        waits, paths = _patience(overlay, ingress)
+        waits, paths = _patience(ingress)
         if not waits or min(waits) <= longest:
             shown = " and ".join(f"{wait} s" for wait in waits) or "nobody knows how long"
             yield overlay.finding(ingress, f"the load balancer waits {shown}, and an answer may take {longest:g} s")
@@ -93,10 +112,10 @@ def _ingresses(overlay: Overlay, routes: set[str]) -> Iterator[Finding]:
                     yield overlay.finding(ingress, f"there is no port {backend['port']} of a service {backend['name']}")
 
 
-def _patience(overlay: Overlay, ingress: Manifest) -> tuple[list[int], list[str]]:
+def _patience(ingress: Manifest) -> tuple[list[int], list[str]]:
     """How long the load balancer waits for an answer, in seconds, and what it asks a server's health by, whichever it is."""
-    waits = [int(each["spec"]["timeoutSec"]) for each in overlay.of("BackendConfig")]
-    paths = [each["spec"]["healthCheck"]["requestPath"] for each in overlay.of("BackendConfig")]
+    waits: list[int] = []
+    paths: list[str] = []
     for name, value in ingress["metadata"].get("annotations", {}).items():
         waits += [int(found) for found in re.findall(r"idle_timeout\.timeout_seconds=(\d+)", value)]
         waits += [int(value)] if name.endswith("/request-timeout") else []

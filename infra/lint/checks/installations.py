@@ -8,6 +8,8 @@ from infra.lint.cluster import CLOUDS, ENVIRONMENTS
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree, line_of
 
+#: How Terraform's directories name a cloud.
+_STACKS = {"gcp": "google"}
 #: The name in an overlay's values.yaml -> the first argument or local of a live stack that says the same.
 _SAME = {"network": "cidr", "host": "domain"}
 
@@ -17,7 +19,7 @@ def check(tree: Tree) -> Iterator[Finding]:
     for environment in ENVIRONMENTS:
         for cloud in CLOUDS:
             values = tree.root / f"infra/k8s/overlays/{environment}/{cloud}/values.yaml"
-            stack = tree.root / f"infra/terraform/live/{cloud}/{environment}/main.tf"
+            stack = tree.root / f"infra/terraform/live/{_STACKS.get(cloud, cloud)}/{environment}/main.tf"
             if values.is_file() and stack.is_file():
                 yield from _compared(tree, values, stack.read_text(encoding="utf-8"))
 

@@ -10,8 +10,9 @@ import yaml
 from infra.lint.checks.cluster_metrics import asked
 from infra.lint.checks.delivery import untried
 from infra.lint.cluster import Overlay, overlays
+from infra.lint.tree import Tree
 from tests.e2e import observed
-from tests.infra.clusters import BASE, OVERLAYS, cluster
+from tests.infra.clusters import BASE, COMPONENTS, OVERLAYS, cluster
 from tests.infra.planted import needs_checkers, replaced, said, said_by_checkers
 
 pytestmark = needs_checkers
@@ -46,6 +47,14 @@ def test_prometheus_understands_what_autoscaling_and_rollouts_ask(tmp_path: Path
         [promtool, "check", "rules", str(tmp_path / "rules.yml")], capture_output=True, text=True, check=False
     )
     assert (len(recorded), told.returncode) == (8, 0), told.stderr
+
+
+def test_servers_that_no_load_balancer_finds_are_found(tmp_path: Path) -> None:
+    tree, service = cluster(tmp_path, "dev/gcp"), f"{COMPONENTS}/gcp/service.yaml"
+    replaced(tree, service, '"443"', '"444"')
+    assert ["no port 444 to make a group of endpoints of" in found for found in said("availability", tree)] == [True]
+    replaced(tree, service, "cloud.google.com/neg:", "cloud.google.com/nego:")
+    assert ["nothing leads a request to the servers" in found for found in said("availability", Tree(tree.root))] == [True]
 
 
 def test_a_version_that_was_not_tried_is_found() -> None:
