@@ -44,7 +44,7 @@ worker: $(READY) ## start a worker process beside the server (needs a store that
 	@exec $(BIN)/python -m jobs.worker
 
 migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well)
-	@$(BIN)/python -c "from core.database import migrate; from core.settings import Settings; migrate(Settings.load())"
+	@$(BIN)/python -m core.schema
 
 audit-verify: $(READY) ## verify the audit log of the database that the settings name; 1 where an event was edited, removed or moved (ARGS=--anchor=…)
 	@$(BIN)/python -m core.audit $(ARGS)

@@ -22,6 +22,10 @@ class DatabaseSettings(Section):
         None, description="the same database without the pooler that database_url names, for migrations and locks"
     )
 
+    migrate: bool = Field(
+        True, description="bring the database to the newest schema at the start; false where `make migrate` does it before"
+    )
+
     @field_validator("direct_url")
     @classmethod
     def _known_database(cls, value: str | None) -> str | None:

@@ -21,11 +21,12 @@ from core.background import told
 from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.data_requests import SNAPSHOTS
-from core.database import Database, keyring_of, migrate
+from core.database import Database, keyring_of
 from core.errors import PlatformError
 from core.logs import close_logging, configure_logging
 from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
+from core.schema import prepare
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
 from evals.experiments.registered import ModelVersions
@@ -230,7 +231,7 @@ def _work_until_told(settings: Settings) -> None:
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    migrate(settings)
+    prepare(settings)
     keyring = keyring_of(settings)
     keyring.check()
     valkey = None if settings.redis_url else EmbeddedValkey(settings)

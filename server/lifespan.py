@@ -17,13 +17,14 @@ from core import alerts, audit, ledger
 from core.alerts.book import Book
 from core.background import told
 from core.child import close_children
-from core.database import Database, keyring_of, migrate
+from core.database import Database, keyring_of
 from core.errors import InvalidRequest
 from core.keys import Hasher, load_secret
 from core.plugins import load_target
 from core.principals import SYSTEM
 from core.queue import Queue
 from core.redis_clients import RedisClients
+from core.schema import prepare
 from core.settings import Settings, SettingsError
 from core.traces.traced import traced
 from server.access.access import Access
@@ -144,13 +145,13 @@ def unstarted(settings: Settings) -> State:
 
 
 def _migrated(settings: Settings) -> None:
-    """Bring the database to the newest schema.
+    """Bring the database to the newest schema, or find it there.
 
     Raises:
-        SettingsError: there is no answer from where `GENAI_DATABASE_URL` points.
+        SettingsError: there is no answer from where `GENAI_DATABASE_URL` points, or the schema there is too old.
     """
     try:
-        migrate(settings)
+        prepare(settings)
     except OperationalError as error:
         if settings.database_url is None:
             raise

@@ -19,6 +19,15 @@ CHECKS = {
     "compose": "infra.lint.checks.compose:check",
     "prometheus": "infra.lint.checks.prometheus:check",
     "names": "infra.lint.checks.names:check",
+    "kustomize": "infra.lint.checks.kustomize:check",
+    "custom-resources": "infra.lint.checks.custom_resources:check",
+    "workloads": "infra.lint.checks.workloads:check",
+    "availability": "infra.lint.checks.availability:check",
+    "networks": "infra.lint.checks.networks:check",
+    "cluster-settings": "infra.lint.checks.cluster_settings:check",
+    "cluster-metrics": "infra.lint.checks.cluster_metrics:check",
+    "delivery": "infra.lint.checks.delivery:check",
+    "installations": "infra.lint.checks.installations:check",
 }
 
 

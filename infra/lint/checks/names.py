@@ -18,7 +18,7 @@ _METRIC = re.compile(r"\bgenai_[a-z0-9_]+_(?:total|bucket|count|sum|seconds|byte
 _ANY_METRIC = re.compile(r"\bgenai_[a-z0-9_]+\b(?!\s*[:=(])")
 _PROMETHEUS = ("infra/prometheus/", "infra/grafana/")
 _PATH = re.compile(r"(?<![\w/.-])/api/v1(?:/[a-z][a-z0-9-]*)*")
-_MODULE = re.compile(r"\bpython3?[\", ]+-m[\", ]+([a-z_]+(?:\.[a-z_]+)*)")
+_MODULE = re.compile(r"\bpython3?[\", ]+-m[\", ]+([a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)*)")
 #: Modules of Python's own, and of the image's.
 _OF_PYTHON = frozenset({"venv", "compileall", "pip"})
 
