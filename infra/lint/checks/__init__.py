@@ -13,6 +13,10 @@ Check = Callable[[Tree], Iterator[Finding]]
 #: The check's name -> "module:function". Loaded when it is run: a checker's library is in `.venv-infra` alone.
 CHECKS = {
     "shell": "infra.lint.checks.shell:check",
+    "terraform_format": "infra.lint.checks.terraform_format:check",
+    "terraform_schemas": "infra.lint.checks.terraform_schemas:check",
+    "terraform_stacks": "infra.lint.checks.terraform_stacks:check",
+    "terraform_wiring": "infra.lint.checks.terraform_wiring:check",
 }
 
 
