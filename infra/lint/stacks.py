@@ -38,7 +38,7 @@ def stacks(tree: Tree) -> list[Stack]:
     """The live stacks."""
     live = tree.root / TERRAFORM / "live"
     return [
-        Stack(*parts, module)
+        Stack(parts[0], parts[1], module)
         for module in modules(tree)
         if module.path.is_relative_to(live) and len(parts := module.path.relative_to(live).parts) == 2
     ]

@@ -1,0 +1,53 @@
+output "location" {
+  description = "The region."
+  value       = var.location
+}
+
+output "gateway" {
+  description = "Name of the gateway that Front Door asks."
+  value       = module.gateway.host_name
+}
+
+output "log_workspace_id" {
+  description = "Workspace of logs."
+  value       = module.observability.log_workspace_id
+}
+
+output "storage_account_id" {
+  description = "Account of files."
+  value       = module.storage.account_id
+}
+
+output "resource_group" {
+  description = "Resource group."
+  value       = azurerm_resource_group.this.name
+}
+
+output "first" {
+  description = "What a second region needs to know of this one."
+  value = {
+    tenants_key_id          = local.key
+    tenants_key_resource_id = local.key_scope
+    registry_id             = local.registry_id
+    database = {
+      server_id = module.database.id
+      fqdn      = module.database.fqdn
+      vault_id  = module.vault.id
+    }
+  }
+}
+
+output "deployment" {
+  description = "What infra/k8s, the workflows and operators are told."
+  value = {
+    cluster                    = module.cluster.name
+    image                      = local.second ? null : "${module.registry[0].address}/genai-platform"
+    GENAI_FILES_URL            = "az://${module.storage.container}/files"
+    AZURE_STORAGE_ACCOUNT_NAME = module.storage.account_name
+    GENAI_ENCRYPTION__KEY_ID   = trimsuffix(local.key, "/")
+    vault                      = module.vault.uri
+    clients                    = module.identity.client_ids
+    delivery_client            = module.identity.delivery_client_id
+    metrics                    = module.observability.metrics_endpoint
+  }
+}
