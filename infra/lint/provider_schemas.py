@@ -78,7 +78,7 @@ class Schemas:
         with tarfile.open(self._archive(), "r|gz") as archive:
             for member in archive:
                 parts = member.name.split("/")
-                if len(parts) == 4 and parts[2] in texts and parts[3].endswith((".d.ts", ".js")):
+                if len(parts) > 3 and parts[2] in texts and parts[-1].endswith((".d.ts", ".js")):
                     opened = archive.extractfile(member)
                     assert opened is not None  # a file, by its name
                     texts[parts[2]].append(opened.read().decode().partition("//# sourceMappingURL")[0])
