@@ -13,7 +13,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint lint-infra fmt types openapi lock lock-infra bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint lint-infra image-replay pin-images smoke fmt types openapi lock lock-infra bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,16 @@ $(CHECKERS)/.synced: requirements-infra.lock $(READY) | $(CHECKERS)/bin/python
 lint-infra: $(CHECKERS)/.synced ## check infra/ as far as it goes without a cloud, in an environment of its own (ARGS=CHECK runs one)
 	@$(BIN)/python -m infra.lint.application $(CHECKERS)/application.json
 	@$(CHECKERS)/bin/python -m infra.lint --application $(CHECKERS)/application.json $(ARGS)
+
+image-replay: $(READY) ## replay the image's build and start without an engine, as root on Linux (ARGS=--extras= leaves all parts out)
+	@$(BIN)/python -m infra.docker.replay $(ARGS)
+
+pin-images: $(READY) ## resolve the digests of the images that infra/ names (ARGS=--in-place writes them); needs crane or docker
+	@$(BIN)/python -m infra.docker.pin $(ARGS)
+
+smoke: $(READY) ## see that an installation does its main job: GENAI_API_KEY=… make smoke URL=https://genai.example.com
+	@test -n "$(URL)" || { echo "usage: GENAI_API_KEY=… make smoke URL=address"; exit 2; }
+	@$(BIN)/python -m infra.smoke "$(URL)" $(ARGS)
 
 fmt: $(READY) ## format the code and sort its imports
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -13,6 +13,11 @@ Check = Callable[[Tree], Iterator[Finding]]
 #: The check's name -> "module:function". Loaded when it is run: a checker's library is in `.venv-infra` alone.
 CHECKS = {
     "shell": "infra.lint.checks.shell:check",
+    "hadolint": "infra.lint.checks.image:check",
+    "image": "infra.lint.checks.image:check_rules",
+    "schemas": "infra.lint.checks.schemas:check",
+    "compose": "infra.lint.checks.compose:check",
+    "names": "infra.lint.checks.names:check",
     "terraform_format": "infra.lint.checks.terraform_format:check",
     "terraform_schemas": "infra.lint.checks.terraform_schemas:check",
     "terraform_stacks": "infra.lint.checks.terraform_stacks:check",
