@@ -18,8 +18,10 @@ CHECKS = {
     "schemas": "infra.lint.checks.schemas:check",
     "compose": "infra.lint.checks.compose:check",
     "names": "infra.lint.checks.names:check",
+    "terraform_caches": "infra.lint.checks.terraform_caches:check",
     "terraform_format": "infra.lint.checks.terraform_format:check",
     "terraform_schemas": "infra.lint.checks.terraform_schemas:check",
+    "terraform_scan": "infra.lint.checks.terraform_scan:check",
     "terraform_stacks": "infra.lint.checks.terraform_stacks:check",
     "terraform_wiring": "infra.lint.checks.terraform_wiring:check",
 }

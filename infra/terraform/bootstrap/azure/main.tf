@@ -64,6 +64,7 @@ resource "azurerm_storage_account" "state" {
 }
 
 resource "azurerm_storage_container" "state" {
+  #checkov:skip=CKV2_AZURE_21:who may read the state is said by one role, and who has it by the activity log
   name                  = "state"
   storage_account_id    = azurerm_storage_account.state.id
   container_access_type = "private"

@@ -40,6 +40,7 @@ resource "aws_cloudfront_cache_policy" "static" {
 }
 
 resource "aws_cloudfront_response_headers_policy" "this" {
+  #checkov:skip=CKV_AWS_259:to be preloaded by browsers is for the whole domain to decide, not for one name in it
   name = "${var.name}-security"
 
   security_headers_config {

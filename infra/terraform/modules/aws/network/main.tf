@@ -50,6 +50,7 @@ resource "aws_subnet" "data" {
 }
 
 resource "aws_eip" "nat" {
+  #checkov:skip=CKV2_AWS_19:they are the NAT gateways' addresses
   for_each = toset(local.gateways)
   domain   = "vpc"
   tags     = { Name = "${var.name}-nat-${each.key}" }

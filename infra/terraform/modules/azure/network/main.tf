@@ -24,6 +24,7 @@ locals {
 }
 
 resource "azurerm_subnet" "this" {
+  #checkov:skip=CKV2_AZURE_31:each has its group by an association below
   for_each                        = local.subnets
   name                            = each.key
   resource_group_name             = var.resource_group

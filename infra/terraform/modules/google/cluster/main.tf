@@ -21,6 +21,8 @@ resource "google_artifact_registry_repository_iam_member" "nodes" {
 }
 
 resource "google_container_cluster" "this" {
+  #checkov:skip=CKV_GCP_12:network policies are part of ADVANCED_DATAPATH
+  #checkov:skip=CKV_GCP_21:its labels are the stack's
   #checkov:skip=CKV_GCP_65:who may administer is said by IAM; groups of RBAC need a domain of Google Workspace
   #checkov:skip=CKV_GCP_69:the metadata server of Workload Identity is set by node_config of the pools; the first pool is removed
   name                        = var.name

@@ -180,7 +180,7 @@ resource "google_compute_security_policy" "this" {
     description = "Log4Shell and its like"
     match {
       expr {
-        expression = "evaluatePreconfiguredWaf('cve-canary', {'sensitivity': 1})"
+        expression = "evaluatePreconfiguredWaf('cve-canary')"
       }
     }
   }
