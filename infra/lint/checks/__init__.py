@@ -19,6 +19,7 @@ CHECKS = {
     "compose": "infra.lint.checks.compose:check",
     "names": "infra.lint.checks.names:check",
     "terraform_caches": "infra.lint.checks.terraform_caches:check",
+    "terraform_cycles": "infra.lint.checks.terraform_cycles:check",
     "terraform_format": "infra.lint.checks.terraform_format:check",
     "terraform_schemas": "infra.lint.checks.terraform_schemas:check",
     "terraform_scan": "infra.lint.checks.terraform_scan:check",

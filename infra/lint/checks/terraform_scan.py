@@ -43,9 +43,7 @@ def _failed(directory: Path) -> list[dict[str, Any]]:
     command = [str(CHECKOV), "-d", str(directory), "--framework", "terraform", "--output", "json", "--quiet", "--compact"]
     # it asks nobody: neither for other checks nor for a newer self
     quiet = {"CHECKOV_RENDER_MAX_LEN": "0", "LOG_LEVEL": "ERROR", "BC_SKIP_MAPPING": "TRUE"}
-    answer = subprocess.run(
-        [*command, "--skip-download"], capture_output=True, text=True, check=False, env=os.environ | quiet
-    )
+    answer = subprocess.run([*command, "--skip-download"], capture_output=True, text=True, check=False, env=os.environ | quiet)
     told = json.loads(answer.stdout or "[]")
     reports = told if isinstance(told, list) else [told]
     return [failed for report in reports for failed in report.get("results", {}).get("failed_checks", ())]

@@ -1,4 +1,4 @@
-"""Each check of Terraform finds the mistakes that are planted for it. That none are in what is committed, `make lint-infra` says."""
+"""Each check of Terraform finds the mistakes planted for it. That there are none in what is committed, `make lint-infra` says."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from tests.infra.planted import CHECKERS, copied, needs_checkers, replaced, said
 pytestmark = needs_checkers
 TERRAFORM = "infra/terraform"
 AWS, AZURE, GOOGLE = (f"{TERRAFORM}/modules/{cloud}" for cloud in ("aws", "azure", "google"))
+CHECKOV = CHECKERS.parents[2] / ".venv-checkov" / "bin" / "checkov"
 LIVE = f"{TERRAFORM}/live"
 
 
@@ -66,7 +67,7 @@ def test_what_nothing_uses_is_found(tree: Tree, tmp_path: Path) -> None:
     )
     alone = tree.root / AZURE / "alone"
     alone.mkdir()
-    (alone / "main.tf").write_text('terraform {\n  required_providers {}\n}\n', encoding="utf-8")
+    (alone / "main.tf").write_text("terraform {\n  required_providers {}\n}\n", encoding="utf-8")
     found = "\n".join(said_by_checkers("terraform_wiring", tree, tmp_path))
     assert "the variable unused is not used" in found
     assert "the variable unused has no description" in found
@@ -80,7 +81,7 @@ def test_what_a_provider_would_refuse_is_found(tree: Tree, tmp_path: Path) -> No
     planted(tree, database, "storage_encrypted = true", "storage_encryption = true")
     planted(tree, database, "monitoring_interval = 60", 'monitoring_interval = "often"')
     planted(tree, database, "aws_db_instance.this.endpoint", "aws_db_instance.this.address_of")
-    planted(tree, f"{AWS}/cache/main.tf", "  description = ", "  # description = ")
+    planted(tree, f"{AWS}/cache/main.tf", 'description = "${var.name}: ', '# description = "${var.name}: ')
     planted(tree, f"{AWS}/storage/main.tf", "  versioning_configuration {", "  versioning {")
     planted(tree, f"{AWS}/ecs/main.tf", "  deployment_circuit_breaker {", "  deployment_circuit_breaker = {")
     planted(tree, f"{AWS}/network/outputs.tf", "aws_vpc.this.id", "aws_vpc.this[0].id")
@@ -117,7 +118,8 @@ def test_what_stacks_share_is_found(tree: Tree, tmp_path: Path) -> None:
     planted(tree, f"{LIVE}/azure/dev/main.tf", 'environment = "dev"', 'environment = "staging"')
     planted(tree, f"{LIVE}/google/staging/main.tf", '"example-genai-staging"', '"example-genai-dev"')
     (tree.root / LIVE / "azure/staging/more.tf").write_text(
-        'data "terraform_remote_state" "dev" {\n  backend = "azurerm"\n}\n\nmodule "other" {\n  source = "../dev"\n}\n', encoding="utf-8"
+        'data "terraform_remote_state" "dev" {\n  backend = "azurerm"\n}\n\nmodule "other" {\n  source = "../dev"\n}\n',
+        encoding="utf-8",
     )
     found = "\n".join(said_by_checkers("terraform_stacks", tree, tmp_path))
     for mistake in (
@@ -143,6 +145,17 @@ def test_a_cache_of_answers_is_found(tree: Tree, tmp_path: Path, application: Ap
     assert "google_compute_url_map does not say what it keeps" in found
 
 
+def test_what_waits_for_itself_is_found(tree: Tree, tmp_path: Path) -> None:
+    planted(tree, f"{AWS}/keys/main.tf", "${var.name}: data at rest", "${aws_kms_alias.rest.name}: data at rest")
+    planted(tree, f"{LIVE}/google/production/main.tf", 'region = "europe-west1"', "region = module.platform.database.instance")
+    found = said_by_checkers("terraform_cycles", tree, tmp_path)
+    assert {each.split(":")[0] for each in found} == {
+        *(f"{LIVE}/aws/{environment}" for environment in ("dev", "staging", "production")),
+        f"{LIVE}/google/production",
+    }
+    assert "module.platform.module.keys.aws_kms_key.rest" in found[0]
+
+
 def test_an_unknown_setting_of_a_container_is_found(tree: Tree, application: Application) -> None:
     tree.application = application
     planted(tree, f"{AWS}/ecs/main.tf", "GENAI_RETRIEVAL__STORE", "GENAI_RETRIEVAL__STORES")
@@ -154,13 +167,13 @@ def test_a_line_that_is_not_formatted_is_found(tree: Tree, tmp_path: Path) -> No
     assert said_by_checkers("terraform_format", tree, tmp_path) == [f"{AWS}/budget/variables.tf:2: it is not formatted"]
 
 
-@pytest.mark.skipif(not (CHECKERS.parents[2] / ".venv-checkov" / "bin" / "checkov").exists(), reason="make lint-infra has not made it")
+@pytest.mark.skipif(not CHECKOV.exists(), reason="make lint-infra has not made .venv-checkov")
 def test_what_checkov_says_and_a_skip_without_a_reason_are_found(tmp_path: Path) -> None:
     alone = Tree(tmp_path / "tree")
     directory = alone.root / TERRAFORM
     directory.mkdir(parents=True)
     (directory / "main.tf").write_text(
-        'resource "aws_ebs_volume" "open" {\n  #checkov:skip=CKV_AWS_189\n  availability_zone = "eu-central-1a"\n  size = 1\n}\n',
+        'resource "aws_ebs_volume" "open" {\n  #checkov:skip=CKV_AWS_189\n  availability_zone = "a"\n  size = 1\n}\n',
         encoding="utf-8",
     )
     found = "\n".join(said_by_checkers("terraform_scan", alone, tmp_path))

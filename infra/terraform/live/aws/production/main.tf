@@ -26,11 +26,10 @@ module "platform" {
   model_arns            = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
   repository            = "example/genai-platform"
   emails                = local.emails
-  replica = {
-    region      = module.second.region
-    bucket_arn  = module.second.bucket_arn
-    kms_key_arn = module.second.rest_key_arn
-  }
+  replicated            = true
+  replica_region        = module.second.region
+  replica_bucket_arn    = module.second.bucket_arn
+  replica_key_arn       = module.second.rest_key_arn
 }
 
 # the second region: copies of everything that is kept, and as few servers as answer a health check
@@ -50,7 +49,11 @@ module "second" {
   cache                 = { node_type = "cache.r7g.large", nodes = 2, snapshot_days = 1 }
   model_arns            = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
   emails                = local.emails
-  first                 = module.platform.first
+  second                = true
+  first_region          = module.platform.region
+  first_tenants_key_arn = module.platform.tenants_key_arn
+  first_secret_arns     = module.platform.secret_arns
+  first_database        = module.platform.database
   promoted              = var.second_promoted
 }
 

@@ -23,47 +23,50 @@ resource "azurerm_dns_zone" "this" {
 }
 
 module "platform" {
-  source               = "../../../modules/azure/platform"
-  name                 = local.name
-  environment          = local.environment
-  location             = "westeurope"
-  tags                 = local.tags
-  cidr                 = "10.60.0.0/16"
-  dns_zone_id          = azurerm_dns_zone.this.id
-  front_door_guid      = module.front.guid
-  administrator_groups = ["a3a3a3a3-0000-4000-8000-000000000003"]
-  nodes                = { size = "Standard_D8ds_v5", least = 3, most = 30 }
-  gateway              = { least = 2, most = 20 }
-  database             = { sku = "MO_Standard_E4ds_v5", storage_gb = 256, zone_redundant = true, geo_backup = true, backup_days = 35 }
-  cache                = { sku = "Balanced_B10", high_availability = true }
-  keys_expire          = "2028-01-01T00:00:00Z"
-  emails               = local.emails
-  repository           = "example/genai-platform"
-  replica = {
-    location           = module.second.location
-    storage_account_id = module.second.storage_account_id
-  }
+  source                     = "../../../modules/azure/platform"
+  name                       = local.name
+  environment                = local.environment
+  location                   = "westeurope"
+  tags                       = local.tags
+  cidr                       = "10.60.0.0/16"
+  dns_zone_id                = azurerm_dns_zone.this.id
+  front_door_guid            = module.front.guid
+  administrator_groups       = ["a3a3a3a3-0000-4000-8000-000000000003"]
+  nodes                      = { size = "Standard_D8ds_v5", least = 3, most = 30 }
+  gateway                    = { least = 2, most = 20 }
+  database                   = { sku = "MO_Standard_E4ds_v5", storage_gb = 256, zone_redundant = true, geo_backup = true, backup_days = 35 }
+  cache                      = { sku = "Balanced_B10", high_availability = true }
+  keys_expire                = "2028-01-01T00:00:00Z"
+  emails                     = local.emails
+  repository                 = "example/genai-platform"
+  replicated                 = true
+  replica_location           = module.second.location
+  replica_storage_account_id = module.second.storage_account_id
 }
 
 # the second region, the pair of the first: copies of everything that is kept, and as few nodes as answer a health check
 module "second" {
-  source               = "../../../modules/azure/platform"
-  name                 = local.name
-  environment          = local.environment
-  location             = "northeurope"
-  tags                 = local.tags
-  cidr                 = "10.61.0.0/16"
-  dns_zone_id          = azurerm_dns_zone.this.id
-  front_door_guid      = module.front.guid
-  administrator_groups = ["a3a3a3a3-0000-4000-8000-000000000003"]
-  nodes                = { size = "Standard_D8ds_v5", least = 1, most = 30 }
-  gateway              = { least = 2, most = 20 }
-  database             = { sku = "MO_Standard_E4ds_v5", storage_gb = 256, zone_redundant = false, geo_backup = false, backup_days = 35 }
-  cache                = { sku = "Balanced_B10", high_availability = true }
-  keys_expire          = "2028-01-01T00:00:00Z"
-  emails               = local.emails
-  first                = module.platform.first
-  promoted             = var.second_promoted
+  source                        = "../../../modules/azure/platform"
+  name                          = local.name
+  environment                   = local.environment
+  location                      = "northeurope"
+  tags                          = local.tags
+  cidr                          = "10.61.0.0/16"
+  dns_zone_id                   = azurerm_dns_zone.this.id
+  front_door_guid               = module.front.guid
+  administrator_groups          = ["a3a3a3a3-0000-4000-8000-000000000003"]
+  nodes                         = { size = "Standard_D8ds_v5", least = 1, most = 30 }
+  gateway                       = { least = 2, most = 20 }
+  database                      = { sku = "MO_Standard_E4ds_v5", storage_gb = 256, zone_redundant = false, geo_backup = false, backup_days = 35 }
+  cache                         = { sku = "Balanced_B10", high_availability = true }
+  keys_expire                   = "2028-01-01T00:00:00Z"
+  emails                        = local.emails
+  second                        = true
+  first_tenants_key_id          = module.platform.tenants_key_id
+  first_tenants_key_resource_id = module.platform.tenants_key_resource_id
+  first_registry_id             = module.platform.registry_id
+  first_database                = module.platform.database
+  promoted                      = var.second_promoted
 }
 
 module "front" {

@@ -22,44 +22,48 @@ resource "google_dns_managed_zone" "this" {
 }
 
 module "platform" {
-  source      = "../../../modules/google/platform"
-  name        = local.name
-  project     = local.project
-  environment = local.environment
-  region      = "europe-west4"
-  labels      = local.labels
-  domain      = local.domain
-  dns_zone    = google_dns_managed_zone.this.name
-  cidr        = "10.90.0.0/16"
-  nodes       = { machine_type = "n2-standard-8", least = 3, most = 30, most_cores = 320 }
-  database    = { tier = "db-custom-4-32768", storage_gb = 200, regional = true, backup_days = 35 }
-  cache       = { memory_gb = 16, standby = true }
-  emails      = local.emails
-  bucket      = local.project
-  repository  = "example/genai-platform"
-  replica = {
-    region = module.second.region
-    key_id = module.second.rest_key_id
-  }
+  source         = "../../../modules/google/platform"
+  name           = local.name
+  project        = local.project
+  environment    = local.environment
+  region         = "europe-west4"
+  labels         = local.labels
+  domain         = local.domain
+  dns_zone       = google_dns_managed_zone.this.name
+  cidr           = "10.90.0.0/16"
+  nodes          = { machine_type = "n2-standard-8", least = 3, most = 30, most_cores = 320 }
+  database       = { tier = "db-custom-4-32768", storage_gb = 200, regional = true, backup_days = 35 }
+  cache          = { memory_gb = 16, standby = true }
+  emails         = local.emails
+  bucket         = local.project
+  repository     = "example/genai-platform"
+  replicated     = true
+  replica_region = module.second.region
+  replica_key_id = module.second.rest_key_id
 }
 
 # the second region: what is kept is there as well, and as few nodes as answer a health check
 module "second" {
-  source      = "../../../modules/google/platform"
-  name        = local.name
-  project     = local.project
-  environment = local.environment
-  region      = "europe-west1"
-  labels      = local.labels
-  domain      = local.domain
-  dns_zone    = google_dns_managed_zone.this.name
-  cidr        = "10.91.0.0/16"
-  nodes       = { machine_type = "n2-standard-8", least = 1, most = 30, most_cores = 320 }
-  database    = { tier = "db-custom-4-32768", storage_gb = 200, regional = false, backup_days = 35 }
-  cache       = { memory_gb = 16, standby = true }
-  emails      = local.emails
-  first       = module.platform.first
-  promoted    = var.second_promoted
+  source               = "../../../modules/google/platform"
+  name                 = local.name
+  project              = local.project
+  environment          = local.environment
+  region               = "europe-west1"
+  labels               = local.labels
+  domain               = local.domain
+  dns_zone             = google_dns_managed_zone.this.name
+  cidr                 = "10.91.0.0/16"
+  nodes                = { machine_type = "n2-standard-8", least = 1, most = 30, most_cores = 320 }
+  database             = { tier = "db-custom-4-32768", storage_gb = 200, regional = false, backup_days = 35 }
+  cache                = { memory_gb = 16, standby = true }
+  emails               = local.emails
+  second               = true
+  first_tenants_key_id = module.platform.tenants_key_id
+  first_bucket         = module.platform.bucket
+  first_secret_ids     = module.platform.secret_ids
+  first_registry       = module.platform.registry
+  first_database       = module.platform.database
+  promoted             = var.second_promoted
 }
 
 module "load_balancer" {

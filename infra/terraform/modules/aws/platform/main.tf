@@ -1,4 +1,4 @@
-# All of the platform in one region. `first` makes it the second region of another: its database follows the first's, its secrets,
+# All of the platform in one region. `second` makes it the second region of another: its database follows the first's, its secrets,
 # images and the tenants' key are copies, and it waits with as few servers as it is given.
 
 data "aws_region" "current" {}
@@ -6,15 +6,14 @@ data "aws_region" "current" {}
 data "aws_caller_identity" "current" {}
 
 locals {
-  name         = var.first == null ? var.name : "${var.name}-second"
-  second       = var.first != null
+  name         = var.second ? "${var.name}-second" : var.name
   region       = data.aws_region.current.region
   account      = data.aws_caller_identity.current.account_id
   by_ecs       = var.compute == "ecs"
-  registry_arn = local.second ? "arn:aws:ecr:${local.region}:${local.account}:repository/genai-platform" : module.registry[0].repository_arn
-  registry_url = local.second ? "${local.account}.dkr.ecr.${local.region}.amazonaws.com/genai-platform" : module.registry[0].repository_url
+  registry_arn = var.second ? "arn:aws:ecr:${local.region}:${local.account}:repository/genai-platform" : module.registry[0].repository_arn
+  registry_url = var.second ? "${local.account}.dkr.ecr.${local.region}.amazonaws.com/genai-platform" : module.registry[0].repository_url
   secrets = merge(
-    local.second ? { for name, arn in var.first.secret_arns : name => replace(arn, var.first.region, local.region) } : module.secrets[0].arns,
+    var.second ? { for name, arn in var.first_secret_arns : name => replace(arn, var.first_region, local.region) } : module.secrets[0].arns,
     { genai-database-url = module.database.url_secret_arn, genai-redis-url = module.cache.url_secret_arn },
   )
   clients = local.by_ecs ? { tasks = module.ecs[0].security_group_id } : { cluster = module.cluster[0].security_group_id }
@@ -24,8 +23,8 @@ module "keys" {
   source          = "../keys"
   name            = local.name
   tenants_alias   = var.name
-  second          = local.second
-  primary_key_arn = local.second ? var.first.tenants_key_arn : null
+  second          = var.second
+  primary_key_arn = var.second ? var.first_tenants_key_arn : null
 }
 
 module "network" {
@@ -38,12 +37,12 @@ module "network" {
 }
 
 module "secrets" {
-  count           = local.second ? 0 : 1
+  count           = var.second ? 0 : 1
   source          = "../secrets"
   by_hand         = var.secrets_by_hand
   generation      = var.secrets_generation
   kms_key_arn     = module.keys.rest_arn
-  replica_regions = var.replica == null ? {} : { (var.replica.region) = var.replica.kms_key_arn }
+  replica_regions = var.replicated ? { (var.replica_region) = var.replica_key_arn } : {}
 }
 
 module "storage" {
@@ -51,14 +50,14 @@ module "storage" {
   name        = local.name
   bucket      = "${local.name}-${local.account}"
   kms_key_arn = module.keys.rest_arn
-  replica     = var.replica == null ? null : { bucket_arn = var.replica.bucket_arn, kms_key_arn = var.replica.kms_key_arn }
+  replica     = var.replicated ? { bucket_arn = var.replica_bucket_arn, kms_key_arn = var.replica_key_arn } : null
 }
 
 module "registry" {
-  count           = local.second ? 0 : 1
+  count           = var.second ? 0 : 1
   source          = "../registry"
   kms_key_arn     = module.keys.rest_arn
-  replica_regions = var.replica == null ? [] : [var.replica.region]
+  replica_regions = var.replicated ? [var.replica_region] : []
 }
 
 module "database" {
@@ -73,7 +72,7 @@ module "database" {
   backup_days            = var.database.backup_days
   generation             = var.secrets_generation
   kms_key_arn            = module.keys.rest_arn
-  replica_of             = local.second && !var.promoted ? var.first.database : null
+  replica_of             = var.second && !var.promoted ? var.first_database : null
 }
 
 module "cache" {
@@ -94,7 +93,7 @@ module "observability" {
   name           = local.name
   emails         = var.emails
   database       = module.database.identifier
-  follows        = local.second
+  follows        = var.second
   cache          = module.cache.first_node
   load_balancers = local.by_ecs ? { load-balancer = module.load_balancer[0].arn_suffix } : {}
   kms_key_arn    = module.keys.rest_arn
@@ -115,7 +114,7 @@ module "identity" {
   kubernetes            = !local.by_ecs
   workload_issuer       = local.by_ecs ? null : module.cluster[0].issuer
   workload_provider_arn = local.by_ecs ? null : module.cluster[0].provider_arn
-  repository            = local.second ? null : var.repository
+  repository            = var.second ? null : var.repository
 }
 
 module "certificate" {

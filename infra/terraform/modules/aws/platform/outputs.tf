@@ -23,18 +23,23 @@ output "rest_key_arn" {
   value       = module.keys.rest_arn
 }
 
-output "first" {
-  description = "What a second region needs to know of this one."
+output "tenants_key_arn" {
+  description = "Key that wraps tenants' keys."
+  value       = module.keys.tenants_arn
+}
+
+output "secret_arns" {
+  description = "Secrets that were made here."
+  value       = var.second ? {} : module.secrets[0].arns
+}
+
+output "database" {
+  description = "The database, for a second region."
   value = {
-    region          = local.region
-    tenants_key_arn = module.keys.tenants_arn
-    secret_arns     = local.second ? {} : module.secrets[0].arns
-    database = {
-      database_arn = module.database.arn
-      endpoint     = module.database.endpoint
-      url_secret   = module.database.url_secret_arn
-      region       = local.region
-    }
+    database_arn = module.database.arn
+    endpoint     = module.database.endpoint
+    url_secret   = module.database.url_secret_arn
+    region       = local.region
   }
 }
 

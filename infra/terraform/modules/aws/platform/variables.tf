@@ -144,34 +144,67 @@ variable "emails" {
   description = "Who is told of alarms."
 }
 
-variable "replica" {
-  type = object({
-    region      = string
-    bucket_arn  = string
-    kms_key_arn = string
-  })
-  description = "The second region that this one copies to; null: there is none."
-  default     = null
-}
-
-variable "first" {
-  type = object({
-    region          = string
-    tenants_key_arn = string
-    secret_arns     = map(string)
-    database = object({
-      database_arn = string
-      endpoint     = string
-      url_secret   = string
-      region       = string
-    })
-  })
-  description = "The first region that this one is the second of; null: this is the first."
-  default     = null
-}
-
 variable "promoted" {
   type        = bool
   description = "The second region's database stands by itself, after a failover."
   default     = false
+}
+
+variable "second" {
+  type        = bool
+  description = "This is the second region of another platform, whose database follows the first one's."
+  default     = false
+}
+
+variable "first_region" {
+  type        = string
+  description = "Where it is second: the first region."
+  default     = null
+}
+
+variable "first_tenants_key_arn" {
+  type        = string
+  description = "Where it is second: the first region's key of tenants."
+  default     = null
+}
+
+variable "first_secret_arns" {
+  type        = map(string)
+  description = "Where it is second: the first region's secrets, of which this one has copies."
+  default     = {}
+}
+
+variable "first_database" {
+  type = object({
+    database_arn = string
+    endpoint     = string
+    url_secret   = string
+    region       = string
+  })
+  description = "Where it is second: the first region's database."
+  default     = null
+}
+
+variable "replicated" {
+  type        = bool
+  description = "There is a second region that this one copies to."
+  default     = false
+}
+
+variable "replica_region" {
+  type        = string
+  description = "The second region."
+  default     = null
+}
+
+variable "replica_bucket_arn" {
+  type        = string
+  description = "The second region's bucket of files."
+  default     = null
+}
+
+variable "replica_key_arn" {
+  type        = string
+  description = "The second region's key of what is at rest."
+  default     = null
 }

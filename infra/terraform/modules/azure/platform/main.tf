@@ -1,15 +1,14 @@
-# All of the platform in one region. `first` makes it the second region of another: its database follows the first's, its files are
+# All of the platform in one region. `second` makes it the second region of another: its database follows the first's, its files are
 # copies, and the tenants' key stays in the first region's vault, which Azure answers for from the paired region when it is away.
 
 data "azurerm_client_config" "current" {}
 
 locals {
-  second      = var.first != null
-  name        = local.second ? "${var.name}-second" : var.name
+  name        = var.second ? "${var.name}-second" : var.name
   short       = replace(local.name, "-", "")
-  key         = local.second ? var.first.tenants_key_id : module.vault.tenants_key_id
-  key_scope   = local.second ? var.first.tenants_key_resource_id : module.vault.tenants_key_resource_id
-  registry_id = local.second ? var.first.registry_id : module.registry[0].id
+  key         = var.second ? var.first_tenants_key_id : module.vault.tenants_key_id
+  key_scope   = var.second ? var.first_tenants_key_resource_id : module.vault.tenants_key_resource_id
+  registry_id = var.second ? var.first_registry_id : module.registry[0].id
 }
 
 resource "azurerm_resource_group" "this" {
@@ -62,7 +61,7 @@ module "database" {
   rest_identity_id = module.vault.rest_identity.id
   keys_expire      = var.keys_expire
   generation       = var.secrets_generation
-  replica_of       = local.second ? var.first.database : null
+  replica_of       = var.second ? var.first_database : null
   promoted         = var.promoted
 }
 
@@ -94,19 +93,19 @@ module "storage" {
   zone_id            = module.network.zone_ids["blob"]
   rest_key_id        = module.vault.rest_key_id
   rest_identity_id   = module.vault.rest_identity.id
-  replicated         = var.replica != null
-  replica_account_id = var.replica == null ? null : var.replica.storage_account_id
+  replicated         = var.replicated
+  replica_account_id = var.replicated ? var.replica_storage_account_id : null
 }
 
 module "registry" {
-  count              = local.second ? 0 : 1
+  count              = var.second ? 0 : 1
   source             = "../registry"
   name               = local.name
   resource_group     = azurerm_resource_group.this.name
   location           = var.location
   tags               = var.tags
   registry_name      = "${local.short}${substr(data.azurerm_client_config.current.subscription_id, 0, 6)}"
-  replica_locations  = var.replica == null ? [] : [var.replica.location]
+  replica_locations  = var.replicated ? [var.replica_location] : []
   endpoint_subnet_id = module.network.subnet_ids["endpoints"]
   zone_id            = module.network.zone_ids["registry"]
   rest_key_id        = module.vault.rest_key_id
@@ -174,12 +173,12 @@ module "identity" {
   registry_id        = local.registry_id
   dns_zone_id        = var.dns_zone_id
   model_accounts     = var.model_accounts
-  repository         = local.second ? null : var.repository
+  repository         = var.second ? null : var.repository
 }
 
 # the first region's vault and registry are reached from this region's network as well
 resource "azurerm_private_endpoint" "first" {
-  for_each            = local.second ? { vault = var.first.database.vault_id, registry = var.first.registry_id } : {}
+  for_each            = var.second ? { vault = var.first_database.vault_id, registry = var.first_registry_id } : {}
   name                = "${local.name}-first-${each.key}"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location

@@ -23,17 +23,27 @@ output "resource_group" {
   value       = azurerm_resource_group.this.name
 }
 
-output "first" {
-  description = "What a second region needs to know of this one."
+output "tenants_key_id" {
+  description = "Key that wraps tenants' keys."
+  value       = local.key
+}
+
+output "tenants_key_resource_id" {
+  description = "The same as role assignments name it."
+  value       = local.key_scope
+}
+
+output "registry_id" {
+  description = "The registry."
+  value       = local.registry_id
+}
+
+output "database" {
+  description = "The database, for a second region."
   value = {
-    tenants_key_id          = local.key
-    tenants_key_resource_id = local.key_scope
-    registry_id             = local.registry_id
-    database = {
-      server_id = module.database.id
-      fqdn      = module.database.fqdn
-      vault_id  = module.vault.id
-    }
+    server_id = module.database.id
+    fqdn      = module.database.fqdn
+    vault_id  = module.vault.id
   }
 }
 
@@ -41,7 +51,7 @@ output "deployment" {
   description = "What infra/k8s, the workflows and operators are told."
   value = {
     cluster                    = module.cluster.name
-    image                      = local.second ? null : "${module.registry[0].address}/genai-platform"
+    image                      = var.second ? null : "${module.registry[0].address}/genai-platform"
     GENAI_FILES_URL            = "az://${module.storage.container}/files"
     AZURE_STORAGE_ACCOUNT_NAME = module.storage.account_name
     GENAI_ENCRYPTION__KEY_ID   = trimsuffix(local.key, "/")

@@ -108,32 +108,60 @@ variable "emails" {
   description = "Who is told of alarms."
 }
 
-variable "replica" {
-  type = object({
-    location           = string
-    storage_account_id = string
-  })
-  description = "The second region that this one copies to; null: there is none."
-  default     = null
-}
-
-variable "first" {
-  type = object({
-    tenants_key_id          = string
-    tenants_key_resource_id = string
-    registry_id             = string
-    database = object({
-      server_id = string
-      fqdn      = string
-      vault_id  = string
-    })
-  })
-  description = "The first region that this one is the second of; null: this is the first."
-  default     = null
-}
-
 variable "promoted" {
   type        = bool
   description = "The second region's database stands by itself, after a failover."
   default     = false
+}
+
+variable "second" {
+  type        = bool
+  description = "This is the second region of another platform, whose database follows the first one's."
+  default     = false
+}
+
+variable "first_tenants_key_id" {
+  type        = string
+  description = "Where it is second: the first region's key of tenants."
+  default     = null
+}
+
+variable "first_tenants_key_resource_id" {
+  type        = string
+  description = "The same as role assignments name it."
+  default     = null
+}
+
+variable "first_registry_id" {
+  type        = string
+  description = "Where it is second: the first region's registry."
+  default     = null
+}
+
+variable "first_database" {
+  type = object({
+    server_id = string
+    fqdn      = string
+    vault_id  = string
+  })
+  description = "Where it is second: the first region's database, and the vault of its secret."
+  default     = null
+}
+
+variable "replicated" {
+  type        = bool
+  description = "There is a second region that this one copies to."
+  default     = false
+}
+
+variable "replica_location" {
+  type        = string
+  description = "The second region."
+  default     = null
+}
+
+variable "replica_storage_account_id" {
+  type        = string
+  description = "The second region's account of files."
+  default     = null
 }

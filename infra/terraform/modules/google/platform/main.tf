@@ -1,16 +1,15 @@
-# All of the platform in one region. `first` makes it the second region of another: its database follows the first's; the bucket of files
+# All of the platform in one region. `second` makes it the second region of another: its database follows the first's; the bucket of files
 # and the registry span both regions, and the tenants' key a continent.
 
 locals {
-  second = var.first != null
-  name   = local.second ? "${var.name}-second" : var.name
+  name = var.second ? "${var.name}-second" : var.name
   # a secret is kept in every region that has a key for it
-  locations   = merge({ (var.region) = module.keys.rest_id }, var.replica == null ? {} : { (var.replica.region) = var.replica.key_id })
+  locations   = merge({ (var.region) = module.keys.rest_id }, var.replicated ? { (var.replica_region) = var.replica_key_id } : {})
   own         = { (var.region) = module.keys.rest_id }
-  registry    = local.second ? var.first.registry : { location = module.registry[0].location, name = module.registry[0].name }
-  bucket      = local.second ? var.first.bucket : module.storage[0].bucket
-  tenants_key = local.second ? var.first.tenants_key_id : module.keys.tenants_id
-  made        = { for name in ["genai-admin-key", "genai-secret-key", "genai-metrics-token"] : name => local.second ? var.first.secret_ids[name] : module.secrets[0].ids[name] }
+  registry    = var.second ? var.first_registry : { location = module.registry[0].location, name = module.registry[0].name }
+  bucket      = var.second ? var.first_bucket : module.storage[0].bucket
+  tenants_key = var.second ? var.first_tenants_key_id : module.keys.tenants_id
+  made        = { for name in ["genai-admin-key", "genai-secret-key", "genai-metrics-token"] : name => var.second ? var.first_secret_ids[name] : module.secrets[0].ids[name] }
 }
 
 module "network" {
@@ -24,12 +23,12 @@ module "keys" {
   source           = "../keys"
   name             = local.name
   region           = var.region
-  second           = local.second
+  second           = var.second
   tenants_location = var.tenants_location
 }
 
 module "secrets" {
-  count      = local.second ? 0 : 1
+  count      = var.second ? 0 : 1
   source     = "../secrets"
   by_hand    = var.secrets_by_hand
   locations  = local.locations
@@ -49,7 +48,7 @@ module "database" {
   locations         = local.own
   other_authorities = module.cache.authorities
   generation        = var.secrets_generation
-  replica_of        = local.second ? var.first.database : null
+  replica_of        = var.second ? var.first_database : null
   promoted          = var.promoted
 }
 
@@ -62,25 +61,25 @@ module "cache" {
   network_id  = module.network.network_id
   rest_key_id = module.keys.rest_id
   locations   = local.own
-  second      = local.second
+  second      = var.second
   generation  = var.secrets_generation
 }
 
 module "storage" {
-  count        = local.second ? 0 : 1
+  count        = var.second ? 0 : 1
   source       = "../storage"
   bucket       = var.bucket
   region       = var.region
-  both_regions = var.replica == null ? [] : [upper(var.region), upper(var.replica.region)]
+  both_regions = var.replicated ? [upper(var.region), upper(var.replica_region)] : []
   rest_key_id  = module.keys.rest_id
 }
 
 module "registry" {
-  count       = local.second ? 0 : 1
+  count       = var.second ? 0 : 1
   source      = "../registry"
   name        = var.name
-  location    = var.replica == null ? var.region : var.tenants_location
-  rest_key_id = var.replica == null ? module.keys.rest_id : null
+  location    = var.replicated ? var.tenants_location : var.region
+  rest_key_id = var.replicated ? null : module.keys.rest_id
 }
 
 module "cluster" {
@@ -110,7 +109,7 @@ module "identity" {
   secret_ids     = merge(local.made, module.database.secret_ids, { genai-redis-url = module.cache.secret_id })
   dns_zone       = var.dns_zone
   registry       = local.registry
-  repository     = local.second ? null : var.repository
+  repository     = var.second ? null : var.repository
 }
 
 module "observability" {
@@ -121,5 +120,5 @@ module "observability" {
   emails         = var.emails
   database       = module.database.instance
   cache          = module.cache.instance
-  watched_domain = local.second ? null : var.domain
+  watched_domain = var.second ? null : var.domain
 }

@@ -13,18 +13,32 @@ output "channels" {
   value       = module.observability.channels
 }
 
-output "first" {
-  description = "What a second region needs to know of this one."
+output "tenants_key_id" {
+  description = "Key that wraps tenants' keys."
+  value       = local.tenants_key
+}
+
+output "bucket" {
+  description = "Bucket of files."
+  value       = local.bucket
+}
+
+output "secret_ids" {
+  description = "Secrets that were made for all regions."
+  value       = local.made
+}
+
+output "registry" {
+  description = "The registry."
+  value       = local.registry
+}
+
+output "database" {
+  description = "The database, for a second region."
   value = {
-    tenants_key_id = local.tenants_key
-    bucket         = local.bucket
-    secret_ids     = local.made
-    registry       = local.registry
-    database = {
-      instance   = module.database.instance
-      address    = module.database.address
-      url_secret = module.database.secret_ids["genai-database-url"]
-    }
+    instance   = module.database.instance
+    address    = module.database.address
+    url_secret = module.database.secret_ids["genai-database-url"]
   }
 }
 

@@ -107,36 +107,69 @@ variable "emails" {
   description = "Who is told of alarms."
 }
 
-variable "replica" {
-  type = object({
-    region = string
-    key_id = string
-  })
-  description = "The second region that this one copies to, and its key; null: there is none."
-  default     = null
-}
-
-variable "first" {
-  type = object({
-    tenants_key_id = string
-    bucket         = string
-    secret_ids     = map(string)
-    registry = object({
-      location = string
-      name     = string
-    })
-    database = object({
-      instance   = string
-      address    = string
-      url_secret = string
-    })
-  })
-  description = "The first region that this one is the second of; null: this is the first."
-  default     = null
-}
-
 variable "promoted" {
   type        = bool
   description = "The second region's database stands by itself, after a failover."
   default     = false
+}
+
+variable "second" {
+  type        = bool
+  description = "This is the second region of another platform, whose database follows the first one's."
+  default     = false
+}
+
+variable "first_tenants_key_id" {
+  type        = string
+  description = "Where it is second: the key of tenants."
+  default     = null
+}
+
+variable "first_bucket" {
+  type        = string
+  description = "Where it is second: the bucket of files, which spans both."
+  default     = null
+}
+
+variable "first_secret_ids" {
+  type        = map(string)
+  description = "Where it is second: the secrets that were made in the first region."
+  default     = {}
+}
+
+variable "first_registry" {
+  type = object({
+    location = string
+    name     = string
+  })
+  description = "Where it is second: the registry, which spans both."
+  default     = null
+}
+
+variable "first_database" {
+  type = object({
+    instance   = string
+    address    = string
+    url_secret = string
+  })
+  description = "Where it is second: the first region's database."
+  default     = null
+}
+
+variable "replicated" {
+  type        = bool
+  description = "There is a second region that this one copies to."
+  default     = false
+}
+
+variable "replica_region" {
+  type        = string
+  description = "The second region."
+  default     = null
+}
+
+variable "replica_key_id" {
+  type        = string
+  description = "The second region's key of what is at rest."
+  default     = null
 }
