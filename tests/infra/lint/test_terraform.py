@@ -1,4 +1,4 @@
-"""Each check of Terraform finds the mistakes planted for it. That there are none in what is committed, `make lint-infra` says."""
+"""Each check of Terraform finds the mistakes planted for it. That what is committed has none is what `make lint-infra` says."""
 
 import re
 from pathlib import Path

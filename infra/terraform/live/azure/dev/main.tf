@@ -37,6 +37,7 @@ module "platform" {
   database             = { sku = "GP_Standard_D2ds_v5", storage_gb = 64, zone_redundant = false, geo_backup = false, backup_days = 7 }
   cache                = { sku = "Balanced_B3", high_availability = false }
   keys_expire          = "2028-01-01T00:00:00Z"
+  operator_addresses   = var.operator_addresses
   emails               = local.emails
   repository           = "example/genai-platform"
 }

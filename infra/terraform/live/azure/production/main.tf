@@ -37,6 +37,7 @@ module "platform" {
   database                   = { sku = "MO_Standard_E4ds_v5", storage_gb = 256, zone_redundant = true, geo_backup = true, backup_days = 35 }
   cache                      = { sku = "Balanced_B10", high_availability = true }
   keys_expire                = "2028-01-01T00:00:00Z"
+  operator_addresses         = var.operator_addresses
   emails                     = local.emails
   repository                 = "example/genai-platform"
   replicated                 = true
@@ -60,6 +61,7 @@ module "second" {
   database                      = { sku = "MO_Standard_E4ds_v5", storage_gb = 256, zone_redundant = false, geo_backup = false, backup_days = 35 }
   cache                         = { sku = "Balanced_B10", high_availability = true }
   keys_expire                   = "2028-01-01T00:00:00Z"
+  operator_addresses            = var.operator_addresses
   emails                        = local.emails
   second                        = true
   first_tenants_key_id          = module.platform.tenants_key_id

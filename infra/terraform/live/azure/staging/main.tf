@@ -37,6 +37,7 @@ module "platform" {
   database             = { sku = "GP_Standard_D4ds_v5", storage_gb = 128, zone_redundant = true, geo_backup = false, backup_days = 14 }
   cache                = { sku = "Balanced_B5", high_availability = true }
   keys_expire          = "2028-01-01T00:00:00Z"
+  operator_addresses   = var.operator_addresses
   emails               = local.emails
   repository           = "example/genai-platform"
 }

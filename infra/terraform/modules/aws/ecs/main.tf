@@ -159,10 +159,11 @@ resource "aws_ecs_task_definition" "this" {
   container_definitions = jsonencode([
     merge(local.hardened, {
       name             = "prepare"
+      user             = "0"
       essential        = false
       command          = ["python", "-c", file("${path.module}/prepare.py")]
       environment      = [{ name = "AWS_REGION", value = data.aws_region.current.region }]
-      mountPoints      = [{ sourceVolume = "certificates", containerPath = "/certificates", readOnly = false }]
+      mountPoints      = [for mount in local.mounts : merge(mount, { readOnly = false })]
       logConfiguration = local.logs[each.key]
     }),
     merge(local.hardened, {

@@ -1,6 +1,7 @@
-"""What a task of ECS does before the platform starts: fetch the authorities of RDS, and make a certificate.
+"""What a task of ECS does before the platform starts: open its volumes, fetch the authorities of RDS, make a certificate.
 
-The load balancer speaks TLS to the task and does not ask whose certificate it is, so the task makes one for itself.
+Volumes of Fargate are root's, and the platform is not. The load balancer speaks TLS to the task and does not ask whose
+certificate it is, so the task makes one for itself.
 """
 
 import os
@@ -16,6 +17,9 @@ from cryptography.x509.oid import NameOID
 FOLDER = Path("/certificates")
 REGION = os.environ["AWS_REGION"]
 BUNDLE = f"https://truststore.pki.rds.amazonaws.com/{REGION}/{REGION}-bundle.pem"
+
+for volume in ("/data", "/tmp"):  # noqa: S108 - the task's own
+    os.chmod(volume, 0o1777)  # noqa: S103 - nobody else is there
 
 with urllib.request.urlopen(BUNDLE, timeout=30) as answer:
     (FOLDER / "authorities.pem").write_bytes(answer.read())

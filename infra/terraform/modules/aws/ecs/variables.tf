@@ -11,7 +11,7 @@ variable "image" {
 variable "collector_image" {
   type        = string
   description = "Image of AWS' distribution of the OpenTelemetry collector."
-  default     = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
+  default     = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.1"
 }
 
 variable "domain" {

@@ -75,22 +75,26 @@ resource "aws_wafv2_web_acl" "this" {
     }
   }
 
-  rule {
-    name     = "too-many"
-    priority = 4
-    action {
-      block {}
-    }
-    statement {
-      rate_based_statement {
-        limit              = var.requests_per_address
-        aggregate_key_type = "IP"
+  # before the CDN alone: behind it many callers have one address
+  dynamic "rule" {
+    for_each = var.scope == "CLOUDFRONT" ? [var.requests_per_address] : []
+    content {
+      name     = "too-many"
+      priority = 4
+      action {
+        block {}
       }
-    }
-    visibility_config {
-      cloudwatch_metrics_enabled = true
-      metric_name                = "too-many"
-      sampled_requests_enabled   = false
+      statement {
+        rate_based_statement {
+          limit              = rule.value
+          aggregate_key_type = "IP"
+        }
+      }
+      visibility_config {
+        cloudwatch_metrics_enabled = true
+        metric_name                = "too-many"
+        sampled_requests_enabled   = false
+      }
     }
   }
 

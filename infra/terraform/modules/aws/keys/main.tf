@@ -28,7 +28,7 @@ data "aws_iam_policy_document" "rest" {
     resources = ["*"]
     principals {
       type        = "Service"
-      identifiers = ["logs.${data.aws_region.current.region}.amazonaws.com", "sns.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com", "delivery.logs.amazonaws.com"]
+      identifiers = ["logs.${data.aws_region.current.region}.amazonaws.com", "sns.amazonaws.com", "aps.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com", "delivery.logs.amazonaws.com"]
     }
     condition {
       test     = "StringEquals"

@@ -5,10 +5,17 @@ data "aws_region" "current" {}
 
 data "aws_caller_identity" "current" {}
 
+# a caller's address is behind the load balancer's and CloudFront's
+data "aws_ip_ranges" "cloudfront" {
+  regions  = ["global"]
+  services = ["cloudfront_origin_facing"]
+}
+
 locals {
   name         = var.second ? "${var.name}-second" : var.name
   region       = data.aws_region.current.region
   account      = data.aws_caller_identity.current.account_id
+  proxies      = concat([var.cidr], data.aws_ip_ranges.cloudfront.cidr_blocks)
   by_ecs       = var.compute == "ecs"
   registry_arn = var.second ? "arn:aws:ecr:${local.region}:${local.account}:repository/genai-platform" : module.registry[0].repository_arn
   registry_url = var.second ? "${local.account}.dkr.ecr.${local.region}.amazonaws.com/genai-platform" : module.registry[0].repository_url
@@ -161,7 +168,7 @@ module "ecs" {
   domain         = var.domain
   vpc_id         = module.network.vpc_id
   cidr           = var.cidr
-  proxy_networks = [var.cidr]
+  proxy_networks = local.proxies
   subnet_ids     = module.network.private_subnet_ids
   load_balancer = {
     security_group_id = module.load_balancer[0].security_group_id

@@ -50,6 +50,7 @@ output "deployment" {
     image                    = local.registry_url
     GENAI_FILES_URL          = "s3://${module.storage.bucket}/files"
     GENAI_ENCRYPTION__KEY_ID = module.keys.tenants_alias
+    GENAI_PROXIES__TRUSTED   = jsonencode(local.proxies)
     workload_roles           = module.identity.workload_role_arns
     delivery_role            = module.identity.delivery_role_arn
     certificate              = module.certificate.arn

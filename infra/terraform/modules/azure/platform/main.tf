@@ -3,6 +3,12 @@
 
 data "azurerm_client_config" "current" {}
 
+# a caller's address is behind the gateway's and Front Door's
+data "azurerm_network_service_tags" "front_door" {
+  location = var.location
+  service  = "AzureFrontDoor.Backend"
+}
+
 locals {
   name        = var.second ? "${var.name}-second" : var.name
   short       = replace(local.name, "-", "")
@@ -39,6 +45,7 @@ module "vault" {
   vault_name         = "${substr(local.short, 0, 18)}${substr(data.azurerm_client_config.current.subscription_id, 0, 6)}"
   endpoint_subnet_id = module.network.subnet_ids["endpoints"]
   zone_id            = module.network.zone_ids["vault"]
+  operator_addresses = var.operator_addresses
   keys_expire        = var.keys_expire
   generation         = var.secrets_generation
 }

@@ -55,6 +55,7 @@ output "deployment" {
     GENAI_FILES_URL            = "az://${module.storage.container}/files"
     AZURE_STORAGE_ACCOUNT_NAME = module.storage.account_name
     GENAI_ENCRYPTION__KEY_ID   = trimsuffix(local.key, "/")
+    GENAI_PROXIES__TRUSTED     = jsonencode(concat([cidrsubnet(var.cidr, 8, 0)], data.azurerm_network_service_tags.front_door.address_prefixes))
     vault                      = module.vault.uri
     clients                    = module.identity.client_ids
     delivery_client            = module.identity.delivery_client_id

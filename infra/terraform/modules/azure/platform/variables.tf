@@ -165,3 +165,9 @@ variable "replica_storage_account_id" {
   description = "The second region's account of files."
   default     = null
 }
+
+variable "operator_addresses" {
+  type        = list(string)
+  description = "Public addresses from which keys and secrets may be written, for the first apply; none: from within the network alone."
+  default     = []
+}

@@ -43,3 +43,9 @@ variable "generation" {
   description = "Raised to have new values made and written."
   default     = 1
 }
+
+variable "operator_addresses" {
+  type        = list(string)
+  description = "Public addresses from which keys and secrets may be written, for the first apply; none: from within the network alone."
+  default     = []
+}
