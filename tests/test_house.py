@@ -146,7 +146,7 @@ def test_every_dependency_is_pinned_by_hash_in_the_lock() -> None:
 
 
 def test_every_tracked_test_module_mirrors_a_package_or_says_what_it_spans() -> None:
-    spanning = {"contract", "e2e", "data", "fakes"}
+    spanning = {"contract", "e2e", "data", "fakes", "infra"}
     folders = {file.relative_to(ROOT / "tests").parts[0] for file in tracked(".py") if file.is_relative_to(ROOT / "tests")}
     assert {folder for folder in folders if not folder.endswith(".py")} <= spanning | set(PACKAGES) | {"bench"}
 

@@ -227,13 +227,25 @@ def check_logs(*processes: Started) -> None:
             raise NotAsPromised("it writes outside of its data directory:\n" + "\n".join(lines[:5]))
 
 
-def replay(place: Path, extras: str | None) -> None:
+def list_packages(image: Image, file: Path) -> None:
+    """Write the image's SBOM. Raises NotAsPromised where `.venv-infra`, which has the library for it, is not made."""
+    (packages,) = image.path("/opt/genai/lib").glob("python3.*/site-packages")
+    command = [str(ROOT / ".venv-infra/bin/python"), "-m", "infra.docker.sbom", str(packages), str(file.resolve())]
+    if not Path(command[0]).exists():
+        raise NotAsPromised("an SBOM needs .venv-infra, which make lint-infra makes")
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise NotAsPromised("the SBOM could not be written")
+
+
+def replay(place: Path, extras: str | None, sbom: Path | None) -> None:
     """All of it, below `place`. Raises what its parts raise."""
     arguments: dict[str, Any] = {} if extras is None else {"EXTRAS": extras}
     build = Build(DOCKERFILE, ROOT, place / "stages", arguments, tell=tell)
     image = build.image()
     report(image)
     check_libraries(image)
+    if sbom is not None:
+        list_packages(image, sbom)
     start(build, image, place, mocked=extras is not None and "local-models" not in extras.split())
     sys.stdout.write("server and worker started, served and ended as they must\n")
 
@@ -243,16 +255,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.docker.replay", description=__doc__)
     parser.add_argument("--place", type=Path, help="new directory for stages and logs, which stays; without it nothing stays")
     parser.add_argument("--extras", help="build argument EXTRAS, in place of the Dockerfile's own")
+    parser.add_argument("--sbom", type=Path, help="file for a CycloneDX list of the image's Python packages")
     options = parser.parse_args()
     try:
         chamber.require()
         if options.place is not None:
             options.place.mkdir(parents=True)
-            replay(options.place.resolve(), options.extras)
+            replay(options.place.resolve(), options.extras, options.sbom)
         else:
             with tempfile.TemporaryDirectory(prefix="genai-image-", ignore_cleanup_errors=True) as place:
                 Path(place).chmod(0o755)
-                replay(Path(place), options.extras)
+                replay(Path(place), options.extras, options.sbom)
     except (chamber.NoChamber, Unreplayable, StepFailed, NotAsPromised) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -17,6 +17,7 @@ CHECKS = {
     "image": "infra.lint.checks.image:check_rules",
     "schemas": "infra.lint.checks.schemas:check",
     "compose": "infra.lint.checks.compose:check",
+    "prometheus": "infra.lint.checks.prometheus:check",
     "names": "infra.lint.checks.names:check",
     "terraform_caches": "infra.lint.checks.terraform_caches:check",
     "terraform_cycles": "infra.lint.checks.terraform_cycles:check",

@@ -40,7 +40,7 @@ def test_mistakes_in_wiring_are_found(tree: Tree, tmp_path: Path) -> None:
     planted(tree, network, "kms_key_id = var.kms_key_arn", "kms_key_id = var.kms_key")
     planted(tree, f"{AWS}/platform/main.tf", "module.network.vpc_id", "module.network.vpc")
     planted(tree, f"{AWS}/platform/main.tf", "module.keys.rest_arn", "module.key.rest_arn")
-    planted(tree, f"{AWS}/platform/main.tf", "local.second", "local.other")
+    planted(tree, f"{AWS}/platform/main.tf", "local.by_ecs", "local.other")
     planted(tree, f"{LIVE}/aws/dev/main.tf", "compute =", "computer =")
     planted(tree, f"{AZURE}/cache/outputs.tf", "description", "decription")
     planted(tree, f"{GOOGLE}/budget/main.tf", "data.google_project.current.number", "data.google_project.this.number")
@@ -147,7 +147,7 @@ def test_a_cache_of_answers_is_found(tree: Tree, tmp_path: Path, application: Ap
 
 def test_what_waits_for_itself_is_found(tree: Tree, tmp_path: Path) -> None:
     planted(tree, f"{AWS}/keys/main.tf", "${var.name}: data at rest", "${aws_kms_alias.rest.name}: data at rest")
-    planted(tree, f"{LIVE}/google/production/main.tf", 'region = "europe-west1"', "region = module.platform.database.instance")
+    planted(tree, f"{LIVE}/google/production/main.tf", 'region = "europe-west1"', 'region = module.platform.secret_ids["genai-admin-key"]')
     found = said_by_checkers("terraform_cycles", tree, tmp_path)
     assert {each.split(":")[0] for each in found} == {
         *(f"{LIVE}/aws/{environment}" for environment in ("dev", "staging", "production")),
