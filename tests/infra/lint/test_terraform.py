@@ -147,7 +147,8 @@ def test_a_cache_of_answers_is_found(tree: Tree, tmp_path: Path, application: Ap
 
 def test_what_waits_for_itself_is_found(tree: Tree, tmp_path: Path) -> None:
     planted(tree, f"{AWS}/keys/main.tf", "${var.name}: data at rest", "${aws_kms_alias.rest.name}: data at rest")
-    planted(tree, f"{LIVE}/google/production/main.tf", 'region = "europe-west1"', 'region = module.platform.secret_ids["genai-admin-key"]')
+    second = f"{LIVE}/google/production/main.tf"
+    planted(tree, second, 'region = "europe-west1"', 'region = module.platform.secret_ids["genai-admin-key"]')
     found = said_by_checkers("terraform_cycles", tree, tmp_path)
     assert {each.split(":")[0] for each in found} == {
         *(f"{LIVE}/aws/{environment}" for environment in ("dev", "staging", "production")),
