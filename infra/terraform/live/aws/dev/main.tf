@@ -22,11 +22,17 @@ module "platform" {
   server          = { cpu = 1024, memory = 2048, least = 1, most = 3 }
   worker          = { cpu = 1024, memory = 4096, least = 1, most = 2 }
   one_nat_gateway = true
-  database        = { instance_class = "db.t4g.medium", storage_gb = 20, multi_az = false, backup_days = 7 }
-  cache           = { node_type = "cache.t4g.small", nodes = 1, snapshot_days = 1 }
-  model_arns      = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
-  repository      = "example/genai-platform"
-  emails          = local.emails
+  settings = {
+    GENAI_MODELS = jsonencode([
+      { alias = "default", deployments = [{ provider = "bedrock", model = "eu.anthropic.claude-haiku-4-5-20251001-v1:0" }] },
+      { alias = "embeddings", kind = "embeddings", deployments = [{ provider = "bedrock", model = "amazon.titan-embed-text-v2:0" }] },
+    ])
+  }
+  database   = { instance_class = "db.t4g.medium", storage_gb = 20, multi_az = false, backup_days = 7 }
+  cache      = { node_type = "cache.t4g.small", nodes = 1, snapshot_days = 1 }
+  model_arns = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
+  repository = "example/genai-platform"
+  emails     = local.emails
 }
 
 module "front" {
