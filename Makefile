@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 READY  := $(VENV)/.ready
 CHECKERS := .venv-infra
+CHECKOV := .venv-checkov
 CODE   := core providers retrievers chains evals jobs server infra langserve_app.py
 PYTEST := $(BIN)/python -m pytest
 WORKERS := 2
@@ -76,7 +77,14 @@ $(CHECKERS)/.synced: requirements-infra.lock $(READY) | $(CHECKERS)/bin/python
 	@sh infra/setup/install-lock $(CHECKERS) requirements-infra.lock $(BIN)/uv
 	@touch $@
 
-lint-infra: $(CHECKERS)/.synced ## check infra/ as far as it goes without a cloud, in an environment of its own (ARGS=CHECK runs one)
+$(CHECKOV)/bin/python:
+	@sh infra/setup/make-venv $(CHECKOV)
+
+$(CHECKOV)/.synced: requirements-checkov.lock $(READY) | $(CHECKOV)/bin/python
+	@sh infra/setup/install-lock $(CHECKOV) requirements-checkov.lock $(BIN)/uv
+	@touch $@
+
+lint-infra: $(CHECKERS)/.synced $(CHECKOV)/.synced ## check infra/ as far as it goes without a cloud, in an environment of its own (ARGS=CHECK runs one)
 	@sh infra/setup/find-prometheus --install > /dev/null
 	@sh infra/setup/find-amtool --install > /dev/null
 	@$(BIN)/python -m infra.lint.application $(CHECKERS)/application.json
@@ -107,6 +115,8 @@ lock-infra: $(READY) ## resolve anew what checks infra/, and the drivers of obje
 	@sh infra/docker/object-stores/make-locks $(BIN)/uv
 	@$(BIN)/uv pip compile infra/lint/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --upgrade -o requirements-infra.lock
+	@$(BIN)/uv pip compile infra/lint/checkov.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --upgrade -o requirements-checkov.lock
 
 bench: $(READY) ## measure start, memory, first token, ingestion and search on this machine
 	@$(BIN)/python -m infra.bench.measure $(ARGS)

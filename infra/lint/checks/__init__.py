@@ -28,6 +28,13 @@ CHECKS = {
     "cluster-metrics": "infra.lint.checks.cluster_metrics:check",
     "delivery": "infra.lint.checks.delivery:check",
     "installations": "infra.lint.checks.installations:check",
+    "terraform_caches": "infra.lint.checks.terraform_caches:check",
+    "terraform_cycles": "infra.lint.checks.terraform_cycles:check",
+    "terraform_format": "infra.lint.checks.terraform_format:check",
+    "terraform_schemas": "infra.lint.checks.terraform_schemas:check",
+    "terraform_scan": "infra.lint.checks.terraform_scan:check",
+    "terraform_stacks": "infra.lint.checks.terraform_stacks:check",
+    "terraform_wiring": "infra.lint.checks.terraform_wiring:check",
 }
 
 

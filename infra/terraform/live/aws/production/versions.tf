@@ -1,0 +1,50 @@
+terraform {
+  required_version = ">= 1.11"
+
+  backend "s3" {
+    bucket              = "genai-production-state-333333333333"
+    key                 = "genai/production.tfstate"
+    region              = "eu-central-1"
+    encrypt             = true
+    kms_key_id          = "arn:aws:kms:eu-central-1:333333333333:alias/genai-production-state"
+    use_lockfile        = true
+    allowed_account_ids = ["333333333333"]
+  }
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 6.25"
+    }
+    random = {
+      source  = "hashicorp/random"
+      version = "~> 3.7"
+    }
+  }
+}
+
+provider "aws" {
+  region              = "eu-central-1"
+  allowed_account_ids = [local.account]
+  default_tags {
+    tags = local.tags
+  }
+}
+
+provider "aws" {
+  alias               = "global"
+  region              = "us-east-1"
+  allowed_account_ids = [local.account]
+  default_tags {
+    tags = local.tags
+  }
+}
+
+provider "aws" {
+  alias               = "second"
+  region              = "eu-west-1"
+  allowed_account_ids = [local.account]
+  default_tags {
+    tags = local.tags
+  }
+}

@@ -1,0 +1,9 @@
+output "deployment" {
+  description = "What infra/k8s, the workflows and operators are told."
+  value       = module.platform.deployment
+}
+
+output "second_deployment" {
+  description = "The same of the second region."
+  value       = module.second.deployment
+}

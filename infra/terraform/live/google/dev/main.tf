@@ -1,0 +1,56 @@
+# Google Cloud, dev: a project, a state, keys and a network of its own. Nothing here is shared with another environment.
+
+locals {
+  project     = "example-genai-dev"
+  environment = "dev"
+  name        = "genai-dev"
+  domain      = "genai.dev.example.com"
+  emails      = ["platform@example.com"]
+  labels      = { product = "genai-platform", environment = local.environment, managed-by = "terraform", cost-centre = "platform" }
+}
+
+# the domain is a zone of its own, which the zone above delegates to
+resource "google_dns_managed_zone" "this" {
+  name        = local.name
+  dns_name    = "${local.domain}."
+  description = "The GenAI Platform, ${local.environment}"
+  visibility  = "public"
+
+  dnssec_config {
+    state = "on"
+  }
+}
+
+module "platform" {
+  source      = "../../../modules/google/platform"
+  name        = local.name
+  project     = local.project
+  environment = local.environment
+  region      = "europe-west4"
+  labels      = local.labels
+  domain      = local.domain
+  dns_zone    = google_dns_managed_zone.this.name
+  cidr        = "10.70.0.0/16"
+  nodes       = { machine_type = "e2-standard-4", least = 1, most = 3, most_cores = 24 }
+  database    = { tier = "db-custom-1-3840", storage_gb = 20, regional = false, backup_days = 7 }
+  cache       = { memory_gb = 1, standby = false }
+  emails      = local.emails
+  bucket      = local.project
+  repository  = "example/genai-platform"
+}
+
+module "load_balancer" {
+  source   = "../../../modules/google/load_balancer"
+  name     = local.name
+  domain   = local.domain
+  dns_zone = google_dns_managed_zone.this.name
+  regions  = { first = { zones = var.endpoint_zones, serves = true } }
+}
+
+module "budget" {
+  source          = "../../../modules/google/budget"
+  name            = local.name
+  billing_account = var.billing_account
+  monthly         = 500
+  channels        = module.platform.channels
+}

@@ -1,0 +1,4 @@
+output "origin" {
+  description = "Name that the CDN asks."
+  value       = "origin.${var.domain}"
+}

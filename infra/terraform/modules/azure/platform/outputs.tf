@@ -1,0 +1,64 @@
+output "location" {
+  description = "The region."
+  value       = var.location
+}
+
+output "gateway" {
+  description = "Name of the gateway that Front Door asks."
+  value       = module.gateway.host_name
+}
+
+output "log_workspace_id" {
+  description = "Workspace of logs."
+  value       = module.observability.log_workspace_id
+}
+
+output "storage_account_id" {
+  description = "Account of files."
+  value       = module.storage.account_id
+}
+
+output "resource_group" {
+  description = "Resource group."
+  value       = azurerm_resource_group.this.name
+}
+
+output "tenants_key_id" {
+  description = "Key that wraps tenants' keys."
+  value       = local.key
+}
+
+output "tenants_key_resource_id" {
+  description = "The same as role assignments name it."
+  value       = local.key_scope
+}
+
+output "registry_id" {
+  description = "The registry."
+  value       = local.registry_id
+}
+
+output "database" {
+  description = "The database, for a second region."
+  value = {
+    server_id = module.database.id
+    fqdn      = module.database.fqdn
+    vault_id  = module.vault.id
+  }
+}
+
+output "deployment" {
+  description = "What infra/k8s, the workflows and operators are told."
+  value = {
+    cluster                    = module.cluster.name
+    image                      = var.second ? null : "${module.registry[0].address}/genai-platform"
+    GENAI_FILES_URL            = "az://${module.storage.container}/files"
+    AZURE_STORAGE_ACCOUNT_NAME = module.storage.account_name
+    GENAI_ENCRYPTION__KEY_ID   = trimsuffix(local.key, "/")
+    GENAI_PROXIES__TRUSTED     = jsonencode(concat([cidrsubnet(var.cidr, 8, 0)], data.azurerm_network_service_tags.front_door.address_prefixes))
+    vault                      = module.vault.uri
+    clients                    = module.identity.client_ids
+    delivery_client            = module.identity.delivery_client_id
+    metrics                    = module.observability.metrics_endpoint
+  }
+}

@@ -1,0 +1,14 @@
+output "instance" {
+  description = "Name of the instance."
+  value       = google_redis_instance.this.name
+}
+
+output "authorities" {
+  description = "Authorities of its certificate, PEM."
+  value       = google_redis_instance.this.server_ca_certs[*].cert
+}
+
+output "secret_id" {
+  description = "Secret of GENAI_REDIS_URL."
+  value       = google_secret_manager_secret.url.id
+}

@@ -1,0 +1,4 @@
+output "address" {
+  description = "The address: also a proxy that the platform believes (GENAI_PROXIES__TRUSTED)."
+  value       = google_compute_global_address.this.address
+}
