@@ -93,6 +93,8 @@ class Action(StrEnum):
     KILL_SWITCH_SET = "kill_switch.set"
     KILL_SWITCH_LIFTED = "kill_switch.lifted"
     RETENTION_APPLIED = "retention.applied"
+    BACKUP_TAKEN = "backup.taken"
+    BACKUP_RESTORED = "backup.restored"
 
 
 _CATEGORIES = {
@@ -123,6 +125,7 @@ _CATEGORIES = {
         "cache",
         "erasure",
         "retention",
+        "backup",
         "month",
         "ledger",
         "invoice",

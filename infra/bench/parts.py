@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, ingestion, providers, retrieval, security, serving
+from infra.bench.proofs import accounts, delivery, ingestion, providers, retrieval, security, serving
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -43,6 +43,8 @@ _TABLE: tuple[Part, ...] = (
     security.secrets_kept_grown,
     security.rotation,
     security.rotation_postgresql,
+    delivery.restored,
+    delivery.restored_postgresql,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}
