@@ -50,8 +50,8 @@ restore: $(READY) ## put a backup back while nothing runs: make restore FROM=…
 worker: $(READY) ## start a worker process beside the server (needs a store that can be shared)
 	@exec $(BIN)/python -m jobs.worker
 
-migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well)
-	@$(BIN)/python -c "from core.database import migrate; from core.settings import Settings; migrate(Settings.load())"
+migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well), or back: TO=previous, TO=0033
+	@$(BIN)/python -c "from core.database import migrate; from core.settings import Settings; migrate(Settings.load(), '$(or $(TO),head)')"
 
 audit-verify: $(READY) ## verify the audit log of the database that the settings name; 1 where an event was edited, removed or moved (ARGS=--anchor=…)
 	@$(BIN)/python -m core.audit $(ARGS)
