@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SYNCED := $(VENV)/.synced
 READY  := $(VENV)/.ready
+CHECKERS := .venv-infra
 CODE   := core providers retrievers chains evals jobs server infra langserve_app.py
 PYTEST := $(BIN)/python -m pytest
 WORKERS := 2
@@ -12,7 +13,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption backup restore worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
+.PHONY: help setup run sign-in-link rotate-encryption backup restore worker migrate audit-verify ingest reindex test lint lint-infra image-replay pin-images smoke fmt types openapi lock lock-infra bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth prove screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +77,27 @@ lint: $(READY) ## check style, types, layers and the committed OpenAPI document
 	@$(BIN)/lint-imports
 	@if [ -f server/openapi.py ]; then $(BIN)/python -m server.openapi --check; fi
 
+$(CHECKERS)/bin/python:
+	@sh infra/setup/make-venv $(CHECKERS)
+
+$(CHECKERS)/.synced: requirements-infra.lock $(READY) | $(CHECKERS)/bin/python
+	@sh infra/setup/install-lock $(CHECKERS) requirements-infra.lock $(BIN)/uv
+	@touch $@
+
+lint-infra: $(CHECKERS)/.synced ## check infra/ as far as it goes without a cloud, in an environment of its own (ARGS=CHECK runs one)
+	@$(BIN)/python -m infra.lint.application $(CHECKERS)/application.json
+	@$(CHECKERS)/bin/python -m infra.lint --application $(CHECKERS)/application.json $(ARGS)
+
+image-replay: $(READY) ## replay the image's build and start without an engine, as root on Linux (ARGS=--extras= leaves all parts out)
+	@$(BIN)/python -m infra.docker.replay $(ARGS)
+
+pin-images: $(READY) ## resolve the digests of the images that infra/ names (ARGS=--in-place writes them); needs crane or docker
+	@$(BIN)/python -m infra.docker.pin $(ARGS)
+
+smoke: $(READY) ## see that an installation does its main job: GENAI_API_KEY=… make smoke URL=https://genai.example.com
+	@test -n "$(URL)" || { echo "usage: GENAI_API_KEY=… make smoke URL=address"; exit 2; }
+	@$(BIN)/python -m infra.smoke "$(URL)" $(ARGS)
+
 fmt: $(READY) ## format the code and sort its imports
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
@@ -86,6 +108,10 @@ openapi: $(READY) ## write docs/openapi.json anew, after a change that callers m
 lock: $(READY) ## resolve the dependencies anew into requirements.lock, each pinned by its hash
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --all-extras --upgrade -o requirements.lock
+
+lock-infra: $(READY) ## resolve what checks infra/ anew into requirements-infra.lock
+	@$(BIN)/uv pip compile infra/lint/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --upgrade -o requirements-infra.lock
 
 bench: $(READY) ## measure start, memory, first token, ingestion and search on this machine
 	@$(BIN)/python -m infra.bench.measure $(ARGS)

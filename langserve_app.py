@@ -12,6 +12,7 @@ from core.transport.certificate import read_certificate
 from core.transport.plaintext import check_listening
 from providers import PROVIDERS
 from providers.cross_encoder import check_directory
+from providers.local_parts import require_local_models
 from providers.local_weights import check_own_file
 from providers.outward import refuse_plain_address
 from retrievers import require_stores
@@ -47,8 +48,8 @@ def check_names(settings: Settings) -> None:
     """Refuse what a setting names and is not there, or must not be, before anything is started for it. Imports no plugin.
 
     Raises:
-        SettingsError: an unknown store, provider or file store, a data directory that cannot be made, a certificate that
-            cannot be served, or plaintext beyond this machine; the message names the setting.
+        SettingsError: an unknown store, provider or file store, a part that is not installed, a data directory that cannot be
+            made, a certificate that cannot be served, or plaintext beyond this machine; the message names the setting.
     """
     require_stores(settings.retrieval)
     for model in settings.models:
@@ -62,6 +63,7 @@ def check_names(settings: Settings) -> None:
     check_files_url(settings.files_url)
     check_own_file(settings.local.chat_model)
     check_directory(settings.retrieval.cross_encoder)
+    require_local_models(settings)
     check_listening(settings)
     if settings.tls.serves:
         read_certificate(settings.tls, datetime.now(UTC))

@@ -1,5 +1,6 @@
 """Documents in, passages out: loaders, splitting, stores, lexical and hybrid search."""
 
+from core.parts import CHROMA, QDRANT, require_part
 from core.plugins import PluginTable
 from core.sections import RetrievalSettings
 
@@ -31,11 +32,19 @@ SOURCES = PluginTable(
 ONE_PROCESS = frozenset({"chroma", "qdrant"})
 
 
+#: Stores of a part that an installation may be without, and the module that tells.
+_PARTS = {"chroma": (CHROMA, "chromadb"), "chroma_server": (CHROMA, "chromadb"), "qdrant": (QDRANT, "qdrant_edge")}
+
+
 def require_stores(retrieval: RetrievalSettings) -> None:
-    """Refuse settings that name a store which is not there. Raises SettingsError."""
-    STORES.require(retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")
-    for name in retrieval.other_stores:
-        STORES.require(name, "GENAI_RETRIEVAL__OTHER_STORES (retrieval.other_stores in the TOML file)")
+    """Refuse settings that name a store which is not there, or not installed. Raises SettingsError."""
+    named = [(retrieval.store, "GENAI_RETRIEVAL__STORE (retrieval.store in the TOML file)")]
+    other = "GENAI_RETRIEVAL__OTHER_STORES (retrieval.other_stores in the TOML file)"
+    for name, setting in (*named, *((name, other) for name in retrieval.other_stores)):
+        STORES.require(name, setting)
+        if name in _PARTS:
+            part, module = _PARTS[name]
+            require_part(part, module, setting=f"{setting}: {name}", instead="Name another store, as pgvector")
 
 
 #: Media type (as `retrievers.sniffing` finds it from the content) → loader.

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from core.child import ChildFailed, ChildKilled, ChildTimedOut, Lane, run_in_child
 from core.errors import UnreadableFile
+from core.parts import lacks
 from core.settings import Settings
 from retrievers import LOADERS
 from retrievers.archives import Bounds, Unpacked
@@ -40,7 +41,8 @@ async def parse(
 
     Raises:
         UnreadableFile: `empty_file`, `encrypted_file`, `corrupt_file`, `unsupported_file_type`, `legacy_format`,
-            `file_too_complex`, `too_many_documents`, `image_too_large`, `no_text_found`; with `apart`, `ARCHIVE_FOUND`.
+            `file_too_complex`, `too_many_documents`, `image_too_large`, `no_text_found`, `ocr_not_installed`; with `apart`,
+            `ARCHIVE_FOUND`.
     """
     document = await load_in_child(data, name, settings=settings, apart=apart, lane=lane)
     if document.unread_pages:
@@ -114,8 +116,13 @@ async def read_pages(
     """Page → text by OCR, page by page, so that each has its own limits and other work comes between.
 
     Raises:
-        UnreadableFile: `corrupt_file`, `image_too_large`, `file_too_complex`.
+        UnreadableFile: `corrupt_file`, `image_too_large`, `file_too_complex`, `ocr_not_installed`.
     """
+    if pages and lacks("rapidocr", "cv2", "onnxruntime"):
+        raise UnreadableFile(
+            "It shows its text in pictures, and this installation reads none: it is without its part ocr.",
+            code="ocr_not_installed",
+        )
     texts: dict[int, str] = {}
     for page in pages:
         texts |= await _bounded(

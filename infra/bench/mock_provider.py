@@ -2,8 +2,9 @@
 
     python -m infra.bench.mock_provider --port 9900       (port 0 takes a free one; the address is printed)
 
-It speaks as much of OpenAI's protocol as gateways use: `/chat/completions` (whole, or as a stream of 32 deltas, with usage
-where `stream_options.include_usage` asks for it) and `/embeddings`, below any prefix. The model's name chooses how it behaves:
+It listens on the loopback interface where `--host` names no other, and speaks as much of OpenAI's protocol as gateways use:
+`/chat/completions` (whole, or as a stream of 32 deltas, with usage where `stream_options.include_usage` asks for it) and
+`/embeddings`, below any prefix. The model's name chooses how it behaves:
 
     mock           at once
     mock-20ms      the first byte after 20 ms
@@ -223,11 +224,11 @@ def _direction(word: str) -> Any:
     return np.random.default_rng(zlib.crc32(word.encode())).standard_normal(DIMENSION, dtype=np.float32)
 
 
-async def serve(port: int) -> None:
-    """Answer on the loopback interface until the process ends."""
+async def serve(port: int, host: str = HOST) -> None:
+    """Answer until the process ends, on the loopback interface where nothing else is said."""
     counts = dict.fromkeys(("calls", "streams", "cut", "input_tokens", "output_tokens"), 0)
-    server = await asyncio.get_running_loop().create_server(lambda: MockProvider(counts), HOST, port, backlog=4096)
-    print(f"{LISTENING} http://{HOST}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - who started it reads this
+    server = await asyncio.get_running_loop().create_server(lambda: MockProvider(counts), host, port, backlog=4096)
+    print(f"{LISTENING} http://{host}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - who started it reads this
     async with server:
         await server.serve_forever()
 
@@ -237,4 +238,6 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=9900)
-    uvloop.run(serve(parser.parse_args().port))
+    parser.add_argument("--host", default=HOST)
+    options = parser.parse_args()
+    uvloop.run(serve(options.port, options.host))

@@ -1,0 +1,27 @@
+"""The checks: one module each, and one line here."""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import cast
+
+from infra.lint.finding import Finding
+from infra.lint.tree import Tree
+
+#: Yields what is wrong with a tree; nothing where all is well. Raises `ToolMissing` where it cannot be asked.
+Check = Callable[[Tree], Iterator[Finding]]
+
+#: The check's name -> "module:function". Loaded when it is run: a checker's library is in `.venv-infra` alone.
+CHECKS = {
+    "shell": "infra.lint.checks.shell:check",
+    "hadolint": "infra.lint.checks.image:check",
+    "image": "infra.lint.checks.image:check_rules",
+    "schemas": "infra.lint.checks.schemas:check",
+    "compose": "infra.lint.checks.compose:check",
+    "names": "infra.lint.checks.names:check",
+}
+
+
+def load(name: str) -> Check:
+    """The function of a check. Raises KeyError where there is none of the name."""
+    module, _, function = CHECKS[name].partition(":")
+    return cast("Check", getattr(import_module(module), function))

@@ -1,0 +1,56 @@
+"""The files that are checked: a checkout, or a test's copy of a part of one."""
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.lint.application import Application, collect
+
+#: What is no part of the repository, wherever it lies.
+_BESIDE = frozenset({".git", ".venv", ".venv-infra", ".bench", ".prometheus", "__pycache__", "data", "dist"})
+
+
+class Tree:
+    """A directory with what the checks ask of it. `application` is collected at the first question where it is not given."""
+
+    def __init__(self, root: Path, application: Application | None = None) -> None:
+        self.root = root.resolve()
+        if application is not None:
+            self.application = application
+
+    @cached_property
+    def application(self) -> Application:
+        """What the application has; see `infra.lint.application`."""
+        return collect()
+
+    def files(self, *patterns: str, below: str = "infra") -> Iterator[Path]:
+        """The files below `below` that match any of the patterns (as `Path.match` has them), in order."""
+        for directory, names, files in os.walk(self.root / below):
+            names[:] = sorted(set(names) - _BESIDE)
+            for name in sorted(files):
+                path = Path(directory, name)
+                if any(path.match(pattern) for pattern in patterns):
+                    yield path
+
+    def relative(self, path: Path) -> Path:
+        """The path as findings name it."""
+        return path.resolve().relative_to(self.root)
+
+    def yaml(self, path: Path) -> list[Any]:
+        """The documents of a YAML file, empty ones left out.
+
+        Raises:
+            yaml.YAMLError: it is none.
+        """
+        return [document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document is not None]
+
+
+def line_of(text: str, pattern: str) -> int:
+    """The line, from 1, of the first match of a regular expression; 0 where there is none."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
