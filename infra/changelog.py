@@ -22,7 +22,9 @@ def section(root: Path, version: str) -> str:
     if package != version:
         raise NotReady(f"pyproject.toml has the version {package}, not {version}")
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-    found = re.search(rf"^## {re.escape(version)} \((?P<when>[^)]*)\)\n(?P<text>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## {re.escape(version)} \((?P<when>[^)]*)\)\n(?P<text>.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL
+    )
     if found is None:
         raise NotReady(f"CHANGELOG.md has no section `## {version} (date)`")
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", found["when"]):

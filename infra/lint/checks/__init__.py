@@ -18,6 +18,8 @@ CHECKS = {
     "schemas": "infra.lint.checks.schemas:check",
     "compose": "infra.lint.checks.compose:check",
     "names": "infra.lint.checks.names:check",
+    "workflows": "infra.lint.checks.workflows:check",
+    "runbooks": "infra.lint.checks.runbooks:check",
 }
 
 
