@@ -1,4 +1,4 @@
-"""The changelog's section of a release: `python -m infra.changelog 1.2.3` prints it, and refuses a release that is not ready."""
+"""The changelog's section of a release: `python -m infra.changelog 1.2.3` prints it, or says why not."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Alerts of Prometheus and their runbooks: each alert links its section, each section is an alert's or is linked from the guide."""
+"""Alerts of Prometheus and their runbooks: each alert links its own section, and each section is an alert's."""
 
 import re
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""Rules of our own for workflows: actions by exact release, the least permissions, nothing of a caller's in a script, and commands
-that are there."""
+"""Rules of our own for workflows: actions by exact release, the least permissions, nothing of a caller's in a script, and
+commands that are there."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -78,9 +78,9 @@ class _Workflow:
         for name, value in (step.get("env") or {}).items():
             if str(value).startswith(("ghcr.io/", "docker.io/")) and not _IMAGE.fullmatch(str(value)):
                 yield self._at(re.escape(name), f"{value} is no exact release")
-        if str(step.get("uses", "")).startswith("actions/checkout@"):
-            if (step.get("with") or {}).get("persist-credentials") is not False:
-                yield self._at("actions/checkout@", "a checkout keeps its token: persist-credentials is not false")
+        checks_out = str(step.get("uses", "")).startswith("actions/checkout@")
+        if checks_out and (step.get("with") or {}).get("persist-credentials") is not False:
+            yield self._at("actions/checkout@", "a checkout keeps its token: persist-credentials is not false")
 
     def _at(self, pattern: str, message: str) -> Finding:
         return Finding(self._path, line_of(self._text, pattern), message)
