@@ -1,10 +1,12 @@
 """Copies between two storages, each digested on its way."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from uuid import uuid4
+from typing import TypeVar
 
 from core.backup.manifest import BackupError, Part, blocks
 from core.files import Storage
@@ -14,44 +16,42 @@ _AT_ONCE = 8
 #: Bytes up to which a file goes through memory.
 _IN_MEMORY = 1024 * 1024
 _CHUNK = 256
+T = TypeVar("T")
 
 
 def copied(source: Storage, key: str, size: int, target: Storage, to: str, scratch: Path) -> Part | None:
     """Copy one file, and say what was copied; None where it was deleted meanwhile. `size` as it was listed."""
-    try:
-        if size <= _IN_MEMORY:
+    digest = hashlib.sha256()
+    if size <= _IN_MEMORY:
+        try:
             content = source.read(key)
-            target.write(to, content)
-            return Part(to, len(content), hashlib.sha256(content).hexdigest())
-        own = scratch / uuid4().hex
-        own.mkdir()
-        copy, digest, number = own / "copy", hashlib.sha256(), 0
-        with copy.open("xb") as file:  # a copy of its own: what the source gives may be replaced at any moment
-            for block in blocks(source.fetch(key, own)):
-                digest.update(block)
-                number += file.write(block)
+        except FileNotFoundError:
+            return None
+        target.write(to, content)
+        digest.update(content)
+        return Part(to, len(content), digest.hexdigest())
+    with tempfile.TemporaryDirectory(dir=scratch) as directory:
+        copy, number = Path(directory, "copy"), 0
+        try:
+            with copy.open("xb") as file:  # of its own: what the source gives may be replaced at any moment
+                for block in blocks(source.fetch(key, Path(directory))):
+                    digest.update(block)
+                    number += file.write(block)
+        except FileNotFoundError:
+            return None
         target.write(to, copy)
-        for left in own.iterdir():
-            left.unlink()
-        return Part(to, number, digest.hexdigest())
-    except FileNotFoundError:
-        return None
+    return Part(to, number, digest.hexdigest())
 
 
 def all_copied(source: Storage, files: Iterable[tuple[str, int]], target: Storage, below: str, scratch: Path) -> Iterator[Part]:
     """Copy files (key, size) below a prefix of the target, some at a time; those that are deleted meanwhile are left out."""
-    waiting: list[tuple[str, int]] = []
 
     def one(file: tuple[str, int]) -> Part | None:
         return copied(source, *file, target, below + file[0], scratch)
 
     with ThreadPoolExecutor(_AT_ONCE, "backup") as pool:
-        for file in files:
-            waiting.append(file)
-            if len(waiting) == _CHUNK:
-                yield from filter(None, pool.map(one, waiting))
-                waiting = []
-        yield from filter(None, pool.map(one, waiting))
+        for some in _batched(files, _CHUNK):
+            yield from filter(None, pool.map(one, some))
 
 
 def check_parts(place: Storage, parts: Iterable[Part], scratch: Path) -> None:
@@ -60,10 +60,7 @@ def check_parts(place: Storage, parts: Iterable[Part], scratch: Path) -> None:
     Raises:
         BackupError: one is missing or damaged; the message names it.
     """
-    with ThreadPoolExecutor(_AT_ONCE, "backup") as pool:
-        for wrong in pool.map(lambda part: _wrong(place, part, scratch), parts):
-            if wrong:
-                raise BackupError(wrong)
+    _for_each(parts, lambda part: _check(place, part, scratch))
 
 
 def put_back(place: Storage, part: Part, target: Storage, to: str, scratch: Path) -> None:
@@ -73,18 +70,34 @@ def put_back(place: Storage, part: Part, target: Storage, to: str, scratch: Path
         raise BackupError(f"{part.key} is missing or damaged.")
 
 
-def _wrong(place: Storage, part: Part, scratch: Path) -> str:
-    own = scratch / uuid4().hex
-    own.mkdir()
+def all_put_back(place: Storage, parts: Iterable[Part], target: Storage, below: str, scratch: Path) -> None:
+    """The same for many, each without the prefix `below` of its key."""
+    _for_each(parts, lambda part: put_back(place, part, target, part.key.removeprefix(below), scratch))
+
+
+def _for_each(parts: Iterable[Part], work: Callable[[Part], None]) -> None:
+    """Some at a time; the first failure ends it."""
+    with ThreadPoolExecutor(_AT_ONCE, "backup") as pool:
+        for some in _batched(parts, _CHUNK):
+            for _ in pool.map(work, some):
+                pass
+
+
+def _check(place: Storage, part: Part, scratch: Path) -> None:
     digest, size = hashlib.sha256(), 0
     try:
-        for block in blocks(place.fetch(part.key, own)):
-            digest.update(block)
-            size += len(block)
+        with tempfile.TemporaryDirectory(dir=scratch) as directory:
+            for block in blocks(place.fetch(part.key, Path(directory))):
+                digest.update(block)
+                size += len(block)
     except FileNotFoundError:
-        return f"{part.key} is missing."
-    finally:
-        for left in own.iterdir():
-            left.unlink()
-        own.rmdir()
-    return "" if (size, digest.hexdigest()) == (part.size, part.sha256) else f"{part.key} is damaged."
+        raise BackupError(f"{part.key} is missing.") from None
+    if (size, digest.hexdigest()) != (part.size, part.sha256):
+        raise BackupError(f"{part.key} is damaged.")
+
+
+def _batched(all_of_them: Iterable[T], size: int) -> Iterator[list[T]]:
+    """So many at a time."""
+    rest = iter(all_of_them)
+    while some := list(islice(rest, size)):
+        yield some

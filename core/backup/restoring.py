@@ -10,7 +10,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from core.backup.copying import check_parts, put_back
+from core.backup.copying import all_put_back, check_parts, put_back
 from core.backup.keys import KeyCopy, check_keys, lie_together, place_keys, read_keys
 from core.backup.manifest import DATA, DATABASES, FILES, BackupError, Manifest, Part, open_place, read_manifest, read_parts
 from core.backup.postgresql import PostgreSQL
@@ -113,8 +113,7 @@ class Restore:
             shutil.rmtree(staged, ignore_errors=True)
         target = Directory(staged) if staged is not None else open_storage(self._settings)
         parts = self._of(FILES)
-        for part in parts:
-            put_back(self._place, part, target, part.key.removeprefix(FILES), scratch)
+        all_put_back(self._place, parts, target, FILES, scratch)
         if root is None:
             kept = {part.key.removeprefix(FILES) for part in parts}
             for key in [one.key for one in target.listed() if one.key not in kept]:

@@ -17,12 +17,12 @@ from infra.bench.gateway import mock_provider
 from infra.running import ROOT, Running, wait_until
 
 _COLLECTION = "papers"
-_DOCUMENTS = f"/api/v1/rag/collections/{_COLLECTION}/documents"
+DOCUMENTS, SEARCH = (f"/api/v1/rag/collections/{_COLLECTION}/{what}" for what in ("documents", "search"))
 #: That a caller adds while the copy is made; afterwards they chat on.
 _DOCUMENTS_EACH = 20
 #: Above it documents are theirs, and of something else.
 _OTHERS = 100_000
-_CONFIGURATION = """
+CONFIGURATION = """
 handbook = false
 [local]
 warm = false
@@ -58,12 +58,12 @@ def restored(
     data, keys = place / "backup", place / "keys"
     with mock_provider() as provider:
         configuration = place / "genai.toml"
-        configuration.write_text(_CONFIGURATION.format(provider=provider))
+        configuration.write_text(CONFIGURATION.format(provider=provider))
         platform = Running(place / "platform", GENAI_CONFIG=str(configuration), **settings)
         platform.start()
         try:
-            reader, session = _filled(platform, documents)
-            before = _state(platform, reader, session)
+            reader, session = filled(platform, documents)
+            before = state(platform, reader, session)
             with _writing(platform, callers) as written:
                 took = _timed(lambda: genai(platform, "backup", "--to", str(data), "--keys", str(keys)))
             platform.kill()
@@ -73,7 +73,7 @@ def restored(
             platform.start()
             _reconciled(platform)
             ready = time.perf_counter() - back
-            after = _state(platform, reader, session)
+            after = state(platform, reader, session)
             for name, was in before.items():
                 assert after[name] == was, f"{name}: {after[name]!r} was {was!r}"
             others = _whole(platform)
@@ -109,7 +109,7 @@ def _text(number: int) -> str:
     return f"# Pump {number}\n\nThe pump {number} of station {number} lifts {number * 7 + 3} litres a second.\n"
 
 
-def _filled(platform: Running, documents: int) -> tuple[str, str]:
+def filled(platform: Running, documents: int) -> tuple[str, str]:
     """The key of somebody who reads, and the name of their session."""
     files = {f"pump-{number}.md": _text(number).encode() for number in range(documents)}
     with platform.client() as client:
@@ -123,7 +123,7 @@ def _filled(platform: Running, documents: int) -> tuple[str, str]:
     return made["key"], "kept"
 
 
-def _state(platform: Running, reader: str, session: str) -> dict[str, Any]:
+def state(platform: Running, reader: str, session: str) -> dict[str, Any]:
     """What a caller sees. The ledger first: asking adds to it."""
     with platform.client() as admin, platform.client(key=reader) as client:
         who = next(
@@ -131,10 +131,10 @@ def _state(platform: Running, reader: str, session: str) -> dict[str, Any]:
         )
         usage = admin.get("/api/v1/usage", params={"group_by": "principal,model"}).raise_for_status().json()["results"]
         keys = admin.get("/api/v1/keys").raise_for_status().json()["results"]
-        rows = {row["name"]: row for row in admin.get(_DOCUMENTS, params={"limit": 200}).raise_for_status().json()["results"]}
-        mine = {name: row for name, row in rows.items() if name.startswith("pump-")}
+        page: dict[str, str | int] = {"limit": 200, "name_contains": "pump-"}
+        mine = {row["name"]: row for row in admin.get(DOCUMENTS, params=page).raise_for_status().json()["results"]}
         stored = {
-            name: (row["id"], row["state"], admin.get(f"{_DOCUMENTS}/{row['id']}/original").raise_for_status().content)
+            name: (row["id"], row["state"], admin.get(f"{DOCUMENTS}/{row['id']}/original").raise_for_status().content)
             for name, row in mine.items()
         }
         answers = {}
@@ -142,9 +142,7 @@ def _state(platform: Running, reader: str, session: str) -> dict[str, Any]:
             number = name.removeprefix("pump-").removesuffix(".md")
             asked = {"question": f"How many litres a second does pump {number} lift?", "collection": _COLLECTION}
             answer = admin.post("/api/v1/rag", json=asked).raise_for_status().json()
-            found = admin.post(
-                f"/api/v1/rag/collections/{_COLLECTION}/search", json={"query": f"pump {number} litres", "filter": None}
-            ).raise_for_status()
+            found = admin.post(SEARCH, json={"query": f"pump {number} litres", "filter": None}).raise_for_status()
             places = [(one["document"], one["chunk_id"], one["text"]) for one in found.json()["results"]]
             # the mock says its sentence twice where it is asked for a stream
             said_once = list(dict.fromkeys(answer["output"].split(". ")))[:1]
@@ -176,7 +174,7 @@ def _writing(platform: Running, callers: int) -> Iterator[list[int]]:
                 said: dict[str, Any] = {"messages": [{"role": "user", "content": str(turn)}], "session_id": f"other-{caller}"}
                 calls = [("/api/v1/chat", said)]
                 if turn <= _DOCUMENTS_EACH:
-                    calls.append((_DOCUMENTS, {"documents": [document]}))
+                    calls.append((DOCUMENTS, {"documents": [document]}))
                 for path, body in calls:
                     answer = client.post(path, json=body)
                     if answer.status_code >= 400:
@@ -213,7 +211,7 @@ def _whole(platform: Running) -> int:
         page: dict[str, Any] = {"limit": 200}
         count = 0
         while True:
-            answer = client.get(_DOCUMENTS, params=page).raise_for_status().json()
+            answer = client.get(DOCUMENTS, params=page).raise_for_status().json()
             for row in answer["results"]:
                 if not row["name"].startswith("other-"):
                     continue
@@ -221,7 +219,7 @@ def _whole(platform: Running) -> int:
                 assert row["state"] == "ready", row
                 _, caller, turn = row["name"].removesuffix(".md").split("-")
                 expected = _text(_OTHERS * int(caller) + int(turn))
-                assert client.get(f"{_DOCUMENTS}/{row['id']}/text").raise_for_status().text == expected, row
+                assert client.get(f"{DOCUMENTS}/{row['id']}/text").raise_for_status().text == expected, row
             if answer.get("next_cursor") is None:
                 return count
             page["cursor"] = answer["next_cursor"]

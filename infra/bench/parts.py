@@ -45,6 +45,7 @@ _TABLE: tuple[Part, ...] = (
     security.rotation_postgresql,
     delivery.restored,
     delivery.restored_postgresql,
+    delivery.upgraded,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from infra.bench import drill
+from infra.bench import drill, upgrading
 from infra.bench.counts import Counts, Figures
 from infra.postgresql import database_of_platform, postgresql
 
@@ -25,6 +25,13 @@ def restored_postgresql(place: Path, counts: Counts) -> Figures:
             database_of_platform(server, "restored")
 
         return drill.restored(place, url, documents=counts.files, callers=_callers(counts), destroy=destroy)
+
+
+def upgraded(place: Path, counts: Counts) -> Figures:
+    """With 8 callers all the while, a platform of the version before the newest migration is migrated, replaced by this one,
+    and taken back, server and schema: no call fails, and answers, keys, documents and ledger totals stay."""
+    place.mkdir(parents=True)
+    return upgrading.upgraded(place, documents=counts.files, callers=_callers(counts), calls=counts.calls // 10)
 
 
 def _callers(counts: Counts) -> int:
