@@ -85,6 +85,8 @@ $(CHECKERS)/.synced: requirements-infra.lock $(READY) | $(CHECKERS)/bin/python
 	@touch $@
 
 lint-infra: $(CHECKERS)/.synced ## check infra/ as far as it goes without a cloud, in an environment of its own (ARGS=CHECK runs one)
+	@sh infra/setup/find-prometheus --install > /dev/null
+	@sh infra/setup/find-amtool --install > /dev/null
 	@$(BIN)/python -m infra.lint.application $(CHECKERS)/application.json
 	@$(CHECKERS)/bin/python -m infra.lint --application $(CHECKERS)/application.json $(ARGS)
 
@@ -109,7 +111,8 @@ lock: $(READY) ## resolve the dependencies anew into requirements.lock, each pin
 	@$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --all-extras --upgrade -o requirements.lock
 
-lock-infra: $(READY) ## resolve what checks infra/ anew into requirements-infra.lock
+lock-infra: $(READY) ## resolve anew what checks infra/, and the drivers of object stores for an image
+	@sh infra/docker/object-stores/make-locks $(BIN)/uv
 	@$(BIN)/uv pip compile infra/lint/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --upgrade -o requirements-infra.lock
 

@@ -12,9 +12,9 @@ from core.transport.certificate import read_certificate
 from core.transport.plaintext import check_listening
 from providers import PROVIDERS
 from providers.cross_encoder import check_directory
-from providers.local_parts import require_local_models
 from providers.local_weights import check_own_file
 from providers.outward import refuse_plain_address
+from providers.parts import require_parts
 from retrievers import require_stores
 from server.boot import serve, show_sign_in_link
 
@@ -63,7 +63,7 @@ def check_names(settings: Settings) -> None:
     check_files_url(settings.files_url)
     check_own_file(settings.local.chat_model)
     check_directory(settings.retrieval.cross_encoder)
-    require_local_models(settings)
+    require_parts(settings)
     check_listening(settings)
     if settings.tls.serves:
         read_certificate(settings.tls, datetime.now(UTC))

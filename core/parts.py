@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from core.settings import SettingsError
 
 #: What a part is for is said by docs/deployment.md.
-LOCAL_MODELS, OCR, CHROMA, QDRANT = "local-models", "ocr", "chroma", "qdrant-embedded"
+LOCAL_MODELS, CHROMA, QDRANT, VERTEX = "local-models", "chroma", "qdrant-embedded", "vertex"
 
 
 def lacks(*modules: str) -> bool:

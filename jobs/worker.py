@@ -35,7 +35,7 @@ from jobs.broker import worker_broker
 from jobs.broker_reach import BrokerReach
 from jobs.joining import came_by
 from jobs.sweeper import Sweeper
-from providers.local_parts import require_local_models
+from providers.parts import require_parts
 from retrievers import STORES, require_stores
 from retrievers.library import Library, Resources, open_resources
 from retrievers.reindexing import QUEUE as REINDEXING
@@ -196,7 +196,7 @@ def main() -> int:
         settings = Settings.load()
         configure_logging(settings.log, settings.tls)
         require_stores(settings.retrieval)
-        require_local_models(settings)
+        require_parts(settings)
         if alone := [name for name in settings.retrieval.stores if not STORES.load(name).shareable]:
             print(  # noqa: T201 - to the person who typed the command
                 f"store_not_shareable: the store {alone[0]!r} belongs to one process, the server, which has a "

@@ -1,11 +1,13 @@
 """Which lines of the lock an image installs: `python choose.py LOCK EXTRAS_TOML [EXTRA…]` prints those of the platform with the
-extras that are named, and `--only NAME…` in their place those of these packages. Runs in the build with Python alone."""
+extras that are named, and `--only NAME…` in their place those of these packages. An extra with a lock of its own puts its lines
+over the others. Runs in the build with Python alone."""
 
 import re
 import sys
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 NEVER = "development"
 
@@ -16,7 +18,7 @@ def pins(lock: str) -> Iterator[tuple[str, str]]:
         yield found[1], found[0]
 
 
-def left_out(extras: dict[str, dict[str, list[str]]], chosen: Collection[str]) -> set[str]:
+def left_out(extras: Mapping[str, Mapping[str, Any]], chosen: Collection[str]) -> set[str]:
     """The packages that are not installed where these extras are.
 
     Raises:
@@ -38,8 +40,12 @@ def main(arguments: list[str]) -> int:
         if rest[:1] == ["--only"]:
             kept = {name: every[name] for name in rest[1:]}
         else:
-            without = left_out(tomllib.loads(Path(table).read_text(encoding="utf-8")), rest)
+            extras = tomllib.loads(Path(table).read_text(encoding="utf-8"))
+            without = left_out(extras, rest)
             kept = {name: lines for name, lines in every.items() if name not in without}
+            for name in rest:
+                if added := extras[name].get("lock"):
+                    kept |= pins((Path(table).parent / added).read_text(encoding="utf-8"))
     except (ValueError, KeyError) as error:
         sys.stderr.write(f"choose: {error}\n")
         return 2

@@ -1,6 +1,7 @@
-"""The checkers that are programs: found in `.venv-infra`, asked, and their answers turned into findings."""
+"""The checkers that are programs: found, asked, and their answers turned into findings."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,8 @@ from infra.lint.application import ROOT
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
-#: Where `make lint-infra` puts the checkers.
-HOME = ROOT / ".venv-infra" / "bin"
+#: Where `make lint-infra` puts the checkers, and those of Debian's packages.
+HOMES = (ROOT / ".venv-infra" / "bin", ROOT / ".prometheus" / "usr" / "bin")
 
 
 class ToolMissing(Exception):
@@ -19,19 +20,21 @@ class ToolMissing(Exception):
 
 
 def tool(name: str) -> str:
-    """The path of a program of `.venv-infra`.
+    """The path of a checker: one that `make lint-infra` has put here before one of the machine's own.
 
     Raises:
         ToolMissing: it is not there.
     """
-    for directory in (Path(sys.executable).parent, HOME):
+    for directory in (Path(sys.executable).parent, *HOMES):
         if (directory / name).exists():
             return str(directory / name)
+    if (found := shutil.which(name)) is not None:
+        return found
     raise ToolMissing(f"{name} is not there: `make lint-infra` installs it")
 
 
 def ask(tree: Tree, command: Sequence[str], *, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program of `.venv-infra` in the tree's root; what it answered, whatever its exit code."""
+    """Run a checker in the tree's root; what it answered, whatever its exit code."""
     return subprocess.run(
         [tool(command[0]), *command[1:]], cwd=tree.root, input=stdin, capture_output=True, text=True, check=False
     )

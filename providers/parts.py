@@ -1,6 +1,6 @@
-"""Whether the models of this machine that the aliases name can run in this installation."""
+"""Whether what the aliases and providers of the settings name is a part of this installation."""
 
-from core.parts import LOCAL_MODELS, require_part
+from core.parts import LOCAL_MODELS, VERTEX, require_part
 from core.settings import Settings
 from providers.local_weights import BUNDLED, own_file
 
@@ -8,12 +8,17 @@ _RUNS_GGUF = ("xllamacpp", "tokenizers")
 _RUNS_ONNX = ("onnxruntime", "tokenizers")
 
 
-def require_local_models(settings: Settings) -> None:
-    """Refuse aliases that are answered by models which are not installed. Imports nothing heavy.
+def require_parts(settings: Settings) -> None:
+    """Refuse aliases of models, and providers, whose packages are not installed. Imports nothing heavy.
 
     Raises:
-        SettingsError: naming the alias, or the cross-encoder's setting.
+        SettingsError: naming the alias, the provider, or the cross-encoder's setting.
     """
+    used = [*settings.providers, *(each.provider for alias in settings.models for each in alias.deployments)]
+    for name in used:
+        if name.partition(":")[0] == "vertex":
+            setting = f"the provider {name!r} (providers, or a deployment of models)"
+            require_part(VERTEX, "langchain_google_vertexai", "anthropic", setting=setting, instead="Name another provider")
     for alias in settings.aliases:
         for deployment in alias.deployments:
             if modules := _modules(deployment.provider, deployment.model, settings):
