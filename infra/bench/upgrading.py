@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from alembic.script import ScriptDirectory
 
+from core.database import MIGRATIONS
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
 from infra.bench import drill
@@ -29,7 +31,6 @@ from infra.shared_store import shared_store
 
 #: Since which version a server starts beside a database of a newer one, and where that is done.
 _TOLERANT, _DATABASE = "database.schema_newer", "core/database.py"
-_VERSIONS = "core/migrations/versions"
 _MIGRATE = (
     "import sys; from core.database import migrate; from core.settings import Settings; migrate(Settings.load(), sys.argv[1])"
 )
@@ -96,8 +97,8 @@ def previous_version(place: Path) -> Path:
     Raises:
         RuntimeError: this checkout does not know it.
     """
-    newest = sorted(path.name for path in (ROOT / _VERSIONS).glob("[0-9]*.py"))[-1]
-    came = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", f"{_VERSIONS}/{newest}").decode().strip()
+    newest = Path(ScriptDirectory(str(MIGRATIONS)).get_revisions("head")[0].path).relative_to(ROOT)
+    came = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest)).decode().strip()
     if not came:
         raise RuntimeError(f"git does not know when {newest} came: its history is needed")
     with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", f"{came}^"))) as tree:
