@@ -14,7 +14,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors eval prove screenshots clean lint-infra image-replay pin-images smoke lock-infra
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors eval prove screenshots clean lint-infra image-replay pin-images smoke lock-infra backup restore
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +41,19 @@ sign-in-link: $(READY) ## print a new one-time link that signs a browser in as a
 rotate-encryption: $(READY) ## make new keys and seal with them what is stored, also while the platform serves
 	@exec $(BIN)/python langserve_app.py --rotate-encryption
 
+backup: $(READY) ## copy all that is stored, also while the platform serves: make backup TO=directory or s3://… KEYS=another place
+	@test -n "$(TO)" || { echo "usage: make backup TO=an empty directory or s3://… KEYS=another place, for the keys"; exit 2; }
+	@$(BIN)/genai backup --to "$(TO)" $(if $(KEYS),--keys "$(KEYS)") $(ARGS)
+
+restore: $(READY) ## put a backup back while nothing runs: make restore FROM=… KEYS=… (REPLACE=1 replaces what is there, CHECK=1 only verifies)
+	@test -n "$(FROM)" || { echo "usage: make restore FROM=place of the backup KEYS=place of its keys"; exit 2; }
+	@$(BIN)/genai restore --from "$(FROM)" $(if $(KEYS),--keys "$(KEYS)") $(if $(REPLACE),--replace) $(if $(CHECK),--check)
+
 worker: $(READY) ## start a worker process beside the server (needs a store that can be shared)
 	@exec $(BIN)/python -m jobs.worker
 
-migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well)
-	@$(BIN)/python -m core.schema
+migrate: $(READY) ## bring the database to the newest schema (the server does it at start as well), or back: TO=previous, TO=0033
+	@$(BIN)/python -m core.schema $(TO)
 
 audit-verify: $(READY) ## verify the audit log of the database that the settings name; 1 where an event was edited, removed or moved (ARGS=--anchor=…)
 	@$(BIN)/python -m core.audit $(ARGS)

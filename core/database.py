@@ -10,8 +10,11 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import DateTime, Dialect, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
@@ -23,7 +26,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core import context, pools, row_security
 from core.database_connection import connection_class
 from core.keys import load_secret
-from core.settings import Settings
+from core.settings import Settings, SettingsError
 from core.tenancy import ALL, TenantMissing, TenantSession
 from core.traces import statements
 from core.transport.plaintext import encrypted_database
@@ -31,7 +34,11 @@ from core.transport.plaintext import encrypted_database
 if TYPE_CHECKING:
     from core.encryption.keyring import Keyring
 
+log = structlog.get_logger()
+
 MIGRATIONS = Path(__file__).parent / "migrations"
+#: The newest migration of this version, and the one before it.
+HEAD, PREVIOUS = "head", "previous"
 _MIGRATION_LOCK = 0x67656E61  # pg_advisory_lock's number: "gena"
 #: In the `info` of every session: a function that gives the installation's secret.
 #: Of every engine: its errors, which are logged, tell the statement and not the values in it.
@@ -242,8 +249,16 @@ def blocking_transaction(engine: Engine) -> Iterator[Connection]:
         connection.commit()
 
 
-def migrate(settings: Settings) -> None:
-    """Bring the database to the newest schema. May be called by several processes at once: one migrates, the others wait."""
+def migrate(settings: Settings, to: str = HEAD) -> None:
+    """Bring the database to the newest schema, or to the migration `to`, also an earlier one; `previous` is the one before the
+    newest. May be called by several processes at once: one migrates, the others wait.
+
+    A database that a newer version has migrated is left as it is: what a version's migrations take away, the one before does
+    not use.
+
+    Raises:
+        SettingsError: `to` is no migration of this version, or the database is at none.
+    """
     url = sync_url(settings, direct=True)
     engine = create_engine(url, poolclass=NullPool, **WITHOUT_VALUES)
     try:
@@ -251,14 +266,14 @@ def migrate(settings: Settings) -> None:
             event.listen(engine, "connect", _set_pragmas)
             event.listen(engine, "connect", _suspend_foreign_keys)
             with FileLock(settings.path("migrate.lock")), engine.connect() as connection:
-                _upgrade(connection)
+                _bring(connection, to)
         else:
             with engine.connect() as connection:
                 connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
                 row_security.see_all(connection)
                 connection.commit()
                 try:
-                    _upgrade(connection)
+                    _bring(connection, to)
                     row_security.hold(connection)
                     connection.commit()
                 finally:
@@ -269,9 +284,24 @@ def migrate(settings: Settings) -> None:
         engine.dispose()
 
 
-def _upgrade(connection: Connection) -> None:
+def _bring(connection: Connection, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    scripts = ScriptDirectory.from_config(config)
+    known = {script.revision: script.down_revision for script in scripts.walk_revisions()}
+    head = str(scripts.get_current_head())
+    to = {HEAD: head, PREVIOUS: str(known[head])}.get(to, to)
+    now = MigrationContext.configure(connection).get_current_revision()
+    if to not in known:
+        raise SettingsError(f"There is no migration {to} in this version, whose newest is {head}.")
+    if now is not None and now not in known:
+        if to != head:
+            raise SettingsError(f"The database is at migration {now} of a newer version: go back with that one.")
+        log.warning("database.schema_newer", at=now, newest_here=head)
+        return
+    if now is not None and to in {script.revision for script in scripts.iterate_revisions(now, "base")} - {now}:
+        command.downgrade(config, to)
+    else:
+        command.upgrade(config, to)
     connection.commit()

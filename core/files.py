@@ -9,11 +9,13 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from core.encryption.envelope import HEADER_BYTES, Place, key_id_of
 from core.encryption.streams import open_bytes, open_stream, seal_bytes, seal_stream
@@ -29,6 +31,16 @@ _UNFINISHED = ".unfinished"
 _UNFINISHED_FOR_S = 24 * 3600
 _MOVE_TRIES = 100
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a listing says of one key. `modified`: when it was written, in seconds since 1970, as the storage has it; 0 where it
+    does not say."""
+
+    key: str
+    size: int
+    modified: float
 
 
 class Storage(Protocol):
@@ -49,6 +61,10 @@ class Storage(Protocol):
     def delete(self, key: str) -> None: ...
 
     def delete_below(self, prefix: str) -> None: ...
+
+    def listed(self) -> Iterator[Stored]:
+        """Every key there is, in no order. What comes or goes meanwhile may be in it or not."""
+        ...
 
 
 class Files:
@@ -193,8 +209,9 @@ def open_storage(settings: Settings) -> Storage:
     return ObjectStore(url)
 
 
-def check_files_url(url: str | None) -> None:
-    """Refuse an address of the file store that cannot be opened here, without connecting or importing its driver.
+def check_files_url(url: str | None, setting: str = "GENAI_FILES_URL") -> None:
+    """Refuse an address of a file store, which `setting` gives, that cannot be opened here, without connecting or importing its
+    driver.
 
     Raises:
         SettingsError: the scheme is unknown, its package (which the message names) is not installed, or a path is relative.
@@ -203,17 +220,17 @@ def check_files_url(url: str | None) -> None:
         return
     if url.startswith("file://"):
         if not Path(url.removeprefix("file://")).is_absolute():
-            raise SettingsError("GENAI_FILES_URL: file:// is followed by an absolute path, as in file:///var/lib/genai/files")
+            raise SettingsError(f"{setting}: file:// is followed by an absolute path, as in file:///var/lib/genai/files")
         return
     from fsspec.registry import known_implementations, registry  # type: ignore[import-untyped]  # it ships no types
 
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in {*known_implementations, *registry}:
-        raise SettingsError("GENAI_FILES_URL is no address of a file store: s3://…, gs://…, az://… or file://…")
+        raise SettingsError(f"{setting} is no address of a file store: s3://…, gs://…, az://… or file://…")
     package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
     if find_spec(package) is None:
         raise SettingsError(
-            f"GENAI_FILES_URL: {scheme}:// needs the package {package}, which is installed beside the platform: "
+            f"{setting}: {scheme}:// needs the package {package}, which is installed beside the platform: "
             f".venv/bin/pip install {package}"
         )
 
@@ -279,6 +296,18 @@ class Directory:
         finally:
             shutil.rmtree(doomed, ignore_errors=True)  # what a late write still adds is swept at the next start
 
+    def listed(self) -> Iterator[Stored]:
+        for place, below, names in os.walk(self._root):
+            if _UNFINISHED in below:
+                below.remove(_UNFINISHED)
+            for name in names:
+                path = Path(place, name)
+                try:
+                    found = path.stat()
+                except FileNotFoundError:  # deleted meanwhile
+                    continue
+                yield Stored(path.relative_to(self._root).as_posix(), found.st_size, found.st_mtime)
+
     def _sweep(self) -> None:
         """Remove what processes that were killed while writing left behind."""
         for path in self._unfinished.iterdir():
@@ -296,18 +325,18 @@ class Directory:
 class ObjectStore:
     """Any store that fsspec knows (S3, GCS, Azure Blob, …). One PUT is atomic there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, setting: str = "GENAI_FILES_URL") -> None:
         import fsspec  # type: ignore[import-untyped]  # it ships no types
 
-        check_files_url(url)
+        check_files_url(url, setting)
         scheme = url.partition("://")[0]
         try:
             self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ImportError, ValueError) as error:
-            raise SettingsError(f"GENAI_FILES_URL: {scheme}:// cannot be used: {error}") from error
+            raise SettingsError(f"{setting}: {scheme}:// cannot be used: {error}") from error
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise SettingsError(f"GENAI_FILES_URL: {scheme}:// does not answer: {reason}") from error
+            raise SettingsError(f"{setting}: {scheme}:// does not answer: {reason}") from error
 
     def _path(self, key: str) -> str:
         return f"{self._root.rstrip('/')}/{key}"
@@ -341,3 +370,25 @@ class ObjectStore:
             self._fs.rm(self._path(prefix), recursive=True)
         except FileNotFoundError:
             return
+
+    def listed(self) -> Iterator[Stored]:
+        start = len(self._root.rstrip("/")) + 1
+        try:
+            found = self._fs.find(self._root, detail=True)
+        except FileNotFoundError:
+            return
+        for path, about in found.items():
+            yield Stored(path[start:], int(about.get("size") or 0), _modified(about))
+
+
+def _modified(about: dict[str, Any]) -> float:
+    """When a file was written: S3's, Azure's, Google's and local file systems' names for it."""
+    for name in ("LastModified", "last_modified", "updated", "mtime", "created"):
+        moment = about.get(name)
+        if isinstance(moment, str):
+            moment = datetime.fromisoformat(moment)
+        if isinstance(moment, datetime):
+            return moment.timestamp()
+        if isinstance(moment, int | float):
+            return float(moment)
+    return 0.0

@@ -12,6 +12,8 @@ from filelock import FileLock
 from core.settings import Settings
 
 KEY_PREFIX = "gk_"
+#: In the data directory: the installation's secret, where no setting gives it.
+SECRET_FILE = "secret.key"  # noqa: S105 - a name
 _SECRET_BYTES = 32
 #: Of the random part, in base64, and of CRC-32 in base 36: 36 ** 7 > 2 ** 32.
 _BODY_CHARACTERS, _CHECKSUM_CHARACTERS = 43, 7
@@ -70,19 +72,19 @@ def load_secret(settings: Settings) -> bytes:
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
-    path = settings.path("secret.key")
+    path = settings.path(SECRET_FILE)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            _write_private(path, secrets.token_bytes(_SECRET_BYTES))
+            write_private(path, secrets.token_bytes(_SECRET_BYTES))
         return path.read_bytes()
 
 
 def has_secret(settings: Settings) -> bool:
     """Whether the installation's secret is there, so that `load_secret` makes none."""
-    return settings.secret_key is not None or (settings.data_dir.expanduser() / "secret.key").is_file()
+    return settings.secret_key is not None or (settings.data_dir.expanduser() / SECRET_FILE).is_file()
 
 
-def _write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all."""
     partial = path.with_suffix(".new")
     partial.unlink(missing_ok=True)

@@ -62,11 +62,12 @@ def _revision(settings: Settings) -> str | None:
 
 
 def main() -> int:
-    """Migrate, whatever `database.migrate` says of servers. 2 where settings cannot be used, 1 where the database cannot."""
+    """Migrate to the newest schema, or to the migration that the argument names, whatever `database.migrate` says of servers.
+    2 where settings cannot be used, 1 where the database cannot."""
     try:
         settings = Settings.load()
         configure_logging(settings.log, settings.tls)
-        migrate(settings)
+        migrate(settings, *sys.argv[1:2])
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

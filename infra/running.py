@@ -51,6 +51,8 @@ class Running:
 
     #: What Python runs.
     program: tuple[str, ...] = ("langserve_app.py",)
+    #: The tree that it runs from: another version's, where it is another.
+    root: Path = ROOT
 
     def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
@@ -81,7 +83,7 @@ class Running:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program],
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -115,6 +115,8 @@ class Action(StrEnum):
     PROMPT_VERSION_CREATED = "prompt_version.created"
     PROMPT_DEPLOYED = "prompt.deployed"
     PROMPT_ROLLED_BACK = "prompt.rolled_back"
+    BACKUP_TAKEN = "backup.taken"
+    BACKUP_RESTORED = "backup.restored"
 
 
 _CATEGORIES = {
@@ -150,6 +152,7 @@ _CATEGORIES = {
         "cache",
         "erasure",
         "retention",
+        "backup",
         "month",
         "ledger",
         "invoice",

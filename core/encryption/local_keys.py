@@ -65,7 +65,7 @@ class LocalKeys:
     def _read(self) -> dict[str, bytes]:
         former = (key.get_secret_value() for key in self._settings.encryption.previous_keys)
         given = [_stretched(key.removeprefix(_FORMER)) for key in former if key.startswith(_FORMER)]
-        return {_name_of(key): key for key in (*self._own(), *given)}
+        return {name_of(key): key for key in (*self._own(), *given)}
 
     def _own(self) -> Sequence[bytes]:
         """The source's own keys, the one that wraps first."""
@@ -88,7 +88,7 @@ class KeyFile(LocalKeys):
         path = key_file(self._settings)
         try:
             with FileLock(path.with_suffix(".lock")):
-                _write(path, [secrets.token_bytes(_KEY_BYTES), *(read_key_file(path) or self._mine)])
+                write_key_file(path, [secrets.token_bytes(_KEY_BYTES), *(read_key_file(path) or self._mine)])
         except OSError as error:
             log.warning("encryption.key_file_kept", error=error.strerror)
         self._keys = self._read()
@@ -126,7 +126,7 @@ def make_key_file(path: Path) -> list[bytes]:
     try:
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
-                _write(path, [secrets.token_bytes(_KEY_BYTES)])
+                write_key_file(path, [secrets.token_bytes(_KEY_BYTES)])
     except OSError as error:
         if not path.exists():
             raise SettingsError(f"The key file {path} cannot be made: {error.strerror}") from error
@@ -153,7 +153,7 @@ def read_key_file(path: Path) -> list[bytes]:
     return keys
 
 
-def _write(path: Path, keys: list[bytes]) -> None:
+def write_key_file(path: Path, keys: Sequence[bytes]) -> None:
     """Whole or not at all, for its owner alone."""
     partial = path.with_suffix(".new")
     partial.unlink(missing_ok=True)
@@ -170,7 +170,8 @@ def _stretched(given: str) -> bytes:
     return hashlib.sha256(b"genai key-encryption key\0" + given.encode("utf-8", "surrogatepass")).digest()
 
 
-def _name_of(key: bytes) -> str:
+def name_of(key: bytes) -> str:
+    """What a wrapped key calls the key that has wrapped it."""
     return PREFIX + hashlib.sha256(b"genai fingerprint\0" + key).hexdigest()[:16]
 
 

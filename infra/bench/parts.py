@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, evaluation, ingestion, providers, registry, retrieval, security, serving
+from infra.bench.proofs import accounts, delivery, evaluation, ingestion, providers, registry, retrieval, security, serving
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -47,6 +47,9 @@ _TABLE: tuple[Part, ...] = (
     evaluation.statistics,
     evaluation.monitors,
     evaluation.eval_run,
+    delivery.restored,
+    delivery.restored_postgresql,
+    delivery.upgraded,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}

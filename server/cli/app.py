@@ -11,6 +11,7 @@ from core.settings import LogSettings, SettingsError, platform_address, platform
 from server.cli import (
     ask,
     audit,
+    backup,
     chat,
     dead_letters,
     ingest,
@@ -40,6 +41,8 @@ app = typer.Typer(
 app.command("serve", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
     serve.serve
 )
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("login")(login.login)
 app.command("logout")(login.logout)
 app.command("chat")(chat.chat)
@@ -58,6 +61,9 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(kill.app, name="kill")
 app.add_typer(registry.app, name="registry")
 
+#: They go by the settings of the platform on this machine.
+_HERE = ("serve", "backup", "restore")
+
 
 @app.callback()
 def connect(
@@ -70,8 +76,8 @@ def connect(
     ] = None,
     key: Annotated[str | None, typer.Option(envvar="GENAI_API_KEY", help="Key; else the one kept by `genai login`.")] = None,
 ) -> None:
-    """Every command but `serve` speaks to the platform that these name."""
-    if context.invoked_subcommand == "serve":
+    """Every command but `serve`, `backup` and `restore` speaks to the platform that these name."""
+    if context.invoked_subcommand in _HERE:
         return
     url = (url or platform_address()).rstrip("/")
     platform = Platform(url, key or saved_key(url), verify=authorities(platform_authorities()))

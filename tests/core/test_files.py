@@ -1,6 +1,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,3 +133,13 @@ def test_leftovers_of_killed_writers_are_swept_and_fresh_ones_stay(settings: Set
 def test_a_store_that_cannot_be_used_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="GENAI_FILES_URL"):
         opened(Settings.load(data_dir=tmp_path, files_url="nonsense://bucket"))
+
+
+async def test_a_listing_tells_each_key_with_its_size_and_when_it_was_written(files: Files) -> None:
+    started = time.time()
+    await files.put("a/b", b"1", tenant="here")
+    await files.put("a/c/d", b"22", tenant="here")
+    await files.delete("a/b")
+    (found,) = files._storage.listed()
+    assert (found.key, found.size) == ("a/c/d", len(files._storage.read("a/c/d")))
+    assert started - 2 <= found.modified <= time.time() + 2

@@ -35,6 +35,8 @@ CHECKS = {
     "terraform_scan": "infra.lint.checks.terraform_scan:check",
     "terraform_stacks": "infra.lint.checks.terraform_stacks:check",
     "terraform_wiring": "infra.lint.checks.terraform_wiring:check",
+    "workflows": "infra.lint.checks.workflows:check",
+    "runbooks": "infra.lint.checks.runbooks:check",
 }
 
 

@@ -1,0 +1,71 @@
+"""Each check of workflows and runbooks finds the mistake that is planted for it, and none in what is committed."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.lint.tree import Tree
+from tests.infra.planted import copied, needs_checkers, replaced, said, said_by_checkers
+
+CI, IMAGES, RELEASE = (f".github/workflows/{name}.yml" for name in ("ci", "images", "release"))
+ALERTS, RUNBOOKS = "infra/prometheus/alerts.yml", "docs/runbooks.md"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    parts = (".github", "infra/prometheus", RUNBOOKS, "Makefile", "infra/changelog.py")
+    return copied(tmp_path / "tree", *parts)
+
+
+@pytest.mark.parametrize("check", ["workflows", "runbooks"])
+def test_nothing_is_found_in_what_is_committed(check: str, tree: Tree) -> None:
+    assert said(check, tree) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "found"),
+    [
+        (CI, "actions/checkout@v4.2.2", "actions/checkout@v4", "actions/checkout@v4 is no exact release"),
+        (CI, "actions/checkout@v4.2.2", "actions/checkout@main", "actions/checkout@main is no exact release"),
+        (CI, "permissions:\n  contents: read", "permissions: write-all", "does not name its permissions"),
+        (CI, "permissions:\n  contents: read\n", "", "does not name its permissions"),
+        (CI, "contents: read", "contents: write", "may write in every job"),
+        (CI, "run: make lint\n", "run: make lynt\n", "make has no target lynt"),
+        (CI, "run: make lint\n", "run: echo ${{ github.head_ref }}\n", "github.head_ref is put into a script"),
+        (CI, "pull_request:", "pull_request_target:", "runs a stranger's change"),
+        (CI, "persist-credentials: false", "persist-credentials: true", "keeps its token"),
+        (CI, "    timeout-minutes: 15\n", "", "no timeout-minutes"),
+        (RELEASE, "infra.changelog", "infra.notes", "there is no module infra.notes"),
+        (RELEASE, "./.github/workflows/ci.yml", "./.github/workflows/tests.yml", "there is no ./.github/workflows/tests.yml"),
+        (".github/workflows/security.yml", "gitleaks:v8.30.1", "gitleaks:latest", "gitleaks:latest is no exact release"),
+    ],
+    ids=[
+        *("major", "branch", "all", "none", "write", "target", "injected", "strangers", "token", "endless", "module"),
+        *("workflow", "image"),
+    ],
+)
+def test_a_mistake_in_a_workflow_is_found(tree: Tree, path: str, old: str, new: str, found: str) -> None:
+    replaced(tree, path, old, new)
+    assert any(found in each and each.startswith(path) for each in said("workflows", tree)), said("workflows", tree)
+
+
+@needs_checkers
+def test_what_github_does_not_know_is_found(tree: Tree, tmp_path: Path) -> None:
+    assert said_by_checkers("schemas", tree, tmp_path) == []
+    replaced(tree, IMAGES, "runs-on: ubuntu-24.04", "run-on: ubuntu-24.04")
+    assert any(each.startswith(IMAGES) for each in said_by_checkers("schemas", tree, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "found"),
+    [
+        (RUNBOOKS, "## GenaiDown\n", "## Down\n", "GenaiDown has no section"),
+        (ALERTS, "runbooks.md#genaidown", "runbooks.md#down", "GenaiDown links docs/runbooks.md#down"),
+        (ALERTS, "- alert: GenaiDown", "- alert: GenaiGone", "there is no alert GenaiDown"),
+        (ALERTS, "labels: {severity: page}", "labels: {severity: loud}", "neither a page nor a ticket"),
+    ],
+    ids=["section", "link", "alert", "severity"],
+)
+def test_a_mistake_in_alerts_or_runbooks_is_found(tree: Tree, path: str, old: str, new: str, found: str) -> None:
+    replaced(tree, path, old, new)
+    assert any(found in each for each in said("runbooks", tree)), said("runbooks", tree)
