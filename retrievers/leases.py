@@ -2,7 +2,6 @@
 
 Every try is counted in the same transaction that takes the lease, before the work, so that a document that kills its worker
 is parked after some tries. A holder whose lease was lost can change nothing any more: every write asks for its own lease.
-
 Locks are taken in one order everywhere: documents by name, then jobs by id, then a collection's number of changes.
 """
 

@@ -29,6 +29,7 @@ _TITLES: Mapping[AlertKind, str] = {
     AlertKind.ERROR_RATE: "Many calls of a deployment fail",
     AlertKind.LATENCY: "A deployment is slower than usual",
     AlertKind.DEGRADATION: "A deployment does worse than its own baseline",
+    AlertKind.SAMPLE_RATIO: "Variants of an experiment have not the shares that they should have",
     AlertKind.DRIFT: "What is asked of a collection is no longer what it was",
     AlertKind.LEDGER_SPOOLING: "The ledger's rows wait in files",
     AlertKind.EMBEDDING_MISMATCH: "An embedding model gives other vectors",

@@ -100,7 +100,11 @@ def board(state: State, principal: Principal, whose: str | None, seen: Seen) -> 
         now=seen.now,
         minutes=seen.minutes,
         aliases=seen.aliases,
-        budgets=[one.told for one in seen.budgets if all_budgets or not one.of_some],
+        budgets=[
+            one.told if all_budgets else one.told.model_copy(update={"name": ""})
+            for one in seen.budgets
+            if all_budgets or not one.of_some
+        ],
         providers=[ProviderNow.model_validate({name: each[name] for name in names}) for each in providers],
         anomalies=seen.anomalies if principal.may(Scope.MONITORS_READ) else [],
         alerts=[one.told for one in seen.alerts if platform or not one.platform] if principal.may(Scope.ALERTS_MANAGE) else [],

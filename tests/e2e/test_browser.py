@@ -174,7 +174,7 @@ def test_a_file_that_is_refused_is_named_on_the_front_page_and_the_others_are_re
     files = [{"name": name, "mimeType": "text/plain", "buffer": f"The word of {name[:9]} is heron.".encode()} for name in names]
     page.locator("#files").set_input_files(files)
     expect(page.locator("#upload [role=status]")).to_contain_text("Ready: 51 of 52", timeout=SLOW_MS)
-    expect(page.locator("#upload .problems")).to_contain_text("1 to 1024 bytes")
+    expect(page.locator("#upload .problems")).to_contain_text("1 to 1,000 bytes")
 
 
 def test_a_citation_shows_its_place_and_what_a_collection_holds_can_be_deleted(page: Page) -> None:

@@ -44,8 +44,7 @@ def test_a_deployment_whose_provider_is_plain_beyond_this_machine_stops_the_star
 
 def test_a_provider_that_is_only_configured_while_it_serves_is_refused_when_it_is_used(settings: Settings) -> None:
     models = Models(settings)
-    late = settings.model_copy(update={"providers": {"openai_compatible:late": ProviderSettings(base_url=PLAIN)}})
-    models.settings = late
+    settings.providers["openai_compatible:late"] = ProviderSettings(base_url=PLAIN)
     with pytest.raises(SettingsError, match=r"providers\.openai_compatible:late\.base_url"):
         models.provider("openai_compatible:late")
 

@@ -51,7 +51,11 @@ async def place(guarded: Guarded, database: Database) -> Place:
     kept: Any = SimpleNamespace(collections=Collections(database, indexer, missing))
     conversations = Conversations(database)
     state = guarded.app.state.platform
-    models: Any = SimpleNamespace(policies=guarded.policies, facts=lambda _: SimpleNamespace(context_tokens=None))
+    models: Any = SimpleNamespace(
+        policies=guarded.policies,
+        facts=lambda _: SimpleNamespace(context_tokens=None),
+        kinds=dict,
+    )
     guarded.app.state.platform = replace(state, library=kept, conversations=conversations, models=models)
     for module in (users, user_data, collections, sessions, usage, analytics):
         guarded.app.include_router(module.router)
