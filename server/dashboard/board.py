@@ -104,7 +104,8 @@ class AnomalyNow(BaseModel):
 
 class Board(BaseModel):
     """The whole dashboard. What the caller may not see is left empty: `budgets` need `budgets:manage`, but for those of the
-    whole tenant and of its aliases, without their names; `providers` need `models:read`, `alerts` `alerts:manage`, `anomalies` `monitors:read`."""
+    whole tenant and of its aliases, without their names; `providers` need `models:read`, `alerts` `alerts:manage`, `anomalies`
+    `monitors:read`."""
 
     at: datetime = Field(description="when the database was asked")
     tenant: str | None = Field(description="whose; null: of all tenants")

@@ -13,6 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from infra import samples
 from infra.running import Running
 
+#: What people do with it is the same on either database: once is enough.
+pytestmark = pytest.mark.one_database
+
 CAPABILITIES = ("completion", "code/generate", "code/explain", "code/review", "code/fix", "code/tests", "code/translate", "rag")
 SLOW_MS = 90_000
 expect.set_options(timeout=20_000)

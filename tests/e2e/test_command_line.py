@@ -13,6 +13,9 @@ from infra import samples
 from infra.running import Running
 from tests.retrievers import making
 
+#: A client says the same whatever the platform keeps its rows in.
+pytestmark = pytest.mark.one_database
+
 GENAI = Path(sys.executable).with_name("genai")
 
 
