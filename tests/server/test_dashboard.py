@@ -107,7 +107,7 @@ async def test_each_sees_of_it_what_they_may(here: Guarded, database: Database) 
     assert [one["kind"] for one in whole["alerts"]] == ["latency"]
     assert {one["model"] for one in whole["providers"]} == {"SmolLM2-135M-Instruct", "all-MiniLM-L6-v2"}
     analyst = await told(here, key=await key_of(here, Role.ANALYST))
-    assert [one["name"] for one in analyst["budgets"]] == ["ours"]
+    assert [(one["name"], one["unit"]) for one in analyst["budgets"]] == [("", "usd")]
     assert analyst["alerts"] == []
     assert analyst["providers"]
 

@@ -13,7 +13,7 @@ from tests.evals.monitors.watched import FIRST, OTHER, POINT, POINT_S, SECOND, W
 
 
 async def test_a_version_that_gets_slower_is_found_in_its_own_series_alone(database: Database) -> None:
-    watched = Watched(database)
+    watched = Watched(database, at_eight=True)
     await watched.call({FIRST: usual, SECOND: slower_since(24), OTHER: usual})
     await watched.watch.catch_up(watched.now)
     (found,) = [each for each in await watched.anomalies() if each.state == AnomalyState.OPEN]
@@ -25,7 +25,7 @@ async def test_a_version_that_gets_slower_is_found_in_its_own_series_alone(datab
 
 
 async def test_what_is_as_it_was_again_is_back(database: Database) -> None:
-    watched = Watched(database)
+    watched = Watched(database, at_eight=True)
     await watched.call({FIRST: slower_since(60, until=20)})
     await watched.watch.catch_up(watched.ago(21))
     assert [each.state for each in await watched.anomalies()] == ["open"]
@@ -37,7 +37,7 @@ async def test_what_is_as_it_was_again_is_back(database: Database) -> None:
 
 
 async def test_two_processes_see_each_point_once_and_the_second_goes_on_where_the_first_has_ended(database: Database) -> None:
-    watched = Watched(database)
+    watched = Watched(database, at_eight=True)
     await watched.call({FIRST: slower_since(20)}, points=300)
     other = Watch(database, watched.settings.monitors)
     for ago in range(240, 0, -12):  # in turn, each after the other has moved on
@@ -50,7 +50,7 @@ async def test_two_processes_see_each_point_once_and_the_second_goes_on_where_th
 
 
 async def test_errors_refusals_and_cost_have_series_of_their_own(database: Database) -> None:
-    watched = Watched(database)
+    watched = Watched(database, at_eight=True)
 
     def failing(ago: int) -> dict[str, object]:
         return {"status": "server_error"} if ago <= 20 else {}
@@ -65,7 +65,7 @@ async def test_errors_refusals_and_cost_have_series_of_their_own(database: Datab
 
 
 async def test_what_is_old_is_forgotten(database: Database) -> None:
-    watched = Watched(database)
+    watched = Watched(database, at_eight=True)
     await watched.call({FIRST: slower_since(60, until=20)}, points=300)
     await watched.watch.catch_up(watched.now)
     await watched.watch.forget(watched.now)
@@ -87,7 +87,7 @@ async def test_where_there_are_too_many_series_the_installation_s_own_are_watche
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_the_calls_of_an_evaluation_are_no_points(database: Database) -> None:
-    here = Watched(database)
+    here = Watched(database, at_eight=True)
     await here.call({FIRST: usual}, points=4)
     before = await points_of_ledger(database, here.ago(4), here.now, POINT_S)
     await here.call({FIRST: lambda _: {"slower": 9, "capability": "evaluation"}}, points=4, calls=9)

@@ -33,11 +33,13 @@ def usual(_ago: int) -> dict[str, Any]:
 class Watched:
     """A ledger whose calls are made up, and a monitor that looks at it."""
 
-    def __init__(self, database: Database, *, tenant: str = "acme", **more: Any) -> None:
+    def __init__(self, database: Database, *, tenant: str = "acme", at_eight: bool = False, **more: Any) -> None:
         self.database, self.tenant = database, tenant
         base = Settings.model_validate(database._settings.model_dump() | {"monitors": SETTINGS | more})
         self.settings = base
         self.now = floor_of(utc_now(), POINT_S)
+        if at_eight:  # when it last was: at every hour of the day the same calls meet another season
+            self.now = floor_of(utc_now() - timedelta(hours=8), 86_400) + timedelta(hours=8)
         self.watch = Watch(database, base.monitors)
         self.monitor = DegradationMonitor(database, base)
 
