@@ -28,6 +28,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any, Literal, get_args
 
+from core.child_limits import Limit
 from core.child_main import HEADER, IDLE_S, RETIRED
 from core.child_spawner import spawn
 
@@ -80,8 +81,9 @@ async def run_in_child(
 ) -> Any:
     """Call `function` ("module:callable") with picklable arguments in a child and give its result (plain values, dataclasses).
 
-    `timeout_s` counts from when a child takes the work, not while it waits for one. `memory_bytes` bounds the growth of the
-    child's address space during the call, modules that it imports first included; None sets no bound. Not enforced on macOS.
+    `timeout_s` counts from when a child takes the work, not while it waits for one, and what others keep it from the processor
+    is added (`core.child_limits`). `memory_bytes` bounds the growth of the child's address space during the call, modules that
+    it imports first included; None sets no bound. Not enforced on macOS.
     Each lane has children of its own, so that short work for a caller who waits is not queued behind long files. Cancelling
     kills the child.
 
@@ -184,11 +186,11 @@ class _Child:
 
     def receive(self, timeout_s: float) -> Any:
         """The result that the child sends; an error that it sends is raised."""
-        deadline = time.monotonic() + timeout_s
-        (length,) = HEADER.unpack(self._read(HEADER.size, deadline, timeout_s))
+        limit = Limit(self.process.pid, timeout_s)
+        (length,) = HEADER.unpack(self._read(HEADER.size, limit))
         if length > MAX_ANSWER_BYTES:
             raise ChildKilled("memory")
-        data = self._read(length, deadline, timeout_s)
+        data = self._read(length, limit)
         try:
             kind, value = _PlainUnpickler(io.BytesIO(data)).load()
         except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, TypeError, ValueError) as error:
@@ -199,14 +201,16 @@ class _Child:
             raise ChildFailed(*value)
         return value
 
-    def _read(self, size: int, deadline: float, timeout_s: float) -> bytes:
+    def _read(self, size: int, limit: Limit) -> bytes:
         data = bytearray()
         while len(data) < size:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._socket.settimeout(max(limit.left_s(), 0.001))
             try:
                 piece = self._socket.recv(min(size - len(data), 1 << 20))
             except TimeoutError:
-                raise ChildTimedOut(f"the child did not answer within {timeout_s:g} s") from None
+                if limit.left_s() > 0:
+                    continue
+                raise ChildTimedOut(f"the child did not answer within {limit.timeout_s:g} s") from None
             except OSError:
                 piece = b""
             if not piece:

@@ -36,9 +36,10 @@ class Datasets:
         *,
         source: str = UPLOAD,
         subjects: Sequence[str | None] = (),
+        from_collections: bool = False,
     ) -> EvalDataset:
         """The version with these examples: a new one, or the one of the same name that has the same content already.
-        `subjects`: whose each of them is."""
+        `subjects`: whose each of them is; `from_collections`: they hold what collections say."""
         digest, tenant, keyring = digest_of(examples), principal.tenant, self._database.keyring
         whose = list(subjects) or [None] * len(examples)
         mine = (EvalDataset.name == name, EvalDataset.owner == principal.id)
@@ -48,7 +49,14 @@ class Datasets:
         if same is not None:
             return same
         row = EvalDataset(
-            tenant=tenant, owner=principal.id, name=name, number=1, digest=digest, source=source, examples=len(examples)
+            tenant=tenant,
+            owner=principal.id,
+            name=name,
+            number=1,
+            digest=digest,
+            source=source,
+            from_collections=from_collections,
+            examples=len(examples),
         )
         rows = [
             {

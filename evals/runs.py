@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, insert
+from sqlalchemy import insert
 from sqlmodel import and_, col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -56,6 +56,7 @@ class Runs:
             suite=suite.name,
             dataset_id=dataset.id,
             dataset_digest=dataset.digest,
+            from_collections=dataset.from_collections or suite.target.capability == _ASKS_COLLECTIONS,
             capability=suite.target.capability,
             alias=suite.target.alias,
             version=version,
@@ -88,7 +89,7 @@ class Runs:
     async def get(self, principal: Principal, run_id: str) -> EvalRun:
         """Raises NotFound (`run_not_found`)."""
         async with self._database.session(principal.tenant) as session:
-            run = (await session.exec(select(EvalRun).where(EvalRun.id == run_id, seen_by(principal)))).first()
+            run = (await session.exec(select(EvalRun).where(EvalRun.id == run_id, theirs(EvalRun, principal)))).first()
         if run is None:
             raise NotFound("There is no such run.", code="run_not_found")
         return run
@@ -98,7 +99,7 @@ class Runs:
     ) -> tuple[list[EvalRun], bool]:
         """The newest first, those after the run `after`; and whether there are more. Raises InvalidRequest
         (`invalid_cursor`)."""
-        query = select(EvalRun).where(seen_by(principal))
+        query = select(EvalRun).where(theirs(EvalRun, principal))
         if suite is not None:
             query = query.where(EvalRun.suite == suite)
         if after is not None:
@@ -210,14 +211,6 @@ class Runs:
             await session.exec(delete(EvalResult).where(col(EvalResult.run_id) == run.id))
             await session.exec(delete(EvalRun).where(col(EvalRun.id) == run.id))
             await audit.record(session, audit.Action.EVAL_RUN_DELETED, on=("eval_run", run.id), principal=principal)
-
-
-def seen_by(principal: Principal) -> ColumnElement[bool]:
-    """The condition of a run that they may see."""
-    own = theirs(EvalRun, principal)
-    if principal.may_search and principal.collections is None:
-        return own
-    return and_(own, col(EvalRun.capability) != _ASKS_COLLECTIONS)
 
 
 async def suite_of_run(database: Database, run: EvalRun) -> Suite:

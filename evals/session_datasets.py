@@ -30,9 +30,16 @@ class Wanted:
     expected: bool = True
 
 
-async def taken(
-    database: Database, analyser: Analyser, principal: Principal, wanted: Wanted
-) -> tuple[list[Example], list[str | None]]:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The examples, and whose each is. `from_collections`: collections were asked in a conversation that they come from."""
+
+    examples: list[Example]
+    subjects: list[str | None]
+    from_collections: bool
+
+
+async def taken(database: Database, analyser: Analyser, principal: Principal, wanted: Wanted) -> Taken:
     """An example for each answer, with all messages before it as its input; and whose each is. Whatever the analyser finds is
     replaced by its type, so what it does not find stays: see `docs/privacy.md`. Messages with images, and calls of tools, are
     left out with all that follows them."""
@@ -48,6 +55,7 @@ async def taken(
         rows = (await session.exec(query)).all()
     examples: list[Example] = []
     subjects: list[str | None] = []
+    from_collections = False
     for row in rows:
         if len(examples) >= wanted.most:
             break
@@ -58,7 +66,8 @@ async def taken(
         found = found[: wanted.most - len(examples)]
         examples += found
         subjects += [row.owner] * len(found)
-    return examples, subjects
+        from_collections |= bool(found) and row.collections != []
+    return Taken(examples, subjects, from_collections)
 
 
 async def _exchanges(analyser: Analyser, name: str, messages: Sequence[Any], wanted: Wanted) -> list[Example]:

@@ -36,6 +36,16 @@ def read(text: str, language: str) -> Written:
     return Written(best.code, best.language, words)
 
 
+def by_fences(text: str, language: str) -> Written:
+    """`read` without a look into what is written: the longest closed block, or all of an answer that has none."""
+    blocks, _, words = _fenced(text)
+    closed = [block for block in blocks if block.closed]
+    if not closed:
+        return Written(text.strip(), None, "")
+    best = max(closed, key=lambda block: (block.language == language, len(block.code)))
+    return Written(best.code, best.language, words)
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     code: str
@@ -53,7 +63,7 @@ def _fenced(text: str) -> tuple[list[_Block], str, str]:
     opened: tuple[str, str | None, list[str]] | None = None
     before = "\n".join(lines[: marks[0]]).strip() if marks else ""
     for number, line in enumerate(lines):
-        fence, later = _FENCE.fullmatch(line), any(mark > number for mark in marks)
+        fence, later = _FENCE.fullmatch(line), bool(marks) and marks[-1] > number
         if opened is None:
             if fence and (later or number + 1 < len(lines)):
                 opened = (fence[1], canonical(fence[2]) if fence[2] else None, [])

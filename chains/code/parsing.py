@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from chains.code.answers import Written
+from chains.code.answers import Written, by_fences
 from chains.code.languages import known
 from chains.code.outline import Definition
 from chains.code.static import Fault
@@ -93,11 +93,11 @@ async def detect(code: str) -> str | None:
 
 
 async def answer(text: str, language: str) -> Written:
-    """The code in a model's answer; all of the answer where it cannot be told apart from the words in time."""
+    """The code in a model's answer; where that cannot be parsed in time, as its fences alone tell it."""
     try:
         written: Written = await _read("chains.code.answers:read", text, language)
     except _UnreadError:
-        return Written(text.strip(), None, "")
+        return by_fences(text, language)
     return written
 
 

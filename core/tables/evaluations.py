@@ -64,6 +64,7 @@ class EvalDataset(SQLModel, table=True):
     number: int = Field(description="of the version, from 1")
     digest: str = Field(max_length=64)
     source: str = Field(max_length=16, description="`upload`, or `sessions`: from kept conversations")
+    from_collections: bool = Field(default=False, description="it was made of conversations in which collections were asked")
     examples: int
     created_at: datetime = created_now()
 
@@ -108,6 +109,7 @@ class EvalRun(SQLModel, table=True):
     suite: str = Field(max_length=128, description="its name")
     dataset_id: str = Field(max_length=64, index=True)
     dataset_digest: str = Field(max_length=64)
+    from_collections: bool = Field(default=False, description="what collections say is in its examples or its answers")
     capability: str = Field(max_length=64)
     alias: str = Field(max_length=128)
     version: str = Field(default="", max_length=64, description="what was configured for the alias when it began")

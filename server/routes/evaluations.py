@@ -212,11 +212,18 @@ async def dataset_from_sessions(body: FromSessions, state: CurrentState, princip
         everybodys=body.everybodys,
         expected=body.expected,
     )
-    examples, subjects = await taken(state.database, state.analyser, principal, wanted)
-    if not examples:
+    found = await taken(state.database, state.analyser, principal, wanted)
+    if not found.examples:
         raise InvalidRequest("No conversation that is kept has an answer to take.", code="dataset_empty")
-    datasets = Datasets(state.database)
-    return DatasetInfo.of(await datasets.add(principal, body.name, examples, source=SESSIONS, subjects=subjects))
+    row = await Datasets(state.database).add(
+        principal,
+        body.name,
+        found.examples,
+        source=SESSIONS,
+        subjects=found.subjects,
+        from_collections=found.from_collections,
+    )
+    return DatasetInfo.of(row)
 
 
 @router.get("/datasets", response_model=DatasetPage)

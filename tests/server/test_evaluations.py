@@ -219,3 +219,30 @@ async def test_a_dataset_of_sessions_has_no_personal_data_and_only_ones_own(plac
         client.headers[HEADER] = "none"
         assert code(await client.post("/datasets/from-sessions", json={"name": "prod"})) == (422, "nothing_kept")
         assert code(await client.post("/runs", json={"definition": SUITE})) == (422, "nothing_kept")
+
+
+@ON_SQLITE
+async def test_datasets_and_runs_tell_what_collections_said_to_no_key_that_is_not_for_them(
+    place: Place,
+) -> None:
+    kept = Conversations(place.desk.database)
+    said = [User(content="What is it called?"), Assistant(content="Canary.")]
+    await kept.append(DEVELOPER, "asked", said, capability="rag", collection="secrets")
+    await kept.append(DEVELOPER, "chatted", said)
+    async with place.caller(DEVELOPER) as client:
+        given = {"name": "asked", "capability": "rag"}
+        asked = (await client.post("/datasets/from-sessions", json=given)).json()["id"]
+        chatted = (await client.post("/datasets/from-sessions", json={"name": "chatted"})).json()["id"]
+        run = (await place.ran(client, definition=SUITE.replace("questions", "asked")))["id"]
+    narrow = replace(DEVELOPER, collections=frozenset({"others"}))
+    unread = replace(DEVELOPER, scopes=frozenset({Scope.EVALS_READ, Scope.EVALS_RUN}))
+    for principal in (narrow, unread):
+        async with place.caller(principal) as client:
+            assert [row["id"] for row in (await client.get("/datasets")).json()["results"]] == [chatted]
+            assert (await client.get("/runs")).json()["results"] == []
+            for path in (f"/datasets/{asked}", f"/datasets/{asked}/examples", f"/datasets/{asked}/export"):
+                assert code(await client.get(path)) == (404, "dataset_not_found")
+            assert code(await client.get(f"/runs/{run}/results")) == (404, "run_not_found")
+    async with place.caller(narrow) as client:
+        given = {"definition": SUITE.replace("questions", "asked")}
+        assert code(await client.post("/runs", json=given)) == (404, "dataset_not_found")

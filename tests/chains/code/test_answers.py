@@ -1,6 +1,6 @@
 import pytest
 
-from chains.code.answers import read
+from chains.code.answers import by_fences, read
 
 FUNCTION = "def add(a, b):\n    return a + b"
 
@@ -10,6 +10,12 @@ def test_code_is_found_in_its_fence() -> None:
     assert written.code == FUNCTION
     assert written.language == "python"
     assert written.words == "Here it is:\n\nIt adds."
+
+
+def test_fences_alone_tell_code_that_nobody_had_the_time_to_parse() -> None:
+    written = by_fences(f"Here it is:\n\n```python\n{FUNCTION}\n```\n\nIt adds.", "python")
+    assert (written.code, written.language, written.words) == (FUNCTION, "python", "Here it is:\n\nIt adds.")
+    assert by_fences(f" {FUNCTION}\n", "python").code == FUNCTION
 
 
 def test_a_fence_that_was_never_closed_counts() -> None:
