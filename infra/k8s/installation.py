@@ -1,7 +1,8 @@
-"""Write what Terraform tells of an installation into its overlay: `terraform output -json deployment | python -m infra.k8s.installation dev/aws`.
+"""Write what Terraform tells of an installation into its overlay:
+`terraform output -json deployment | python -m infra.k8s.installation dev/aws`.
 
-The overlay's `values.yaml`, `settings.env` and `newName`, and what Argo CD's overlay of the same place names; nothing else of them changes.
-`second_deployment` goes into the overlays of `second`.
+The overlay's `values.yaml`, `settings.env` and `newName`, and what Argo CD's overlay of the same place names; nothing else
+changes. `second_deployment` goes into the overlays of `second`.
 """
 
 import argparse

@@ -48,8 +48,8 @@ def promote(overlays: Path, target: str, clouds: Sequence[str], *, source: str |
         wanted = version or version_of(overlays / str(source) / cloud)
         if not _VERSION.fullmatch(wanted):
             raise NotPromoted(f"{wanted!r} is no exact version")
-        for overlay in (overlays / place / cloud for place in (target, *_WITH.get(target, ()))):
-            moves.append((overlay, wanted, version_of(overlay)))
+        targets = [overlays / place / cloud for place in (target, *_WITH.get(target, ()))]
+        moves += [(overlay, wanted, version_of(overlay)) for overlay in targets]
     changed = []
     for overlay, wanted, former in moves:
         if wanted != former:

@@ -1,6 +1,6 @@
 """What a live stack's literals make of its outputs, as far as that can be known before an apply.
 
-Values are Python's: str, numbers, bool, None, lists, dicts; `UNKNOWN` is what only the cloud says, and GAP stands for it within a
+Values are Python's: str, numbers, bool, None, lists, dicts; `UNKNOWN` is what only the cloud says, and GAP stands for it in a
 string or, as an item, for one or more of a list. A resource or a data source is a `Thing`.
 """
 
@@ -67,7 +67,7 @@ class Thing:
 
 @dataclass(eq=False)
 class Scope:
-    """A module as it is called: its variables' values, and what is known of the place that it is applied in (`account`, `region`…)."""
+    """A module as it is called: its variables' values, and what is known of where it is applied (`account`, `region`…)."""
 
     module: hcl.Module
     says: Says

@@ -1,6 +1,6 @@
-"""Expressions of Terraform as trees, for `infra.lint.evaluate`: what a stack's literals make of them is computed, not only read.
+"""Expressions of Terraform as trees, for `infra.lint.evaluate`: what a stack's literals make of them can be computed.
 
-Heredocs, template directives (`%{ if … }`) and the splat of arguments (`f(x...)`) are not understood: `parse` raises Unreadable.
+Heredocs, template directives (`%{ if … }`) and spread arguments (`f(x...)`) are not understood: `parse` raises Unreadable.
 """
 
 import json
@@ -25,7 +25,8 @@ class Node:
     """One operation and what it is done with: nodes, names, values, or tuples of them.
 
     Kinds: literal, template (parts), name, member (of, name), index (of, key), splat (of), call (name, arguments), list (items),
-    object (pairs), for (names, source, key, value, condition), unary (sign, of), binary (sign, left, right), choice (if, then, else).
+    object (pairs), for (names, source, key, value, condition), unary (sign, of), binary (sign, left, right),
+    choice (if, then, else).
     """
 
     kind: str
@@ -107,35 +108,32 @@ class _Reader:
                 node = Node("splat", (node,)) if step == "*" else Node("member", (node, step))
             elif self.peek() == "[":
                 self._next()
-                if self._take("*"):
-                    node = Node("splat", (node,))
-                else:
-                    node = Node("index", (node, self.expression()))
+                node = Node("splat", (node,)) if self._take("*") else Node("index", (node, self.expression()))
                 self._need("]")
             else:
                 return node
 
     def _single(self) -> Node:
-        token = self._next()
-        if token == "(":
+        word = self._next()
+        if word == "(":
             node = self.expression()
             self._need(")")
             return node
-        if token == '"':
+        if word == '"':
             return self._template()
-        if token == "[":
+        if word == "[":
             return self._bracketed("]")
-        if token == "{":
+        if word == "{":
             return self._bracketed("}")
-        if token is None or not re.fullmatch(r"[\w.-]+", token):
+        if word is None or not re.fullmatch(r"[\w.-]+", word):
             raise Unreadable(self.text)
-        if token[0].isdigit():
-            return Node("literal", (json.loads(token),))
-        if token in _WORDS:
-            return Node("literal", (_WORDS[token],))
+        if word[0].isdigit():
+            return Node("literal", (json.loads(word),))
+        if word in _WORDS:
+            return Node("literal", (_WORDS[word],))
         if self._take("("):
-            return Node("call", (token, self._items(")")))
-        return Node("name", (token,))
+            return Node("call", (word, self._items(")")))
+        return Node("name", (word,))
 
     def _items(self, end: str) -> tuple[Node, ...]:
         items: list[Node] = []

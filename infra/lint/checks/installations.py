@@ -1,4 +1,4 @@
-"""What infra/k8s says of an installation is what Terraform's stack of it will tell: image, values and settings of each overlay."""
+"""What infra/k8s says of an installation is what Terraform's stack of it will tell: an overlay's image, values and settings."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ _OUTPUTS = {"second": ("production", "second_deployment")}
 
 
 def check(tree: Tree) -> Iterator[Finding]:
-    """Values that differ, that Terraform tells and nobody takes, and the other way round. What only a cloud makes up may be anything.
+    """Values that differ, that Terraform tells and nobody takes, and the other way round. What a cloud makes up may be any.
 
     An overlay without a stack of Terraform's is somebody's own cluster.
     """
