@@ -24,8 +24,8 @@ class Unreadable(Exception):
 class Node:
     """One operation and what it is done with: nodes, names, values, or tuples of them.
 
-    Kinds: literal, template (parts), name, member (of, name), index (of, key), splat (of), call (name, arguments), list (items),
-    object (pairs), for (names, source, key, value, condition), unary (sign, of), binary (sign, left, right),
+    Kinds: literal, template (parts), name, member (of, name), index (of, key), splat (of), call (name, arguments),
+    list (items), object (pairs), for (names, source, key, value, condition), unary (sign, of), binary (sign, left, right),
     choice (if, then, else).
     """
 
