@@ -10,6 +10,7 @@ from providers.base import Provider, TakesTurns
 from providers.capacity import Capacity, Limits
 from providers.local import LocalProvider
 from providers.outward import refuse_plain_address
+from providers.parts import require_part_of
 from providers.places import is_here, region_of
 from providers.prices import FREE, Price
 from providers.served import Served
@@ -70,6 +71,7 @@ class Serving:
                 standing.capacity = Capacity(limits)
 
     def _made(self, deployment: Deployment) -> Served:
+        require_part_of(deployment, self._settings)
         provider, configured = self.provider(deployment.provider), self._settings.providers.get(deployment.provider)
         if isinstance(provider, LocalProvider):
             provider.check(deployment.model)

@@ -16,6 +16,7 @@ from infra.docker.ignored import Ignored
 
 #: What an image of Python sets by itself.
 _OF_THE_BASE = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_POSTGRESQL = re.compile(r"(?:docker\.io/)?(?:library/)?postgres:(\d+)\.\d+-\w+")
 _BASE = re.compile(r"(?:docker\.io/)?(?:library/)?python:(\d+\.\d+)\.\d+-\w+(?:-\w+)?")
 #: Lines of a failed step's output that are shown.
 _TAIL = 30
@@ -118,8 +119,12 @@ class Build:
                 list(parent.healthcheck),
                 list(parent.ports),
             )
+        if (server := _POSTGRESQL.fullmatch(stage.base)) is not None:
+            image = Image(Chamber.clean(root, Path("/usr")))
+            image.environment["PATH"] = f"{image.chamber.with_postgresql(server[1])}:{image.environment['PATH']}"
+            return image
         if (python := _BASE.fullmatch(stage.base)) is None:
-            raise Unreplayable(f"FROM {stage.base}: only images of Python have a stand-in here")
+            raise Unreplayable(f"FROM {stage.base}: only images of Python and PostgreSQL have a stand-in here")
         return Image(Chamber.clean(root, python_of(python[1])))
 
     def _carry_out(self, instruction: Instruction, image: Image, *, still: bool) -> None:

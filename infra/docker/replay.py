@@ -59,7 +59,7 @@ def tell(step: Step) -> None:
 
 def report(image: Image) -> None:
     """What the image weighs."""
-    parts = {"packages": "/opt/genai", "platform": "/app"}
+    parts = {"packages": "/opt/genai", "PostgreSQL's client": "/opt/postgresql", "platform": "/app"}
     weights = {name: size_of(image.path(place)) / _MB for name, place in parts.items()}
     told = ", ".join(f"{name} {weight:.0f} MB" for name, weight in weights.items())
     sys.stdout.write(f"the image, without its base: {sum(weights.values()):.0f} MB ({told})\n")
@@ -69,7 +69,8 @@ def report(image: Image) -> None:
 def check_libraries(image: Image) -> None:
     """Raises NotAsPromised where a package asks for a library that is not in the image."""
     try:
-        found = sorted(f"{library} for {path}" for library, path in libraries.missing(image.path("/opt/genai")))
+        places = [image.path(place) for place in ("/opt/genai", "/opt/postgresql")]
+        found = sorted(f"{library} for {path}" for place in places for library, path in libraries.missing(place))
     except FileNotFoundError as reason:
         sys.stdout.write(f"shared libraries were NOT checked: {reason}\n")
         return
@@ -202,10 +203,36 @@ def start(build: Build, image: Image, place: Path, *, mocked: bool) -> None:
         healthy(image, worker, settings, [str(worker_port), "/metrics"])
         if not smoke(f"http://127.0.0.1:{port}", keys["admin_key"], metrics_token=keys["metrics_token"], within_s=READY_S):
             raise NotAsPromised(f"the smoke test failed; the server:\n{server.tail()}\nthe worker:\n{worker.tail()}")
+        back_up(image, settings, bound, place)
         for name, process in (("worker", worker), ("server", server)):
             if (code := process.stop()) != 0:
                 raise NotAsPromised(f"the {name} ended with {code} after SIGTERM\n{process.tail()}")
         check_logs(server, worker)
+
+
+def back_up(image: Image, settings: Mapping[str, str], bound: Mapping[Path, str], place: Path) -> None:
+    """Have the image back up what it serves, and see that it would put that back.
+
+    Raises:
+        NotAsPromised: one of the two fails, or no table is in the copy of the database.
+    """
+    backups = own(image, place / "backups")
+    image.path("/backups").mkdir(exist_ok=True)
+    writable = {**bound, backups: "/backups", own(image, place / "data-backup"): "/var/lib/genai"}
+    for name, command in (
+        ("backup", ["genai", "backup", "--to", "/backups/data", "--keys", "/backups/keys"]),
+        ("restore", ["genai", "restore", "--from", "/backups/data", "--keys", "/backups/keys", "--check"]),
+    ):
+        process = Started(image, command, settings, writable, place / f"{name}.log")
+        try:
+            code = process.process.wait(READY_S)
+        finally:
+            process.kill()
+        if code != 0:
+            raise NotAsPromised(f"genai {name} ended with {code}\n{process.tail()}")
+    (dump,) = (backups / "data").glob("database.*")
+    if b"ledger" not in dump.read_bytes():
+        raise NotAsPromised(f"{dump.name} has no table of the ledger in it")
 
 
 def healthy(image: Image, process: Started, settings: Mapping[str, str], more: list[str]) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent / "overlays"
 ENVIRONMENTS, CLOUDS = ("dev", "staging", "production"), ("aws", "azure", "gcp")
+#: Overlays that always have the version of an environment: the region that stands in for production's first.
+_WITH = {"production": ("second",)}
 _TAG = re.compile(r"^(    newTag: )(\S+)$", re.MULTILINE)
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-.][A-Za-z0-9.]+)?")
 
@@ -46,13 +48,14 @@ def promote(overlays: Path, target: str, clouds: Sequence[str], *, source: str |
         wanted = version or version_of(overlays / str(source) / cloud)
         if not _VERSION.fullmatch(wanted):
             raise NotPromoted(f"{wanted!r} is no exact version")
-        moves.append((overlays / target / cloud, wanted, version_of(overlays / target / cloud)))
+        targets = [overlays / place / cloud for place in (target, *_WITH.get(target, ()))]
+        moves += [(overlay, wanted, version_of(overlay)) for overlay in targets]
     changed = []
     for overlay, wanted, former in moves:
         if wanted != former:
             file = overlay / "kustomization.yaml"
             file.write_text(_TAG.sub(rf"\g<1>{wanted}", file.read_text(encoding="utf-8")), encoding="utf-8")
-            changed.append(f"{target}/{overlay.name}: {former} -> {wanted}")
+            changed.append(f"{overlay.parent.name}/{overlay.name}: {former} -> {wanted}")
     return changed
 
 

@@ -12,6 +12,8 @@ from infra.lint.tools import ask
 from infra.lint.tree import Tree
 
 ENVIRONMENTS = ("dev", "staging", "production")
+#: Where overlays are made for: the environments, and the second region of production, which waits for a failover.
+PLACES = (*ENVIRONMENTS, "second")
 CLOUDS = ("aws", "azure", "gcp")
 #: Kinds that make pods, by where their template is.
 _TEMPLATES = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
@@ -61,8 +63,8 @@ def overlays(tree: Tree, of: str = "infra/k8s") -> Iterator[Overlay]:
 
 
 def directories(tree: Tree, of: str = "infra/k8s") -> Iterator[Path]:
-    """The directory of each environment and cloud, whether it is there or not."""
-    for environment in ENVIRONMENTS:
+    """The directory of each place and cloud, whether it is there or not."""
+    for environment in PLACES:
         for cloud in CLOUDS:
             yield tree.root / of / "overlays" / environment / cloud
 

@@ -171,7 +171,7 @@ class Editions:
             if key not in self._built or self._built[key].digest != digest:
                 self._built[key] = self._edition(row.number, alias, pinned, digest)
         except (PlatformError, SettingsError) as error:
-            reason = error.message if isinstance(error, PlatformError) else type(error).__name__
+            reason = error.message if isinstance(error, PlatformError) else " ".join(str(error).split())
             log.warning("registry.version_not_built", alias=row.name, version=row.number, reason=reason)
             return None
         return self._built[key]

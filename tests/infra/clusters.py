@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from infra.lint.cluster import CLOUDS, ENVIRONMENTS
+from infra.lint.cluster import CLOUDS, PLACES
 from infra.lint.tree import Tree
 from tests.infra.planted import copied
 
@@ -14,7 +14,7 @@ def cluster(directory: Path, *places: str) -> Tree:
     """A tree with these overlays (`staging/aws`) and no others: each that is rendered takes its time."""
     tree = copied(directory, "infra/k8s", "infra/argocd", "infra/prometheus", "infra/grafana")
     for below in ("infra/k8s", "infra/argocd"):
-        for place in (f"{environment}/{cloud}" for environment in ENVIRONMENTS for cloud in CLOUDS):
+        for place in (f"{environment}/{cloud}" for environment in PLACES for cloud in CLOUDS):
             if place not in places:
                 shutil.rmtree(tree.root / below / "overlays" / place)
     return tree

@@ -97,6 +97,16 @@ def test_what_could_not_work_is_refused_where_it_is_made(here: Here, alias: str,
     assert len(here.call("GET", f"{REGISTRY}/{alias}/versions").json()["results"]) == 1
 
 
+def test_a_version_that_needs_a_part_which_is_left_out_is_refused_by_its_name(
+    here: Here, alias: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.parts.find_spec", lambda module: None if module == "langchain_google_vertexai" else module)
+    wrong = {"deployments": [{"provider": "vertex", "model": "gemini-2.5-pro"}]}
+    answer = here.call("POST", f"{REGISTRY}/{alias}/versions", json=wrong)
+    assert code(answer) == (422, "invalid_version")
+    assert "this installation is without its part vertex." in answer.json()["error"]["message"]
+
+
 def test_a_credential_is_no_part_of_a_version(here: Here, alias: str) -> None:
     answer = here.call("POST", f"{REGISTRY}/{alias}/versions", json={"deployments": [HERE | {"api_key": "sk-x"}]})
     assert answer.status_code == 422

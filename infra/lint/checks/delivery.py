@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from infra.lint.cluster import Manifest, Overlay, directories, overlays
+from infra.lint.cluster import PLACES, Manifest, Overlay, directories, overlays
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+")
 _ARGOCD = "infra/argocd"
 #: Where a version goes through, in this order.
-_ORDER = ("dev", "staging", "production")
+_ORDER = PLACES
 
 
 def check(tree: Tree) -> Iterator[Finding]:
@@ -92,6 +92,8 @@ def untried(platforms: dict[str, Overlay]) -> Iterator[Finding]:
             if version is not None and tried is not None and version > tried:
                 shown = ".".join(map(str, version))
                 yield Finding(platforms[place].path, 0, f"{shown} is newer than what {former} has: it was not tried there")
+        if environment == "second" and version != versions.get(f"production/{cloud}", version):
+            yield Finding(platforms[place].path, 0, "its version is not production's, in whose place it has to stand")
 
 
 def _version(overlay: Overlay) -> tuple[int, ...] | None:

@@ -14,6 +14,8 @@ from infra.lint.tree import Tree
 DOCKERFILE = Path("infra/docker/Dockerfile")
 #: An exact release: three numbers, perhaps a variant.
 EXACT = re.compile(r"v?\d+\.\d+\.\d+([.-][A-Za-z0-9.]+)*")
+#: PostgreSQL's releases are two numbers.
+_TWO = re.compile(r"postgres:\d+\.\d+(-[A-Za-z0-9.]+)*")
 
 
 def check(tree: Tree) -> Iterator[Finding]:
@@ -35,7 +37,8 @@ def check_rules(tree: Tree) -> Iterator[Finding]:
         return
     names = {stage.name for stage in stages}
     for stage in stages:
-        if stage.base not in names and not EXACT.fullmatch(stage.base.rpartition(":")[2]):
+        exact = EXACT.fullmatch(stage.base.rpartition(":")[2]) or _TWO.fullmatch(stage.base)
+        if stage.base not in names and not exact:
             yield Finding(DOCKERFILE, 0, f"stage {stage.name}: {stage.base} is no exact release")
         for instruction in stage.instructions:
             for problem in _problems(instruction, tree):

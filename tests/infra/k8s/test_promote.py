@@ -18,7 +18,10 @@ def test_a_version_goes_through_the_environments_one_by_one(overlays: Path) -> N
         f"dev/{cloud}: 0.1.0 -> 7.0.1" for cloud in CLOUDS
     ]
     assert promote(overlays, "staging", ["gcp"], source="dev", version=None) == ["staging/gcp: 0.1.0 -> 7.0.1"]
-    assert promote(overlays, "production", CLOUDS, source="staging", version=None) == ["production/gcp: 0.1.0 -> 7.0.1"]
+    assert promote(overlays, "production", CLOUDS, source="staging", version=None) == [
+        "production/gcp: 0.1.0 -> 7.0.1",
+        "second/gcp: 0.1.0 -> 7.0.1",
+    ]
     assert [version_of(overlays / "production" / cloud) for cloud in CLOUDS] == ["0.1.0", "0.1.0", "7.0.1"]
 
 

@@ -11,25 +11,25 @@ locals {
 }
 
 module "platform" {
-  source                = "../../../modules/aws/platform"
-  name                  = local.name
-  environment           = local.environment
-  domain                = local.domain
-  zone_id               = local.zone_id
-  cidr                  = "10.30.0.0/16"
-  zones                 = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
-  compute               = "eks"
-  administrators        = { operators = "arn:aws:iam::333333333333:role/operators" }
-  ingress_load_balancer = var.ingress_load_balancer
-  database              = { instance_class = "db.r7g.xlarge", storage_gb = 200, multi_az = true, backup_days = 35 }
-  cache                 = { node_type = "cache.r7g.large", nodes = 3, snapshot_days = 14 }
-  model_arns            = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
-  repository            = "example/genai-platform"
-  emails                = local.emails
-  replicated            = true
-  replica_region        = module.second.region
-  replica_bucket_arn    = module.second.bucket_arn
-  replica_key_arn       = module.second.rest_key_arn
+  source             = "../../../modules/aws/platform"
+  name               = local.name
+  environment        = local.environment
+  domain             = local.domain
+  zone_id            = local.zone_id
+  cidr               = "10.30.0.0/16"
+  zones              = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+  compute            = "eks"
+  administrators     = { operators = "arn:aws:iam::333333333333:role/operators" }
+  ingress_stands     = var.ingress_stands
+  database           = { instance_class = "db.r7g.xlarge", storage_gb = 200, multi_az = true, backup_days = 35 }
+  cache              = { node_type = "cache.r7g.large", nodes = 3, snapshot_days = 14 }
+  model_arns         = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
+  repository         = "example/genai-platform"
+  emails             = local.emails
+  replicated         = true
+  replica_region     = module.second.region
+  replica_bucket_arn = module.second.bucket_arn
+  replica_key_arn    = module.second.rest_key_arn
 }
 
 # the second region: copies of everything that is kept, and as few servers as answer a health check
@@ -44,7 +44,7 @@ module "second" {
   zones                 = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]
   compute               = "eks"
   administrators        = { operators = "arn:aws:iam::333333333333:role/operators" }
-  ingress_load_balancer = var.second_ingress_load_balancer
+  ingress_stands        = var.second_ingress_stands
   database              = { instance_class = "db.r7g.xlarge", storage_gb = 200, multi_az = false, backup_days = 35 }
   cache                 = { node_type = "cache.r7g.large", nodes = 2, snapshot_days = 1 }
   model_arns            = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]

@@ -1,13 +1,13 @@
-variable "ingress_load_balancer" {
-  type        = string
-  description = "Name of the Ingress's load balancer, once Argo CD has brought it."
-  default     = null
+variable "ingress_stands" {
+  type        = bool
+  description = "Argo CD has brought the Ingress, and EKS its load balancer."
+  default     = false
 }
 
-variable "second_ingress_load_balancer" {
-  type        = string
+variable "second_ingress_stands" {
+  type        = bool
   description = "The same in the second region."
-  default     = null
+  default     = false
 }
 
 variable "second_promoted" {

@@ -11,21 +11,21 @@ locals {
 }
 
 module "platform" {
-  source                = "../../../modules/aws/platform"
-  name                  = local.name
-  environment           = local.environment
-  domain                = local.domain
-  zone_id               = local.zone_id
-  cidr                  = "10.20.0.0/16"
-  zones                 = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
-  compute               = "eks"
-  administrators        = { operators = "arn:aws:iam::222222222222:role/operators" }
-  ingress_load_balancer = var.ingress_load_balancer
-  database              = { instance_class = "db.m7g.large", storage_gb = 50, multi_az = true, backup_days = 7 }
-  cache                 = { node_type = "cache.m7g.large", nodes = 2, snapshot_days = 3 }
-  model_arns            = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
-  repository            = "example/genai-platform"
-  emails                = local.emails
+  source         = "../../../modules/aws/platform"
+  name           = local.name
+  environment    = local.environment
+  domain         = local.domain
+  zone_id        = local.zone_id
+  cidr           = "10.20.0.0/16"
+  zones          = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+  compute        = "eks"
+  administrators = { operators = "arn:aws:iam::222222222222:role/operators" }
+  ingress_stands = var.ingress_stands
+  database       = { instance_class = "db.m7g.large", storage_gb = 50, multi_az = true, backup_days = 7 }
+  cache          = { node_type = "cache.m7g.large", nodes = 2, snapshot_days = 3 }
+  model_arns     = ["arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*:${local.account}:inference-profile/*"]
+  repository     = "example/genai-platform"
+  emails         = local.emails
 }
 
 module "front" {

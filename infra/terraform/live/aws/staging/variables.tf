@@ -1,5 +1,5 @@
-variable "ingress_load_balancer" {
-  type        = string
-  description = "Name of the Ingress's load balancer, once Argo CD has brought it."
-  default     = null
+variable "ingress_stands" {
+  type        = bool
+  description = "Argo CD has brought the Ingress, and EKS its load balancer."
+  default     = false
 }

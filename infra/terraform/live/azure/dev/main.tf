@@ -29,7 +29,7 @@ module "platform" {
   location             = "westeurope"
   tags                 = local.tags
   cidr                 = "10.40.0.0/16"
-  dns_zone_id          = azurerm_dns_zone.this.id
+  dns_zone             = { id = azurerm_dns_zone.this.id, name = azurerm_dns_zone.this.name, resource_group = azurerm_resource_group.front.name }
   front_door_guid      = module.front.guid
   administrator_groups = ["a1a1a1a1-0000-4000-8000-000000000001"]
   nodes                = { size = "Standard_D4ds_v5", least = 1, most = 3 }

@@ -29,7 +29,7 @@ module "platform" {
   location                   = "westeurope"
   tags                       = local.tags
   cidr                       = "10.60.0.0/16"
-  dns_zone_id                = azurerm_dns_zone.this.id
+  dns_zone                   = { id = azurerm_dns_zone.this.id, name = azurerm_dns_zone.this.name, resource_group = azurerm_resource_group.front.name }
   front_door_guid            = module.front.guid
   administrator_groups       = ["a3a3a3a3-0000-4000-8000-000000000003"]
   nodes                      = { size = "Standard_D8ds_v5", least = 3, most = 30 }
@@ -53,7 +53,7 @@ module "second" {
   location                      = "northeurope"
   tags                          = local.tags
   cidr                          = "10.61.0.0/16"
-  dns_zone_id                   = azurerm_dns_zone.this.id
+  dns_zone                      = { id = azurerm_dns_zone.this.id, name = azurerm_dns_zone.this.name, resource_group = azurerm_resource_group.front.name }
   front_door_guid               = module.front.guid
   administrator_groups          = ["a3a3a3a3-0000-4000-8000-000000000003"]
   nodes                         = { size = "Standard_D8ds_v5", least = 1, most = 30 }
@@ -67,6 +67,7 @@ module "second" {
   first_tenants_key_id          = module.platform.tenants_key_id
   first_tenants_key_resource_id = module.platform.tenants_key_resource_id
   first_registry_id             = module.platform.registry_id
+  first_image                   = module.platform.image
   first_database                = module.platform.database
   promoted                      = var.second_promoted
 }

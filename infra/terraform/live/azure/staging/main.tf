@@ -29,7 +29,7 @@ module "platform" {
   location             = "westeurope"
   tags                 = local.tags
   cidr                 = "10.50.0.0/16"
-  dns_zone_id          = azurerm_dns_zone.this.id
+  dns_zone             = { id = azurerm_dns_zone.this.id, name = azurerm_dns_zone.this.name, resource_group = azurerm_resource_group.front.name }
   front_door_guid      = module.front.guid
   administrator_groups = ["a2a2a2a2-0000-4000-8000-000000000002"]
   nodes                = { size = "Standard_D4ds_v5", least = 2, most = 6 }

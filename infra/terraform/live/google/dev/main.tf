@@ -22,21 +22,22 @@ resource "google_dns_managed_zone" "this" {
 }
 
 module "platform" {
-  source      = "../../../modules/google/platform"
-  name        = local.name
-  project     = local.project
-  environment = local.environment
-  region      = "europe-west4"
-  labels      = local.labels
-  domain      = local.domain
-  dns_zone    = google_dns_managed_zone.this.name
-  cidr        = "10.70.0.0/16"
-  nodes       = { machine_type = "e2-standard-4", least = 1, most = 3, most_cores = 24 }
-  database    = { tier = "db-custom-1-3840", storage_gb = 20, regional = false, backup_days = 7 }
-  cache       = { memory_gb = 1, standby = false }
-  emails      = local.emails
-  bucket      = local.project
-  repository  = "example/genai-platform"
+  source        = "../../../modules/google/platform"
+  name          = local.name
+  project       = local.project
+  environment   = local.environment
+  region        = "europe-west4"
+  labels        = local.labels
+  domain        = local.domain
+  dns_zone      = google_dns_managed_zone.this.name
+  load_balancer = { address = module.load_balancer.address, endpoints = module.load_balancer.endpoints }
+  cidr          = "10.70.0.0/16"
+  nodes         = { machine_type = "e2-standard-4", least = 1, most = 3, most_cores = 24 }
+  database      = { tier = "db-custom-1-3840", storage_gb = 20, regional = false, backup_days = 7 }
+  cache         = { memory_gb = 1, standby = false }
+  emails        = local.emails
+  bucket        = local.project
+  repository    = "example/genai-platform"
 }
 
 module "load_balancer" {

@@ -30,6 +30,7 @@ module "platform" {
   labels         = local.labels
   domain         = local.domain
   dns_zone       = google_dns_managed_zone.this.name
+  load_balancer  = { address = module.load_balancer.address, endpoints = module.load_balancer.endpoints }
   cidr           = "10.90.0.0/16"
   nodes          = { machine_type = "n2-standard-8", least = 3, most = 30, most_cores = 320 }
   database       = { tier = "db-custom-4-32768", storage_gb = 200, regional = true, backup_days = 35 }
@@ -52,6 +53,7 @@ module "second" {
   labels               = local.labels
   domain               = local.domain
   dns_zone             = google_dns_managed_zone.this.name
+  load_balancer        = { address = module.load_balancer.address, endpoints = module.load_balancer.endpoints }
   cidr                 = "10.91.0.0/16"
   nodes                = { machine_type = "n2-standard-8", least = 1, most = 30, most_cores = 320 }
   database             = { tier = "db-custom-4-32768", storage_gb = 200, regional = false, backup_days = 35 }

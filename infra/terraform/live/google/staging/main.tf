@@ -22,21 +22,22 @@ resource "google_dns_managed_zone" "this" {
 }
 
 module "platform" {
-  source      = "../../../modules/google/platform"
-  name        = local.name
-  project     = local.project
-  environment = local.environment
-  region      = "europe-west4"
-  labels      = local.labels
-  domain      = local.domain
-  dns_zone    = google_dns_managed_zone.this.name
-  cidr        = "10.80.0.0/16"
-  nodes       = { machine_type = "n2-standard-4", least = 2, most = 6, most_cores = 64 }
-  database    = { tier = "db-custom-2-8192", storage_gb = 50, regional = true, backup_days = 14 }
-  cache       = { memory_gb = 4, standby = true }
-  emails      = local.emails
-  bucket      = local.project
-  repository  = "example/genai-platform"
+  source        = "../../../modules/google/platform"
+  name          = local.name
+  project       = local.project
+  environment   = local.environment
+  region        = "europe-west4"
+  labels        = local.labels
+  domain        = local.domain
+  dns_zone      = google_dns_managed_zone.this.name
+  load_balancer = { address = module.load_balancer.address, endpoints = module.load_balancer.endpoints }
+  cidr          = "10.80.0.0/16"
+  nodes         = { machine_type = "n2-standard-4", least = 2, most = 6, most_cores = 64 }
+  database      = { tier = "db-custom-2-8192", storage_gb = 50, regional = true, backup_days = 14 }
+  cache         = { memory_gb = 4, standby = true }
+  emails        = local.emails
+  bucket        = local.project
+  repository    = "example/genai-platform"
 }
 
 module "load_balancer" {

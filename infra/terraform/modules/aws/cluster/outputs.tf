@@ -17,3 +17,8 @@ output "provider_arn" {
   description = "IAM's provider for that issuer."
   value       = aws_iam_openid_connect_provider.this.arn
 }
+
+output "ingress_controller" {
+  description = "What makes load balancers of Ingresses: Auto Mode's own controller, which `elastic_load_balancing` turns on."
+  value       = "eks.amazonaws.com/alb"
+}

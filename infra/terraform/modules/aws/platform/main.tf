@@ -194,8 +194,8 @@ module "ecs" {
   worker   = var.worker
 }
 
-# on Kubernetes the load balancer is the Ingress's, made by EKS when Argo CD has brought it; its name is known beforehand
+# on Kubernetes the load balancer is the Ingress's, made by EKS when Argo CD has brought it; its name is the overlay's `balancer`
 data "aws_lb" "ingress" {
-  count = local.by_ecs || var.ingress_load_balancer == null ? 0 : 1
-  name  = var.ingress_load_balancer
+  count = local.by_ecs || !var.ingress_stands ? 0 : 1
+  name  = local.name
 }

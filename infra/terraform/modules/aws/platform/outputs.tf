@@ -44,17 +44,33 @@ output "database" {
 }
 
 output "deployment" {
-  description = "What infra/k8s, the workflows and operators are told."
+  description = "What the workflows and operators are told; `image`, `values` and `settings` are an overlay's of infra/k8s."
   value = {
-    cluster                  = local.by_ecs ? module.ecs[0].cluster_name : module.cluster[0].name
-    image                    = local.registry_url
-    GENAI_FILES_URL          = "s3://${module.storage.bucket}/files"
-    GENAI_ENCRYPTION__KEY_ID = module.keys.tenants_alias
-    GENAI_PROXIES__TRUSTED   = jsonencode(local.proxies)
-    workload_roles           = module.identity.workload_role_arns
-    delivery_role            = module.identity.delivery_role_arn
-    certificate              = module.certificate.arn
-    firewall                 = module.firewall.arn
-    metrics                  = module.observability.endpoint
+    cluster        = local.by_ecs ? module.ecs[0].cluster_name : module.cluster[0].name
+    workload_roles = module.identity.workload_role_arns
+    delivery_role  = module.identity.delivery_role_arn
+    metrics        = module.observability.endpoint
+    image          = local.registry_url
+    values = local.by_ecs ? null : {
+      host        = var.domain
+      contact     = var.emails[0]
+      network     = var.cidr
+      balancers   = var.cidr
+      balancer    = local.name
+      controller  = module.cluster[0].ingress_controller
+      firewall    = module.firewall.arn
+      region      = local.region
+      role        = module.identity.workload_role_arns["platform"]
+      certificate = module.certificate.arn
+      zone        = var.zone_id
+    }
+    argocd = local.by_ecs ? null : { certificate-role = module.identity.workload_role_arns["certificates"] }
+    settings = {
+      AWS_REGION               = local.region
+      GENAI_ENCRYPTION__KEY_ID = module.keys.tenants_alias
+      GENAI_FILES_URL          = "s3://${module.storage.bucket}/files"
+      GENAI_PROXIES__TRUSTED   = jsonencode(local.proxies)
+      GENAI_PUBLIC_URL         = "https://${var.domain}"
+    }
   }
 }

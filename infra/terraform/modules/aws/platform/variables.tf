@@ -56,10 +56,10 @@ variable "administrators" {
   default     = {}
 }
 
-variable "ingress_load_balancer" {
-  type        = string
-  description = "Name of the Ingress's load balancer; null until Argo CD has brought it, and with ECS."
-  default     = null
+variable "ingress_stands" {
+  type        = bool
+  description = "Argo CD has brought the Ingress, and EKS its load balancer; never with ECS."
+  default     = false
 }
 
 variable "image_tag" {

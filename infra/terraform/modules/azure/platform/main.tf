@@ -10,11 +10,13 @@ data "azurerm_network_service_tags" "front_door" {
 }
 
 locals {
+  gateways    = cidrsubnet(var.cidr, 8, 0)
   name        = var.second ? "${var.name}-second" : var.name
   short       = replace(local.name, "-", "")
   key         = var.second ? var.first_tenants_key_id : module.vault.tenants_key_id
   key_scope   = var.second ? var.first_tenants_key_resource_id : module.vault.tenants_key_resource_id
   registry_id = var.second ? var.first_registry_id : module.registry[0].id
+  image       = var.second ? var.first_image : "${module.registry[0].address}/genai-platform"
 }
 
 resource "azurerm_resource_group" "this" {
@@ -48,6 +50,7 @@ module "vault" {
   operator_addresses = var.operator_addresses
   keys_expire        = var.keys_expire
   generation         = var.secrets_generation
+  copy_of            = var.second ? var.first_database.vault_id : null
 }
 
 module "database" {
@@ -178,7 +181,7 @@ module "identity" {
   vault_id           = module.vault.id
   tenants_key_id     = local.key_scope
   registry_id        = local.registry_id
-  dns_zone_id        = var.dns_zone_id
+  dns_zone_id        = var.dns_zone.id
   model_accounts     = var.model_accounts
   repository         = var.second ? null : var.repository
 }

@@ -47,18 +47,38 @@ output "database" {
   }
 }
 
+output "image" {
+  description = "Where the image is pushed to and pulled from, in every region."
+  value       = local.image
+}
+
 output "deployment" {
-  description = "What infra/k8s, the workflows and operators are told."
+  description = "What the workflows and operators are told; `image`, `values` and `settings` are an overlay's of infra/k8s."
   value = {
-    cluster                    = module.cluster.name
-    image                      = var.second ? null : "${module.registry[0].address}/genai-platform"
-    GENAI_FILES_URL            = "az://${module.storage.container}/files"
-    AZURE_STORAGE_ACCOUNT_NAME = module.storage.account_name
-    GENAI_ENCRYPTION__KEY_ID   = trimsuffix(local.key, "/")
-    GENAI_PROXIES__TRUSTED     = jsonencode(concat([cidrsubnet(var.cidr, 8, 0)], data.azurerm_network_service_tags.front_door.address_prefixes))
-    vault                      = module.vault.uri
-    clients                    = module.identity.client_ids
-    delivery_client            = module.identity.delivery_client_id
-    metrics                    = module.observability.metrics_endpoint
+    cluster         = module.cluster.name
+    clients         = module.identity.client_ids
+    delivery_client = module.identity.delivery_client_id
+    metrics         = module.observability.metrics_endpoint
+    image           = local.image
+    values = {
+      host         = var.dns_zone.name
+      contact      = var.emails[0]
+      network      = var.cidr
+      balancers    = local.gateways
+      client       = module.identity.client_ids["platform"]
+      tenant       = data.azurerm_client_config.current.tenant_id
+      vault        = trimsuffix(module.vault.uri, "/")
+      subscription = data.azurerm_client_config.current.subscription_id
+      zone         = var.dns_zone.name
+      zone-group   = var.dns_zone.resource_group
+      zone-client  = module.identity.client_ids["certificates"]
+    }
+    settings = {
+      AZURE_STORAGE_ACCOUNT_NAME = module.storage.account_name
+      GENAI_ENCRYPTION__KEY_ID   = trimsuffix(local.key, "/")
+      GENAI_FILES_URL            = "az://${module.storage.container}/files"
+      GENAI_PROXIES__TRUSTED     = jsonencode(concat([local.gateways], data.azurerm_network_service_tags.front_door.address_prefixes))
+      GENAI_PUBLIC_URL           = "https://${var.dns_zone.name}"
+    }
   }
 }

@@ -23,9 +23,13 @@ variable "cidr" {
   description = "Addresses of the network, a /16."
 }
 
-variable "dns_zone_id" {
-  type        = string
-  description = "The environment's own zone."
+variable "dns_zone" {
+  type = object({
+    id             = string
+    name           = string
+    resource_group = string
+  })
+  description = "The environment's own zone, which bears the name that people type."
 }
 
 variable "front_door_guid" {
@@ -135,6 +139,12 @@ variable "first_tenants_key_resource_id" {
 variable "first_registry_id" {
   type        = string
   description = "Where it is second: the first region's registry."
+  default     = null
+}
+
+variable "first_image" {
+  type        = string
+  description = "Where it is second: the image, which the first region's registry copies."
   default     = null
 }
 

@@ -108,11 +108,18 @@ ephemeral "random_password" "made" {
   special  = false
 }
 
+# a second region has the first's: with other ones no key that is stored and no session would be valid there
+ephemeral "azurerm_key_vault_secret" "first" {
+  for_each     = var.copy_of == null ? toset([]) : local.made
+  name         = each.key
+  key_vault_id = var.copy_of
+}
+
 resource "azurerm_key_vault_secret" "made" {
   for_each         = local.made
   name             = each.key
   key_vault_id     = azurerm_key_vault.this.id
-  value_wo         = ephemeral.random_password.made[each.key].result
+  value_wo         = var.copy_of == null ? ephemeral.random_password.made[each.key].result : ephemeral.azurerm_key_vault_secret.first[each.key].value
   value_wo_version = var.generation
   content_type     = "text/plain"
   expiration_date  = var.keys_expire

@@ -49,3 +49,9 @@ variable "operator_addresses" {
   description = "Public addresses from which keys and secrets may be written, for the first apply; none: from within the network alone."
   default     = []
 }
+
+variable "copy_of" {
+  type        = string
+  description = "Where it is a second region's: the first region's vault, whose secrets it copies."
+  default     = null
+}

@@ -12,3 +12,8 @@ output "secret_id" {
   description = "Secret of GENAI_REDIS_URL."
   value       = google_secret_manager_secret.url.id
 }
+
+output "secret_name" {
+  description = "That secret as the cluster asks for it."
+  value       = google_secret_manager_secret.url.secret_id
+}

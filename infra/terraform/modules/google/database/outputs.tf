@@ -12,3 +12,8 @@ output "secret_ids" {
   description = "Secrets with its address and with the authorities."
   value       = { for name, secret in google_secret_manager_secret.this : name => secret.id }
 }
+
+output "secret_names" {
+  description = "Those secrets as the cluster asks for them."
+  value       = { for name, secret in google_secret_manager_secret.this : name => secret.secret_id }
+}

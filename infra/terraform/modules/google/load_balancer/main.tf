@@ -4,13 +4,14 @@
 locals {
   # static files and public documents that carry a cache-control of their own
   cached_paths = ["/static/*", "/favicon.ico", "/.well-known/jwks.json"]
-  # the groups of endpoints that GKE keeps for the Service genai-server, one a zone, once Argo CD has brought it
-  groups = merge([for role, region in var.regions : { for zone in region.zones : zone => { zone = zone, share = region.serves ? 1 : 0, role = role } }]...)
+  # the groups of endpoints that GKE keeps for the platform's Service, one a zone, once Argo CD has brought it
+  endpoints = "genai-server"
+  groups    = merge([for role, region in var.regions : { for zone in region.zones : zone => { zone = zone, share = region.serves ? 1 : 0, role = role } }]...)
 }
 
 data "google_compute_network_endpoint_group" "this" {
   for_each = local.groups
-  name     = "genai-server"
+  name     = local.endpoints
   zone     = each.value.zone
 }
 

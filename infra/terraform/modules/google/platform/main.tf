@@ -2,7 +2,9 @@
 # and the registry span both regions, and the tenants' key a continent.
 
 locals {
-  name = var.second ? "${var.name}-second" : var.name
+  # where requests and health checks come from, on every load balancer of Google's
+  front_ends = ["130.211.0.0/22", "35.191.0.0/16"]
+  name       = var.second ? "${var.name}-second" : var.name
   # a secret is kept in every region that has a key for it
   locations   = merge({ (var.region) = module.keys.rest_id }, var.replicated ? { (var.replica_region) = var.replica_key_id } : {})
   own         = { (var.region) = module.keys.rest_id }

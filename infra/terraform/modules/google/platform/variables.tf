@@ -28,6 +28,14 @@ variable "domain" {
   description = "Name that people type."
 }
 
+variable "load_balancer" {
+  type = object({
+    address   = string
+    endpoints = string
+  })
+  description = "What stands before all regions: its address, which it writes behind a caller's, and the groups of endpoints that it looks for."
+}
+
 variable "dns_zone" {
   type        = string
   description = "The environment's own zone."
