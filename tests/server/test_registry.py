@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from core import ledger
 from server.cli.app import app as command_line
 from tests.fakes.openai import MODEL
+from tests.fakes.wire import Fault
 from tests.server.switchable import Here, code, until
 
 REGISTRY = "/api/v1/models/registry"
@@ -243,7 +244,7 @@ def test_every_request_of_a_canary_is_on_record_by_its_version_however_it_ends(h
         deploy(here, alias, 2, canary={"steps": [{"weight": 99.9999}]})
         assert code(here.chat(model=alias)) == (422, "guard_blocked")
         here.chat(model=alias, messages=[{"role": "user", "content": "Good day"}])
-        here.first.script(Reply(status=400, error={"message": "no", "type": "invalid_request_error"}))
+        here.first.then(Fault.INVALID)
         refused = here.chat(model=alias, messages=[{"role": "user", "content": "Good evening"}])
         assert code(refused) == (422, "provider_rejected_request")
         here.call("POST", f"{REGISTRY}/{alias}/rollback", json={})
