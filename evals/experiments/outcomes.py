@@ -1,8 +1,8 @@
 """What the units of an experiment came to: one value for each unit and metric, since units are what was assigned.
 
-A request's calls under the experiment are one: their cost, time and tokens are added up. It has an error where its caller was told
-one, be it that it was refused before any call, and says nothing of errors where the caller hung up. Where it is not known how a
-request ended, its calls say it: it has an error where none of them gave an answer. A unit has the mean of its requests.
+A request's calls under the experiment are one: their cost, time and tokens are added up. It has an error where its caller was
+told one, be it that it was refused before any call, and says nothing of errors where the caller hung up. Where it is not known
+how a request ended, its calls say it: it has an error where none of them gave an answer. A unit has the mean of its requests.
 """
 
 from collections import defaultdict

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Float, Select, case, func, select, type_coerce
+from sqlalchemy import Float, case, func, select, type_coerce
 
 from core.database import Database, utc_now
 from core.ledger.outcomes import CANCELLED, OK
@@ -122,8 +122,8 @@ class Trial:
         return self.candidate.requests >= least and self.live.requests >= min(least, FEWEST)
 
     def _is_whole(self, most: float) -> bool | None:
-        """Whether no more fails than is allowed. What both refuse (a caller's bad input) says nothing: the candidate has to fail
-        more often than the live version, too."""
+        """Whether no more fails than is allowed. What both refuse (a caller's bad input) says nothing: the candidate has to
+        fail more often than the live version, too."""
         own, other, settled = self.candidate, self.live, 1 / self._alpha
         more_often = evidence_for_more_often(own.failures, other.failures, self.plan.share(self.step))
         if more_often >= settled and most < 1 and evidence_for_above(own.failures, own.failed.n, most) >= settled:
@@ -168,8 +168,8 @@ async def verdict_of(database: Database, head: RegistryHead) -> Verdict | None:
 
 
 async def _measured(database: Database, alias: str, number: int, since: datetime) -> Measured:
-    """What callers came to that were given the version by the canary's share. An experiment gives it to others, by shares of its
-    own, and who has left has not seen how it ended."""
+    """What callers came to that were given the version by the canary's share. An experiment gives it to others, by shares of
+    its own, and who has left has not seen how it ended."""
     of_version = (
         _ROW.at >= since,
         _ROW.alias == alias,
@@ -192,18 +192,18 @@ async def _measured(database: Database, alias: str, number: int, since: datetime
         .subquery()
     )
     wrong = select(_ROW.status, func.count()).where(*of_version, _ROW.status != OK).group_by(_ROW.status)
+    measured = [units.c[name] for name in ("failed", "latency_ms", "cost_usd")]
+    sums = select(func.sum(units.c.requests), *(part for column in measured for part in _sums(column)))
     async with database.session(all_tenants=True) as session:
         connection = await session.connection()
-        requests = (await connection.execute(select(func.sum(units.c.requests)))).scalar()
-        moments = [
-            Moments.of_sums(n, float(total or 0), float(squares or 0))
-            for n, total, squares in [
-                (await connection.execute(_sums(units.c[name]))).one() for name in ("failed", "latency_ms", "cost_usd")
-            ]
-        ]
+        requests, *found = (await connection.execute(sums)).one()
         errors = (await connection.execute(wrong.order_by(func.count().desc(), _ROW.status).limit(_TOLD_ERRORS))).all()
-    return Measured(int(requests or 0), *moments, errors={code: number for code, number in errors})
+    moments = [
+        Moments.of_sums(n, float(total or 0), float(squares or 0))
+        for n, total, squares in zip(found[::3], found[1::3], found[2::3], strict=True)
+    ]
+    return Measured(int(requests or 0), *moments, errors=dict(tuple(row) for row in errors))
 
 
-def _sums(column: Any) -> Select[Any]:
-    return select(func.count(column), func.sum(column), func.sum(column * column))
+def _sums(column: Any) -> tuple[Any, ...]:
+    return func.count(column), func.sum(column), func.sum(column * column)

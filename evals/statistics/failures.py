@@ -1,8 +1,8 @@
 """Failures that are counted while they come: evidence that may be looked at any time, exact for however few there are.
 
-Both are mixtures of likelihood ratios: where the claim does not hold they stay below 1 / alpha for ever in 1 - alpha of the cases
-(Ville), whenever they are looked at. What failed may be a share of a unit, 0 to 1: the ratio of such a unit is below that of a
-bet on it, which is fair (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", 2024).
+Both are mixtures of likelihood ratios: where the claim does not hold they stay below 1 / alpha for ever in 1 - alpha of the
+cases (Ville), whenever they are looked at. What failed may be a share of a unit, 0 to 1: the ratio of such a unit is below that
+of a bet on it, which is fair (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", 2024).
 """
 
 import math
@@ -17,8 +17,8 @@ _WAY: Final = np.geomspace(0.001, 0.999, 64)
 def evidence_for_more_often(candidate: float, other: float, share: float) -> float:
     """That a candidate fails more often than what it is tried beside: 1 / alpha settles it.
 
-    `candidate` and `other` are how many units failed at each; `share` of the units are given the candidate by chance, above 0 and
-    below 1. How often units fail may change all the time, as long as it does for both.
+    `candidate` and `other` are how many units failed at each; `share` of the units are given the candidate by chance, above 0
+    and below 1. How often units fail may change all the time, as long as it does for both.
     """
     if candidate <= 0:
         return 0.0

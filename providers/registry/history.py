@@ -20,8 +20,8 @@ _OF_PROMPTS: Final = ("deployed", "rolled_back")
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event of an alias, or of a prompt that it was asked with. `standing` is the alias's last event until then, and `prompts`
-    tells the versions of prompts that the live version was asked with from then on; what is not told was as it is built in."""
+    """An event of an alias, or of a prompt that it was asked with. `standing` is the alias's last event until then, and
+    `prompts` the versions of prompts that the live version was asked with from then on; what is not told was as built in."""
 
     event: RegistryEvent
     standing: RegistryEvent

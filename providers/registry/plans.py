@@ -17,8 +17,8 @@ class Step(_Part):
 
 
 class Rules(_Part):
-    """What a candidate is held to, by the requests that went by it since the step began, beside those of the live one in the same
-    time. Empty: it is not looked at."""
+    """What a candidate is held to, by the requests that went by it since the step began, beside those of the live one in the
+    same time. Empty: it is not looked at."""
 
     min_calls: int = Field(50, ge=1, le=1_000_000, description="requests of the candidate in a step, before it goes on")
     max_error_rate: float | None = Field(
