@@ -279,14 +279,6 @@ def test_one_goes_back_to_what_was_live_and_to_nothing_that_never_was(here: Here
     assert back(None).json()["live"] == 1
 
 
-def test_a_local_model_that_is_none_is_told_as_the_versions(here: Here, alias: str) -> None:
-    wrong = {"deployments": [{"provider": "local", "model": "bundeld"}]}
-    answer = here.call("POST", f"{REGISTRY}/{alias}/versions", json=wrong)
-    assert code(answer) == (422, "invalid_version")
-    assert "GENAI_LOCAL__CHAT_MODEL" not in answer.json()["error"]["message"]
-    assert answer.json()["error"]["message"].startswith("deployments")
-
-
 def test_a_canary_by_score_begins_with_an_evaluation(here: Here, alias: str) -> None:
     make(here, alias, [THERE])
     canary = {"steps": [{"weight": 5}], "rules": {"min_score": 0.8}}
