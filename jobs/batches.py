@@ -209,12 +209,15 @@ class _Rows:
             body = await asyncio.to_thread(read_row, self.path, row.position, row.length, endpoint, most_depth=depth)
             with serving(request):
                 answer = await self._patiently(body)
-            await ledger.settled()
+            await _on_record(request)
         except PlatformError as refusal:
+            await _on_record(request, refusal)
             return self._failed(row, refusal)
         except Exception:  # the boundary of a row: the others of the batch go on
             log.exception("batch.row_crashed", row=row.number)
-            return self._failed(row, Internal("The request could not be answered; the log says why."))
+            failure = Internal("The request could not be answered; the log says why.")
+            await _on_record(request, failure)
+            return self._failed(row, failure)
         return RowResult(row.number, row.custom_id, _line(row.custom_id, request.request_id, 200, answer))
 
     def _request_id(self, row: BatchRow) -> str:
@@ -240,6 +243,14 @@ class _Rows:
                 log.info("batch.row_waits", code=error.code, pause_s=round(pause_s, 1))
             await asyncio.sleep(pause_s)
         raise AssertionError("the last try returns or raises")
+
+
+async def _on_record(request: RequestContext, error: PlatformError | None = None) -> None:
+    """Returns once the row's calls, and how it ended, are on record."""
+    if error is not None:
+        request.refused(error.code, error.status)
+    ledger.enter_outcomes(request)
+    await ledger.settled()
 
 
 def _line(custom_id: str, request_id: str, status: int, body: Any) -> bytes:

@@ -121,6 +121,7 @@ class Account:
         )
         if self._usage is not None and self._charge is not None:
             self._bill.add(entry.at, self._usage, self._charge)
+        self._request.versions.took(self._alias, entry.latency_ms, entry.cost_usd)
         _enter(entry)
         if self.span is not None:
             calls.ended(self.span, entry, reason, model)

@@ -86,7 +86,14 @@ class Line:
         return (self.live,) if self.candidate is None else (self.live, self.candidate)
 
     def chosen(self, request: RequestContext, assignments: Assignments) -> Edition:
-        """The version that a request goes by."""
+        """The version that a request goes by. Where others are tried beside it, it is noted to be compared with them."""
+        name = self.live.alias.alias
+        found = self._chosen(request, assignments)
+        if self.candidate is not None or name in request.exposures:
+            request.versions.compared[name] = _digest_of(self.candidate or found, request).hex()
+        return found
+
+    def _chosen(self, request: RequestContext, assignments: Assignments) -> Edition:
         if (number := assignments.version_of(self.live.alias.alias, request)) is not None:
             assigned = self.every.get(number)
             if assigned is not None:
@@ -101,11 +108,15 @@ def place_of(candidate: Edition, request: RequestContext) -> float:
     """Where a request stands among all, 0 up to 1: the same for all of a session, else of a person who is signed in, so that
     nobody goes to and fro between two versions, and who was given the candidate is given it while its share grows. A program's
     key without a session speaks for many people: each of its requests has a place of its own."""
+    return int.from_bytes(_digest_of(candidate, request)) / _UNIT
+
+
+def _digest_of(candidate: Edition, request: RequestContext) -> bytes:
     principal = request.principal
     person = principal.id if principal.from_cookie or principal.from_token or principal.key_id is None else None
     unit = request.session_id or person or request.request_id
     told = f"{candidate.alias.alias}\0{candidate.number}\0{principal.tenant}\0{unit}"
-    return int.from_bytes(blake2b(told.encode(), digest_size=8).digest()) / _UNIT
+    return blake2b(told.encode(), digest_size=8).digest()
 
 
 @dataclass(frozen=True, slots=True)

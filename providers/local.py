@@ -21,7 +21,16 @@ from providers.local_chat import LlamaServer
 from providers.local_embeddings import MAX_TOKENS, LocalEmbeddings
 from providers.local_found import FoundServer, found_server
 from providers.local_tokens import tokenizer_of
-from providers.local_weights import BUNDLED, Weights, bundled_chat, check_own_file, embedding_model, own_file
+from providers.local_weights import (
+    BUNDLED,
+    DEPLOYMENT,
+    SETTING,
+    Weights,
+    bundled_chat,
+    check_own_file,
+    embedding_model,
+    own_file,
+)
 from providers.tokens import Counter, estimate
 
 #: Below some three thousand million weights a model follows only the simplest instructions.
@@ -48,11 +57,12 @@ class LocalProvider:
         """Raises SettingsError where `model` names nothing that can be served."""
         if model == embedding_model().name or model == BUNDLED or found_server(model) is not None:
             return
+        said = SETTING if model == self._settings.local.chat_model else DEPLOYMENT
         if own_file(model) is None:
             raise SettingsError(
-                f"GENAI_LOCAL__CHAT_MODEL: {model!r} is none of bundled, PATH.gguf, ollama[/MODEL], vllm[/MODEL], http://HOST/v1#MODEL"
+                f"{said}: {model!r} is none of bundled, PATH.gguf, ollama[/MODEL], vllm[/MODEL], http://HOST/v1#MODEL"
             )
-        check_own_file(model)
+        check_own_file(model, said)
 
     def chat(self, model: str, timeouts: Timeouts) -> BaseChatModel:
         if (found := self._found_server(model)) is not None:

@@ -48,6 +48,11 @@ def embedding_tokenizer() -> Weights:
     )
 
 
+#: Where a local model is named: in the settings, or in a deployment of an alias, be it of the settings or of a version.
+SETTING = "GENAI_LOCAL__CHAT_MODEL (local.chat_model in the TOML file)"
+DEPLOYMENT = "deployments, the model of the provider local"
+
+
 def own_file(setting: str) -> Weights | None:
     """The GGUF file that a setting names; None where it names no file."""
     if setting == BUNDLED or "://" in setting or not (setting.endswith(".gguf") or os.sep in setting):
@@ -56,8 +61,8 @@ def own_file(setting: str) -> Weights | None:
     return Weights(path.stem, path) if path.suffix == ".gguf" else None
 
 
-def check_own_file(setting: str) -> None:
-    """Refuse a setting that names a GGUF file which cannot be used. Imports nothing heavy.
+def check_own_file(setting: str, said: str = SETTING) -> None:
+    """Refuse a setting that names a GGUF file which cannot be used. `said`: where that stands. Imports nothing heavy.
 
     Raises:
         SettingsError
@@ -68,10 +73,7 @@ def check_own_file(setting: str) -> None:
     try:
         read_header(weights.path)
     except (OSError, NotGGUF) as error:
-        raise SettingsError(
-            f"These settings cannot be used:\n  GENAI_LOCAL__CHAT_MODEL (local.chat_model in the TOML file): {weights.path} "
-            f"cannot be used: {error}"
-        ) from None
+        raise SettingsError(f"These settings cannot be used:\n  {said}: {weights.path} cannot be used: {error}") from None
 
 
 def _packaged(package: str, file: str) -> Path:

@@ -61,7 +61,7 @@ class Edge:
         over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
         constant = self._over_tls if over_tls else ALWAYS
         span = None if (recorded := traces.current()) is None else RequestSpan(recorded, context, scope)
-        answer = _Answer(receive, send, context, constant, span, static=scope["path"].startswith(STATIC_PREFIX))
+        answer = _Answer(receive, send, context, constant, span, path=scope["path"])
         metrics.began()
         with serving(context), structlog.contextvars.bound_contextvars(**_named(request_id)):
             try:
@@ -80,6 +80,7 @@ class Edge:
                     raise BrokenOff from None
                 await error_response(shown)(scope, receive, answer.send)
             finally:
+                answer.entered(left=True)
                 if span is not None:
                     span.ended(answer.passed.status, whole=False)
                 tell(scope, context, answer.passed)
@@ -102,12 +103,14 @@ class _Answer:
         constant: Sequence[tuple[bytes, bytes]],
         span: RequestSpan | None,
         *,
-        static: bool,
+        path: str,
     ) -> None:
         self._receive, self._send = receive, send
         self._span = span
         self._constant = constant
-        self._static = static
+        self._static = path.startswith(STATIC_PREFIX)
+        #: Its end is that of whoever asks for an answer, and not for a page or a list.
+        self._tells = bool(door_of(path)[1])
         self._context = context
         self.started = self._ended = False
         self.passed = Passed()
@@ -143,12 +146,20 @@ class _Answer:
             if self.passed.first_s == 0 and body[:1] not in (b"", b":"):  # a comment is a sign of life alone
                 self.passed.first_s = time.perf_counter() - self._context.started
             if not message.get("more_body"):
-                if self._context.attempts or self._context.provider:
+                recorded = self.entered(left=False)
+                if recorded or self._context.attempts or self._context.provider:
                     await ledger.settled()
                 self._ended = True
                 if self._span is not None:
                     self._span.ended(self.passed.status)
         await self._send(message)
+
+    def entered(self, *, left: bool) -> bool:
+        """Put on record how the request has ended, where its version is compared with another; whether it was. Once."""
+        if not self._tells or not self._context.versions.compared:
+            return False
+        ledger.enter_outcomes(self._context, left=left)
+        return True
 
 
 def _named(request_id: str) -> dict[str, str]:

@@ -6,6 +6,7 @@
 """
 
 from core.ledger.entries import Entry, TokenClasses
+from core.ledger.outcomes import Outcome, enter_outcomes
 from core.ledger.writer import Ledger, connect, record, settled
 
-__all__ = ["Entry", "Ledger", "TokenClasses", "connect", "record", "settled"]
+__all__ = ["Entry", "Ledger", "Outcome", "TokenClasses", "connect", "enter_outcomes", "record", "settled"]

@@ -1,4 +1,4 @@
-"""Adding rows to the ledger's table, many in one statement. A row that is there already is not added again.
+"""Adding rows to the ledger's tables, many of one in one statement. A row that is there already is not added again.
 
 On PostgreSQL the rows go to libpq as one parameter of one statement: a fraction of the CPU time that SQLAlchemy takes for them,
 and one round trip instead of four. Every answer waits for this.
@@ -13,6 +13,7 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
+from sqlalchemy import Table
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
@@ -20,10 +21,13 @@ from core.database import blocking_engine, blocking_transaction
 from core.settings import Settings
 from core.tables.experiments import Exposure
 from core.tables.ledger import LedgerRow
+from core.tables.outcomes import RequestOutcome
 from core.tenancy import ALL, SETTING
 
 Row = dict[str, Any]
 
+_CALLS: Table = LedgerRow.__table__  # type: ignore[attr-defined]
+_OUTCOMES: Table = RequestOutcome.__table__  # type: ignore[attr-defined]
 #: What is wrong with a row, and not with the database.
 _OF_A_ROW = (
     DataError,
@@ -54,11 +58,11 @@ class Inserts:
             self._add = self._by_postgresql
         self._connection: Any = None
         self._prepares = settings.database.prepared_statements
-        #: By columns, and whether exposures go with them: what the connection calls the statement that it has prepared.
-        self._names: dict[tuple[tuple[str, ...], bool], bytes] = {}
+        #: By table, columns, and whether exposures go with them: what the connection calls the statement that it has prepared.
+        self._names: dict[tuple[str, tuple[str, ...], bool], bytes] = {}
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Commit all of them, or none.
+        """Commit all of a table's, or none. May be repeated.
 
         Raises:
             RowsRefused, DatabaseAway
@@ -83,34 +87,49 @@ class Inserts:
         with blocking_transaction(self._engine) as connection:
             if exposed := _exposures(rows):
                 connection.execute(_EXPOSE, exposed)
-            connection.execute(sqlite.insert(LedgerRow.__table__).on_conflict_do_nothing(), rows)  # type: ignore[attr-defined]
+            for table, its in _by_table(rows):
+                connection.execute(sqlite.insert(table).on_conflict_do_nothing(), its)
 
     def _by_postgresql(self, rows: Sequence[Row]) -> None:
+        for table, its in _by_table(rows):
+            self._into(table.name, its)
+
+    def _into(self, table: str, rows: Sequence[Row]) -> None:
         columns, given = tuple(rows[0]), orjson.dumps(rows, default=str)
         exposed = any(row.get("exposure") for row in rows)
         old = self._connection is not None
         try:
-            self._execute(columns, given, exposed=exposed)
+            self._execute(table, columns, given, exposed=exposed)
         except psycopg.OperationalError:
             if not old:
                 raise
             self.close()  # it may have been closed while nothing was to be written
-            self._execute(columns, given, exposed=exposed)
+            self._execute(table, columns, given, exposed=exposed)
 
-    def _execute(self, columns: tuple[str, ...], given: bytes, *, exposed: bool) -> None:
+    def _execute(self, table: str, columns: tuple[str, ...], given: bytes, *, exposed: bool) -> None:
         """Nothing of psycopg's cursors, which take as much time again as all the rest of it."""
         if self._connection is None:
             self._connection = self._engine.raw_connection()
             self._connection.driver_connection.autocommit = True
         connection: PGconn = self._connection.driver_connection.pgconn
         if not self._prepares:
-            _check(connection, connection.exec_params(_insert(columns, exposed=exposed), [given]))
+            _check(connection, connection.exec_params(_insert(table, columns, exposed=exposed), [given]))
             return
-        if (columns, exposed) not in self._names:
+        key = table, columns, exposed
+        if key not in self._names:
             name = b"ledger_%d" % len(self._names)
-            _check(connection, connection.prepare(name, _insert(columns, exposed=exposed)))
-            self._names[columns, exposed] = name
-        _check(connection, connection.exec_prepared(self._names[columns, exposed], [given]))
+            _check(connection, connection.prepare(name, _insert(table, columns, exposed=exposed)))
+            self._names[key] = name
+        _check(connection, connection.exec_prepared(self._names[key], [given]))
+
+
+def _by_table(rows: Sequence[Row]) -> list[tuple[Table, Sequence[Row]]]:
+    """The rows of each table that there are some of; those of outcomes tell no provider."""
+    calls = [row for row in rows if "provider" in row]
+    if len(calls) == len(rows):
+        return [(_CALLS, rows)]
+    outcomes = [row for row in rows if "provider" not in row]
+    return [*([(_CALLS, calls)] if calls else []), (_OUTCOMES, outcomes)]
 
 
 def _check(connection: PGconn, result: PGresult) -> None:
@@ -123,15 +142,15 @@ def _check(connection: PGconn, result: PGresult) -> None:
 
 
 @lru_cache
-def _insert(columns: tuple[str, ...], *, exposed: bool) -> bytes:
+def _insert(table: str, columns: tuple[str, ...], *, exposed: bool) -> bytes:
     """The statement tells the database itself that it works for all tenants: a pooler between may give each statement another
     connection. `exposed`: with the exposures that rows are of, each once, with its first time."""
     given = (
         f"SELECT {', '.join(f'given.{name}' for name in columns)} "  # noqa: S608 - names of ours
         f"FROM (SELECT set_config('{SETTING}', '{ALL}', true)) AS told, "
-        "jsonb_populate_recordset(NULL::ledger, $1::jsonb) AS given"
+        f"jsonb_populate_recordset(NULL::{table}, $1::jsonb) AS given"
     )
-    into = f"INSERT INTO ledger ({', '.join(columns)})"
+    into = f"INSERT INTO {table} ({', '.join(columns)})"
     if not exposed:
         return f"{into} {given} ON CONFLICT DO NOTHING".encode()
     return (

@@ -122,9 +122,6 @@ def _rows_of(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:
-    cost, since = found["cost_usd"], found["price_since"]
-    return found | {
-        "at": datetime.fromisoformat(found["at"]),
-        "cost_usd": None if cost is None else Decimal(cost),
-        "price_since": None if since is None else date.fromisoformat(since),
-    }
+    cost, since = found["cost_usd"], found.get("price_since")
+    read = {"at": datetime.fromisoformat(found["at"]), "cost_usd": None if cost is None else Decimal(cost)}
+    return found | read | ({} if since is None else {"price_since": date.fromisoformat(since)})

@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from core.ledger.entries import Entry
 from core.ledger.inserts import DatabaseAway, Inserts, RowsRefused
 from core.ledger.spool import Spool, left_behind, set_aside
 from core.settings import Settings
@@ -33,6 +32,13 @@ _RETRY_S = 0.5
 _MOST_WAITING = 20_000
 
 
+class Recorded(Protocol):
+    """What is put on record: an `Entry`, or an `Outcome`."""
+
+    def row(self) -> dict[str, Any]:
+        """The columns of its table, by name."""
+
+
 class Ledger:
     """The ledger of a process. `close` writes what is left."""
 
@@ -42,7 +48,7 @@ class Ledger:
         self._spool = Spool(self._directory)
         self._wait_s = wait_s
         self._changed = threading.Condition()
-        self._waiting: deque[Entry] = deque()
+        self._waiting: deque[Recorded] = deque()
         #: How many entries there were so far; how many of them are in the database, and in the database or in the file.
         self._taken = self._committed = self._kept = 0
         #: How many went with the last commit.
@@ -59,7 +65,7 @@ class Ledger:
         """Entries that the database does not have yet."""
         return max(0, self._taken - self._committed)
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: Recorded) -> None:
         """Take an entry in. Never blocks."""
         with self._changed:
             self._taken += 1
@@ -135,7 +141,7 @@ class Ledger:
                         return
                     self._changed.wait(_RETRY_S)
 
-    def _next(self) -> Sequence[Entry] | None:
+    def _next(self) -> Sequence[Recorded] | None:
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
@@ -147,7 +153,7 @@ class Ledger:
         self._last = len(batch)
         return batch or None
 
-    def _write(self, batch: Sequence[Entry]) -> bool:
+    def _write(self, batch: Sequence[Recorded]) -> bool:
         """Whether the database has the entries now."""
         if not self._commit([entry.row() for entry in batch]):
             return False
@@ -162,7 +168,7 @@ class Ledger:
             self._keeper.submit(self._empty_the_file).result()
         return True
 
-    def _forgotten_since(self, batch: Sequence[Entry]) -> int:
+    def _forgotten_since(self, batch: Sequence[Recorded]) -> int:
         """How many of a batch memory has let go while it was being written."""
         first = self._waiting[0] if self._waiting else None
         return next((number for number, entry in enumerate(batch) if entry is first), len(batch))
@@ -240,7 +246,7 @@ def connect(ledger: Ledger | None) -> None:
     _ledger = ledger
 
 
-def record(entry: Entry) -> None:
+def record(entry: Recorded) -> None:
     """Put an entry on record. Never blocks."""
     if _ledger is not None:
         _ledger.record(entry)

@@ -30,6 +30,7 @@ from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
 from core.tables.monitors import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
 from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
+from core.tables.outcomes import RequestOutcome
 from core.tables.provider_credentials import ProviderCredential
 from core.tables.rate_limits import Each, RateLimit
 from core.tables.registry import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
@@ -104,6 +105,7 @@ __all__ = [
     "RegistryEvent",
     "RegistryHead",
     "RegistryVersion",
+    "RequestOutcome",
     "ResultState",
     "RowState",
     "RunState",

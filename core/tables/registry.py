@@ -52,7 +52,8 @@ class RegistryVersion(SQLModel, table=True):
 
 
 class RegistryHead(SQLModel, table=True):
-    """Which version of a name is live, and which is given a share of the requests beside it."""
+    """Which version of a name is live, and which is given a share of the requests beside it. `step_since` is when the canary's
+    step began, and without one when the live version was given all requests."""
 
     __tablename__ = "registry_heads"
 

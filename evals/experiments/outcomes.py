@@ -1,7 +1,8 @@
 """What the units of an experiment came to: one value for each unit and metric, since units are what was assigned.
 
-A request's calls under the experiment are one: their cost, time and tokens are added up, it has an error where none of them
-gave an answer, and calls that the caller hung up on say nothing of errors. A unit has the mean of its requests.
+A request's calls under the experiment are one: their cost, time and tokens are added up. It has an error where its caller was
+told one, be it that it was refused before any call, and says nothing of errors where the caller hung up. Where it is not known
+how a request ended, its calls say it: it has an error where none of them gave an answer. A unit has the mean of its requests.
 """
 
 from collections import defaultdict
@@ -11,11 +12,11 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Float, Select, and_, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, Float, Integer, Select, and_, case, func, literal, null, select, type_coerce, union_all
 
 from core.database import SECRET, Database
 from core.keys import Hasher
-from core.tables import Experiment, Exposure, Feedback, LedgerRow
+from core.tables import Experiment, Exposure, Feedback, LedgerRow, RequestOutcome
 from providers.accounting import CANCELLED, OK
 from providers.experiment_definition import SCORE, TAG, Definition
 from providers.experiments import Units, whole_unit
@@ -24,6 +25,7 @@ from providers.experiments import Units, whole_unit
 BEFORE: Final = timedelta(days=14)
 _TABLE: Any = LedgerRow.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
 _LEDGER: Any = _TABLE.c
+_ENDED: Any = RequestOutcome.__table__  # type: ignore[attr-defined]
 _EXPOSURE: Any = Exposure.__table__.c  # type: ignore[attr-defined]
 _FEEDBACK: Any = Feedback.__table__.c  # type: ignore[attr-defined]
 _OF_REQUEST: Final = ("cost_usd", "latency_ms", "first_token_ms", "error", "tokens")
@@ -65,7 +67,7 @@ class Outcomes:
         of = {row.id: units[row.unit] for row in rows}
         joined = _TABLE.join(Exposure.__table__, _LEDGER.exposure == _EXPOSURE.id)  # type: ignore[attr-defined]
         asked = joined, [_LEDGER.exposure], _EXPOSURE.experiment_id == experiment.id
-        for (exposure,), requests, values in await self._usage(*asked):
+        for (exposure,), requests, values in await self._usage(*asked, ended=_ends_of(experiment)):
             of[exposure].requests, of[exposure].values = requests, values
         for (exposure,), values in (await self._judged(*asked)).items():
             of[exposure].values |= values
@@ -94,26 +96,32 @@ class Outcomes:
             found.setdefault(name(key), {}).update(values)
         return found
 
-    async def _usage(self, source: Any, keys: Sequence[Any], condition: ColumnElement[bool]) -> list[tuple[Key, int, Values]]:
-        """By key: how many requests, and the mean of what the ledger tells of each."""
+    async def _usage(
+        self, source: Any, keys: Sequence[Any], condition: ColumnElement[bool], ended: Select[Any] | None = None
+    ) -> list[tuple[Key, int, Values]]:
+        """By key: how many requests, and the mean of what the ledger tells of each. `ended` tells how they ended, those among
+        them that came to no call."""
         hung_up = func.min(case((_LEDGER.status == CANCELLED, 1), else_=0)) == 1
         answered = func.max(case((_LEDGER.status == OK, 1), else_=0))
         made = _LEDGER.input_tokens + _LEDGER.cached_tokens + _LEDGER.cache_write_tokens + _LEDGER.cache_write_1h_tokens
-        request = (
+        called = (
             select(
                 *_named(keys),
+                _LEDGER.tenant.label("tenant"),
+                _LEDGER.request_id.label("request_id"),
                 # where no price is known for a part of it, none is known for the request
                 case((func.count(_LEDGER.cost_usd) == func.count(), func.sum(_LEDGER.cost_usd))).label("cost_usd"),
                 func.sum(_LEDGER.latency_ms).label("latency_ms"),
                 func.min(case((_LEDGER.status == OK, _LEDGER.first_token_ms))).label("first_token_ms"),
                 case((hung_up, None), else_=1 - answered).label("error"),
                 func.sum(made + _LEDGER.output_tokens).label("tokens"),
+                literal(None, Integer).label("told"),
             )
             .select_from(source)
             .where(condition)
             .group_by(*keys, _LEDGER.tenant, _LEDGER.request_id)
-            .subquery("request")
         )
+        request = (called if ended is None else _with_ends(called, ended, len(keys))).subquery("request")
         groups = [request.c[f"key_{place}"] for place in range(len(keys))]
         means = [type_coerce(func.avg(request.c[name]), Float).label(name) for name in _OF_REQUEST]
         dollars = _SQLITE_DOLLARS if self._database.is_sqlite else 1.0
@@ -155,6 +163,25 @@ class Outcomes:
         async with self._database.session(all_tenants=True) as session:
             rows: Sequence[Any] = (await (await session.connection()).execute(query)).all()
             return rows
+
+
+def _ends_of(experiment: Experiment) -> Select[Any]:
+    """How the requests of an experiment ended, in the columns of what their calls came to."""
+    told = case((_ENDED.c.status == CANCELLED, None), (_ENDED.c.status == OK, 0), else_=1)
+    nothing = [null().label(name) for name in _OF_REQUEST]
+    of_request = _ENDED.c.exposure.label("key_0"), _ENDED.c.tenant, _ENDED.c.request_id
+    joined = _ENDED.join(Exposure.__table__, _ENDED.c.exposure == _EXPOSURE.id)  # type: ignore[attr-defined]
+    query = select(*of_request, *nothing, told.label("told")).select_from(joined)
+    return query.where(_EXPOSURE.experiment_id == experiment.id)
+
+
+def _with_ends(called: Select[Any], ended: Select[Any], n_keys: int) -> Select[Any]:
+    """Requests with what their calls came to, and whether their callers were told an error, where that is known."""
+    both = union_all(called, ended).subquery("both")
+    of_request = [*(both.c[f"key_{place}"] for place in range(n_keys)), both.c.tenant, both.c.request_id]
+    whole = [func.max(both.c[name]).label(name) for name in _OF_REQUEST if name != "error"]
+    error = func.coalesce(func.max(both.c.told), func.max(both.c.error)).label("error")
+    return select(*of_request, *whole, error).group_by(*of_request)
 
 
 def _named(keys: Sequence[Any]) -> list[Any]:

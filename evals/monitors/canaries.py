@@ -1,45 +1,61 @@
-"""How a canary does by the ledger, beside the version that is live, and what its rules make of that."""
+"""How a canary does by the requests that went by it, beside the version that is live, and what its rules make of that."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Float, case, func, select, type_coerce
 
 from core.database import Database, utc_now
-from core.jobs import EVALUATION
-from core.tables import LedgerRow, Registered, RegistryHead
-from providers.accounting import CANCELLED, OK
-from providers.failures import HARMLESS
+from core.ledger.outcomes import CANCELLED, OK
+from core.tables import Registered, RegistryHead, RequestOutcome
+from evals.statistics.failures import evidence_for_above, evidence_for_more_often
+from evals.statistics.moments import Moments
+from evals.statistics.sequential import SequentialTest
+from evals.statistics.two_samples import FEWEST
 from providers.registry.plans import Plan
 from providers.registry.store import Registry
 
-#: The live version is measured from so long before a step on: a large candidate leaves it few calls.
-BEFORE: Final = timedelta(days=1)
-#: They say nothing of a version.
-_APART: Final = (CANCELLED, *(kind.value for kind in HARMLESS))
-_ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
+#: Of canaries in which nothing differs, so many are taken back all the same, over all rules, steps and looks.
+ALPHA: Final = 0.05
+_ROW: Any = RequestOutcome.__table__.c  # type: ignore[attr-defined]
+#: Errors that are told with the figures, the most frequent first.
+_TOLD_ERRORS: Final = 5
+#: Of dollars as SQLite keeps them.
+_SQLITE_DOLLARS: Final = 1e-12
+_NOTHING: Final = Moments(0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Calls of a version, as the ledger has them. None: there was nothing to measure it by."""
+    """Requests of a version. The moments are those of its units (a session, a person, or a request of a program), each with the
+    mean of its requests: `failed` of the share that failed, `latency_ms` and `cost_usd` of those that were answered by a call.
+    `errors` are the codes of those that failed, with how many there were."""
 
-    calls: int
-    failed: int
-    latency_ms: float | None
-    cost_usd: float | None
+    requests: int = 0
+    failed: Moments = _NOTHING
+    latency_ms: Moments = _NOTHING
+    cost_usd: Moments = _NOTHING
+    errors: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def error_rate(self) -> float | None:
-        return self.failed / self.calls if self.calls else None
+        return self.failed.mean if self.failed.n else None
+
+    @property
+    def failures(self) -> float:
+        """Units that failed, those that failed in part by their share."""
+        return self.failed.mean * self.failed.n
 
     def told(self) -> dict[str, Any]:
         return {
-            "calls": self.calls,
+            "requests": self.requests,
+            "units": self.failed.n,
             "error_rate": None if self.error_rate is None else round(self.error_rate, 4),
-            "latency_ms": None if self.latency_ms is None else round(self.latency_ms, 1),
-            "cost_usd": self.cost_usd,
+            "errors": dict(self.errors),
+            "latency_ms": round(self.latency_ms.mean, 1) if self.latency_ms.n else None,
+            "cost_usd": self.cost_usd.mean if self.cost_usd.n else None,
         }
 
 
@@ -54,7 +70,8 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate in a step of its plan, beside the live version. `score` is what an evaluation gave it; None: none did."""
+    """A candidate in a step of its plan, beside the live version in the same time. `score` is what an evaluation gave it; None:
+    none did."""
 
     plan: Plan
     step: int
@@ -76,28 +93,57 @@ class Trial:
         return Verdict(well=True, reason="The step is over, and its rules hold.", figures=self._figures())
 
     def _held_to(self) -> dict[str, bool | None]:
-        """Each rule that is given: whether it holds, None where that is not known."""
-        rules, enough = self.plan.rules, self.candidate.calls >= self.plan.rules.min_calls
+        """Each rule that is given: whether it holds. False: beyond doubt it does not; None: neither is known."""
+        rules = self.plan.rules
         found: dict[str, bool | None] = {}
         if rules.min_score is not None:
             found["min_score"] = self.score is not None and self.score >= rules.min_score
         if rules.max_error_rate is not None:
-            found["max_error_rate"] = _within(self.candidate.error_rate, rules.max_error_rate) if enough else None
+            found["max_error_rate"] = self._is_whole(rules.max_error_rate)
         for name, most, own, other in (
             ("max_latency_ratio", rules.max_latency_ratio, self.candidate.latency_ms, self.live.latency_ms),
             ("max_cost_ratio", rules.max_cost_ratio, self.candidate.cost_usd, self.live.cost_usd),
         ):
             if most is not None:
-                enough_of_both = enough and self.live.calls >= rules.min_calls
-                found[name] = _within(own, None if other is None else most * other) if enough_of_both else None
+                found[name] = self._is_within(most, own, other)
         return found
+
+    @property
+    def _alpha(self) -> float:
+        """Of one rule in one step."""
+        rules = self.plan.rules
+        tested = (rules.max_error_rate, rules.max_latency_ratio, rules.max_cost_ratio)
+        return ALPHA / len(self.plan.steps) / max(1, sum(rule is not None for rule in tested))
+
+    @property
+    def _enough(self) -> bool:
+        """Whether both were asked often enough to go on. What is beyond doubt need not wait for that."""
+        least = self.plan.rules.min_calls
+        return self.candidate.requests >= least and self.live.requests >= min(least, FEWEST)
+
+    def _is_whole(self, most: float) -> bool | None:
+        """Whether no more fails than is allowed. What both refuse (a caller's bad input) says nothing: the candidate has to
+        fail more often than the live version, too."""
+        own, other, settled = self.candidate, self.live, 1 / self._alpha
+        more_often = evidence_for_more_often(own.failures, other.failures, self.plan.share(self.step))
+        if more_often >= settled and most < 1 and evidence_for_above(own.failures, own.failed.n, most) >= settled:
+            return False
+        if own.requests < self.plan.rules.min_calls or own.error_rate is None:
+            return None
+        if own.error_rate <= max(most, other.error_rate or 0.0):
+            return True
+        shown = SequentialTest(alpha=self._alpha, higher_is_better=False).look(other.failed, own.failed)
+        return True if shown.why is None and shown.high < most else None
+
+    def _is_within(self, most: float, own: Moments, other: Moments) -> bool | None:
+        allowed = replace(other, mean=most * other.mean, variance=most**2 * other.variance)
+        seen = SequentialTest(alpha=self._alpha, higher_is_better=False).look(allowed, own)
+        if seen.why is None and seen.low > 0:
+            return False
+        return True if self._enough and own.n and other.n and own.mean <= allowed.mean else None
 
     def _figures(self) -> dict[str, Any]:
         return {"step": self.step, "candidate": self.candidate.told(), "live": self.live.told(), "score": self.score}
-
-
-def _within(value: float | None, most: float | None) -> bool | None:
-    return None if value is None or most is None else value <= most
 
 
 async def trial_of(database: Database, head: RegistryHead) -> Trial | None:
@@ -110,7 +156,7 @@ async def trial_of(database: Database, head: RegistryHead) -> Trial | None:
         step=head.step,
         since=head.step_since,
         candidate=await _measured(database, head.name, head.candidate, head.step_since),
-        live=await _measured(database, head.name, head.live, head.step_since - BEFORE),
+        live=await _measured(database, head.name, head.live, head.step_since),
         score=version.score,
     )
 
@@ -122,26 +168,42 @@ async def verdict_of(database: Database, head: RegistryHead) -> Verdict | None:
 
 
 async def _measured(database: Database, alias: str, number: int, since: datetime) -> Measured:
-    answered = _ROW.status == OK
-    query = select(
-        func.count(),
-        func.sum(case((answered, 0), else_=1)),
-        func.avg(case((answered, _ROW.latency_ms))),
-        func.sum(_ROW.cost_usd),
-        func.count(_ROW.cost_usd),
-    ).where(
+    """What callers came to that were given the version by the canary's share. An experiment gives it to others, by shares of
+    its own, and who has left has not seen how it ended."""
+    of_version = (
         _ROW.at >= since,
         _ROW.alias == alias,
         _ROW.version.startswith(f"{number}-", autoescape=True),
-        _ROW.cache.is_(None),
-        _ROW.capability != EVALUATION,
-        _ROW.status.not_in(_APART),
+        _ROW.exposure.is_(None),
+        _ROW.status != CANCELLED,
     )
+    fails, answered = case((_ROW.status == OK, 0.0), else_=1.0), _ROW.status == OK
+    dollars = _SQLITE_DOLLARS if database.is_sqlite else 1.0
+    cost = type_coerce(_ROW.cost_usd, Float) * dollars
+    units = (
+        select(
+            func.count().label("requests"),
+            func.avg(fails).label("failed"),
+            func.avg(case((answered, _ROW.latency_ms))).label("latency_ms"),
+            func.avg(case((answered, cost))).label("cost_usd"),
+        )
+        .where(*of_version)
+        .group_by(_ROW.tenant, _ROW.unit)
+        .subquery()
+    )
+    wrong = select(_ROW.status, func.count()).where(*of_version, _ROW.status != OK).group_by(_ROW.status)
+    measured = [units.c[name] for name in ("failed", "latency_ms", "cost_usd")]
+    sums = select(func.sum(units.c.requests), *(part for column in measured for part in _sums(column)))
     async with database.session(all_tenants=True) as session:
-        calls, failed, latency_ms, cost, priced = (await (await session.connection()).execute(query)).one()
-    return Measured(
-        calls=calls,
-        failed=int(failed or 0),
-        latency_ms=None if latency_ms is None else float(latency_ms),
-        cost_usd=float(cost) / priced if priced else None,
-    )
+        connection = await session.connection()
+        requests, *found = (await connection.execute(sums)).one()
+        errors = (await connection.execute(wrong.order_by(func.count().desc(), _ROW.status).limit(_TOLD_ERRORS))).all()
+    moments = [
+        Moments.of_sums(n, float(total or 0), float(squares or 0))
+        for n, total, squares in zip(found[::3], found[1::3], found[2::3], strict=True)
+    ]
+    return Measured(int(requests or 0), *moments, errors=dict(tuple(row) for row in errors))
+
+
+def _sums(column: Any) -> tuple[Any, ...]:
+    return func.count(column), func.sum(column), func.sum(column * column)

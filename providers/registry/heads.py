@@ -146,7 +146,7 @@ class Acting:
         Experiments that give an alias's version which is taken back are stopped, in all tenants.
 
         Raises:
-            Conflict: `nothing_to_roll_back`; `already_live`.
+            Conflict: `nothing_to_roll_back`; `already_live`; `never_live`: there is no going back to what was not live.
             NotFound: `version_not_found`.
             InvalidRequest: `kind_differs`, `vectors_differ`.
         """
@@ -158,7 +158,7 @@ class Acting:
             return head.live or 0
         if to is None and not head.past and self._subject is Registered.PROMPT and head.live is not None:
             await self._retire(head.live)
-            head.live = None
+            head.live, head.step_since = None, utc_now()
             await self._note("rolled_back", None)
             return 0
         if to is None and not head.past:
@@ -167,16 +167,19 @@ class Acting:
         if number == head.live:
             raise Conflict(f"Version {number} is live already.", code="already_live")
         row = await self.version(number)
+        if not await self._was_live(number):
+            raise Conflict(f"Version {number} was never live: deploy it instead.", code="never_live")
         await self.check_stands_in(row)
         taken_back = {each for each in (head.live, head.candidate) if each is not None}
         await self._end_canary(but=number)
-        past = head.past
-        if number in past:
-            place = past.index(number)
-            taken_back.update(past[place:])
-            past = past[:place]
-        await self._go_live(row, remember=False)
-        head.past = past
+        if number in head.past:
+            place = head.past.index(number)
+            taken_back.update(head.past[place:])
+            past = head.past[:place]
+            await self._go_live(row, remember=False)
+            head.past = past
+        else:  # it was taken back before: what is live now is what the next rollback goes to
+            await self._go_live(row, remember=True)
         await self._note("rolled_back", number, await self._taken_back(taken_back - {number}, figures))
         return number
 
@@ -197,7 +200,14 @@ class Acting:
     def _step(self, plan: Plan, step: int) -> None:
         self.head.step, self.head.step_since, self.head.share = step, utc_now(), plan.share(step)
 
+    async def _was_live(self, number: int) -> bool:
+        query = select(RegistryEvent.id).where(
+            RegistryEvent.subject == self._subject.value, RegistryEvent.name == self.head.name, RegistryEvent.live == number
+        )
+        return (await self.session.exec(query.limit(1))).first() is not None
+
     def _no_canary(self) -> None:
+        self.head.step_since = utc_now()
         self.head.candidate, self.head.plan, self.head.share, self.head.step = None, None, 0.0, 0
 
     async def _end_canary(self, but: int | None = None) -> None:

@@ -17,14 +17,20 @@ class Step(_Part):
 
 
 class Rules(_Part):
-    """What a candidate is held to, by the calls that the ledger has of it since the step began. Empty: it is not looked at."""
+    """What a candidate is held to, by the requests that went by it since the step began, beside those of the live one in the
+    same time. Empty: it is not looked at."""
 
-    min_calls: int = Field(50, ge=1, le=1_000_000, description="of the candidate in a step, before anything is judged")
-    max_error_rate: float | None = Field(None, ge=0, le=1, description="of its calls that failed, as a share")
-    max_latency_ratio: float | None = Field(
-        None, gt=0, le=1000, description="its mean seconds a call, by those of the live one"
+    min_calls: int = Field(50, ge=1, le=1_000_000, description="requests of the candidate in a step, before it goes on")
+    max_error_rate: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of its requests whose caller was told an error, as a share; more where the live one has more",
     )
-    max_cost_ratio: float | None = Field(None, gt=0, le=1000, description="its mean cost of a call, by that of the live one")
+    max_latency_ratio: float | None = Field(
+        None, gt=0, le=1000, description="its mean seconds for an answer, by those of the live one"
+    )
+    max_cost_ratio: float | None = Field(None, gt=0, le=1000, description="its mean cost of an answer, by that of the live one")
     min_score: float | None = Field(None, description="that the evaluation has to have given it which approved it")
 
 

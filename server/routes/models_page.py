@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from core import denials
 from core.errors import InvalidRequest, PlatformError
 from core.principals import DEFAULT_TENANT, Principal, Scope
+from providers.registry.history import spells
 from providers.registry.plans import Plan
 from providers.registry.toml import as_toml
 from server.pages.administration import Typed, checked, typed
@@ -132,8 +133,10 @@ async def _all(
     problem: PlatformError | None = None,
 ) -> Response:
     told = await api.list_registry(state, principal, paging)
+    lived = await spells(state.database, [each.name for each in told["results"]])
     values = {
         "aliases": told["results"],
+        "before": {name: [spell for spell in its if spell.until is not None][:2] for name, its in lived.items()},
         "next_cursor": told["next_cursor"],
         "first": paging.after is None,
         "deploys": _deploys(principal),

@@ -14,6 +14,7 @@ from core.principals import DEFAULT_TENANT, Principal, Scope
 from core.settings import MODEL_KINDS, AnswerCache, Deployment
 from core.tables import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
 from providers.registry.differences import differences
+from providers.registry.history import Happened, happened
 from providers.registry.plans import Plan
 from providers.registry.store import Registry, refuse_others
 from providers.registry.toml import as_toml, from_toml
@@ -139,7 +140,7 @@ class Standing(BaseModel):
     share: float = Field(description="of the requests that the candidate is given, 0 to 1")
     canary: Plan | None
     step: int = Field(description="of the canary's, counted from 0")
-    step_since: datetime
+    step_since: datetime = Field(description="of a canary's step; without one, since when the live version has all requests")
     past: list[int] = Field(description="versions that were live before, the last one last: a rollback goes there")
     revision: int
 
@@ -159,7 +160,9 @@ class Event(BaseModel):
     """Something that has happened, with how the name stood from then on."""
 
     at: datetime
-    act: str
+    act: str = Field(description="of a prompt that it is asked with: `prompt_deployed`, `prompt_rolled_back`")
+    prompt: str | None = Field(None, description="the prompt that `version` is one of; null: it is the alias's own")
+    prompts: dict[str, int] = Field({}, description="that the live version was asked with from then on; others as built in")
     version: int | None
     live: int | None
     candidate: int | None
@@ -301,7 +304,11 @@ async def roll_back(alias: str, given: Return, state: CurrentState, principal: D
 @router.get("/registry/{alias:path}/history", response_model=EventPage)
 async def list_history(alias: str, state: CurrentState, principal: Reader, paging: Paging, at: At = None) -> dict[str, Any]:
     """List what has happened to an alias, the newest first; with `at` the one event that says how it stood then."""
-    return await history(state, principal, MODEL, alias, paging, at)
+    await Registry(state.database).head(MODEL, alias)
+    moment = None if at is None else _with_zone(at)
+    rows = [row for row in await happened(state.database, alias) if moment is None or row.event.at <= moment]
+    told = [_happened(principal, row) for row in (rows if moment is None else rows[:1])]
+    return page_of(told, paging, lambda event: f"{event.revision}/{event.prompt or ''}/{event.at.isoformat()}")
 
 
 @router.get("/registry/{alias:path}/diff")
@@ -339,14 +346,18 @@ async def history(
     if at is None:
         rows = await registry.events(subject, name)
     else:
-        if at.tzinfo is None:
-            raise InvalidRequest("at: give the time with its zone, as 2026-11-29T12:00:00Z.", param="at")
-        try:
-            row = await registry.at(subject, name, at.astimezone(UTC))
-        except OverflowError:
-            raise InvalidRequest("at: there is no such time.", param="at") from None
+        row = await registry.at(subject, name, _with_zone(at))
         rows = [] if row is None else [row]
     return page_of([_event(principal, row) for row in rows], paging, lambda event: str(event.revision))
+
+
+def _with_zone(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise InvalidRequest("at: give the time with its zone, as 2026-11-29T12:00:00Z.", param="at")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest("at: there is no such time.", param="at") from None
 
 
 async def _check_score(state: State, alias: str, given: Rollout) -> None:
@@ -372,6 +383,15 @@ def _version(state: State, principal: Principal, row: RegistryVersion) -> Versio
 
 def _event(principal: Principal, row: RegistryEvent) -> Event:
     return Event(**_theirs(principal, row.model_dump()))
+
+
+def _happened(principal: Principal, row: Happened) -> Event:
+    told = row.event.model_dump() | {"prompt": row.prompt, "prompts": dict(row.prompts)}
+    if row.prompt is not None:
+        told |= {name: getattr(row.standing, name) for name in ("live", "candidate", "share", "revision")}
+        told |= {"act": f"prompt_{row.event.act}", "version": row.event.live or 0}
+        told |= {} if principal.may(Scope.MODELS_DEPLOY) else {"created_by": None, "reason": None}
+    return Event(**_theirs(principal, told))
 
 
 def _theirs(principal: Principal, told: dict[str, Any]) -> dict[str, Any]:

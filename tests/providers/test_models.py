@@ -109,7 +109,7 @@ async def test_synchronous_embeddings_work_in_a_running_loop(models: Models) -> 
     ("deployment", "said"),
     [
         ({"provider": "openai_compatible:nowhere", "model": "m"}, "base_url is missing"),
-        ({"provider": "local", "model": "gpt-4o"}, "GENAI_LOCAL__CHAT_MODEL"),
+        ({"provider": "local", "model": "gpt-4o"}, "deployments, the model of the provider local"),
     ],
 )
 async def test_a_deployment_that_cannot_be_is_told_at_start(

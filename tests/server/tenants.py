@@ -59,6 +59,7 @@ from core.tables import (
     MonitorSeries,
     MonitorSketch,
     RateLimit,
+    RequestOutcome,
     RowState,
     Source,
     Team,
@@ -326,6 +327,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         experiment.definition = {"variants": variants}
         exposure = {"id": f"{experiment.id}/0/{tenant}", "experiment_id": experiment.id, "variant": 0, "unit": tenant}
         exposed = Exposure(tenant=tenant, first_at=utc_now(), **exposure)
+        ended_so = RequestOutcome(tenant=tenant, at=utc_now(), request_id=tenant, alias="default", version="1-a", unit=tenant)
+        ended_so.status, ended_so.http_status = "ok", 200
         judged = Feedback(tenant=tenant, request_id=tenant, principal=owner.id, score=1.0, comment=mark.encode())
         rule = CostCentreRule(tenant=tenant, centre=mark, kind="tag", name="team", value=mark)
         adjustment = LedgerAdjustment(
@@ -347,7 +350,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
         closed = ClosedMonth(tenant=tenant, month="2026-01", cost_usd=Decimal(1), attempts=1, unpriced=0, created_by=owner.id)
-        session.add_all([experiment, exposed, judged])
+        session.add_all([experiment, exposed, ended_so, judged])
         session.add_all(
             [
                 document,

@@ -4,13 +4,16 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
+from core import ledger
 from server.cli.app import app as command_line
 from tests.fakes.openai import MODEL
+from tests.fakes.wire import Fault
 from tests.server.switchable import Here, code, until
 
 REGISTRY = "/api/v1/models/registry"
@@ -27,6 +30,19 @@ def alias(here: Here) -> str:
     make(here, name, [HERE])
     deploy(here, name, 1)
     return name
+
+
+class Recorded:
+    """A ledger in memory."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+
+    def record(self, entry: Any) -> None:
+        self.entries.append(entry)
+
+    async def settled(self) -> None:
+        """All of it is kept."""
 
 
 def make(here: Here, alias: str, deployments: list[dict[str, Any]], **more: Any) -> int:
@@ -227,6 +243,52 @@ def test_a_canary_is_given_its_share_and_taken_back(here: Here, alias: str) -> N
     assert deploy(here, alias, 2)["live"] == 2
 
 
+def test_every_request_of_a_canary_is_on_record_by_its_version_however_it_ends(here: Here, alias: str) -> None:
+    """Also one that no provider was asked for, or whose answer was withheld; none that is not compared with another."""
+    recorded = Recorded()
+    ledger.connect(cast("Any", recorded))
+    try:
+        here.chat(model=alias)
+        guard = {"guard": "patterns", "options": {"deny": {"greeting": "Hello"}}}
+        make(here, alias, [HERE], guards=[guard])
+        deploy(here, alias, 2, canary={"steps": [{"weight": 99.9999}]})
+        assert code(here.chat(model=alias)) == (422, "guard_blocked")
+        here.chat(model=alias, messages=[{"role": "user", "content": "Good day"}])
+        here.first.then(Fault.INVALID)
+        refused = here.chat(model=alias, messages=[{"role": "user", "content": "Good evening"}])
+        assert code(refused) == (422, "provider_rejected_request")
+        here.call("POST", f"{REGISTRY}/{alias}/rollback", json={})
+        here.chat(model=alias)
+    finally:
+        ledger.connect(None)
+    ended = [each for each in recorded.entries if isinstance(each, ledger.Outcome) and each.alias == alias]
+    assert [(each.status, each.http_status, each.version[:2]) for each in ended] == [
+        ("guard_blocked", 422, "2-"),
+        ("ok", 200, "2-"),
+        ("provider_rejected_request", 422, "2-"),
+    ]
+    assert [each.latency_ms is None for each in ended] == [True, False, False]
+    assert len([each for each in recorded.entries if isinstance(each, ledger.Entry) and each.alias == alias]) == 4
+
+
+def test_one_goes_back_to_what_was_live_and_to_nothing_that_never_was(here: Here, alias: str) -> None:
+    deploy(here, alias, make(here, alias, [THERE]))
+    make(here, alias, [HERE], parameters={"seed": 1})
+
+    def back(to: int | None) -> httpx.Response:
+        return here.call("POST", f"{REGISTRY}/{alias}/rollback", json={} if to is None else {"to": to})
+
+    assert code(back(3)) == (409, "never_live")
+    deploy(here, alias, 3, canary={"steps": [{"weight": 5}]})
+    assert code(back(3)) == (409, "never_live")
+    began = back(None).json()["step_since"]
+    assert back(1).json()["past"] == []
+    again = back(2).json()
+    assert (again["live"], again["past"]) == (2, [1])  # retired since, and the next rollback leads to where this one began
+    assert again["step_since"] > began
+    assert back(None).json()["live"] == 1
+
+
 def test_a_canary_by_score_begins_with_an_evaluation(here: Here, alias: str) -> None:
     make(here, alias, [THERE])
     canary = {"steps": [{"weight": 5}], "rules": {"min_score": 0.8}}
@@ -254,6 +316,34 @@ def test_a_prompt_is_versioned_and_goes_back_to_what_is_built_in(here: Here) -> 
     acts = [each["act"] for each in here.call("GET", f"{prompts}/rag_hyde.txt/history").json()["results"]]
     assert acts == ["rolled_back", "deployed", "created"]
     assert code(here.call("GET", f"{prompts}/none.txt/versions")) == (404, "prompt_not_found")
+
+
+def test_prompts_that_are_deployed_and_taken_back_are_in_the_history_of_who_is_asked_with_them(here: Here, alias: str) -> None:
+    prompts, name = "/api/v1/prompts", "rag_rewrite.txt"
+    text = next(each for each in here.call("GET", f"{prompts}/{name}/versions").json()["results"] if each["number"] == 0)[
+        "text"
+    ]
+    number = here.call("POST", f"{prompts}/{name}/versions", json={"text": f"{text}\nBe brief."}).json()["number"]
+    pinning = f"{alias}/pinning"
+    make(here, pinning, [HERE], prompts={name: 0})
+    deploy(here, pinning, 1)
+    here.call("POST", f"{prompts}/{name}/deploy", json={"version": number, "reason": "Shorter."})
+    between = datetime.now(UTC).isoformat()
+    here.call("POST", f"{prompts}/{name}/rollback", json={})
+
+    def told(of: str, **params: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = here.call("GET", f"{REGISTRY}/{of}/history", params=params).json()["results"]
+        return found
+
+    back, deployed, *_ = told(alias)
+    assert [(each["act"], each["prompt"], each["version"]) for each in (back, deployed)] == [
+        ("prompt_rolled_back", name, 0),
+        ("prompt_deployed", name, number),
+    ]
+    assert (deployed["live"], deployed["reason"], deployed["prompts"][name]) == (1, "Shorter.", number)
+    assert [(each["live"], each["prompts"][name]) for each in told(alias, at=between)] == [(1, number)]
+    assert name not in back["prompts"]
+    assert {each["prompt"] for each in told(pinning)} == {None}
 
 
 def test_the_command_line_deploys_takes_back_and_carries_the_toml(here: Here, alias: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from core.database import Database
 from core.ledger.entries import Entry, TokenClasses
 from core.ledger.inserts import Inserts
+from core.ledger.outcomes import Outcome
 from core.tables import Experiment, Feedback
 from evals.experiments.outcomes import BEFORE, Outcomes
 from providers.experiments import Experiments
@@ -54,6 +55,14 @@ class Scene:
         self._rows.append(Entry(**(told | more)).row())
         return context.exposures.get("default")
 
+    def ended(self, request: str, user: str, status: str) -> None:
+        """How a request of `user` ended, whatever calls were made for it."""
+        context = by(user)
+        self._experiments.version_of("default", context)
+        of_request = {"request_id": request, "tenant": "acme", "alias": "default", "version": "1-a", "unit": "u"}
+        told = {"status": status, "http_status": 200, "exposure": context.exposures["default"], "at": START}
+        self._rows.append(Outcome(**of_request, **told).row())
+
     async def said(self, request: str, *scores: float | None, **named: float) -> None:
         async with self.database.transaction("acme") as session:
             for number, score in enumerate(scores):
@@ -85,6 +94,20 @@ async def test_a_unit_has_the_mean_of_its_requests_and_a_request_the_sum_of_its_
     assert unit.values["tokens"] == pytest.approx((35 + 0 + 35) / 3)
     assert (unit.values["error"], unit.values["first_token_ms"]) == (0.5, 12.0)
     assert unit.first_at == START + timedelta(minutes=1)
+
+
+async def test_a_request_that_is_refused_has_an_error_with_calls_or_without(scene: Scene) -> None:
+    row = await scene.begin()
+    scene.called("withheld")
+    scene.ended("withheld", "usr_1", "guard_refused")
+    scene.called("well")
+    scene.ended("well", "usr_1", "ok")
+    scene.called("left", status="cancelled")
+    scene.ended("left", "usr_1", "cancelled")
+    scene.ended("refused", "usr_2", "invalid_request")  # its unit has nothing else
+    answered, refused = sorted((await (await scene.outcomes()).units(row)).values(), key=lambda unit: -unit.requests)
+    assert (answered.requests, answered.values["error"], answered.values["cost_usd"]) == (3, 0.5, 0.5)
+    assert (refused.requests, refused.values, refused.first_at) == (1, {"error": 1.0}, START)
 
 
 async def test_what_is_not_known_is_missing_and_no_zero(scene: Scene) -> None:

@@ -47,7 +47,12 @@ def test_it_ends_with_each_of_the_verdicts():
     assert unsure.needed > 2000
 
 
-@pytest.mark.parametrize(("n", "variance", "why"), [(29, 1.0, "too_few"), (500, 0.0, "no_variance")])
-def test_before_a_deviation_can_be_believed_nothing_is_told(n, variance, why):
-    found = SequentialTest().look(Moments(n, 0.0, variance), Moments(n, 9.0, variance))
+@pytest.mark.parametrize(("n", "mean", "variance", "why"), [(29, 9.0, 1.0, "too_few"), (500, 0.0, 0.0, "no_variance")])
+def test_before_a_deviation_can_be_believed_nothing_is_told(n, mean, variance, why):
+    found = SequentialTest().look(Moments(n, 0.0, variance), Moments(n, mean, variance))
     assert (found.verdict, found.why, found.high) == (Verdict.INCONCLUSIVE, why, math.inf)
+
+
+def test_an_arm_of_which_all_fail_is_worse_than_one_of_which_none_does():
+    found = SequentialTest(higher_is_better=False).look(Moments.of_share(0, 40), Moments.of_share(40, 40))
+    assert (found.verdict, found.low, found.p) == (Verdict.WORSE, 1.0, 0.0)
