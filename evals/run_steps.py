@@ -32,8 +32,8 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """An example whose scores are there. `state`: how it ends, or `answered` where it is graded again later. Of one whose answer,
-    or grading, was lost: with what the ledger has of it."""
+    """An example whose scores are there. `state`: how it ends, or `answered` where it is graded again later. Of one whose
+    answer, or grading, was lost: with what the ledger has of it."""
 
     number: int
     state: ResultState
