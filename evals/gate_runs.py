@@ -113,7 +113,7 @@ class _Here:
             for part in parts:
                 await self._cap.leave(part)
             raise
-        if outcome.error is not None and not spent(asking):
+        if outcome.error is not None and spent(asking) == 0:
             for part in parts:
                 await self._cap.leave(part)
             return
@@ -219,7 +219,7 @@ async def run_there(
         spent_usd=Decimal(str(run["spent_usd"])),
         stopped=stopped,
         version=run["version"],
-        prompts=run["prompts"],
+        prompts=run.get("prompts", {}),
     )
 
 

@@ -190,12 +190,14 @@ class Runs:
             if run.max_cost_usd is not None and run.spent_usd >= run.max_cost_usd:
                 message = f"The run has spent ${run.spent_usd:f}: give it a greater max_cost_usd."
                 raise InvalidRequest(message, code=COST_CAP, param="max_cost_usd")
+            mine = col(EvalResult.run_id) == run.id
+            await session.exec(update(EvalResult).where(mine).values(attempts=0))
             for state in repeat:
                 before = ResultState.ANSWERED if state in _ANSWERED else ResultState.PENDING
                 await session.exec(
                     update(EvalResult)
-                    .where(col(EvalResult.run_id) == run.id, col(EvalResult.state) == state.value)
-                    .values(state=before.value, attempts=0, error_code=None, scores={}, details=None)
+                    .where(mine, col(EvalResult.state) == state.value)
+                    .values(state=before.value, error_code=None, scores={}, details=None)
                 )
             ended = [state.value for state in ResultState if state.ended]
             states = (await session.exec(select(EvalResult.state).where(EvalResult.run_id == run.id))).all()
