@@ -331,7 +331,7 @@ async def test_a_run_asks_one_version_to_its_end_whatever_is_deployed(place: Des
     await registry.deploy(SYSTEM, Registered.PROMPT, "evals/rubric.txt", 1, reason="")
     provider.always(Reply(text='{"reason": "", "grade": 3}', first_token_s=0.3))
     judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind."}}
-    run = await begin(place, 4, metrics=[judged], run={"concurrency": 1})
+    run = await begin(place, 4, metrics=[judged], run={"concurrency": 1, "repeat_interrupted": True})
     working = asyncio.create_task(run_evaluation(place.context, run.id))
     await provider.until(lambda: len(provider.sent) >= 2)
     working.cancel()  # its worker ends, and before another begins there is another version, and another prompt
