@@ -52,14 +52,22 @@ def answering(endpoint: str, deps: "ChainDeps") -> Answer:
     """How requests to the endpoint are answered. Blocking: it loads the capability."""
     if endpoint.startswith(OPENAI_PREFIX):
         return _openai(endpoint, deps)
+    return streamed(endpoint, deps)
+
+
+def streamed(endpoint: str, deps: "ChainDeps", heard: Callable[[], None] | None = None) -> Answer:
+    """The same of a capability. With `heard`, which is called at each piece of an answer's text, models are asked for it
+    piece by piece."""
     root: OpaqueRoot = CHAINS.load(endpoint.removeprefix(_REST_PREFIX)).build(deps)
 
     async def answer(body: Any) -> Any:
         _refuse_streams(body)
-        async with aclosing(root.answer(body | {}, whole=True)) as deltas:
+        async with aclosing(root.answer(body | {}, whole=heard is None)) as deltas:
             async for delta in deltas:
                 if delta.final is not None:
                     return delta.final
+                if delta.text and heard is not None:
+                    heard()
         raise Internal("The answer ended before it was complete.")
 
     return answer

@@ -21,13 +21,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a target made of an example. `error` is the stable code of a failure, and `output` is then empty."""
+    """What a target made of an example. `error` is the stable code of a failure, and `output` is then empty.
+    `streamed`: it was asked piece by piece, so that without a `first_token_s` no piece came before the whole."""
 
     example: Example
     output: str
     answer: Mapping[str, Any] = field(default_factory=dict)
     latency_s: float | None = None
     first_token_s: float | None = None
+    streamed: bool = False
     cost_usd: Decimal | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -43,6 +45,8 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.value is not None:
+            object.__setattr__(self, "value", float(self.value))
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "value", None)
             object.__setattr__(self, "why", self.why or "not_a_number")

@@ -30,10 +30,7 @@ def judged(
     suite: Suite, figures: Mapping[str, Any], verdicts: Mapping[str, Any], *, total: int
 ) -> tuple[dict[str, Any], bool | None]:
     """The same of figures that are there, with the comparison with the baseline by a metric's label."""
-    thresholds = [
-        held(one, figures[one.metric], total=total, verdict=verdicts.get(one.metric, {}).get("verdict"))
-        for one in suite.thresholds
-    ]
+    thresholds = [held(one, figures[one.metric], total=total, against=verdicts.get(one.metric)) for one in suite.thresholds]
     summary: dict[str, Any] = {"metrics": dict(figures), "thresholds": thresholds}
     if verdicts:
         summary["baseline"] = dict(verdicts)

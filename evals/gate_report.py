@@ -22,11 +22,18 @@ class ExampleReport:
     error: str | None = None
     seconds: float = 0.0
 
+    @property
+    def unmeasured(self) -> str | None:
+        """Why all of it is unmeasured, or which of its metrics are; None where nothing is."""
+        if self.error is not None:
+            return self.error
+        return ", ".join(f"{label}: {one.get('why')}" for label, one in self.scores.items() if one.get("value") is None) or None
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """A run that has ended. `dataset` is the digest of its examples, `stopped` the code that says why it ended before its
-    end."""
+    end, `version` what of the alias was asked; empty where the target is no alias."""
 
     suite: str
     target: str
@@ -37,6 +44,8 @@ class Report:
     examples: Sequence[ExampleReport] = ()
     spent_usd: Decimal | None = None
     stopped: str | None = None
+    version: str = ""
+    prompts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -52,7 +61,7 @@ def junit(report: Report) -> str:
     """A test case a threshold, which fails where it does not hold, and one an example, skipped where it is unmeasured."""
     name = _attribute(report.suite)
     failures = [one for one in report.thresholds if not one["passed"]]
-    unmeasured = [one for one in report.examples if one.error is not None]
+    unmeasured = [one for one in report.examples if one.unmeasured is not None]
     count = len(report.thresholds) + len(report.examples) + (report.stopped is not None)
     seconds = sum(one.seconds for one in report.examples)
     lines = [
@@ -69,14 +78,14 @@ def junit(report: Report) -> str:
         lines.append(f"{case}/>" if one["passed"] else f"{case}>{told}</testcase>")
     for example in report.examples:
         case = f'<testcase classname={name} name={_attribute(f"example {example.id}")} time="{example.seconds:.3f}"'
-        skipped = f"<skipped message={_attribute(f'unmeasured: {example.error}')}/>"
-        lines.append(f"{case}/>" if example.error is None else f"{case}>{skipped}</testcase>")
+        skipped = f"<skipped message={_attribute(f'unmeasured: {example.unmeasured}')}/>"
+        lines.append(f"{case}/>" if example.unmeasured is None else f"{case}>{skipped}</testcase>")
     return "\n".join([*lines, "</testsuite>", "</testsuites>", ""])
 
 
 def markdown(report: Report) -> str:
     """A page: the verdict, thresholds, figures, the comparison with the baseline, and examples that are unmeasured."""
-    lines = [f"# {_cell(report.suite)}: {'passed' if report.passed else 'failed'}", "", f"Target: {_cell(report.target)}."]
+    lines = [f"# {_cell(report.suite)}: {'passed' if report.passed else 'failed'}", "", _target(report)]
     if report.spent_usd is not None:
         lines.append(f"Spent: ${report.spent_usd.normalize():f}.")
     if report.stopped is not None:
@@ -84,7 +93,7 @@ def markdown(report: Report) -> str:
     if report.thresholds:
         lines += ["", "| threshold | value | holds |", "|---|---|---|"]
         for one in report.thresholds:
-            holds = "yes" if one["passed"] else f"**no**: {', '.join(one['reasons'])}"
+            holds = "yes" if one["passed"] else f"**no**: {_cell(_reasons(one))}"
             lines.append(f"| {_cell(_asked(one))} | {_number(one['value'])} | {holds} |")
     lines += ["", "| metric | mean | of all together | measured | unmeasured |", "|---|---|---|---|---|"]
     for label, figures in report.metrics.items():
@@ -104,11 +113,13 @@ def markdown(report: Report) -> str:
         for label, found in report.baseline.items():
             interval = f"{_number(found.get('low'))} to {_number(found.get('high'))}"
             told = [found["verdict"], _number(found.get("difference")), interval, _number(found.get("p"))]
+            told[0] += f" ({found['why']})" if found.get("why") else ""
             lines.append(f"| {_cell(label)} | {' | '.join(told)} | {found.get('needed') or ''} |")
-    failed = [one for one in report.examples if one.error is not None]
+    failed = [one for one in report.examples if one.unmeasured is not None]
     if failed:
-        lines += ["", f"{len(failed)} examples have no answer:", ""]
-        lines += [f"- {_cell(one.id)}: {one.error}" for one in failed[:_SHOWN]]
+        lines += ["", f"{len(failed)} of {len(report.examples)} examples are unmeasured, wholly or in part:", ""]
+        lines += [f"- {_cell(one.id)}: {_cell(one.unmeasured or '')}" for one in failed[:_SHOWN]]
+        lines += [f"- and {len(failed) - _SHOWN} more"] if len(failed) > _SHOWN else []
     return "\n".join([*lines, ""])
 
 
@@ -117,6 +128,9 @@ def as_json(report: Report) -> bytes:
     told = {
         "suite": report.suite,
         "dataset": report.dataset,
+        "target": report.target,
+        "version": report.version,
+        "prompts": report.prompts,
         "metrics": report.metrics,
         "thresholds": report.thresholds,
         "passed": report.passed,
@@ -135,7 +149,25 @@ def _asked(one: Mapping[str, Any]) -> str:
 
 
 def _failed(one: Mapping[str, Any]) -> str:
-    return f"{', '.join(one['reasons'])}; value {_number(one['value'])}, unmeasured {one['unmeasured']}"
+    return f"{_reasons(one)}; value {_number(one['value']) or 'none'}"
+
+
+def _reasons(one: Mapping[str, Any]) -> str:
+    """Why a threshold does not hold; of unmeasured examples how many, how many may be, and why they are."""
+    told = []
+    for reason in one["reasons"]:
+        if reason != "unmeasured":
+            told.append(reason)
+            continue
+        why = ", ".join(f"{name}: {count}" for name, count in one["why_unmeasured"].items())
+        told.append(f"unmeasured: {one['unmeasured']} of {one['total']}, at most {one['max_unmeasured']:.0%} may be ({why})")
+    return "; ".join(told)
+
+
+def _target(report: Report) -> str:
+    version = f", version {report.version}" if report.version else ""
+    prompts = ", ".join(f"{name} {number}" for name, number in report.prompts.items())
+    return f"Target: {_cell(report.target)}{version}{f'; prompts {_cell(prompts)}' if prompts else ''}."
 
 
 def _number(value: Any) -> str:

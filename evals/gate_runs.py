@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,7 +22,7 @@ from core.settings import Settings
 from core.tables import EvalRun
 from evals.asking import BOOKED_AS, Asker, spent
 from evals.base import Example, Outcome
-from evals.caps import Cap, Stopped
+from evals.caps import COST_CAP, Cap, Part, Stopped
 from evals.comparisons import Side, compared
 from evals.dataset_files import as_jsonl, digest_of
 from evals.ending import judged
@@ -50,15 +51,19 @@ async def run_here(pipeline: Pipeline, settings: Settings, *, baseline: Mapping[
         raise InvalidRequest(f"The dataset {suite.dataset!r} is no file here.", code="dataset_needed", param="dataset")
     if suite.target.capability == "rag" and pipeline.ask is None:
         raise InvalidRequest("Collections are asked of a running platform: give --url.", code="server_needed")
+    if suite.target.version is not None and pipeline.ask is None:
+        raise InvalidRequest("Versions are in the registry of a running platform: give --url.", code="server_needed")
     if suite.needs_baseline and baseline is None:
         raise InvalidRequest("A threshold asks for a baseline: give --baseline.", code="baseline_needed")
     async with _opened(settings) as (models, deps):
         scorer = await asyncio.to_thread(Scorer.build, suite, models)
         scorer = Scorer({**scorer.plain, **pipeline.metrics}, scorer.asking)
-        asker = None if pipeline.ask else await asyncio.to_thread(Asker.build, suite.target, deps)
+        asker = None if pipeline.ask else await asyncio.to_thread(Asker.build, suite, deps)
         run = _Here(pipeline, scorer, asker, suite.run.concurrency or settings.evaluations.concurrency)
         await run.work()
-    return await asyncio.to_thread(run.report, baseline)
+        line = None if pipeline.ask else models.versions.line(suite.target.alias)
+    report = await asyncio.to_thread(run.report, baseline)
+    return report if line is None else replace(report, version=line.live.label)
 
 
 class _Here:
@@ -91,21 +96,45 @@ class _Here:
                 group.create_task(answer_some())
 
     async def _one(self, example: Example) -> None:
-        await self._cap.take()
-        request = RequestContext(secrets.token_hex(8), SYSTEM, cache_control="no-store", booked_as=BOOKED_AS)
-        cost_usd: Decimal | None = Decimal(0)
+        parts = [Part.ANSWER, *([Part.GRADING] if self._scorer.asking else [])]
+        await self._cap.take(*parts)
+        asking, grading = self._request(), self._request()
+        grading.before_call = self._checked(grading)
         try:
-            outcome = await self._outcome(example, request)
-            with serving(request):
+            outcome = await self._outcome(example, asking)
+            self._spend(spent(asking))
+            with serving(grading):
                 scores = await self._scorer.score(outcome, asking=False) | await self._scorer.score(outcome, asking=True)
-            cost_usd = spent(request)
-            self._priced &= cost_usd is not None
-            self._spent += cost_usd or Decimal(0)
+            self._spend(spent(grading))
             self._outcomes[example.id] = outcome
             self._answered += [(outcome, scores)] if outcome.error is None else []
             self._scores[example.id] = {label: kept(score) for label, score in scores.items()}
-        finally:
-            await self._cap.settle(cost_usd)
+        except BaseException:
+            for part in parts:
+                await self._cap.leave(part)
+            raise
+        if outcome.error is not None and spent(asking) == 0:
+            for part in parts:
+                await self._cap.leave(part)
+            return
+        costs = {Part.ANSWER: spent(asking), Part.GRADING: spent(grading)}
+        for part in parts:
+            await self._cap.settle(part, costs[part])
+        if any(score.why == COST_CAP for score in scores.values()):
+            raise Stopped(COST_CAP)
+
+    def _request(self) -> RequestContext:
+        return RequestContext(secrets.token_hex(8), SYSTEM, cache_control="no-store", booked_as=BOOKED_AS)
+
+    def _checked(self, request: RequestContext) -> Callable[[], Awaitable[None]]:
+        async def before_call() -> None:
+            self._cap.check(spent(request))
+
+        return before_call
+
+    def _spend(self, cost_usd: Decimal | None) -> None:
+        self._priced &= cost_usd is not None
+        self._spent += cost_usd or Decimal(0)
 
     async def _outcome(self, example: Example, request: RequestContext) -> Outcome:
         began = time.perf_counter()
@@ -133,7 +162,7 @@ class _Here:
         summary, _ = judged(suite, figures, verdicts, total=len(examples))
         return Report(
             suite=suite.name,
-            target=_target(suite),
+            target=_target(self._pipeline),
             metrics=summary["metrics"],
             thresholds=summary["thresholds"],
             baseline=verdicts,
@@ -181,7 +210,7 @@ async def run_there(
     stopped = None if run["state"] == "succeeded" else run["error"] or run["state"]
     return Report(
         suite=suite.name,
-        target=_target(suite),
+        target=_target(pipeline),
         metrics=run["metrics"],
         thresholds=run["thresholds"],
         baseline=run["baseline"],
@@ -189,13 +218,15 @@ async def run_there(
         examples=[_result(one) for one in results],
         spent_usd=Decimal(str(run["spent_usd"])),
         stopped=stopped,
+        version=run["version"],
+        prompts=run.get("prompts", {}),
     )
 
 
 def _result(one: Mapping[str, Any]) -> ExampleReport:
     scores = {label: {"value": score["value"], "why": score["why"]} for label, score in one["scores"].items()}
-    ended = one["state"] in ("scored", "failed", "interrupted")
-    error = one["error"] if ended else "not_reached"
+    ended = one["state"] in ("scored", "failed", "interrupted", "ungraded")
+    error = None if one["state"] == "ungraded" else one["error"] if ended else "not_reached"
     return ExampleReport(one["example"] or f"#{one['number']}", scores, error, one["latency_s"] or 0.0)
 
 
@@ -237,8 +268,9 @@ def _side(name: str, figures: Mapping[str, Any], dataset: str) -> EvalRun:
     return EvalRun(id=name, dataset_digest=dataset, summary={"metrics": dict(figures)})  # type: ignore[call-arg]  # what a comparison reads of one
 
 
-def _target(suite: Suite) -> str:
-    return f"{suite.target.capability} by {suite.target.alias}"
+def _target(pipeline: Pipeline) -> str:
+    target = pipeline.suite.target
+    return f"{target.capability} by {target.alias}" if pipeline.ask is None else "the pipeline's own"
 
 
 def read_baseline(content: bytes) -> dict[str, Any]:

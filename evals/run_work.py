@@ -7,70 +7,32 @@ it has cost, is counted once. Locks are taken in one order everywhere: the run, 
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import orjson
+from sqlalchemy import func, literal
 from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import jobs
 from core.database import SECRET, Database, utc_now
+from core.money import Money
 from core.principals import Principal, Scope
 from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
 from core.tables import EvalDataset, EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
 from evals.base import Example, Outcome, Score
 from evals.datasets import Datasets
 from evals.ownership import theirs
-from evals.runs import opened, outcome_bytes, result_place
+from evals.run_steps import Answered, RunLease, Scored, Work, request_id
+from evals.runs import ended_of, opened, outcome_bytes, result_place
 from evals.scoring import kept
+from providers.registry.pins import Pins
 
 _OPEN = tuple(state.value for state in RunState if not state.finished)
 _ENDED = tuple(state.value for state in ResultState if state.ended)
 _ANSWERABLE = (ResultState.PENDING.value, ResultState.SENT.value)
-
-
-@dataclass(slots=True)
-class RunLease:
-    """The right to work on `run`, a row detached from any session, for `principal`: its owner, with what they still have of the
-    rights that they had when they made it."""
-
-    id: str
-    run: EvalRun
-    principal: Principal
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An example that was asked, and its outcome (with `error` where it failed)."""
-
-    number: int
-    outcome: Outcome
-    cost_usd: Decimal | None
-    reuse_key: str | None = None
-    reused_from: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """An example whose scores are there. `state`: how it ends. `cost_usd` of one that is interrupted: what the ledger has."""
-
-    number: int
-    state: ResultState
-    scores: Mapping[str, Score] = field(default_factory=dict)
-    grading_usd: Decimal | None = None
-    cost_usd: Decimal | None = None
-    error_code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One example of a run that has not ended."""
-
-    row: EvalResult
-    example: Example
 
 
 class RunWork:
@@ -135,6 +97,16 @@ class RunWork:
             run = (await session.exec(select(EvalRun).where(EvalRun.id == lease.run.id))).first()
         return run if run is not None and run.lease == lease.id else None
 
+    async def pin(self, lease: RunLease, pins: Pins, version: str) -> bool:
+        """These are the versions that it goes by to its end. False when the lease was lost."""
+        async with self._database.transaction(lease.run.tenant) as session:
+            run = await _held(session, lease)
+            if run is None:
+                return False
+            run.pins, run.version = pins.told(), version
+        lease.run.pins, lease.run.version = pins.told(), version
+        return True
+
     async def secret(self) -> bytes:
         """What reuse keys are made with: the installation's own."""
         async with self._database.session(all_tenants=True) as session:
@@ -154,6 +126,7 @@ class RunWork:
             dataset = (await session.exec(select(EvalDataset).where(EvalDataset.id == lease.run.dataset_id))).first()
         if not rows:
             return []
+        begun = {row.number for row in rows if row.example_id}
         found: dict[int, tuple[Example, str | None]] = {}
         if dataset is not None:
             wanted, first = rows[-1].number - rows[0].number + 1, rows[0].number - 1
@@ -163,7 +136,7 @@ class RunWork:
             if row.number in found:
                 row.example_id, row.subject = found[row.number][0].id, found[row.number][1]
         gone = Example("", {})
-        return [Work(row, found.get(row.number, (gone, None))[0]) for row in rows]
+        return [Work(row, found.get(row.number, (gone, None))[0], row.number in begun) for row in rows]
 
     async def outcome(self, lease: RunLease, row: EvalResult) -> Outcome | None:
         """What was kept of an example that has been answered."""
@@ -205,12 +178,14 @@ class RunWork:
             )
         return True
 
-    async def booked(self, lease: RunLease, number: int) -> Decimal | None:
-        """What the ledger has of an example whose answer was lost; None where it has nothing, or no price."""
-        query = select(LedgerRow).where(LedgerRow.request_id == request_id(lease.run.id, number))
+    async def booked(self, lease: RunLease, row: EvalResult, *, grading: bool = False) -> Decimal | None:
+        """What the ledger has of an example whose answer, or `grading`, was lost, beside what the run has counted; None where
+        it has nothing, or no price."""
+        query = select(LedgerRow).where(LedgerRow.request_id == request_id(lease.run.id, row.number, grading=grading))
         async with self._database.session(lease.run.tenant) as session:
-            costs = [row.cost_usd for row in await session.exec(query) if row.cost_usd is not None]
-        return sum(costs, Decimal(0)) if costs else None
+            costs = [one.cost_usd for one in await session.exec(query) if one.cost_usd is not None]
+        counted = (row.grading_usd if grading else row.cost_usd) or Decimal(0)
+        return max(sum(costs, Decimal(0)) - counted, Decimal(0)) if costs else None
 
     async def reusable(self, lease: RunLease, key: str, example: Example) -> tuple[Outcome, str] | None:
         """An outcome of an earlier run, that they may see, for the same question, and the run's identifier; None where there is
@@ -219,7 +194,8 @@ class RunWork:
             select(EvalResult)
             .join(EvalRun, col(EvalRun.id) == col(EvalResult.run_id))
             .where(
-                EvalResult.reuse_key == key, EvalResult.run_id != lease.run.id, col(EvalResult.error_code).is_(None),
+                EvalResult.reuse_key == key, EvalResult.run_id != lease.run.id,
+                or_(col(EvalResult.error_code).is_(None), EvalResult.state == ResultState.UNGRADED.value),
                 col(EvalResult.outcome).is_not(None), theirs(EvalRun, lease.principal),
             )
             .order_by(col(EvalRun.created_at).desc())
@@ -253,7 +229,7 @@ class RunWork:
                     .values(
                         state=ResultState.ANSWERED.value,
                         outcome=outcome,
-                        cost_usd=one.cost_usd,
+                        cost_usd=_more(EvalResult.cost_usd, one.cost_usd),
                         error_code=one.outcome.error,
                         reuse_key=one.reuse_key,
                         reused_from=one.reused_from,
@@ -283,10 +259,11 @@ class RunWork:
                     "state": one.state.value,
                     "scores": {label: kept(score) for label, score in one.scores.items()},
                     "details": sealed,
-                    "grading_usd": one.grading_usd,
                 }
+                if one.grading_usd is not None:
+                    values["grading_usd"] = _more(EvalResult.grading_usd, one.grading_usd)
                 if one.cost_usd is not None:
-                    values["cost_usd"] = one.cost_usd
+                    values["cost_usd"] = _more(EvalResult.cost_usd, one.cost_usd)
                 if one.error_code is not None:
                     values["error_code"] = one.error_code
                     errors.append({"document": f"example {one.number}", "code": one.error_code, "message": "It is unmeasured."})
@@ -296,10 +273,10 @@ class RunWork:
                 if not written.rowcount:
                     continue
                 run.spent_usd += (one.grading_usd or Decimal(0)) + (one.cost_usd or Decimal(0))
-                counter = {ResultState.SCORED: "scored", ResultState.FAILED: "failed"}.get(one.state, "interrupted")
-                setattr(run, counter, getattr(run, counter) + 1)
+                if one.state.ended:
+                    setattr(run, one.state.value, getattr(run, one.state.value) + 1)
             lease.run.spent_usd = run.spent_usd
-            await jobs.advance(session, run.job_id, done=run.scored + run.failed + run.interrupted, errors=errors)
+            await jobs.advance(session, run.job_id, done=ended_of(run), errors=errors)
         return True
 
     async def all_scores(self, lease: RunLease) -> list[dict[str, Any]]:
@@ -370,9 +347,9 @@ async def _held(session: AsyncSession, lease: RunLease) -> EvalRun | None:
     return run if run is not None and run.lease == lease.id else None
 
 
-def request_id(run_id: str, number: int) -> str:
-    """What an example's calls are known by, in the ledger and in the log."""
-    return f"{run_id}-{number}"
+def _more(column: Any, usd: Decimal | None) -> Any:
+    """The column's sum with this; NULL where no price is known."""
+    return None if usd is None else func.coalesce(col(column), literal(Decimal(0), Money())) + literal(usd, Money())
 
 
 def _is(lease: RunLease, number: int) -> tuple[Any, ...]:

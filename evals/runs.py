@@ -21,12 +21,14 @@ from evals.caps import COST_CAP
 from evals.dataset_files import plain, restored
 from evals.ownership import theirs
 from evals.suites import Suite, check_labels, suite_of
+from providers.registry.pins import Pins
 
 #: What workers are called by.
 RUN_EVALUATION, QUEUE = "run_evaluation", "evaluations"
 #: Its answers hold passages of collections.
 _ASKS_COLLECTIONS = "rag"
 _AT_ONCE = 1000
+_ANSWERED = (ResultState.GRADING, ResultState.UNGRADED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,18 @@ class Runs:
         self._database = database
 
     async def create(
-        self, principal: Principal, suite: Suite, dataset: EvalDataset, *, version: str, baseline_id: str | None = None
+        self,
+        principal: Principal,
+        suite: Suite,
+        dataset: EvalDataset,
+        *,
+        version: str = "",
+        pins: Pins | None = None,
+        baseline_id: str | None = None,
     ) -> EvalRun:
-        """A new run with its job. The caller sends `RUN_EVALUATION` after this; a message that is lost, the sweeper sends."""
+        """A new run with its job. It goes by the versions that `pins` name, its target's being `version`; without them by those
+        that are live when a worker begins. The caller sends `RUN_EVALUATION` after this; a message that is lost, the sweeper
+        sends."""
         run = EvalRun(
             tenant=principal.tenant,
             owner=principal.id,
@@ -60,6 +71,7 @@ class Runs:
             capability=suite.target.capability,
             alias=suite.target.alias,
             version=version,
+            pins={} if pins is None else pins.told(),
             definition=b"",
             job_id="",
             baseline_id=baseline_id,
@@ -163,7 +175,7 @@ class Runs:
         self, principal: Principal, run_id: str, *, max_cost_usd: Decimal | None, repeat: Sequence[ResultState]
     ) -> EvalRun:
         """Go on with a run that has ended before all was done, under a new job and with the caller's rights. Examples in a
-        state of `repeat` are asked once more: they may be paid for a second time.
+        state of `repeat` are asked once more: they may be paid for a second time. Of those that are ungraded the answers stay.
 
         Raises:
             Conflict: `run_not_ended`; `run_complete`: nothing is left to do.
@@ -179,12 +191,15 @@ class Runs:
             if run.max_cost_usd is not None and run.spent_usd >= run.max_cost_usd:
                 message = f"The run has spent ${run.spent_usd:f}: give it a greater max_cost_usd."
                 raise InvalidRequest(message, code=COST_CAP, param="max_cost_usd")
-            again = (col(EvalResult.run_id) == run.id, col(EvalResult.state).in_([state.value for state in repeat]))
-            await session.exec(
-                update(EvalResult)
-                .where(*again)
-                .values(state=ResultState.PENDING.value, attempts=0, error_code=None, scores={}, details=None)
-            )
+            mine = col(EvalResult.run_id) == run.id
+            await session.exec(update(EvalResult).where(mine).values(attempts=0))
+            for state in repeat:
+                before = ResultState.ANSWERED if state in _ANSWERED else ResultState.PENDING
+                await session.exec(
+                    update(EvalResult)
+                    .where(mine, col(EvalResult.state) == state.value)
+                    .values(state=before.value, error_code=None, scores={}, details=None)
+                )
             ended = [state.value for state in ResultState if state.ended]
             states = (await session.exec(select(EvalResult.state).where(EvalResult.run_id == run.id))).all()
             if all(state in ended for state in states):
@@ -195,6 +210,7 @@ class Runs:
             run.job_id, run.principal, run.state = job.id, principal.to_job(), RunState.QUEUED
             run.failed = states.count(ResultState.FAILED.value)
             run.interrupted = states.count(ResultState.INTERRUPTED.value)
+            run.ungraded = states.count(ResultState.UNGRADED.value)
             run.error_code, run.passed, run.ended_at = None, None, None
             await audit.record(
                 session, audit.Action.EVAL_RUN_STARTED, on=("eval_run", run.id), details={"resumed": True}, principal=principal
@@ -211,6 +227,11 @@ class Runs:
             await session.exec(delete(EvalResult).where(col(EvalResult.run_id) == run.id))
             await session.exec(delete(EvalRun).where(col(EvalRun.id) == run.id))
             await audit.record(session, audit.Action.EVAL_RUN_DELETED, on=("eval_run", run.id), principal=principal)
+
+
+def ended_of(run: EvalRun) -> int:
+    """How many of its examples have ended, those without a score included."""
+    return run.scored + run.failed + run.interrupted + run.ungraded
 
 
 async def suite_of_run(database: Database, run: EvalRun) -> Suite:
@@ -241,6 +262,7 @@ def outcome_bytes(outcome: Outcome) -> bytes:
         "answer": outcome.answer,
         "latency_s": outcome.latency_s,
         "first_token_s": outcome.first_token_s,
+        "streamed": outcome.streamed,
         "cost_usd": None if outcome.cost_usd is None else str(outcome.cost_usd),
         "input_tokens": outcome.input_tokens,
         "output_tokens": outcome.output_tokens,

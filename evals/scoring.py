@@ -10,6 +10,7 @@ import structlog
 
 from core.errors import InvalidRequest, PlatformError
 from evals.base import Metric, OfCorpus, OfScores, Outcome, Score
+from evals.caps import Stopped
 from evals.metrics import METRICS
 from evals.metrics.granted import Ask, GrantedModels
 from evals.suites import MetricUse, Suite, Threshold, check_metrics
@@ -23,7 +24,8 @@ log = structlog.get_logger()
 NOT_REACHED = "not_reached"
 #: Of an example whose answer, or score, was lost with the worker that had asked for it.
 INTERRUPTED = "interrupted"
-
+#: Why a comparison has come to nothing that a gate could go by.
+CANNOT_TELL = frozenset({"too_few", "too_many_unmeasured", "other_signature"})
 
 #: An example's outcome, and its scores by a metric's label.
 Scored = tuple[Outcome, Mapping[str, Score]]
@@ -66,7 +68,9 @@ class Scorer:
                 scores[label] = Score.unmeasured(outcome.error)
                 continue
             try:
-                scores[label] = await metric.score(outcome)
+                scores[label] = _scored(await metric.score(outcome))
+            except Stopped as stopped:
+                scores[label] = Score.unmeasured(str(stopped))
             except PlatformError as error:
                 scores[label] = Score.unmeasured(error.code)
             except Exception:  # the boundary of a plugin: the other metrics go on
@@ -74,9 +78,9 @@ class Scorer:
                 scores[label] = Score.unmeasured("metric_failed")
         return scores
 
-    def lost(self) -> dict[str, Score]:
-        """What is told of metrics that had asked models when their worker was killed."""
-        return {label: Score.unmeasured(INTERRUPTED) for label in self.asking}
+    def lost(self, why: str = INTERRUPTED) -> dict[str, Score]:
+        """What is told of metrics whose models have no word on an example, such as when their worker was killed."""
+        return {label: Score.unmeasured(why) for label in self.asking}
 
     @property
     def whole(self) -> bool:
@@ -112,6 +116,12 @@ class Scorer:
         return told
 
 
+def _scored(given: object) -> Score:
+    if not isinstance(given, Score):
+        raise TypeError(f"a metric gives a Score, not {type(given).__name__}")
+    return given
+
+
 def _together(label: str, metric: OfScores, pairs: Sequence[tuple[Outcome, Score]]) -> dict[str, float | None]:
     try:
         told = metric.together(pairs)
@@ -126,11 +136,16 @@ def kept(score: Score) -> dict[str, Any]:
     return {"value": score.value, "why": score.why}
 
 
-def held(threshold: Threshold, figures: Mapping[str, Any], *, total: int, verdict: str | None = None) -> dict[str, Any]:
-    """Whether a threshold holds, and why. `verdict`: of the comparison with the baseline, None where there is none."""
+def held(
+    threshold: Threshold, figures: Mapping[str, Any], *, total: int, against: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Whether a threshold holds, and why. `against`: the comparison with the baseline, None where there is none; one that could
+    not be made (`CANNOT_TELL`) holds for none that was passed."""
     value = figures.get("corpus", figures["mean"])
     unmeasured = sum(figures["unmeasured"].values())
     share = unmeasured / total if total else 1.0
+    told = against or {}
+    verdict = told.get("verdict")
     reasons = []
     if share > threshold.max_unmeasured:
         reasons.append("unmeasured")
@@ -140,8 +155,11 @@ def held(threshold: Threshold, figures: Mapping[str, Any], *, total: int, verdic
         reasons.append("below_min")
     elif threshold.max is not None and value > threshold.max:
         reasons.append("above_max")
-    if threshold.not_worse_than_baseline and verdict in (None, "worse"):
-        reasons.append("no_baseline" if verdict is None else "worse_than_baseline")
+    if threshold.not_worse_than_baseline:
+        if verdict in (None, "worse"):
+            reasons.append("no_baseline" if verdict is None else "worse_than_baseline")
+        elif told.get("why") in CANNOT_TELL:
+            reasons.append(f"baseline_{told['why']}")
     return {
         "metric": threshold.metric,
         "value": value,
@@ -149,6 +167,9 @@ def held(threshold: Threshold, figures: Mapping[str, Any], *, total: int, verdic
         "max": threshold.max,
         "verdict": verdict,
         "unmeasured": unmeasured,
+        "why_unmeasured": dict(figures["unmeasured"]),
+        "max_unmeasured": threshold.max_unmeasured,
+        "total": total,
         "passed": not reasons,
         "reasons": reasons,
     }

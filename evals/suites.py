@@ -1,6 +1,7 @@
 """Suites: a dataset, what is asked with it, what the answers are scored by, and what has to come of it. YAML or JSON."""
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -17,6 +18,10 @@ MOST_BYTES = 256 * 2**10
 Capability = Literal[
     "chat", "completion", "rag", "code/generate", "code/explain", "code/review", "code/fix", "code/tests", "code/translate"
 ]
+
+
+#: Behind the `@` of an alias.
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 
 
 class _Part(BaseModel):
@@ -45,10 +50,30 @@ class Target(_Part):
     """
 
     capability: Capability = "chat"
-    alias: str = Field("default", min_length=1, max_length=128)
+    alias: str = Field("default", min_length=1, max_length=128, description="`alias@3` names its version as well")
+    version: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="of the alias, as the registry numbers it; none: the one that is live as a run is made",
+    )
     template: str | None = Field(None, max_length=64_000)
     system: str | None = Field(None, max_length=64_000)
     parameters: Values = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_at_once(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(alias := given.get("alias"), str):
+            return given
+        name, at, number = alias.rpartition("@")
+        if not at:
+            return given
+        if not name or not _NUMBER.fullmatch(number):
+            raise ValueError("alias: behind the @ stands the number of a version")
+        if given.get("version") not in (None, int(number)):
+            raise ValueError("alias and version name different versions")
+        return given | {"alias": name, "version": int(number)}
 
 
 class MetricUse(_Part):
@@ -177,6 +202,15 @@ def suite_of(value: Mapping[str, Any], root: yaml.Node | None = None) -> Suite:
         where = f"Line {line}, {field or 'the suite'}" if line is not None else (field or "The suite")
         what = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{where}: {what}.", code="invalid_suite", param=field or None) from None
+
+
+def target_of(value: Mapping[str, Any]) -> Target:
+    """Another target of a suite. Raises InvalidRequest (`invalid_suite`)."""
+    try:
+        return Target.model_validate(value)
+    except ValidationError as error:
+        what = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(f"The target: {what}.", code="invalid_suite", param="alias") from None
 
 
 def check_metrics(suite: Suite, table: Mapping[str, str]) -> None:

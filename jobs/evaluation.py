@@ -20,11 +20,13 @@ from core.jobs import EVALUATION
 from core.ledger import settled
 from core.principals import Scope
 from core.tables import ResultState, RunState
-from evals.asking import BOOKED_AS, Asker, reuse_key, spent, version_of
+from evals.asking import BOOKED_AS, Asker, reuse_key, spent
 from evals.base import Outcome, Score
-from evals.caps import Cap, Stopped
+from evals.caps import COST_CAP, Cap, Part, Stopped
 from evals.ending import ended_as
-from evals.run_work import Answered, RunLease, RunWork, Scored, Work, request_id
+from evals.run_steps import Answered, RunLease, Scored, Work, request_id
+from evals.run_versions import pinned_of
+from evals.run_work import RunWork
 from evals.runs import QUEUE, RUN_EVALUATION, suite_of_run
 from evals.scoring import INTERRUPTED, Scorer
 from evals.suites import Suite
@@ -32,6 +34,7 @@ from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.joining import job_of, joined
 from jobs.together import Together
+from providers.registry.pins import Pinned
 
 log = structlog.get_logger()
 
@@ -75,18 +78,24 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
     stopped: str | None = None
     try:
         suite = await suite_of_run(context.database, lease.run)
-        scorer = await asyncio.to_thread(Scorer.build, suite, models)
+        pinned = await pinned_of(context.database, models.versions, work, lease, suite)
+        if pinned is None:
+            raise LeaseLost
+        with serving(_about(lease, pinned)):
+            scorer = await asyncio.to_thread(Scorer.build, suite, models)
+        judges = sorted({alias for alias, _ in scorer.asks})
+        pinned.require(suite.target.alias, *judges)
     except PlatformError as refusal:  # a metric's plugin is gone since, or its model, or suites may not be so any more
         await work.close(lease, RunState.FAILED, summary={}, error_code=refusal.code)
         return
     if lease.run.state != RunState.CANCELLING:
         asks = await asyncio.to_thread(scope_of, f"/api/v1/{suite.target.capability}")
         needs = {Scope.EVALS_RUN, asks, *(scope for _, scope in scorer.asks)}
-        aliases = {suite.target.alias, *(alias for alias, _ in scorer.asks)}
+        aliases = {suite.target.alias, *judges}
         try:
             await _wanted(work, lease, needs, aliases)
             async with kept_alive(lambda: work.renew(lease, needs, aliases), lease_s=context.settings.jobs.lease_s):
-                stopped = await _Examples(context, work, lease, suite, scorer).answer_all()
+                stopped = await _Examples(context, work, lease, suite, scorer, pinned).answer_all()
         except LeaseLost:
             run = await work.current(lease)
             if run is None or run.state != RunState.CANCELLING:
@@ -94,7 +103,8 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
     run = await work.current(lease)
     if run is None:
         raise LeaseLost
-    summary, passed = await ended_as(context.database, work, lease, suite, scorer)
+    with serving(_about(lease, pinned)):
+        summary, passed = await ended_as(context.database, work, lease, suite, scorer)
     state = RunState.SUCCEEDED if stopped is None else RunState.FAILED
     if run.state == RunState.CANCELLING:
         state, passed = RunState.CANCELLED, None
@@ -102,6 +112,11 @@ async def _go_on(context: JobContext, work: RunWork, lease: RunLease) -> None:
         passed = False
     await work.close(lease, state, summary=summary, passed=passed, error_code=stopped)
     log.info("evaluation.ended", state=state.value, passed=passed, stopped=stopped)
+
+
+def _about(lease: RunLease, pinned: Pinned) -> RequestContext:
+    """For what is said of the run's models while none is asked."""
+    return RequestContext(lease.run.id, lease.principal, versions=pinned.versions())
 
 
 async def _wanted(work: RunWork, lease: RunLease, needs: Collection[Scope], aliases: Collection[str]) -> None:
@@ -130,10 +145,10 @@ class _Examples:
     lease: RunLease
     suite: Suite
     scorer: Scorer
+    pinned: Pinned
     _asker: Asker = field(init=False)
     _cap: Cap = field(init=False)
     _secret: bytes = b""
-    _version: str = ""
     _next_ones: deque[Work] = field(default_factory=deque)
     _after: int = 0
     _over: bool = False
@@ -156,9 +171,9 @@ class _Examples:
             conversations=Conversations(self.context.database),
             analyser=models.privacy.analyser,
         )
-        self._asker = await asyncio.to_thread(Asker.build, self.suite.target, deps)
+        self._asker = await asyncio.to_thread(Asker.build, self.suite, deps)
         self._cap = Cap(lease.run.max_cost_usd, lambda: lease.run.spent_usd)
-        self._secret, self._version = await work.secret(), version_of(models, self.suite.target.alias)
+        self._secret = await work.secret()
         self._begun = Together(lambda ones: work.begin(lease, [one.row for one in ones]))
         self._sending = Together(lambda numbers: work.sending(lease, numbers))
         self._answered = Together(lambda answers: work.answered(lease, answers))
@@ -209,94 +224,139 @@ class _Examples:
     async def _work_on(self, one: Work) -> None:
         row = one.row
         state = ResultState(row.state)
-        if state in (ResultState.ANSWERED, ResultState.GRADING):
-            outcome = await self.work.outcome(self.lease, row)
-            if outcome is not None:
-                await self._score(row.number, outcome, graded=state == ResultState.GRADING)
+        worn = row.attempts >= self.context.settings.jobs.max_attempts
+        repeats = self.suite.run.repeat_interrupted and not worn
+        graded = state in (ResultState.ANSWERED, ResultState.GRADING)
+        # what was paid for an answer, or a grading, that is lost
+        lost_usd = await self.work.booked(self.lease, row, grading=graded) if one.begun else None
+        if graded and (outcome := await self.work.outcome(self.lease, row)) is not None:
+            if worn or (state == ResultState.GRADING and not repeats):
+                await self._leave_ungraded(row.number, outcome, lost_usd, plain=not worn)
                 return
-        if not one.example.id:
+            await self._put(self._begun, one)
+            await self._grade(row.number, outcome, lost_usd)
+        elif not one.example.id:
             await self._put(self._scored, Scored(row.number, ResultState.FAILED, error_code="example_gone"))
-        elif state == ResultState.SENT and not self.suite.run.repeat_interrupted:
+        elif state == ResultState.SENT and not repeats:
             # it was asked, and the answer went with the worker that had asked
-            paid = await self.work.booked(self.lease, row.number)
-            await self._put(self._scored, self._unmeasured(row.number, ResultState.INTERRUPTED, INTERRUPTED, paid))
-        elif row.attempts >= self.context.settings.jobs.max_attempts:
-            await self._put(self._scored, self._unmeasured(row.number, ResultState.FAILED, INTERRUPTED))
+            await self._put(self._scored, self._unmeasured(row.number, ResultState.INTERRUPTED, lost_usd))
+        elif worn:
+            await self._put(self._scored, self._unmeasured(row.number, ResultState.FAILED))
         else:
             await self._put(self._begun, one)
-            answered = await self._ask(one)
-            await self._score(row.number, answered.outcome, graded=False)
+            await self._answer(one, lost_usd)
 
-    def _unmeasured(self, number: int, state: ResultState, code: str, paid: Decimal | None = None) -> Scored:
-        scores = {label: Score.unmeasured(code) for label in self.scorer.metrics}
-        return Scored(number, state, scores, cost_usd=paid, error_code=code)
+    def _unmeasured(self, number: int, state: ResultState, paid: Decimal | None = None) -> Scored:
+        scores = {label: Score.unmeasured(INTERRUPTED) for label in self.scorer.metrics}
+        return Scored(number, state, scores, cost_usd=paid, error_code=INTERRUPTED)
 
-    async def _ask(self, one: Work) -> Answered:
-        """Have the example answered, or take an earlier answer; it is kept when this returns."""
+    async def _answer(self, one: Work, lost_usd: Decimal | None) -> None:
+        """Have the example answered, or take an earlier answer; it is kept before it is scored. `lost_usd` was paid for an
+        answer that is lost."""
         number = one.row.number
         try:
-            key = reuse_key(self._secret, self.suite, self._version, one.example)
+            key = reuse_key(self._secret, self.suite, self.pinned, one.example)
         except InvalidRequest as refusal:
-            answered = Answered(number, Outcome(one.example, "", error=refusal.code), Decimal(0))
-            await self._put(self._answered, answered)
-            return answered
+            outcome = Outcome(one.example, "", error=refusal.code)
+            await self._put(self._answered, Answered(number, outcome, Decimal(0)))
+            await self._grade(number, outcome)
+            return
         if key is not None and self.suite.run.reuse:
             found = await self.work.reusable(self.lease, key, one.example)
             if found is not None:
-                answered = Answered(number, found[0], Decimal(0), key, found[1])
-                await self._put(self._answered, answered)
-                return answered
-        await self._cap.take()
-        cost_usd: Decimal | None = Decimal(0)
+                await self._put(self._answered, Answered(number, found[0], lost_usd or Decimal(0), key, found[1]))
+                await self._grade(number, found[0])
+                return
+        grading = [Part.GRADING] if self.scorer.asking else []
+        await self._cap.take(Part.ANSWER, *grading)
         try:
             outcome, cost_usd = await self._asked(one)
-            answered = Answered(number, outcome, cost_usd, key)
-            await self._put(self._answered, answered)
-        finally:
-            await self._cap.settle(cost_usd)
-        return answered
+            paid = None if cost_usd is None else cost_usd + (lost_usd or Decimal(0))
+            await self._put(self._answered, Answered(number, outcome, paid, key))
+        except BaseException:
+            for part in (Part.ANSWER, *grading):
+                await self._cap.leave(part)
+            raise
+        try:
+            if outcome.error is not None and cost_usd == 0:
+                await self._cap.leave(Part.ANSWER)
+            else:
+                await self._cap.settle(Part.ANSWER, cost_usd)
+        except Stopped:
+            for part in grading:
+                await self._cap.leave(part)
+            raise
+        await self._grade(number, outcome, held=True)
 
     async def _asked(self, one: Work) -> tuple[Outcome, Decimal | None]:
         """The outcome, and what was paid for it, tries in vain included."""
-        request = self._request(one.row.number, self._once(self._sending, one.row.number))
+        number = one.row.number
+        request = self._request(request_id(self.lease.run.id, number), self.suite.target.alias)
+        request.before_call = self._once(self._sending, number)
         try:
             outcome = await self._patiently(lambda: self._asker.ask(one.example, request))
         except PlatformError as refusal:
             outcome = Outcome(one.example, "", error=refusal.code, cost_usd=spent(request))
         except Exception:  # the boundary of an example: the others of the run go on
-            log.exception("evaluation.example_crashed", number=one.row.number)
+            log.exception("evaluation.example_crashed", number=number)
             outcome = Outcome(one.example, "", error=Internal.code, cost_usd=spent(request))
         return outcome, spent(request)
 
-    async def _score(self, number: int, outcome: Outcome, *, graded: bool) -> None:
-        """End the example. `graded`: a worker that is gone had begun to ask models about it."""
-        scores = await self.scorer.score(outcome, asking=False)
-        request = None
-        if graded:
-            scores |= self.scorer.lost()
-        elif self.scorer.asking and outcome.error is None:
-            await self._cap.take()
-            request = self._request(number, self._once(self._grading, number))
-            try:
-                with serving(request):
-                    scores |= await self.scorer.score(outcome, asking=True)
-                await settled()
-            finally:
-                await self._cap.settle(spent(request))
-        elif self.scorer.asking:
-            scores |= {label: Score.unmeasured(outcome.error or INTERRUPTED) for label in self.scorer.asking}
-        state = ResultState.SCORED if outcome.error is None else ResultState.FAILED
-        cost_usd = None if request is None else spent(request)
-        await self._put(self._scored, Scored(number, state, scores, cost_usd, error_code=outcome.error))
+    async def _grade(self, number: int, outcome: Outcome, lost_usd: Decimal | None = None, *, held: bool = False) -> None:
+        """Score an answer that is kept, and have models grade it. `held`: the cap has room for that. `lost_usd` was paid for a
+        grading that is lost."""
+        plain = await self.scorer.score(outcome, asking=False)
+        if not self.scorer.asking or outcome.error is not None:
+            if held and self.scorer.asking:
+                await self._cap.leave(Part.GRADING)
+            state = ResultState.SCORED if outcome.error is None else ResultState.FAILED
+            scores = plain | self.scorer.lost(outcome.error or INTERRUPTED)
+            await self._put(self._scored, Scored(number, state, scores, error_code=outcome.error))
+            return
+        if not held:
+            await self._cap.take(Part.GRADING)
+        judges = sorted({alias for alias, _ in self.scorer.asks})
+        request = self._request(request_id(self.lease.run.id, number, grading=True), *judges)
+        put_down = self._once(self._grading, number)
 
-    def _request(self, number: int, before_call: Callable[[], Awaitable[None]]) -> RequestContext:
+        async def before_call() -> None:
+            self._cap.check(spent(request))
+            await put_down()
+
+        request.before_call = before_call
+        try:
+            with serving(request):
+                graded = await self.scorer.score(outcome, asking=True)
+            await settled()
+            cost_usd = spent(request)
+            capped = any(score.why == COST_CAP for score in graded.values())
+            # at the cap it is graded anew, once there is more to spend
+            state = ResultState.ANSWERED if capped else ResultState.SCORED
+            paid = None if cost_usd is None else cost_usd + (lost_usd or Decimal(0))
+            await self._put(self._scored, Scored(number, state, plain | graded, paid))
+        except BaseException:
+            await self._cap.leave(Part.GRADING)
+            raise
+        await self._cap.settle(Part.GRADING, cost_usd)
+        if capped:
+            raise Stopped(COST_CAP)
+
+    async def _leave_ungraded(self, number: int, outcome: Outcome, paid: Decimal | None, *, plain: bool) -> None:
+        """A worker that is gone had begun to ask models about it, and their word is lost. `plain`: the other metrics score it;
+        else scoring it has ended its worker each time."""
+        scores = {label: Score.unmeasured(INTERRUPTED) for label in self.scorer.metrics}
+        if plain:
+            scores |= await self.scorer.score(outcome, asking=False)
+        await self._put(self._scored, Scored(number, ResultState.UNGRADED, scores, paid, error_code=INTERRUPTED))
+
+    def _request(self, named: str, *aliases: str) -> RequestContext:
         return RequestContext(
-            request_id=request_id(self.lease.run.id, number),
+            request_id=named,
             principal=self.lease.principal,
             cache_control="no-store",
             booked_as=BOOKED_AS,
-            before_call=before_call,
             tags={"evaluation": self.lease.run.id},
+            versions=self.pinned.versions(*aliases),
         )
 
     def _once(self, written: "Together[int]", number: int) -> Callable[[], Awaitable[None]]:

@@ -32,7 +32,8 @@ class ResultState(StrEnum):
     """How one example of a run stands.
 
     `sent` is put down before the first call of a provider, so that no example is paid for twice: one that a killed worker left
-    as `sent` has been asked, and its answer is lost. `grading` is the same of the models that metrics ask.
+    as `sent` has been asked, and its answer is lost. `grading` is the same of the models that metrics ask: where their word is
+    lost the example ends as `ungraded`, with its answer and the scores of the other metrics.
     """
 
     PENDING = "pending"
@@ -42,10 +43,11 @@ class ResultState(StrEnum):
     SCORED = "scored"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    UNGRADED = "ungraded"
 
     @property
     def ended(self) -> bool:
-        return self in (ResultState.SCORED, ResultState.FAILED, ResultState.INTERRUPTED)
+        return self in (ResultState.SCORED, ResultState.FAILED, ResultState.INTERRUPTED, ResultState.UNGRADED)
 
 
 class EvalDataset(SQLModel, table=True):
@@ -98,7 +100,8 @@ class EvalSuite(SQLModel, table=True):
 class EvalRun(SQLModel, table=True):
     """A suite over one version of a dataset. `principal` is its owner when it was made (`Principal.to_job`): it is worked on
     with these rights. `definition` is the suite, sealed; `summary` has a metric's figures by its label, and no text. What it
-    has spent is counted in the transaction that keeps the answer."""
+    has spent is counted in the transaction that keeps the answer. `pins` are the versions of all aliases and prompts that it
+    goes by from its start to its end (`providers.registry.pins`)."""
 
     __tablename__ = "eval_runs"
 
@@ -112,7 +115,10 @@ class EvalRun(SQLModel, table=True):
     from_collections: bool = Field(default=False, description="what collections say is in its examples or its answers")
     capability: str = Field(max_length=64)
     alias: str = Field(max_length=128)
-    version: str = Field(default="", max_length=64, description="what was configured for the alias when it began")
+    version: str = Field(
+        default="", max_length=64, description="of the alias, that all examples are asked of: as the ledger has it"
+    )
+    pins: dict[str, Any] = json_object()
     definition: bytes = Field(sa_type=LargeBinary)
     state: str = Field(default=RunState.QUEUED.value, max_length=16, index=True)
     error_code: str | None = Field(default=None, max_length=64)
@@ -123,6 +129,7 @@ class EvalRun(SQLModel, table=True):
     scored: int = 0
     failed: int = 0
     interrupted: int = 0
+    ungraded: int = 0
     cached: int = 0
     max_cost_usd: Decimal | None = Field(default=None, sa_type=Money)
     spent_usd: Decimal = Field(default=Decimal(0), sa_type=Money)
@@ -150,7 +157,9 @@ class EvalResult(SQLModel, table=True):
     outcome: bytes | None = Field(default=None, sa_type=LargeBinary)
     scores: dict[str, Any] = json_object()
     details: bytes | None = Field(default=None, sa_type=LargeBinary)
-    cost_usd: Decimal | None = Field(default=None, sa_type=Money, description="of the answer; NULL: none, or no price is known")
+    cost_usd: Decimal | None = Field(
+        default=None, sa_type=Money, description="of all its answers; NULL: none, or no price is known"
+    )
     grading_usd: Decimal | None = Field(default=None, sa_type=Money, description="of the models that its metrics asked")
     reuse_key: str | None = Field(default=None, max_length=64, index=True)
     reused_from: str | None = Field(default=None, max_length=64, description="the run that the outcome was taken from")

@@ -1,9 +1,13 @@
 """What an answer took: time, money, tokens. The less the better; what was not told is unmeasured, and no zero."""
 
 from abc import abstractmethod
+from typing import Final
 
 from evals.base import Outcome, Score
 from evals.metrics.base import Scoring
+
+#: The metric that has a target asked by streaming.
+FIRST_TOKEN: Final = "first_token"  # noqa: S105 - a metric's name
 
 
 class _Effort(Scoring):
@@ -15,7 +19,11 @@ class _Effort(Scoring):
 
     async def measure(self, outcome: Outcome) -> Score:
         value = self.taken(outcome)
-        return Score.unmeasured("not_told") if value is None else Score(float(value))
+        return Score.unmeasured(self.untold(outcome)) if value is None else Score(float(value))
+
+    def untold(self, outcome: Outcome) -> str:
+        """Why it is not known."""
+        return "not_told"
 
 
 class Latency(_Effort):
@@ -28,12 +36,15 @@ class Latency(_Effort):
 
 
 class FirstToken(_Effort):
-    """Seconds until the first token."""
+    """Seconds until the first piece of the answer. Where a suite names it the target is asked by streaming."""
 
-    name = "first_token"
+    name = FIRST_TOKEN
 
     def taken(self, outcome: Outcome) -> float | None:
         return outcome.first_token_s
+
+    def untold(self, outcome: Outcome) -> str:
+        return "cannot_stream" if outcome.streamed else super().untold(outcome)
 
 
 class Cost(_Effort):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from providers.base import ModelFacts
     from providers.models import Models
+    from providers.registry.loading import Editions
 
 #: An alias, and the right that asking it needs.
 Ask = tuple[str, Scope]
@@ -48,6 +49,11 @@ class GrantedModels:
     def catalogue(self) -> Any:
         """As `Models.catalogue`."""
         return self._models.catalogue()
+
+    @property
+    def versions(self) -> "Editions":
+        """As `Models.versions`."""
+        return self._models.versions
 
 
 def admit(principal: Principal, asks: "frozenset[Ask] | set[Ask]", *, param: str | None = None) -> None:

@@ -10,6 +10,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chains.prompting import PROMPTS, prompt
+from core.context import current
 from core.errors import NotFound, PlatformError, UnsupportedFeature
 from evals.base import Score
 from evals.metrics.base import digest
@@ -43,14 +44,17 @@ class Judge:
         self.alias = alias
 
     def described(self, file: str) -> list[str]:
-        """Who judges and by which words, for signatures: the alias, its models, the prompt."""
-        return [f"judge={self.alias}", *self._deployments(), f"prompt={prompt_digest(file)}"]
-
-    def _deployments(self) -> list[str]:
-        for alias, _ in self._models.catalogue():
-            if alias.alias == self.alias:
-                return [f"{one.provider}/{one.model}" for one in alias.deployments]
-        return []
+        """Who judges and by which words, for signatures: the alias, its models and the prompt, of the version that the request
+        goes by."""
+        version = self._models.versions.chosen(self.alias)
+        models = [f"{one.provider}/{one.model}" for one in version.alias.deployments]
+        name = f"evals/{file}"
+        words = version.prompts[name] if name in version.prompts else current().versions.prompt(name)
+        return [
+            f"judge={self.alias}",
+            *models,
+            f"prompt={prompt_digest(file) if words is None else digest(words.template)}",
+        ]
 
     async def ask(
         self, file: str, form: type[Given], parts: Mapping[str, str], *, temperature: float = 0, **values: Any

@@ -14,12 +14,13 @@ from sqlmodel import col, or_, select
 
 from core.context import current
 from core.database import Database
-from core.errors import NotFound, PlatformError
+from core.errors import InvalidRequest, NotFound, PlatformError
 from core.settings import ModelAlias, SettingsError
 from core.tables import Registered, RegistryHead, RegistryVersion, VersionState
 from providers.editions import Assignments, Edition, Line, Lines, NoAssignments
 from providers.parameters import missing
 from providers.registry.content import alias_of, digest_of
+from providers.registry.pins import Pinned, Pins
 from providers.serving import Serving
 
 log = structlog.get_logger()
@@ -118,6 +119,66 @@ class Editions:
         await asyncio.to_thread(self._take, heads, rows, revisions)
         self._held = held
 
+    async def pins(self, database: Database, aliases: Mapping[str, int]) -> Pins:
+        """What is live now, as the database says, with these versions in the place of the live ones."""
+        async with database.session(all_tenants=True) as session:
+            heads = (await session.exec(select(RegistryHead).where(col(RegistryHead.live).is_not(None)))).all()
+        live = {
+            subject: {head.name: head.live or 0 for head in heads if head.subject == subject.value} for subject in Registered
+        }
+        configured = {name: line.live.number for name, line in self._configured.items()}
+        return Pins({**configured, **live[Registered.MODEL], **aliases}, live[Registered.PROMPT])
+
+    async def pinned(self, database: Database, pins: Pins) -> Pinned:
+        """The versions that are named, ready to be called, also where they are not live or not live any more."""
+        kept = or_(
+            RegistryVersion.subject == Registered.PROMPT.value, col(RegistryVersion.number).in_(set(pins.aliases.values()))
+        )
+        async with database.session(all_tenants=True) as session:
+            rows = (await session.exec(select(RegistryVersion).where(kept))).all()
+        return await asyncio.to_thread(self._pin, pins, rows)
+
+    def _pin(self, pins: Pins, rows: Sequence[RegistryVersion]) -> Pinned:
+        of = {(row.name, row.number): row for row in rows if row.subject == Registered.MODEL.value}
+        texts = {(row.name, row.number): _template(row) for row in rows if row.subject == Registered.PROMPT.value}
+        live = {name: texts[name, number] for name, number in pins.prompts.items() if (name, number) in texts}
+        editions: dict[str, Edition] = {}
+        lacking: dict[str, PlatformError] = {}
+        for name, number in pins.aliases.items():
+            try:
+                editions[name] = self._pinned_edition(name, number, of.get((name, number)), texts, live)
+            except PlatformError as refusal:
+                lacking[name] = refusal
+            except SettingsError as error:
+                log.warning("registry.version_not_built", alias=name, version=number, reason=type(error).__name__)
+                message = f"Version {number} of the model {name!r} cannot be used here: a provider of it is not configured."
+                lacking[name] = InvalidRequest(message, code="version_unusable", param="version")
+        now = self._lines.prompts
+        same = _texts_of(now) == _texts_of(live)
+        return Pinned(editions, now if same else live, lacking)
+
+    def _pinned_edition(
+        self,
+        name: str,
+        number: int,
+        row: RegistryVersion | None,
+        texts: Mapping[tuple[str, int], Template],
+        live: Mapping[str, Template],
+    ) -> Edition:
+        if row is None:
+            line = self._configured.get(name)
+            if line is None or line.live.number != number:
+                raise NotFound(f"The model {name!r} has no version {number}.", code="version_not_found", param="version")
+            return line.live
+        alias = alias_of(row.content)
+        pinned = _pinned(alias, texts)
+        digest = self._digest_of(alias, pinned, live)
+        known = self._built.get((name, number))
+        return known if known is not None and known.digest == digest else self._edition(number, alias, pinned, digest)
+
+    def _digest_of(self, alias: ModelAlias, pinned: Mapping[str, Template | None], live: Mapping[str, Template]) -> str:
+        return _with_texts(self._digest(alias), {**live, **pinned} if alias.kind == "chat" else {})
+
     def _take(self, heads: Sequence[RegistryHead], rows: Sequence[RegistryVersion], revisions: Revisions) -> None:
         with self._lock:
             if any(revisions.get(name, 0) < revision for name, revision in self._known.items()):
@@ -166,8 +227,7 @@ class Editions:
         try:
             alias = alias_of(row.content)
             pinned = _pinned(alias, texts)
-            asked = {**live, **pinned} if alias.kind == "chat" else {}
-            digest = _with_texts(self._digest(alias), asked)
+            digest = self._digest_of(alias, pinned, live)
             if key not in self._built or self._built[key].digest != digest:
                 self._built[key] = self._edition(row.number, alias, pinned, digest)
         except (PlatformError, SettingsError) as error:
@@ -202,9 +262,13 @@ def _pinned(alias: ModelAlias, prompts: Mapping[tuple[str, int], Template]) -> d
     return {name: prompts[name, number] if number else None for name, number in alias.prompts.items()}
 
 
+def _texts_of(prompts: Mapping[str, Template | None]) -> dict[str, str]:
+    return {name: template.template for name, template in prompts.items() if template is not None}
+
+
 def _with_texts(digest: str, prompts: Mapping[str, Template | None]) -> str:
     """What is configured, with the texts of the prompts that are not the built-in ones: a number does not tell what it says."""
-    texts = {name: template.template for name, template in prompts.items() if template is not None}
+    texts = _texts_of(prompts)
     return digest_of({"alias": digest, "prompts": texts}) if texts else digest
 
 

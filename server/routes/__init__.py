@@ -29,6 +29,7 @@ ROUTERS = (
     "batches",
     "evaluations",
     "evaluation_runs",
+    "evaluation_approvals",
     "evaluation_comparisons",
     "sessions",
     "feedback",

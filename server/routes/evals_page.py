@@ -120,7 +120,7 @@ async def change_run(run_id: RunID, request: Request, state: CurrentState, princ
             case "cancel":
                 await runs_api.cancel_run(run_id, state, principal)
             case "resume":
-                given: dict[str, Any] = {"repeat_failed": form.text("repeat_failed") == "yes"}
+                given: dict[str, Any] = {name: form.text(name) == "yes" for name in ("repeat_failed", "repeat_interrupted")}
                 given |= {"max_cost_usd": form.text("max_cost_usd")} if form.text("max_cost_usd") else {}
                 await runs_api.resume_run(run_id, checked(Resumption, given), state, principal)
             case "delete":

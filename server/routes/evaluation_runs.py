@@ -15,13 +15,14 @@ from core.errors import InvalidRequest
 from core.policies.retention import refuse_keeping
 from core.principals import Principal, Scope
 from core.tables import EvalRun, ResultState, RunState
-from evals.asking import version_of
 from evals.datasets import Datasets
 from evals.metrics.granted import admit
-from evals.runs import QUEUE, RUN_EVALUATION, Runs, Shown
+from evals.run_versions import check_named, pins_of
+from evals.runs import QUEUE, RUN_EVALUATION, Runs, Shown, ended_of
 from evals.scoring import Scorer
 from evals.stored_suites import StoredSuites
-from evals.suites import RunOptions, Suite, parse
+from evals.suites import RunOptions, Suite, parse, target_of
+from providers.registry.pins import Pins
 from server.auth import requires
 from server.pagination import Paging, page
 from server.state import CurrentState, State
@@ -30,6 +31,8 @@ router = APIRouter(prefix="/api/v1/evals", tags=["Evaluations"])
 
 Reader = Annotated[Principal, requires(Scope.EVALS_READ)]
 Runner = Annotated[Principal, requires(Scope.EVALS_RUN)]
+#: What was asked, or graded, as a worker was killed, or the run was cancelled.
+_INTERRUPTED = (ResultState.INTERRUPTED, ResultState.SENT, ResultState.UNGRADED, ResultState.GRADING)
 RunID = Annotated[str, Path(description="the run's id", examples=["run_9fKx2LmQ"])]
 
 
@@ -41,7 +44,15 @@ class NewRun(BaseModel):
     suite: str | None = Field(None, max_length=128, description="the name of one that is kept")
     definition: str | None = Field(None, min_length=1, description="a suite in YAML or JSON")
     dataset: str | None = Field(None, max_length=200, description="instead of the suite's: a name, `name@version` or an id")
-    alias: str | None = Field(None, max_length=128, description="instead of the suite's")
+    alias: str | None = Field(
+        None, min_length=1, max_length=128, description="instead of the suite's; `alias@3` names a version"
+    )
+    version: int | None = Field(
+        None,
+        ge=1,
+        le=2**31 - 1,
+        description="of the alias, as the registry numbers it, live or not; none: the suite's, or the live one",
+    )
     baseline: str | None = Field(None, max_length=64, description="the run that it is not to be worse than")
     max_cost_usd: Decimal | None = Field(None, gt=0, max_digits=12, decimal_places=6, description="what it may spend")
     reuse: bool | None = Field(None, description="false: ask the model, also where an earlier run has the answer")
@@ -60,7 +71,8 @@ class Resumption(BaseModel):
 
     max_cost_usd: Decimal | None = Field(None, gt=0, max_digits=12, decimal_places=6, description="what it may spend in all")
     repeat_interrupted: bool = Field(
-        False, description="ask once more what was being asked when a worker was killed: it may be paid for twice"
+        False,
+        description="ask, or grade, once more what was asked or graded when a worker was killed: it may be paid for twice",
     )
     repeat_failed: bool = Field(False, description="ask once more what failed")
 
@@ -95,6 +107,9 @@ class ThresholdResult(BaseModel):
     max: float | None
     verdict: str | None = Field(description="against the baseline")
     unmeasured: int
+    why_unmeasured: dict[str, int] = Field({}, description="by reason")
+    max_unmeasured: float = Field(0.0, description="the share of the examples that may be unmeasured")
+    total: int = Field(0, description="examples")
     passed: bool
     reasons: list[str]
 
@@ -111,10 +126,18 @@ class RunInfo(BaseModel):
     scored: int
     failed: int = Field(description="no answer: their scores are unmeasured")
     interrupted: int = Field(description="asked by a worker that was killed, the answer lost: unmeasured, and not asked again")
+    ungraded: int = Field(
+        description="answered, but what models were to say of it was lost with a worker: unmeasured by these metrics, and not "
+        "graded again unless it is asked for"
+    )
     reused: int = Field(description="answers that an earlier run had")
     capability: str
     alias: str
-    version: str = Field(description="what was configured for the alias, as the ledger names it")
+    version: str = Field(description="of the alias, that all of its examples are asked of, as the ledger names it")
+    registry_version: int | None = Field(description="the same, as the registry numbers it; null: a worker is yet to say so")
+    prompts: dict[str, int] = Field(
+        description="the versions of prompts that it goes by where the alias pins no other; all others are the built-in ones"
+    )
     dataset_id: str
     dataset_digest: str
     baseline_id: str | None
@@ -128,20 +151,24 @@ class RunInfo(BaseModel):
 
     @classmethod
     def of(cls, run: EvalRun) -> "RunInfo":
+        pins = Pins.of(run.pins)
         return cls(
             id=run.id,
             suite=run.suite,
             state=RunState(run.state),
             error=run.error_code,
             passed=run.passed,
-            progress=RunProgress(done=run.scored + run.failed + run.interrupted, total=run.total),
+            progress=RunProgress(done=ended_of(run), total=run.total),
             scored=run.scored,
             failed=run.failed,
             interrupted=run.interrupted,
+            ungraded=run.ungraded,
             reused=run.cached,
             capability=run.capability,
             alias=run.alias,
             version=run.version,
+            registry_version=pins.aliases.get(run.alias),
+            prompts=dict(pins.prompts),
             dataset_id=run.dataset_id,
             dataset_digest=run.dataset_digest,
             baseline_id=run.baseline_id,
@@ -201,6 +228,7 @@ class ResultInfo(BaseModel):
     answer: dict[str, JsonValue]
     scores: dict[str, KeptScore]
     latency_s: float | None
+    first_token_s: float | None = Field(description="of an answer that was streamed; null: it was not")
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: float | None = Field(description="what the answer has cost this run")
@@ -219,6 +247,7 @@ class ResultInfo(BaseModel):
             answer={} if outcome is None else dict(outcome.answer),
             scores={label: KeptScore(**score, details=shown.details.get(label, {})) for label, score in row.scores.items()},
             latency_s=None if outcome is None else outcome.latency_s,
+            first_token_s=None if outcome is None else outcome.first_token_s,
             input_tokens=None if outcome is None else outcome.input_tokens,
             output_tokens=None if outcome is None else outcome.output_tokens,
             cost_usd=None if row.cost_usd is None else float(row.cost_usd),
@@ -237,7 +266,7 @@ class ResultPage(BaseModel):
 @router.post("/runs", response_model=RunInfo, status_code=202)
 async def create_run(body: NewRun, state: CurrentState, principal: Runner) -> RunInfo:
     """Run a suite over its dataset, by a job. It needs the right of the capability that the suite asks as well, and those of
-    the models that its metrics ask."""
+    the models that its metrics ask. All of it is asked of the versions that are live now, or of the one that is named."""
     refuse_keeping(state.models.policies, current(), "it cannot be a run")
     suite = parse(body.definition) if body.definition is not None else await _kept(state, principal, body.suite or "")
     suite = _with(suite, body)
@@ -252,8 +281,11 @@ async def create_run(body: NewRun, state: CurrentState, principal: Runner) -> Ru
     if baseline is not None and baseline.dataset_digest != dataset.digest:
         text = "The baseline is a run of other examples: run it again over this version of the dataset."
         raise InvalidRequest(text, code="other_dataset", param="baseline")
-    version = version_of(state.models, suite.target.alias)
-    run = await runs.create(principal, suite, dataset, version=version, baseline_id=body.baseline)
+    pins = await pins_of(state.database, state.models.versions, suite)
+    pinned = await state.models.versions.pinned(state.database, pins)
+    pinned.require(suite.target.alias)
+    version = pinned.label(suite.target.alias)
+    run = await runs.create(principal, suite, dataset, version=version, pins=pins, baseline_id=body.baseline)
     await state.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
     return RunInfo.of(run)
 
@@ -310,7 +342,7 @@ async def resume_run(run_id: RunID, body: Resumption, state: CurrentState, princ
     runs = Runs(state.database)
     run = await runs.get(principal, run_id)
     await _check(await runs.suite(run), state, principal)
-    repeat = [ResultState.INTERRUPTED, ResultState.SENT] if body.repeat_interrupted else []
+    repeat = list(_INTERRUPTED) if body.repeat_interrupted else []
     repeat += [ResultState.FAILED] if body.repeat_failed else []
     run = await runs.resume(principal, run_id, max_cost_usd=body.max_cost_usd, repeat=repeat)
     await state.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
@@ -334,8 +366,10 @@ def _with(suite: Suite, body: NewRun) -> Suite:
     changed: dict[str, Any] = {"run": RunOptions(**options)}
     if body.dataset is not None:
         changed["dataset"] = body.dataset
-    if body.alias is not None:
-        changed["target"] = suite.target.model_copy(update={"alias": body.alias})
+    target: dict[str, Any] = {"alias": body.alias, "version": body.version} if body.alias is not None else {}
+    target |= {"version": body.version} if body.version is not None else {}
+    if target:
+        changed["target"] = target_of(suite.target.model_dump() | target)
     return suite.model_copy(update=changed)
 
 
@@ -349,5 +383,6 @@ async def _check(suite: Suite, state: State, principal: Principal) -> None:
         text = "This key is not for this model."
         raise denials.barred(principal, text, code="model_not_allowed", param="alias")
     state.models.facts(suite.target.alias)  # raises NotFound where there is no such alias
+    await check_named(state.database, principal, suite)
     scorer = await run_in_threadpool(Scorer.build, suite, state.models)
     admit(principal, scorer.asks, param="metrics")

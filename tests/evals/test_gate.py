@@ -11,6 +11,7 @@ from evals import gate
 from evals.base import Example, Outcome, Score
 from evals.gate_report import ExampleReport, Report, junit, markdown
 from evals.pipelines import Pipeline
+from evals.scoring import held
 from evals.suites import suite_of
 
 Gate = Callable[..., int]
@@ -125,6 +126,7 @@ def test_a_suite_in_a_file_has_its_dataset_beside_it(run: Gate, tmp_path: Path, 
 
 def test_reports_can_be_read_whatever_they_tell() -> None:
     threshold = {"metric": "a|b", "value": None, "min": 1.0, "max": None, "verdict": None, "unmeasured": 1, "passed": False}
+    threshold |= {"total": 1, "max_unmeasured": 0.0, "why_unmeasured": {"timeout": 1}}
     figures = {"a|b": {"mean": None, "measured": 0, "unmeasured": {"timeout": 1}, "together": {"flipped": 0.5, "kappa": None}}}
     report = Report(
         '"<&\x00', "chat", figures, [threshold | {"reasons": ["no_value"]}], examples=[ExampleReport("x", {}, "timeout")]
@@ -134,3 +136,25 @@ def test_reports_can_be_read_whatever_they_tell() -> None:
     assert (len(tests.findall(".//failure")), len(tests.findall(".//skipped"))) == (1, 1)
     assert "| a\\|b | flipped | 0.5 |\n| a\\|b | kappa | not known |" in markdown(report)
     assert "| a\\|b at least 1 |  | **no**: no_value |" in markdown(report)
+
+
+def test_what_is_unmeasured_in_part_is_told_and_passes_no_gate() -> None:
+    suite = suite_of(LOUD | {"metrics": ["f1"], "thresholds": [{"metric": "f1", "min": 0, "max_unmeasured": 0.25}]})
+    figures = {"mean": 1.0, "measured": 1, "unmeasured": {"unreadable_verdict": 1}}
+    one = held(suite.thresholds[0], figures, total=2)
+    scores = {"f1": {"value": None, "why": "unreadable_verdict"}, "latency": {"value": 1.0, "why": None}}
+    report = Report("s", "chat", {"f1": figures}, [one], examples=[ExampleReport("x", scores)], version="3-ab")
+    page, tests = markdown(report), ElementTree.fromstring(junit(report))
+    assert "unmeasured: 1 of 2, at most 25% may be (unreadable_verdict: 1)" in page
+    assert "- x: f1: unreadable_verdict" in page
+    assert "version 3-ab" in page
+    assert tests.findall(".//skipped")[0].get("message") == "unmeasured: f1: unreadable_verdict"
+    assert tests.findall(".//failure")[0].get("message", "").startswith("unmeasured: 1 of 2")
+
+
+def test_a_baseline_with_which_nothing_can_be_compared_holds_for_nothing() -> None:
+    figures = {"mean": 1.0, "measured": 8, "unmeasured": {}}
+    for why in ("too_few", "too_many_unmeasured", "other_signature"):
+        told = held(SAME.suite.thresholds[0], figures, total=8, against={"verdict": "inconclusive", "why": why})
+        assert (told["passed"], told["reasons"]) == (False, [f"baseline_{why}"])
+    assert held(SAME.suite.thresholds[0], figures, total=8, against={"verdict": "inconclusive", "why": None})["passed"]

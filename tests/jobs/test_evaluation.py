@@ -15,14 +15,17 @@ from core.database import Database
 from core.jobs import Jobs
 from core.principals import SYSTEM
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
-from core.tables import EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
+from core.tables import EvalResult, EvalRun, JobState, LedgerRow, Registered, ResultState, RunState
 from evals.base import Example, Outcome
 from evals.datasets import Datasets
-from evals.run_work import Answered, RunLease, RunWork
+from evals.run_steps import Answered, RunLease
+from evals.run_work import RunWork
 from evals.runs import QUEUE, RUN_EVALUATION, Runs, definition_place
 from evals.suites import suite_of
 from jobs.evaluation import run_evaluation
 from providers.models import Models
+from providers.registry.store import Registry
+from tests.core.ledger.test_writer import entry
 from tests.desks import Desk, eventually, opened
 from tests.fakes.openai import OpenAIFake
 from tests.fakes.wire import Fault, Reply
@@ -67,7 +70,7 @@ def examples(count: int) -> list[Example]:
 async def begin(desk: Desk, count: int = 5, **changes: Any) -> EvalRun:
     dataset = await Datasets(desk.database).add(SYSTEM, "questions", examples(count))
     made = {"name": "answers", "dataset": "questions", "metrics": ["exact_match"]} | changes
-    return await Runs(desk.database).create(SYSTEM, suite_of(made), dataset, version="1")
+    return await Runs(desk.database).create(SYSTEM, suite_of(made), dataset)
 
 
 async def shown(desk: Desk, run: EvalRun) -> EvalRun:
@@ -303,3 +306,141 @@ async def test_a_worker_that_is_stopped_takes_the_answers_that_it_has_asked_for(
     await run_evaluation(place.context, run.id)
     assert (await shown(place, run)).scored == 6
     assert asked(provider) == [f"question {number}" for number in range(1, 7)]
+
+
+def served_by(model: str, *, max_tokens: int = 9) -> ModelAlias:
+    deployment = DEPLOYMENT.model_copy(update={"model": model})
+    return ModelAlias(alias="default", deployments=(deployment,), parameters={"max_tokens": max_tokens})
+
+
+async def deployed(desk: Desk, *models: str) -> Registry:
+    """A registry with a version for each model, of which the first is live."""
+    registry = Registry(desk.database)
+    for model in models:
+        await registry.add_model(SYSTEM, served_by(model), reason="")
+    await registry.deploy(SYSTEM, Registered.MODEL, "default", 1, reason="")
+    await desk.library.resources.models.versions.load(desk.database)
+    return registry
+
+
+async def test_a_run_asks_one_version_to_its_end_whatever_is_deployed(place: Desk, provider: OpenAIFake) -> None:
+    registry, models = await deployed(place, "old", "new"), place.library.resources.models
+    await registry.add_prompt(
+        SYSTEM, "evals/rubric.txt", "Grade $rubric $lowest $highest $mark\n---\n$parts, of old", reason=""
+    )
+    await registry.deploy(SYSTEM, Registered.PROMPT, "evals/rubric.txt", 1, reason="")
+    provider.always(Reply(text='{"reason": "", "grade": 3}', first_token_s=0.3))
+    judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind."}}
+    run = await begin(place, 4, metrics=[judged], run={"concurrency": 1, "repeat_interrupted": True})
+    working = asyncio.create_task(run_evaluation(place.context, run.id))
+    await provider.until(lambda: len(provider.sent) >= 2)
+    working.cancel()  # its worker ends, and before another begins there is another version, and another prompt
+    await asyncio.gather(working, return_exceptions=True)
+    await registry.add_prompt(
+        SYSTEM, "evals/rubric.txt", "Grade $rubric $lowest $highest $mark\n---\n$parts, of new", reason=""
+    )
+    await registry.deploy(SYSTEM, Registered.PROMPT, "evals/rubric.txt", 2, reason="")
+    await registry.deploy(SYSTEM, Registered.MODEL, "default", 2, reason="")
+    await models.versions.load(place.database)
+    provider.always(Reply(text='{"reason": "", "grade": 3}'))
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    answers = {sent.body["model"] for sent in provider.sent if sent.body["messages"][-1]["content"].startswith("question")}
+    graded = [sent.body["messages"][-1]["content"] for sent in provider.sent if "of new" in str(sent.body["messages"])]
+    assert (run.scored, answers, graded) == (4, {"old"}, [])
+    assert run.pins["aliases"]["default"] == 1
+    assert run.pins["prompts"] == {"evals/rubric.txt": 1}
+    assert run.version.startswith("1-")
+    again = await begin(place, 4)  # what the old version has answered is no answer of the new one
+    await run_evaluation(place.context, again.id)
+    again = await shown(place, again)
+    assert (again.cached, again.scored, provider.sent[-1].body["model"]) == (0, 4, "new")
+
+
+@ON_SQLITE
+async def test_a_version_that_is_not_deployed_can_be_evaluated(place: Desk, provider: OpenAIFake) -> None:
+    await deployed(place, "old", "new")
+    run = await begin(place, 2, target={"alias": "default@2"})
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.scored, run.version[:2], {sent.body["model"] for sent in provider.sent}) == (2, "2-", {"new"})
+    nothing = await begin(place, 2, target={"alias": "default", "version": 9})
+    await run_evaluation(place.context, nothing.id)
+    nothing = await shown(place, nothing)
+    assert (nothing.state, nothing.error_code) == (RunState.FAILED, "version_not_found")
+
+
+@ON_SQLITE
+async def test_gradings_are_within_the_cap(place: Desk, provider: OpenAIFake) -> None:
+    judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind.", "repeats": 5}}
+    provider.always(Reply(text='{"reason": "", "grade": 3}'))
+    first = await begin(place, 1, metrics=[judged], run={"reuse": False})
+    await run_evaluation(place.context, first.id)
+    (row,) = await rows(place, first)
+    answer, grading = row.cost_usd or 0, row.grading_usd or 0
+    assert 0 < answer < grading
+    cap = (answer + grading) * 2 + answer + grading / 5  # for two, and a third's answer with one grade of five
+    options = {"max_cost_usd": str(cap.quantize(Decimal("0.000001"))), "reuse": False, "concurrency": 4}
+    run = await begin(place, 6, metrics=[judged], run=options)
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.error_code, run.scored) == ("cost_cap_reached", 2)
+    assert run.spent_usd <= run.max_cost_usd
+    small = options | {"max_cost_usd": str((answer + grading / 5 * 2).quantize(Decimal("0.000001")))}
+    tight = await begin(place, 2, metrics=["exact_match", judged], run=small)
+    await run_evaluation(place.context, tight.id)
+    tight = await shown(place, tight)
+    figures = tight.summary["metrics"]
+    assert (tight.error_code, tight.scored, figures["exact_match"]["measured"]) == ("cost_cap_reached", 0, 1)
+    assert figures["rubric"]["unmeasured"] == {"cost_cap_reached": 1, "not_reached": 1}
+    assert tight.spent_usd < answer + grading
+    await Runs(place.database).resume(SYSTEM, tight.id, max_cost_usd=Decimal(1), repeat=())
+    await run_evaluation(place.context, tight.id)
+    tight = await shown(place, tight)
+    assert (tight.state, tight.scored) == (RunState.SUCCEEDED, 2)
+    assert tight.spent_usd == sum((row.cost_usd or 0) + (row.grading_usd or 0) for row in await rows(place, tight))
+
+
+@ON_SQLITE
+async def test_a_grading_that_a_kill_cuts_off_is_told_and_asked_again_on_demand(place: Desk, provider: OpenAIFake) -> None:
+    provider.always(Reply(text='{"reason": "", "grade": 3}'))
+    judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind."}}
+    run = await begin(place, 2, metrics=["exact_match", judged])
+    work = RunWork(place.database, lease_s=30)
+    lease = await work.take(run.id)
+    assert lease is not None
+    some = await work.next_ones(lease, after=0, limit=1)
+    await work.begin(lease, [some[0].row])
+    await work.answered(lease, [Answered(1, await answered_by_hand(some[0].example), Decimal("0.5"))])
+    await work.grading(lease, [1])
+    await work.waiting(all_of_them=True)  # its worker is gone, with a judge being asked about example 1
+    async with place.database.transaction(SYSTEM.tenant) as session:
+        session.add(LedgerRow(**entry(f"{run.id}-1-grading", tenant=SYSTEM.tenant, cost_usd=Decimal("0.25")).row()))
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert [row.state for row in await rows(place, run)] == [ResultState.UNGRADED, ResultState.SCORED]
+    assert (run.scored, run.ungraded, run.state) == (1, 1, RunState.SUCCEEDED)
+    figures = run.summary["metrics"]
+    assert (figures["rubric"]["unmeasured"], figures["exact_match"]["measured"]) == ({"interrupted": 1}, 2)
+    assert (await rows(place, run))[0].grading_usd == Decimal("0.25")
+    before = len(provider.sent)
+    await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=None, repeat=[ResultState.UNGRADED])
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.scored, run.ungraded, len(provider.sent)) == (2, 0, before + 1)
+    assert run.summary["metrics"]["rubric"]["measured"] == 2
+    assert run.spent_usd == sum((row.cost_usd or 0) + (row.grading_usd or 0) for row in await rows(place, run))
+
+
+@ON_SQLITE
+async def test_the_first_token_is_measured_by_streaming_where_a_suite_asks_for_it(place: Desk, provider: OpenAIFake) -> None:
+    await deployed(place, "old")
+    run = await begin(place, 2, metrics=["exact_match", "latency"])
+    await run_evaluation(place.context, run.id)
+    provider.always(Reply(first_token_s=0.2))
+    run = await begin(place, 2, metrics=["exact_match", "first_token", "latency"])
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    figures = run.summary["metrics"]
+    assert (run.cached, figures["first_token"]["unmeasured"], figures["exact_match"]["mean"]) == (0, {}, 1)
+    assert 0.2 <= figures["first_token"]["mean"] <= figures["latency"]["mean"]

@@ -14,9 +14,12 @@ from chains.messages import Assistant, User
 from core.database import Database
 from core.policies.retention import HEADER
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
-from core.settings import Settings
+from core.settings import ModelAlias, Settings
+from core.tables import Registered
 from jobs.evaluation import run_evaluation
 from providers.models import Models
+from providers.registry.store import Registry
+from server.routes.evaluation_approvals import router as approvals
 from server.routes.evaluation_comparisons import router as comparisons
 from server.routes.evaluation_runs import router as runs
 from server.routes.evaluations import router as evaluations
@@ -44,6 +47,7 @@ class Place:
         app.include_router(evaluations)
         app.include_router(runs)
         app.include_router(comparisons)
+        app.include_router(approvals)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1/evals") as client:
             yield client
 
@@ -246,3 +250,34 @@ async def test_datasets_and_runs_tell_what_collections_said_to_no_key_that_is_no
     async with place.caller(narrow) as client:
         given = {"definition": SUITE.replace("questions", "asked")}
         assert code(await client.post("/runs", json=given)) == (404, "dataset_not_found")
+
+
+@ON_SQLITE
+async def test_a_candidate_is_evaluated_and_approved_before_it_is_deployed(place: Place) -> None:
+    registry = Registry(place.desk.database)
+    for tokens in (5, 6):
+        deployments = [{"provider": "openai", "model": MODEL}]
+        made = ModelAlias.model_validate({"alias": "default", "deployments": deployments, "parameters": {"max_tokens": tokens}})
+        await registry.add_model(SYSTEM, made, reason="")
+    await registry.deploy(SYSTEM, Registered.MODEL, "default", 1, reason="")
+    async with place.caller() as client:
+        await client.post("/datasets", json=questions())
+        run = await place.ran(client, definition=SUITE, alias="default@2")
+        assert (run["registry_version"], run["version"][:2], run["alias"]) == (2, "2-", "default")
+        assert {sent.body.get("max_completion_tokens", sent.body.get("max_tokens")) for sent in place.provider.sent} == {6}
+        assert code(await client.post(f"/runs/{run['id']}/approve", json={"metric": "f1"})) == (422, "no_score")
+        told = (await client.post(f"/runs/{run['id']}/approve", json={"metric": "exact_match"})).json()
+        assert told == {"alias": "default", "version": 2, "state": "candidate", "evaluation": run["id"], "score": 1}
+        live = await place.ran(client, definition=SUITE.replace("min: 1", "max: 0"), version=1)
+        assert (live["registry_version"], live["reused"], live["passed"]) == (1, 0, False)
+        assert code(await client.post(f"/runs/{live['id']}/approve", json={})) == (409, "run_not_passed")
+        asked = {"definition": SUITE, "alias": "default@x"}
+        assert code(await client.post("/runs", json=asked)) == (422, "invalid_suite")
+        assert code(await client.post("/runs", json={"definition": SUITE, "version": 7})) == (404, "version_not_found")
+    await registry.add_model(SYSTEM, made.model_copy(update={"strategy": "cost"}), reason="")
+    async with place.caller(replace(SYSTEM, tenant="others")) as client:
+        await client.post("/datasets", json=questions())
+        assert code(await client.post("/runs", json={"definition": SUITE, "version": 3})) == (403, "operators_only")
+        assert (await client.post("/runs", json={"definition": SUITE, "version": 2})).status_code == 202
+    async with place.caller(DEVELOPER) as client:
+        assert (await client.post(f"/runs/{run['id']}/approve", json={})).status_code == 403
