@@ -54,14 +54,15 @@ async def taken(
         if not may_read(principal, row.collections):
             continue
         messages = await Conversations(database).history(replace(principal, id=row.owner), row.name)
-        found = await _exchanges(analyser, row.id, messages, wanted)
+        found = await exchanges(analyser, row.id, messages, wanted)
         found = found[: wanted.most - len(examples)]
         examples += found
         subjects += [row.owner] * len(found)
     return examples, subjects
 
 
-async def _exchanges(analyser: Analyser, name: str, messages: Sequence[Any], wanted: Wanted) -> list[Example]:
+async def exchanges(analyser: Analyser, name: str, messages: Sequence[Any], wanted: Wanted) -> list[Example]:
+    """What `taken` makes of one conversation: `name` and the answer's place in it are an example's identifier."""
     said: list[tuple[str, str]] = []
     for message in messages:
         if message.has_images() or message.role not in ("system", "user", "assistant") or getattr(message, "tool_calls", ()):

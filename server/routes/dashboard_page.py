@@ -98,7 +98,7 @@ def charts(told: Board) -> list[Figure]:
                 Series("from the cache", minutes.cached),
                 Series("failed", minutes.failed, "bad"),
             ],
-            marks=_marks(told, "error_rate", "refusal_rate"),
+            marks=_marks(told, "error_rate", "refusal_rate", "feedback", "eval_score"),
             **shared,
         ),
         Figure(
@@ -139,6 +139,8 @@ _METRICS = {
     "first_token_ms": "first token",
     "error_rate": "failures",
     "refusal_rate": "refusals",
+    "feedback": "feedback",
+    "eval_score": "evaluation score",
     "cost_usd": "cost",
     "tokens": "tokens",
 }
