@@ -10,8 +10,9 @@ from starlette.responses import Response
 from core.principals import Scope
 from core.tables import Tenant
 from server.dashboard.board import AnomalyNow, Board, ProviderNow
-from server.pages.figures import Figure, Mark, Series, Unit, in_words, shortened
+from server.pages.figures import Figure, Mark, Series, in_words, shortened
 from server.pages.frame import PageRoute, framed
+from server.pages.monitoring import METRIC_NAMES, UNITS
 from server.routes import dashboard as api
 from server.routes.dashboard import Watcher, board, chosen
 from server.state import CurrentState, State
@@ -136,24 +137,11 @@ def charts(told: Board) -> list[Figure]:
     ]
 
 
-_METRICS = {
-    "latency_ms": "latency",
-    "first_token_ms": "first token",
-    "error_rate": "failures",
-    "refusal_rate": "refusals",
-    "feedback": "feedback",
-    "eval_score": "evaluation score",
-    "cost_usd": "cost",
-    "tokens": "tokens",
-}
-_UNITS: dict[str, Unit] = {"ms": "ms", "share": "share", "usd": "usd", "tokens": "count"}
-
-
 def anomaly_in_words(one: AnomalyNow) -> str:
     """What was seen, of what, and what is likely to blame."""
-    unit = _UNITS.get(one.unit, "number")
+    unit = UNITS.get(one.unit, "number")
     change = f"{in_words(one.before, unit)} to {in_words(one.after, unit)}"
-    text = f"{one.alias} at {one.provider} {one.model}: {_METRICS.get(one.metric, one.metric)} {one.kind}, {change}"
+    text = f"{one.alias} at {one.provider} {one.model}: {METRIC_NAMES.get(one.metric, one.metric)} {one.kind}, {change}"
     return f"{text} ({one.cause})" if one.cause else text
 
 

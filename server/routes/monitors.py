@@ -193,6 +193,10 @@ class DriftInfo(BaseModel):
     index: float | None = Field(description="population stability index; null: too little was asked to say")
     chance: float | None = Field(description="what chance alone exceeds once in 200 times")
     drifted: bool
+    classes: list[int] = Field(
+        description="questions of the last day in each class: 16 groups of meaning, or 20 of nearness from 0 to 1"
+    )
+    classes_before: list[int] = Field(description="the same of the days before")
 
 
 class DriftPage(BaseModel):
