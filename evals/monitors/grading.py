@@ -7,6 +7,7 @@ from conversations have it; what is kept is a number, and no text.
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,14 +15,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, func, select, update
 
 from chains.conversations import Conversations, KeptMessage, may_read
 from core.context import RequestContext, serving
 from core.database import Database, utc_now
 from core.errors import PlatformError
 from core.ledger import settled
+from core.money import Money
 from core.monitor_settings import Grading
 from core.principals import SYSTEM
 from core.tables import Conversation, ConversationMessage, LedgerRow, MonitorGrade
@@ -47,10 +49,6 @@ _APART: Final = timedelta(minutes=1)
 #: Answers that one look draws from, and grades, at most.
 _DRAWN: Final = 2000
 _AT_ONCE: Final = 50
-_MESSAGE: Any = ConversationMessage.__table__.c  # type: ignore[attr-defined]
-_CHAT: Any = Conversation.__table__.c  # type: ignore[attr-defined]
-_ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
-_GRADE: Any = MonitorGrade.__table__.c  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +98,8 @@ class LiveGrading:
             score, cost_usd = await self._score(answer, grading, metric)
             values = {"value": score.value, "why": score.why if score.value is None else None, "cost_usd": cost_usd}
             async with self._database.transaction(grading.tenant) as session:
-                mine = update(MonitorGrade).where(_GRADE.message_id == answer.id)
-                await (await session.connection()).execute(mine.values(at=utc_now(), **values))
+                mine = update(MonitorGrade).where(col(MonitorGrade.message_id) == answer.id)
+                await session.exec(mine.values(at=utc_now(), **values))
             graded += 1
         return graded
 
@@ -111,58 +109,59 @@ class LiveGrading:
         suite = Suite.model_validate({"name": "live", "dataset": "live", "target": {"alias": grading.alias}, "metrics": [told]})
         return _Metric(Scorer.build(suite, self._models), grading.metric)
 
-    async def _drawn(self, grading: Grading, now: datetime) -> list[Row[Any]]:
+    async def _drawn(self, grading: Grading, now: datetime) -> list[Any]:
         """Answers of the tenant that are to be graded, the oldest first: message, time, and whose conversation it is of."""
-        query = (
-            select(_MESSAGE.id, _MESSAGE.created_at, _CHAT.tenant, _CHAT.owner, _CHAT.name, _CHAT.collections)
-            .join_from(ConversationMessage.__table__, Conversation.__table__, _CHAT.id == _MESSAGE.conversation_id)  # type: ignore[attr-defined]
-            .where(_CHAT.tenant == grading.tenant, _CHAT.updated_at >= now - _BACK, _MESSAGE.role == "assistant")
-            .where(_MESSAGE.created_at >= now - _BACK, _MESSAGE.created_at < now - _LATE)
-            .where(_MESSAGE.id.not_in(select(_GRADE.message_id).where(_GRADE.at >= now - 2 * _BACK)))
-            .order_by(_MESSAGE.created_at)
+        message, chat = ConversationMessage, Conversation
+        graded = select(MonitorGrade.message_id).where(MonitorGrade.at >= now - 2 * _BACK)
+        columns: tuple[Any, ...] = (message.id, message.created_at, chat.tenant, chat.owner, chat.name, chat.collections)
+        query: Any = (
+            select(*columns)
+            .join(chat, col(chat.id) == col(message.conversation_id))
+            .where(chat.tenant == grading.tenant, chat.updated_at >= now - _BACK, message.role == "assistant")
+            .where(message.created_at >= now - _BACK, message.created_at < now - _LATE, col(message.id).not_in(graded))
+            .order_by(col(message.created_at))
             .limit(_DRAWN)
         )
         async with self._database.session(grading.tenant) as session:
-            rows = (await (await session.connection()).execute(query)).all()
+            rows = (await session.exec(query)).all()
         principal = replace(SYSTEM, tenant=grading.tenant)
         return [row for row in rows if is_drawn(row.id, grading.share) and may_read(principal, row.collections)][:_AT_ONCE]
 
     async def _may_spend(self, grading: Grading, now: datetime) -> bool:
         """Whether there is room for one more as dear as the dearest of the day. What has no known price ends the day."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        query = select(_GRADE.cost_usd).where(_GRADE.alias == grading.alias, _GRADE.at >= midnight)
+        query = select(MonitorGrade.cost_usd).where(MonitorGrade.alias == grading.alias, MonitorGrade.at >= midnight)
         async with self._database.session(grading.tenant) as session:
-            costs = [row.cost_usd for row in (await (await session.connection()).execute(query)).all()]
-        if None in costs:
-            return False
+            found = (await session.exec(query)).all()
+        costs = [cost for cost in found if cost is not None]
         together = sum(costs, Decimal(0))
-        return together + max(costs, default=Decimal(0)) <= grading.usd_a_day and together < grading.usd_a_day
+        room = together + max(costs, default=Decimal(0)) <= grading.usd_a_day and together < grading.usd_a_day
+        return room and len(costs) == len(found)
 
-    async def _of(self, answer: Row[Any]) -> Named | None:
+    async def _of(self, answer: Any) -> Named | None:
         """Which series an answer is of: the call that ended when it was kept. None: it is of the response cache, or of none."""
-        names = [_ROW[name] for name in Named._fields]
-        query = select(_ROW.at, _ROW.cache, *names).where(
-            _ROW.tenant == answer.tenant, _ROW.principal == answer.owner, _ROW.session_id == answer.name, _ROW.status == OK,
-            _ROW.at >= answer.created_at - _APART, _ROW.at < answer.created_at + _LATE,
+        row = LedgerRow
+        query = select(row).where(
+            row.tenant == answer.tenant, row.principal == answer.owner, row.session_id == answer.name, row.status == OK,
+            row.at >= answer.created_at - _APART, row.at < answer.created_at + _LATE,
         )  # fmt: skip
         async with self._database.session(answer.tenant) as session:
-            rows = (await (await session.connection()).execute(query)).all()
+            rows = (await session.exec(query)).all()
         if not rows:
             return None
-        row = min(rows, key=lambda each: abs(each.at - answer.created_at))
-        return None if row.cache is not None else Named(row.alias, row.provider, row.model, row.version or "")
+        call = min(rows, key=lambda each: abs(each.at - answer.created_at))
+        return None if call.cache is not None else Named(call.alias, call.provider, call.model, call.version or "")
 
-    async def _taken(self, answer: Row[Any], named: Named, grading: Grading, now: datetime) -> bool:
+    async def _taken(self, answer: Any, named: Named, grading: Grading, now: datetime) -> bool:
         """Whether it is ours to grade: nobody has it yet."""
         values = {"message_id": answer.id, "tenant": answer.tenant, "at": now, "metric": grading.metric, **named._asdict()}
         values |= {"why": INTERRUPTED, "cost_usd": Decimal(0)}
-        async with self._database.transaction(answer.tenant) as session:
-            connection = await session.connection()
-            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-            new = insert(MonitorGrade).values(**values).on_conflict_do_nothing().returning(_GRADE.message_id)
-            return (await connection.execute(new)).first() is not None
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        new = insert(MonitorGrade).values(**values).on_conflict_do_nothing().returning(col(MonitorGrade.message_id))
+        async with self._database.transaction(all_tenants=True) as session:
+            return (await (await session.connection()).execute(new)).first() is not None
 
-    async def _score(self, answer: Row[Any], grading: Grading, metric: _Metric) -> tuple[Score, Decimal | None]:
+    async def _score(self, answer: Any, grading: Grading, metric: _Metric) -> tuple[Score, Decimal | None]:
         """The score from 0 to 1, and what it has cost."""
         principal = replace(SYSTEM, tenant=answer.tenant)
         tags = {"grading": grading.alias}
@@ -224,18 +223,18 @@ class Graded:
 
 async def graded_since(database: Database, tenant: str | None, since: datetime) -> list[Graded]:
     """By alias. `tenant` None: of all tenants."""
-    groups = (_GRADE.tenant, _GRADE.alias, _GRADE.metric, _GRADE.why)
-    cost: Any = func.sum(_GRADE.cost_usd, type_=MonitorGrade.__table__.c.cost_usd.type)  # type: ignore[attr-defined]
-    sums = (func.count().label("number"), func.sum(_GRADE.value).label("together"), cost.label("cost_usd"))
-    query = select(*groups, *sums).where(_GRADE.at >= since).group_by(*groups).order_by(*groups[:3])
+    row = MonitorGrade
+    groups: tuple[Any, ...] = (row.tenant, row.alias, row.metric, row.why)
+    sums: tuple[Any, ...] = (func.count(), func.sum(row.value), func.sum(row.cost_usd, type_=Money))
+    query = select(*groups, *sums).where(row.at >= since).group_by(*groups).order_by(*groups[:3])
     async with database.session(tenant, all_tenants=tenant is None) as session:
-        rows = (await (await session.connection()).execute(query)).all()
+        rows = (await session.exec(query)).all()
     found: list[Graded] = []
-    for key in dict.fromkeys((row.tenant, row.alias, row.metric) for row in rows):
-        mine = [row for row in rows if (row.tenant, row.alias, row.metric) == key]
-        measured = sum(row.number for row in mine if row.why is None)
-        together = sum(row.together or 0.0 for row in mine)
-        whys = {row.why: row.number for row in mine if row.why is not None}
-        paid = sum((row.cost_usd for row in mine if row.cost_usd is not None), Decimal(0))
+    for key in dict.fromkeys(tuple(each[:3]) for each in rows):
+        mine = [each[3:] for each in rows if tuple(each[:3]) == key]
+        measured = sum(number for why, number, _, _ in mine if why is None)
+        together = math.fsum(values or 0.0 for _, _, values, _ in mine)
+        whys = {why: number for why, number, _, _ in mine if why is not None}
+        paid = sum((cost for _, _, _, cost in mine if cost is not None), Decimal(0))
         found.append(Graded(*key, measured, together / measured if measured else None, whys, paid))
     return found
