@@ -83,7 +83,7 @@ class Traffic:
                     other = hour <= 23 and self._dice.random() < 0.55
                     topics[(11 if other else 3) + round(self._dice.gauss(0, 1.6))] += 1
                     nearness[min(CLASSES - 1, max(0, round(self._dice.gauss(7 if other else 13, 1.8))))] += 1
-                told = {"questions": sum(topics), "topics": topics, "nearness": nearness}
+                told: dict[str, Any] = {"questions": sum(topics), "topics": topics, "nearness": nearness}
                 at = this_hour - timedelta(hours=hour)
                 session.add(MonitorSketch(tenant="default", collection_id=collection_id, model="mini", at=at, **told))
 

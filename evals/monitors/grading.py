@@ -130,7 +130,8 @@ class LiveGrading:
     async def _may_spend(self, grading: Grading, now: datetime) -> bool:
         """Whether there is room for one more as dear as the dearest of the day. What has no known price ends the day."""
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        query = select(MonitorGrade.cost_usd).where(MonitorGrade.alias == grading.alias, MonitorGrade.at >= midnight)
+        cost: Any = col(MonitorGrade.cost_usd)
+        query = select(cost).where(MonitorGrade.alias == grading.alias, MonitorGrade.at >= midnight)
         async with self._database.session(grading.tenant) as session:
             found = (await session.exec(query)).all()
         costs = [cost for cost in found if cost is not None]
@@ -230,7 +231,8 @@ async def graded_since(database: Database, tenant: str | None, since: datetime) 
     async with database.session(tenant, all_tenants=tenant is None) as session:
         rows = (await session.exec(query)).all()
     found: list[Graded] = []
-    for key in dict.fromkeys(tuple(each[:3]) for each in rows):
+    keys: list[tuple[str, str, str]] = [(each[0], each[1], each[2]) for each in rows]
+    for key in dict.fromkeys(keys):
         mine = [each[3:] for each in rows if tuple(each[:3]) == key]
         measured = sum(number for why, number, _, _ in mine if why is None)
         together = math.fsum(values or 0.0 for _, _, values, _ in mine)

@@ -211,8 +211,8 @@ def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
     compared = f"/evals/compare?a={runs[0]}&b={runs[1]}"
     of_one = (f"/models/{alias}", f"/evals/runs/{runs[0]}", compared, f"/experiments/{experiment['name']}")
     drifted(platform)
-    of_one += ("/prompts/rag.txt", "/monitors?tenants=all")
-    for path in ("/models", "/prompts", "/evals", "/experiments", *of_one):
+    others = ("/prompts", "/prompts/rag.txt", "/monitors?tenants=all")
+    for path in ("/models", "/evals", "/experiments", *of_one, *others):
         page.goto(path)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
         page.locator("details").evaluate_all("(all) => all.forEach((each) => { each.open = true; })")
