@@ -62,7 +62,7 @@ async def taken(database: Database, analyser: Analyser, principal: Principal, wa
         if not may_read(principal, row.collections):
             continue
         messages = await Conversations(database).history(replace(principal, id=row.owner), row.name)
-        found = await _exchanges(analyser, row.id, messages, wanted)
+        found = await exchanges(analyser, row.id, messages, wanted)
         found = found[: wanted.most - len(examples)]
         examples += found
         subjects += [row.owner] * len(found)
@@ -70,7 +70,8 @@ async def taken(database: Database, analyser: Analyser, principal: Principal, wa
     return Taken(examples, subjects, from_collections)
 
 
-async def _exchanges(analyser: Analyser, name: str, messages: Sequence[Any], wanted: Wanted) -> list[Example]:
+async def exchanges(analyser: Analyser, name: str, messages: Sequence[Any], wanted: Wanted) -> list[Example]:
+    """What `taken` makes of one conversation: `name` and the answer's place in it are an example's identifier."""
     said: list[tuple[str, str]] = []
     for message in messages:
         if message.has_images() or message.role not in ("system", "user", "assistant") or getattr(message, "tool_calls", ()):

@@ -10,7 +10,8 @@ from typing import Any
 from core.database import Database, keyring_of, utc_now
 from core.ledger import Entry, TokenClasses
 from core.settings import Settings
-from core.tables import AnomalyState, Exposure, Feedback, LedgerRow, MonitorAnomaly
+from core.tables import AnomalyState, Exposure, Feedback, LedgerRow, MonitorAnomaly, MonitorSketch
+from retrievers.sketches import CLASSES, DIRECTIONS
 
 #: Alias, provider, model, dollars and milliseconds of a call, and how much of the traffic it is.
 _CALLED = (
@@ -71,6 +72,20 @@ class Traffic:
                 session.add(LedgerRow(**entry.row() | {"exposure": name, "status": "ok", "cache": None}))
                 score = float(self._dice.random() < (0.74 if variant else 0.56))
                 session.add(Feedback(tenant="default", request_id=request, principal=entry.principal, score=score))
+
+    async def asked(self, collection_id: str, days: int = 14) -> None:
+        """What was asked of a collection: since yesterday of something else, to which it has less to say."""
+        this_hour = utc_now().replace(minute=0, second=0, microsecond=0)
+        async with self._database.transaction("default") as session:
+            for hour in range(1, 24 * days):
+                topics, nearness = [0] * DIRECTIONS, [0] * CLASSES
+                for _ in range(self._dice.randint(2, 12)):
+                    other = hour <= 23 and self._dice.random() < 0.55
+                    topics[(11 if other else 3) + round(self._dice.gauss(0, 1.6))] += 1
+                    nearness[min(CLASSES - 1, max(0, round(self._dice.gauss(7 if other else 13, 1.8))))] += 1
+                told: dict[str, Any] = {"questions": sum(topics), "topics": topics, "nearness": nearness}
+                at = this_hour - timedelta(hours=hour)
+                session.add(MonitorSketch(tenant="default", collection_id=collection_id, model="mini", at=at, **told))
 
     def _hour(self, now: datetime) -> Iterator[Entry]:
         for minute in range(60):

@@ -164,7 +164,9 @@ def _operations(page: Page, platform: Running) -> None:
         made = client.post("/api/v1/experiments", json=experiment).raise_for_status().json()
         client.post("/api/v1/experiments/shorter-prompt/start").raise_for_status()
         with ThreadPoolExecutor(1) as pool:  # the browser has a loop in this thread
-            pool.submit(asyncio.run, _used(platform, made["id"])).result()
+            collection = client.get("/api/v1/rag/collections/manuals").json()["id"]
+            pool.submit(asyncio.run, _used(platform, made["id"], collection)).result()
+        _prompted(client)
         steps = [{"weight": 5, "minutes": 30}, {"weight": 25, "minutes": 30}, {"weight": 50, "minutes": 60}]
         canary = {"steps": steps, "rules": {"max_error_rate": 0.05, "max_latency_ratio": 1.5}}
         client.post(
@@ -174,6 +176,8 @@ def _operations(page: Page, platform: Running) -> None:
         ("dashboard", "/dashboard", "#live.good"),
         ("usage", "/usage?by=alias&and_by=provider", "#compared-chart canvas"),
         ("models", "/models/default", "#diff"),
+        ("prompts", "/prompts/rag.txt?before=1&after=2", "#diff .lines"),
+        ("monitors", "/monitors", "#drift canvas >> nth=0"),
         ("evals", f"/evals/compare?a={runs[0]}&b={runs[1]}&metric=f1", "#effects canvas"),
         ("experiments", "/experiments/shorter-prompt", "#intervals canvas"),
     ):
@@ -198,10 +202,21 @@ def _evaluated(client: httpx.Client) -> list[str]:
     return runs
 
 
-async def _used(platform: Running, experiment_id: str) -> None:
+def _prompted(client: httpx.Client) -> None:
+    """A prompt in two versions, the first of which is live."""
+    address = "/api/v1/prompts/rag.txt"
+    built_in = client.get(f"{address}/versions/0").raise_for_status().json()["text"]
+    first = f"{built_in.rstrip()}\nAnswer in three sentences at most.\n"
+    for text, reason in ((first, "Shorter answers."), (first.replace("three", "two"), "Shorter still.")):
+        client.post(f"{address}/versions", json={"text": text, "reason": reason}).raise_for_status()
+    client.post(f"{address}/deploy", json={"version": 1, "reason": "Approved by the team."}).raise_for_status()
+
+
+async def _used(platform: Running, experiment_id: str, collection_id: str) -> None:
     traffic = Traffic(Settings.load(data_dir=platform.directory / "data"))
     await traffic.write()
     await traffic.experiment(experiment_id)
+    await traffic.asked(collection_id)
     await traffic.close()
 
 

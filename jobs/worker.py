@@ -39,6 +39,7 @@ from jobs.broker_reach import BrokerReach
 from jobs.canaries import Canaries
 from jobs.experiment_monitor import ExperimentMonitor
 from jobs.joining import came_by
+from jobs.live_grading import Grader
 from jobs.sweeper import Sweeper
 from jobs.watching import Watcher
 from providers.parts import require_parts
@@ -165,7 +166,7 @@ class EmbeddedWorker:
         listening = self._resources.models.listen()
         experiments = ExperimentMonitor(context, ModelVersions(database))
         works = [changes.run(database), listening, sweeper.run(), monitor.run(), notices.run(), experiments.run()]
-        works += [Watcher(context).run(), Canaries(database).run()]
+        works += [Watcher(context).run(), Grader(context).run(), Canaries(database).run()]
         if self._alone:
             works += [library.following.run(), library.forgetting.run(), library.resources.asked.run(database)]
         for work in works:

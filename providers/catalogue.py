@@ -6,7 +6,7 @@ Never a provider's address or a secret.
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage
 from core.context import current
 from core.errors import NotFound, UnsupportedFeature
 from core.settings import ModelAlias
+from providers.base import ModelState
 from providers.capacity import ANSWER_TOKENS
 from providers.models import Models
 from providers.parameters import missing
@@ -41,15 +42,25 @@ def standings(models: Models) -> list[dict[str, Any]]:
             if told is not None:
                 told["aliases"].append(alias.alias)
                 continue
-            state = served.provider.state(served.model)
+            state = state_of(models, alias.alias, served)
             found[served.provider_name, served.name] = {
                 "provider": served.provider_name,
                 "model": without_addresses(state.name),
                 "aliases": [alias.alias],
-                "state": "killed" if models.is_killed(alias.alias, served) else state.state,
+                "state": state.state,
                 **models.accounts.called(tenant, served).standing.told(),
             }
     return list(found.values())
+
+
+def state_of(models: Models, alias: str, served: Served) -> ModelState:
+    """How a deployment stands: as its provider has it, unless it is switched off, or has answered since a probe failed."""
+    state = served.provider.state(served.model)
+    if models.is_killed(alias, served):
+        return replace(state, state="killed")
+    if state.state == "failed" and models.prober.refuted(served):
+        return replace(state, state="ready", detail="")
+    return state
 
 
 def _alias(models: Models, alias: ModelAlias, route: Route) -> dict[str, Any]:
@@ -64,14 +75,14 @@ def _alias(models: Models, alias: ModelAlias, route: Route) -> dict[str, Any]:
 
 
 def _deployment(models: Models, alias: str, served: Served) -> dict[str, Any]:
-    state, facts = served.provider.state(served.model), served.facts
+    state, facts = state_of(models, alias, served), served.facts
     called = models.accounts.called(current().principal.tenant, served)
     probed = None if called is not served or models.prober.refuted(served) else models.prober.result(served)
     names = ("context_tokens", "images", "tools", "structured_output", "prefill", "fill_in_the_middle")
     return {
         "provider": served.provider_name,
         "model": without_addresses(state.name),
-        "state": "killed" if models.is_killed(alias, served) else state.state,
+        "state": state.state,
         "detail": without_addresses(state.detail),
         "facts": {name: getattr(facts, name) for name in names},
         "price": _price(_rates(served)),

@@ -93,14 +93,14 @@ class OpenAICompatibleProvider:
         return ModelState(model, "failed" if self._problem else "ready", self._problem or "")
 
     async def probe(self, model: str) -> None:
-        """Asks for the list of models, which costs nothing.
+        """Asks for the list of models, which costs nothing. A server that has none is there: calls tell how it does.
 
         Raises:
             ModelError: it cannot be reached, refuses the key, or does not have the model.
         """
         try:
             listed = await self.endpoint.models(self._timeouts)
-            if model not in listed and f"{model}:latest" not in listed:  # Ollama's name for a model without a tag
+            if listed is not None and not {model, f"{model}:latest"} & {*listed}:  # Ollama's name for a model without a tag
                 raise ModelNotFoundError("the server does not have this model")
         except (ModelError, PlatformError) as error:
             self._problem = str(error)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import aiohttp
 import orjson
@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # LangChain's package brings the SDK: 2 s and 20 MB that a ma
     from providers.building import HTTPClients
     from providers.openai_sdk import SDKTransport
     from providers.openai_transport import DirectTransport
+
+#: What servers answer that do not know a path, or the method on it.
+_NO_ROUTE: Final = frozenset({404, 405, 501})
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,13 @@ class Endpoint:
             self.raw_texts.refused(model)
             raise _no_raw_texts() from error
 
-    async def models(self, timeouts: Timeouts) -> list[str]:
-        """The names of the models that the server has, in its order.
+    async def models(self, timeouts: Timeouts) -> list[str] | None:
+        """The names of the models that the server has, in its order; None where it answers, and has no such list.
 
         Raises:
-            ModelError: it cannot be reached, refuses the key, or gives no list of models.
+            ModelError: it cannot be reached, or refuses the key.
         """
-        from langchain_core.exceptions import ModelAPIError, ModelConnectionError, ModelTimeoutError
+        from langchain_core.exceptions import ModelConnectionError, ModelTimeoutError
 
         from providers.neutral import of_status
         from providers.waits import retry_after
@@ -136,12 +139,14 @@ class Endpoint:
             raise ModelTimeoutError("the server does not answer") from error
         except (aiohttp.ClientError, OSError) as error:
             raise ModelConnectionError("the server cannot be reached") from error
+        if response.status in _NO_ROUTE:
+            return None
         if response.status >= 300:
             raise of_status(response.status, f"status {response.status}", retry_after(response.headers))
         try:
             return [str(entry["id"]) for entry in orjson.loads(body)["data"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelAPIError("no list of models") from error
+        except (KeyError, TypeError, ValueError):
+            return None
 
     async def close(self) -> None:
         wire, clients = self._open.wire, self._open.clients

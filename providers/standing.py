@@ -51,6 +51,7 @@ class Standing:
         "account",
         "ailing",
         "answer_s",
+        "answered_at",
         "breaker",
         "capacity",
         "ended",
@@ -86,6 +87,8 @@ class Standing:
         #: Whether something went wrong since the last answer.
         self.ailing = False
         self.last_error_at = self.last_call = 0.0
+        #: When it gave the last whole answer; None: never.
+        self.answered_at: float | None = None
         #: Until when the provider has asked to be left in peace, and whether the other processes are still to be told.
         self.held_until = 0.0
         self.hold_changed = False
@@ -127,6 +130,7 @@ class Standing:
         if tokens:
             self.token_s.add((now - started) / tokens, now)
         self._bare_limits = 0
+        self.answered_at = now
         self.breaker.succeeded(started, now)
 
     def failed(self, started: float, kind: Kind, retry_after_s: float | None = None) -> None:
@@ -177,6 +181,7 @@ class Standing:
             "first_token_s": _rounded(self.first_token_s.value),
             "answer_s": _rounded(self.answer_s.value),
             "in_flight": self.in_flight,
+            "last_answer_age_s": None if self.answered_at is None else round(now - self.answered_at, 3),
             "last_error": self.last_error.value if self.last_error else None,
             "last_error_age_s": round(now - self.last_error_at, 3) if self.last_error else None,
         }

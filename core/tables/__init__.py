@@ -28,7 +28,15 @@ from core.tables.index_generations import GenerationState, IndexGeneration
 from core.tables.jobs import Job, JobEvent, JobState
 from core.tables.kill_switches import KillKind, KillSwitch
 from core.tables.ledger import LedgerRow
-from core.tables.monitors import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
+from core.tables.monitors import (
+    AnomalyState,
+    MonitorAnomaly,
+    MonitorGrade,
+    MonitorPoint,
+    MonitorSeries,
+    MonitorSketch,
+    MonitorTurn,
+)
 from core.tables.month_close import ClosedMonth, Invoice, InvoiceLine, LedgerAdjustment
 from core.tables.outcomes import RequestOutcome
 from core.tables.provider_credentials import ProviderCredential
@@ -94,6 +102,7 @@ __all__ = [
     "LedgerAdjustment",
     "LedgerRow",
     "MonitorAnomaly",
+    "MonitorGrade",
     "MonitorPoint",
     "MonitorSeries",
     "MonitorSketch",

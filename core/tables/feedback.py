@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, UniqueConstraint
+from sqlalchemy import Index, LargeBinary, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from core.principals import DEFAULT_TENANT
@@ -15,7 +15,7 @@ class Feedback(SQLModel, table=True):
     is 1; `scores` are judgements by name, as evaluators give them."""
 
     __tablename__ = "feedback"
-    __table_args__ = (UniqueConstraint("tenant", "request_id", "principal"),)
+    __table_args__ = (UniqueConstraint("tenant", "request_id", "principal"), Index("ix_feedback_created_at", "created_at"))
 
     id: str = identifier("fb")
     tenant: str = Field(default=DEFAULT_TENANT, max_length=64, index=True)

@@ -8,12 +8,15 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
 from core.database import UTCDateTime
 from core.money import Money
 from core.tables.columns import json_list, json_object, moment, required_moment
+
+#: So that rows of before are of none.
+_NONE: Any = {"server_default": text("0")}
 
 
 class AnomalyState(StrEnum):
@@ -36,7 +39,8 @@ class MonitorTurn(SQLModel, table=True):
 class MonitorPoint(SQLModel, table=True):
     """Sums over a tenant's calls in the time that begins at `at`, of one deployment under one version of an alias, of which
     `series` is a digest. Of durations the logarithms of milliseconds are added up. `calls` say something of the deployment;
-    `answers` are whole ones that were not streamed, `streams` those whose first token was timed."""
+    `answers` are whole ones that were not streamed, `streams` those whose first token was timed. Feedback came
+    on `judged` answers then, and a metric has `graded` some; `liking` and `score` add up what they got, from 0 to 1."""
 
     __tablename__ = "monitor_points"
     __table_args__ = (Index("ix_monitor_points_at", "at"), Index("ix_monitor_points_alias", "tenant", "alias", "at"))
@@ -59,6 +63,31 @@ class MonitorPoint(SQLModel, table=True):
     cost_usd: Decimal = Field(default=Decimal(0), sa_type=Money, nullable=False)
     good: int = 0
     tokens: int = Field(default=0, sa_type=BigInteger, nullable=False)
+    judged: int = Field(default=0, sa_column_kwargs=_NONE)
+    liking: float = Field(default=0.0, sa_column_kwargs=_NONE)
+    graded: int = Field(default=0, sa_column_kwargs=_NONE)
+    score: float = Field(default=0.0, sa_column_kwargs=_NONE)
+
+
+class MonitorGrade(SQLModel, table=True):
+    """What a metric says of one answer of live traffic, without any of it. `value` is from 0 to 1; without one, `why` says what
+    for. It is put down before a model is asked, so that none is paid for twice. `cost_usd` is of the models that the metric
+    asked; None: no price is known."""
+
+    __tablename__ = "monitor_grades"
+    __table_args__ = (Index("ix_monitor_grades_at", "at"),)
+
+    message_id: str = Field(primary_key=True, max_length=64)
+    tenant: str = Field(max_length=64)
+    at: datetime = Field(sa_type=UTCDateTime, nullable=False, description="when it was graded")
+    alias: str = Field(max_length=128)
+    provider: str = Field(max_length=128)
+    model: str = Field(max_length=256)
+    version: str = Field(default="", max_length=16)
+    metric: str = Field(max_length=64)
+    value: float | None = None
+    why: str | None = Field(default=None, max_length=64)
+    cost_usd: Decimal | None = Field(default=None, sa_type=Money)
 
 
 class MonitorSeries(SQLModel, table=True):

@@ -53,7 +53,7 @@ class Told:
             "metric": self.metric.name,
             "kind": change.kind.value,
             "state": self.state,
-            "worse": self.metric.worse == "up" and after > before,
+            "worse": self.metric.worsened(before, after),
             "since": datetime.fromtimestamp(change.since, UTC),
             "seen_at": self.at,
             "ended_at": None if self.state == AnomalyState.OPEN.value else self.at,

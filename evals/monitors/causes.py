@@ -73,12 +73,13 @@ def likely_cause(
 
 
 def _moves(metric: WatchedMetric, before: Mapping[Named, Sums], since: Mapping[Named, Sums]) -> dict[Named, float]:
-    """By how much each series has moved, as detectors see it; of those that were called often enough on both sides."""
+    """By how much each series has moved to the worse, as detectors see it; of those with calls enough on both sides."""
     moves: dict[Named, float] = {}
+    sign = -1.0 if metric.worse == "down" else 1.0
     for named, sums in since.items():
         was, now = metric.measured(before.get(named, Sums())), metric.measured(sums)
         if was is not None and now is not None and min(was[1], now[1]) >= _LEAST_CALLS:
-            moves[named] = metric.seen(now[0]) - metric.seen(was[0])
+            moves[named] = sign * (metric.seen(now[0]) - metric.seen(was[0]))
     return moves
 
 

@@ -40,7 +40,8 @@ _LEAST_SHARE: Final = 1e-3
 @dataclass(frozen=True, slots=True)
 class Drift:
     """`index` is the population stability index, None where too little was asked; `chance` what shuffled hours exceed once in
-    200 times. `model` made the embeddings."""
+    200 times. `model` made the embeddings. `classes` are the questions of the last day in each of its classes, `classes_before`
+    those of the days before."""
 
     tenant: str
     collection_id: str
@@ -51,6 +52,8 @@ class Drift:
     index: float | None
     chance: float | None
     drifted: bool
+    classes: tuple[int, ...] = ()
+    classes_before: tuple[int, ...] = ()
 
 
 async def drifts(database: Database, settings: MonitorSettings, tenant: str | None, now: datetime | None = None) -> list[Drift]:
@@ -77,12 +80,13 @@ def _drift(
     counts = np.array([hour.topics if what == "questions" else hour.nearness for hour in hours], dtype=np.float64)
     recent = np.array([hour.at >= since for hour in hours])
     asked, before = int(counts[recent].sum()), int(counts[~recent].sum())
+    classes = [tuple(map(int, counts[side].sum(axis=0))) for side in (recent, ~recent)]
     enough = asked >= LEAST_RECENT and before >= LEAST_BEFORE and (~recent).sum() >= _LEAST_HOURS
     if not enough:
-        return Drift(*named, what, asked, before, None, None, drifted=False)
+        return Drift(*named, what, asked, before, None, None, False, *classes)
     index = stability_index(counts[recent].sum(axis=0), counts[~recent].sum(axis=0))
     chance = _by_chance(counts, recent)
-    return Drift(*named, what, asked, before, index, chance, drifted=index >= settings.drift_psi and index > chance)
+    return Drift(*named, what, asked, before, index, chance, index >= settings.drift_psi and index > chance, *classes)
 
 
 def stability_index(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:

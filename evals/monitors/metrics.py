@@ -11,7 +11,7 @@ from core.monitor_settings import MonitorSettings
 from evals.monitors.detectors import Tuning
 from evals.monitors.points import Sums
 
-Direction = Literal["up", "either"]
+Direction = Literal["up", "down", "either"]
 #: Milliseconds that something has to be slower at least: what is fast may well be a quarter slower.
 _LEAST_MS: Final = 50.0
 #: The logarithm of a mean that moves by two parts in a hundred is as good as still.
@@ -23,8 +23,8 @@ _OF_RATES: Final = Tuning(least_scale=0.2, rare=True)
 @dataclass(frozen=True, slots=True)
 class WatchedMetric:
     """`measured` gives a point's value in the metric's own unit and the calls that it is the mean of, None where there are
-    none. `seen` turns it into what a detector is given, whose noise is the same at any level, and `shown` back. What gets
-    worse goes `up`; of `either` direction nobody can tell."""
+    none. `seen` turns it into what a detector is given, whose noise is the same at any level, and `shown` back. `worse` is the
+    direction of what gets worse; of `either` nobody can tell."""
 
     name: str
     unit: str
@@ -34,15 +34,19 @@ class WatchedMetric:
     tuning: Tuning
     worse: Direction
 
+    def worsened(self, before: float, after: float) -> bool:
+        """Whether a change, in the metric's own unit or as detectors see it, is one to the worse."""
+        return self.worse == ("up" if after > before else "down") and after != before
+
     def matters(self, before: float, after: float, settings: MonitorSettings) -> bool:
         """Whether a change, in the metric's own unit, is one to the worse that is worth telling somebody."""
-        if self.worse == "either" or after <= before:
+        if not self.worsened(before, after):
             return False
         if self.unit == "ms":
             return after >= before * settings.least_slower and after - before >= _LEAST_MS
         if self.unit == "usd":
             return after >= before * settings.least_dearer
-        return after - before >= settings.least_rate
+        return abs(after - before) >= settings.least_rate
 
 
 def _mean(total: float, number: int) -> tuple[float, int] | None:
@@ -74,6 +78,14 @@ def _tokens(sums: Sums) -> tuple[float, int] | None:
     return (sums.tokens / sums.good, sums.good) if sums.good and sums.tokens > 0 else None
 
 
+def _feedback(sums: Sums) -> tuple[float, int] | None:
+    return (sums.liking / sums.judged, sums.judged) if sums.judged else None
+
+
+def _eval_score(sums: Sums) -> tuple[float, int] | None:
+    return (sums.score / sums.graded, sums.graded) if sums.graded else None
+
+
 def _angle(rate: float) -> float:
     """Which varies as much at any rate: the arcsine of its root (Bartlett, 1947), doubled."""
     return 2 * asin(sqrt(min(1.0, max(0.0, rate))))
@@ -97,6 +109,8 @@ METRICS: Mapping[str, WatchedMetric] = MappingProxyType(
             _of_logarithms("first_token_ms", "ms", _first_token, "up"),
             WatchedMetric("error_rate", "share", _errors, _angle, _rate, _OF_RATES, "up"),
             WatchedMetric("refusal_rate", "share", _refusals, _angle, _rate, _OF_RATES, "up"),
+            WatchedMetric("feedback", "share", _feedback, _angle, _rate, _OF_RATES, "down"),
+            WatchedMetric("eval_score", "share", _eval_score, _angle, _rate, _OF_RATES, "down"),
             _of_logarithms("cost_usd", "usd", _cost, "up"),
             _of_logarithms("tokens", "tokens", _tokens, "either"),
         )

@@ -72,6 +72,10 @@ class Sums:
     cost_usd: Decimal = Decimal(0)
     good: int = 0
     tokens: int = 0
+    judged: int = 0
+    liking: float = 0.0
+    graded: int = 0
+    score: float = 0.0
 
     def add(self, row: Row[Any]) -> None:
         """Count a row of the ledger."""
@@ -163,10 +167,15 @@ async def sums_between(database: Database, since: datetime, until: datetime) -> 
     return {Named(*row[: len(names)]): Sums(*(getattr(row, name) for name in SUMS)) for row in rows}
 
 
+def together(points: Iterable[Point]) -> list[Point]:
+    """Those of the same series and time as one, in the order of time."""
+    sums: dict[tuple[datetime, str, Named], Sums] = {}
+    for point in points:
+        key = point.at, point.tenant, point.named
+        sums[key] = sums.get(key, Sums()).plus(point.sums)
+    return [Point(*key, each) for key, each in sorted(sums.items(), key=lambda each: each[0])]
+
+
 def across_tenants(points: Iterable[Point], tenant: str) -> list[Point]:
     """The same of all tenants together, as `tenant`'s."""
-    together: dict[tuple[datetime, Named], Sums] = {}
-    for point in points:
-        key = point.at, point.named
-        together[key] = together.get(key, Sums()).plus(point.sums)
-    return [Point(at, tenant, named, sums) for (at, named), sums in sorted(together.items())]
+    return together(point._replace(tenant=tenant) for point in points)

@@ -15,12 +15,13 @@ from sqlmodel import col
 
 from core.database import Database, utc_now
 from core.monitor_settings import MonitorSettings
-from core.tables import AnomalyState, MonitorAnomaly, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
+from core.tables import AnomalyState, MonitorAnomaly, MonitorGrade, MonitorPoint, MonitorSeries, MonitorSketch, MonitorTurn
 from core.tenancy import ALL
 from evals.monitors.anomalies import Told, told_of
 from evals.monitors.detectors import Detector
 from evals.monitors.metrics import METRICS
-from evals.monitors.points import Named, Point, across_tenants, floor_of, point_of, points_of_ledger
+from evals.monitors.opinions import points_of_opinions
+from evals.monitors.points import Named, Point, across_tenants, floor_of, point_of, points_of_ledger, together
 
 #: The time that one pass sees at most.
 _AT_ONCE: Final = timedelta(hours=6)
@@ -67,6 +68,7 @@ class Watch:
         async with self._database.transaction(all_tenants=True) as session:
             connection = await session.connection()
             await connection.execute(delete(MonitorPoint).where(_POINT.at < old))
+            await connection.execute(delete(MonitorGrade).where(col(MonitorGrade.at) < old))
             await connection.execute(delete(MonitorSketch).where(col(MonitorSketch.at) < old))
             await connection.execute(delete(MonitorSeries).where(_SERIES.through < old))
             await connection.execute(delete(MonitorAnomaly).where(*ended))
@@ -84,6 +86,8 @@ class Watch:
         if through is None or through != self._through:
             await self._load(through)
         points = await points_of_ledger(self._database, begin, until, seconds)
+        if opinions := await points_of_opinions(self._database, begin, until, seconds):
+            points = together([*points, *opinions])
         told = await asyncio.to_thread(self._seen, [*across_tenants(points, ALL), *points])
         keeps = self._kept_at is None or until - self._kept_at >= _KEPT_EVERY
         if not await self._written(through, until, points, told, keeps=keeps):

@@ -60,16 +60,19 @@ class BudgetNow(BaseModel):
 
 
 class ProviderNow(BaseModel):
-    """A deployment, as this process knows it."""
+    """A deployment, as this process knows it, by its calls above all. A `state` of `failed` is a probe's word, and no call has
+    been answered since."""
 
     provider: str
     model: str
     aliases: list[str]
     state: str = Field(description="`ready`, `loading`, `idle`, `failed` or `killed`")
     breaker: str
+    failures: int = Field(description="in a row, by its own fault")
     in_flight: int
     first_token_s: float | None
     answer_s: float | None
+    last_answer_age_s: float | None = Field(description="since the last whole answer; null: none yet")
     last_error: str | None
     last_error_age_s: float | None
 

@@ -10,18 +10,20 @@ from starlette.responses import Response
 from core.principals import Scope
 from core.tables import Tenant
 from server.dashboard.board import AnomalyNow, Board, ProviderNow
-from server.pages.figures import Figure, Mark, Series, Unit, in_words, shortened
+from server.pages.figures import Figure, Mark, Series, in_words, shortened
 from server.pages.frame import PageRoute, framed
+from server.pages.monitoring import METRIC_NAMES, UNITS
 from server.routes import dashboard as api
 from server.routes.dashboard import Watcher, board, chosen
 from server.state import CurrentState, State
 
 PATH = "/dashboard"
+_MINUTE_S = 60
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 _SEVERITIES = {"info": "", "warning": "wait", "critical": "bad"}
 #: How a deployment does, in words, by its state; one that answers is told by its breaker.
-_STATES = {"killed": ("bad", "switched off"), "failed": ("bad", "failed"), "loading": ("wait", "loading")}
+_STATES = {"killed": ("bad", "switched off"), "failed": ("bad", "probe failed"), "loading": ("wait", "loading")}
 _BREAKERS = {"open": ("bad", "left alone"), "half_open": ("wait", "tried again")}
 
 
@@ -39,6 +41,7 @@ async def show_dashboard(
         "severities": _SEVERITIES,
         "budget_names": {one.id: one.name for one in now.budgets if one.name},
         "health": health,
+        "ago": ago,
         "in_words": anomaly_in_words,
         "may_see_models": principal.may(Scope.MODELS_READ),
         "tenants": await _tenants(state) if principal.may(Scope.TENANTS_MANAGE) else [],
@@ -98,7 +101,7 @@ def charts(told: Board) -> list[Figure]:
                 Series("from the cache", minutes.cached),
                 Series("failed", minutes.failed, "bad"),
             ],
-            marks=_marks(told, "error_rate", "refusal_rate"),
+            marks=_marks(told, "error_rate", "refusal_rate", "feedback", "eval_score"),
             **shared,
         ),
         Figure(
@@ -134,22 +137,11 @@ def charts(told: Board) -> list[Figure]:
     ]
 
 
-_METRICS = {
-    "latency_ms": "latency",
-    "first_token_ms": "first token",
-    "error_rate": "failures",
-    "refusal_rate": "refusals",
-    "cost_usd": "cost",
-    "tokens": "tokens",
-}
-_UNITS: dict[str, Unit] = {"ms": "ms", "share": "share", "usd": "usd", "tokens": "count"}
-
-
 def anomaly_in_words(one: AnomalyNow) -> str:
     """What was seen, of what, and what is likely to blame."""
-    unit = _UNITS.get(one.unit, "number")
+    unit = UNITS.get(one.unit, "number")
     change = f"{in_words(one.before, unit)} to {in_words(one.after, unit)}"
-    text = f"{one.alias} at {one.provider} {one.model}: {_METRICS.get(one.metric, one.metric)} {one.kind}, {change}"
+    text = f"{one.alias} at {one.provider} {one.model}: {METRIC_NAMES.get(one.metric, one.metric)} {one.kind}, {change}"
     return f"{text} ({one.cause})" if one.cause else text
 
 
@@ -158,7 +150,19 @@ def _marks(told: Board, *metrics: str) -> list[Mark]:
 
 
 def health(one: ProviderNow) -> tuple[str, str]:
-    """The tone and the words of how a deployment does."""
-    return (
-        _STATES.get(one.state) or _BREAKERS.get(one.breaker) or (("good", "well") if one.state == "ready" else ("", one.state))
-    )
+    """The tone and the words of how a deployment does: by its breaker and its calls, as far as there were any."""
+    known = _STATES.get(one.state) if one.state != "failed" else None
+    if (known := known or _BREAKERS.get(one.breaker)) is not None:
+        return known
+    if one.failures:
+        return "wait", "failing"
+    if one.state != "ready":
+        return _STATES.get(one.state, ("", one.state))
+    return ("", "not called yet") if one.last_answer_age_s is None else ("good", "well")
+
+
+def ago(age_s: float | None) -> str:
+    """How long ago something was; None: never."""
+    if age_s is None:
+        return "–"
+    return "just now" if age_s < _MINUTE_S else f"{age_s // _MINUTE_S:.0f} min ago"

@@ -71,6 +71,7 @@ class DeploymentHealth(BaseModel):
     first_token_s: Seconds
     answer_s: Seconds
     in_flight: int
+    last_answer_age_s: float | None = Field(description="since the last whole answer; null: none yet")
     last_error: str | None
     last_error_age_s: float | None
     probe: ProbeResult | None

@@ -14,6 +14,7 @@ from core.principals import Principal, Scope
 from core.tables import AnomalyState, MonitorAnomaly
 from core.tenancy import ALL
 from evals.monitors.drifts import drifts
+from evals.monitors.grading import graded_since
 from evals.monitors.metrics import METRICS
 from evals.monitors.patterns import patterns
 from evals.monitors.series import Asked, Drawn, drawn
@@ -24,7 +25,7 @@ from server.state import CurrentState
 router = APIRouter(prefix="/api/v1/monitors", tags=["Operations"])
 
 Reader = Annotated[Principal, requires(Scope.MONITORS_READ)]
-Metric = Literal["latency_ms", "first_token_ms", "error_rate", "refusal_rate", "cost_usd", "tokens"]
+Metric = Literal["latency_ms", "first_token_ms", "error_rate", "refusal_rate", "feedback", "eval_score", "cost_usd", "tokens"]
 Name = Annotated[str | None, Query(max_length=256)]
 _DAY = timedelta(days=1)
 
@@ -192,6 +193,10 @@ class DriftInfo(BaseModel):
     index: float | None = Field(description="population stability index; null: too little was asked to say")
     chance: float | None = Field(description="what chance alone exceeds once in 200 times")
     drifted: bool
+    classes: list[int] = Field(
+        description="questions of the last day in each class: 16 groups of meaning, or 20 of nearness from 0 to 1"
+    )
+    classes_before: list[int] = Field(description="the same of the days before")
 
 
 class DriftPage(BaseModel):
@@ -254,3 +259,31 @@ async def usage_patterns(
     }
     topics = [Topics(collection_id=name, questions=sum(each), groups=each) for name, each in found.topics.items()]
     return PatternsInfo(since=begin, until=end, week=found.week, **counts, topics=topics)
+
+
+class GradeInfo(BaseModel):
+    """What was graded of an alias's answers within the last day."""
+
+    alias: str
+    metric: str
+    measured: int
+    mean: float | None = Field(description="from 0 to 1; null: none was measured")
+    unmeasured: dict[str, int] = Field(description="by reason")
+    cost_usd: float = Field(description="of the models that the metric asked")
+
+
+class GradePage(BaseModel):
+    """Some of what is graded."""
+
+    results: list[GradeInfo]
+    next_cursor: str | None
+
+
+@router.get("/grades")
+async def grades(state: CurrentState, tenant: Whose, paging: Paging) -> GradePage:
+    """Show what was graded of live traffic within the last day: see `GENAI_MONITORS__GRADING`."""
+    found = await graded_since(state.database, tenant, utc_now() - _DAY)
+    told = page_of(found, paging, lambda each: f"{each.tenant}:{each.alias}:{each.metric}")
+    fields = GradeInfo.model_fields
+    results = [GradeInfo.model_validate({name: getattr(each, name) for name in fields}) for each in told["results"]]
+    return GradePage(results=results, next_cursor=told["next_cursor"])

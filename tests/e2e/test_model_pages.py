@@ -1,15 +1,19 @@
 """The pages of models, evaluations and experiments in Chromium: used as people use them, on a desk and on a phone."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from core.settings import Settings
 from infra.running import Running, wait_until
+from infra.sample_traffic import Traffic
 from tests.e2e.test_dashboard import IS_DRAWN
 
 pytestmark = pytest.mark.one_database
@@ -133,6 +137,62 @@ def test_an_experiment_is_made_started_and_ended(page: Page, client: httpx.Clien
     assert client.get(f"{REGISTRY}/{alias}").json()["live"] == 2
 
 
+def test_a_prompt_is_changed_compared_deployed_and_rolled_back(page: Page, client: httpx.Client) -> None:
+    page.get_by_role("link", name="Prompts", exact=True).click()
+    page.get_by_role("link", name="rag_rewrite.txt", exact=True).click()
+    page.get_by_text("Make a version").click()
+    text = page.get_by_label("What models are asked with")
+    text.fill(f"{text.input_value()}\nBe <b>brief</b>.")
+    page.get_by_role("button", name="Make it, as a draft").click()
+    expect(page.locator("#diff ins")).to_have_text("is: Be <b>brief</b>.")
+    expect(page.locator("#diff del")).to_have_count(0)
+    page.get_by_text("Make a version").click()
+    text.fill("No place for anything.")
+    page.get_by_role("button", name="Make it, as a draft").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(text).to_have_value("No place for anything.")
+    page.get_by_text("Deploy a version").click()
+    page.locator("#deploy-reason").fill("Shorter.")
+    page.get_by_role("button", name="Deploy it").click()
+    expect(page.get_by_role("status")).to_contain_text("It is deployed")
+    expect(page.locator("#history tbody tr").first).to_contain_text("Shorter.")
+    live = client.get("/api/v1/prompts/rag_rewrite.txt/versions").json()["results"][0]
+    assert (live["state"], live["text"].endswith("Be <b>brief</b>.")) == ("live", True)
+    page.locator(".head summary").click()
+    page.locator(".head").get_by_role("button", name="Roll back").click()
+    expect(page.locator(".head")).to_contain_text("the one that is built in")
+    assert client.get("/api/v1/prompts/rag_rewrite.txt/versions/0").json()["state"] == "live"
+
+
+def drifted(platform: Running) -> str:
+    """A collection, by its identifier, that has been asked of something else since yesterday."""
+    identity = f"col_{uuid.uuid4().hex[:8]}"
+
+    async def asked() -> None:
+        traffic = Traffic(Settings.load(data_dir=platform.directory / "data"))
+        await traffic.asked(identity)
+        await traffic.close()
+
+    with ThreadPoolExecutor(1) as pool:  # the browser has a loop in this thread
+        pool.submit(asyncio.run, asked()).result()
+    return identity
+
+
+def test_drift_and_patterns_of_use_are_drawn(page: Page, platform: Running) -> None:
+    identity = drifted(platform)
+    page.get_by_role("link", name="Monitoring", exact=True).click()
+    expect(page.locator("#drift > table tbody tr").filter(has_text=identity).filter(has_text="drifted")).to_have_count(2)
+    drawn = page.locator("#drift figure").filter(has_text=f"What is asked of {identity}")
+    assert drawn.locator("canvas").evaluate(IS_DRAWN)
+    drawn.get_by_text("as a table").click()
+    expect(drawn.locator("tbody tr")).to_have_count(16)
+    assert page.locator("#topics canvas").evaluate(IS_DRAWN)
+    page.get_by_label("Whose").select_option("all")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".head")).to_contain_text("Of all tenants")
+    expect(page.locator("#drift > table")).to_contain_text(identity)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
     browser: Browser, platform: Running, client: httpx.Client, scheme: str
@@ -150,7 +210,9 @@ def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
     page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
     compared = f"/evals/compare?a={runs[0]}&b={runs[1]}"
     of_one = (f"/models/{alias}", f"/evals/runs/{runs[0]}", compared, f"/experiments/{experiment['name']}")
-    for path in ("/models", "/evals", "/experiments", *of_one):
+    drifted(platform)
+    others = ("/prompts", "/prompts/rag.txt", "/monitors?tenants=all")
+    for path in ("/models", "/evals", "/experiments", *of_one, *others):
         page.goto(path)
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
         page.locator("details").evaluate_all("(all) => all.forEach((each) => { each.open = true; })")

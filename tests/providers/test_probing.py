@@ -11,6 +11,7 @@ from aiohttp import web
 from core.errors import PlatformError
 from core.settings import Settings
 from providers.breaker import State
+from providers.catalogue import state_of
 from providers.failures import Kind
 from providers.models import Models
 from providers.served import Served
@@ -102,6 +103,22 @@ async def test_one_that_nobody_calls_is_probed_rarely_and_what_is_wrong_shows(se
         assert not models.prober.refuted(served)
         await models.chat().ainvoke("Hi")
         assert models.prober.refuted(served), "whatever the list of its models says"
+
+
+async def test_one_without_a_list_of_models_is_not_said_to_fail_and_nor_is_one_that_answers(
+    settings: Settings, fake: Moody
+) -> None:
+    async with opened(settings, fake) as (models, served):
+        fake.status = 404
+        assert (await models.prober.probe(served)).kind is None
+        assert state_of(models, "default", served).state == "ready"
+        assert served.standing.told()["last_answer_age_s"] is None
+        fake.status = 503
+        await models.prober.probe(served)
+        assert state_of(models, "default", served).state == "failed"
+        await models.chat().ainvoke("Hi")
+        assert state_of(models, "default", served).state == "ready", "it has answered since"
+        assert served.standing.told()["last_answer_age_s"] >= 0
 
 
 async def test_one_that_is_well_and_called_is_left_in_peace(settings: Settings, fake: Moody) -> None:

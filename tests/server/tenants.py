@@ -55,6 +55,7 @@ from core.tables import (
     LedgerAdjustment,
     LedgerRow,
     MonitorAnomaly,
+    MonitorGrade,
     MonitorPoint,
     MonitorSeries,
     MonitorSketch,
@@ -346,6 +347,8 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         session.add(MonitorPoint(**series, at=utc_now(), calls=1, good=1, answers=1))
         session.add(MonitorSeries(tenant=tenant, series=tenant, through=utc_now(), detectors={"note": mark}))
         session.add(MonitorSketch(tenant=tenant, model="m", at=utc_now(), **asked))
+        named = {name: series[name] for name in ("tenant", "alias", "provider", "model")}
+        session.add(MonitorGrade(message_id=f"msg_{tenant}", at=utc_now(), metric=mark, value=1.0, **named))
         session.add(anomaly)
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)

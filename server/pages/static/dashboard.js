@@ -7,7 +7,7 @@ const board = $("#board");
 const live = $("#live");
 const state = $("[data-state]", live);
 const SEVERITIES = { warning: "wait", critical: "bad" };
-const STATES = { killed: ["bad", "switched off"], failed: ["bad", "failed"], loading: ["wait", "loading"] };
+const STATES = { killed: ["bad", "switched off"], loading: ["wait", "loading"] };
 const BREAKERS = { open: ["bad", "left alone"], half_open: ["wait", "tried again"] };
 let source;
 
@@ -56,8 +56,8 @@ function table(place, { labels, series, marks, unit }) {
   $("tbody", place).replaceChildren(...rows.reverse());
 }
 
-const METRICS = { latency_ms: "latency", first_token_ms: "first token", error_rate: "failures", refusal_rate: "refusals", cost_usd: "cost" };
-const MARKED = { traffic: ["error_rate", "refusal_rate"], latency: ["latency_ms", "first_token_ms"], cost: ["cost_usd"], tokens: ["tokens"] };
+const METRICS = { latency_ms: "latency", first_token_ms: "first token", error_rate: "failures", refusal_rate: "refusals", feedback: "feedback", eval_score: "evaluation score", cost_usd: "cost" };
+const MARKED = { traffic: ["error_rate", "refusal_rate", "feedback", "eval_score"], latency: ["latency_ms", "first_token_ms"], cost: ["cost_usd"], tokens: ["tokens"] };
 
 function anomaly(one) {
   const unit = { ms: "ms", share: "share", usd: "usd", tokens: "count" }[one.unit] ?? "number";
@@ -150,20 +150,33 @@ function budgets(rows, everywhere) {
   $("#budgets").replaceChildren(...items);
 }
 
+/** As the server has it at first: by its breaker and its calls. */
+function health(one) {
+  const known = STATES[one.state] ?? BREAKERS[one.breaker];
+  if (known) return known;
+  if (one.failures) return ["wait", "failing"];
+  if (one.state !== "ready") return one.state === "failed" ? ["bad", "probe failed"] : ["", one.state];
+  return one.last_answer_age_s === null ? ["", "not called yet"] : ["good", "well"];
+}
+
+function ago(age) {
+  if (age === null) return "–";
+  return age < 60 ? "just now" : `${Math.floor(age / 60)} min ago`;
+}
+
 function providers(rows) {
   const body = $("#providers tbody");
   if (!body) return;
   const seconds = (value) => words(value === null ? null : value * 1000, "ms");
   const lines = rows.map((one) => {
-    const well = one.state === "ready" ? ["good", "well"] : ["", one.state];
-    const [tone, text] = STATES[one.state] ?? BREAKERS[one.breaker] ?? well;
+    const [tone, text] = health(one);
     const head = element("th", one.model, { scope: "row" });
     head.append(element("small", `${one.provider} · ${one.aliases.join(", ")}`));
     const badge = element("td", undefined, { "data-label": "State" });
     badge.append(element("span", text, { class: `badge ${tone}` }));
-    const error = one.last_error ? `${one.last_error}, ${Math.round(one.last_error_age_s / 60)} min ago` : "–";
+    const error = `${one.last_error ? `${one.last_error.replaceAll("_", " ")}, ` : ""}${ago(one.last_error_age_s)}`;
     const cells = [cell(`${one.in_flight}`, "Calls now"), cell(seconds(one.first_token_s), "First token")];
-    return row(head, [badge, ...cells, cell(seconds(one.answer_s), "Answer"), cell(error, "Last error")]);
+    return row(head, [badge, ...cells, cell(seconds(one.answer_s), "Answer"), cell(ago(one.last_answer_age_s), "Last answer"), cell(error, "Last error")]);
   });
   body.replaceChildren(...lines);
 }
