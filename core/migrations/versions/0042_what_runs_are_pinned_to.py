@@ -1,14 +1,14 @@
 """which versions a run of an evaluation goes by, and whose gradings were lost
 
 Revision ID: 0042
-Revises: 0040
+Revises: 0041
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0042"
-down_revision = "0040"
+down_revision = "0041"
 branch_labels = None
 depends_on = None
 

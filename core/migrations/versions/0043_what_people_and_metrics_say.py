@@ -1,7 +1,7 @@
 """points know feedback and scores; what metrics say of answers of live traffic
 
 Revision ID: 0043
-Revises: 0040
+Revises: 0042
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ import core.database
 import core.money
 
 revision = "0043"
-down_revision = "0040"
+down_revision = "0042"
 branch_labels = None
 depends_on = None
 
