@@ -69,6 +69,7 @@ reindex: $(READY) ## move collections while they are asked: make reindex FROM=ch
 test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true
 	@sh infra/setup/find-prometheus --install > /dev/null || true
+	@sh infra/setup/find-haproxy --install > /dev/null || true
 	@unset PYTHONDONTWRITEBYTECODE; $(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## check style, types, layers and the committed OpenAPI document

@@ -23,6 +23,8 @@ locals {
     GENAI_METRICS__PORT         = "9464"
     GENAI_LOG__FORMAT           = "json"
     GENAI_TIMEOUTS__TOTAL       = "120"
+    # the load balancer has let go of it by then (deregistration_delay); no more fits into stopTimeout, whose limit is 120
+    GENAI_SHUTDOWN__GRACE_S     = "90"
     GENAI_LOCAL__WARM           = "false"
   }
   environment = [for name, value in merge(local.settings, var.settings) : { name = name, value = value }]
