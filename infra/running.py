@@ -82,7 +82,7 @@ class Running:
             **self.settings,
         }
 
-    def start(self, *, ready: bool = True) -> "Running":
+    def start(self, *, ready: bool = True, within_s: float = READY_S) -> "Running":
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *self.program],
@@ -95,7 +95,7 @@ class Running:
                 preexec_fn=end_with_parent if sys.platform == "linux" else None,
             )
         if ready:
-            self.wait_for("/api/v1/health/ready")
+            self.wait_for("/api/v1/health/ready", within_s)
         return self
 
     def wait_for(self, path: str, within_s: float = READY_S) -> None:

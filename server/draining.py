@@ -1,7 +1,7 @@
-"""The end of a server: readiness says no at once, what is open runs to its end, and what takes too long is told so and cut off.
+"""The end of a server: readiness says no at once, what is open runs to its end, what takes too long is told so and cut off.
 
-SIGTERM → notice (requests are taken, each answer closes its connection) → grace (nobody is let in, open answers go on) → what is
-still open is cancelled: a stream ends with an `error` event, a whole answer is a 503, both with the code `server_stopping`.
+SIGTERM → notice (requests are taken, each answer closes its connection) → grace (nobody is let in, open answers go on) → what
+is still open is cancelled: a stream ends with an `error` event, a whole answer is a 503, both with the code `server_stopping`.
 """
 
 import asyncio

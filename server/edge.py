@@ -37,7 +37,8 @@ OPENAI_PREFIX = "/v1/"
 class Edge:
     """ASGI middleware. A caller's `X-Request-ID` is kept when it is harmless, else one is made.
 
-    `readiness` tells when a cancelled request was cut off by the server's end. `hsts_s`: seconds that browsers are told to keep to https, where they came by it; 0 tells them nothing.
+    `hsts_s`: seconds that browsers are told to keep to https, where they came by it; 0 tells them nothing. `readiness` tells
+    when a cancelled request was cut off by the server's end.
     """
 
     def __init__(self, app: ASGIApp, hsts_s: int = 0, readiness: Readiness | None = None) -> None:

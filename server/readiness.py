@@ -12,7 +12,7 @@ PARTS = ("application", "database", "broker", "store", "models")
 class Readiness:
     """Written by the start, read by the health routes. `failed` maps a part to a reason that is safe to show. `behind` are
     names of what goes on catching up, each with how much it still has to: told where it is anything, while requests are served.
-    `leaving` tells whether the server is ending: no load balancer is to choose it, and what would never end by itself ends then.
+    `leaving` tells whether the server is ending: nobody is to choose it, and what would never end by itself ends then.
     `cut_off` is set when open answers have had their time: one that is cancelled from then on is told so.
     """
 
