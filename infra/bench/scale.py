@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import psutil
@@ -258,22 +258,24 @@ def _ledger_rows_per_s(server: Running) -> float:
         for number in range(_ROWS):
             while book.waiting > 5_000:
                 time.sleep(0.005)
-            book.record(
-                Entry(
-                    request_id=f"scale_{number}",
-                    tenant="default",
-                    principal="system",
-                    alias="mock",
-                    provider="mock",
-                    model="mock",
-                    capability="chat",
-                )
-            )
+            book.record(_entry(number))
         while book.waiting:
             time.sleep(0.005)
         return _ROWS / (time.perf_counter() - began)
     finally:
         book.close()
+
+
+def _entry(number: int) -> Entry:
+    told: dict[str, Any] = {
+        "alias": "mock",
+        "provider": "mock",
+        "model": "mock",
+        "capability": "chat",
+        "status": "ok",
+        "latency_ms": 20.0,
+    }
+    return Entry(request_id=f"scale_{number}", tenant="default", principal="system", **told)
 
 
 async def _messages_per_s(url: str) -> float:
