@@ -14,7 +14,7 @@ WORKERS := 2
 PEERS  ?= .bench/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors eval prove screenshots clean lint-infra image-replay pin-images smoke lock-infra backup restore
+.PHONY: help setup run sign-in-link rotate-encryption worker migrate audit-verify ingest reindex test lint fmt types openapi lock bench bench-gateway bench-pii bench-rag bench-volume bench-encryption bench-auth bench-monitors bench-scale eval prove screenshots clean lint-infra image-replay pin-images smoke lock-infra backup restore
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,7 @@ reindex: $(READY) ## move collections while they are asked: make reindex FROM=ch
 test: $(READY) ## run every test: unit, contract and end to end, in a browser too (ARGS=… goes to pytest, WORKERS=0 runs them one by one)
 	@sh infra/setup/find-browser $(BIN)/python --install > /dev/null || true
 	@sh infra/setup/find-prometheus --install > /dev/null || true
+	@sh infra/setup/find-haproxy --install > /dev/null || true
 	@unset PYTHONDONTWRITEBYTECODE; $(PYTEST) -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## check style, types, layers and the committed OpenAPI document
@@ -151,6 +152,10 @@ eval: $(READY) ## run a suite as a gate: make eval SUITE=evals/examples/capitals
 
 bench-auth: $(READY) ## measure the CPU time that authentication and authorisation add to a request
 	@$(BIN)/python -m infra.bench.authentication $(ARGS)
+
+bench-scale: $(READY) ## measure what requests, tokens, documents and rows cost behind a proxy, and what a large load needs; needs haproxy
+	@sh infra/setup/find-haproxy --install > /dev/null || true
+	@$(BIN)/python -m infra.bench.scale $(ARGS)
 
 bench-monitors: $(READY) ## measure how well detectors find planted changes, and what they take for one (SEEDS=1000-1019)
 	@$(BIN)/python -m infra.bench.monitors $(if $(SEEDS),--seeds "$(SEEDS)") $(ARGS)

@@ -209,7 +209,7 @@ class ProviderFailed(PlatformError):
 
 
 class Unavailable(PlatformError):
-    """Narrower codes: `starting`, `queue_unavailable`, `store_unavailable`, `keys_unavailable`."""
+    """Narrower codes: `starting`, `server_stopping`, `queue_unavailable`, `store_unavailable`, `keys_unavailable`."""
 
     code, status, retryable = "unavailable", 503, True
 

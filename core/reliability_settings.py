@@ -1,4 +1,4 @@
-"""The settings of what keeps answers coming: breakers, retries, probes."""
+"""The settings of what keeps answers coming: breakers, retries, probes, an end that cuts nothing."""
 
 from pydantic import Field
 
@@ -32,3 +32,17 @@ class ProbeSettings(Section):
     unhealthy_s: float = Field(10, gt=0, description="seconds between two probes of a deployment that is not well")
     idle_s: float = Field(300, gt=0, description="seconds without a call after which a deployment that is well is probed")
     timeout_s: float = Field(10, gt=0, description="seconds that a probe may take")
+
+
+class ShutdownSettings(Section):
+    """What a server does between SIGTERM and its end."""
+
+    notice_s: float = Field(
+        0,
+        ge=0,
+        le=600,
+        description="seconds that requests are still taken while readiness says 503, for load balancers to notice",
+    )
+    grace_s: float = Field(
+        120, ge=0, le=3600, description="seconds that open answers have after that; what remains ends with server_stopping"
+    )

@@ -25,7 +25,7 @@ from core.monitor_settings import MonitorSettings
 from core.pool_settings import DatabaseSettings, RedisSettings
 from core.price_settings import DeploymentPrice
 from core.provider_settings import ProviderSettings
-from core.reliability_settings import BreakerSettings, ProbeSettings, RetrySettings
+from core.reliability_settings import BreakerSettings, ProbeSettings, RetrySettings, ShutdownSettings
 from core.retention_settings import RetentionSettings
 from core.sections import (
     MODEL_KINDS,
@@ -159,6 +159,7 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     sources: SourceSettings = SourceSettings()
     timeouts: Timeouts = Timeouts()
+    shutdown: ShutdownSettings = ShutdownSettings()
     breaker: BreakerSettings = BreakerSettings()
     cache: CacheSettings = CacheSettings()
     retries: RetrySettings = RetrySettings()

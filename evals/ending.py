@@ -10,7 +10,8 @@ from core.database import Database
 from core.errors import InvalidRequest
 from core.tables import EvalResult, EvalRun
 from evals.comparisons import Side, compared
-from evals.run_work import RunLease, RunWork
+from evals.run_steps import RunLease
+from evals.run_work import RunWork
 from evals.scoring import Scorer, held
 from evals.suites import Suite
 

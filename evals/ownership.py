@@ -4,7 +4,7 @@ A key that is not for all collections, or may not search, sees nothing that hold
 """
 
 from sqlalchemy import ColumnElement
-from sqlmodel import and_, col, not_, true
+from sqlmodel import and_, col
 
 from core.principals import Principal, Scope
 from core.tables import EvalDataset, EvalRun, EvalSuite
@@ -12,8 +12,9 @@ from core.tables import EvalDataset, EvalRun, EvalSuite
 
 def theirs(table: type[EvalDataset | EvalRun | EvalSuite], principal: Principal) -> ColumnElement[bool]:
     """The condition of a row that they may see and change."""
-    owned = true() if principal.may(Scope.EVALS_MANAGE) else col(table.owner) == principal.id
-    readable = true()
-    if table is not EvalSuite and not (principal.may_search and principal.collections is None):
-        readable = not_(col(table.from_collections))
-    return and_(col(table.tenant) == principal.tenant, owned, readable)
+    conditions = [col(table.tenant) == principal.tenant]
+    if not principal.may(Scope.EVALS_MANAGE):
+        conditions.append(col(table.owner) == principal.id)
+    if issubclass(table, (EvalDataset, EvalRun)) and not (principal.may_search and principal.collections is None):
+        conditions.append(col(table.from_collections).is_(False))
+    return and_(*conditions)

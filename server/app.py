@@ -38,7 +38,7 @@ def create_app(state: State) -> FastAPI:
     app.add_middleware(Idempotency, database=state.database, hold_s=hold_s, policies=state.models.policies)
     app.add_middleware(BodyGuard, limits=state.settings.limits)
     app.add_middleware(Authentication, access=state.access, policies=state.models.policies)
-    app.add_middleware(Edge, hsts_s=state.settings.tls.hsts_s)
+    app.add_middleware(Edge, hsts_s=state.settings.tls.hsts_s, readiness=state.readiness)
     app.add_middleware(CrossOrigin, policies=state.models.policies)
     app.add_middleware(TrustedProxies, proxies=state.settings.proxies)
     if (tracing := traces.connected()) is not None:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LIVE, _READY, _HEALTH = "/api/v1/health/live", "/api/v1/health/ready", "/api/v1/health"
-#: Seconds that open answers get at the end.
-SHUTDOWN_GRACE_S = 5
 _JSON = (b"content-type", b"application/json")
 _WAITING_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="1"><title>Starting…</title>
@@ -185,6 +183,7 @@ class _NoAddress(Exception):
 def _serve(settings: Settings, listening: socket.socket, beside: str | None, certificates: Certificates | None) -> int:
     import uvicorn
 
+    from server.draining import DrainingServer
     from server.protocol import Protocol
 
     limit_arenas()
@@ -194,7 +193,7 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None, cer
         server.should_exit = True
 
     boot = Boot(settings, beside=beside, greet=_greet, give_up=give_up)
-    server = uvicorn.Server(
+    server = DrainingServer(
         uvicorn.Config(
             boot,
             http=Protocol,
@@ -205,13 +204,13 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None, cer
             # whom to believe about a caller's address is `server.proxies`'s to say
             proxy_headers=False,
             ssl_context_factory=None if certificates is None else lambda *_: certificates.context,
-            timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
-        )
+        ),
+        boot.readiness,
+        settings.shutdown,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn takes these while it serves, and raises them again when all has ended: the end is an orderly one
         signal.signal(number, lambda *_: None)
-    boot.readiness.leaving = lambda: server.should_exit
     server.run(sockets=[listening])
     if boot.failure is not None:
         sys.stderr.write(f"The platform could not start: {boot.failure}\n")

@@ -16,9 +16,11 @@ from core.policies.retention import HEADER as RETENTION
 from core.policies.retention import wishes_nothing_kept
 from core.principals import ANONYMOUS
 from core.transport.plaintext import is_here
+from server.cut_off import is_cut_off, take_over
 from server.doors import door_of
 from server.error_responses import as_platform_error, error_response
 from server.rate_limit_headers import rate_limit_headers
+from server.readiness import Readiness
 from server.request_line import CLIENT_CLOSED_REQUEST, Passed, tell
 from server.request_span import RequestSpan
 from server.security_headers import ALWAYS, hsts
@@ -35,11 +37,13 @@ OPENAI_PREFIX = "/v1/"
 class Edge:
     """ASGI middleware. A caller's `X-Request-ID` is kept when it is harmless, else one is made.
 
-    `hsts_s`: seconds that browsers are told to keep to https, where they came by it; 0 tells them nothing.
+    `hsts_s`: seconds that browsers are told to keep to https, where they came by it; 0 tells them nothing. `readiness` tells
+    when a cancelled request was cut off by the server's end.
     """
 
-    def __init__(self, app: ASGIApp, hsts_s: int = 0) -> None:
+    def __init__(self, app: ASGIApp, hsts_s: int = 0, readiness: Readiness | None = None) -> None:
         self._app = app
+        self._readiness = readiness
         self._over_tls = (*ALWAYS, hsts(hsts_s)) if hsts_s else ALWAYS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +60,7 @@ class Edge:
             openai=f"{scope['path']}/".startswith(OPENAI_PREFIX),
             cache_control=headers.get("cache-control", ""),
         )
-        scope.setdefault("state", {})["context"] = context
+        scope.setdefault("state", {}).update(context=context, readiness=self._readiness)
         # a browser would keep to https on every port of its own machine
         over_tls = scope.get("scheme") == "https" and not is_here(host_of(headers))
         constant = self._over_tls if over_tls else ALWAYS
@@ -69,6 +73,9 @@ class Edge:
                 context.tags = tags_of(headers.get(TAGS, ""))
                 await self._app(scope, answer.receive, answer.send)
             except asyncio.CancelledError:
+                if is_cut_off(scope) and not answer.started:
+                    await error_response(take_over())(scope, receive, answer.send)
+                    return
                 answer.passed.status, answer.passed.left = CLIENT_CLOSED_REQUEST, True
                 raise
             except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, the caller gets the error shape

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.context import current
 from core.errors import PlatformError
+from server.cut_off import is_cut_off, take_over
 from server.error_responses import as_platform_error
 
 T = TypeVar("T")
@@ -113,6 +114,9 @@ class EventStream(Response):
     What it raises before its first event (within `first_event_s`) goes on to the error handlers, as a plain refusal; what it
     raises later becomes the event that `on_error` makes of it, the last one. The generator runs in one task from its start
     to its end. `scope["state"]["failed"]` tells middleware that an answer with status 200 ended in an error.
+
+    Cancelled by a server that cuts off what is open, it closes the generator, which settles what was used, and sends
+    `server_stopping` as its last event.
     """
 
     def __init__(
@@ -159,12 +163,29 @@ class EventStream(Response):
                         await send({"type": "http.response.body", "body": data, "more_body": True})
                         outbox.sent()
                 await outbox.news()
+        except asyncio.CancelledError:
+            if not is_cut_off(scope) or not outbox.started:
+                raise
+            await self._tell_cut(scope, send, pump, outbox)
         finally:
             outbox.close()
             hang_up.stop()
             pump.cancel()
             if not pump.done():
                 await asyncio.gather(pump, return_exceptions=True)
+
+    async def _tell_cut(self, scope: Scope, send: Send, pump: "asyncio.Task[None]", outbox: "_Outbox") -> None:
+        stopping = take_over()
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        if not scope.setdefault("state", {}).get("failed"):  # else its own error is among what is still to be sent
+            self._fail(scope, outbox, stopping)
+        await send({"type": "http.response.body", "body": outbox.take(), "more_body": False})
+
+    def _fail(self, scope: Scope, outbox: "_Outbox", error: PlatformError) -> None:
+        scope.setdefault("state", {})["failed"] = True
+        current().refused(error.code, error.status)
+        outbox.put(self._on_error(error))
 
     async def _pump(self, scope: Scope, outbox: "_Outbox") -> None:
         try:
@@ -176,10 +197,7 @@ class EventStream(Response):
         except Exception as error:
             if not outbox.told and not outbox.started:
                 raise
-            scope.setdefault("state", {})["failed"] = True
-            shown = as_platform_error(error)
-            current().refused(shown.code, shown.status)
-            outbox.put(self._on_error(shown))
+            self._fail(scope, outbox, as_platform_error(error))
 
 
 class _Outbox:

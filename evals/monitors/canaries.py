@@ -198,11 +198,11 @@ async def _measured(database: Database, alias: str, number: int, since: datetime
         connection = await session.connection()
         requests, *found = (await connection.execute(sums)).one()
         errors = (await connection.execute(wrong.order_by(func.count().desc(), _ROW.status).limit(_TOLD_ERRORS))).all()
-    moments = [
+    failed, latency, cost_of_answers = (
         Moments.of_sums(n, float(total or 0), float(squares or 0))
         for n, total, squares in zip(found[::3], found[1::3], found[2::3], strict=True)
-    ]
-    return Measured(int(requests or 0), *moments, errors=dict(tuple(row) for row in errors))
+    )
+    return Measured(int(requests or 0), failed, latency, cost_of_answers, {code: int(number) for code, number in errors})
 
 
 def _sums(column: Any) -> tuple[Any, ...]:

@@ -40,8 +40,8 @@ class SequentialTest:
         if error == 0 and a.mean == b.mean:
             return too_few(a, b, "no_variance")
         if error == 0:  # all of one arm this, all of the other that: of equals in less than one of 10^17 orders
-            judging = {"alpha": self.alpha, "effect": self.effect, "higher_is_better": self.higher_is_better}
-            return judged(a, b, reach=0.0, p=0.0, **judging)
+            better = self.higher_is_better
+            return judged(a, b, reach=0.0, p=0.0, alpha=self.alpha, effect=self.effect, higher_is_better=better)
         n, rho2 = a.n + b.n, tuned(self.planned, self.alpha)
         sought = self.effect or abs(b.mean - a.mean)
         return judged(

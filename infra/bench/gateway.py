@@ -51,7 +51,7 @@ _STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
 _OPENAI = "ours /v1/chat/completions"
 _PRIVACY = {"GENAI_POLICIES__PII": '{"*": "pseudonymise"}'}
 #: The mock provider's behaviours, each an alias of the same name.
-MODELS = ("mock", "mock-20ms", "mock-paced", "mock-cut", "mock-failing")
+MODELS = ("mock", "mock-20ms", "mock-paced", "mock-long", "mock-cut", "mock-failing")
 _ALIAS = """\
 [[models]]
 alias = "{model}"

@@ -9,6 +9,7 @@ It listens on the loopback interface where `--host` names no other, and speaks a
     mock           at once
     mock-20ms      the first byte after 20 ms
     mock-paced     64 deltas, 20 ms apart
+    mock-long      320 deltas, 20 ms apart
     mock-failing   status 500
     mock-cut       closes the connection after half of the stream
     mock-echo      says again what it was sent
@@ -31,7 +32,7 @@ HOST = "127.0.0.1"
 #: The line that tells where it listens.
 LISTENING = "listening on"
 DELTAS = 32
-PACED_DELTAS = 64
+PACED = {"mock-paced": 64, "mock-long": 320}
 PACE_S = 0.02
 TEXTS_PER_S = 500
 SENTENCE = "The lighthouse keeper counts each passing ship twice, once at dusk and once again at dawn."
@@ -74,7 +75,7 @@ def _stream(model: str, deltas: int) -> list[bytes]:
     return [first, *rest, delta({}, "stop"), _piece(json.dumps({**shared, "choices": [], "usage": _usage(deltas)}))]
 
 
-_MODELS = ("mock", "mock-20ms", "mock-paced", "mock-cut")
+_MODELS = ("mock", "mock-20ms", "mock-paced", "mock-long", "mock-cut")
 _WHOLE = {
     model: _answer(
         "200 OK",
@@ -89,7 +90,7 @@ _WHOLE = {
     )
     for model in _MODELS
 }
-_STREAMS = {model: _stream(model, PACED_DELTAS if model == "mock-paced" else DELTAS) for model in _MODELS}
+_STREAMS = {model: _stream(model, PACED.get(model, DELTAS)) for model in _MODELS}
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 _STREAM_END = _piece("[DONE]") + b"0\r\n\r\n"
 _FAILED = _answer("500 Internal Server Error", {"error": {"message": "out of order", "type": "server_error"}})
@@ -179,11 +180,11 @@ class MockProvider(asyncio.Protocol):
                 self._transport.close()
                 return
             self._transport.write(piece)  # each by itself, as a provider sends them
-            if model == "mock-paced":
+            if model in PACED:
                 await asyncio.sleep(PACE_S)
         self._transport.write(_STREAM_END)
         if wants_usage and not self._transport.is_closing():
-            self._report(PACED_DELTAS if model == "mock-paced" else DELTAS)
+            self._report(PACED.get(model, DELTAS))
 
 
 def _echo(messages: list[dict[str, Any]]) -> bytes:

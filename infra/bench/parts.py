@@ -4,7 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.bench.counts import Counts, Figures
-from infra.bench.proofs import accounts, delivery, evaluation, ingestion, providers, registry, retrieval, security, serving
+from infra.bench.proofs import (
+    accounts,
+    delivery,
+    evaluation,
+    ingestion,
+    providers,
+    registry,
+    retrieval,
+    scaling,
+    security,
+    serving,
+)
 
 Part = Callable[[Path, Counts], Figures]
 
@@ -50,6 +61,8 @@ _TABLE: tuple[Part, ...] = (
     delivery.restored,
     delivery.restored_postgresql,
     delivery.upgraded,
+    scaling.rolling,
+    scaling.apart,
 )
 
 PARTS = {part.__name__: part for part in _TABLE}

@@ -59,6 +59,11 @@ class Valkey:
         with Redis(port=self._port, retry=Retry(NoBackoff(), 0)) as client:
             wait_until(lambda: _answers(client), within_s=30, what="Valkey")
 
+    @property
+    def pid(self) -> int:
+        """Of the server itself."""
+        return int(self._process.pid)
+
     def kill(self) -> None:
         """As a power cut does. Nothing of what it knew is left."""
         self._process.kill()
@@ -90,6 +95,11 @@ class PostgreSQL:
     def __init__(self, server: Any) -> None:
         self._server = server
         self._frozen: list[psutil.Process] = []
+
+    @property
+    def pid(self) -> int:
+        """Of the process that all others are children of."""
+        return int(self._server.get_pid())
 
     def stop(self) -> None:
         """End it, and whoever is connected."""

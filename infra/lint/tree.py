@@ -12,7 +12,9 @@ import yaml
 from infra.lint.application import Application, collect
 
 #: What is no part of the repository, wherever it lies.
-_BESIDE = frozenset({".git", ".venv", ".venv-infra", ".venv-checkov", ".bench", ".prometheus", "__pycache__", "data", "dist"})
+_BESIDE = frozenset(
+    {".git", ".venv", ".venv-infra", ".venv-checkov", ".bench", ".prometheus", ".haproxy", "__pycache__", "data", "dist"}
+)
 
 
 class Tree:

@@ -66,7 +66,7 @@ def _told(events: Sequence[RegistryEvent], of: Mapping[int, ModelAlias]) -> Iter
             prompts[event.name] = event.live or 0
         if standing is None:
             continue
-        used = [of[number] for number in (standing.live, standing.candidate) if number in of]
+        used = [of[number] for number in (standing.live, standing.candidate) if number is not None and number in of]
         if event is not standing and not any(each.kind == "chat" and event.name not in each.prompts for each in used):
             continue  # it pins another, or asks with none
         asked = {**prompts, **used[0].prompts} if used and used[0].kind == "chat" else {}

@@ -22,6 +22,7 @@ from retrievers.relocation import cancel as cancel_move
 from server.auth import principal_still, requires
 from server.batches import cancel
 from server.pagination import Paging, page
+from server.readiness import Readiness
 from server.state import CurrentState, State
 from server.streams import EventStream, event
 
@@ -150,18 +151,20 @@ async def job_events(
 ) -> Response:
     """Server-sent events: `progress` for each part that ends, then `done` with the whole job. Numbered; resumes after
     `Last-Event-ID`. A comment keeps the connection alive meanwhile. They end with an `error` once the key, or whatever else the
-    caller showed, does."""
+    caller showed, does, and without one when the server ends."""
     jobs = Jobs(state.database)
     job = await jobs.get(principal, job_id)
     after = int(last_event_id) if last_event_id and re.fullmatch("[0-9]{1,9}", last_event_id) else 0
     if JobState(job.state).finished and not await jobs.events(job, after):
         return Response(status_code=204)  # tells an EventSource not to come again
-    return EventStream(_told(jobs, partial(principal_still, request, principal), job_id, after), _as_event)
+    return EventStream(_told(jobs, partial(principal_still, request, principal), job_id, after, state.readiness), _as_event)
 
 
-async def _told(jobs: Jobs, still: Callable[[], Awaitable[Principal]], job_id: str, after: int) -> AsyncGenerator[bytes, None]:
+async def _told(
+    jobs: Jobs, still: Callable[[], Awaitable[Principal]], job_id: str, after: int, readiness: Readiness
+) -> AsyncGenerator[bytes, None]:
     yield b": the events of a job follow\n\n"  # the answer begins now, however long the next event takes
-    while True:
+    while not readiness.leaving():  # who listens comes again, with the number of the last event, to a server that stays
         principal = await still()
         if not principal.may(Scope.JOBS_READ):
             raise denials.lacks(principal, Scope.JOBS_READ)

@@ -8,8 +8,12 @@ from infra.lint.cluster import Manifest, Overlay, labels_of, overlays, selects
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
-#: Seconds that a process needs for its end, at most: open answers are cut after 5, the rest closes what is open.
-_ENDING_S = 30
+#: Seconds that a process needs for its end, at most, once open answers have had their time: the cut takes 5, the rest closes
+#: what is open.
+ENDING_S = 30
+#: Seconds until the slowest load balancer has let go of a pod: the Application Gateway's ingress controller asks for 90.
+_NOTICED_S = 90
+_SHUTDOWN = (("NOTICE", "0"), ("GRACE", "120"))
 _SPREAD = ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
 
 
@@ -53,18 +57,21 @@ def _scaled(overlay: Overlay, deployment: Manifest) -> Iterator[str]:
 
 
 def _drained(overlay: Overlay, deployment: Manifest) -> Iterator[str]:
-    """Of what answers requests: it goes on until the longest answer has ended, and only then is told to stop."""
+    """Of what answers requests: it goes on until load balancers have noticed, and then until the longest answer has ended."""
     pod, settings = deployment["spec"]["template"]["spec"], overlay.settings()
     containers = pod["containers"]
     ports = {str(port["containerPort"]) for each in containers for port in each.get("ports", ())}
     if settings.get("GENAI_PORT") not in ports:
         return
     longest = float(settings.get("GENAI_TIMEOUTS__TOTAL", "120"))
+    notice, grace = (float(settings.get(f"GENAI_SHUTDOWN__{name}_S", default)) for name, default in _SHUTDOWN)
     sleeps = max(each.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0) for each in containers)
-    if sleeps < longest + 5:
-        yield f"it stops before the longest answer ends: preStop sleeps {sleeps} s, GENAI_TIMEOUTS__TOTAL is {longest:g} s"
-    if (grace := pod.get("terminationGracePeriodSeconds", 30)) < sleeps + _ENDING_S:
-        yield f"it is killed while it ends: terminationGracePeriodSeconds {grace} is less than preStop and {_ENDING_S} s"
+    if sleeps + notice < _NOTICED_S:
+        yield f"load balancers still ask it when it stops: preStop and notice are {sleeps + notice:g} s, not {_NOTICED_S} s"
+    if grace < longest:
+        yield f"it cuts answers off: GENAI_SHUTDOWN__GRACE_S is {grace:g} s, GENAI_TIMEOUTS__TOTAL {longest:g} s"
+    if (given := pod.get("terminationGracePeriodSeconds", 30)) < (needed := sleeps + notice + grace + ENDING_S):
+        yield f"it is killed while it drains: terminationGracePeriodSeconds is {given}, and it may need {needed:g}"
 
 
 def _services(overlay: Overlay) -> Iterator[Finding]:

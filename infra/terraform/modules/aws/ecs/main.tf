@@ -3,6 +3,8 @@
 data "aws_region" "current" {}
 
 locals {
+  # GENAI_SHUTDOWN__GRACE_S: the load balancer has let go of a task before it is stopped (deregistration_delay); no more fits
+  # into stopTimeout, whose limit is 120
   settings = {
     AWS_REGION                  = data.aws_region.current.region
     GENAI_HOST                  = "0.0.0.0"
@@ -23,6 +25,7 @@ locals {
     GENAI_METRICS__PORT         = "9464"
     GENAI_LOG__FORMAT           = "json"
     GENAI_TIMEOUTS__TOTAL       = "120"
+    GENAI_SHUTDOWN__GRACE_S     = "90"
     GENAI_LOCAL__WARM           = "false"
   }
   environment = [for name, value in merge(local.settings, var.settings) : { name = name, value = value }]

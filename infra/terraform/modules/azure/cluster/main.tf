@@ -90,7 +90,7 @@ resource "azurerm_kubernetes_cluster" "this" {
 
   auto_scaler_profile {
     balance_similar_node_groups  = true
-    max_graceful_termination_sec = "180"
+    max_graceful_termination_sec = "300"
     scale_down_unneeded          = "10m"
   }
 
