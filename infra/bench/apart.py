@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -60,10 +61,14 @@ def _sign_in(it: Cluster) -> int:
             out = second.post("/signout", headers={"origin": str(second.base_url).rstrip("/")})
             assert out.status_code == 303, out.text[-300:]
             first.cookies.set("genai_session", answer.cookies["genai_session"], domain=first.base_url.host)
-            wait_until(lambda first=first: first.get("/api/v1/auth/sessions").status_code == 401, within_s=_KNOWN_S, what="out")  # type: ignore[misc]
+            wait_until(partial(_is_signed_out, first), within_s=_KNOWN_S, what="out")
             for browser in (first, second):
                 browser.cookies.clear()
     return 2
+
+
+def _is_signed_out(browser: httpx.Client) -> bool:
+    return browser.get("/api/v1/auth/sessions").status_code == 401
 
 
 def _documents(it: Cluster) -> int:
@@ -84,9 +89,7 @@ def _documents(it: Cluster) -> int:
                 assert original.text == texts[row["name"]]
             for number, name in enumerate(texts):
                 asked = {"query": f"vermilion{number}", "mode": "lexical"}
-                wait_until(
-                    lambda asked=asked, client=client: _found(client, asked), within_s=_KNOWN_S, what=f"{asked} in the words"
-                )  # type: ignore[misc]
+                wait_until(partial(_found, client, asked), within_s=_KNOWN_S, what=f"{asked} in the words")
                 assert _found(client, asked) == [name]
     return len(texts)
 

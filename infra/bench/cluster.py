@@ -2,10 +2,11 @@
 PostgreSQL, one Valkey and one file store, before the mock provider."""
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from infra import shared_files
 from infra.bench import gateway
@@ -67,7 +68,9 @@ class Cluster:
 
 
 @contextmanager
-def cluster(place: Path, *, servers: int, workers: int = 2, balance: str = "leastconn", **more: str) -> Iterator[Cluster]:
+def cluster(
+    place: Path, *, servers: int, workers: int = 2, balance: str = "leastconn", more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Cluster]:
     """All of it, ready. `more` are settings of servers and workers.
 
     Raises:

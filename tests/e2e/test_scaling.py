@@ -25,7 +25,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         warnings.warn(message, stacklevel=1)
         pytest.skip(message)
     place: Path = tmp_path_factory.mktemp("cluster") / "platform"
-    with cluster(place, servers=2, **rolling.SETTINGS, **apart.SETTINGS) as it:
+    with cluster(place, servers=2, more=rolling.SETTINGS | apart.SETTINGS) as it:
         yield it
 
 
