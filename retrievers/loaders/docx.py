@@ -49,7 +49,9 @@ def load_docx(data: bytes, name: str) -> LoadedDocument:
             assembly.table(rows, heads=heads)
         else:
             _add_paragraph(assembly, block, levels)
-    return assembly.document(DOCX, title=document.core_properties.title or None, attributes=of_core(document.core_properties, data))
+    return assembly.document(
+        DOCX, title=document.core_properties.title or None, attributes=of_core(document.core_properties, data)
+    )
 
 
 def _heading_levels(document: "Document") -> dict[str, int]:

@@ -49,7 +49,9 @@ def of_core(core: Any, data: bytes) -> dict[str, str]:
                     return value
         return None
 
-    return properties(author=one("author", "creator"), language=one("language"), created=one("created"), modified=one("modified"))
+    return properties(
+        author=one("author", "creator"), language=one("language"), created=one("created"), modified=one("modified")
+    )
 
 
 def pdf_date(text: str) -> str:
