@@ -133,8 +133,8 @@ class Conversations:
         cited: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages. `collection` is
-        the name of the one that was asked, `sources` are the documents that the last message stands on, and `cited` the places in
-        them. Raises as `recall`.
+        the name of the one that was asked, `sources` are the documents that the last message stands on, and
+        `cited` the places in them. Raises as `recall`.
 
         The pseudonyms of `privacy` are kept with it. Where another turn has given one of them to another value meanwhile, it
         gets a new one, in the messages as well if they were written with pseudonyms (`renames`). What guards have `read` is

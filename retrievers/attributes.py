@@ -14,8 +14,8 @@ from retrievers.store_words import WordIndex
 #: Documents that are looked at for the names to suggest, the newest first.
 _LOOKED_AT = 1000
 _MOST_SUGGESTED = 20
-#: What loaders find in a file itself: an e-mail's head, its title, author, language and dates, a table's columns, how many records
-#: it has; and what it is. It is with the chunks alone, not in the document's row.
+#: What is found in a file itself: what it is, its title, author, language and dates, an e-mail's head, a table's columns, how
+#: many records it has. It is with the chunks alone, not in the document's row.
 LOADED = (
     "author",
     "cc",

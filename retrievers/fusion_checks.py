@@ -107,7 +107,7 @@ class FusionChecks:
             Document.collection_id == shelf.collection_id, Document.indexed_revision > 0, Document.chunks_key != ""
         )
         async with self._database.session(shelf.tenant) as session:
-            return {document_id: chunks for document_id, chunks in (await session.exec(query.order_by(Document.id))).all()}
+            return dict((await session.exec(query.order_by(Document.id))).all())
 
     async def _probes(self, shelf: Shelf, counts: Mapping[str, int], chance: random.Random) -> list[Probe]:
         """Sentences of chunks that are drawn from all of the collection's, each as likely as another."""

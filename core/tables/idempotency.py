@@ -13,7 +13,8 @@ class IdempotencyRecord(SQLModel, table=True):
     """`id` is a hash of tenant, principal, rights, method, path and key; `fingerprint` of the body, keyed with the
     installation's secret. `status` is None while the
     first request is still being answered. Where nothing is kept of requests, `fingerprint` and `body` stay empty.
-    `document_ids` are the documents that the answer names: when one is deleted, the same is left of it. None where it names none."""
+    `document_ids` are the documents that the answer names, None where it names none: when one is deleted, the same is left
+    of it."""
 
     __tablename__ = "idempotency_records"
 

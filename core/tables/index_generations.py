@@ -34,8 +34,8 @@ class IndexGeneration(SQLModel, table=True):
     `retrievers.indexing`).
     `number` is the collection's number of changes that this generation has come to; `cursor` how far the copying has come,
     which `copied` ends. `done` of `total` chunks are there. `lease` is of the worker that works on it.
-    `fusion` is how the legs of a search are fused, and what that was found by (`retrievers.fusion_checks`), None before the first
-    check; `fusion_number` the collection's number of changes when it was last looked whether one is due.
+    `fusion` is how the legs of a search are fused, and what that was found by (`retrievers.fusion_checks`), None before the
+    first check; `fusion_number` the collection's number of changes when it was last looked whether one is due.
     """
 
     __tablename__ = "index_generations"

@@ -1,4 +1,4 @@
-"""What a file says about itself, under the names by which a search can be filtered: title, author, language, created, modified."""
+"""What a file says about itself, under the names by which a search can be filtered: author, language, created, modified."""
 
 import re
 from contextlib import suppress

@@ -121,8 +121,8 @@ class DocumentCounts(BaseModel):
 
 
 class Fusion(BaseModel):
-    """How meaning and words are weighed in a collection's hybrid searches, and what that was found by: with sentences of its own,
-    each asked for where the rest of its passage should be found."""
+    """How meaning and words are weighed in a collection's hybrid searches, and what that was found by: with sentences of its
+    own, each asked for where the rest of its passage should be found."""
 
     dense_weight: float = Field(description="what meaning weighs; words have what is left to 1")
     probes: int = Field(description="sentences that were asked for; with fewer than 40 the weight is the default")
