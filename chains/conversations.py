@@ -43,6 +43,9 @@ _PRIVACY = (Conversation.__tablename__, "privacy")
 #: Where a message lies, and what in it names the guards that it has passed.
 _PAYLOAD = (ConversationMessage.__tablename__, "payload")
 _PASSED = "passed_guards"
+#: What in it says where an answer comes from (`chains.kept_citations`).
+_CITED = "citations"
+Cited = Sequence[Mapping[str, Any]]
 _ID: TypeAdapter[str] = TypeAdapter(SessionId)
 
 
@@ -59,13 +62,15 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class KeptMessage:
-    """A message and where it stands in its conversation, counted from 0. `passed`: the guards that it has passed, by key."""
+    """A message and where it stands in its conversation, counted from 0. `passed`: the guards that it has passed, by key;
+    `cited`: where an answer comes from, see `chains.kept_citations`."""
 
     id: str
     position: int
     created_at: datetime
     message: Any
     passed: frozenset[str] = frozenset()
+    cited: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +130,18 @@ class Conversations:
         read: Reading = Reading(),
         collection: str | None = None,
         sources: Sequence[str] = (),
+        cited: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Add messages to the end of a session, made when it is new. Calls at once do not mix their messages. `collection` is
-        the name of the one that was asked, `sources` are the documents that the last message stands on. Raises as `recall`.
+        the name of the one that was asked, `sources` are the documents that the last message stands on, and
+        `cited` the places in them. Raises as `recall`.
 
         The pseudonyms of `privacy` are kept with it. Where another turn has given one of them to another value meanwhile, it
         gets a new one, in the messages as well if they were written with pseudonyms (`renames`). What guards have `read` is
         remembered with the messages.
         """
-        new = [*zip(messages, read.passed or [frozenset[str]()] * len(messages), strict=True)]
+        places: list[Cited] = [*[()] * (len(messages) - 1), cited]
+        new = [*zip(messages, read.passed or [frozenset[str]()] * len(messages), places, strict=True)]
         rows = [await self._row(principal, *one) for one in new]
         sealer = await self._database.keyring.sealer(principal.tenant)
         async with self._database.transaction(principal.tenant) as session:
@@ -148,7 +156,7 @@ class Conversations:
                 if (kept := joined.dump()) != before:
                     conversation.privacy = sealer.seal_json(*_PRIVACY, conversation.id, kept)
                 if renames and renamed:
-                    rows = [_sealed(sealer, _renamed(message, renamed), passed) for message, passed in new]
+                    rows = [_sealed(sealer, _renamed(message, renamed), passed, places) for message, passed, places in new]
             counted = await session.exec(
                 select(func.max(ConversationMessage.position)).where(ConversationMessage.conversation_id == conversation.id)
             )
@@ -161,7 +169,7 @@ class Conversations:
             if not await answer_sources.note(session, rows[-1], sources):
                 rows[-1].payload = sealer.seal_json(*_PAYLOAD, rows[-1].id, answer_sources.withheld())
             for each in read.reread:
-                payload = sealer.seal_json(*_PAYLOAD, each.id, _payload(each.message, each.passed))
+                payload = sealer.seal_json(*_PAYLOAD, each.id, _payload(each.message, each.passed, each.cited))
                 mine = (col(ConversationMessage.id) == each.id, col(ConversationMessage.conversation_id) == conversation.id)
                 await session.exec(update(ConversationMessage).where(*mine).values(payload=payload))
 
@@ -220,10 +228,10 @@ class Conversations:
             on = ("conversation", conversation.id)
             await audit.record(session, audit.Action.CONVERSATION_DELETED, on=on, principal=principal)
 
-    async def _row(self, principal: Principal, message: Any, passed: frozenset[str]) -> ConversationMessage:
+    async def _row(self, principal: Principal, message: Any, passed: frozenset[str], cited: Cited) -> ConversationMessage:
         """A row for the message, sealed, which belongs to no conversation yet."""
         row = _new_row(message)
-        row.payload = await self._database.keyring.seal_json(_place(principal, row), _payload(message, passed))
+        row.payload = await self._database.keyring.seal_json(_place(principal, row), _payload(message, passed, cited))
         return row
 
     async def _kept_privacy(self, conversation: Conversation) -> dict[str, Any]:
@@ -236,7 +244,8 @@ class Conversations:
         payload = await self._database.keyring.open_json(_place(principal, row), row.payload, fits=is_message)
         try:
             passed = frozenset(map(str, payload.get(_PASSED, ())))
-            return KeptMessage(row.id, row.position, row.created_at, _MESSAGE.validate_python(payload), passed)
+            cited = tuple(payload.get(_CITED, ()))
+            return KeptMessage(row.id, row.position, row.created_at, _MESSAGE.validate_python(payload), passed, cited)
         except ValidationError:  # its text would repeat what is stored
             raise not_opened("not a message") from None
 
@@ -268,10 +277,10 @@ def _behind(moment: datetime, identifier: str) -> ColumnElement[bool]:
     return or_(created < moment, and_(created == moment, col(Conversation.id) < identifier))
 
 
-def _sealed(sealer: Sealer, message: Any, passed: frozenset[str]) -> ConversationMessage:
+def _sealed(sealer: Sealer, message: Any, passed: frozenset[str], cited: Cited) -> ConversationMessage:
     """The same within a transaction."""
     row = _new_row(message)
-    row.payload = sealer.seal_json(*_PAYLOAD, row.id, _payload(message, passed))
+    row.payload = sealer.seal_json(*_PAYLOAD, row.id, _payload(message, passed, cited))
     return row
 
 
@@ -279,9 +288,10 @@ def _new_row(message: Any) -> ConversationMessage:
     return ConversationMessage(conversation_id="", position=0, role=message.role)
 
 
-def _payload(message: Any, passed: frozenset[str]) -> dict[str, Any]:
+def _payload(message: Any, passed: frozenset[str], cited: Cited) -> dict[str, Any]:
     payload: dict[str, Any] = message.model_dump(mode="json", exclude_defaults=True) | {"role": message.role}
-    return payload | ({_PASSED: sorted(passed)} if passed else {})
+    payload |= {_PASSED: sorted(passed)} if passed else {}
+    return payload | ({_CITED: [*cited]} if cited else {})
 
 
 def _place(principal: Principal, row: ConversationMessage) -> Place:

@@ -19,6 +19,7 @@ from chains.grading import PROMPT as GRADE
 from chains.grading import refuted
 from chains.grounding import Evidence, gather
 from chains.histories import room, trimmed
+from chains.kept_citations import to_keep
 from chains.languages import language_of, languages
 from chains.messages import Assistant, User
 from chains.parameters import ModelChoice
@@ -151,8 +152,8 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
     yield Delta(data={"citations": answer.citations, "answered": answer.answered})
     if asked.session_id is not None and kept is not None:
         said, reply = [User(content=asked.question)], Assistant(content=answer.output)
-        stands_on = sorted({citation.document_id for citation in answer.citations})
-        await keep(deps, asked.session_id, kept, said=said, answer=reply, collection=asked.collection, sources=stands_on)
+        cited = to_keep(answer.citations, asked.collection)
+        await keep(deps, asked.session_id, kept, said=said, answer=reply, collection=asked.collection, cited=cited)
     yield Delta(final=answer)
 
 

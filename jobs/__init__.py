@@ -8,6 +8,7 @@ from core.plugins import PluginTable
 JOBS = PluginTable(
     "jobs",
     {
+        "check_fusion": "jobs.fusion_checks:CHECK_FUSION",
         "crawl_source": "jobs.crawling:CRAWL_SOURCE",
         "ingest_document": "jobs.ingestion:INGEST_DOCUMENT",
         "reconcile_collection": "jobs.reconciliation:RECONCILE_COLLECTION",

@@ -27,6 +27,7 @@ from jobs.retention import Retention
 from jobs.scrubbing import Scrubbing
 from retrievers.changes import forget_departures
 from retrievers.documents import INGEST
+from retrievers.fusion_checks import CHECK, FusionChecks
 from retrievers.leases import PENDING
 from retrievers.reindexing import QUEUE as REINDEXING
 from retrievers.reindexing import WORK, Reindexing
@@ -44,11 +45,14 @@ AT_ONCE = 1000
 ROLLED_AT_ONCE = 10_000
 #: Collections that one pass has reconciled.
 RECONCILED_AT_ONCE = 10
+#: Generations of collections whose fusion one pass has looked at.
+CHECKED_AT_ONCE = 20
 #: Generations of collections that one pass has filled or dropped.
 REINDEXED_AT_ONCE = 10
 #: How long a finished job's events can be read again.
 EVENTS_KEPT = timedelta(days=7)
 _EVENTS_EVERY = 1000  # passes, somewhat less than an hour
+_FUSION_EVERY = 20  # passes, about a minute
 
 
 class Sweeper:
@@ -64,6 +68,7 @@ class Sweeper:
         self._retention, self._scrubbing = Retention(context), Scrubbing(context)
         self._upkeep = Upkeep(context.database, lease_s=context.settings.jobs.lease_s)
         self._crawls = context.library.crawls
+        self._fusion = FusionChecks(context.database, context.library.resources, context.library.following)
         self._reindexing = Reindexing(context.database, lease_s=context.settings.jobs.lease_s)
 
     async def take_back(self) -> None:
@@ -106,6 +111,8 @@ class Sweeper:
         await self._send_runs()
         await self._send_data_requests()
         await self._send_reconciliations()
+        if self._passes % _FUSION_EVERY == 1:
+            await self._send_fusion_checks()
         await self._send_crawls()
         await self._send_generations()
         await self._retention.apply_in_time()
@@ -151,6 +158,12 @@ class Sweeper:
         if not due or not await self._is_empty(UPKEEP):
             return
         await self._context.queue.send_all(RECONCILE, [(one,) for one in due], queue=UPKEEP)
+
+    async def _send_fusion_checks(self) -> None:
+        """Send the generations whose search is to be checked, behind the reconciliations."""
+        if not await self._is_empty(UPKEEP) or not (due := await self._fusion.due(CHECKED_AT_ONCE)):
+            return
+        await self._context.queue.send_all(CHECK, [(one,) for one in due], queue=UPKEEP)
 
     async def _send_crawls(self) -> None:
         """Send the sources that are to be crawled, those that were asked for and those whose time has come."""

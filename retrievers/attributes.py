@@ -14,9 +14,24 @@ from retrievers.store_words import WordIndex
 #: Documents that are looked at for the names to suggest, the newest first.
 _LOOKED_AT = 1000
 _MOST_SUGGESTED = 20
-#: What loaders find in a file itself: an e-mail's head, a book's author, a table's columns, how many records a file has. It
-#: is with the chunks alone, not in the document's row.
-LOADED = ("author", "cc", "columns", "date", "from", "records", "subject", "to")
+#: What is found in a file itself: what it is, its title, author, language and dates, an e-mail's head, a table's columns, how
+#: many records it has. It is with the chunks alone, not in the document's row.
+LOADED = (
+    "author",
+    "cc",
+    "columns",
+    "created",
+    "date",
+    "from",
+    "language",
+    "media_type",
+    "modified",
+    "records",
+    "sheet",
+    "subject",
+    "title",
+    "to",
+)
 
 
 async def unknown_attributes(database: Database, lexical: WordIndex, shelf: Shelf, filter: Filter | None) -> list[str]:

@@ -37,6 +37,7 @@ class Section:
 class LoadedDocument:
     """What a loader made of a file. `text` is valid Unicode (no lone surrogates, no NUL); it is what citations quote.
 
+    `attributes` are what the file says of itself, `page_attributes` of single pages of it; a search can be filtered by both.
     `unread_pages` are pages (an image is one) that show pictures of text; `retrievers.parsing` reads them by OCR.
     """
 
@@ -46,6 +47,7 @@ class LoadedDocument:
     pages: int | None = None
     title: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    page_attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     unread_pages: tuple[int, ...] = ()
 
 

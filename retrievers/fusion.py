@@ -16,14 +16,15 @@ _LEAST_COSINE = -1.0
 def fuse(
     similarities: Mapping[str, float], lexical: Mapping[str, float], *, dense_weight: float = DENSE_WEIGHT
 ) -> list[tuple[str, float]]:
-    """The ids of both mappings with a score in [0, 1], best first; equal ones by id.
+    """The ids of both mappings with a score in [0, 1], best first; equal ones by similarity, then by id.
 
     `similarities` are cosines; an id without one counts as the least similar of all. `lexical` are BM25 scores; an id without
     one shares no word with the query.
     """
     score = _scoring(similarities, lexical, dense_weight)
     return sorted(
-        ((chunk_id, score(chunk_id)) for chunk_id in {**similarities, **lexical}), key=lambda found: (-found[1], found[0])
+        ((chunk_id, score(chunk_id)) for chunk_id in {**similarities, **lexical}),
+        key=lambda found: (-found[1], -similarities.get(found[0], _LEAST_COSINE), found[0]),
     )
 
 

@@ -5,8 +5,9 @@ for longer than that.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, not_
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +19,7 @@ from core.database import Database, utc_now
 from core.settings import SettingsError
 from core.tables import Collection, GenerationState, IndexGeneration
 from retrievers.base import Shelf, VectorStore
+from retrievers.fusion import DENSE_WEIGHT
 from retrievers.splitting_settings import Splitting, splitting_of
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Generation:
     state: GenerationState = GenerationState.ACTIVE
     #: How documents are split that are brought in now.
     splitting: Splitting = field(default_factory=Splitting)
+    #: What the dense leg weighs in a hybrid search.
+    dense_weight: float = DENSE_WEIGHT
 
     @classmethod
     def of(cls, row: IndexGeneration, splitting: Splitting = Splitting()) -> "Generation":  # noqa: B008 - it is frozen
@@ -61,6 +65,7 @@ class Generation:
             origin=(row.origin_store, row.origin_model),
             state=GenerationState(row.state),
             splitting=splitting,
+            dense_weight=(row.fusion or {}).get("dense_weight", DENSE_WEIGHT),
         )
 
 
@@ -111,6 +116,13 @@ class Generations:
             query = select(IndexGeneration).where(IndexGeneration.collection_id == shelf.collection_id)
             rows = (await session.exec(query.order_by(col(IndexGeneration.created_at)))).all()
         return [Generation.of(row) for row in rows] or [first_of(self._resources, shelf)]
+
+    async def fusions(self, tenant: str, collection_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What was found about how to fuse the legs of these collections' searches, as far as they were checked."""
+        active = (IndexGeneration.state == GenerationState.ACTIVE.value, col(IndexGeneration.collection_id).in_(collection_ids))
+        query = select(IndexGeneration.collection_id, IndexGeneration.fusion).where(*active)
+        async with self._database.session(tenant) as session:
+            return {collection_id: found for collection_id, found in (await session.exec(query)).all() if found}
 
     async def open(self, session: AsyncSession, shelf: Shelf) -> IndexGeneration:
         """The row of the active generation, made now where there is none."""

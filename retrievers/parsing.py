@@ -20,8 +20,8 @@ from retrievers.ocr import MEMORY_BYTES as OCR_MEMORY_BYTES
 from retrievers.packages import ARCHIVES
 from retrievers.sniffing import sniff
 
-#: Part of what decides whether unchanged content is read again: raise it when a loader gives other text.
-LOADERS_VERSION = 4
+#: Part of what decides whether unchanged content is read again: raise it when a loader gives other text, or other attributes.
+LOADERS_VERSION = 5
 
 #: The code by which an archive is told where its members are to be documents of their own.
 ARCHIVE_FOUND = "archive_found"
@@ -178,7 +178,8 @@ def load(file: bytes | Path, name: str, apart: bool = False) -> LoadedDocument:
     if apart and media_type in ARCHIVES:
         raise UnreadableFile("It is an archive.", code=ARCHIVE_FOUND)
     document: LoadedDocument = LOADERS.load(media_type)(data, name)
-    return replace(document, attributes=dict(document.attributes))
+    told = {"title": document.title, "media_type": document.media_type}
+    return replace(document, attributes={**{name: text for name, text in told.items() if text}, **document.attributes})
 
 
 async def _bounded(work: Awaitable[Any]) -> Any:

@@ -80,7 +80,7 @@ class _Ranked:
 
     def order(self, asked: _Asked) -> list[tuple[str, float]]:
         if asked.mode == "hybrid":
-            return fuse(self.similarities, self.lexical)
+            return fuse(self.similarities, self.lexical, dense_weight=asked.generation.dense_weight)
         return list((self.similarities if asked.mode == "dense" else self.lexical).items())
 
 
@@ -148,6 +148,8 @@ class Searcher:
             if span is not None:
                 span.set_attribute("genai.search.results", len(findings.passages))
                 span.set_attribute("genai.search.degraded", degraded)
+                if mode == "hybrid":
+                    span.set_attribute("genai.search.dense_weight", asked.generation.dense_weight)
         return findings
 
     async def _asked(
@@ -286,7 +288,8 @@ class Searcher:
                 found = store.search(shelf, vector, asked.depth, asked.filter)
                 chunks = {chunk.id: chunk for chunk, _ in found}
                 similarities = {chunk.id: similarity for chunk, similarity in found}
-            if others := contenders(similarities, lexical, asked.needed + _STALE):
+            weight = asked.generation.dense_weight
+            if others := contenders(similarities, lexical, asked.needed + _STALE, dense_weight=weight):
                 similarities |= store.similarities(shelf, vector, others)
         return chunks, similarities
 

@@ -68,7 +68,7 @@ def split(
                     end=end,
                     page=section.page,
                     context=_context(text, title, section, start),
-                    attributes=dict(document.attributes),
+                    attributes={**document.page_attributes.get(section.page or 0, {}), **document.attributes},
                 )
             )
     return chunks

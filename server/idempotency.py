@@ -2,7 +2,8 @@
 
 Same key and body: the first answer, word for word. Another body: 422. While the first is still being answered: 409. What
 failed on our side (5xx) or was refused for now (429, 409) is forgotten, so that a repetition tries again. Of an answer that
-shows a secret once nothing is kept but that it was given: 409 `answer_not_kept`.
+shows a secret once nothing is kept but that it was given: 409 `answer_not_kept`. So of one that names a document which was
+deleted since.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core import answer_sources
 from core.context import RequestContext, current
 from core.database import SECRET, Database, utc_now
 from core.encryption.envelope import Place
@@ -39,6 +41,8 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke", "/api/v1/auth/password")
 #: Days, where the policy gives no shorter time.
 _KEPT_DAYS = 1.0
+#: How an answer names a document: a citation, a passage, one that was brought in.
+_DOCUMENT = re.compile(rb'"(?:document_id|id)":\s*"(doc_[A-Za-z0-9_-]{1,60})"')
 _KEPT_BYTES = 8 * 2**20
 _IN_MEMORY = 1 * 2**20
 _REPLAY_CHUNK = 64 * 2**10
@@ -170,12 +174,16 @@ class Idempotency:
         except PlatformError as error:
             log.warning("idempotency.not_kept", code=error.code, **error.context)
             return False
+        named = [] if nothing else sorted({found.decode() for found in _DOCUMENT.findall(recorder.body)})
         async with self._database.transaction() as session:
             record = await session.get(IdempotencyRecord, place.row)
             if record is None:
                 return False
+            if named and not await answer_sources.are_there(session, named):  # deleted meanwhile: an answer of before
+                body, nothing = None, True
             record.status, record.headers, record.body = recorder.status, {} if nothing else recorder.headers, body
             record.fingerprint = "" if nothing else record.fingerprint
+            record.document_ids = None if nothing else named or None
             record.expires_at = utc_now() + timedelta(days=min(days, _KEPT_DAYS))
             session.add(record)
         return True

@@ -1,7 +1,7 @@
 """Kept conversations under a tenant's policies: what of them may go into a prompt, pseudonyms that last as long as a session,
 and what is written down."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -79,11 +79,11 @@ async def keep(
     said: Sequence[Any],
     answer: Any,
     collection: str | None = None,
-    sources: Sequence[str] = (),
+    cited: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Add what the caller said and the answer to the session, whose `history` was recalled, as the rules for what is written
     down say, and the pseudonyms of the run. Which guards have read what of the session is kept as well.
-    `collection` is the one that was asked, `sources` are the documents that the answer stands on."""
+    `collection` is the one that was asked, `cited` the places in documents that the answer stands on."""
     request = current()
     if keeps_nothing(deps.models.policies, request):  # decided meanwhile
         return
@@ -108,7 +108,8 @@ async def keep(
             reread=history.reread,
         ),
         collection=collection,
-        sources=sources,
+        sources=sorted({str(one["document_id"]) for one in cited}),
+        cited=cited,
     )
 
 

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
-from core.tables.columns import created_now, identifier, moment
+from core.tables.columns import created_now, identifier, json_object_or_none, moment
 
 
 class GenerationState(StrEnum):
@@ -33,6 +34,8 @@ class IndexGeneration(SQLModel, table=True):
     `retrievers.indexing`).
     `number` is the collection's number of changes that this generation has come to; `cursor` how far the copying has come,
     which `copied` ends. `done` of `total` chunks are there. `lease` is of the worker that works on it.
+    `fusion` is how the legs of a search are fused, and what that was found by (`retrievers.fusion_checks`), None before the
+    first check; `fusion_number` the collection's number of changes when it was last looked whether one is due.
     """
 
     __tablename__ = "index_generations"
@@ -60,5 +63,7 @@ class IndexGeneration(SQLModel, table=True):
     job_id: str | None = Field(default=None, max_length=64, index=True)
     created_at: datetime = created_now()
     switched_at: datetime | None = moment()
+    fusion: dict[str, Any] | None = json_object_or_none()
+    fusion_number: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     lease: str | None = Field(default=None, max_length=32)
     leased_until: datetime | None = moment()

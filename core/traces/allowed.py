@@ -68,6 +68,7 @@ ATTRIBUTES = frozenset(
         "genai.job.kind",
         "genai.request_id",
         "genai.search.degraded",
+        "genai.search.dense_weight",
         "genai.search.mode",
         "genai.search.results",
         "genai.search.step",

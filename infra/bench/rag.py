@@ -15,12 +15,14 @@ import asyncio
 import csv
 import json
 import math
+import random
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -36,8 +38,11 @@ from providers.models import Models
 from retrievers import STORES
 from retrievers.base import Chunk, LoadedDocument, Shelf, Vectors
 from retrievers.following import Following
+from retrievers.fusion_checks import FusionChecks
+from retrievers.generations import Generations, first_of
 from retrievers.indexing import embedded_text
 from retrievers.library import Resources, open_resources
+from retrievers.probing import MOST_PROBES, Finding, Probe, finding
 from retrievers.search import Mode, Searcher
 from retrievers.splitting import split
 from retrievers.steps.diversity import DiversityStep
@@ -109,7 +114,7 @@ async def main(directory: Path, stores: Sequence[str], kept: Path | None) -> Non
             except (PlatformError, SettingsError) as error:  # no server of its own
                 say(f"\n{store}: not measured here: {error}")
                 continue
-            await _measured(store, place, directory)
+            await _measured(store, place, directory, chunks)
             place.resources.close()
             await place.database.close()
         await models.close()
@@ -181,7 +186,22 @@ async def opened(
     return Place(settings, database, resources, shelf, Searcher(database, resources, Following(database, resources)))
 
 
-async def _measured(store: str, place: Place, directory: Path) -> None:
+async def _checked(place: Place, chunks: Sequence[Chunk]) -> Finding:
+    """How the legs are fused here, found as in any collection; searches go by it."""
+    checks = FusionChecks(place.database, place.resources, Following(place.database, place.resources))
+    chance = random.Random(str(len(chunks)))  # noqa: S311 - no secret
+    drawn = (Probe.of(chunk, chance) for chunk in chance.sample(list(chunks), len(chunks)))
+    probes = list(islice((probe for probe in drawn if probe is not None), MOST_PROBES))
+    found = finding(await checks.ranks(first_of(place.resources, place.shelf), probes))
+    async with place.database.transaction(all_tenants=True) as session:
+        row = await Generations(place.database, place.resources).open(session, place.shelf)
+        row.fusion = found.stored()
+        session.add(row)
+    return found
+
+
+async def _measured(store: str, place: Place, directory: Path, chunks: Sequence[Chunk]) -> None:
+    checked = await _checked(place, chunks)
     queries = lines_of(directory / "queries.jsonl")
     ranked: dict[str, list[list[str]]] = defaultdict(list)
     times: dict[str, list[float]] = defaultdict(list)
@@ -198,6 +218,10 @@ async def _measured(store: str, place: Place, directory: Path) -> None:
         for name, lists in ranked.items()
     }
     say(f"\n{store}: {len(queries)} queries\n{'':26} nDCG@10    gain   p50 ms   p95 ms")
+    say(
+        f"(by {checked.probes} sentences of its own: dense {checked.dense:.3f}, lexical {checked.lexical:.3f}, both "
+        f"{checked.hybrid:.3f}; meaning weighs {checked.dense_weight} here)"
+    )
     for way in ways:
         taken = sorted(1000 * taken_s for taken_s in times[way.name])
         gain = f"{scores[way.name] - scores[way.of]:+.4f}" if way.of else ""

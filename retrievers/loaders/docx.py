@@ -10,6 +10,7 @@ from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.docx_tables import header_styles, read_table
+from retrievers.loaders.properties import of_core
 from retrievers.packages import DOCX, check_package
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def load_docx(data: bytes, name: str) -> LoadedDocument:
             assembly.table(rows, heads=heads)
         else:
             _add_paragraph(assembly, block, levels)
-    return assembly.document(DOCX, title=document.core_properties.title or None)
+    return assembly.document(
+        DOCX, title=document.core_properties.title or None, attributes=of_core(document.core_properties, data)
+    )
 
 
 def _heading_levels(document: "Document") -> dict[str, int]:

@@ -12,6 +12,7 @@ from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.html import load_html
+from retrievers.loaders.properties import properties
 from retrievers.packages import EPUB, check_package
 
 if TYPE_CHECKING:
@@ -84,7 +85,11 @@ class _Book:
         return assembly.document(
             EPUB,
             title=self._opf.findtext("opf:metadata/dc:title", None, _NS),
-            attributes={"author": ", ".join(authors)[:1000]} if authors else None,
+            attributes=properties(
+                author=", ".join(authors),
+                language=self._opf.findtext("opf:metadata/dc:language", "", _NS),
+                created=self._opf.findtext("opf:metadata/dc:date", "", _NS),
+            ),
         )
 
     def _contents(self) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.encoding import decode
 from retrievers.loaders.grid import spread
 from retrievers.loaders.headers import marked_rows
+from retrievers.loaders.properties import properties
 
 if TYPE_CHECKING:
     from lxml.etree import _Element  # type: ignore[import-untyped]  # lxml ships no types
@@ -65,7 +66,27 @@ def load_html(data: bytes, name: str) -> LoadedDocument:
     titles = root.xpath("//head/title//text()")
     page = _Page()
     page.read(root)
-    return page.assembly.document("text/html", title="".join(titles) if isinstance(titles, list) else None)
+    title = "".join(titles) if isinstance(titles, list) else None
+    return page.assembly.document("text/html", title=title, attributes=_properties(root))
+
+
+def _properties(root: "_Element") -> dict[str, str]:
+    """What the page's head says of it, in the names of HTML, of Open Graph and of Dublin Core."""
+    told: dict[str, str] = {}
+    for meta in root.iterfind(".//head/meta"):
+        name = (meta.get("name") or meta.get("property") or meta.get("itemprop") or "").strip().lower()
+        told.setdefault(name, (meta.get("content") or "").strip())
+
+    def one(*names: str) -> str:
+        return next((told[name] for name in names if told.get(name)), "")
+
+    html = root if root.tag == "html" else None
+    return properties(
+        author=one("author", "dc.creator", "article:author"),
+        language=(html.get("lang") if html is not None else "") or one("dc.language"),
+        created=one("article:published_time", "datepublished", "date", "dc.date"),
+        modified=one("article:modified_time", "datemodified", "last-modified"),
+    )
 
 
 def _text(data: bytes) -> str:

@@ -12,6 +12,7 @@ from retrievers.base import LoadedDocument, Section
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.encoding import clean
 from retrievers.loaders.pdf_tables import Cell, Line, tables
+from retrievers.loaders.properties import pdf_date, properties
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage, PdfTextPage  # type: ignore[import-untyped]  # it ships no types
@@ -57,11 +58,16 @@ def load_pdf(data: bytes, name: str) -> LoadedDocument:
             lines.extend(found)
             if pictured:
                 unread.append(number)
-        title = document.get_metadata_value("Title")
+        title, told = document.get_metadata_value("Title"), _properties(document)
     finally:
         document.close()
-    loaded = _assemble(lines).document(MEDIA_TYPE, title=title or None, pages=pages)
+    loaded = _assemble(lines).document(MEDIA_TYPE, title=title or None, pages=pages, attributes=told)
     return replace(loaded, unread_pages=tuple(unread))
+
+
+def _properties(document: "PdfDocument") -> dict[str, str]:
+    told = document.get_metadata_value
+    return properties(author=told("Author"), created=pdf_date(told("CreationDate")), modified=pdf_date(told("ModDate")))
 
 
 def open_pdf(data: bytes) -> "PdfDocument":

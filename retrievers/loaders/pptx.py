@@ -10,6 +10,7 @@ from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.grid import spread
 from retrievers.loaders.headers import heading_rows, leaves_none_empty, marked_rows
+from retrievers.loaders.properties import of_core
 from retrievers.packages import PPTX, check_package
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ def load_pptx(data: bytes, name: str) -> LoadedDocument:
             if slide.element.get("show") not in ("0", "false"):
                 assembly.page(number, anew=True)
                 _add_slide(assembly, slide)
-        title = presentation.core_properties.title
+        title, told = presentation.core_properties.title, of_core(presentation.core_properties, data)
     except (*broken, NotImplementedError, IndexError) as error:
         raise UnreadableFile("The presentation is damaged.", code="corrupt_file") from error
-    return assembly.document(PPTX, title=title or None, pages=len(slides))
+    return assembly.document(PPTX, title=title or None, pages=len(slides), attributes=told)
 
 
 def _add_slide(assembly: Assembly, slide: "Slide") -> None:

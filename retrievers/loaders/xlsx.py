@@ -1,6 +1,7 @@
 """Excel workbooks: each sheet a page under its name; blocks of cells are tables, each row with the names of its columns."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
 from typing import Any
@@ -11,6 +12,7 @@ from retrievers.base import LoadedDocument
 from retrievers.loaders.assembly import MAX_CHARACTERS, Assembly
 from retrievers.loaders.grid import Across, Copy, own
 from retrievers.loaders.headers import heading_rows, marked_rows
+from retrievers.loaders.properties import of_core
 from retrievers.loaders.xlsx_merged import MergedCells, merged_cells
 from retrievers.packages import XLSX, check_package
 
@@ -44,10 +46,12 @@ def load_xlsx(data: bytes, name: str) -> LoadedDocument:
                 sheet.reset_dimensions()  # what the file says of them need not be so
                 assembly.page(number, anew=True)
                 _add_sheet(assembly, sheet_name, sheet)
-        title = workbook.properties.title
+        title, told = workbook.properties.title, of_core(workbook.properties, data)
     except (*broken, TypeError, AttributeError, IndexError, SyntaxError, NotImplementedError) as error:
         raise UnreadableFile("The workbook is damaged.", code="corrupt_file") from error
-    return assembly.document(XLSX, title=title or None, pages=len(names))
+    sheets = {number: {"sheet": name} for number, name in enumerate(names, 1)}
+    read = assembly.document(XLSX, title=title or None, pages=len(names), attributes=told)
+    return replace(read, page_attributes=sheets)
 
 
 def _add_sheet(assembly: Assembly, name: str, sheet: Any) -> None:

@@ -2,12 +2,13 @@
 
 import secrets
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from chains.conversations import KeptMessage, SessionInfo
+from chains.kept_citations import KeptCitation, Reopening
 from core.errors import NotFound
 from core.policies.retention import keeps_nothing
 from core.principals import Principal, Scope
@@ -56,7 +57,7 @@ async def show(
         "keeps": keeps,
         "judges": judges(request_context(request), state.models.policies),
         "session": session if messages else f"{_PREFIX}{secrets.token_hex(8)}",
-        "turns": _turns(messages),
+        "turns": await _turns(state, principal, messages),
         "earlier": await _earlier(state, principal) if keeps else [],
     }
     return framed(request, principal, "ask", values)
@@ -69,10 +70,21 @@ async def _messages(state: State, principal: Principal, session_id: str) -> list
         return []
 
 
-def _turns(messages: list[KeptMessage]) -> list[dict[str, str]]:
-    """What was said and answered, oldest first."""
-    said = [(one.message.role, _text(one.message)) for one in messages]
-    return [{"role": role, "text": text} for role, text in said if role in ("user", "assistant") and text]
+async def _turns(state: State, principal: Principal, messages: list[KeptMessage]) -> list[dict[str, Any]]:
+    """What was said and answered, oldest first, answers with the places that they are from."""
+    reopening = Reopening(state.library, principal)
+    return [
+        {"role": one.message.role, "text": text, "sources": [_source(cited) for cited in await reopening.opened(one.cited)]}
+        for one in messages
+        if one.message.role in ("user", "assistant") and (text := _text(one.message))
+    ]
+
+
+def _source(cited: KeptCitation) -> dict[str, Any]:
+    """A citation with the address of its place."""
+    place = urlencode({"start": cited.start, "end": cited.end})
+    address = f"/documents/{quote(cited.collection, safe='')}/{quote(cited.document_id, safe='')}?{place}"
+    return {**cited.model_dump(), "address": address}
 
 
 def _text(message: Any) -> str:

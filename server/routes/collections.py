@@ -120,6 +120,19 @@ class DocumentCounts(BaseModel):
     failed: int
 
 
+class Fusion(BaseModel):
+    """How meaning and words are weighed in a collection's hybrid searches, and what that was found by: with sentences of its
+    own, each asked for where the rest of its passage should be found."""
+
+    dense_weight: float = Field(description="what meaning weighs; words have what is left to 1")
+    probes: int = Field(description="sentences that were asked for; with fewer than 40 the weight is the default")
+    dense: float = Field(description="mean reciprocal rank, up to the tenth, by meaning alone")
+    lexical: float = Field(description="the same by words alone")
+    hybrid: float = Field(description="the same by both, with the default weight")
+    chunks: int = Field(description="passages of the collection at that time")
+    checked_at: datetime
+
+
 class CollectionInfo(BaseModel):
     """A collection."""
 
@@ -128,6 +141,7 @@ class CollectionInfo(BaseModel):
     description: str
     retrieval: RetrievalSteps = Field(description="the optional steps of its searches; null: not taken")
     splitting: Splitting = Field(description="how its documents are split; null: as the platform's settings have it")
+    fusion: Fusion | None = Field(description="how hybrid searches weigh meaning and words; null: not checked yet, by default")
     documents: DocumentCounts
     chunks: int = Field(description="passages that can be found")
     owner: str | None = Field(description="the principal's id; null: of before collections had owners")
@@ -282,6 +296,7 @@ async def described(state: State, principal: Principal, rows: list[Collection]) 
     """Collections as their callers see them, in the order of the rows."""
     counts = await state.library.collections.counts(principal.tenant, [row.id for row in rows])
     levels = await state.library.collections.levels(principal, rows)
+    fusions = await state.library.generations.fusions(principal.tenant, [row.id for row in rows])
     return [
         CollectionInfo(
             id=row.id,
@@ -289,6 +304,7 @@ async def described(state: State, principal: Principal, rows: list[Collection]) 
             description=row.description,
             retrieval=steps_of(row),
             splitting=splitting_of(row),
+            fusion=None if (fusion := fusions.get(row.id)) is None else Fusion.model_validate(fusion),
             documents=DocumentCounts.model_validate(counts[row.id]),
             chunks=counts[row.id]["chunks"],
             owner=row.owner,

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from chains.kept_citations import KeptCitation, Reopening
 from core.principals import Principal, Scope
 from server.auth import requires
 from server.pagination import Paging, encode_cursor, page
@@ -41,6 +42,10 @@ class KeptMessage(BaseModel):
     content: Any
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
+    citations: list[KeptCitation] | None = Field(
+        None,
+        description="where an answer from a collection comes from, as far as its documents still say so and you may read them",
+    )
     created_at: datetime
 
 
@@ -66,7 +71,16 @@ async def read_session(
 ) -> Any:
     """A conversation with its messages, oldest first, a page at a time."""
     info, kept, position = await state.conversations.read(principal, session_id, limit=paging.limit, after=paging.after)
-    messages = [{"position": one.position, "created_at": one.created_at, **one.message.model_dump(mode="json")} for one in kept]
+    reopening = Reopening(state.library, principal)
+    messages = [
+        {
+            "position": one.position,
+            "created_at": one.created_at,
+            **one.message.model_dump(mode="json"),
+            "citations": await reopening.opened(one.cited) if one.cited else None,
+        }
+        for one in kept
+    ]
     return {
         "session_id": info.session_id,
         "capability": info.capability,

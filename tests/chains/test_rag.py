@@ -1,5 +1,6 @@
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -7,6 +8,7 @@ from sqlmodel import select
 
 from chains import rag
 from chains.conversations import Conversations
+from chains.kept_citations import Reopening
 from chains.messages import Assistant, User
 from core.answer_sources import WITHHELD
 from core.database import Database
@@ -325,6 +327,15 @@ async def test_what_was_answered_from_a_document_goes_with_it(settings, kept):
         leave = it.documents["leave.md"]
         await it.library.documents.delete(SYSTEM, company, leave.id)
         assert await it.library.documents.purge(leave)
+        places = [one.cited for one in await Conversations(kept.database).recall(SYSTEM, "gone")]
+        assert [bool(cited) for cited in places] == [False, False, False, True]
+        assert "quote" not in places[3][0]
+        pump = await Reopening(it.library, SYSTEM).opened(places[3])
+        assert "200 litres" in pump[0].quote
+        assert (pump[0].document, pump[0].collection) == ("pump.md", "company")
+        other = [{**places[3][0], "start": places[3][0]["start"] + 1}]
+        assert await Reopening(it.library, SYSTEM).opened(other) == []  # other content stands there now
+        assert await Reopening(it.library, replace(SYSTEM, tenant="acme")).opened(places[3]) == []
     conversations = Conversations(kept.database)
     said = [message.text() for message in await conversations.history(SYSTEM, "gone")]
     assert said[0] == "How many days of annual leave do I have?"

@@ -7,15 +7,16 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import Request
-from sqlmodel import func, select, update
+from sqlmodel import col, func, select, update
 from starlette.middleware import Middleware
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core import answer_sources
 from core.database import Database, utc_now
 from core.errors import BudgetExceeded, NotFound, ProviderFailed, RateLimited
 from core.principals import SYSTEM, Role
-from core.tables import IdempotencyRecord, User
+from core.tables import Collection, Document, IdempotencyRecord, User
 from server.access.keys import KeyRights
 from server.idempotency import Idempotency
 from tests.server.conftest import ON_SQLITE, Guarded
@@ -174,6 +175,36 @@ async def test_a_caller_who_hangs_up_does_not_block_the_key(work: Work, database
     assert (await work("k")).status_code == 201
     async with database.session(all_tenants=True) as session:
         assert (await session.exec(select(func.count()).select_from(IdempotencyRecord))).one() == 1
+
+
+@ON_SQLITE
+async def test_of_an_answer_that_names_a_document_nothing_is_left_once_it_is_deleted(work: Work, database: Database) -> None:
+    collection = Collection(name="papers")
+    documents = [Document(collection_id=collection.id, name=name, content_hash="") for name in ("a.md", "b.md")]
+    async with database.transaction(all_tenants=True) as session:
+        session.add(collection)
+        await session.flush()
+        session.add_all(documents)
+    gone, stays = (document.id for document in documents)
+
+    async def answer(document: str) -> dict[str, Any]:
+        return {"output": "28 days", "citations": [{"document_id": document}]}
+
+    work.guarded.app.post("/api/v1/rag/{document}")(answer)
+    for document in (gone, stays):
+        await work(document, f"/api/v1/rag/{document}")
+    sealer = await database.keyring.sealer(SYSTEM.tenant)
+    async with database.transaction(SYSTEM.tenant) as session:
+        await answer_sources.withhold(session, sealer, [gone])
+    again = await work(gone, f"/api/v1/rag/{gone}")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "answer_not_kept")
+    assert (await work(stays, f"/api/v1/rag/{stays}")).headers["idempotent-replayed"] == "true"
+    # one that was deleted while it was answered
+    await work("late", "/api/v1/rag/doc_departed")
+    assert (await work("late", "/api/v1/rag/doc_departed")).json()["error"]["code"] == "answer_not_kept"
+    async with database.session(all_tenants=True) as session:
+        kept = (await session.exec(select(IdempotencyRecord).where(col(IdempotencyRecord.body).is_not(None)))).all()
+    assert [record.document_ids for record in kept] == [[stays]]
 
 
 async def test_another_key_holder_s_answer_is_not_given(work: Work) -> None:

@@ -18,17 +18,21 @@ function turn(role, title) {
   return item;
 }
 
+function opensHere(link, name, citation, item) {
+  link.addEventListener("click", (clicked) => {
+    if (clicked.ctrlKey || clicked.metaKey || clicked.shiftKey) return; // to a tab of its own
+    clicked.preventDefault();
+    showPlace($("#place"), name, citation).catch((error) => tell(error.message, item));
+  });
+}
+
 /** The citations of an answer: each a link to its page, which a plain click opens here. */
 function sources(citations, name) {
   const list = element("ol", undefined, { class: "citations", "aria-label": "Sources" });
   for (const citation of citations) {
     const item = element("li");
     const link = element("a", citation.document, { href: pageAt(name, citation) });
-    link.addEventListener("click", (clicked) => {
-      if (clicked.ctrlKey || clicked.metaKey || clicked.shiftKey) return; // to a tab of its own
-      clicked.preventDefault();
-      showPlace($("#place"), name, citation).catch((error) => tell(error.message, item));
-    });
+    opensHere(link, name, citation, item);
     const source = element("cite");
     source.append(link, citation.page ? `, ${pageNoun(citation.document)} ${citation.page}` : "");
     item.append(element("blockquote", citation.quote), source);
@@ -107,6 +111,11 @@ function remember() {
 
 function chosen() {
   $("#open-collection").href = `/documents/${encodeURIComponent(collection.value)}`;
+}
+
+for (const link of thread?.querySelectorAll("a[data-place]") ?? []) {
+  const { collection: name, ...citation } = JSON.parse(link.dataset.place);
+  opensHere(link, name, citation, link.closest("li"));
 }
 
 form?.addEventListener("submit", async (submitted) => {
