@@ -1,14 +1,14 @@
 """how the legs of a search are fused, by generation, and which documents answers kept for repetitions name
 
 Revision ID: 0045
-Revises: 0040
+Revises: 0043
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0045"
-down_revision = "0040"
+down_revision = "0043"
 branch_labels = None
 depends_on = None
 
