@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, delete, false, or_, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.database import Database
 from core.errors import InvalidRequest
 from core.principals import Principal, Role, Scope
 from core.tables import APIKey, Collection, CollectionShare, CustomRole, ShareAccess, ShareKind, Team, User
@@ -45,6 +46,15 @@ def visible_to(principal: Principal) -> ColumnElement[bool]:
     if principal.collections is not None:
         seen = and_(seen, col(Collection.name).in_(principal.collections))
     return seen
+
+
+async def searched_by(database: Database, principal: Principal) -> frozenset[str]:
+    """The identifiers of all collections that the principal may search."""
+    if not principal.may_search:
+        return frozenset()
+    query = select(Collection.id).where(Collection.tenant == principal.tenant, visible_to(principal))
+    async with database.session(principal.tenant) as session:
+        return frozenset((await session.exec(query)).all())
 
 
 async def levels_of(session: AsyncSession, principal: Principal, collections: Sequence[Collection]) -> list[Level]:

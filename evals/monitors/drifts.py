@@ -6,7 +6,7 @@ sides to see what chance would give: questions of one hour are often one person'
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -56,8 +56,15 @@ class Drift:
     classes_before: tuple[int, ...] = ()
 
 
-async def drifts(database: Database, settings: MonitorSettings, tenant: str | None, now: datetime | None = None) -> list[Drift]:
-    """Of the collections that were asked most within the last day. `tenant` None: of all tenants."""
+async def drifts(
+    database: Database,
+    settings: MonitorSettings,
+    tenant: str | None,
+    now: datetime | None = None,
+    *,
+    only: Container[str] | None = None,
+) -> list[Drift]:
+    """Of the collections that were asked most within the last day; `only` of these. `tenant` None: of all tenants."""
     now = now or utc_now()
     row = MonitorSketch
     named = (row.tenant, row.collection_id, row.model)
@@ -66,6 +73,8 @@ async def drifts(database: Database, settings: MonitorSettings, tenant: str | No
     found: list[Drift] = []
     async with database.session(tenant, all_tenants=tenant is None) as session:
         for whose in sorted((await session.exec(asked)).all()):
+            if only is not None and whose[1] not in only:
+                continue
             this = [column == value for column, value in zip(named, whose, strict=True)]
             since = now - timedelta(days=settings.points_days)
             hours = (await session.exec(select(row).where(*this, row.at >= since).order_by(col(row.at)))).all()

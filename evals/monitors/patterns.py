@@ -1,6 +1,7 @@
 """Patterns of use: when, what for, by whom, and which groups of questions are asked of collections."""
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -27,8 +28,11 @@ class Patterns:
     topics: dict[str, list[int]] = field(default_factory=dict)
 
 
-async def patterns(database: Database, tenant: str | None, since: datetime, until: datetime) -> Patterns:
-    """What was done from `since` on and before `until`, in whole hours that are counted. `tenant` None: by all of them.
+async def patterns(
+    database: Database, tenant: str | None, since: datetime, until: datetime, *, only: Container[str] | None = None
+) -> Patterns:
+    """What was done from `since` on and before `until`, in whole hours that are counted. `tenant` None: by all of them. `only`:
+    topics of these collections alone.
 
     Raises:
         InvalidRequest: `invalid_range`, that is too long.
@@ -47,6 +51,8 @@ async def patterns(database: Database, tenant: str | None, since: datetime, unti
             found.capabilities[capability] += int(number)
             found.tenants[whose] += int(number)
         for collection, topics in (await session.exec(asked.order_by(col(MonitorSketch.collection_id)))).all():
+            if only is not None and collection not in only:
+                continue
             before = found.topics.get(collection, [0] * len(topics))
             found.topics[collection] = [one + other for one, other in zip(before, topics, strict=True)]
     most = sorted(found.topics.items(), key=lambda each: (-sum(each[1]), each[0]))[:_MOST]

@@ -18,9 +18,10 @@ from evals.monitors.grading import graded_since
 from evals.monitors.metrics import METRICS
 from evals.monitors.patterns import patterns
 from evals.monitors.series import Asked, Drawn, drawn
+from retrievers.sharing import searched_by
 from server.auth import requires
 from server.pagination import Paging, page, page_of
-from server.state import CurrentState
+from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/monitors", tags=["Operations"])
 
@@ -47,6 +48,11 @@ def whose(
 
 
 Whose = Annotated[str | None, Depends(whose)]
+
+
+async def told_of(state: State, principal: Principal, tenant: str | None) -> frozenset[str] | None:
+    """The collections that a caller is told of; None: all, for who sees all tenants."""
+    return None if tenant is None else await searched_by(state.database, principal)
 
 
 class Names(BaseModel):
@@ -207,9 +213,9 @@ class DriftPage(BaseModel):
 
 
 @router.get("/drift")
-async def drift(state: CurrentState, tenant: Whose, paging: Paging) -> DriftPage:
-    """Compare what was asked of each collection within the last day with the days before."""
-    found = await drifts(state.database, state.settings.monitors, tenant)
+async def drift(state: CurrentState, principal: Reader, tenant: Whose, paging: Paging) -> DriftPage:
+    """Compare what was asked of each collection that you may search within the last day with the days before."""
+    found = await drifts(state.database, state.settings.monitors, tenant, only=await told_of(state, principal, tenant))
     told = page_of(found, paging, lambda each: f"{each.collection_id}:{each.model}:{each.what}")
     fields = DriftInfo.model_fields
     results = [DriftInfo.model_validate({name: getattr(each, name) for name in fields}) for each in told["results"]]
@@ -245,14 +251,15 @@ class PatternsInfo(BaseModel):
 @router.get("/patterns")
 async def usage_patterns(
     state: CurrentState,
+    principal: Reader,
     tenant: Whose,
     since: Annotated[Moment | None, Query(alias="from", description="not before; empty: four weeks before `to`")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="before; empty: now")] = None,
 ) -> PatternsInfo:
-    """Show when the platform is used, and what for."""
+    """Show when the platform is used, and what for; topics of the collections that you may search."""
     end = until or utc_now()
     begin = since or end - 28 * _DAY
-    found = await patterns(state.database, tenant, begin, end)
+    found = await patterns(state.database, tenant, begin, end, only=await told_of(state, principal, tenant))
     counts = {
         name: [Named(name=each, calls=number) for each, number in counted.most_common()]
         for name, counted in (("capabilities", found.capabilities), ("tenants", found.tenants))

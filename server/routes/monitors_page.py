@@ -19,7 +19,7 @@ from evals.monitors.patterns import patterns
 from server.pages.figures import in_words
 from server.pages.frame import PageRoute, framed
 from server.pages.monitoring import METRIC_NAMES, UNITS, drift_figures, topic_figure, usage_figures
-from server.routes.monitors import Reader
+from server.routes.monitors import Reader, told_of
 from server.state import CurrentState, State
 
 PATH = "/monitors"
@@ -46,8 +46,9 @@ async def show_monitors(
     whose = None if tenants else principal.tenant
     now = utc_now()
     names = await _names(state, principal)
-    used = await patterns(state.database, whose, now - timedelta(days=int(days)), now)
-    drifted = await drifts(state.database, state.settings.monitors, whose)
+    seen = await told_of(state, principal, whose)
+    used = await patterns(state.database, whose, now - timedelta(days=int(days)), now, only=seen)
+    drifted = await drifts(state.database, state.settings.monitors, whose, only=seen)
     values = {
         "on": state.settings.monitors.on,
         "days": days,

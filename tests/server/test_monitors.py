@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 from core import alerts
 from core.alerts.book import Book
 from core.budgets import Budgets
-from core.database import Database
+from core.database import Database, utc_now
 from core.ledger.rollups import roll_up
 from core.principals import SYSTEM, Role
-from core.tables import Tenant
+from core.tables import Collection, CollectionShare, MonitorSketch, ShareKind, Tenant
 from jobs.alert_monitor import AlertMonitor
+from retrievers.sketches import CLASSES, DIRECTIONS
 from server.access.keys import KeyRights
 from server.routes import alerts as alert_list
 from server.routes import monitors
@@ -121,6 +123,23 @@ async def test_each_tenant_sees_its_own_calls_and_the_operator_all(desk: Desk, w
     assert [each["name"] for each in used["tenants"]] == ["acme"]
     nothing = (await desk.get(f"{MONITORS}/patterns", who="globex")).json()
     assert nothing["capabilities"] == nothing["tenants"] == nothing["topics"] == []
+
+
+async def test_nobody_is_told_of_collections_that_they_may_not_search(desk: Desk, database: Database) -> None:
+    now = utc_now().replace(minute=0, second=0, microsecond=0)
+    counts = {"topics": [1] + [0] * (DIRECTIONS - 1), "nearness": [1] + [0] * (CLASSES - 1)}
+    async with database.transaction(all_tenants=True) as session:
+        for name, owner in (("shared", "somebody"), ("private", "somebody")):
+            session.add(Collection(id=f"col_{name}", tenant="acme", name=name, owner=owner))
+            session.add(MonitorSketch(tenant="acme", collection_id=f"col_{name}", model="m", at=now, questions=1, **counts))
+        await session.flush()
+        session.add(CollectionShare(collection_id="col_shared", kind=ShareKind.ROLE.value, subject=Role.ANALYST.value))
+    assert {each["collection_id"] for each in await desk.results(f"{MONITORS}/drift", who="acme")} == {"col_shared"}
+    until = (now + timedelta(hours=1)).isoformat()
+    used = (await desk.get(f"{MONITORS}/patterns", who="acme", to=until)).json()
+    assert [each["collection_id"] for each in used["topics"]] == ["col_shared"]
+    everywhere = await desk.results(f"{MONITORS}/drift", all_tenants=True)
+    assert {each["collection_id"] for each in everywhere} == {"col_shared", "col_private"}
 
 
 async def test_lists_are_paged_and_too_long_a_time_is_refused(desk: Desk, watched: Watched) -> None:
