@@ -122,7 +122,7 @@ class Generations:
         active = (IndexGeneration.state == GenerationState.ACTIVE.value, col(IndexGeneration.collection_id).in_(collection_ids))
         query = select(IndexGeneration.collection_id, IndexGeneration.fusion).where(*active)
         async with self._database.session(tenant) as session:
-            return {collection_id: found for collection_id, found in (await session.exec(query)).all() if found}
+            return {collection_id: dict(found) for collection_id, found in (await session.exec(query)).all() if found}
 
     async def open(self, session: AsyncSession, shelf: Shelf) -> IndexGeneration:
         """The row of the active generation, made now where there is none."""
