@@ -38,6 +38,7 @@ from core.tables import (
     EvalRun,
     IdempotencyRecord,
     Job,
+    RequestOutcome,
     RunState,
     SignInAttempts,
     SignInToken,
@@ -197,7 +198,8 @@ class _Tenant:
             self.deleted["uploads"] += number
 
     async def evaluations(self) -> None:
-        """Runs with all that came of them. Where nothing is kept, datasets that were made of conversations as well."""
+        """Runs with all that came of them, and how requests ended whose versions were compared. Where nothing is kept, datasets
+        that were made of conversations as well."""
         before = self._before(self._policy.evaluations_days)
         if before is not None:
             ended = col(EvalRun.state).in_(_RUNS_ENDED) & (col(EvalRun.ended_at) < before)
@@ -205,6 +207,9 @@ class _Tenant:
             runs = select(col(EvalRun.id)).where(old)
             await self._drop("evaluation_results", Belonging(EvalResult, col(EvalResult.run_id).in_(runs)))
             await self._drop("evaluations", Belonging(EvalRun, old))
+        if (since := self._before(self._policy.evaluations_days, of_requests=False)) is not None:
+            compared = (col(RequestOutcome.tenant) == self._tenant) & (col(RequestOutcome.at) < since)
+            await self._drop("request_outcomes", Belonging(RequestOutcome, compared))
         if self._policy.none:
             said = (col(EvalDataset.tenant) == self._tenant) & (col(EvalDataset.source) == SESSIONS)
             datasets = select(col(EvalDataset.id)).where(said)

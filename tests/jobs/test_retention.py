@@ -35,6 +35,7 @@ from core.tables import (
     IdempotencyRecord,
     Job,
     JobState,
+    RequestOutcome,
     RunState,
     StoredFile,
     Tenant,
@@ -147,7 +148,10 @@ async def test_runs_of_evaluations_go_in_their_time_and_what_sessions_gave_where
         for run_id, days in zip(made, (8, 6), strict=False):
             ended = {"state": RunState.SUCCEEDED.value, "ended_at": utc_now() - timedelta(days=days)}
             await session.exec(update(EvalRun).where(col(EvalRun.id) == run_id).values(**ended))
+            told = {"alias": "default", "version": "2-", "unit": "u", "status": "ok", "http_status": 200}
+            session.add(RequestOutcome(request_id=run_id, tenant=SYSTEM.tenant, at=ended["ended_at"], **told))
     done = await by(desk, evaluations_days=7).apply()
+    assert (done["default"]["request_outcomes"], len(await ids(database, RequestOutcome))) == (1, 1)
     assert await ids(database, EvalRun) == set(made[1:])
     assert (done["default"]["evaluations"], done["default"]["evaluation_results"]) == (1, 1)
     assert await ids(database, EvalDataset) == {up.id, said.id}
