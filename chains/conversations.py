@@ -140,7 +140,7 @@ class Conversations:
         gets a new one, in the messages as well if they were written with pseudonyms (`renames`). What guards have `read` is
         remembered with the messages.
         """
-        places: list[Cited] = [*[()] * (len(messages) - 1), cited]
+        places: list[Cited] = [*[()] * (len(messages) - 1), cited][: len(messages)]
         new = [*zip(messages, read.passed or [frozenset[str]()] * len(messages), places, strict=True)]
         rows = [await self._row(principal, *one) for one in new]
         sealer = await self._database.keyring.sealer(principal.tenant)

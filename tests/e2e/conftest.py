@@ -39,9 +39,9 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 page = ROOT / "docs/configuration.md"
                 started.ingest(client, "handbook", {"docs/configuration.md": page.read_bytes()})
             else:
-                wait_until(lambda: "handbook.kept" in started.output(), within_s=60, what="the handbook's job")
+                wait_until(lambda: "handbook.kept" in started.output(), within_s=300, what="the handbook's job")
             for job in client.get("/api/v1/jobs").raise_for_status().json()["results"]:
-                started.finished_job(client, job["id"])
+                started.finished_job(client, job["id"], within_s=800)
         yield started
 
 
