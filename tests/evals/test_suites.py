@@ -3,10 +3,13 @@
 import pytest
 
 from core.errors import InvalidRequest
+from core.model_settings import ModelAlias
 from evals.asking import body_of, reuse_key
 from evals.base import Example
 from evals.metrics import METRICS
 from evals.suites import Suite, Target, check_metrics, parse
+from providers.editions import Edition
+from providers.registry.pins import Pinned
 
 GOOD = "name: capitals\ndataset: capitals\nmetrics: [exact_match]\n"
 
@@ -85,15 +88,22 @@ def test_an_input_becomes_the_body_of_its_capability() -> None:
         body_of(Target(template="{q.moon}"), fields)
 
 
+def pinned(digest: str) -> Pinned:
+    """The alias of suites that name none, at a version with that digest."""
+    alias = ModelAlias.model_validate({"alias": "default", "deployments": [{"provider": "openai", "model": "m"}]})
+    return Pinned({"default": Edition(1, alias, (), digest)}, {})
+
+
 def test_an_outcome_is_found_by_input_parameters_and_version_and_never_of_collections() -> None:
     suite, example = parse(GOOD), Example("1", {"text": "Hi"})
-    same = reuse_key(b"s", suite, "v1", example)
-    assert same == reuse_key(b"s", suite, "v1", Example("other", {"text": "Hi"}, "expected"))
+    first, second = (pinned(digest) for digest in ("a" * 64, "b" * 64))
+    same = reuse_key(b"s", suite, first, example)
+    assert same == reuse_key(b"s", suite, first, Example("other", {"text": "Hi"}, "expected"))
     warm = parse(GOOD + "target: {parameters: {temperature: 1}}")
     others = [
-        reuse_key(b"s", warm, "v1", example),
-        reuse_key(b"s", suite, "v2", example),
-        reuse_key(b"t", suite, "v1", example),
+        reuse_key(b"s", warm, first, example),
+        reuse_key(b"s", suite, second, example),
+        reuse_key(b"t", suite, first, example),
     ]
     assert len({same, *others}) == 4
-    assert reuse_key(b"s", parse(GOOD + "target: {capability: rag}"), "v1", example) is None
+    assert reuse_key(b"s", parse(GOOD + "target: {capability: rag}"), first, example) is None

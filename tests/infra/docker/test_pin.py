@@ -35,7 +35,7 @@ def test_every_image_of_others_is_pinned_and_none_of_ours(registry: Path, tmp_pa
     assert f"FROM python:3.12.12-slim-bookworm@{DIGEST} AS base" in dockerfile
     assert f"image: pgvector/pgvector:0.8.1-pg17@{DIGEST}\n" in compose
     assert "image: genai-platform:${IMAGE_TAG:-0.1.0}\n" in compose
-    assert dockerfile.count("@sha256") == 2
+    assert dockerfile.count("@sha256") == 3
     assert compose.count("@sha256") == len(named(compose)) == 8
     before = compose
     assert main(["--root", str(tree.root), "--in-place"]) == 0
