@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from core.database import Database
-from core.errors import InvalidRequest
+from core.errors import Conflict, InvalidRequest
 from core.principals import SYSTEM
 from core.settings import ModelAlias
 from core.tables import Registered
@@ -39,8 +39,8 @@ async def test_drafts_of_before_the_first_deployment_are_held_to_what_is_live_th
         with pytest.raises(InvalidRequest) as refused:
             await registry.deploy(SYSTEM, MODEL, "mix", 2, reason="", plan=plan)
         assert refused.value.code == refusal
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(Conflict) as never:
         await registry.roll_back(SYSTEM, MODEL, "mix", reason="", to=2)
-    assert refused.value.code == refusal
+    assert never.value.code == "never_live"
     head = await registry.head(MODEL, "mix")
     assert (head.live, head.candidate) == (1, None)
