@@ -492,10 +492,10 @@ async def test_what_a_worker_has_died_of_or_beside_is_tried_alone(desk: Desk) ->
 
 
 async def test_a_worker_that_stops_gives_its_work_back_uncounted(desk: Desk) -> None:
-    job, _ = await desk.add(note("a.md", "A long story about seals. " * 2_000))
+    job, _ = await desk.add(note("a.md", "A long story about seals. " * 6_000))
     with desk.worker() as worker:
         await eventually(lambda: in_state(desk, "a.md", DocumentState.PROCESSING))
-        await asyncio.to_thread(worker.stop, 0.5)
+        await asyncio.to_thread(worker.stop, 2)
     await eventually(lambda: in_state(desk, "a.md", DocumentState.QUEUED))
     row = (await desk.documents())["a.md"]
     assert (row.attempts, row.lease) == (0, None)
