@@ -80,7 +80,7 @@ async def test_a_warning_names_what_was_found_in_the_files_themselves(library: L
     mail = "From: Lena <lena@a.example>\nTo: b@a.example\nSubject: The pump\n\nThe pump moves water.\n"
     shelf, _ = await collection_of(library, {"pump.eml": mail})
     (warning,) = await library.searcher.unknown_attributes(shelf, {"sender": "Lena"})
-    assert warning.endswith("There are “from”, “subject”, “to”, “document”, “document_id”, “page”.")
+    assert warning.endswith("There are “from”, “media_type”, “subject”, “title”, “to”, “document”, “document_id”, “page”.")
 
 
 class Hanging:

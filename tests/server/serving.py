@@ -18,6 +18,7 @@ from core.settings import Settings
 from server import error_responses
 from server.body import BodyGuard
 from server.edge import Edge
+from server.readiness import Readiness
 
 EVERYBODY = replace(SYSTEM, id="caller", name="caller")
 
@@ -43,7 +44,7 @@ class _Caller:
 def platform(settings: Settings, *, principal: Principal = EVERYBODY, **state: Any) -> FastAPI:
     """An application with the platform's layers and no routes yet."""
     app = FastAPI(openapi_url="/openapi.json")
-    app.state.platform = SimpleNamespace(settings=settings, **state)
+    app.state.platform = SimpleNamespace(settings=settings, **{"readiness": Readiness(), **state})
     error_responses.install(app)
     app.add_middleware(BodyGuard, limits=settings.limits)
     app.add_middleware(_Caller, principal=principal)

@@ -189,7 +189,7 @@ async def test_files_are_uploaded_read_searched_and_downloaded(desk: Desk, clien
     misspelt = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"yaer": 2024}})).json()
     assert misspelt["results"] == []
     assert "“yaer”" in misspelt["warnings"][0]
-    assert "“year”, “document”" in misspelt["warnings"][0]
+    assert "“year”, “media_type”, “title”, “document”" in misspelt["warnings"][0]
     other = (await client.post(f"{PAPERS}/search", json={"query": "puffins", "filter": {"year": 1066}})).json()
     assert (other["results"], other["warnings"]) == ([], [])
     later = {"query": "puffins", "filter": {"year": {"gte": 2020, "lt": 2030}, "not": {"document": {"contains": "small"}}}}

@@ -43,12 +43,18 @@ async def no_generation(*_: object) -> None:
     """There is no store."""
 
 
+async def no_fusions(*_: object) -> dict[str, Any]:
+    """Nothing was checked."""
+    return {}
+
+
 @pytest.fixture
 async def place(guarded: Guarded, database: Database) -> Place:
     """In it, Ada has a private collection and a conversation, as a developer; `keyer` is a role that looks after keys."""
     missing: Any = None
     indexer: Any = SimpleNamespace(generations=SimpleNamespace(open=no_generation))
-    kept: Any = SimpleNamespace(collections=Collections(database, indexer, missing))
+    generations = SimpleNamespace(fusions=no_fusions)
+    kept: Any = SimpleNamespace(collections=Collections(database, indexer, missing), generations=generations)
     conversations = Conversations(database)
     state = guarded.app.state.platform
     models: Any = SimpleNamespace(
