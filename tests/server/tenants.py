@@ -348,7 +348,7 @@ async def _things(desk: Desk, owner: Principal, reader: str) -> dict[str, str]:
         session.add(MonitorSeries(tenant=tenant, series=tenant, through=utc_now(), detectors={"note": mark}))
         session.add(MonitorSketch(tenant=tenant, model="m", at=utc_now(), **asked))
         named = {name: series[name] for name in ("tenant", "alias", "provider", "model")}
-        session.add(MonitorGrade(message_id=f"msg_{tenant}", at=utc_now(), metric=mark, value=1.0, **named))
+        session.add(MonitorGrade(message_id=f"msg_{tenant}", at=utc_now(), metric="regex", value=1.0, **named))
         session.add(anomaly)
         days = {"begins": date(2026, 1, 1), "ends": date(2026, 1, 1)}
         invoice = Invoice(tenant=tenant, provider=mark, number=mark, cost_usd=Decimal(1), created_by=owner.id, **days)
