@@ -12,6 +12,8 @@ from infra.bench import apart, rolling
 from infra.bench.cluster import Cluster, cluster
 from infra.bench.proxy import Missing, haproxy_path
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:

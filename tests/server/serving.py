@@ -44,7 +44,7 @@ class _Caller:
 def platform(settings: Settings, *, principal: Principal = EVERYBODY, **state: Any) -> FastAPI:
     """An application with the platform's layers and no routes yet."""
     app = FastAPI(openapi_url="/openapi.json")
-    app.state.platform = SimpleNamespace(settings=settings, **{"readiness": Readiness(), **state})
+    app.state.platform = SimpleNamespace(settings=settings, **{"readiness": Readiness(), "library": None, **state})
     error_responses.install(app)
     app.add_middleware(BodyGuard, limits=settings.limits)
     app.add_middleware(_Caller, principal=principal)
