@@ -249,7 +249,7 @@ def test_every_request_of_a_canary_is_on_record_by_its_version_however_it_ends(h
     ledger.connect(cast("Any", recorded))
     try:
         here.chat(model=alias)
-        guard = {"guard": "patterns", "options": {"deny": {"greeting": "Hello"}}}
+        guard = {"guard": "patterns", "on": ["inputs"], "options": {"deny": {"greeting": "Hello"}}}
         make(here, alias, [HERE], guards=[guard])
         deploy(here, alias, 2, canary={"steps": [{"weight": 99.9999}]})
         assert code(here.chat(model=alias)) == (422, "guard_blocked")
