@@ -152,7 +152,12 @@ async def list_prompt_history(
     """List what has happened to a prompt, the newest first; with `at` the one event that says how it stood then."""
     refuse_others(principal)
     _check_known(name)
-    return await history(state, principal, PROMPT, name, paging, at)
+    try:
+        return await history(state, principal, PROMPT, name, paging, at)
+    except NotFound as error:
+        if error.code != "prompt_not_found":
+            raise
+        return {"results": [], "next_cursor": None}  # it is as it was built in, and nothing has happened to it
 
 
 def _check_known(name: str) -> None:

@@ -164,9 +164,10 @@ def test_a_prompt_is_changed_compared_deployed_and_rolled_back(page: Page, clien
     assert client.get("/api/v1/prompts/rag_rewrite.txt/versions/0").json()["state"] == "live"
 
 
-def drifted(platform: Running) -> str:
-    """A collection, by its identifier, that has been asked of something else since yesterday."""
-    identity = f"col_{uuid.uuid4().hex[:8]}"
+def drifted(platform: Running, client: httpx.Client) -> str:
+    """A collection, by its name, that has been asked of something else since yesterday."""
+    made = client.post("/api/v1/rag/collections", json={"name": f"drifted-{uuid.uuid4().hex[:8]}"}).raise_for_status().json()
+    identity = made["id"]
 
     async def asked() -> None:
         traffic = Traffic(Settings.load(data_dir=platform.directory / "data"))
@@ -175,11 +176,11 @@ def drifted(platform: Running) -> str:
 
     with ThreadPoolExecutor(1) as pool:  # the browser has a loop in this thread
         pool.submit(asyncio.run, asked()).result()
-    return identity
+    return str(made["name"])
 
 
-def test_drift_and_patterns_of_use_are_drawn(page: Page, platform: Running) -> None:
-    identity = drifted(platform)
+def test_drift_and_patterns_of_use_are_drawn(page: Page, platform: Running, client: httpx.Client) -> None:
+    identity = drifted(platform, client)
     page.get_by_role("link", name="Monitoring", exact=True).click()
     expect(page.locator("#drift > table tbody tr").filter(has_text=identity).filter(has_text="drifted")).to_have_count(2)
     drawn = page.locator("#drift figure").filter(has_text=f"What is asked of {identity}")
@@ -210,7 +211,7 @@ def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
     page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
     compared = f"/evals/compare?a={runs[0]}&b={runs[1]}"
     of_one = (f"/models/{alias}", f"/evals/runs/{runs[0]}", compared, f"/experiments/{experiment['name']}")
-    drifted(platform)
+    drifted(platform, client)
     others = ("/prompts", "/prompts/rag.txt", "/monitors?tenants=all")
     for path in ("/models", "/evals", "/experiments", *of_one, *others):
         page.goto(path)
