@@ -20,6 +20,7 @@ _FORM_PATHS = (
     "/account/sessions",
     "/documents",
     "/models",
+    "/prompts",
     "/evals",
     "/experiments",
     "/api/v1/auth/token",

@@ -196,7 +196,7 @@ def test_drift_and_patterns_of_use_are_drawn(page: Page, platform: Running, clie
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
-    browser: Browser, platform: Running, client: httpx.Client, scheme: str
+    browser: Browser, platform: Running, client: httpx.Client, scheme: Literal["light", "dark"]
 ) -> None:
     alias, name = registered(client), suite(client)
     runs = [run_of(client, name) for _ in range(2)]
