@@ -20,17 +20,16 @@ _FORM_PATHS = (
     "/account/sessions",
     "/documents",
     "/models",
-    "/prompts",
     "/evals",
     "/experiments",
     "/api/v1/auth/token",
     "/api/v1/auth/revoke",
 )
 #: Below them, every page takes the forms that stand on it.
-_FORM_PREFIXES = ("/admin/", "/documents/", "/models/", "/evals/", "/experiments/")
+_FORM_PREFIXES = ("/admin/", "/documents/", "/models/", "/prompts/", "/evals/", "/experiments/")
 _FORM_BYTES = 16 * 2**10
-#: Where forms hold whole files, as text: datasets, suites, models.
-_TEXT_FORMS = re.compile(r"/(evals$|models(/|$))")
+#: Where forms hold whole files, as text: datasets, suites, models, prompts.
+_TEXT_FORMS = re.compile(r"/(evals$|models(/|$)|prompts/)")
 _INLINE_FILES = re.compile(r"/api/v1/(multimodal(/|$)|rag/collections/[^/]+/documents$)|/v1/chat/completions$")
 #: Where files are taken as a form. The multimodal capability holds them in memory, as it does those in JSON.
 _FORMS = re.compile(r"/api/v1/(multimodal|rag/collections/[^/]+/documents)$|/v1/files$")
