@@ -1,11 +1,15 @@
 """Tasks that go on beside requests, which nobody waits for: that one has failed is told when it happens."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
 log = structlog.get_logger()
+
+#: What is cancelled has this long to put away what it holds.
+_AGAIN_S = 8.0
 
 
 def told(task: "asyncio.Task[Any]", name: str) -> "asyncio.Task[Any]":
@@ -17,3 +21,16 @@ def told(task: "asyncio.Task[Any]", name: str) -> "asyncio.Task[Any]":
 
     task.add_done_callback(tell)
     return task
+
+
+async def ended(tasks: "Iterable[asyncio.Task[Any]]", *, again_s: float = _AGAIN_S) -> None:
+    """Cancel the tasks and wait for their end; what they raise is not raised here.
+
+    A task that goes on is cancelled again after a while: `asyncio.wait_for` of Python 3.11 loses a cancellation that comes in
+    the moment in which what it waits for is there.
+    """
+    left = set(tasks)
+    while left := {task for task in left if not task.done()}:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=again_s)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import httpx
 
 ROOT = Path(__file__).parents[1]
-READY_S = 120.0
+READY_S = 300.0
 T = TypeVar("T")
 
 
@@ -113,7 +113,7 @@ class Running:
         except httpx.HTTPError:
             return False
 
-    def stop(self, within_s: float = 40) -> int:
+    def stop(self, within_s: float = 90) -> int:
         """End it as an operator does, by SIGTERM; its exit code."""
         return self._end(signal.SIGTERM, within_s)
 

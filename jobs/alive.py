@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
+from core.background import ended
+
 log = structlog.get_logger()
 
 #: Seconds between two signs of life, at most; each also tells whether the work is still wanted.
@@ -53,6 +55,4 @@ async def kept_alive(renew: Callable[[], Awaitable[bool]], *, lease_s: float) ->
             work.uncancel()
         raise LeaseLost from None
     finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        await ended([keeper])

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from core.background import ended
 from core.settings import Settings
 from jobs.handbook import keep_handbook
 from jobs.worker import EmbeddedWorker
@@ -31,8 +32,7 @@ async def beside(settings: Settings, redis_url: str, library: Library) -> AsyncI
         yield
     finally:
         if keeping is not None:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            await ended([keeping])
         if worker is not None:
             await asyncio.to_thread(worker.stop, GRACE_S)
 

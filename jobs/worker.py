@@ -17,7 +17,7 @@ import structlog
 
 from core import alerts, audit, ledger
 from core.alerts.book import Book
-from core.background import told
+from core.background import ended, told
 from core.batches import QUEUE as BATCHES
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.data_requests import SNAPSHOTS
@@ -174,16 +174,11 @@ class EmbeddedWorker:
         return context
 
     async def _cut_off(self) -> None:
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        await ended(self._running)
 
     async def _close(self) -> None:
         await self._cut_off()
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await ended(self._background)
         if self._context is not None:
             self._context.queue.close()
             await self._context.database.close()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.background import ended
 from core.database import Database
 from core.errors import DecryptionFailed, NotFound
 from core.tables import Collection, CollectionUpkeep, DepartedDocument, Document, DocumentState
@@ -90,10 +91,7 @@ class Following:
 
     async def close(self) -> None:
         """Stop catching up."""
-        tasks = [*self._turns, *self._tasks.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended([*self._turns, *self._tasks.values()])
 
     async def compare(self, shelf: Shelf) -> Counter[str]:
         """Compare the index that is here with all documents, and put it right; how many chunks were `missing` and how many

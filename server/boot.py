@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from core.background import ended
 from core.errors import Conflict, PlatformError
 from core.memory import hurry, limit_arenas, settle
 from core.settings import Settings, SettingsError
@@ -76,7 +77,7 @@ class Boot:
         await receive()
         stop.set()
         if self._app is None:
-            work.cancel()
+            await ended([work])
         await asyncio.gather(work, return_exceptions=True)
         await send({"type": "lifespan.shutdown.complete"})
 

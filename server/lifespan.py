@@ -7,7 +7,7 @@ import asyncio
 import faulthandler
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from core import alerts, audit, ledger
 from core.alerts.book import Book
-from core.background import told
+from core.background import ended, told
 from core.child import close_children
 from core.database import Database, keyring_of
 from core.errors import InvalidRequest
@@ -60,6 +60,7 @@ async def running(
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
         stack.callback(faulthandler.cancel_dump_traceback_later)
+        last = stack.enter_context(ExitStack())
         tracing = traced(settings)
         await asyncio.to_thread(tracing.__enter__)
         stack.push_async_callback(asyncio.to_thread, tracing.__exit__, None, None, None)
@@ -121,6 +122,14 @@ async def running(
             yield state
         finally:
             faulthandler.dump_traceback_later(_SLOW_END_S, file=sys.__stderr__ or sys.stderr)
+            last.callback(asyncio.get_running_loop().call_later(_SLOW_END_S, _tell_tasks).cancel)
+
+
+def _tell_tasks() -> None:
+    """Where each task waits: of the thread that runs them all, its stack tells nothing."""
+    for task in asyncio.all_tasks():
+        waits = [f"{frame.f_code.co_filename}:{frame.f_lineno}" for frame in task.get_stack()]
+        log.warning("server.slow_end", task=task.get_name(), waits=waits)
 
 
 def _note_start(settings: Settings) -> None:
@@ -259,8 +268,4 @@ def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> No
     """Run a coroutine until it ends or the platform does."""
     task = told(asyncio.create_task(work), getattr(work, "__qualname__", "background"))
 
-    async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(end)
+    stack.push_async_callback(ended, [task])

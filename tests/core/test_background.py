@@ -2,7 +2,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from core.background import told
+from core.background import ended, told
 
 
 async def test_a_task_that_fails_is_told_at_once_and_one_that_is_ended_is_not() -> None:
@@ -18,3 +18,17 @@ async def test_a_task_that_fails_is_told_at_once_and_one_that_is_ended_is_not() 
         going.cancel()
         await asyncio.gather(failing, going, return_exceptions=True)
     assert [(line["event"], line["task"], line["error"]) for line in logged] == [("background.failed", "fails", "RuntimeError")]
+
+
+async def test_a_task_that_loses_its_first_cancellation_ends() -> None:
+    async def loses_one() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    lost = asyncio.create_task(loses_one())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ended([lost], again_s=0.01)
+    assert lost.cancelled()
