@@ -22,7 +22,9 @@ ORIGIN = {"origin": "handbook"}
 #: The operator's own tenant reads it. Other tenants do not: what people add to it would be theirs to see.
 FOR_ALL = Share(ShareKind.TENANT, "", ShareAccess.READ)
 _ROOT = Path(__file__).parents[1]
-_PATTERNS = ("README.md", "CHANGELOG.md", "docs/**/*.md")
+_PATTERNS = ("README.md", "docs/**/*.md")
+#: Why it was built so is asked in the repository, not of a running platform.
+_LEFT_OUT = ("docs/adr/*",)
 
 
 async def keep_handbook(library: Library, root: Path = _ROOT) -> None:
@@ -56,8 +58,9 @@ def _is_current(row: Document | None, content: bytes, pipeline: str) -> bool:
 
 
 def _read(root: Path) -> dict[str, bytes]:
-    paths = sorted({path for pattern in _PATTERNS for path in root.glob(pattern) if path.is_file()})
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    found = {path for pattern in _PATTERNS for path in root.glob(pattern) if path.is_file()}
+    found -= {path for pattern in _LEFT_OUT for path in root.glob(pattern)}
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(found)}
 
 
 async def _all(library: Library, collection: Collection) -> list[Document]:

@@ -16,7 +16,7 @@ SECTIONS = ("users", "teams", "roles", "keys", "tenants", "audit")
 #: Fields that a screen reader has no name for.
 NAMELESS = """() => [...document.querySelectorAll("main :is(input:not([type=hidden]), select, textarea)")]
   .filter((field) => !field.labels.length && !field.ariaLabel).map((field) => field.outerHTML)"""
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def page(browser: Browser, platform: Running, client: httpx.Client) -> Iterator[
     """An administrator's. What its scripts complain of fails the test."""
     context = browser.new_context(base_url=platform.url, viewport={"width": 1200, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])

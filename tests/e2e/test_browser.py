@@ -18,7 +18,7 @@ pytestmark = pytest.mark.one_database
 
 CAPABILITIES = ("completion", "code/generate", "code/explain", "code/review", "code/fix", "code/tests", "code/translate", "rag")
 SLOW_MS = 90_000
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def page(browser: Browser, platform: Running, client: httpx.Client) -> Iterator[
     """A page that a sign-in link has signed in. What its scripts complain of fails the test."""
     context = browser.new_context(base_url=platform.url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])

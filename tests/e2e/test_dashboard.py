@@ -15,7 +15,7 @@ pytestmark = pytest.mark.one_database
 
 #: What a chart has drawn: whether any point of its canvas is coloured.
 IS_DRAWN = """(canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((each) => each)"""
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def page(browser: Browser, platform: Running, client: httpx.Client) -> Iterator[
     """An administrator's. What its scripts complain of fails the test, as does what the policy of its contents stops."""
     context = browser.new_context(base_url=platform.url, viewport={"width": 1200, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)

@@ -104,7 +104,7 @@ def page(browser: Browser, provider: OpenAIFake) -> Iterator[Page]:
     provider.always(Reply(ANSWER))
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 

@@ -21,7 +21,7 @@ PEOPLE: dict[str, dict[str, object]] = {
     "ada": {"name": "Ada L.", "email": "ada@example.test", "email_verified": True, "groups": ["staff"]},
     "mallory": {"email": "mallory@example.test", "email_verified": True, "groups": []},
 }
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ async def _make_grace(data: Path) -> None:
 def page(browser: Browser, platform: Running) -> Iterator[Page]:
     context = browser.new_context(base_url=platform.url)
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 

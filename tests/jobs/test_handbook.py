@@ -11,9 +11,11 @@ from tests.desks import Desk, eventually, note
 async def test_documentation_is_brought_in_kept_up_and_taken_out(desk: Desk, tmp_path: Path) -> None:
     root = tmp_path / "project"
     (root / "docs" / "adr").mkdir(parents=True)
+    (root / "docs" / "how").mkdir()
     (root / "README.md").write_text("# Platform\n\nStart it with make run.")
     (root / "docs" / "old.md").write_text("# Old\n\nGone tomorrow.")
-    (root / "docs" / "adr" / "0001.md").write_text("# Decision\n\nWe chose Valkey.")
+    (root / "docs" / "how" / "broker.md").write_text("# The broker\n\nWe chose Valkey.")
+    (root / "docs" / "adr" / "0001.md").write_text("# Decision\n\nWhy it was chosen.")
     (root / "docs" / "empty.md").write_text("\n")
     (root / "docs" / "picture.png").write_bytes(b"png")
 
@@ -24,8 +26,8 @@ async def test_documentation_is_brought_in_kept_up_and_taken_out(desk: Desk, tmp
         await keep_handbook(desk.library, root)
         await eventually(all_ready)
         first = await desk.documents(NAME)
-        assert list(first) == ["README.md", "docs/adr/0001.md", "docs/old.md"]
-        assert (await desk.found("Which broker was chosen?", NAME))[0] == "docs/adr/0001.md"
+        assert list(first) == ["README.md", "docs/how/broker.md", "docs/old.md"]
+        assert (await desk.found("Which broker was chosen?", NAME))[0] == "docs/how/broker.md"
 
         await desk.finished((await desk.add(note("ours.md"), collection=NAME))[0].id)
         (root / "README.md").write_text("# Platform\n\nStart it with make run, or genai serve.")
@@ -33,10 +35,10 @@ async def test_documentation_is_brought_in_kept_up_and_taken_out(desk: Desk, tmp
         await keep_handbook(desk.library, root)
         await eventually(all_ready)
     second = await desk.documents(NAME)
-    assert list(second) == ["README.md", "docs/adr/0001.md", "ours.md"]
+    assert list(second) == ["README.md", "docs/how/broker.md", "ours.md"]
     assert second["README.md"].revision == 2
     unchanged = {"id", "revision", "indexed_revision", "content_hash", "attempts", "job_id"}
-    kept, before = second["docs/adr/0001.md"], first["docs/adr/0001.md"]
+    kept, before = second["docs/how/broker.md"], first["docs/how/broker.md"]
     assert kept.model_dump(include=unchanged) == before.model_dump(include=unchanged)
 
 
