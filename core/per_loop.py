@@ -12,6 +12,9 @@ from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
+#: Seconds that another loop has to close what is its own.
+_ELSEWHERE_S = 5.0
+
 
 class PerLoop(Generic[T]):
     """One value a running event loop and key, made at first use."""
@@ -39,7 +42,8 @@ class PerLoop(Generic[T]):
             return [value for values in list(self._values.values()) for value in list(values.values())]
 
     async def close(self) -> None:
-        """Close the values of this loop, and ask the other loops that still run to close theirs."""
+        """Close the values of this loop, and ask the other loops that still run to close theirs. One that stops meanwhile never
+        answers: what it had goes with it."""
         here = asyncio.get_running_loop()
         with self._lock:
             taken = dict(self._values.items())
@@ -51,8 +55,9 @@ class PerLoop(Generic[T]):
                 if loop is here:
                     await self._close(value)
                 elif loop.is_running():
-                    with suppress(RuntimeError):
-                        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._closing(value), loop))
+                    with suppress(RuntimeError, TimeoutError):
+                        closing = asyncio.run_coroutine_threadsafe(self._closing(value), loop)
+                        await asyncio.wait_for(asyncio.wrap_future(closing), _ELSEWHERE_S)
 
     async def _closing(self, value: T) -> None:
         if self._close is not None:

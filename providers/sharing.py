@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from core.background import ended
 from core.redis_clients import RedisClients
 from core.redis_reach import FAILURES
 from providers.breaker import Lease, State
@@ -140,10 +141,7 @@ class Sharing:
         """End what runs on this event loop."""
         for timer in self._timers.values():
             timer.cancel()
-        here = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
-        for task in here:
-            task.cancel()
-        await asyncio.gather(*here, return_exceptions=True)
+        await ended([task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()])
 
     @property
     def _connected(self) -> bool:
