@@ -69,7 +69,7 @@ def hold(connection: Connection) -> None:
             ):
                 connection.execute(text(statement))
     if connection.execute(_PASSES_BY).scalar():
-        log.warning("database.role_passes_row_security", hint="connect as a role that is no superuser: docs/operations.md")
+        log.warning("database.role_passes_row_security", hint="connect as a role that is no superuser: docs/security.md")
 
 
 def condition_of(table: Table) -> str:

@@ -15,6 +15,11 @@ def theirs(table: type[EvalDataset | EvalRun | EvalSuite], principal: Principal)
     conditions = [col(table.tenant) == principal.tenant]
     if not principal.may(Scope.EVALS_MANAGE):
         conditions.append(col(table.owner) == principal.id)
-    if issubclass(table, (EvalDataset, EvalRun)) and not (principal.may_search and principal.collections is None):
+    if issubclass(table, (EvalDataset, EvalRun)) and not reads_all(principal):
         conditions.append(col(table.from_collections).is_(False))
     return and_(*conditions)
+
+
+def reads_all(principal: Principal) -> bool:
+    """Whether they may see what any collection says that they reach."""
+    return principal.may_search and principal.collections is None

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from sqlmodel import and_, col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core import audit, jobs
+from core import audit, denials, jobs
 from core.database import Database
 from core.encryption.envelope import Place
 from core.errors import Conflict, InvalidRequest, NotFound
@@ -19,7 +19,7 @@ from core.tables import EvalDataset, EvalResult, EvalRun, ResultState, RunState
 from evals.base import Example, Outcome
 from evals.caps import COST_CAP
 from evals.dataset_files import plain, restored
-from evals.ownership import theirs
+from evals.ownership import reads_all, theirs
 from evals.suites import Suite, check_labels, suite_of
 from providers.registry.pins import Pins
 
@@ -59,7 +59,15 @@ class Runs:
     ) -> EvalRun:
         """A new run with its job. It goes by the versions that `pins` name, its target's being `version`; without them by those
         that are live when a worker begins. The caller sends `RUN_EVALUATION` after this; a message that is lost, the sweeper
-        sends."""
+        sends.
+
+        Raises:
+            Forbidden: `collection_not_allowed`: what collections say would be in it, and the key is not for all of them.
+        """
+        from_collections = dataset.from_collections or suite.target.capability == _ASKS_COLLECTIONS
+        if from_collections and not reads_all(principal):
+            why = "What collections say would be in this run, and the key is not for all of them: it would not see the run."
+            raise denials.barred(principal, why, code="collection_not_allowed")
         run = EvalRun(
             tenant=principal.tenant,
             owner=principal.id,
@@ -67,7 +75,7 @@ class Runs:
             suite=suite.name,
             dataset_id=dataset.id,
             dataset_digest=dataset.digest,
-            from_collections=dataset.from_collections or suite.target.capability == _ASKS_COLLECTIONS,
+            from_collections=from_collections,
             capability=suite.target.capability,
             alias=suite.target.alias,
             version=version,

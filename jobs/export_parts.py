@@ -218,7 +218,8 @@ class Parts:
 
     async def _audit(self) -> AsyncIterator[Page]:
         own = (self._subject, ANONYMOUS.id)  # where a colleague was who did something to them is the colleague's
-        about = or_(col(AuditEvent.actor) == self._subject, col(AuditEvent.object_id) == self._subject)
+        for_them = col(AuditEvent.details)["on_behalf_of"].as_string() == self._subject
+        about = or_(col(AuditEvent.actor) == self._subject, col(AuditEvent.object_id) == self._subject, for_them)
         async for rows in self._pages(AuditEvent, about):
             yield [_told_event(row, whole=row.actor in own) for row in rows]
 

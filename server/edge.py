@@ -28,14 +28,20 @@ from server.tags import TAGS, tags_of
 
 log = structlog.get_logger()
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: As programs make them: a UUID, a ULID, or hexadecimal digits, also behind a short prefix. What a person might write, or a
+#: key, would lie in the ledger for as long as that does.
+_REQUEST_ID = re.compile(
+    r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|[0-7][0-9A-HJKMNP-TV-Z]{25}"
+    r"|([a-z]{2,8}[_-])?([0-9a-f]{24,64}|[0-9A-F]{24,64})"
+)
 STATIC_PREFIX = "/static/"
 #: Below it, everything is as OpenAI's clients expect it.
 OPENAI_PREFIX = "/v1/"
 
 
 class Edge:
-    """ASGI middleware. A caller's `X-Request-ID` is kept when it is harmless, else one is made.
+    """ASGI middleware. A caller's `X-Request-ID` is kept when a program has made it by lot, else one is made here.
 
     `hsts_s`: seconds that browsers are told to keep to https, where they came by it; 0 tells them nothing. `readiness` tells
     when a cancelled request was cut off by the server's end.

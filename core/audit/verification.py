@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 from sqlmodel import col
 
 from core.audit.actions import Action
@@ -16,6 +16,8 @@ from core.row_security import across_tenants
 from core.tables import APIKey, AuditEvent, AuditHead, User
 
 _AT_ONCE = 1000
+#: What reading a row raises whose columns hold what they never would.
+UNREADABLE = (ValueError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,10 @@ def verify(connection: Connection, hasher: Hasher, tenant: str, anchors: Sequenc
     good, last = 0, GENESIS
     for row in _rows(connection, tenant):
         reason = _why_not(hasher, row, good + 1, last, erasures)
-        if reason is None and not compare_digest(expected.pop(row.number, row.hash), row.hash):
+        if row is not None and reason is None and not compare_digest(expected.pop(row.number, row.hash), row.hash):
             reason = "it is not the event that the anchor names: the chain was written anew"
-        if reason is not None:
-            return Finding(tenant, good, last, Break(good + 1, reason))
+        if row is None or reason is not None:
+            return Finding(tenant, good, last, Break(good + 1, reason or ""))
         good, last = row.number, row.hash
     reason = _why_no_end(connection, hasher, tenant, good, last)
     if reason is None and expected:
@@ -107,18 +109,46 @@ def snapshot(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
-def _rows(connection: Connection, tenant: str) -> Iterator[AuditEvent]:
-    table, after = col(AuditEvent.number), 0
+def _rows(connection: Connection, tenant: str) -> Iterator[AuditEvent | None]:
+    """All there are, also what was put in before the first; None for one that cannot be read, after which none come."""
+    number, of = col(AuditEvent.number), col(AuditEvent.tenant) == tenant
+    after: int | None = None
     while True:
-        query = select(AuditEvent).where(col(AuditEvent.tenant) == tenant, table > after).order_by(table).limit(_AT_ONCE)
-        found = [AuditEvent(**row) for row in connection.execute(query).mappings()]
-        yield from found
-        if len(found) < _AT_ONCE:
+        here = of if after is None else and_(of, number > after)
+        numbers = connection.scalars(select(number).where(here).order_by(number).limit(_AT_ONCE)).all()
+        try:
+            yield from _read(connection, of, numbers)
+        except UNREADABLE:
+            yield from _readable(connection, of, numbers)
+            yield None
             return
-        after = found[-1].number
+        if len(numbers) < _AT_ONCE:
+            return
+        after = numbers[-1]
 
 
-def _why_not(hasher: Hasher, row: AuditEvent, number: int, last: str, erasures: Erasures) -> str | None:
+def _read(connection: Connection, of: ColumnElement[bool], numbers: Sequence[int]) -> list[AuditEvent]:
+    if not numbers:
+        return []
+    number = col(AuditEvent.number)
+    query = select(AuditEvent).where(of, number.between(numbers[0], numbers[-1])).order_by(number)
+    return [AuditEvent(**row) for row in connection.execute(query).mappings()]
+
+
+def _readable(connection: Connection, of: ColumnElement[bool], numbers: Sequence[int]) -> Iterator[AuditEvent]:
+    """One by one, up to the first that cannot be read."""
+    for each in numbers:
+        try:
+            yield from _read(connection, of, [each])
+        except UNREADABLE:
+            return
+
+
+def _why_not(hasher: Hasher, row: AuditEvent | None, number: int, last: str, erasures: Erasures) -> str | None:
+    if row is None:
+        return "it cannot be read: it was changed"
+    if row.number < number:
+        return f"event {row.number} was put in before it"
     if row.number != number:
         return f"it is missing: event {row.number} follows"
     if not compare_digest(row.previous_hash, last):

@@ -97,7 +97,14 @@ class NewPassword(BaseModel):
 async def change_password(
     new: NewPassword, request: Request, state: CurrentState, principal: Annotated[Principal, current_principal]
 ) -> Response:
-    """Change your own password. Your other browser sessions and all your tokens end."""
+    """Change your own password. Your other browser sessions and all your tokens end.
+
+    Raises:
+        Forbidden: `sign_in_needed`: a token gives nobody a password, not even one's own.
+    """
+    if principal.from_token:
+        text = "Sign in, or show a key: a token gives nobody a password."
+        raise denials.barred(principal, text, code="sign_in_needed")
     address = request.client.host if request.client else None
     old, chosen = new.old_password.get_secret_value(), new.new_password.get_secret_value()
     await state.access.passwords.change(principal, old, chosen, address, keep=_own_session(request, state))

@@ -2,6 +2,7 @@
 
 import fcntl
 import gzip
+import hashlib
 import json
 import os
 import pty
@@ -135,18 +136,24 @@ def lines(platform: Running) -> list[Line]:
     return found
 
 
-def of(platform: Running, request_id: str) -> Line:
+def drawn(name: str) -> str:
+    """A request's identifier, the same for the same name: what is given is taken only where it looks drawn by lot."""
+    return f"req_{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def of(platform: Running, name: str) -> Line:
     """The one line of a request."""
+    request_id = drawn(name)
 
     def told() -> list[Line]:
         return [each for each in lines(platform) if each["event"] == "request.finished" and each["request_id"] == request_id]
 
-    (line,) = wait_until(told, within_s=10, what=f"the line of {request_id}")
+    (line,) = wait_until(told, within_s=10, what=f"the line of {name}")
     return line
 
 
-def ask(client: httpx.Client, path: str, body: Any, request_id: str) -> httpx.Response:
-    return client.post(path, json=body, headers={"x-request-id": request_id})
+def ask(client: httpx.Client, path: str, body: Any, name: str) -> httpx.Response:
+    return client.post(path, json=body, headers={"x-request-id": drawn(name)})
 
 
 DOORS: dict[str, tuple[str, Any, bool]] = {
@@ -212,7 +219,7 @@ def test_an_error_s_line_has_its_code_and_the_calls_in_vain(platform: Running) -
 
 def test_a_caller_who_leaves_is_told(platform: Running) -> None:
     with platform.client() as client:
-        body, headers = {"messages": _HI, "model": "slow", "stream": True}, {"x-request-id": "line-left"}
+        body, headers = {"messages": _HI, "model": "slow", "stream": True}, {"x-request-id": drawn("line-left")}
         with client.stream("POST", "/api/v1/chat", json=body, headers=headers) as answer:
             next(answer.iter_lines())
     line = of(platform, "line-left")
@@ -258,7 +265,7 @@ def test_a_collector_is_sent_the_same_lines(platform: Running, collector: Collec
 
     def sent() -> list[tuple[dict[str, Any], Any]]:
         found = list(collector.records)
-        wanted = ("request.finished", "line-sent")
+        wanted = ("request.finished", drawn("line-sent"))
         return [(told, record) for event, told, record in found if (event, told.get("request_id")) == wanted]
 
     ((told, record),) = wait_until(sent, within_s=10, what="the line at the collector")

@@ -42,3 +42,12 @@ async def test_where_a_colleague_was_is_the_colleagues(database: Database) -> No
                 await audit.record(session, audit.Action.USER_CHANGED, on=("user", "usr_ada"), principal=who)
     told = {line["user.id"]: line.get("source.ip") for line in await part(database, "usr_ada", "audit")}
     assert told == {"usr_ada": "192.0.2.1", "usr_boss": None}
+
+
+async def test_what_was_done_for_them_on_other_things_is_theirs(database: Database) -> None:
+    for holder in ("usr_ada", "usr_bob"):
+        async with database.transaction("default") as session:
+            details: dict[str, audit.Detail] = {"on_behalf_of": holder}
+            on = ("key", f"key_{holder}")
+            await audit.record(session, audit.Action.KEY_CREATED, on=on, details=details, principal=SYSTEM)
+    assert [line["genai.object.id"] for line in await part(database, "usr_ada", "audit")] == ["key_usr_ada"]

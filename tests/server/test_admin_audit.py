@@ -49,12 +49,13 @@ async def test_events_are_found_by_who_what_on_which_how_and_when(here: Guarded)
     assert "disabled" in shown
 
 
+MINE = "req_0123456789abcdef01234567"
+
+
 async def test_the_list_tells_from_where_under_which_request_and_what_else(here: Guarded) -> None:
-    await here.client.post(
-        "/api/v1/keys", json={"name": "x", "role": "user"}, headers=here.headers | {"x-request-id": "req_mine"}
-    )
+    await here.client.post("/api/v1/keys", json={"name": "x", "role": "user"}, headers=here.headers | {"x-request-id": MINE})
     page = (await get(here, "/admin/audit?action=key.created")).text
-    [listed] = [line for line in re.findall(r"<summary.*?</summary>", page, re.DOTALL) if "req_mine" in line]
+    [listed] = [line for line in re.findall(r"<summary.*?</summary>", page, re.DOTALL) if MINE in line]
     assert "from 127.0.0.1" in listed
     assert "role: user" in listed
 

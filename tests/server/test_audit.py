@@ -34,6 +34,7 @@ from tests.server.conftest import ON_SQLITE, Guarded
 from tests.server.people import ADDRESS, PASSWORD, person, person_with_password
 
 AUDIT = "/api/v1/audit"
+MINE, ANOTHER = "req_0123456789abcdef01234567", "0b9a3f6e-5d1c-4e2b-9f3a-6c7d8e9f0a1b"
 FOREIGNER = Principal("key_x", "acme", "x", Role.ADMIN, ROLE_SCOPES[Role.ADMIN])
 
 
@@ -74,12 +75,12 @@ async def _witnessed(guarded: Guarded) -> None:
 async def test_making_rotating_and_revoking_a_key_is_on_record(watched: Guarded) -> None:
     client, headers = watched.client, watched.headers
     body = {"name": "Maria Schmidt", "role": "user", "scopes": ["chat:invoke"]}
-    made = (await client.post("/api/v1/keys", json=body, headers=headers | {"x-request-id": "req_mine"})).json()
+    made = (await client.post("/api/v1/keys", json=body, headers=headers | {"x-request-id": MINE})).json()
     new = (await client.post(f"/api/v1/keys/{made['id']}/rotate", headers=headers)).json()
     await client.delete(f"/api/v1/keys/{new['id']}", headers=headers)
     created = (await _found(watched, "key.created"))[0]
     assert (created["actor"], created["object_id"], created["outcome"]) == (ADMINISTRATOR_ID, made["id"], "success")
-    assert (created["request_id"], created["address"]) == ("req_mine", "127.0.0.1")
+    assert (created["request_id"], created["address"]) == (MINE, "127.0.0.1")
     assert created["details"] == {"role": "user", "scopes": ["chat:invoke"]}
     (rotated,) = await _found(watched, "key.rotated")
     assert (rotated["object_id"], rotated["details"]["replaced_by"]) == (made["id"], new["id"])
@@ -339,7 +340,7 @@ async def test_a_list_is_filtered_and_paged_the_newest_first(watched: Guarded, d
 
 
 async def test_events_are_found_by_their_request_and_where_it_came_from(watched: Guarded) -> None:
-    for name in ("first", "second"):
+    for name in (MINE, ANOTHER):
         headers = watched.headers | {"x-request-id": name}
         assert (await watched.client.post("/api/v1/keys", json={"name": "x"}, headers=headers)).status_code == 201
 
@@ -351,8 +352,8 @@ async def test_events_are_found_by_their_request_and_where_it_came_from(watched:
         assert set(lines) <= set(found)
         return found
 
-    (second,) = await numbers(request_id="second")
-    assert await numbers(request_id="first") == [second - 1]
+    (second,) = await numbers(request_id=ANOTHER)
+    assert await numbers(request_id=MINE) == [second - 1]
     assert second in await numbers(address="127.0.0.1", action="key.created")
     assert await numbers(address="192.0.2.1") == []
 

@@ -17,14 +17,25 @@ from core.errors import RateLimited, Unauthenticated
 from core.keys import new_key
 from server.edge import BrokenOff
 
+MADE_BY_LOT = (
+    "0b9a3f6e-5d1c-4e2b-9f3a-6c7d8e9f0a1b",
+    "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "4bf92f3577b34da6a3ce929d0e0e4736",
+    "req_0123456789abcdef01234567",
+)
+CHOSEN = ('a"b\\c{}', "Jane.Doe-has-HIV", "jane.doe.example.com", "4111111111111111", "x" * 32, "A" * 65, new_key())
 
-async def test_a_harmless_request_id_is_kept_and_any_other_replaced(behind_edge) -> None:  # type: ignore[no-untyped-def]
+
+async def test_a_request_id_that_was_drawn_is_kept_and_any_other_replaced(behind_edge) -> None:  # type: ignore[no-untyped-def]
     app, client = behind_edge()
     app.get("/")(lambda: current().request_id)
-    kept = await client.get("/", headers={"x-request-id": "from-the-proxy.1"})
-    assert kept.headers["x-request-id"] == kept.json() == "from-the-proxy.1"
-    replaced = await client.get("/", headers={"x-request-id": 'a"b\\c{}'})
-    assert replaced.headers["x-request-id"].startswith("req_")
+    for given in MADE_BY_LOT:
+        kept = await client.get("/", headers={"x-request-id": given})
+        assert kept.headers["x-request-id"] == kept.json() == given
+    for given in CHOSEN:
+        replaced = await client.get("/", headers={"x-request-id": given})
+        assert replaced.headers["x-request-id"] == replaced.json() != given
+        assert replaced.json().startswith("req_")
 
 
 async def test_a_key_that_stands_in_the_path_is_not_logged(behind_edge) -> None:  # type: ignore[no-untyped-def]

@@ -250,6 +250,9 @@ async def test_datasets_and_runs_tell_what_collections_said_to_no_key_that_is_no
     async with place.caller(narrow) as client:
         given = {"definition": SUITE.replace("questions", "asked")}
         assert code(await client.post("/runs", json=given)) == (404, "dataset_not_found")
+        target = "{capability: rag, parameters: {collection: others}}"
+        asks = f"name: asks\ndataset: chatted\ntarget: {target}\nmetrics: [exact_match]\n"
+        assert code(await client.post("/runs", json={"definition": asks})) == (403, "collection_not_allowed")
 
 
 @ON_SQLITE

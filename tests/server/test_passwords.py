@@ -254,6 +254,18 @@ async def test_a_change_leaves_no_fingerprint_of_the_password(guarded: Guarded, 
 
 
 @ON_SQLITE
+async def test_a_token_changes_no_password_not_even_with_the_old_one(guarded: Guarded, database: Database) -> None:
+    await person_with_password(guarded, database)
+    await _sign_in(guarded)
+    token = (await guarded.client.post("/api/v1/auth/tokens", json={"scopes": ["models:read"]})).json()["access_token"]
+    guarded.client.cookies.clear()
+    change = {"old_password": PASSWORD, "new_password": "quite another passphrase"}
+    headers = {"authorization": f"Bearer {token}"}
+    refused = await guarded.client.post("/api/v1/auth/password", json=change, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "sign_in_needed")
+
+
+@ON_SQLITE
 async def test_a_key_has_no_password_to_change(guarded: Guarded) -> None:
     change = {"old_password": "x", "new_password": PASSWORD}
     refused = await guarded.client.post("/api/v1/auth/password", json=change, headers=guarded.headers)

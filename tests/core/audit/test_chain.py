@@ -14,6 +14,7 @@ from sqlmodel import func, select
 from structlog.testing import capture_logs
 
 from core import audit
+from core.audit.search import Filter, page
 from core.audit.verification import Anchor
 from core.context import RequestContext, serving
 from core.database import Database, utc_now
@@ -138,6 +139,35 @@ async def test_where_other_chains_are_the_operators_cannot_vanish_or_begin_anew(
     found = await verified()
     assert found["default"].broken is not None
     assert {found[tenant].broken for tenant in ("acme", "beta")} == {None}
+
+
+@pytest.mark.parametrize("number", [0, -3])
+async def test_an_event_that_was_put_in_before_the_first_is_found_and_not_shown(
+    database: Database, verified: Verify, tamper: Tamper, number: int
+) -> None:
+    await write(database, 2)
+    columns = "tenant, number, at, action, outcome, actor, object_type, object_id, details, previous_hash, hash"
+    await tamper(
+        f"INSERT INTO audit_events ({columns}) SELECT tenant, {number}, at, 'user.exported', outcome, 'usr_forged', "
+        f"object_type, object_id, details, previous_hash, 'deadbeef' FROM audit_events WHERE {ROWS} = 1"
+    )
+    broken = (await verified())["acme"].broken
+    assert broken is not None
+    assert (broken.number, broken.reason) == (1, f"event {number} was put in before it")
+    shown, _ = await page(database, "acme", Filter(), limit=10, before=None)
+    assert [event.number for event in shown] == [2, 1]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("change", ["at = 'garbage'", "details = '{not json'"])
+async def test_an_event_that_can_no_longer_be_read_is_named(
+    database: Database, verified: Verify, tamper: Tamper, change: str
+) -> None:
+    await write(database, 4)
+    await tamper(f"UPDATE audit_events SET {change} WHERE {ROWS} = 3")
+    found = (await verified())["acme"]
+    assert found.broken is not None
+    assert (found.events, found.broken.number, found.broken.reason) == (2, 3, "it cannot be read: it was changed")
 
 
 async def test_an_event_that_was_put_in_is_found(database: Database, verified: Verify, tamper: Tamper) -> None:
