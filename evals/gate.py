@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from core.errors import PlatformError
+from core.logs import close_logging, configure_logging
 from core.settings import Settings, SettingsError, usual_variable
 from evals.dataset_files import DatasetLimits
 from evals.gate_report import Report, as_json, junit, markdown
@@ -18,6 +19,19 @@ from evals.pipelines import load
 PASSED, FAILED, ERROR = 0, 1, 2
 #: The files that it writes, below --out.
 JUNIT, MARKDOWN, RESULTS = "junit.xml", "report.md", "results.json"
+
+
+def command() -> int:
+    """The same of the command line, in a process of its own: the report goes to standard output, its log to standard error."""
+    try:
+        settings = Settings.load()
+        configure_logging(settings.log, settings.tls, answers_on_stdout=True)
+    except SettingsError as error:
+        return _wrong(str(error))
+    try:
+        return main()
+    finally:
+        close_logging()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,4 +91,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(command())

@@ -187,6 +187,13 @@ class RunWork:
         counted = (row.grading_usd if grading else row.cost_usd) or Decimal(0)
         return max(sum(costs, Decimal(0)) - counted, Decimal(0)) if costs else None
 
+    async def booked_of(self, lease: RunLease, number: int, *, grading: bool = False) -> Decimal | None:
+        """The same of an example by its number."""
+        query = select(EvalResult).where(EvalResult.run_id == lease.run.id, EvalResult.number == number)
+        async with self._database.session(lease.run.tenant) as session:
+            row = (await session.exec(query)).one()
+        return await self.booked(lease, row, grading=grading)
+
     async def reusable(self, lease: RunLease, key: str, example: Example) -> tuple[Outcome, str] | None:
         """An outcome of an earlier run, that they may see, for the same question, and the run's identifier; None where there is
         none."""

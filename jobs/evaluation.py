@@ -332,7 +332,10 @@ class _Examples:
             capped = any(score.why == COST_CAP for score in graded.values())
             # at the cap it is graded anew, once there is more to spend
             state = ResultState.ANSWERED if capped else ResultState.SCORED
-            paid = None if cost_usd is None else cost_usd + (lost_usd or Decimal(0))
+            if cost_usd is None:  # no price is known for a call of it: what the others have cost is spent all the same
+                paid = await self.work.booked_of(self.lease, number, grading=True)
+            else:
+                paid = cost_usd + (lost_usd or Decimal(0))
             await self._put(self._scored, Scored(number, state, plain | graded, paid))
         except BaseException:
             await self._cap.leave(Part.GRADING)

@@ -80,7 +80,7 @@ def analyse(definition: Definition, units: Mapping[str, Unit]) -> Results:
         ratio=ratio,
         last_ratio=sample_ratio(counts, definition.weights),
         metrics=metrics,
-        winner=max(won, key=lambda place: abs(primary[place - 1].at_any_time.difference)) if won else None,
+        winner=max(won, key=lambda place: abs(primary[place - 1].at_any_time.difference or 0.0)) if won else None,
         harmed=harmed,
         lost=[place for place, each in enumerate(primary, 1) if each.at_any_time.verdict is Verdict.WORSE],
     )

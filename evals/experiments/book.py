@@ -232,11 +232,12 @@ class ExperimentBook:
             raise denials.barred(principal, text, code="operators_only")
 
     async def _check(self, principal: Principal, alias: str, definition: Definition) -> int:
-        """The live version. Raises NotFound; Forbidden: a version is no candidate yet, or is none any more: who may deploy
-        alone has requests go by it."""
+        """The live version. Raises NotFound; InvalidRequest (`embeddings_not_shared`); Forbidden: a version is no candidate
+        yet, or is none any more: who may deploy alone has requests go by it."""
         live = await self._versions.live(alias)
         if live is None:
             raise NotFound(f"There is no model {alias!r}.", code="model_not_found", param="alias")
+        await self._versions.check_shared(alias)
         for variant in definition.variants:
             if variant.version is not None and not await self._versions.exists(alias, variant.version):
                 message = f"The model {alias!r} has no version {variant.version}."

@@ -4,6 +4,7 @@ from core.database import Database
 from core.errors import NotFound
 from core.principals import Principal
 from core.tables import Registered, VersionState
+from providers.registry.content import alias_of, check_may_be_tried
 from providers.registry.store import Registry
 
 
@@ -19,6 +20,11 @@ class ModelVersions:
             return (await self._registry.head(Registered.MODEL, alias)).live
         except NotFound:
             return None
+
+    async def check_shared(self, alias: str) -> None:
+        """See `Versioned`."""
+        if (live := await self.live(alias)) is not None:
+            check_may_be_tried(alias_of((await self._registry.version(Registered.MODEL, alias, live)).content))
 
     async def exists(self, alias: str, version: int) -> bool:
         """See `Versioned`."""

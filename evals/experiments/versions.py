@@ -12,6 +12,10 @@ class Versioned(Protocol):
         """The version that requests go by; None where there is no such alias."""
         ...
 
+    async def check_shared(self, alias: str) -> None:
+        """Raises InvalidRequest (`embeddings_not_shared`): two versions of the alias may not share its requests."""
+        ...
+
     async def exists(self, alias: str, version: int) -> bool:
         """Whether the alias has this version, and it can be served."""
         ...

@@ -14,7 +14,7 @@ from evals.statistics.failures import evidence_for_above, evidence_for_more_ofte
 from evals.statistics.moments import Moments
 from evals.statistics.sequential import SequentialTest
 from evals.statistics.two_samples import FEWEST
-from providers.registry.plans import Plan
+from providers.registry.plans import IMPLIED_ERROR_RATE, Plan
 from providers.registry.store import Registry
 
 #: Of canaries in which nothing differs, so many are taken back all the same, over all rules, steps and looks.
@@ -85,7 +85,7 @@ class Trial:
         measured, and it stays at its step."""
         held = self._held_to()
         if wrong := next((name for name, is_well in held.items() if is_well is False), None):
-            return Verdict(well=False, reason=f"The rule {wrong} does not hold.", figures=self._figures())
+            return Verdict(well=False, reason=self._told_wrong(wrong), figures=self._figures())
         if any(is_well is None for is_well in held.values()):
             return None
         if now < self.since + timedelta(minutes=self.plan.steps[self.step].minutes):
@@ -93,12 +93,15 @@ class Trial:
         return Verdict(well=True, reason="The step is over, and its rules hold.", figures=self._figures())
 
     def _held_to(self) -> dict[str, bool | None]:
-        """Each rule that is given: whether it holds. False: beyond doubt it does not; None: neither is known."""
+        """Each rule that is given, and the guard against failures always: whether it holds. False: beyond doubt it does not;
+        None: neither is known."""
         rules = self.plan.rules
         found: dict[str, bool | None] = {}
         if rules.min_score is not None:
             found["min_score"] = self.score is not None and self.score >= rules.min_score
-        if rules.max_error_rate is not None:
+        if rules.max_error_rate is None:
+            found["max_error_rate"] = not self._fails_beyond(IMPLIED_ERROR_RATE)
+        else:
             found["max_error_rate"] = self._is_whole(rules.max_error_rate)
         for name, most, own, other in (
             ("max_latency_ratio", rules.max_latency_ratio, self.candidate.latency_ms, self.live.latency_ms),
@@ -108,12 +111,20 @@ class Trial:
                 found[name] = self._is_within(most, own, other)
         return found
 
+    def _told_wrong(self, rule: str) -> str:
+        if rule == "max_error_rate" and self.plan.rules.max_error_rate is None:
+            return f"It fails more often than the live version and than {IMPLIED_ERROR_RATE}, as no max_error_rate is given."
+        return f"The rule {rule} does not hold."
+
     @property
     def _alpha(self) -> float:
-        """Of one rule in one step."""
+        """Of one rule in one step. Failures are always looked at."""
         rules = self.plan.rules
-        tested = (rules.max_error_rate, rules.max_latency_ratio, rules.max_cost_ratio)
-        return ALPHA / len(self.plan.steps) / max(1, sum(rule is not None for rule in tested))
+        return (
+            ALPHA
+            / len(self.plan.steps)
+            / (1 + sum(rule is not None for rule in (rules.max_latency_ratio, rules.max_cost_ratio)))
+        )
 
     @property
     def _enough(self) -> bool:
@@ -121,12 +132,17 @@ class Trial:
         least = self.plan.rules.min_calls
         return self.candidate.requests >= least and self.live.requests >= min(least, FEWEST)
 
+    def _fails_beyond(self, most: float) -> bool:
+        """Whether, beyond doubt, more fails than is allowed. What both refuse (a caller's bad input) says nothing: the
+        candidate has to fail more often than the live version, too."""
+        own, settled = self.candidate, 1 / self._alpha
+        more_often = evidence_for_more_often(own.failures, self.live.failures, self.plan.share(self.step))
+        return more_often >= settled and most < 1 and evidence_for_above(own.failures, own.failed.n, most) >= settled
+
     def _is_whole(self, most: float) -> bool | None:
-        """Whether no more fails than is allowed. What both refuse (a caller's bad input) says nothing: the candidate has to
-        fail more often than the live version, too."""
-        own, other, settled = self.candidate, self.live, 1 / self._alpha
-        more_often = evidence_for_more_often(own.failures, other.failures, self.plan.share(self.step))
-        if more_often >= settled and most < 1 and evidence_for_above(own.failures, own.failed.n, most) >= settled:
+        """Whether no more fails than is allowed; None: neither is known."""
+        own, other = self.candidate, self.live
+        if self._fails_beyond(most):
             return False
         if own.requests < self.plan.rules.min_calls or own.error_rate is None:
             return None

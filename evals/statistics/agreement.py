@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _RESAMPLES: Final = 2_000
+#: Beyond them there is nothing but what floating point leaves of a difference: a kappa of 0 is not told as -2e-16.
+_DIGITS: Final = 12
 
 Weights = Literal["none", "linear", "quadratic"]
 
@@ -59,10 +61,11 @@ def cohens_kappa(
     seen, expected = _missed(drawn.reshape(-1, *table.shape) / len(pairs), apart)
     told = expected > 0
     low, high = np.quantile(1 - seen[told] / expected[told], [alpha / 2, 1 - alpha / 2])
+    kappa, low, high = (round(float(value), _DIGITS) + 0.0 for value in (1 - missed[0] / by_chance[0], low, high))
     return Agreement(
-        kappa=float(1 - missed[0] / by_chance[0]),
-        low=float(low),
-        high=float(high),
+        kappa=kappa,
+        low=low,
+        high=high,
         observed=float(1 - missed[0]),
         expected=float(1 - by_chance[0]),
         n=len(pairs),

@@ -15,12 +15,13 @@ FEWEST = 30
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The second arm's mean less the first's, within `low` and `high`. `relative` is it by the first's mean (None: that is
-    zero). `effect_size` is Cohen's d, by the pooled deviation. `needed` are units an arm that would settle it; None: it is
-    settled, or nothing tells. `why` says for what reason nothing can be told: `too_few`, `no_variance`."""
+    """The second arm's mean less the first's (None: of one of them nothing was measured), within `low` and `high`. `relative`
+    is it by the first's mean (None: that is zero). `effect_size` is Cohen's d, by the pooled deviation. `needed` are units an
+    arm that would settle it; None: it is settled, or nothing tells. `why` says for what reason nothing can be told: `too_few`,
+    `no_variance`."""
 
     verdict: Verdict
-    difference: float
+    difference: float | None
     low: float
     high: float
     p: float
@@ -95,7 +96,7 @@ def pooled_sd(a: Moments, b: Moments) -> float:
 
 def too_few(a: Moments, b: Moments, why: str = "too_few") -> Difference:
     """Nothing can be told yet."""
-    difference = b.mean - a.mean if a.n and b.n else 0.0
+    difference = b.mean - a.mean if a.n and b.n else None
     return Difference(
         verdict=Verdict.INCONCLUSIVE,
         difference=difference,

@@ -54,6 +54,20 @@ def check_stands_in(new: ModelAlias, live: ModelAlias) -> None:
         )
 
 
+def check_may_be_tried(alias: ModelAlias) -> None:
+    """Refuse a version that would stand beside the live one for some requests alone.
+
+    Raises:
+        InvalidRequest: `embeddings_not_shared`.
+    """
+    if alias.kind == "embeddings":
+        raise InvalidRequest(
+            "Two versions of an embeddings alias do not share its requests: vectors of both would be kept in one collection, "
+            "and those of the one that is taken back would stay. Deploy it to all requests.",
+            code="embeddings_not_shared",
+        )
+
+
 def places_of(text: str) -> frozenset[str]:
     """The names of the values that a prompt has places for.
 

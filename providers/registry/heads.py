@@ -13,7 +13,7 @@ from core.epoch import raise_epoch
 from core.errors import Conflict, NotFound
 from core.principals import Principal
 from core.tables import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
-from providers.registry.content import alias_of, check_stands_in
+from providers.registry.content import alias_of, check_may_be_tried, check_stands_in
 from providers.registry.plans import Plan
 from providers.registry.taken_back import stop_experiments
 
@@ -115,13 +115,15 @@ class Acting:
 
         Raises:
             Conflict: `already_live`; `nothing_live`: there is nothing beside which it could be tried.
-            InvalidRequest: `kind_differs`, `vectors_differ`.
+            InvalidRequest: `kind_differs`, `vectors_differ`, `embeddings_not_shared`.
         """
         if self.head.live == row.number:
             raise Conflict(f"Version {row.number} is live already.", code="already_live")
         if self.head.live is None:
             raise Conflict("No version is live: deploy one first.", code="nothing_live")
         await self.check_stands_in(row)
+        if self._subject is Registered.MODEL:
+            check_may_be_tried(alias_of(row.content))
         await self._end_canary(but=row.number)
         self.head.candidate, self.head.plan = row.number, plan.model_dump(mode="json")
         self._step(plan, 0)

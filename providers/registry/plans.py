@@ -1,8 +1,11 @@
 """How a canary goes on: shares of the requests, step by step, and the rules that let it, or have it taken back."""
 
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: What a candidate is held to that is given no `max_error_rate`: whatever else its rules look at is not seen of what fails.
+IMPLIED_ERROR_RATE: Final = 0.05
 
 
 class _Part(BaseModel):
@@ -18,14 +21,15 @@ class Step(_Part):
 
 class Rules(_Part):
     """What a candidate is held to, by the requests that went by it since the step began, beside those of the live one in the
-    same time. Empty: it is not looked at."""
+    same time. Empty: only failures take it back, and time lets it go on."""
 
     min_calls: int = Field(50, ge=1, le=1_000_000, description="requests of the candidate in a step, before it goes on")
     max_error_rate: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="of its requests whose caller was told an error, as a share; more where the live one has more",
+        description="of its requests whose caller was told an error, as a share; more where the live one has more; none: it is "
+        f"taken back beyond {IMPLIED_ERROR_RATE}, and needs no requests to go on; 1: as many as may be",
     )
     max_latency_ratio: float | None = Field(
         None, gt=0, le=1000, description="its mean seconds for an answer, by those of the live one"

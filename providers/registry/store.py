@@ -162,7 +162,8 @@ class Registry:
 
         Raises:
             Forbidden, NotFound, Conflict
-            InvalidRequest: `kind_differs`, `vectors_differ`: it could not stand in for what is live.
+            InvalidRequest: `kind_differs`, `vectors_differ`: it could not stand in for what is live; `embeddings_not_shared`: a
+                plan for an alias of embeddings.
         """
         async with self._changing(principal, subject, name, reason) as acting:
             row = await acting.version(number)

@@ -8,17 +8,22 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from core import denials
-from core.errors import InvalidRequest, PlatformError
+from core.errors import InvalidRequest, NotFound, PlatformError
 from core.principals import Principal, Scope
+from core.tables import Registered, RunState
+from providers.registry.store import Registry
 from server.pages.administration import Typed, checked, typed
 from server.pages.figures import Figure, Interval
 from server.pages.frame import PageRoute, framed
 from server.pagination import PageRequest, Paging
+from server.routes import evaluation_approvals as approvals_api
 from server.routes import evaluation_comparisons as comparisons_api
 from server.routes import evaluation_runs as runs_api
 from server.routes import evaluations as api
-from server.routes.evaluation_runs import NewRun, Reader, Resumption
+from server.routes.evaluation_approvals import RunApproval
+from server.routes.evaluation_runs import NewRun, Reader, Resumption, WholeRun
 from server.routes.evaluations import NewDataset, NewSuite
+from server.routes.models_page import may_deploy
 from server.state import CurrentState, State
 
 PATH = "/evals"
@@ -115,12 +120,18 @@ async def change_run(run_id: RunID, request: Request, state: CurrentState, princ
     """What the forms on its page do."""
     form = await typed(request)
     try:
-        _may_run(principal)
+        if form.act == "approve":
+            _may_deploy(principal)
+        else:
+            _may_run(principal)
         match form.act:
+            case "approve":
+                given: dict[str, Any] = {name: form.text(name) for name in ("metric", "reason") if form.text(name)}
+                await approvals_api.approve_by_run(run_id, checked(RunApproval, given), state, principal)
             case "cancel":
                 await runs_api.cancel_run(run_id, state, principal)
             case "resume":
-                given: dict[str, Any] = {name: form.text(name) == "yes" for name in ("repeat_failed", "repeat_interrupted")}
+                given = {name: form.text(name) == "yes" for name in ("repeat_failed", "repeat_interrupted")}
                 given |= {"max_cost_usd": form.text("max_cost_usd")} if form.text("max_cost_usd") else {}
                 await runs_api.resume_run(run_id, checked(Resumption, given), state, principal)
             case "delete":
@@ -136,6 +147,11 @@ async def change_run(run_id: RunID, request: Request, state: CurrentState, princ
 def _may_run(principal: Principal) -> None:
     if not principal.may(Scope.EVALS_RUN):
         raise denials.lacks(principal, Scope.EVALS_RUN)
+
+
+def _may_deploy(principal: Principal) -> None:
+    if not principal.may(Scope.MODELS_DEPLOY):
+        raise denials.lacks(principal, Scope.MODELS_DEPLOY)
 
 
 async def _all(
@@ -185,10 +201,24 @@ async def _one(
         "first": paging.after is None,
         "others": [other for other in others if other.id != run.id and other.state.finished],
         "may_run": principal.may(Scope.EVALS_RUN),
+        "approves": bool(run.passed) and run.state is RunState.SUCCEEDED and may_deploy(principal),
+        "has_approved": await _has_approved(state, run),
+        "scoring": [(label, label) for label, one in run.metrics.items() if one.higher_is_better and one.measured],
         "tones": _STATES,
         "verdicts": _VERDICTS,
     }
     return framed(request, principal, "eval_run", values, form=form, problem=problem)
+
+
+async def _has_approved(state: State, run: WholeRun) -> bool:
+    """Whether the version that it has evaluated was last approved by it."""
+    if not run.passed or not run.registry_version:
+        return False
+    try:
+        version = await Registry(state.database).version(Registered.MODEL, run.alias, run.registry_version)
+    except NotFound:
+        return False
+    return version.evaluation == run.id
 
 
 def effects(told: Mapping[str, Mapping[str, Any]]) -> Figure:

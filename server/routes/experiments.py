@@ -124,7 +124,7 @@ class DifferenceInfo(BaseModel):
     """A variant's mean less the control's, within `low` and `high`; null bounds are not known yet."""
 
     verdict: str = Field(description="better, worse, no difference or inconclusive")
-    difference: float
+    difference: float | None = Field(description="null: of one of them nothing was measured")
     low: float | None
     high: float | None
     p: float

@@ -11,7 +11,7 @@ from core import denials
 from core.errors import InvalidRequest, PlatformError
 from core.principals import DEFAULT_TENANT, Principal, Scope
 from providers.registry.history import spells
-from providers.registry.plans import Plan
+from providers.registry.plans import IMPLIED_ERROR_RATE, Plan
 from providers.registry.toml import as_toml
 from server.pages.administration import Typed, checked, typed
 from server.pages.frame import PageRoute, framed
@@ -139,12 +139,13 @@ async def _all(
         "before": {name: [spell for spell in its if spell.until is not None][:2] for name, its in lived.items()},
         "next_cursor": told["next_cursor"],
         "first": paging.after is None,
-        "deploys": _deploys(principal),
+        "deploys": may_deploy(principal),
     }
     return framed(request, principal, "models", values, form=form, problem=problem)
 
 
-def _deploys(principal: Principal) -> bool:
+def may_deploy(principal: Principal) -> bool:
+    """Whether the pages offer the principal to change the registry."""
     return principal.may(Scope.MODELS_DEPLOY) and principal.tenant == DEFAULT_TENANT
 
 
@@ -181,8 +182,9 @@ async def _one(
         "before": before,
         "after": after,
         "difference": difference,
-        "deploys": _deploys(principal),
+        "deploys": may_deploy(principal),
         "toml": as_toml([base.content]) if base else "",
+        "implied_error_rate": IMPLIED_ERROR_RATE,
         "back_to": None if standing.candidate is not None else (standing.past[-1] if standing.past else None),
     }
     return framed(request, principal, "model", values, form=form, problem=problem)

@@ -112,6 +112,11 @@ def test_every_kind_of_page_is_dark_where_that_is_preferred_and_fits_a_phone(
         expect(page.locator("a[href='/']").first).to_be_visible()
         page.wait_for_function(SHOWS_DARK)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    for path in ("/", "/experiments"):
+        page.goto(path)
+        for width, most in ((390, 110), (1280, 80)):  # the name and a strip; one row
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.querySelector('.top').offsetHeight") < most, (path, width)
     context.close()
 
 

@@ -402,6 +402,31 @@ async def test_gradings_are_within_the_cap(place: Desk, provider: OpenAIFake) ->
 
 
 @ON_SQLITE
+async def test_what_a_judge_costs_is_spent_also_beside_one_without_a_price(place: Desk, provider: OpenAIFake) -> None:
+    unpriced = DEPLOYMENT.model_copy(update={"model": "nobody-knows", "price": None})
+    registry = Registry(place.database)
+    await registry.add_model(SYSTEM, ModelAlias(alias="free", deployments=(unpriced,)), reason="")
+    await registry.deploy(SYSTEM, Registered.MODEL, "free", 1, reason="")
+    await place.resources.models.versions.load(place.database)
+    provider.always(Reply(text='{"reason": "", "grade": 3}'))
+    judged = [{"name": "rubric", "label": name, "options": {"judge": name, "rubric": "Be kind."}} for name in ("judge", "free")]
+    run = await begin(place, 1, metrics=judged)
+    book = ledger.Ledger(place.settings)
+    ledger.connect(book)
+    try:
+        await run_evaluation(place.context, run.id)
+    finally:
+        ledger.connect(None)
+        await asyncio.to_thread(book.close)
+    (row,) = await rows(place, run)
+    alone = await begin(place, 1, metrics=judged[:1], run={"reuse": False})
+    await run_evaluation(place.context, alone.id)
+    (priced,) = await rows(place, alone)
+    assert 0 < (priced.grading_usd or 0) == row.grading_usd
+    assert (await shown(place, run)).spent_usd == (await shown(place, alone)).spent_usd
+
+
+@ON_SQLITE
 async def test_a_grading_that_a_kill_cuts_off_is_told_and_asked_again_on_demand(place: Desk, provider: OpenAIFake) -> None:
     provider.always(Reply(text='{"reason": "", "grade": 3}'))
     judged = {"name": "rubric", "options": {"judge": "judge", "rubric": "Be kind."}}

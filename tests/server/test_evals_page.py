@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from core.database import Database
-from core.principals import Role
+from core.principals import SYSTEM, Role
 from core.settings import Settings
-from core.tables import EvalResult, EvalRun, Job
+from core.tables import EvalResult, EvalRun, Job, Registered
+from providers.registry.seeding import seed
+from providers.registry.store import Registry
+from server.access.keys import KeyRights
 from server.routes import evals_page, evaluation_runs, evaluations
 from server.routes.evals_page import effects
-from tests.server.administration import api, get, key_of, problem, send, sign_in, with_pages
+from tests.server.administration import FOREIGN_SITE, api, get, key_of, problem, send, sign_in, with_pages
 from tests.server.conftest import ON_SQLITE, Guarded
 
 CONTENT = '{"input": {"text": "one"}, "expected": "1"}\n{"input": {"text": "two"}, "expected": "2"}'
@@ -88,6 +91,43 @@ async def test_a_run_shows_its_examples_and_stands_beside_another(here: Guarded,
     assert (await get(here, "/evals/runs/run_a")).status_code == 404
     await sign_in(here, await key_of(here, tenant="acme"))
     assert (await get(here, "/evals/runs/run_b")).status_code == 404
+
+
+@ON_SQLITE
+async def test_a_run_that_has_passed_approves_its_version_by_its_page(
+    here: Guarded, settings: Settings, database: Database
+) -> None:
+    await seed(database, settings.aliases)
+    for name, passed in (("run_a", True), ("run_b", False), ("run_c", True)):
+        await run(database, name, 1.0)
+        async with database.transaction("default") as session:
+            kept = await session.get_one(EvalRun, name)
+            kept.passed, kept.pins = passed, {"aliases": {} if name == "run_c" else {"default": 1}, "prompts": {}}
+    form = {"act": "approve", "metric": "exact_match", "reason": "<b>It holds.</b>"}
+    assert "Approve the version" in (await get(here, "/evals/runs/run_a")).text
+    assert "Approve the version" not in (await get(here, "/evals/runs/run_b")).text
+    refused = await send(here, "/evals/runs/run_b", **form)
+    assert (refused.status_code, "thresholds all hold" in problem(refused)) == (409, True)
+    unmeasured = await send(here, "/evals/runs/run_a", act="approve", metric="f1")
+    assert (unmeasured.status_code, "'f1'" in problem(unmeasured)) == (422, True)
+    assert (await send(here, "/evals/runs/run_c", **form)).status_code == 404  # a version that is not in the registry
+    forged = await here.client.post("/evals/runs/run_a", data=form, headers=FOREIGN_SITE)
+    assert forged.status_code == 403
+    assert (await send(here, "/evals/runs/run_a", **form)).headers["location"] == "/evals/runs/run_a?done=approve"
+    version = await Registry(database).version(Registered.MODEL, "default", 1)
+    assert (version.evaluation, version.score) == ("run_a", 0.5)
+    page = (await get(here, "/evals/runs/run_a?done=approve")).text
+    assert "The run has approved the version." in page
+    assert "Approve the version" not in page
+    analyst, key = await here.access.keys.create(SYSTEM, "analyst", KeyRights(Role.ANALYST))
+    await run(database, "run_d", 1.0)
+    async with database.transaction("default") as session:
+        kept = await session.get_one(EvalRun, "run_d")
+        kept.owner, kept.passed, kept.pins = analyst.id, True, {"aliases": {"default": 1}, "prompts": {}}
+    await sign_in(here, key)
+    assert "Approve the version" not in (await get(here, "/evals/runs/run_d")).text
+    refused = await send(here, "/evals/runs/run_d", **form)
+    assert (refused.status_code, "models:deploy" in problem(refused)) == (403, True)
 
 
 def test_effects_are_shares_of_the_first_run_where_that_has_any() -> None:

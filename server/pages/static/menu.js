@@ -1,2 +1,6 @@
-// On a phone the menu beside a page is a strip above it, which may begin left of where we are.
-document.querySelector(".side [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+// On a phone a menu is a strip above the page, which may begin left of where we are.
+for (const current of document.querySelectorAll(".side [aria-current], .top nav [aria-current]")) {
+  const strip = current.parentElement;
+  const [here, whole] = [current.getBoundingClientRect(), strip.getBoundingClientRect()];
+  strip.scrollLeft += here.left - whole.left - (whole.width - here.width) / 2;
+}

@@ -16,6 +16,9 @@ class Shelf:
     async def live(self, alias: str) -> int | None:
         return self.now.get(alias)
 
+    async def check_shared(self, alias: str) -> None:
+        """Those of every alias may."""
+
     async def exists(self, alias: str, version: int) -> bool:
         return alias in self.now and version in (1, 2, 3)
 

@@ -47,13 +47,19 @@ def verdict(
         (measured(100, 0, 180.0), {"max_latency_ratio": 1.2}, False),
         (measured(100, 0, 121.0), {"max_latency_ratio": 1.2}, None),
         (measured(100, 0, None), {"max_latency_ratio": 1.2}, None),
+        (measured(12, 12), {"max_latency_ratio": 1.2}, False),
+        (measured(12, 12), {}, False),
+        (measured(100, 20), {"max_cost_ratio": 1.5}, False),
+        (measured(100, 3), {"max_latency_ratio": 1.2}, True),
+        (measured(100, 100), {"max_error_rate": 1}, True),
         (measured(100, 0, cost_usd=0.02), {"max_cost_ratio": 1.5}, False),
         (measured(100, 0, cost_usd=None), {"max_cost_ratio": 1.5}, None),
         (WELL, {"min_score": 0.5}, False),
     ],
     ids=[
         "no rule", "few errors", "many errors", "perhaps more errors", "all fail", "few requests", "within the rule", "as fast",
-        "slower", "perhaps slower", "unmeasured", "dearer", "unpriced", "no score",
+        "slower", "perhaps slower", "unmeasured", "all fail and none is timed", "all fail without a rule",
+        "many errors without a rule", "few errors without a rule", "may all fail", "dearer", "unpriced", "no score",
     ],
 )  # fmt: skip
 def test_what_is_wrong_beyond_doubt_is_taken_back_and_what_is_not_known_stays(

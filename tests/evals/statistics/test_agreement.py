@@ -30,6 +30,12 @@ def test_raters_who_agree_have_one_and_those_who_contradict_have_less_than_none(
     assert cohens_kappa([1, 2, 1, 2], [2, 1, 2, 1]).kappa == -1
 
 
+def test_a_rater_who_says_one_thing_of_all_agrees_by_chance_alone():
+    """Exactly: not by what floating point leaves."""
+    found = cohens_kappa([5, 5, 5, 4, 5, 1, 1], [1] * 7, weights="quadratic")
+    assert (found.kappa, found.low, found.high) == (0, 0, 0)
+
+
 def test_what_one_of_them_did_not_rate_is_left_out():
     found = cohens_kappa([1, None, 2, 2, math.nan], [1, 2, None, 2, 1])
     assert (found.n, found.unmeasured, found.kappa) == (2, 3, 1.0)

@@ -42,3 +42,4 @@ def test_the_verdict_goes_by_direction_and_by_the_effect_that_matters():
 def test_arms_that_tell_nothing_are_inconclusive(a, b, why):
     found = compare_means(a, b)
     assert (found.verdict, found.why, found.low) == (Verdict.INCONCLUSIVE, why, -math.inf)
+    assert (found.difference is None) == (a.n == 0)  # missing, and no zero

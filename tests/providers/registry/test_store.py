@@ -9,6 +9,9 @@ from core.errors import Conflict, InvalidRequest
 from core.principals import SYSTEM
 from core.settings import ModelAlias
 from core.tables import Registered
+from evals.experiments.book import ExperimentBook, NewExperiment
+from evals.experiments.registered import ModelVersions
+from providers.experiment_definition import Definition
 from providers.registry.plans import Plan
 from providers.registry.store import Registry
 
@@ -18,6 +21,25 @@ PLAN = Plan.model_validate({"steps": [{"weight": 50}]})
 
 def alias(model: str, **more: Any) -> ModelAlias:
     return ModelAlias.model_validate({"alias": "mix", "deployments": [{"provider": "openai", "model": model}], **more})
+
+
+async def test_two_versions_of_embeddings_share_no_requests(database: Database) -> None:
+    """What one of them has embedded stays in the collections."""
+    registry = Registry(database)
+    for strategy in ("failover", "cost"):
+        await registry.add_model(SYSTEM, alias("a", kind="embeddings", strategy=strategy), reason="")
+    await registry.deploy(SYSTEM, MODEL, "mix", 1, reason="")
+    with pytest.raises(InvalidRequest) as refused:
+        await registry.deploy(SYSTEM, MODEL, "mix", 2, reason="", plan=PLAN)
+    assert refused.value.code == "embeddings_not_shared"
+    experiment = NewExperiment(
+        "one", "mix", Definition.model_validate({"variants": [{"name": "a"}, {"name": "b", "version": 2}]})
+    )
+    with pytest.raises(InvalidRequest) as tried:
+        await ExperimentBook(database, ModelVersions(database)).create(SYSTEM, experiment)
+    assert tried.value.code == "embeddings_not_shared"
+    await registry.deploy(SYSTEM, MODEL, "mix", 2, reason="")
+    assert (await registry.head(MODEL, "mix")).live == 2
 
 
 @pytest.mark.parametrize(
