@@ -19,6 +19,7 @@ from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.joining import joined
 from retrievers.filling import Filling
+from retrievers.generations import note as note_generation
 from retrievers.reindexing import QUEUE, GenerationLease, Reindexing
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ async def _fill(context: JobContext, reindexing: Reindexing, lease: GenerationLe
         if switched is None:
             raise LeaseLost
         await catch_up()
-    library.resources.known.pop(source.collection, None)
+    note_generation(library.resources, lease.generation)
     log.info("generation.switched", collection_id=row.collection_id, store=row.store, model=row.model, **told)
 
 

@@ -214,6 +214,10 @@ class FindsWords(Protocol):
         """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
         ...
 
+    def has_words(self, shelf: Shelf) -> bool:
+        """Whether every chunk can be found by its words: not where some were written by a version that kept none."""
+        ...
+
 
 @runtime_checkable
 class KeepsStretches(Protocol):

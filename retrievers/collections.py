@@ -227,6 +227,7 @@ class Collections:
             rows = await session.exec(keys_of.where(Document.collection_id == shelf.collection_id))
             files = sum(bool(key) for keys in rows.all() for key in keys)
         vectors = 0
+        await self._indexer.generations.known(shelf)  # where a store that finds words has them
         for generation in await self._indexer.generations.all(shelf):
             vectors += await run_to_end(resources.store_of(generation.store).count, generation.shelf)
         return {

@@ -20,10 +20,11 @@ from core.errors import DecryptionFailed, NotFound, Unavailable
 from core.tables import Collection, CollectionUpkeep, Document, GenerationState, IndexGeneration, Tenant
 from retrievers import chunk_ledger
 from retrievers.base import Chunk, FindsIds, Shelf
-from retrievers.generations import Generation
+from retrievers.generations import Generation, note
 from retrievers.indexing import embedded_text
 from retrievers.leases import PENDING
 from retrievers.probing import MOST_PROBES, Finding, Probe, Ranks, finding, ranked, without
+from retrievers.store_words import StoreWords
 
 if TYPE_CHECKING:
     from retrievers.following import Following
@@ -76,7 +77,7 @@ class FusionChecks:
 
     async def check(self, generation_id: str) -> Finding | None:
         """Check a generation and keep what was found; searches go by it at once here, within a second elsewhere. None where it
-        is not active any more.
+        is not active any more, and where the store has not the words of all.
 
         Raises:
             Unavailable, ProviderFailed: a store, the files, the embedding model, or the word index, which is behind.
@@ -89,6 +90,11 @@ class FusionChecks:
         generation = Generation.of(row)
         if not await self._following.fresh(generation.collection):
             raise Unavailable("The word index is still catching up.", code="words_behind")
+        words = self._resources.lexical
+        note(self._resources, generation)  # whose words are meant
+        if isinstance(words, StoreWords) and not await asyncio.to_thread(words.is_whole, generation.collection):
+            await self._looked(generation_id, upkeep.number)  # a check of half of them would say that words find little
+            return None
         counts = await self._counts(generation.collection)
         chance = random.Random(f"{generation.collection.collection_id}/{sum(counts.values())}")  # noqa: S311 - no secret
         probes = await self._probes(generation.collection, counts, chance)
@@ -97,9 +103,15 @@ class FusionChecks:
         async with self._database.transaction(all_tenants=True) as session:
             mine = update(IndexGeneration).where(col(IndexGeneration.id) == generation_id)
             await session.exec(mine.values(fusion=kept, fusion_number=upkeep.number))
-        self._resources.known.pop(generation.collection, None)
+        note(self._resources, generation)
         log.info("fusion.checked", collection_id=generation.collection.collection_id, **found.stored())
         return found
+
+    async def _looked(self, generation_id: str, number: int) -> None:
+        """Nothing is to be checked until the collection changes."""
+        async with self._database.transaction(all_tenants=True) as session:
+            mine = update(IndexGeneration).where(col(IndexGeneration.id) == generation_id)
+            await session.exec(mine.values(fusion_number=number))
 
     async def _counts(self, shelf: Shelf) -> dict[str, int]:
         """The chunks of each document that is found."""

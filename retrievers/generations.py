@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, not_
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,7 +17,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from core.database import Database, utc_now
 from core.settings import SettingsError
 from core.tables import Collection, GenerationState, IndexGeneration
-from retrievers.base import Shelf, VectorStore
+from retrievers.base import FindsWords, Shelf, VectorStore
 from retrievers.fusion import DENSE_WEIGHT
 from retrievers.splitting_settings import Splitting, splitting_of
 
@@ -79,6 +78,11 @@ def last_known(resources: "Resources", shelf: Shelf) -> Generation:
     """The generation that was last searched in this process, for what goes on with what was found there. Asks nobody."""
     known = resources.known.get(shelf)
     return known[1] if known is not None else first_of(resources, shelf)
+
+
+def note(resources: "Resources", generation: Generation) -> None:
+    """Where a collection is from now on. What else there is to know of it is read before it is searched next."""
+    resources.known[generation.collection] = (float("-inf"), generation)
 
 
 class Generations:
@@ -175,19 +179,18 @@ class Generations:
         """At a start where the vector store finds the words.
 
         Raises:
-            SettingsError: collections were moved from where it finds words.
+            SettingsError: collections are in stores that find none.
         """
-        first = and_(
-            col(IndexGeneration.store) == self._resources.store_name,
-            col(IndexGeneration.shelf) == col(IndexGeneration.collection_id),
+        finding = [name for name, store in self._resources.opened.items() if isinstance(store, FindsWords)]
+        query = select(func.count()).where(
+            IndexGeneration.state == GenerationState.ACTIVE.value, col(IndexGeneration.store).not_in(finding)
         )
-        query = select(func.count()).where(IndexGeneration.state == GenerationState.ACTIVE.value, not_(first))
         async with self._database.session(all_tenants=True) as session:
-            moved = (await session.exec(query.select_from(IndexGeneration))).one()
-        if moved:
+            elsewhere = (await session.exec(query.select_from(IndexGeneration))).one()
+        if elsewhere:
             raise SettingsError(
-                f"GENAI_RETRIEVAL__WORDS=store: {moved} collections were moved to where no words of theirs are found: set it "
-                "to `index`"
+                f"GENAI_RETRIEVAL__WORDS=store: {elsewhere} collections are in stores that find no words: set it to `index`, "
+                f"until they are moved with `make reindex TO={self._resources.store_name}`"
             )
 
     async def _adopt(self) -> None:

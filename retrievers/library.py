@@ -108,6 +108,7 @@ def open_resources(
     """
     keyring = keyring or keyring_of(settings)
     opened: dict[str, Any] = {}
+    known: dict[Shelf, tuple[float, Generation]] = {}
     try:
         for name in settings.retrieval.stores:
             opened[name] = STORES.load(name)(settings)
@@ -115,7 +116,7 @@ def open_resources(
         named = settings.retrieval.cross_encoder
         return Resources(
             store=opened[settings.retrieval.store],
-            lexical=open_words(settings, opened[settings.retrieval.store], makes=searched),
+            lexical=open_words(settings, opened, known, makes=searched),
             files=files,
             models=models,
             keyring=keyring,
@@ -124,6 +125,7 @@ def open_resources(
             embeddings=settings.retrieval.embeddings,
             asked=Sketches(lambda tenant: settings.monitors.on and not models.policies.of(tenant).retention.none),
             others={name: store for name, store in opened.items() if name != settings.retrieval.store},
+            known=known,
         )
     except BaseException:
         for store in opened.values():

@@ -15,7 +15,7 @@ from core.principals import Principal, Scope
 from core.settings import Settings
 from core.tables import Collection, CollectionUpkeep, Document, GenerationState, IndexGeneration, Job, JobState
 from core.tables.columns import new_id
-from retrievers.base import Shelf
+from retrievers.base import FindsWords, Shelf
 from retrievers.changes import upkeep_of
 from retrievers.generations import Generations
 from retrievers.library import Resources
@@ -144,10 +144,11 @@ class Relocation:
                     code="store_not_opened",
                     param=param,
                 )
-        if self._settings.retrieval.words == "store":
+        to = self._resources.opened.get(move.to.store or "")
+        if self._settings.retrieval.words == "store" and to is not None and not isinstance(to, FindsWords):
             raise Conflict(
-                "Words are found in the vector store of new collections (GENAI_RETRIEVAL__WORDS=store), where these would be "
-                "found no more: set it to `index` first.",
+                f"Words are found in the vector store (GENAI_RETRIEVAL__WORDS=store), and {move.to.store!r} finds none: set it "
+                "to `index` first.",
                 code="words_in_store",
             )
         kinds = self._resources.models.kinds()

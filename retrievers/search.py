@@ -25,6 +25,7 @@ from retrievers.indexing import embedded_text
 from retrievers.steps.settings import Feedback
 from retrievers.steps.step import StepTaken
 from retrievers.steps.vectors import vectors_of
+from retrievers.store_words import StoreWords, missing
 
 if TYPE_CHECKING:
     from retrievers.following import Following
@@ -128,6 +129,7 @@ class Searcher:
 
         Raises:
             InvalidRequest: a blank query, a limit out of range, or a filter that is none (`invalid_filter`).
+            Conflict: `lexical`, and the store that finds the words has not those of all passages (`words_missing`).
             ProviderFailed, Unavailable: `dense`, and the embedding model does not answer.
         """
         if not query.strip():
@@ -163,8 +165,10 @@ class Searcher:
     ) -> tuple[_Asked, bool]:
         """The search to be made, and whether it has to do without meanings or words that it should have."""
         up_to_date = mode == "dense" or await self._up_to_date(shelf)
-        vector, degraded = None, not up_to_date
         generation = await self._generations.known(shelf)
+        if mode != "dense":
+            up_to_date = up_to_date and await self._are_whole(shelf, mode)
+        vector, degraded = None, not up_to_date
         if mode != "lexical":
             try:
                 vector = await self._vector(generation, text, beside)
@@ -261,6 +265,16 @@ class Searcher:
         if not fresh:
             log.warning("search.degraded", collection_id=shelf.collection_id, reason="words_behind")
         return fresh
+
+    async def _are_whole(self, shelf: Shelf, mode: Mode) -> bool:
+        """Whether the store that finds the words has them of every chunk. Raises Conflict where it is asked for them alone."""
+        lexical = self._resources.lexical
+        if not isinstance(lexical, StoreWords) or await asyncio.to_thread(lexical.is_whole, shelf):
+            return True
+        if mode == "lexical":
+            raise missing()
+        log.warning("search.degraded", collection_id=shelf.collection_id, reason="words_missing")
+        return False
 
     def _lexical(self, shelf: Shelf, text: str, depth: int, filter: Filter | None) -> dict[str, float]:
         with traces.span("search words"):

@@ -5,8 +5,9 @@ As the word index has it: two fields, since a word in the title or a heading tel
 words as often as they are there. The lengths of texts are held against a fixed mean, since a vector is written once.
 """
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -40,17 +41,27 @@ class WordVectors:
                 weights[index_of(field, word)] = times * (_K1 + 1) / (times + held)
         return _sorted(weights)
 
-    def asked(self, query: str) -> Sparse:
-        """The vector of a query; empty where no word of it tells anything."""
-        weights: dict[int, float] = {}
-        for word, times in Counter(self._words.of(query)).most_common(_MOST_QUERY_TERMS):
-            for field in _MEAN_LENGTHS:
-                weights[index_of(field, word)] = float(times)
+    def asked(self, query: str, weighed: Callable[[Sequence[str]], Mapping[str, float]] | None = None) -> Sparse:
+        """The vector of a query; empty where no word of it tells anything. `weighed` gives how much each word tells, for a
+        store that does not weigh them itself."""
+        words = self.counted(query)
+        told = dict.fromkeys(words, 1.0) if weighed is None else weighed(list(words))
+        telling = {word: times * told[word] for word, times in words.items() if told[word] > 0}
+        weights = {index: weight for word, weight in telling.items() for index in indices_of(word)}
         return _sorted(weights)
+
+    def counted(self, query: str) -> dict[str, int]:
+        """The words that a query is made with, and how often each is in it."""
+        return dict(Counter(self._words.of(query)).most_common(_MOST_QUERY_TERMS))
 
     def words(self, text: str) -> list[str]:
         """The words of a text as they are compared."""
         return self._words.of(text)
+
+
+def tells(total: int, found: int) -> float:
+    """How much a word tells that `found` of `total` chunks have: its inverse document frequency as BM25 has it, in nats."""
+    return math.log(1 + (max(total - found, 0) + 0.5) / (found + 0.5))
 
 
 def indices_of(word: str) -> Sequence[int]:

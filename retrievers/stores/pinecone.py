@@ -18,6 +18,7 @@ from retrievers.filters import Compare, Filter, Operator, matches
 from retrievers.stores import pinecone_rows as rows
 from retrievers.stores.dimensions import cosine, cosines, embedding_changed
 from retrievers.stores.pinecone_client import MOST_FOUND, MOST_WITH_METADATA, PineconeIndex, PineconeIndexes, numbers, told
+from retrievers.stores.pinecone_words import PineconeWords
 from retrievers.stores.scan_lists import ScanLists
 
 Found = TypeVar("Found")
@@ -44,6 +45,7 @@ class PineconeStore:
         self._known: dict[Shelf, PineconeIndex] = {}
         self._lock = threading.Lock()
         self._lists = ScanLists(self._ids)
+        self._words = PineconeWords()
 
     def upsert(self, shelf: Shelf, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Insert or replace by chunk id; may be repeated.
@@ -67,6 +69,7 @@ class PineconeStore:
             if index.dimension != dimension:
                 raise embedding_changed(dimension)
             index.upsert(shelf.collection_id, records)
+            self._words.upsert(self._indexes.of_words(), shelf, chunks)
         with self._lock:
             self._known[shelf] = index
 
@@ -114,6 +117,44 @@ class PineconeStore:
         )
         return heapq.nlargest(limit, compared, key=lambda found: found[1])
 
+    def search_words(self, shelf: Shelf, query: str, limit: int, filter: Filter | None = None) -> list[tuple[str, float]]:
+        """The ids of the chunks that share words with the query and pass the filter, with their BM25 score, best first."""
+
+        def search(index: PineconeIndex) -> list[tuple[str, float]]:
+            if (words := self._indexes.words()) is None:
+                return []
+            return self._words.search(
+                words,
+                shelf,
+                query,
+                limit,
+                filter,
+                total=lambda: index.count(shelf.collection_id),
+                read=lambda ids: self._chunks(index, shelf, ids),
+                passing=lambda: self._passing(index, shelf, filter),
+            )
+
+        return self._reading(shelf, search, []) if limit > 0 else []
+
+    def word_weights(self, shelf: Shelf, words: Sequence[str]) -> dict[str, float]:
+        """How much each word, as it is compared, tells among the shelf's chunks: its inverse document frequency in nats."""
+
+        def weigh(index: PineconeIndex) -> dict[str, float]:
+            there = self._indexes.of_words()
+            return self._words.weights(there, shelf, words, lambda: index.count(shelf.collection_id))
+
+        return self._reading(shelf, weigh, dict.fromkeys(words, 0.0))
+
+    def has_attribute(self, shelf: Shelf, name: str) -> bool:
+        """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
+        named = rows.said(Compare(name, Operator.EXISTS, True))
+        return self._reading(shelf, lambda index: bool(index.query(shelf.collection_id, None, 1, named)), False)
+
+    def has_words(self, shelf: Shelf) -> bool:
+        """Not where a record is of a version that kept none."""
+        without = {rows.WORDED: {"$exists": False}}
+        return self._reading(shelf, lambda index: not index.query(shelf.collection_id, None, 1, without), True)
+
     def get(self, shelf: Shelf, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
         if not chunk_ids:
@@ -158,7 +199,7 @@ class PineconeStore:
 
         def delete(index: PineconeIndex) -> None:
             while found := [one["id"] for one in index.query(shelf.collection_id, None, MOST_FOUND, asked)]:
-                index.delete(shelf.collection_id, found)
+                self._delete(index, shelf, found)
 
         self._reading(shelf, delete, None)
 
@@ -167,7 +208,7 @@ class PineconeStore:
 
         def delete(index: PineconeIndex) -> int:
             passing = [chunk.id for chunk in self._passing(index, shelf, filter)]
-            index.delete(shelf.collection_id, passing)
+            self._delete(index, shelf, passing)
             return len(passing)
 
         return self._reading(shelf, delete, 0)
@@ -177,8 +218,18 @@ class PineconeStore:
         with told():
             index = self._look(shelf)
             if index is not None:
+                if (words := self._indexes.words()) is not None:
+                    words.clear(shelf.collection_id)
                 index.clear(shelf.collection_id)
+        self._words.forget(shelf)
         self._forget(shelf)
+
+    def _delete(self, index: PineconeIndex, shelf: Shelf, ids: Sequence[str]) -> None:
+        """The words first: what is found by nothing else would not be found again to be deleted."""
+        if (words := self._indexes.words()) is not None:
+            words.delete(shelf.collection_id, ids)
+        index.delete(shelf.collection_id, ids)
+        self._words.forget(shelf)
 
     def scan(self, shelf: Shelf, after: str, limit: int) -> tuple[list[Chunk], Vectors]:
         """The next chunks with their vectors as they were given, by identifier: those behind `after`."""
@@ -238,7 +289,7 @@ class PineconeStore:
         for first in range(0, len(ids), _COMPARED):
             yield from self._records(index, shelf, ids[first : first + _COMPARED]).values()
 
-    def _passing(self, index: PineconeIndex, shelf: Shelf, filter: Filter) -> Iterator[Chunk]:
+    def _passing(self, index: PineconeIndex, shelf: Shelf, filter: Filter | None) -> Iterator[Chunk]:
         """Every chunk that passes."""
         found = index.query(shelf.collection_id, None, MOST_FOUND, rows.said(filter))
         if len(found) < MOST_FOUND:

@@ -20,6 +20,8 @@ from core.transport.trust import trusted_file
 
 #: The most that one call may ask for, and may carry (Pinecone's limits of operations, 2026).
 MOST_FOUND = 10_000
+#: Of an index of words: as much as Pinecone has said of sparse indexes at least.
+MOST_WORDS_FOUND = 1000
 _LISTED, _DELETED, _UPSERTED, _UPSERTED_BYTES = 100, 1000, 500, 1_800_000
 #: Identifiers of one fetch: they are in the address.
 _FETCHED = 100
@@ -52,6 +54,7 @@ class PineconeIndexes:
             total=_TRIES, backoff_factor=0.25, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None
         )
         self._open: dict[str, PineconeIndex] = {}
+        self._sparse: SparseIndex | None = None
         with told():
             try:
                 self.all()
@@ -72,25 +75,48 @@ class PineconeIndexes:
         for index in self.all():
             if index.dimension == dimension:
                 return index
-        self._make(dimension)
+        one = self._made(self._name(dimension), {"dimension": dimension, "metric": "cosine"})
+        return self._opened(one.name, one.host, one.dimension)
+
+    def words(self) -> "SparseIndex | None":
+        """The index of words, where there is one."""
+        if (index := self._sparse) is None:
+            for one in self._control.list_indexes(_request_timeout=self._timeout).indexes:
+                if one.name == self._name("words") and one.status.ready:
+                    index = self._sparse = self._opened_sparse(one)
+        return index
+
+    def of_words(self) -> "SparseIndex":
+        """The index of words, made when it is not there."""
+        index = self.words()
+        if index is None:
+            made = self._made(self._name("words"), {"vector_type": "sparse", "metric": "dotproduct"})
+            index = self._sparse = self._opened_sparse(made)
+        return index
+
+    def _opened_sparse(self, one: Any) -> "SparseIndex":
+        opened = self._client.Index(host=one.host, pool_threads=1)
+        return SparseIndex(opened, 0, self._timeout, self._settings.pinecone_visible_s)
+
+    def _made(self, name: str, kind: Mapping[str, Any]) -> Any:
+        """The description of an index, which is made when it is not there, once it is ready."""
+        self._make(name, kind)
         end, pause = time.monotonic() + self._settings.pinecone_visible_s, _LOOK_S
         while True:
-            one = self._control.describe_index(self._name(dimension), _request_timeout=self._timeout)
+            one = self._control.describe_index(name, _request_timeout=self._timeout)
             if one.status.ready:
-                return self._opened(one.name, one.host, one.dimension)
+                return one
             if time.monotonic() > end:
                 raise Unavailable("The vector store has not made an index in time.", code="store_unavailable")
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
 
-    def _make(self, dimension: int) -> None:
+    def _make(self, name: str, kind: Mapping[str, Any]) -> None:
         from pinecone.db_control.request_factory import PineconeDBControlRequestFactory
         from pinecone.exceptions import PineconeApiException
 
         spec = {"serverless": {"cloud": self._settings.pinecone_cloud, "region": self._settings.pinecone_region}}
-        asked = PineconeDBControlRequestFactory.create_index_request(
-            name=self._name(dimension), dimension=dimension, metric="cosine", spec=spec
-        )
+        asked = PineconeDBControlRequestFactory.create_index_request(name=name, spec=spec, **kind)
         try:
             self._control.create_index(create_index_request=asked, _request_timeout=self._timeout)
         except PineconeApiException as error:
@@ -101,6 +127,9 @@ class PineconeIndexes:
         """Close the connections; may be called again."""
         while self._open:
             self._open.popitem()[1].close()
+        if (words := self._sparse) is not None:
+            self._sparse = None
+            words.close()
 
     def _opened(self, name: str, host: str, dimension: int) -> "PineconeIndex":
         if name not in self._open:
@@ -108,8 +137,8 @@ class PineconeIndexes:
             self._open.setdefault(name, PineconeIndex(opened, dimension, self._timeout, self._settings.pinecone_visible_s))
         return self._open[name]
 
-    def _name(self, dimension: int) -> str:
-        return f"{self._settings.pinecone_index}-{dimension}"
+    def _name(self, kind: int | str) -> str:
+        return f"{self._settings.pinecone_index}-{kind}"
 
     @property
     def _control(self) -> Any:
@@ -177,14 +206,14 @@ class PineconeIndex:
         *,
         metadata: bool = False,
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        given = numbers(vector) if vector is not None else [1.0] + [0.0] * (self.dimension - 1)
+        return self._query(namespace, top_k, filter, include_metadata=metadata, vector=given)
+
+    def _query(
+        self, namespace: str, top_k: int, filter: Mapping[str, Any] | None, **more: Any
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
         asked = self._requests.query_request(
-            namespace=namespace,
-            vector=numbers(vector) if vector is not None else [1.0] + [0.0] * (self.dimension - 1),
-            top_k=top_k,
-            filter=filter,
-            include_metadata=metadata,
-            include_values=False,
-            _check_type=False,
+            namespace=namespace, top_k=top_k, filter=filter, include_values=False, _check_type=False, **more
         )
         return self._answer("query_vectors", asked)
 
@@ -226,11 +255,15 @@ class PineconeIndex:
             Unavailable: `store_unavailable`: it takes too long.
         """
         end, pause = time.monotonic() + self._visible_s, _LOOK_S
-        while lsn and _lsn(self._queried(namespace, None, 1)[1], "x-pinecone-max-indexed-lsn") < lsn:
+        while lsn and _lsn(self._any(namespace), "x-pinecone-max-indexed-lsn") < lsn:
             if time.monotonic() > end:
                 raise Unavailable("The vector store does not find in time what it was given.", code="store_unavailable")
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK_S)
+
+    def _any(self, namespace: str) -> Mapping[str, str]:
+        """The headers of a query for any record."""
+        return self._queried(namespace, None, 1)[1]
 
     def _answer(self, operation: str, *asked: Any, **named: Any) -> tuple[dict[str, Any], Mapping[str, str]]:
         """The answer, and its headers."""
@@ -246,6 +279,20 @@ class PineconeIndex:
 
     def close(self) -> None:
         self._index.close()
+
+
+class SparseIndex(PineconeIndex):
+    """The index of words: its records have `sparse_values` for `values`, and their numbers are multiplied with a query's."""
+
+    def find(
+        self, namespace: str, vector: Mapping[str, Any], top_k: int, filter: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """The best, with `id` and `score`. What shares no entry with the vector is not among them."""
+        answered, _ = self._query(namespace, top_k, filter, include_metadata=False, sparse_vector=vector)
+        return list(answered.get("matches", ()))
+
+    def _any(self, namespace: str) -> Mapping[str, str]:
+        return self._query(namespace, 1, None, include_metadata=False, sparse_vector={"indices": [0], "values": [1.0]})[1]
 
 
 def numbers(vector: NDArray[np.float32]) -> list[float]:

@@ -29,6 +29,8 @@ from retrievers.filters import (
 
 #: Bytes of a record's metadata as JSON. Pinecone's bound is 40 KB, by a count of its own.
 MOST_BYTES = 40_000
+#: Says that the chunk's words are in the index of words as well; a chunk that was written before there was one has it not.
+WORDED = "worded"
 #: Prefix of the keys of numbers; a key must not begin with `$`.
 _NUMBER = "number."
 #: Pinecone keeps numbers as 64-bit floats: whole ones beyond are not told from their neighbours.
@@ -50,19 +52,9 @@ def metadata_of(chunk: Chunk, shelf: Shelf) -> dict[str, Any]:
         "context": chunk.context,
         "attributes": json.dumps(dict(chunk.attributes), ensure_ascii=False, default=str),
     }
-    kept: dict[str, Any] = {
-        "tenant": shelf.tenant,
-        "document_id": chunk.document_id,
-        "revision": chunk.revision,
-        "start": chunk.start,
-        "end": chunk.end,
-        "marks": marks(chunk),
-    }
+    kept: dict[str, Any] = {**marked(chunk, shelf), WORDED: True}
     if chunk.page is not None:
         kept["page"] = chunk.page
-    for name, value in values_of(chunk).items():
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            kept[_NUMBER + name] = value
     if _size(kept | texts) <= MOST_BYTES:
         return kept | texts
     kept["packed"] = base64.b85encode(zlib.compress(json.dumps([texts[name] for name in _TEXTS]).encode(), 9)).decode()
@@ -71,6 +63,22 @@ def metadata_of(chunk: Chunk, shelf: Shelf) -> dict[str, Any]:
             "A passage with its attributes takes more than the 40 KB that the vector store keeps beside a vector.",
             code="chunk_too_large",
         )
+    return kept
+
+
+def marked(chunk: Chunk, shelf: Shelf) -> dict[str, Any]:
+    """What it is found by: whose it is, where it is, and what it can be filtered by."""
+    kept: dict[str, Any] = {
+        "tenant": shelf.tenant,
+        "document_id": chunk.document_id,
+        "revision": chunk.revision,
+        "start": chunk.start,
+        "end": chunk.end,
+        "marks": marks(chunk),
+    }
+    for name, value in values_of(chunk).items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            kept[_NUMBER + name] = value
     return kept
 
 

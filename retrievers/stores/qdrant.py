@@ -128,6 +128,10 @@ class QdrantStore:
         asked = on(shelf, equal("named", name))
         return any(self._engine.page(dimension, asked, 1, bare=True)[0] for dimension in self._engine.places())
 
+    def has_words(self, shelf: Shelf) -> bool:
+        """It always has: each point was written with them."""
+        return True
+
     def get(self, shelf: Shelf, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
         found = {chunk.id: chunk for chunk in map(chunk_of, self._payloads(shelf, chunk_ids))}

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from core.errors import Unavailable
 from core.settings import Settings
 from retrievers.base import Chunk, Shelf, Vectors
-from retrievers.filters import Filter, matches
+from retrievers.filters import Compare, Filter, Operator, matches
 from retrievers.stores import weaviate_rows as rows
 from retrievers.stores.dimensions import cosine, cosines, embedding_changed
 from retrievers.stores.scan_lists import ScanLists
 from retrievers.stores.weaviate_client import connect, told
+from retrievers.stores.weaviate_words import WordSearch, are_whole, weights
+from retrievers.word_vectors import WordVectors
 
 if TYPE_CHECKING:
     from weaviate.collections import Collection as WeaviateCollection
@@ -51,10 +53,13 @@ class WeaviateStore:
         self._known: dict[Shelf, int] = {}
         self._lock = threading.Lock()
         self._lists = ScanLists(self._ids)
+        self._words = WordVectors()
         try:
             with told():
                 if not self._client.collections.exists(self._name):
                     self._make()
+                else:
+                    rows.add_words(self._client, self._name)
                 self._client.collections.use(self._name).tenants.get_by_names(["none"])  # by gRPC
         except BaseException:
             self._client.close()
@@ -95,7 +100,7 @@ class WeaviateStore:
             objects = [
                 DataObject(
                     uuid=rows.object_id(chunk.id),
-                    properties=rows.properties_of(chunk, shelf),
+                    properties=rows.properties_of(chunk, shelf, self._words.words),
                     vector={rows.VECTOR: np.asarray(vector, dtype=np.float32).tolist()},
                 )
                 for chunk, vector in zip(chunks[first : first + _BATCH], vectors[first : first + _BATCH], strict=True)
@@ -155,6 +160,29 @@ class WeaviateStore:
             if matches(filter, chunk := rows.chunk_of(one.properties))
         )
         return heapq.nlargest(limit, compared, key=lambda found: found[1])
+
+    def search_words(self, shelf: Shelf, query: str, limit: int, filter: Filter | None = None) -> list[tuple[str, float]]:
+        """The ids of the chunks that share words with the query and pass the filter, with their BM25 score, best first."""
+        words = self._words.counted(query)
+        if limit < 1 or not words:
+            return []
+        search = WordSearch(self._tenant(shelf), shelf, words, lambda: self._all(shelf))
+        return self._reading(shelf, lambda: search.best(min(limit, _MOST_FOUND), filter), [])
+
+    def word_weights(self, shelf: Shelf, words: Sequence[str]) -> dict[str, float]:
+        """How much each word, as it is compared, tells among the shelf's chunks: its inverse document frequency in nats."""
+        nothing = dict.fromkeys(words, 0.0)
+        total = self.count(shelf)
+        return self._reading(shelf, lambda: weights(self._tenant(shelf), words, total) if total else nothing, nothing)
+
+    def has_attribute(self, shelf: Shelf, name: str) -> bool:
+        """Whether any chunk can be filtered by an attribute of that name, whatever its value."""
+        named = rows.said(Compare(name, Operator.EXISTS, True))
+        return self._reading(shelf, lambda: bool(self._found(shelf, named, limit=1)), False)
+
+    def has_words(self, shelf: Shelf) -> bool:
+        """Not where an object is of a version that kept none."""
+        return self._reading(shelf, lambda: are_whole(self._tenant(shelf)), True)
 
     def get(self, shelf: Shelf, chunk_ids: Sequence[str]) -> list[Chunk]:
         """The chunks that are there, in the order asked for."""
@@ -266,10 +294,10 @@ class WeaviateStore:
         collection = self._client.collections.use(self._name).with_consistency_level(ConsistencyLevel.QUORUM)
         return collection.with_tenant(shelf.collection_id)
 
-    def _found(self, shelf: Shelf, asked: Any, *, vectors: bool = False) -> list[Any]:
+    def _found(self, shelf: Shelf, asked: Any, *, vectors: bool = False, limit: int | None = None) -> list[Any]:
         """The objects that a condition lets pass, and that are the tenant's."""
         found = self._tenant(shelf).query.fetch_objects(
-            filters=asked, limit=_MOST_FOUND, include_vector=vectors, return_properties=list(rows.PROPERTIES)
+            filters=asked, limit=limit or _MOST_FOUND, include_vector=vectors, return_properties=list(rows.PROPERTIES)
         )
         return [one for one in found.objects if one.properties["tenant"] == shelf.tenant]
 

@@ -6,14 +6,17 @@ a chunk can be filtered by is in one list of marks (`retrievers.filters.marks`).
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from core.settings import SettingsError
 from retrievers.base import Chunk, Shelf
 from retrievers.filters import And, Compare, Filter, Not, Or, by_marks, marks, marks_asked, narrow, weakened
 
 if TYPE_CHECKING:
     from weaviate import WeaviateClient
+    from weaviate.classes.config import Property
     from weaviate.collections.classes.filters import _Filters
 
 #: The name of the one vector of an object.
@@ -32,6 +35,13 @@ PROPERTIES = (
     "context",
     "attributes",
 )
+#: The words of a chunk's text and of its headings, put apart for Weaviate's index of words: Weaviate splits by blanks alone, so
+#: that its words are those of `retrievers.word_analysis`.
+WORDS, HEADS = "words", "heads"
+#: Says that an object was written with its words; which one written before has not.
+WORDED = "worded"
+#: In front of each word, so that none is one of Weaviate's stop words.
+_WORD = "_"
 #: Of the identifiers of objects, which Weaviate wants as UUIDs.
 _NAMESPACE = uuid.UUID("6f9c8f0e-6d0f-5a3c-9c55-3a1d9a0c7e61")
 
@@ -68,6 +78,7 @@ def make_collection(client: "WeaviateClient", name: str) -> None:
             text("context"),
             text("attributes"),
             text("marks", kind=DataType.TEXT_ARRAY, filtered=True),
+            *_of_words(),
         ],
         vector_config=Configure.Vectors.self_provided(
             name=VECTOR,
@@ -78,13 +89,53 @@ def make_collection(client: "WeaviateClient", name: str) -> None:
     )
 
 
+def add_words(client: "WeaviateClient", name: str) -> None:
+    """Add the properties of words to a collection of before there were any. May be called by several processes at once.
+
+    Raises:
+        SettingsError: the API key may not.
+    """
+    from weaviate.exceptions import UnexpectedStatusCodeError, WeaviateInvalidInputError
+
+    config = client.collections.use(name).config
+    for each in _of_words():
+        with suppress(WeaviateInvalidInputError):  # it is there
+            try:
+                config.add_property(each)
+            except UnexpectedStatusCodeError as error:
+                if error.status_code == 403:
+                    raise SettingsError(
+                        f"GENAI_RETRIEVAL__WEAVIATE_API_KEY: it may not change {name}, which needs the property {each.name!r}"
+                    ) from None
+                config.add_property(each)  # or another process was first
+
+
+def _of_words() -> "list[Property]":
+    from weaviate.classes.config import DataType, Property, Tokenization
+
+    def words(name: str) -> Property:
+        return Property(
+            name=name,
+            data_type=DataType.TEXT,
+            tokenization=Tokenization.WHITESPACE,
+            index_filterable=True,
+            index_searchable=True,
+        )
+
+    return [
+        words(WORDS),
+        words(HEADS),
+        Property(name=WORDED, data_type=DataType.INT, index_filterable=True, index_searchable=False),
+    ]
+
+
 def object_id(chunk_id: str) -> uuid.UUID:
     """The identifier of a chunk's object, which is the same each time."""
     return uuid.uuid5(_NAMESPACE, chunk_id)
 
 
-def properties_of(chunk: Chunk, shelf: Shelf) -> dict[str, Any]:
-    """What is kept beside a chunk's vector."""
+def properties_of(chunk: Chunk, shelf: Shelf, words: Callable[[str], Sequence[str]]) -> dict[str, Any]:
+    """What is kept beside a chunk's vector. `words` gives a text's words as they are compared."""
     kept: dict[str, Any] = {
         "tenant": shelf.tenant,
         "chunk_id": chunk.id,
@@ -97,8 +148,16 @@ def properties_of(chunk: Chunk, shelf: Shelf) -> dict[str, Any]:
         "context": chunk.context,
         "attributes": json.dumps(dict(chunk.attributes), ensure_ascii=False, default=str),
         "marks": marks(chunk),
+        WORDS: written(words(chunk.text)),
+        HEADS: written(words(chunk.context)),
+        WORDED: 1,
     }
     return kept if chunk.page is None else {**kept, "page": chunk.page}
+
+
+def written(words: Iterable[str]) -> str:
+    """Words as they are kept and asked for."""
+    return " ".join(_WORD + word for word in words)
 
 
 def chunk_of(kept: Any) -> Chunk:

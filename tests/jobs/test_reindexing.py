@@ -33,8 +33,10 @@ from retrievers.library import Library
 from retrievers.reconciliation import Reconciliation
 from retrievers.reindexing import QUEUE, Reindexing
 from retrievers.relocation import Move, Relocation, Whereabouts, cancel
+from retrievers.store_words import StoreWords
 from retrievers.upkeep import Upkeep
 from tests.desks import Desk, note, opened
+from tests.fakes import pinecone, weaviate
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -519,7 +521,7 @@ async def test_a_former_store_that_is_away_holds_no_document_up_but_an_erasure(d
         await desk.library.indexer.forget((await desk.documents())["a.md"])
 
 
-async def test_where_the_vector_store_finds_words_nothing_is_moved(desk: Desk) -> None:
+async def test_where_the_vector_store_finds_words_nothing_is_moved_to_one_that_finds_none(desk: Desk) -> None:
     await brought(desk, note("a.md"))
     settings = desk.settings.model_copy(update={"retrieval": desk.settings.retrieval.model_copy(update={"words": "store"})})
     with pytest.raises(Conflict) as refused:
@@ -529,8 +531,42 @@ async def test_where_the_vector_store_finds_words_nothing_is_moved(desk: Desk) -
     assert refused.value.code == "words_in_store"
     await moved(desk)
     found_there = replace(desk.resources, lexical=SimpleNamespace(follows=False), known={})
-    with pytest.raises(SettingsError, match="GENAI_RETRIEVAL__WORDS"):
+    with pytest.raises(SettingsError, match="GENAI_RETRIEVAL__WORDS=store: 1 collections are in stores that find no words"):
         await Library.build(desk.settings, desk.database, found_there, desk.queue).generations.begin()
+
+
+async def test_words_are_found_wherever_a_collection_is_moved_that_finds_them(
+    database: Database, settings: Settings, many_models: Models
+) -> None:
+    url = database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite")
+    with weaviate.serving(weaviate.WeaviateFake()) as there, pinecone.serving(pinecone.PineconeFake()) as hosted:
+        retrieval = {"store": "qdrant", "words": "store", "other_stores": ["weaviate", "pinecone"], **there, **hosted}
+        made = Settings.load(data_dir=settings.data_dir, database_url=url, models=[AGAIN], retrieval=retrieval)
+        async with opened(made, database, many_models) as desk:
+            shelf = await brought(desk, note("a.md", "The word is okapi."), note("b.md", "The word is walrus."))
+
+            async def found(query: str, library: Library = desk.library) -> list[str]:
+                findings = await library.searcher.find(shelf, query, limit=5, mode="lexical")
+                assert not findings.degraded
+                return [passage.chunk.document for passage in findings.passages]
+
+            assert await found("okapi") == ["a.md"]
+            steps = [Whereabouts("weaviate", None), Whereabouts(None, "again"), Whereabouts("pinecone", None)]
+            for number, to in enumerate([*steps, Whereabouts("qdrant", "embeddings")]):
+                assert (await moved(desk, to)).state == "succeeded"
+                assert (await active(desk)).store == (to.store or "weaviate")
+                await brought(desk, note(f"{number}.md", f"The word is ibex{number}."))
+                assert [await found("okapi"), await found(f"ibex{number}")] == [["a.md"], [f"{number}.md"]]
+                assert await found("walrus") == ["b.md"]
+                # a process that has just begun, and has searched nothing yet
+                words = StoreWords(desk.resources.opened, "qdrant", known := {})
+                begun = replace(desk.resources, lexical=words, known=known)
+                library = Library.build(made, desk.database, begun, desk.queue)
+                await library.generations.begin()
+                assert await found("walrus", library) == ["b.md"]
+            document = (await desk.documents())["a.md"]
+            await desk.library.indexer.forget(document)
+            assert await found("okapi") == []
 
 
 async def test_a_move_for_all_tenants_is_ended_by_who_may_begin_one(desk: Desk) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.database import Database
+from core.errors import Conflict
 from core.queue import Queue
 from core.settings import Settings, SettingsError
 from core.tables import Collection, Document, DocumentState
@@ -83,10 +84,25 @@ async def test_there_is_nothing_to_follow(library: Library):
     assert library.following.behind == set()
 
 
+async def test_words_that_the_store_has_not_of_all_are_told(library: Library, monkeypatch: pytest.MonkeyPatch):
+    """By an error where they are asked for alone, and as degraded where meaning finds as well."""
+    shelf, _ = await filled(library)
+    monkeypatch.setattr(library.resources.store, "has_words", lambda shelf: False)
+    with pytest.raises(Conflict) as refused:
+        await library.searcher.find(shelf, "X17-B", limit=5, mode="lexical")
+    assert refused.value.code == "words_missing"
+    findings = await library.searcher.find(shelf, "sourdough", limit=5)
+    assert findings.degraded
+    assert findings.passages[0].chunk.document == "bread.md"
+    assert findings.passages[0].by_words is None
+    monkeypatch.undo()
+    assert not (await library.searcher.find(shelf, "X17-B", limit=5)).degraded
+
+
 def test_a_store_that_finds_no_words_is_told_at_the_start(tmp_path: Path):
     settings = Settings.load(data_dir=tmp_path, retrieval={"words": "store"})
     with pytest.raises(SettingsError, match="GENAI_RETRIEVAL__WORDS"):
         open_resources(settings, Models(settings))
     with pytest.raises(SettingsError):
-        StoreWords(object())  # type: ignore[arg-type]  # it is none
+        StoreWords({"chroma": object()}, "chroma")  # type: ignore[dict-item]  # it is none
     open_resources(Settings.load(data_dir=tmp_path), Models(settings)).close()  # nothing was left open

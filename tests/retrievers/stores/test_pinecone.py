@@ -11,7 +11,7 @@ from core.errors import Unavailable, UnreadableFile
 from core.settings import Settings, SettingsError
 from retrievers.base import Chunk, Shelf
 from retrievers.filters import narrow, parse, weakened
-from retrievers.stores import pinecone, pinecone_client
+from retrievers.stores import pinecone, pinecone_client, pinecone_words
 from retrievers.stores.pinecone import PineconeStore
 from retrievers.stores.pinecone_rows import said, sayable
 from tests.fakes.pinecone import PineconeFake, serving
@@ -53,8 +53,8 @@ def test_an_index_for_the_dimension_is_made_once_and_a_shelf_is_a_namespace(
     other = PineconeStore(settings)
     other.upsert(Shelf("acme", "col_b"), [chunk(1)], AXES[:1])
     other.close()
-    assert fake.calls.count("create_index") == 1
-    assert list(fake.indexes) == ["genai-8"]
+    assert fake.calls.count("create_index") == 2
+    assert list(fake.indexes) == ["genai-8", "genai-words"]
     assert fake.indexes["genai-8"].spec == {"serverless": {"cloud": "aws", "region": "us-east-1"}}
     assert list(fake.indexes["genai-8"].namespaces) == ["col_a", "col_b"]
 
@@ -128,6 +128,43 @@ def test_what_is_more_than_a_query_finds_is_listed_and_compared(
     assert store.delete_where(SHELF, filter) == 90
     store.delete_document(SHELF, "doc_a")
     assert store.count(SHELF) == 0
+
+
+def test_chunks_of_before_words_are_told_until_they_are_written_anew(store: PineconeStore, fake: PineconeFake):
+    store.upsert(SHELF, [chunk(1), chunk(2)], AXES[:2])
+    for name in ("genai-8", "genai-words"):  # as the version before has left it
+        fake.indexes[name].namespaces["col_a"].records["chk_001"]["metadata"].pop("worded", None)
+    del fake.indexes["genai-words"].namespaces["col_a"].records["chk_001"]
+    assert [one for one, _ in store.search_words(SHELF, "text", 5)] == ["chk_002"]
+    assert not store.has_words(SHELF)
+    store.upsert(SHELF, [chunk(1)], AXES[:1])
+    assert store.has_words(SHELF)
+    assert [one for one, _ in store.search_words(SHELF, "text", 5)] == ["chk_001", "chk_002"]
+
+
+def test_how_many_chunks_have_a_word_is_asked_once_and_beyond_what_a_query_finds_estimated(
+    store: PineconeStore, fake: PineconeFake, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(pinecone_words, "MOST_WORDS_FOUND", 100)
+    monkeypatch.setattr(pinecone_words, "_PARTS", 8)
+    store.upsert(
+        SHELF, [chunk(number, "otter" if number % 4 else "otter lynx") for number in range(400)], np.resize(AXES, (400, 8))
+    )
+    weights = store.word_weights(SHELF, ["otter", "lynx", "emu"])
+    assert weights["emu"] == pytest.approx(np.log(1 + 400.5 / 0.5))
+    assert weights["lynx"] == pytest.approx(np.log(1 + 300.5 / 100.5), rel=0.3)
+    assert weights["otter"] < 0.3
+    fake.calls.clear()
+    assert len(store.search_words(SHELF, "otter lynx", 7)) == 7
+    assert fake.calls == ["query"], "counted before"
+    store.delete_document(SHELF, "doc_a")
+    assert store.word_weights(SHELF, ["otter"]) == {"otter": 0.0}
+
+
+def test_a_vector_of_more_words_than_pinecone_takes_keeps_the_heaviest(store: PineconeStore):
+    long = " ".join([*(f"word{number}" for number in range(1500)), "otter otter otter"])
+    store.upsert(SHELF, [chunk(1, long)], AXES[:1])
+    assert [one for one, _ in store.search_words(SHELF, "otter", 5)] == ["chk_001"]
 
 
 @pytest.mark.parametrize(

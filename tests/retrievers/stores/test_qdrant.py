@@ -6,19 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import settings as hypothesis_settings
 
 from core.errors import Unavailable
 from core.settings import Settings, SettingsError
-from retrievers.base import Chunk, FindsWords, Shelf
-from retrievers.filters import matches, parse
-from retrievers.lexical import LexicalIndex
+from retrievers.base import Chunk, Shelf
+from retrievers.filters import parse
 from retrievers.stores import qdrant
 from retrievers.stores.qdrant import QdrantServerStore, QdrantStore
 from tests.fakes import qdrant_grpc, qdrant_server
 from tests.fakes.qdrant_server import QdrantServer
-from tests.retrievers.filtering import FILTERS, chunks
+from tests.retrievers.filtering import chunks
 
 SHELF, OTHERS, FOREIGN = Shelf("acme", "col_a"), Shelf("acme", "col_b"), Shelf("globex", "col_c")
 AXES = np.eye(8, dtype=np.float32)
@@ -76,51 +73,6 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     opened.upsert(FOREIGN, [chunk(number, "ladder wall house " * 3) for number in range(40)], unit(40))
     yield opened
     opened.close()
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
-    made = LexicalIndex(Settings.load(data_dir=tmp_path_factory.mktemp("index")))
-    made.upsert(SHELF, of_texts())
-    return made
-
-
-@pytest.mark.parametrize(
-    "query", ["water in the tank", "ladders", "walls of houses", "pump", "Where is the upper floor?"], ids=range(5)
-)
-def test_it_ranks_by_words_as_the_word_index_does(store: QdrantStore, index: LexicalIndex, query: str):
-    found, wanted = store.search_words(SHELF, query, 10), index.search(SHELF, query, 10)
-    assert {chunk_id for chunk_id, _ in found} == {chunk_id for chunk_id, _ in wanted}
-    assert dict(wanted)[found[0][0]] == pytest.approx(wanted[0][1], rel=0.1)  # one of the best, where several are
-    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
-
-
-def test_what_a_word_tells_is_counted_in_its_own_collection(store: QdrantStore, index: LexicalIndex):
-    """As the word index says it, though another tenant's forty chunks are full of ladders."""
-    assert isinstance(store, FindsWords)
-    words = index.words("water ladder floor zeppelin pump")
-    assert store.word_weights(SHELF, words) == pytest.approx(index.weights(SHELF, "water ladder floor zeppelin pump"), abs=1e-3)
-    assert store.word_weights(Shelf("acme", "col_none"), words) == dict.fromkeys(words, 0.0)
-
-
-def test_no_query_of_words_is_an_error_and_another_tenant_finds_none(store: QdrantStore):
-    for query in ("", "the of", "¿?", "zeppelin", '"AND (OR) -'):
-        assert store.search_words(SHELF, query, 5) == []
-    assert store.search_words(Shelf("globex", SHELF.collection_id), "water", 5) == []
-    assert store.search_words(SHELF, "water", 0) == []
-    assert store.has_attribute(SHELF, "part")
-    assert not store.has_attribute(SHELF, "kind")
-    assert not store.has_attribute(Shelf("globex", SHELF.collection_id), "part")
-
-
-@hypothesis_settings(max_examples=60, deadline=None)
-@given(written=FILTERS)
-@example(written={"page": {"gte": 2}})
-@example(written={"year": {"lt": 3}, "not": {"kind": {"in": ["a", "b"]}}})
-def test_a_filter_means_the_same_for_words(store: QdrantStore, written: dict[str, Any]):
-    filter = parse(written)
-    found = store.search_words(OTHERS, "word", 100, filter)
-    assert {chunk_id for chunk_id, _ in found} == {one.id for one in chunks() if matches(filter, one)}
 
 
 def test_what_is_farther_than_it_looks_one_by_one_is_found_among_all(store: QdrantStore, monkeypatch: pytest.MonkeyPatch):

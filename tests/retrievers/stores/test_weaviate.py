@@ -13,6 +13,7 @@ from retrievers.base import Chunk, Shelf
 from retrievers.filters import parse
 from retrievers.stores import weaviate
 from retrievers.stores.weaviate import WeaviateStore
+from retrievers.stores.weaviate_rows import object_id
 from tests.fakes.weaviate import WeaviateFake, serving
 
 SHELF = Shelf("acme", "col_a")
@@ -61,7 +62,8 @@ def test_a_collection_with_tenants_is_made_once_and_a_shelf_is_a_tenant(
     assert described["multiTenancyConfig"]["enabled"]
     assert described["vectorConfig"]["default"]["vectorIndexConfig"]["distance"] == "cosine"
     filterable = {each["name"] for each in described["properties"] if each["indexFilterable"]}
-    assert filterable == {"document_id", "revision", "start", "marks"}
+    assert filterable == {"document_id", "revision", "start", "marks", "words", "heads", "worded"}
+    assert {each["name"] for each in described["properties"] if each["indexSearchable"]} == {"words", "heads"}
     store.upsert(SHELF, [chunk(1)], AXES[:1])
     assert list(fake.tenants["GenaiChunks"]) == ["col_a"]
     store.delete_collection(SHELF)
@@ -101,6 +103,35 @@ def test_an_emptied_shelf_takes_vectors_of_another_model(store: WeaviateStore):
     store.delete_document(SHELF, "doc_a")
     store.upsert(SHELF, [chunk(2)], np.eye(4, dtype=np.float32)[:1])
     assert [one.id for one, _ in store.search(SHELF, np.eye(4, dtype=np.float32)[0], 3)] == ["chk_002"]
+
+
+def test_a_collection_of_before_words_gets_them_and_says_which_shelf_has_not_all(fake: WeaviateFake, settings: Settings):
+    WeaviateStore(settings).close()
+    described, others = fake.classes["GenaiChunks"], ("words", "heads", "worded")
+    described["properties"] = [each for each in described["properties"] if each["name"] not in others]
+    fake.calls.clear()
+    store = WeaviateStore(settings)
+    assert fake.calls.count("POST /v1/schema/GenaiChunks/properties") == 3
+    store.upsert(SHELF, [chunk(1), chunk(2)], AXES[:2])
+    for name in others:  # as it was written by the version before
+        del fake.tenants["GenaiChunks"]["col_a"].objects[str(object_id("chk_001"))].properties[name]
+    assert [one for one, _ in store.search_words(SHELF, "text", 5)] == ["chk_002"]
+    assert not store.has_words(SHELF)
+    store.upsert(SHELF, [chunk(1)], AXES[:1])
+    assert store.has_words(SHELF)
+    assert [one for one, _ in store.search_words(SHELF, "text", 5)] == ["chk_001", "chk_002"]
+    store.close()
+
+
+def test_every_query_for_words_is_in_the_tenant_and_names_the_filter(store: WeaviateStore, fake: WeaviateFake):
+    store.upsert(SHELF, [chunk(1, kind="a"), chunk(2, kind="b")], AXES[:2])
+    asked: list[Any] = []
+    search = fake._search
+    fake._search = lambda request: (asked.append(request), search(request))[1]  # type: ignore[method-assign]
+    assert [one for one, _ in store.search_words(SHELF, "Texts texts", 5, parse({"kind": "a"}))] == ["chk_001"]
+    (request,) = asked
+    assert (request.tenant, request.bm25_search.query) == ("col_a", "_text _text")
+    assert request.filters.target.property == "marks"
 
 
 def test_a_server_that_goes_away_is_unavailable_at_once(fake: WeaviateFake, tmp_path: Path):
