@@ -9,7 +9,6 @@ can be made again at any time (see `retrievers.following`).
 
 import os
 import re
-import shutil
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from filelock import FileLock
 from core.settings import Settings
 from retrievers import filters, standing, word_remains
 from retrievers.base import Chunk, Shelf
+from retrievers.lexical_directory import is_theirs, remove, remove_left, settled
 from retrievers.lexical_filter import TermFilter
 from retrievers.standing import Standing
 from retrievers.word_analysis import Words, new_analyzer, spaced
@@ -66,6 +66,7 @@ class LexicalIndex:
         self._tantivy = tantivy
         self.makes = makes
         self._directory = settings.path("lexical", f"v{VERSION}")
+        remove_left(self._directory)
         self._opened: dict[Shelf, _Opened] = {}
         self._standings: dict[Shelf, Standing] = {}
         #: One writer of an index at a time in this process; searches need no lock.
@@ -235,7 +236,7 @@ class LexicalIndex:
             with self._lock:
                 self._opened.pop(shelf, None)
                 self._standings.pop(shelf, None)
-            shutil.rmtree(self._path(shelf), ignore_errors=True)
+            remove(self._path(shelf))
         self._lock_file(shelf).unlink(missing_ok=True)
 
     def count(self, shelf: Shelf, document_id: str | None = None) -> int:
@@ -305,6 +306,9 @@ class LexicalIndex:
     def _open(self, shelf: Shelf, *, create: bool = False) -> _Opened | None:
         """The index as it was last committed, by whichever process; None where there is none, or it is another tenant's."""
         path = self._path(shelf)
+        return settled(lambda: self._open_now(shelf, path, create=create))
+
+    def _open_now(self, shelf: Shelf, path: Path, *, create: bool) -> _Opened | None:
         with self._lock:
             opened = self._opened.get(shelf)
             if opened is not None and self._is_there(opened, path):
@@ -313,10 +317,11 @@ class LexicalIndex:
             self._standings.pop(shelf, None)
             if not create and not path.is_dir():
                 return None
-            path.mkdir(parents=True, exist_ok=True)
-            if not _is_theirs(path / _WHOSE, shelf.tenant):
+            if create:
+                path.mkdir(parents=True, exist_ok=True)
+            if not is_theirs(path / _WHOSE, shelf.tenant):
                 if create:
-                    raise ValueError("the shelf is another tenant's")
+                    raise PermissionError("the shelf is another tenant's")
                 return None
             index = self._tantivy.Index(self._schema(), path=str(path))
             index.register_tokenizer("words", new_analyzer())
@@ -364,18 +369,6 @@ class LexicalIndex:
                 term = tantivy.Query.term_query(opened.index.schema, name, word, "freq")
                 clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(term, float(times))))
         return tantivy.Query.boolean_query(clauses) if clauses else None
-
-
-def _is_theirs(note: Path, tenant: str) -> bool:
-    """Whether an index is the tenant's. One of a version that did not note it is theirs whose collection has that identifier,
-    the first to come."""
-    try:
-        return note.read_text(encoding="utf-8") == tenant
-    except FileNotFoundError:
-        whole = note.with_suffix(".new")
-        whole.write_text(tenant, encoding="utf-8")
-        whole.replace(note)
-        return True
 
 
 def _revision_term(document_id: str, revision: int) -> str:

@@ -1,5 +1,6 @@
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_another_tenants_index_is_not_read_filled_or_cleared(index: LexicalIndex
         assert looking.weights(foreign, "apple") == {"appl": 0.0}
         looking.delete_document(foreign, "doc_a")
         looking.delete_collection(foreign)
-        with pytest.raises(ValueError, match="another tenant"):
+        with pytest.raises(PermissionError, match="another tenant"):
             looking.upsert(foreign, [chunk(2, "apple")])
         assert looking.count(ONE) == 1
     assert len(index.search(ONE, "apple", 9, parse({"tenant": "globex"}))) == 1
@@ -253,3 +254,35 @@ def test_a_process_that_answers_no_searches_makes_no_index(settings: Settings):
     index.note(ONE, Standing(number=1))
     index.upsert(ONE, [chunk(1, "valve")])
     assert (index.shelves(), index.count(ONE)) == ([ONE], 1)
+
+
+def test_a_collection_may_be_deleted_by_several_at_once_while_it_is_searched(settings: Settings):
+    mine, others = LexicalIndex(settings), LexicalIndex(settings)
+    for number in range(12):
+        shelf = Shelf("acme", f"col_{number}")
+        mine.upsert(shelf, [chunk(each, f"the heron {each} by the river") for each in range(20)])
+        begin, failures = threading.Barrier(4), []
+
+        def does(act: Callable[[], object], begin: threading.Barrier = begin, failures: list[str] = failures) -> None:
+            begin.wait()
+            try:
+                for _ in range(8):
+                    act()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it fails the test
+                failures.append(repr(error))
+
+        acts = [
+            partial(mine.delete_collection, shelf),
+            partial(others.delete_collection, shelf),
+            partial(found, mine, "heron", shelf),
+            partial(others.count, shelf),
+        ]
+        threads = [threading.Thread(target=does, args=(act,)) for act in acts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert mine.count(shelf) == others.count(shelf) == 0
+    left = [path.name for path in settings.path("lexical").rglob("*") if path.is_dir() and path.parent.name == "v1"]
+    assert left == []
