@@ -11,7 +11,7 @@ from infra.bench.promises import DOCUMENTS, exactly_once, killed_ingestion
 from infra.running import Running
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)])
 def mortal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     """A platform of the test's own, without the handbook's work in its way."""
     settings = {"GENAI_HANDBOOK": "false", "GENAI_LOCAL__WARM": "false", "GENAI_JOBS__LEASE_S": "3"}

@@ -75,7 +75,7 @@ def platform(provider: OpenAIFake, tmp_path_factory: pytest.TempPathFactory) -> 
     directory = tmp_path_factory.mktemp("origins")
     config = directory / "genai.toml"
     config.write_text(CONFIG.format(url=provider.base_url))
-    with running(directory, GENAI_CONFIG=str(config)) as started:
+    with running(directory, GENAI_CONFIG=str(config), GENAI_HANDBOOK="false") as started:
         yield started
 
 

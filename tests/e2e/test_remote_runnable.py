@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 
 from infra.running import Running
-from tests.e2e.test_capabilities import BODIES
+from tests.e2e.test_capabilities import BODIES, EACH, ON_EVERY_DATABASE
 
 CALLER = Path(__file__).parent / "remote_caller.py"
-
-
-#: What reaches the database; the others are no different on PostgreSQL.
-ON_EVERY_DATABASE = ("chat", "rag")
-EACH = [name if name in ON_EVERY_DATABASE else pytest.param(name, marks=pytest.mark.one_database) for name in BODIES]
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             f'[[sign_in.oidc]]\nname = "corp"\nlabel = "Example Corp"\nissuer = "{issuer}"\n'
             f'client_id = "{CLIENT}"\nclient_secret = "env:CORP_SECRET"\nroles = {{ staff = "developer" }}\n'
         )
-        settings = {"GENAI_CONFIG": str(config), "CORP_SECRET": SECRET, "GENAI_LOCAL__THREADS": "1"}
+        settings = {"GENAI_CONFIG": str(config), "CORP_SECRET": SECRET, "GENAI_HANDBOOK": "false"}
         with running(directory, **settings) as started:
             with ThreadPoolExecutor(1) as thread:  # away from Playwright's event loop
                 thread.submit(asyncio.run, _make_grace(started.directory / "data")).result()
