@@ -294,6 +294,7 @@ async def test_the_owner_sees_what_the_matrix_looks_for(tenants: Tenants) -> Non
     assert SHOWN_TO_THE_OWNER - seen == set(), failed
 
 
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.thorough)], indirect=True)
 async def test_no_route_shows_or_changes_what_is_anothers(tenants: Tenants) -> None:
     before, stored = await tenants.rows_of_theirs(), await tenants.stored_of_theirs()
     statuses: dict[str, set[int]] = {}
