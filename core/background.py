@@ -29,8 +29,9 @@ async def ended(tasks: "Iterable[asyncio.Task[Any]]", *, again_s: float = _AGAIN
     A task that goes on is cancelled again after a while: `asyncio.wait_for` of Python 3.11 loses a cancellation that comes in
     the moment in which what it waits for is there.
     """
-    left = set(tasks)
-    while left := {task for task in left if not task.done()}:
+    given = set(tasks)
+    while left := {task for task in given if not task.done()}:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=again_s)
+    await asyncio.gather(*given, return_exceptions=True)  # else asyncio would log that nobody asked how they ended

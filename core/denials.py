@@ -30,6 +30,12 @@ def barred(
     return Forbidden(text, code=code, param=param)
 
 
+def shown_a_token(principal: Principal, does_not: str) -> Forbidden:
+    """To raise where a token was shown, and what is asked for would go on when the token's family has ended
+    (`sign_in_needed`). `does_not` says what of it: "makes no keys"."""
+    return barred(principal, f"Sign in, or show a key: a token {does_not}.", code="sign_in_needed")
+
+
 def note_beyond(principal: Principal, wanted: Iterable[str]) -> None:
     """Put on record that more is wanted than the principal has, where the refusal has a shape of its own."""
     details: dict[str, audit.Detail] = {"wanted": ", ".join(wanted)}

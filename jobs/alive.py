@@ -47,12 +47,13 @@ async def kept_alive(renew: Callable[[], Awaitable[bool]], *, lease_s: float) ->
 
     keeper = asyncio.create_task(keep())
     try:
-        yield
+        try:
+            yield
+        finally:
+            await ended([keeper])  # which may end the work here, when the block is over
     except asyncio.CancelledError:
         if not lost:
             raise
         if work is not None:
             work.uncancel()
         raise LeaseLost from None
-    finally:
-        await ended([keeper])

@@ -26,6 +26,7 @@ from retrievers.lexical_directory import is_theirs, remove, remove_left, settled
 from retrievers.lexical_filter import TermFilter
 from retrievers.standing import Standing
 from retrievers.word_analysis import Words, new_analyzer, spaced
+from retrievers.word_vectors import tells
 
 if TYPE_CHECKING:
     import tantivy
@@ -189,8 +190,6 @@ class LexicalIndex:
     def weights(self, shelf: Shelf, text: str) -> dict[str, float]:
         """The words of a text as they are indexed, each with how much it tells in this collection (inverse document
         frequency as BM25 has it, in nats). Words in no chunk weigh most."""
-        import math
-
         words = dict.fromkeys(self.words(text))
         opened = self._open(shelf)
         if opened is None:
@@ -201,7 +200,7 @@ class LexicalIndex:
         for word in words:
             # a word in the headings alone counts as well
             found = max(searcher.doc_freq("text", word), searcher.doc_freq("context", word))
-            weighed[word] = math.log(1 + (max(total - found, 0) + 0.5) / (found + 0.5))
+            weighed[word] = tells(total, found)
         return weighed
 
     def words(self, text: str) -> list[str]:

@@ -6,8 +6,8 @@ What is heavy is imported where it is used, in threads: this module is loaded wh
 import asyncio
 import faulthandler
 import sys
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -59,8 +59,7 @@ async def running(
     """
     readiness = readiness or Readiness()
     async with AsyncExitStack() as stack:
-        stack.callback(faulthandler.cancel_dump_traceback_later)
-        last = stack.enter_context(ExitStack())
+        ends = stack.enter_context(_told_when_slow())
         tracing = traced(settings)
         await asyncio.to_thread(tracing.__enter__)
         stack.push_async_callback(asyncio.to_thread, tracing.__exit__, None, None, None)
@@ -121,8 +120,21 @@ async def running(
         try:
             yield state
         finally:
+            ends()
+
+
+@contextmanager
+def _told_when_slow() -> Iterator[Callable[[], None]]:
+    """Gives what is called when the end begins. Where the block goes on for too long after that, it is told where each thread
+    and each task waits."""
+    with ExitStack() as over:
+
+        def ends() -> None:
             faulthandler.dump_traceback_later(_SLOW_END_S, file=sys.__stderr__ or sys.stderr)
-            last.callback(asyncio.get_running_loop().call_later(_SLOW_END_S, _tell_tasks).cancel)
+            over.callback(faulthandler.cancel_dump_traceback_later)
+            over.callback(asyncio.get_running_loop().call_later(_SLOW_END_S, _tell_tasks).cancel)
+
+        yield ends
 
 
 def _tell_tasks() -> None:

@@ -71,13 +71,16 @@ def verify(connection: Connection, hasher: Hasher, tenant: str, anchors: Sequenc
     expected = {anchor.number: anchor.hash for anchor in anchors if anchor.tenant == tenant}
     erasures = Erasures(connection, tenant)
     good, last = 0, GENESIS
-    for row in _rows(connection, tenant):
-        reason = _why_not(hasher, row, good + 1, last, erasures)
-        if row is not None and reason is None and not compare_digest(expected.pop(row.number, row.hash), row.hash):
-            reason = "it is not the event that the anchor names: the chain was written anew"
-        if row is None or reason is not None:
-            return Finding(tenant, good, last, Break(good + 1, reason or ""))
-        good, last = row.number, row.hash
+    try:
+        for row in _rows(connection, tenant):
+            reason = _why_not(hasher, row, good + 1, last, erasures)
+            if reason is None and not compare_digest(expected.pop(row.number, row.hash), row.hash):
+                reason = "it is not the event that the anchor names: the chain was written anew"
+            if reason is not None:
+                return Finding(tenant, good, last, Break(good + 1, reason))
+            good, last = row.number, row.hash
+    except UNREADABLE:
+        return Finding(tenant, good, last, Break(good + 1, "it cannot be read: it was changed"))
     reason = _why_no_end(connection, hasher, tenant, good, last)
     if reason is None and expected:
         reason = "the chain ends before the event that the anchor names"
@@ -109,19 +112,21 @@ def snapshot(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
 
-def _rows(connection: Connection, tenant: str) -> Iterator[AuditEvent | None]:
-    """All there are, also what was put in before the first; None for one that cannot be read, after which none come."""
+def _rows(connection: Connection, tenant: str) -> Iterator[AuditEvent]:
+    """All there are, also what was put in before the first. One that cannot be read raises what is `UNREADABLE`, after those
+    before it."""
     number, of = col(AuditEvent.number), col(AuditEvent.tenant) == tenant
     after: int | None = None
     while True:
         here = of if after is None else and_(of, number > after)
         numbers = connection.scalars(select(number).where(here).order_by(number).limit(_AT_ONCE)).all()
         try:
-            yield from _read(connection, of, numbers)
+            found = _read(connection, of, numbers)
         except UNREADABLE:
-            yield from _readable(connection, of, numbers)
-            yield None
-            return
+            for each in numbers:
+                yield from _read(connection, of, [each])
+            raise
+        yield from found
         if len(numbers) < _AT_ONCE:
             return
         after = numbers[-1]
@@ -135,18 +140,7 @@ def _read(connection: Connection, of: ColumnElement[bool], numbers: Sequence[int
     return [AuditEvent(**row) for row in connection.execute(query).mappings()]
 
 
-def _readable(connection: Connection, of: ColumnElement[bool], numbers: Sequence[int]) -> Iterator[AuditEvent]:
-    """One by one, up to the first that cannot be read."""
-    for each in numbers:
-        try:
-            yield from _read(connection, of, [each])
-        except UNREADABLE:
-            return
-
-
-def _why_not(hasher: Hasher, row: AuditEvent | None, number: int, last: str, erasures: Erasures) -> str | None:
-    if row is None:
-        return "it cannot be read: it was changed"
+def _why_not(hasher: Hasher, row: AuditEvent, number: int, last: str, erasures: Erasures) -> str | None:
     if row.number < number:
         return f"event {row.number} was put in before it"
     if row.number != number:

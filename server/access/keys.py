@@ -291,7 +291,7 @@ async def _own(session: AsyncSession, principal: Principal, holder: str | None) 
 def _refuse_token(principal: Principal) -> None:
     """A key would go on when the token's family has ended."""
     if principal.from_token:
-        raise denials.barred(principal, "Sign in, or show a key: a token makes no keys.", code="sign_in_needed")
+        raise denials.shown_a_token(principal, "makes no keys")
 
 
 async def _note_ended(session: AsyncSession, digest: str) -> None:

@@ -103,8 +103,7 @@ async def change_password(
         Forbidden: `sign_in_needed`: a token gives nobody a password, not even one's own.
     """
     if principal.from_token:
-        text = "Sign in, or show a key: a token gives nobody a password."
-        raise denials.barred(principal, text, code="sign_in_needed")
+        raise denials.shown_a_token(principal, "gives nobody a password")
     address = request.client.host if request.client else None
     old, chosen = new.old_password.get_secret_value(), new.new_password.get_secret_value()
     await state.access.passwords.change(principal, old, chosen, address, keep=_own_session(request, state))

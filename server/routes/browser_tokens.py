@@ -65,7 +65,7 @@ async def make_browser_token(wanted: WantedBrowserToken, state: CurrentState, pr
         InvalidRequest: `scope_not_for_browsers`; `user_not_found`; it would be good for too long.
     """
     if principal.from_token:
-        raise denials.barred(principal, "Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
+        raise denials.shown_a_token(principal, "makes no further ones")
     if wanted.origin not in state.models.policies.of(principal.tenant).browsers.origins:
         message = "The tenant's policies do not let pages of this origin in: see PUT /api/v1/policies, browsers.origins."
         audit.note(audit.Action.ORIGIN_DENIED, details={"made_for": wanted.origin}, principal=principal)

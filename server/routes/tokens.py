@@ -138,7 +138,7 @@ async def make_tokens(
         InvalidRequest: `unknown_scope`: a scope that you do not have.
     """
     if principal.from_token:
-        raise denials.barred(principal, "Sign in, or show a key: a token makes no further ones.", code="sign_in_needed")
+        raise denials.shown_a_token(principal, "makes no further ones")
     scopes = None if wanted is None or wanted.scopes is None else frozenset(wanted.scopes)
     if more := beyond(scopes or frozenset(), principal.scopes):
         denials.note_beyond(principal, sorted(more))

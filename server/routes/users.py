@@ -284,8 +284,7 @@ async def delete_role(role_name: RoleName, state: CurrentState, principal: Manag
 def _refuse_token(principal: Principal) -> None:
     """A password, as a key, would go on when the token's family has ended."""
     if principal.from_token:
-        text = "Sign in, or show a key: a token gives nobody a password."
-        raise denials.barred(principal, text, code="sign_in_needed")
+        raise denials.shown_a_token(principal, "gives nobody a password")
 
 
 def _directory(state: State) -> Directory:

@@ -26,16 +26,9 @@ from pinecone.core.openapi.db_data.model.vector import Vector
 from pinecone.openapi_support.exceptions import PineconeException
 from pinecone.openapi_support.model_utils import validate_and_convert_types
 
+from tests.fakes.pinecone_filters import SCALARS, Refused, check_filter, holds
+
 VERSION = "2025-04"
-_SCALARS = (str, int, float, bool)
-
-
-class Refused(Exception):
-    """What Pinecone answers instead: a status and why."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 @dataclass(slots=True)
@@ -239,7 +232,7 @@ def _check_record(one: dict[str, Any], dimension: int) -> None:
         raise Refused(400, "Metadata size is over the limit of 40960 bytes per vector")
     for name, value in metadata.items():
         texts = isinstance(value, list) and all(isinstance(each, str) for each in value)
-        if name.startswith("$") or not (texts or isinstance(value, _SCALARS)):
+        if name.startswith("$") or not (texts or isinstance(value, SCALARS)):
             raise Refused(400, f"Metadata value must be a string, number, boolean or list of strings: {name}")
 
 
@@ -247,8 +240,8 @@ def _nearest(index: Index, space: Namespace, given: dict[str, Any]) -> list[dict
     top, vector = given["topK"], np.asarray(given["vector"], dtype=np.float64)
     if not 1 <= top <= 10_000 or len(vector) != index.dimension or not vector.any():
         raise Refused(400, "topK or vector")
-    _check_filter(given.get("filter") or {}, top=True)
-    passing = [one for one in space.records.values() if _holds(given.get("filter") or {}, one["metadata"])]
+    check_filter(given.get("filter") or {}, top=True)
+    passing = [one for one in space.records.values() if holds(given.get("filter") or {}, one["metadata"])]
     if not passing:
         return []
     matrix = np.asarray([one["values"] for one in passing])
@@ -280,11 +273,11 @@ def _sharing(space: Namespace, given: dict[str, Any]) -> list[dict[str, Any]]:
         raise Refused(400, "topK, or a dense vector for a sparse index")
     _check_names(SparseValues, given["sparseVector"])
     _check_sparse(given["sparseVector"])
-    _check_filter(given.get("filter") or {}, top=True)
+    check_filter(given.get("filter") or {}, top=True)
     asked = dict(zip(given["sparseVector"]["indices"], given["sparseVector"]["values"], strict=True))
     found = []
     for one in space.records.values():
-        if _holds(given.get("filter") or {}, one["metadata"]):
+        if holds(given.get("filter") or {}, one["metadata"]):
             kept = zip(one["sparseValues"]["indices"], one["sparseValues"]["values"], strict=True)
             if score := sum(value * asked.get(index, 0.0) for index, value in kept):
                 found.append({"id": one["id"], "score": score, "values": []})
@@ -298,65 +291,6 @@ def _listed(space: Namespace, query: Mapping[str, list[str]]) -> dict[str, Any]:
     ids = sorted(one for one in space.records if one > after)
     page: dict[str, Any] = {"vectors": [{"id": one} for one in ids[:limit]], "usage": {"readUnits": 1}}
     return page | ({"pagination": {"next": ids[limit - 1]}} if len(ids) > limit else {})
-
-
-def _check_filter(given: Mapping[str, Any], *, top: bool = False) -> None:
-    for name, said in given.items():
-        if name in ("$and", "$or"):
-            if not isinstance(said, list) or not said:
-                raise Refused(400, f"{name} takes a list")
-            for part in said:
-                _check_filter(part)
-            continue
-        if name.startswith("$"):
-            raise Refused(400, f"illegal condition {name}")
-        for operator, value in said.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            good = {
-                "$eq": isinstance(value, _SCALARS),
-                "$ne": isinstance(value, _SCALARS),
-                "$in": isinstance(value, list) and 1 <= len(value) <= 10_000,
-                "$nin": isinstance(value, list) and 1 <= len(value) <= 10_000,
-                "$exists": isinstance(value, bool),
-            } | dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), number)
-            if not good.get(operator):
-                raise Refused(400, f"illegal {operator} of {name}")
-
-
-def _holds(asked: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
-    for name, said in asked.items():
-        if name in ("$and", "$or"):
-            parts = [_holds(part, kept) for part in said]
-            if not (all(parts) if name == "$and" else any(parts)):
-                return False
-        elif not all(_compared(operator, kept.get(name), value) for operator, value in said.items()):
-            return False
-    return True
-
-
-def _compared(operator: str, kept: Any, value: Any) -> bool:
-    several = [_told(each) for each in (kept if isinstance(kept, list) else [] if kept is None else [kept])]
-    wanted = [_told(each) for each in value] if isinstance(value, list) else [_told(value)]
-    match operator:
-        case "$exists":
-            return bool(several) is value
-        case "$eq" | "$in":
-            return any(each in several for each in wanted)
-        case "$ne" | "$nin":
-            return not any(each in several for each in wanted)
-    bound = wanted[0][1]
-    return any(
-        kind == "number" and {"$lt": each < bound, "$lte": each <= bound, "$gt": each > bound, "$gte": each >= bound}[operator]
-        for kind, each in several
-        if kind == "number"
-    )
-
-
-def _told(value: Any) -> tuple[str, Any]:
-    """Numbers are 64-bit floats there, and true is no number."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return "number", float(value)
-    return type(value).__name__, value
 
 
 @contextmanager

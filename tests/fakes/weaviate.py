@@ -5,15 +5,11 @@ conditions on what is not indexed, more results than `QUERY_MAXIMUM_RESULTS`, a 
 """
 
 import json
-import math
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
@@ -31,67 +27,11 @@ from weaviate.proto.v1 import (
     weaviate_pb2_grpc,
 )
 
-_CLASS_FIELDS = {
-    "class",
-    "description",
-    "invertedIndexConfig",
-    "moduleConfig",
-    "multiTenancyConfig",
-    "objectTtlConfig",
-    "properties",
-    "replicationConfig",
-    "shardingConfig",
-    "vectorConfig",
-    "vectorIndexConfig",
-    "vectorIndexType",
-    "vectorizer",
-}
-_PROPERTY_FIELDS = {
-    "name",
-    "dataType",
-    "description",
-    "indexFilterable",
-    "indexSearchable",
-    "indexRangeFilters",
-    "moduleConfig",
-    "tokenization",
-    "nestedProperties",
-    # of the client's own; a server does not look at them
-    "skip_vectorization",
-    "vectorize_property_name",
-}
-_TYPES = {"text", "text[]", "int", "int[]", "number", "number[]", "boolean", "boolean[]", "date", "uuid", "object", "object[]"}
-_TOKENIZATIONS = {"word", "lowercase", "whitespace", "field", "trigram", "gse", "kagome_ja", "kagome_kr"}
-_HNSW = {
-    "cleanupIntervalSeconds": 300,
-    "dynamicEfMin": 100,
-    "dynamicEfMax": 500,
-    "dynamicEfFactor": 8,
-    "ef": -1,
-    "flatSearchCutoff": 40_000,
-    "maxConnections": 32,
-    "skip": False,
-    "vectorCacheMaxObjects": 10**12,
-}
+from tests.fakes.weaviate_ranking import Refused, Stored, Tenant, by_words, nearest, property_of
+from tests.fakes.weaviate_schema import CLASS_FIELDS, filled_up, property_problems
+
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OPERATOR = base_pb2.Filters
-
-
-@dataclass(slots=True)
-class Stored:
-    properties: dict[str, Any]
-    vector: np.ndarray
-
-
-@dataclass(slots=True)
-class Tenant:
-    objects: dict[str, Stored] = field(default_factory=dict)
-    #: Stays when all of its vectors are deleted.
-    dimension: int = 0
-
-
-class Refused(Exception):
-    """What the server says instead of an answer."""
 
 
 class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  # generated without types
@@ -135,20 +75,20 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
         schema, tenant = self._place(request.collection, request.tenant)
         names = list(request.properties.non_ref_properties)
         for name in names:
-            _property(schema, name)
+            property_of(schema, name)
         limit = request.limit or 10
         if limit + request.offset > self.most_results:
             raise Refused("query maximum results exceeded")
-        by_words = request.HasField("bm25_search")
-        if request.after and (request.HasField("filters") or request.HasField("near_vector") or request.offset or by_words):
+        is_by_words = request.HasField("bm25_search")
+        if request.after and (request.HasField("filters") or request.HasField("near_vector") or request.offset or is_by_words):
             raise Refused("cursor api: invalid 'after' parameter: other params cannot be set with after and limit parameters")
         found = [(key, one, None) for key, one in sorted(tenant.objects.items()) if key > request.after]
         if request.HasField("filters"):
             found = [one for one in found if self._holds(schema, request.filters, one[0], one[1])]
         if request.HasField("near_vector"):
-            found = _nearest(schema, request.near_vector, tenant, found)
-        scores = _by_words(schema, request.bm25_search, tenant) if by_words else {}
-        if by_words:  # how rare a word is, is counted among all, whatever the filter
+            found = nearest(schema, request.near_vector, tenant, found)
+        scores = by_words(schema, request.bm25_search, tenant) if is_by_words else {}
+        if is_by_words:  # how rare a word is, is counted among all, whatever the filter
             found = sorted((one for one in found if one[0] in scores), key=lambda each: -scores[each[0]])
         reply = search_get_pb2.SearchReply()
         for key, one, distance in found[request.offset : request.offset + limit]:
@@ -189,7 +129,7 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
         properties: dict[str, Any] = dict(given.properties.non_ref_properties)
         properties |= {each.prop_name: list(each.values) for each in given.properties.text_array_properties}
         for name, value in properties.items():
-            _check_value(_property(schema, name), value)
+            _check_value(property_of(schema, name), value)
         (packed,) = [one.vector_bytes for one in given.vectors if one.name in schema["vectorConfig"]]
         vector = np.frombuffer(packed, dtype="<f4")
         if tenant.dimension not in (0, len(vector)):
@@ -248,7 +188,7 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
         name = asked.target.property or (asked.on[0] if asked.on else "")
         kind = "text"
         if name != "_id":
-            described = _property(schema, name)
+            described = property_of(schema, name)
             kind = described["dataType"][0].removesuffix("[]")
             if not described.get("indexFilterable"):
                 raise Refused(f"Searching by property {name} requires inverted index: set indexFilterable")
@@ -275,7 +215,7 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
                 case "POST", ["schema", name, "properties"] if name in self.classes:
                     return self._add_property(name, body)
                 case "GET", ["schema", name]:
-                    return (200, _filled_up(self.classes[name])) if name in self.classes else (404, {})
+                    return (200, filled_up(self.classes[name])) if name in self.classes else (404, {})
                 case "DELETE", ["schema", name, "tenants"] if name in self.classes:
                     for tenant in body:
                         self.tenants[name].pop(tenant, None)
@@ -283,9 +223,9 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
         return 404, {"code": 404, "message": f"path {path} was not found"}
 
     def _make(self, given: dict[str, Any]) -> tuple[int, Any]:
-        problems = [f"unknown field {name}" for name in given.keys() - _CLASS_FIELDS]
+        problems = [f"unknown field {name}" for name in given.keys() - CLASS_FIELDS]
         for each in given["properties"]:
-            problems += _problems(each)
+            problems += property_problems(each)
         if given["class"] in self.classes:
             problems.append(f"class name {given['class']} already exists")
         if problems:
@@ -296,7 +236,7 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
 
     def _add_property(self, name: str, given: dict[str, Any]) -> tuple[int, Any]:
         """What objects have of it that are there already, is not indexed."""
-        problems = _problems(given)
+        problems = property_problems(given)
         if given["name"].lower() in {each["name"].lower() for each in self.classes[name]["properties"]}:
             problems.append(
                 f"class {name!r}: conflict for property {given['name']!r}: already in use or provided multiple times"
@@ -305,37 +245,6 @@ class WeaviateFake(weaviate_pb2_grpc.WeaviateServicer):  # type: ignore[misc]  #
             return 422, {"error": [{"message": problem} for problem in problems]}
         self.classes[name]["properties"].append(given)
         return 200, given
-
-
-def _filled_up(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A class with what the server takes where it is told nothing."""
-    described = deepcopy(dict(given))
-    words = {"bm25": {"k1": 1.2, "b": 0.75}, "stopwords": {"preset": "en", "additions": None, "removals": None}}
-    described["invertedIndexConfig"] = {**words, "cleanupIntervalSeconds": 60, **described.get("invertedIndexConfig", {})}
-    described["replicationConfig"] = {"factor": 1, "asyncEnabled": False, **described.get("replicationConfig", {})}
-    for each in described["vectorConfig"].values():
-        each["vectorIndexConfig"] = {**_HNSW, **each["vectorIndexConfig"]}
-    return described
-
-
-def _problems(each: Mapping[str, Any]) -> list[str]:
-    """Of a property that is to be made."""
-    problems = [f"unknown field {name}" for name in each.keys() - _PROPERTY_FIELDS]
-    kind, tokenization = each["dataType"][0], each.get("tokenization")
-    if not re.fullmatch(r"[_A-Za-z][_0-9A-Za-z]{0,230}", each["name"]) or each["name"] in ("id", "_id", "vector"):
-        problems.append(f"{each['name']} is not a valid property name")
-    if kind not in _TYPES or (tokenization and (not kind.startswith("text") or tokenization not in _TOKENIZATIONS)):
-        problems.append(f"{each['name']}: tokenization or data type")
-    if each.get("indexSearchable") and not kind.startswith("text"):
-        problems.append("`indexSearchable` is allowed only for text/text[] data types")
-    return problems
-
-
-def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    for each in schema["properties"]:
-        if each["name"] == name:
-            return dict(each)
-    raise Refused(f"no such prop with name '{name}' found in class '{schema['class']}' in the schema")
 
 
 def _check_value(described: Mapping[str, Any], value: Any) -> None:
@@ -357,44 +266,6 @@ def _tell(field: Any, value: Any) -> None:
         field.int_value = int(value)
     else:
         field.null_value = 0
-
-
-def _nearest(schema: Mapping[str, Any], asked: Any, tenant: Tenant, among: list[Any]) -> list[Any]:
-    targets = list(asked.targets.target_vectors) or list(asked.target_vectors)
-    if targets != list(schema["vectorConfig"]):
-        raise Refused(f"class has no target vector {targets}")
-    packed = asked.vectors[0].vector_bytes if asked.vectors else asked.vector_bytes
-    if not packed:
-        packed = asked.vector_for_targets[0].vector_bytes or asked.vector_for_targets[0].vectors[0].vector_bytes
-    vector = np.frombuffer(packed, dtype="<f4")
-    if among and len(vector) != tenant.dimension:
-        raise Refused("vector search: knn search: distance between entrypoint and query node: vector lengths don't match")
-    found = []
-    for key, one, _ in among:
-        length = float(np.linalg.norm(one.vector) * np.linalg.norm(vector))
-        found.append((key, one, 1.0 - float(one.vector @ vector) / max(length, 1e-12)))
-    return sorted(found, key=lambda each: each[2])
-
-
-def _by_words(schema: Mapping[str, Any], asked: Any, tenant: Tenant) -> dict[str, float]:
-    """BM25 as the server has it: each property by itself, without the factor of k1 + 1, a word as often as it is asked for."""
-    k1, b = 1.2, 0.75
-    scores: dict[str, float] = {}
-    if not asked.properties:
-        raise Refused("no properties provided, and none of the class's is looked for here")
-    for name in asked.properties:
-        described = _property(schema, name.partition("^")[0])
-        if not described.get("indexSearchable") or described.get("tokenization") != "whitespace":
-            raise Refused(f"property {name}: is not indexed. Please choose another property or add an index to this property")
-        texts = {key: words for key, one in tenant.objects.items() if (words := one.properties.get(name, "").split())}
-        mean = sum(map(len, texts.values())) / max(len(texts), 1)
-        for word, times in Counter(asked.query.split()).items():
-            having = {key: words.count(word) for key, words in texts.items() if word in words}
-            rare = math.log(1 + (len(tenant.objects) - len(having) + 0.5) / (len(having) + 0.5))
-            for key, often in having.items():
-                length = 1 - b + b * len(texts[key]) / mean
-                scores[key] = scores.get(key, 0.0) + times * rare * often / (often + k1 * length)
-    return scores
 
 
 def _asked_value(asked: Any, kind: str) -> Any:
