@@ -1,6 +1,7 @@
 """A locked child does what it is asked and nothing else. Where the system cannot lock one up, nothing is run."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -126,8 +127,8 @@ def _started(tasks: Path) -> set[str]:
 def _children(tasks: Path) -> set[str]:
     found: set[str] = set()
     for task in tasks.iterdir():
-        for pid in (task / "children").read_text().split():
-            command = Path(f"/proc/{pid}/cmdline")
-            if command.exists() and b"locked_child_main" in command.read_bytes():
-                found.add(pid)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread, or the child, has just ended
+            for pid in (task / "children").read_text().split():
+                if b"locked_child_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(pid)
     return found

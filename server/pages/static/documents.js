@@ -258,7 +258,10 @@ if (drop) {
     given.preventDefault();
     addNext(await dropped(given.dataTransfer));
   });
-  for (const input of $$("input", drop)) input.addEventListener("change", () => addNext(picked(input)));
+  for (const input of $$("input", drop)) {
+    input.addEventListener("change", () => addNext(picked(input)));
+    if (input.files.length) addNext(picked(input)); // chosen before this script had come
+  }
 }
 
 // ── search ──────────────────────────────────────────────────────────────────────────────────────────────────────────
