@@ -51,6 +51,7 @@ _TABLE: tuple[Part, ...] = (
     security.openapi_capabilities,
     security.openapi_langserve,
     security.authenticate,
+    security.revoked,
     security.secrets_kept,
     security.secrets_kept_grown,
     security.rotation,

@@ -24,7 +24,7 @@ async def test_a_loop_that_stops_in_the_moment_does_not_keep_the_others_from_clo
     values.get("connection", lambda: "ours")
     with monkeypatch.context() as patched:
         patched.setattr(stopped, "is_running", lambda: True)  # it was, when it was asked
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await values.close()
     assert closed == ["ours"]
     await asyncio.to_thread(stopped.run_until_complete, asyncio.sleep(0))  # what was handed to it is over

@@ -56,7 +56,7 @@ class Replay:
                 rows = connection.execute(select(_LEDGER).order_by(_LEDGER.c.at)).mappings().all()
             return [dict(row) for row in rows if row["id"] not in self._seen]
 
-        rows = wait_until(lambda: rows if len(rows := found()) >= at_least else [], within_s=10, what="rows in the ledger")
+        rows = wait_until(lambda: rows if len(rows := found()) >= at_least else [], within_s=90, what="rows in the ledger")
         self._seen |= {row["id"] for row in rows}
         return rows
 
@@ -234,4 +234,4 @@ def test_all_that_was_replayed_is_told_in_the_end_and_what_no_price_is_known_for
         }
         return told == expected
 
-    wait_until(alarmed, within_s=15, what=f"alerts of {expected}")
+    wait_until(alarmed, within_s=90, what=f"alerts of {expected}")

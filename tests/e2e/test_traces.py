@@ -231,7 +231,7 @@ def test_the_requests_log_line_names_its_trace(traced: tuple[Running, Collector]
         lines = [json.loads(line) for line in traced[0].output().splitlines() if line.startswith("{") and line.endswith("}")]
         return [line["trace_id"] for line in lines if line.get("request_id") == answer.headers["x-request-id"]]
 
-    wait_until(told, within_s=20, what="the line, which is written once the answer has left")
+    wait_until(told, within_s=90, what="the line, which is written once the answer has left")
     assert told() == [answer.headers[TRACE]]
 
 

@@ -176,7 +176,7 @@ class Fake:
         Raises:
             TimeoutError: it does not, for 10 s.
         """
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - it changes in another thread
                 await asyncio.sleep(0.005)
 

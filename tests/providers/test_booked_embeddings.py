@@ -114,7 +114,7 @@ ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 async def _spent(models: Models, row: Budget) -> Decimal:
     """What it has spent when nothing is reserved any more: synchronous calls are settled on a loop of their own."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await models.budgets.standing(row)).reserved:  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.01)
     await models.budgets.settled()

@@ -27,7 +27,7 @@ async def test_all_who_ask_wait_for_the_same_and_the_loops_threads_stay_free() -
     joined, work = JoinedWork[int]("test"), Hanging()
     waiting = [asyncio.ensure_future(joined.of("a", work)) for _ in range(3)]
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await asyncio.to_thread(lambda: 7) == 7
     waiting[0].cancel()
     await asyncio.gather(waiting[0], return_exceptions=True)

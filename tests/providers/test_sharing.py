@@ -55,7 +55,7 @@ class Process:
             self.standing.failed(time.monotonic(), Kind.SERVER)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self.sharing.touch(urgent=True)
                 await asyncio.sleep(0.01)
@@ -63,7 +63,7 @@ class Process:
 
 async def comes(condition: Callable[[], bool]) -> None:
     """Without a request that would ask for an exchange."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.01)
 
@@ -75,7 +75,7 @@ async def looked(clients: RedisClients, times: int) -> int:
         return int((await clients.get().info("commandstats")).get("cmdstat_get", {}).get("calls", 0))
 
     before = await count()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (now := await count() - before) < times:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
     return now
@@ -155,7 +155,7 @@ async def test_one_process_probes(one: Process, other: Process) -> None:
     await one.until(lambda: one.standing.breaker.changed is None)
     await other.until(lambda: not other.standing.breaker.closed)
     probes: list[Process] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not probes:
             now = time.monotonic()
             probes += [each for each in (one, other) if each.standing.breaker.take_probe(now)]
@@ -175,7 +175,7 @@ async def test_the_right_to_probe_waits_for_the_next_request_however_late_it_com
     await one.until(lambda: breaker.changed is None)
     for _ in range(2):  # when the first probe may be, and again when the right has ended; no request asks meanwhile
         before = breaker.leased_until
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while breaker.leased_until == before:  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0.01)
     assert breaker.take_probe(time.monotonic())

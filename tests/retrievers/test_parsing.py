@@ -133,7 +133,7 @@ async def test_a_hostile_file_is_refused_fast_and_costs_this_process_little(kind
     with pytest.raises(UnreadableFile) as caught:
         await parse(data, name, settings=settings)
     assert caught.value.code == code
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 20  # far from the minutes that they would take
     assert process.memory_info().rss - before < 50 * 2**20
 
 

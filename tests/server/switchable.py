@@ -114,17 +114,17 @@ def _watching(settings: Settings, models: Models) -> Iterator[None]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     database = Database(settings)
-    asyncio.run_coroutine_threadsafe(_tenants(database), loop).result(10)
-    asyncio.run_coroutine_threadsafe(seed(database, settings.aliases), loop).result(10)
-    asyncio.run_coroutine_threadsafe(models.changes.load(database), loop).result(10)
+    asyncio.run_coroutine_threadsafe(_tenants(database), loop).result(60)
+    asyncio.run_coroutine_threadsafe(seed(database, settings.aliases), loop).result(60)
+    asyncio.run_coroutine_threadsafe(models.changes.load(database), loop).result(60)
     task = asyncio.run_coroutine_threadsafe(models.changes.run(database), loop)
     try:
         yield
     finally:
         task.cancel()
-        asyncio.run_coroutine_threadsafe(database.close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(database.close(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
 
 
 async def _tenants(database: Database) -> None:
@@ -140,7 +140,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for what another thread or process brings about."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.02)

@@ -166,6 +166,6 @@ async def test_an_end_that_comes_while_something_is_being_sent_is_not_missed() -
                 await asyncio.sleep(0)
 
     connection = Busy()
-    await asyncio.wait_for(connection.take(EventStream(events(), on_error)), 5)
+    await asyncio.wait_for(connection.take(EventStream(events(), on_error)), 60)
     assert connection.text().endswith("event: done\n\n")
     assert connection.sent[-1]["more_body"] is False

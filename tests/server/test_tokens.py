@@ -217,7 +217,7 @@ async def test_a_refresh_token_that_is_used_twice_ends_the_family_everywhere(
         assert await elsewhere.by_token(second["access_token"]) is not None
         stolen = await _refresh(guarded, first["refresh_token"])
         assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await elsewhere.by_token(second["access_token"]) is not None:  # noqa: ASYNC110 - another process's doing
                 await asyncio.sleep(0.02)
     finally:
@@ -413,7 +413,7 @@ async def test_a_key_that_leaked_verifies_nothing_any_more(guarded: Guarded, dat
     try:
         keys = await _rotate(guarded, at_once=True)
         assert (await _me(guarded, old)).status_code == 401
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await elsewhere.by_token(old) is not None:  # noqa: ASYNC110 - another process's doing
                 await asyncio.sleep(0.02)
     finally:

@@ -47,10 +47,10 @@ def test_a_reader_who_stands_still_keeps_no_writer_waiting_and_gets_all_in_order
     outlet, reading, told = pipe
     for line in LINES:
         outlet.write(line)
-    wait_until(lambda: told, within_s=10, what="log.blocked")
+    wait_until(lambda: told, within_s=90, what="log.blocked")
     assert [event for event, _ in told] == ["log.blocked"]
     assert read(reading, len(LINES)) == LINES
-    wait_until(lambda: len(told) == 2, within_s=10, what="log.resumed")
+    wait_until(lambda: len(told) == 2, within_s=90, what="log.resumed")
     assert told[1] == ("log.resumed", {"to": "stdout", "lost": 0})
     outlet.write("after")
     assert read(reading, 1) == ["after"]
@@ -69,7 +69,7 @@ def test_what_nobody_reads_is_bounded_and_what_is_lost_is_counted(pipe: Pipe) ->
     source = os.fdopen(reading)
     reader = threading.Thread(target=read_all)
     reader.start()
-    wait_until(lambda: "log.resumed" in [event for event, _ in told], within_s=10, what="log.resumed")
+    wait_until(lambda: "log.resumed" in [event for event, _ in told], within_s=90, what="log.resumed")
     lost = told[-1][1]["lost"]
     outlet.write("end")
     reader.join(10)

@@ -23,7 +23,7 @@ async def decide(database: Database, tenant: str, **sections: object) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - another task changes it
             await asyncio.sleep(0.01)
 

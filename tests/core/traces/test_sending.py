@@ -94,5 +94,5 @@ def test_a_collector_that_is_away_is_told_once_and_holds_nobody(settings: Settin
         for _ in range(20):
             with traces.joining("job", None):
                 pass
-        wait_until(lambda: lines, within_s=20, what="a line")
+        wait_until(lambda: lines, within_s=90, what="a line")
     assert [line["event"] for line in lines] == ["otlp.unreachable"]
