@@ -23,7 +23,7 @@ async def ended_as(
     scores = await work.all_scores(lease)
     answered = await work.all_answered(lease) if scorer.whole else []
     figures = await asyncio.to_thread(scorer.summary, scores, answered)
-    verdicts = await _against_baseline(database, lease.run, suite, figures) if suite.needs_baseline else {}
+    verdicts = await _against_baseline(database, lease.run, suite, figures)
     return judged(suite, figures, verdicts, total=len(scores))
 
 
@@ -39,7 +39,8 @@ def judged(
 
 
 async def _against_baseline(database: Database, run: EvalRun, suite: Suite, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """By a metric's label; empty where the baseline is gone, or nothing of it can be compared."""
+    """By the label of each metric that a threshold holds against the baseline, or of all where none does: a correction is for
+    no more than what is asked. Empty where there is no baseline, it is gone, or nothing of it can be compared."""
     if run.baseline_id is None:
         return {}
     async with database.session(run.tenant) as session:

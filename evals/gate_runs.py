@@ -156,7 +156,7 @@ class _Here:
         figures = self._scorer.summary(scores, self._answered)
         dataset = digest_of(examples)
         verdicts: dict[str, dict[str, Any]] = {}
-        if suite.needs_baseline and baseline:
+        if baseline:
             every = {example.id: self._scores.get(example.id, {}) for example in examples}
             verdicts = _against(baseline, suite, figures, every, dataset)
         summary, _ = judged(suite, figures, verdicts, total=len(examples))
@@ -216,7 +216,7 @@ async def run_there(
         baseline=run["baseline"],
         dataset=run["dataset_digest"],
         examples=[_result(one) for one in results],
-        spent_usd=Decimal(str(run["spent_usd"])),
+        spent_usd=None if run.get("unpriced") else Decimal(str(run["spent_usd"])),
         stopped=stopped,
         version=run["version"],
         prompts=run.get("prompts", {}),
@@ -257,6 +257,7 @@ async def _call(platform: httpx.AsyncClient, method: str, path: str, **options: 
 def _against(
     baseline: Mapping[str, Any], suite: Suite, figures: Mapping[str, Any], scores: Mapping[str, Any], dataset: str
 ) -> dict[str, dict[str, Any]]:
+    """As `evals.ending` does for runs that are kept: of the metrics that a threshold holds against it, or of all."""
     asked = [one for one in suite.thresholds if one.not_worse_than_baseline]
     before = Side(_side("baseline", baseline["metrics"], baseline.get("dataset") or ""), baseline["scores"])
     now = Side(_side("now", figures, dataset), scores)

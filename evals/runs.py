@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import insert
-from sqlmodel import and_, col, delete, or_, select, update
+from sqlmodel import and_, col, delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit, denials, jobs
@@ -153,6 +153,18 @@ class Runs:
         async with self._database.session(run.tenant) as session:
             rows = (await session.exec(query.order_by(col(EvalResult.number)).limit(limit + 1))).all()
         return [await opened(self._database, run.tenant, row) for row in rows[:limit]], len(rows) > limit
+
+    async def unpriced(self, run: EvalRun) -> int:
+        """How many answers it has asked for itself of which no price is known: what it has spent is without them."""
+        query = select(func.count()).where(
+            EvalResult.run_id == run.id,
+            col(EvalResult.outcome).is_not(None),
+            col(EvalResult.error_code).is_(None),
+            col(EvalResult.cost_usd).is_(None),
+            col(EvalResult.reused_from).is_(None),
+        )
+        async with self._database.session(run.tenant) as session:
+            return (await session.exec(query)).one()
 
     async def scores(self, run: EvalRun) -> dict[str, dict[str, Any]]:
         """Of every example, by its identifier, what was kept of its scores."""

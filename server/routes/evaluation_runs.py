@@ -189,9 +189,10 @@ class WholeRun(RunInfo):
     thresholds: list[ThresholdResult]
     baseline: dict[str, dict[str, JsonValue]] = Field(description="the comparison with the baseline, by a metric's label")
     definition: dict[str, JsonValue] = Field(description="the suite")
+    unpriced: int = Field(description="answers of which no price is known: `spent_usd` is without them")
 
     @classmethod
-    def whole(cls, run: EvalRun, definition: dict[str, JsonValue]) -> "WholeRun":
+    def whole(cls, run: EvalRun, definition: dict[str, JsonValue], unpriced: int) -> "WholeRun":
         summary = run.summary
         return cls(
             **RunInfo.of(run).model_dump(),
@@ -199,6 +200,7 @@ class WholeRun(RunInfo):
             thresholds=summary.get("thresholds", []),
             baseline=summary.get("baseline", {}),
             definition=definition,
+            unpriced=unpriced,
         )
 
 
@@ -307,7 +309,7 @@ async def show_run(run_id: RunID, state: CurrentState, principal: Reader) -> Who
     """Show a run with its figures."""
     runs = Runs(state.database)
     run = await runs.get(principal, run_id)
-    return WholeRun.whole(run, await runs.definition(run))
+    return WholeRun.whole(run, await runs.definition(run), await runs.unpriced(run))
 
 
 @router.get("/runs/{run_id}/results", response_model=ResultPage)

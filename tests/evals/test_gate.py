@@ -37,7 +37,7 @@ GOOD = pipeline(12)
 BAD = pipeline(12, said="Ho")
 NOT_WORSE = {"thresholds": [{"metric": "exact_match", "not_worse_than_baseline": True}]}
 SAME, OTHERS = pipeline(12, **NOT_WORSE), pipeline(13, **NOT_WORSE)
-WORSE = Pipeline(SAME.suite, SAME.examples, mumble)
+WORSE, MUMBLED = Pipeline(SAME.suite, SAME.examples, mumble), Pipeline(GOOD.suite, GOOD.examples, mumble)
 
 
 class Shouting:
@@ -111,6 +111,8 @@ def test_what_it_writes_is_a_baseline_for_the_next(run: Gate, tmp_path: Path) ->
     assert run("WORSE", "--baseline", str(before)) == 1
     thresholds = json.loads((tmp_path / "out" / "results.json").read_bytes())["thresholds"]
     assert thresholds[0]["reasons"] == ["worse_than_baseline"]
+    assert run("MUMBLED", "--baseline", str(before)) == 1  # no threshold asks for it: it is shown
+    assert "| exact_match | worse |" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_a_suite_in_a_file_has_its_dataset_beside_it(run: Gate, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

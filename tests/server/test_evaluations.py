@@ -62,10 +62,11 @@ class Place:
 @pytest.fixture
 async def place(database: Database, settings: Settings) -> AsyncIterator[Place]:
     with OpenAIFake() as provider:
+        of = {"default": MODEL, "judge": MODEL, "unpriced": "of-no-list-of-prices"}
         configured = Settings.load(
             data_dir=Path(settings.data_dir),
             database_url=database.engine.url.render_as_string(hide_password=False).replace("sqlite+aiosqlite", "sqlite"),
-            models=[{"alias": name, "deployments": [{"provider": "openai", "model": MODEL}]} for name in ("default", "judge")],
+            models=[{"alias": name, "deployments": [{"provider": "openai", "model": model}]} for name, model in of.items()],
             providers={"openai": {"base_url": provider.base_url, "api_key": "sk-secret"}},
         )
         models = Models(configured)
@@ -103,6 +104,16 @@ async def test_a_dataset_is_versioned_by_its_content(place: Place) -> None:
 
 
 @ON_SQLITE
+async def test_answers_without_a_known_price_are_counted_beside_what_is_spent(place: Place) -> None:
+    async with place.caller() as client:
+        await client.post("/datasets", json=questions())
+        priced = await place.ran(client, definition=SUITE)
+        other = await place.ran(client, definition=SUITE + "target: {alias: unpriced}\n")
+        assert (priced["unpriced"], priced["spent_usd"] > 0) == (0, True)
+        assert (other["unpriced"], other["spent_usd"]) == (3, 0)
+
+
+@ON_SQLITE
 async def test_a_suite_is_kept_run_and_its_runs_are_compared(place: Place) -> None:
     async with place.caller() as client:
         await client.post("/datasets", json=questions(8))
@@ -115,6 +126,7 @@ async def test_a_suite_is_kept_run_and_its_runs_are_compared(place: Place) -> No
         place.provider.always(Reply(text="no"))
         second = await place.ran(client, definition=SUITE, reuse=False, baseline=first["id"])
         assert (second["passed"], second["thresholds"][0]["reasons"]) == (False, ["below_min"])
+        assert second["baseline"]["exact_match"]["verdict"] == "worse", "shown, though no threshold asks for it"
         results = (await client.get(f"/runs/{second['id']}/results", params={"limit": 5})).json()
         assert [row["output"] for row in results["results"]] == ["no"] * 5
         assert results["results"][0]["scores"]["exact_match"]["value"] == 0

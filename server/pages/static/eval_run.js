@@ -15,7 +15,9 @@ async function look() {
   }
   $("progress").value = told.progress.done;
   $("#state").textContent = told.state;
-  $("#progress").textContent = `${told.progress.done} of ${told.progress.total} examples, ${told.failed} failed, ${words(Number(told.spent_usd), "usd")} spent`;
+  const unpriced = told.unpriced ? `, and ${told.unpriced} answers without a known price` : "";
+  const spent = `${words(Number(told.spent_usd), "usd")} spent${unpriced}`;
+  $("#progress").textContent = `${told.progress.done} of ${told.progress.total} examples, ${told.failed} failed, ${spent}`;
   setTimeout(again, EVERY_MS);
 }
 
