@@ -71,10 +71,7 @@ def exporter(signal: Signal, tls: TLSSettings) -> Any:
     protocol = usual_variable(*_variables(signal, "PROTOCOL")) or "http/protobuf"
     for variable in _endpoints(signal):
         address = usual_variable(variable) or ""
-        if address and "://" not in address:  # gRPC takes a bare host; whether in plaintext is another variable's
-            plain = (usual_variable(*_variables(signal, "INSECURE")) or "").strip().lower() == "true"
-            address = f"{'http' if plain else 'https'}://{address}"
-        refuse_plaintext(address, variable, tls)
+        refuse_plaintext(_of_grpc(address, signal) if protocol == "grpc" else address, variable, tls)
     place = _EXPORTERS.get((protocol, signal.value))
     if place is None:
         raise SettingsError(f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol!r} is not spoken here; http/protobuf and grpc are")
@@ -89,6 +86,17 @@ def exporter(signal: Signal, tls: TLSSettings) -> Any:
         ) from None
     except ValueError as error:
         raise SettingsError(f"OTEL_EXPORTER_OTLP_…: {error}") from None
+
+
+def _of_grpc(target: str, signal: Signal) -> str:
+    """A target of gRPC as an address of http or https. It may be a bare host or have another scheme, as `dns:///host`; but for
+    https a variable of its own says whether it is spoken to in plaintext."""
+    scheme, _, rest = target.rpartition("://")
+    if not target or scheme == "https" or target.startswith(("unix:", "unix-abstract:")):
+        return target
+    told = usual_variable(*_variables(signal, "INSECURE"))
+    plain = scheme == "http" if told is None else told.strip().lower() == "true"
+    return f"{'http' if plain else 'https'}://{rest.lstrip('/')}"
 
 
 class Told:

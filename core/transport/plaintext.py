@@ -7,7 +7,7 @@ means can change afterwards.
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from core.settings import SettingsError, setting_name, usual_variable
 from core.transport.sections import TLSSettings
@@ -27,6 +27,7 @@ _STORE_VARIABLES = {
     "gs": ("FSSPEC_GCS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"),
     "gcs": ("FSSPEC_GCS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"),
 }
+_AZURE_SCHEMES, _AZURE_VARIABLE = frozenset({"az", "abfs", "abfss"}), "AZURE_STORAGE_CONNECTION_STRING"
 
 
 def is_here(host: str) -> bool:
@@ -53,7 +54,7 @@ def problem_of(url: str, tls: TLSSettings) -> str | None:
     """Why the address may not be used as it is, in words that hold no part of it but the host; None where it may."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host = parts.hostname or parse_qs(parts.query).get("host", [""])[-1]  # which Redis' client takes from there
     except ValueError:
         return None  # no address at all, which others say better
     if parts.scheme.lower() not in _PLAIN_SCHEMES or not host or may_be_plain(host, tls):
@@ -155,6 +156,8 @@ def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
     ]
     scheme = (settings.files_url or "").partition("://")[0]
     addresses += [(name, usual_variable(name)) for name in _STORE_VARIABLES.get(scheme, ())]
+    if scheme in _AZURE_SCHEMES:
+        addresses.append((_AZURE_VARIABLE, _blob_endpoint(usual_variable(_AZURE_VARIABLE) or "")))
     addresses += [(f"providers.{name}.base_url", each.base_url) for name, each in settings.providers.items()]
     addresses += [(f"sign_in.oidc: the issuer of {each.name!r}", each.issuer) for each in settings.sign_in.oidc]
     for alias in settings.models:
@@ -164,6 +167,16 @@ def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
     for setting, address in addresses:
         if address and (problem := problem_of(address, tls)):
             yield setting, problem
+
+
+def _blob_endpoint(connection: str) -> str:
+    """Where a connection string of Azure's has its blobs; empty where it does not say so."""
+    told = dict(part.partition("=")[::2] for part in connection.split(";"))
+    if endpoint := told.get("BlobEndpoint"):
+        return endpoint
+    named = "AccountName" in told and "DefaultEndpointsProtocol" in told
+    suffix = told.get("EndpointSuffix", "core.windows.net")
+    return f"{told['DefaultEndpointsProtocol']}://{told['AccountName']}.blob.{suffix}" if named else ""
 
 
 def _database_problem(database_url: str, tls: TLSSettings) -> str | None:
@@ -200,7 +213,8 @@ def _hosts(url: "URL") -> list[str]:
     """The hosts that libpq would connect to over a network; none for sockets. A service file may name any."""
     if url.get_backend_name() not in ("postgresql", "postgres"):
         return []
-    named = url.query.get("hostaddr") or url.query.get("host") or url.host or usual_variable("PGHOSTADDR", "PGHOST")
+    address = url.query.get("hostaddr") or usual_variable("PGHOSTADDR")  # where it connects, whatever the host is called
+    named = address or url.query.get("host") or url.host or usual_variable("PGHOST")
     if named is None:
         return ["the service's host"] if "service" in url.query or usual_variable("PGSERVICE") else []
     every = named.split(",") if isinstance(named, str) else [part for each in named for part in each.split(",")]

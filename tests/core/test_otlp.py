@@ -43,17 +43,28 @@ def test_the_service_is_called_as_the_variables_say(monkeypatch: pytest.MonkeyPa
     assert ("deployment.environment.name" in attributes) == ("test" in str(given))
 
 
+GRPC = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example.com:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT"),
         (
-            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "collector.example.com:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+            GRPC | {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "collector.example.com:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ),
+        (
+            GRPC | {"OTEL_EXPORTER_OTLP_ENDPOINT": "dns:///collector.example.com:4317", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT: collector.example.com",
+        ),
+        (
+            GRPC | {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example.com:4317"},
+            "OTEL_EXPORTER_OTLP_ENDPOINT: collector.example.com",
         ),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_PROTOCOL"),
     ],
-    ids=["plaintext", "insecure", "protocol"],
+    ids=["plaintext", "insecure", "insecure by another scheme", "plaintext of gRPC", "protocol"],
 )
 def test_what_cannot_be_used_names_its_variable(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: str) -> None:
     for variable, value in given.items():

@@ -42,6 +42,7 @@ def test_a_host_is_here_by_its_name_alone(host: str, here: bool) -> None:
     ("settings", "named"),
     [
         ({"redis_url": f"redis://user:{SECRET}@redis.internal/0"}, "GENAI_REDIS_URL"),
+        ({"redis_url": f"redis://:{SECRET}@/0?host=redis.internal"}, "GENAI_REDIS_URL"),
         ({"database_url": f"postgresql://u:{SECRET}@db.internal/x?sslmode=disable"}, "GENAI_DATABASE_URL"),
         ({"database_url": f"postgresql://u:{SECRET}@127.0.0.1,db.internal/x?sslmode=prefer"}, "GENAI_DATABASE_URL"),
         ({"database_url": f"postgresql://u:{SECRET}@/x?host=db.internal&sslmode=allow"}, "GENAI_DATABASE_URL"),
@@ -79,6 +80,22 @@ def test_an_object_stores_address_may_come_from_the_environment(scheme: str, mon
     with pytest.raises(SettingsError, match=f"{name}: minio.internal"):
         Settings.load(files_url=f"{scheme}://bucket/a")
     Settings.load(files_url="file:///somewhere")  # which it does not concern
+
+
+@pytest.mark.parametrize(
+    "said", ["BlobEndpoint=http://blobs.internal:10000/x", "DefaultEndpointsProtocol=http;AccountName=blobs"]
+)
+def test_so_may_azures_whose_connection_string_has_it(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", f"{said};AccountKey={SECRET}")
+    with pytest.raises(SettingsError, match=r"AZURE_STORAGE_CONNECTION_STRING: blobs\.") as refused:
+        Settings.load(files_url="az://container/a")
+    assert SECRET not in str(refused.value)
+
+
+def test_a_database_is_where_the_environment_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOSTADDR", "10.0.0.7")
+    with pytest.raises(SettingsError, match=r"GENAI_DATABASE_URL .*: 10\.0\.0\.7"):
+        Settings.load(database_url="postgresql://127.0.0.1/x?sslmode=disable")
 
 
 def test_every_mistake_is_named_at_once() -> None:
