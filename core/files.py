@@ -30,6 +30,8 @@ _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*
 _UNFINISHED = ".unfinished"
 _UNFINISHED_FOR_S = 24 * 3600
 _MOVE_TRIES = 100
+#: Drivers of object stores that raise what is no OSError.
+_DRIVERS = ("azure.", "gcsfs.", "google.", "aiohttp.")
 _Result = TypeVar("_Result")
 
 
@@ -44,7 +46,7 @@ class Stored:
 
 
 class Storage(Protocol):
-    """Where the bytes lie. Calls block; a missing key raises `FileNotFoundError`, any other trouble an `OSError`."""
+    """Where the bytes lie. Calls block; a missing key raises `FileNotFoundError`, other trouble an `OSError` or a driver's."""
 
     def write(self, key: str, source: bytes | Path) -> None:
         """All or nothing: a reader sees the old content or the new one, whatever happens meanwhile."""
@@ -173,7 +175,9 @@ class Files:
             return await asyncio.to_thread(work)
         except FileNotFoundError as error:
             raise NotFound("The stored file is gone.", code="file_not_found") from error
-        except OSError as error:
+        except Exception as error:
+            if not isinstance(error, OSError) and not type(error).__module__.startswith(_DRIVERS):
+                raise
             raise Unavailable(
                 "The file store does not answer.", code="files_unavailable", context={"error": type(error).__name__}
             ) from error

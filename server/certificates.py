@@ -30,6 +30,7 @@ class Certificates:
         """Raises SettingsError: there is no good certificate; the message names the setting."""
         self._tls = tls
         self._seen = on_disk(tls)
+        self._refused = b""
         self._current = read_certificate(tls, _now())
         self.context = self._current.context
         # OpenSSL calls it in every handshake, whether the client names a server or not
@@ -47,6 +48,9 @@ class Certificates:
                 renewed = read_certificate(self._tls, _now())
             except SettingsError as error:
                 reason = str(error).rpartition("\n")[2].strip()
+                if found != self._refused:  # the alert tells once what comes and goes
+                    log.warning("certificate.refused", reason=reason, serving=self._current.serial)
+                self._refused = found
                 raise_alert(AlertKind.CERTIFICATE_UNUSABLE, key=self._key, reason=reason, serving=self._current.serial)
                 return
             self._seen, self._current = found, renewed

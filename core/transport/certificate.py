@@ -125,6 +125,9 @@ def _context(tls: TLSSettings, key_and_chain: bytes) -> ssl.SSLContext:
         except (ssl.SSLError, ValueError) as error:
             raise _unusable("client_ca_file", f"{tls.client_ca_file} holds no certificates in PEM form") from error
         context.verify_mode = ssl.CERT_REQUIRED
+        # who takes up a session again shows no certificate, so nobody is given one to take up
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
     return context
 
 

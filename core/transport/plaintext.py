@@ -6,6 +6,7 @@ means can change afterwards.
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -156,6 +157,8 @@ def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
     ]
     scheme = (settings.files_url or "").partition("://")[0]
     addresses += [(name, usual_variable(name)) for name in _STORE_VARIABLES.get(scheme, ())]
+    if scheme in ("s3", "s3a"):
+        addresses.append((setting_name(("files_url",)), _endpoint_of_profile()))
     if scheme in _AZURE_SCHEMES:
         addresses.append((_AZURE_VARIABLE, _blob_endpoint(usual_variable(_AZURE_VARIABLE) or "")))
     addresses += [(f"providers.{name}.base_url", each.base_url) for name, each in settings.providers.items()]
@@ -167,6 +170,27 @@ def _problems(settings: "Settings") -> Iterator[tuple[str, str]]:
     for setting, address in addresses:
         if address and (problem := problem_of(address, tls)):
             yield setting, problem
+
+
+def _endpoint_of_profile() -> str | None:
+    """Where AWS's files of profiles have S3; None where there are none, or the driver is not here."""
+    files = (
+        usual_variable("AWS_CONFIG_FILE") or "~/.aws/config",
+        usual_variable("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials",
+    )
+    if not any(Path(file).expanduser().exists() for file in files):
+        return None
+    try:
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import get_session
+    except ImportError:
+        return None
+    unused = {"region_name": "us-east-1", "aws_access_key_id": "none", "aws_secret_access_key": "none"}  # no chain is asked
+    try:
+        endpoint: str = get_session().create_client("s3", **unused).meta.endpoint_url
+    except BotoCoreError:  # a profile that is not there, which the store says better
+        return None
+    return endpoint
 
 
 def _blob_endpoint(connection: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.database import keyring_of
-from core.errors import NotFound
+from core.errors import NotFound, Unavailable
 from core.files import _UNFINISHED, Files
 from core.settings import Settings, SettingsError
 
@@ -143,3 +143,16 @@ async def test_a_listing_tells_each_key_with_its_size_and_when_it_was_written(fi
     (found,) = files._storage.listed()
     assert (found.key, found.size) == ("a/c/d", len(files._storage.read("a/c/d")))
     assert started - 2 <= found.modified <= time.time() + 2
+
+
+async def test_a_driver_s_own_error_is_a_store_that_does_not_answer(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = type("HttpResponseError", (Exception,), {"__module__": "azure.core.exceptions"})
+
+    def read(_key: str) -> bytes:
+        raise refused("This request is not authorized to perform this operation.")
+
+    monkeypatch.setattr(files._storage, "read", read)
+    with pytest.raises(Unavailable) as told:
+        await files.get("col_a/doc_b/1/text", tenant="here")
+    assert told.value.code == "files_unavailable"
+    assert "authorized" not in told.value.message

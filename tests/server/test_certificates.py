@@ -100,6 +100,33 @@ def test_only_callers_with_a_certificate_of_the_named_authority_may_connect_also
         assert _is_refused(port, welcome)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_caller_s_session_from_before_does_not_stand_for_a_certificate(
+    authority: Authority, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    callers, others = Authority(tmp_path / "callers", "Callers"), Authority(tmp_path / "others", "Others")
+    named = tmp_path / "clients.pem"
+    named.write_bytes(callers.file.read_bytes())
+    certificates = Certificates(_settings(authority.issue("server"), client_ca_file=named))
+    caller, issued = authority.client(), callers.issue("client")
+    caller.maximum_version = version
+    caller.load_cert_chain(issued.certificate_file, issued.key_file)
+
+    def said(port: int, session: ssl.SSLSession | None = None) -> tuple[bytes, ssl.SSLSession | None]:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        with plain, caller.wrap_socket(plain, server_hostname="localhost", session=session) as connection:
+            connection.sendall(b"hello")
+            return connection.recv(100), connection.session
+
+    with _listening(certificates) as port:
+        first, kept = said(port)
+        assert first == b"hello"
+        named.write_bytes(others.file.read_bytes())
+        certificates.look()
+        with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+            assert said(port, kept)[0] == b"hello"
+
+
 def test_an_old_version_of_tls_is_refused(authority: Authority) -> None:
     old = authority.client()
     old.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -92,6 +92,14 @@ def test_so_may_azures_whose_connection_string_has_it(said: str, monkeypatch: py
     assert SECRET not in str(refused.value)
 
 
+@pytest.mark.parametrize("said", ["endpoint_url = {}", "services = own\n[services own]\ns3 =\n  endpoint_url = {}"])
+def test_so_may_a_profile_of_aws(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_text("[default]\n" + said.format("http://minio.internal:9000") + "\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(SettingsError, match=r"GENAI_FILES_URL .*: minio\.internal"):
+        Settings.load(files_url="s3://bucket/a")
+
+
 def test_a_database_is_where_the_environment_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOSTADDR", "10.0.0.7")
     with pytest.raises(SettingsError, match=r"GENAI_DATABASE_URL .*: 10\.0\.0\.7"):
