@@ -163,7 +163,8 @@ async def test_vectors_of_another_model_are_compared_with_nothing_and_nothing_is
     assert (await moved(desk, here)).result == {"moved": 1}
     again = (await desk.library.dead_letters.retry(SYSTEM, await desk.collection(), Which())).job
     await ingest_document(desk.context, "any", 1)
-    assert again is not None and (await desk.job(again.id)).state == "succeeded"
+    assert again is not None
+    assert (await desk.job(again.id)).state == "succeeded"
     found = await find(shelf, "the word of okapi.md", limit=3, mode="dense")
     assert found.passages[0].chunk.document == "okapi.md"
 
