@@ -16,6 +16,7 @@ from evals.monitors.budgets import BudgetMonitor
 from evals.monitors.degradations import DegradationMonitor
 from evals.monitors.deployments import DeploymentMonitor
 from evals.monitors.drifts import DriftMonitor
+from evals.monitors.generations import GenerationMonitor
 from evals.monitors.spending import SpendingMonitor
 from evals.monitors.spool import SpoolMonitor
 from evals.monitors.verdicts import Finding, Monitor
@@ -31,17 +32,18 @@ class AlertMonitor:
     """`run` looks until it is cancelled. Several may run at once: what they find is told once."""
 
     def __init__(self, context: JobContext) -> None:
-        database, settings = context.database, context.settings
+        database, settings, models = context.database, context.settings, context.library.resources.models
         self._database = database
         self._every_s = settings.alerts.every_s
         self._window = timedelta(seconds=settings.alerts.window_s)
         self._monitors: list[Monitor] = [
-            BudgetMonitor(database, context.library.resources.models.budgets),
+            BudgetMonitor(database, models.budgets),
             SpendingMonitor(database, settings.alerts),
             DeploymentMonitor(database, settings.alerts),
             AnswerMonitor(database),
             DegradationMonitor(database, settings),
             DriftMonitor(database, settings.monitors),
+            GenerationMonitor(database, models),
             SpoolMonitor(settings.path("ledger")),
         ]
         self._failing: set[str] = set()

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import structlog
 
+from core.errors import Conflict
 from core.principals import SYSTEM
 from core.tables import Collection, Document, DocumentState, ShareAccess, ShareKind
 from retrievers.base import Shelf
 from retrievers.documents import NewDocument
+from retrievers.generations import Generation
 from retrievers.leases import PENDING
 from retrievers.library import Library
+from retrievers.relocation import Move, Relocation, Whereabouts
 from retrievers.sharing import Share
 
 log = structlog.get_logger()
@@ -29,15 +32,20 @@ _LEFT_OUT = ("docs/adr/*",)
 
 async def keep_handbook(library: Library, root: Path = _ROOT) -> None:
     """Make the collection hold the documentation below `root` as it is now: new and changed files are brought in by a job,
-    removed ones deleted. Nothing happens where no documentation is installed. May be repeated."""
+    removed ones deleted. Where its embedding model has changed it is moved to the new one first, and the files are looked at
+    when it is kept next. Nothing happens where no documentation is installed. May be repeated."""
     files = await asyncio.to_thread(_read, root)
     if not files:
         return
     collection = await library.collections.ensure(
         SYSTEM, NAME, description="The documentation of this platform", shares=[FOR_ALL]
     )
+    generation = await library.generations.current(Shelf.of(collection))
+    if not library.resources.models.gives_vectors_of(generation.model, generation.embeddings):
+        await _move(library, generation)
+        return
     present = {document.name: document for document in await _all(library, collection)}
-    pipeline = await library.indexer.pipeline_of(Shelf.of(collection))
+    pipeline = library.indexer.pipeline_fingerprint(generation)
     changed = [
         NewDocument(name, content, attributes=ORIGIN)
         for name, content in files.items()
@@ -49,6 +57,16 @@ async def keep_handbook(library: Library, root: Path = _ROOT) -> None:
     for row in removed:
         await library.documents.delete(SYSTEM, collection, row.id)
     log.info("handbook.kept", documents=len(files), changed=len(changed), removed=len(removed))
+
+
+async def _move(library: Library, generation: Generation) -> None:
+    """Nobody else would move what the platform has put there by itself."""
+    relocation = Relocation(library.settings, library.database, library.resources, library.generations)
+    try:
+        job, _ = await relocation.ask(SYSTEM, Move(Whereabouts(None, generation.embeddings), names=(NAME,)))
+    except Conflict:  # it is being moved already
+        return
+    log.info("handbook.moved", job_id=job.id)
 
 
 def _is_current(row: Document | None, content: bytes, pipeline: str) -> bool:

@@ -24,6 +24,7 @@ from core.data_requests import SNAPSHOTS
 from core.database import Database, keyring_of
 from core.errors import PlatformError
 from core.logs import close_logging, configure_logging
+from core.per_loop import close_loop
 from core.queue import INGESTION, Queue
 from core.redis_clients import RedisClients
 from core.schema import prepare
@@ -182,6 +183,7 @@ class EmbeddedWorker:
         if self._context is not None:
             self._context.queue.close()
             await self._context.database.close()
+        await close_loop()
         self._executor.shutdown(wait=False, cancel_futures=True)  # a thread that still computes does so for nobody
 
     def _on_loop(self, work: Any) -> "Future[Any]":

@@ -46,6 +46,7 @@ from providers.running import is_stopped
 from providers.served import Served
 from providers.serving import Serving
 from providers.sharing import Sharing
+from providers.vector_names import gives, vector_name
 from providers.wire import Connected, Connections
 
 log = structlog.get_logger()
@@ -173,8 +174,15 @@ class Models:
 
     def embedding_name(self, alias: str = EMBEDDINGS) -> str:
         """Which vectors an alias gives, for what is kept beside them: "local/all-MiniLM-L6-v2", or what `serves` says."""
-        found = self._find(alias, "embeddings").alias.deployments[0]
-        return found.serves or f"{found.provider}/{found.model}"
+        return vector_name(self._find(alias, "embeddings").alias)
+
+    def gives_vectors_of(self, name: str, alias: str = EMBEDDINGS) -> bool:
+        """Whether an alias gives vectors that compare with those that it gave when `embedding_name` said `name`.
+
+        Raises:
+            NotFound: code `model_not_found`.
+        """
+        return gives(self._find(alias, "embeddings").alias, name)
 
     def embedding_tokens(self, text: str, alias: str = EMBEDDINGS) -> list[tuple[int, int]]:
         """Offsets in characters of the embedding model's tokens, to split by; estimated for a remote model."""

@@ -77,7 +77,7 @@ class FusionChecks:
 
     async def check(self, generation_id: str) -> Finding | None:
         """Check a generation and keep what was found; searches go by it at once here, within a second elsewhere. None where it
-        is not active any more, and where the store has not the words of all.
+        is not active any more, where the store has not the words of all, and where its alias has another embedding model now.
 
         Raises:
             Unavailable, ProviderFailed: a store, the files, the embedding model, or the word index, which is behind.
@@ -88,6 +88,9 @@ class FusionChecks:
         if row is None or upkeep is None or row.state != GenerationState.ACTIVE.value:
             return None
         generation = Generation.of(row)
+        if not self._resources.models.gives_vectors_of(generation.model, generation.embeddings):
+            await self._looked(generation_id, upkeep.number)
+            return None
         if not await self._following.fresh(generation.collection):
             raise Unavailable("The word index is still catching up.", code="words_behind")
         words = self._resources.lexical

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from core.database import Database, utc_now
+from core.errors import Conflict
 from core.settings import SettingsError
 from core.tables import Collection, GenerationState, IndexGeneration
 from retrievers.base import FindsWords, Shelf, VectorStore
@@ -83,6 +84,24 @@ def last_known(resources: "Resources", shelf: Shelf) -> Generation:
 def note(resources: "Resources", generation: Generation) -> None:
     """Where a collection is from now on. What else there is to know of it is read before it is searched next."""
     resources.known[generation.collection] = (float("-inf"), generation)
+
+
+def check_model(resources: "Resources", generation: Generation) -> None:
+    """To be called before a text is embedded that is compared with the generation's vectors, or kept among them, and after the
+    model was taken that will do it: what is deployed between the two is no matter then.
+
+    Raises:
+        Conflict: `embedding_changed`: its alias has another model behind it than the one that made them. Vectors of the two may
+            be of one length, and would be compared without anybody seeing that it says nothing.
+        NotFound: `model_not_found`: there is no such alias any more.
+    """
+    if not resources.models.gives_vectors_of(generation.model, generation.embeddings):
+        raise Conflict(
+            f"The alias {generation.embeddings!r} has another embedding model behind it than the one that the collection was "
+            f"filled with. Move the collection to it (`make reindex COLLECTION=… TO=:{generation.embeddings}`), or have the "
+            "former model back.",
+            code="embedding_changed",
+        )
 
 
 class Generations:

@@ -15,7 +15,7 @@ from core.tables import Document, GenerationState
 from core.threads import run_to_end
 from retrievers import chunk_ledger, lexical, splitting
 from retrievers.base import Chunk, LoadedDocument, Shelf, Vectors
-from retrievers.generations import Generation
+from retrievers.generations import Generation, check_model
 
 if TYPE_CHECKING:
     from retrievers.generations import Generations
@@ -58,11 +58,12 @@ class Indexer:
 
     def pipeline_fingerprint(self, generation: Generation) -> str:
         """Changes when the same content would give other chunks or vectors: loaders, splitter, sizes, embedding model, lexical
-        index. It stays what it was where chunks were copied from another generation."""
+        index. It stays what it was where chunks were copied from another generation, and where the same model is at another
+        provider."""
         from retrievers.parsing import LOADERS_VERSION
 
         tokens, overlap = generation.splitting.sizes(self._settings.retrieval)
-        model = self.resources.models.embedding_name(generation.embeddings)
+        models, alias = self.resources.models, generation.embeddings
         store, origin = generation.origin
         parts = (
             str(LOADERS_VERSION),
@@ -71,7 +72,7 @@ class Indexer:
             str(tokens),
             str(overlap),
             store,
-            origin if model == generation.model else model,
+            origin if models.gives_vectors_of(generation.model, alias) else models.embedding_name(alias),
             *([generation.splitting.by] if generation.splitting.by != "structure" else []),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
@@ -86,11 +87,13 @@ class Indexer:
         Raises:
             UnreadableFile: the content cannot be used (narrower codes say why); trying again does not help. Or it is an archive
                 (`parsing.ARCHIVE_FOUND`), whose members are to be brought in instead.
+            Conflict: `embedding_changed`: see `check_model`. Nothing was read or written.
             Unavailable: a store did not take what it was given.
         """
         resources = self.resources
         shelf, document_id, revision = Shelf.of(document), document.id, document.revision
         generation = await self.generations.current(shelf)
+        check_model(resources, generation)
         indexed, chunks = await self.read(document, revision, generation)
         # what an interrupted try has left, and with the same revision in the stores all of it
         kept = document.indexed_revision if document.indexed_revision not in (0, revision) else None
@@ -127,6 +130,7 @@ class Indexer:
         """Embed these chunks and have the generation's store hold them. May be repeated.
 
         Raises:
+            Conflict: `embedding_changed`: see `check_model`.
             Unavailable: the store did not take what it was given.
         """
         for first in range(0, len(chunks), _STORED_AT_ONCE):
@@ -134,8 +138,13 @@ class Indexer:
             await self.put(generation, some, await self.embed(generation, some))
 
     async def embed(self, generation: Generation, chunks: Sequence[Chunk]) -> Vectors:
-        """The vectors of these chunks by the generation's model, a batch after the other."""
+        """The vectors of these chunks by the generation's model, a batch after the other.
+
+        Raises:
+            Conflict: `embedding_changed`: see `check_model`.
+        """
         embeddings = self.resources.models.embeddings(generation.embeddings)
+        check_model(self.resources, generation)  # of what goes on being used, whatever is deployed meanwhile
         vectors: list[list[float]] = []
         for first in range(0, len(chunks), _EMBEDDED_AT_ONCE):
             texts = [embedded_text(chunk) for chunk in chunks[first : first + _EMBEDDED_AT_ONCE]]

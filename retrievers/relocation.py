@@ -179,7 +179,10 @@ class Relocation:
         if move.source is not None and not move.source.holds(active):
             return None
         store, alias = move.to.store or active.store, move.to.embeddings or active.embeddings
-        model = self._resources.models.embedding_name(alias)
+        models = self._resources.models
+        model = models.embedding_name(alias)
+        if alias == active.embeddings and models.gives_vectors_of(active.model, alias):
+            model = active.model  # at another provider, maybe: its vectors are copied
         if (active.store, active.embeddings, active.model) == (store, alias, model):
             return None
         filling = (IndexGeneration.collection_id == collection.id, IndexGeneration.state == GenerationState.FILLING.value)

@@ -14,6 +14,7 @@ from core.queue import INGESTION, Queue
 from core.tables import Collection, Document, DocumentState, Job
 from retrievers.base import Shelf
 from retrievers.documents import INGEST
+from retrievers.generations import check_model
 from retrievers.indexing import Indexer
 from retrievers.intake import hold_collection
 
@@ -37,8 +38,11 @@ class Rereading:
 
         Raises:
             NotFound: the collection is gone.
+            Conflict: `embedding_changed`: every one of them would fail by it.
         """
-        pipeline = await self._indexer.pipeline_of(Shelf.of(collection))
+        generation = await self._indexer.generations.current(Shelf.of(collection))
+        check_model(self._indexer.resources, generation)
+        pipeline = self._indexer.pipeline_fingerprint(generation)
         outdated = and_(Document.state == DocumentState.READY, col(Document.pipeline) != pipeline, col(Document.text_key) != "")
         mine = col(Document.collection_id) == collection.id
         again = {"revision": col(Document.revision) + 1, "state": DocumentState.QUEUED, "attempts": 0, "updated_at": utc_now()}

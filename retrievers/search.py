@@ -20,7 +20,7 @@ from retrievers.base import Chunk, FindsIds, Passage, Shelf
 from retrievers.feedback import moved, widened
 from retrievers.filters import Filter, parse
 from retrievers.fusion import contenders, fuse
-from retrievers.generations import Generation, Generations
+from retrievers.generations import Generation, Generations, check_model
 from retrievers.indexing import embedded_text
 from retrievers.steps.settings import Feedback
 from retrievers.steps.step import StepTaken
@@ -46,7 +46,8 @@ _QUERY_CHARACTERS = 4000
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a search gave. `degraded`: without what a part would have found that does not answer, or whose index is not up to
-    date yet. `by_words`: that was the embedding model, so it was made by words alone."""
+    date yet. `by_words`: that was the embedding model, or it is not the one that the collection was filled with, so it was made
+    by words alone."""
 
     passages: list[Passage]
     degraded: bool = False
@@ -121,15 +122,16 @@ class Searcher:
 
         `score` is the cosine for `dense`, BM25 for `lexical`, and a number between 0 and 1 for `hybrid`. Chunks of deleted
         documents and of replaced revisions are left out, whatever the stores still hold. A hybrid search without its embedding
-        model is made by words alone, one whose word index does not catch up in time by meaning alone; a lexical one is made
-        with what that index has by then.
+        model, or with another one than the collection was filled with, is made by words alone, one whose word index does not
+        catch up in time by meaning alone; a lexical one is made with what that index has by then.
 
         With `feedback` it is made twice, the second time with what the best passages of the first say. `beside` are texts whose
         meaning counts as much as the query's.
 
         Raises:
             InvalidRequest: a blank query, a limit out of range, or a filter that is none (`invalid_filter`).
-            Conflict: `lexical`, and the store that finds the words has not those of all passages (`words_missing`).
+            Conflict: `lexical`, and the store that finds the words has not those of all passages (`words_missing`); `dense`,
+                and the collection was filled with another embedding model (`embedding_changed`).
             ProviderFailed, Unavailable: `dense`, and the embedding model does not answer.
         """
         if not query.strip():
@@ -284,6 +286,7 @@ class Searcher:
         """No thread waits for it: a provider of embeddings that hangs would hold those that all of the platform needs."""
         with traces.span("embed query"):
             model = await asyncio.to_thread(self._resources.models.embeddings, generation.embeddings)
+            check_model(self._resources, generation)
             vectors = await asyncio.gather(*(model.aembed_query(one) for one in (text, *beside)))
         mean = np.asarray(vectors, dtype=np.float32).mean(axis=0)
         return mean if not beside else np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrievers.base import Chunk, KeepsVectors, Shelf, Vectors
-from retrievers.generations import last_known
+from retrievers.generations import check_model, last_known
 from retrievers.indexing import embedded_text
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def vectors_of(resources: "Resources", shelf: Shelf, chunks: Sequence[Chunk]) ->
 
     Raises:
         ProviderFailed, Unavailable: a vector is not in the store, and the embedding model does not answer.
+        Conflict: `embedding_changed`: nor is the embedding model that of the others.
     """
     known: dict[str, NDArray[np.float32]] = {}
     generation = last_known(resources, shelf)
@@ -27,7 +28,9 @@ def vectors_of(resources: "Resources", shelf: Shelf, chunks: Sequence[Chunk]) ->
         known.update(store.vectors(generation.shelf, [chunk.id for chunk in chunks]))
     missing = [chunk for chunk in chunks if chunk.id not in known]
     if missing:
-        made = resources.models.embeddings(generation.embeddings).embed_documents([embedded_text(chunk) for chunk in missing])
+        embeddings = resources.models.embeddings(generation.embeddings)
+        check_model(resources, generation)
+        made = embeddings.embed_documents([embedded_text(chunk) for chunk in missing])
         known |= {chunk.id: np.asarray(vector, dtype=np.float32) for chunk, vector in zip(missing, made, strict=True)}
     matrix = np.stack([known[chunk.id] for chunk in chunks])
     lengths = np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)

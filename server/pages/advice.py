@@ -25,7 +25,7 @@ ADVICE: dict[str, str] = {
     "access_revoked": "Whoever added it may no longer write here. Add it again yourself.",
     "collection_read_only": "Ask the collection's owner for the right to write.",
     "collection_not_found": "The collection was deleted, or is no longer shared with you.",
-    "embedding_changed": "An administrator has to set the former embedding model, or the collection has to be filled anew.",
+    "embedding_changed": "Try again once an administrator has moved the collection to the new embedding model.",
     "interrupted": "Reading it ended its worker each time. Save it anew or divide it, and add that.",
     "budget_exceeded": "A budget is spent. Try again when it is renewed, or ask an administrator for a larger one.",
     "rate_limited": "Too much was asked for at once. Try again in a while.",

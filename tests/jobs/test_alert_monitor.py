@@ -19,7 +19,7 @@ from core.budgets import Budgets
 from core.database import Database, utc_now
 from core.ledger import Entry, TokenClasses
 from core.settings import Settings
-from core.tables import AlertRow, Budget, LedgerRow
+from core.tables import AlertRow, Budget, Collection, IndexGeneration, LedgerRow
 from jobs.alert_monitor import AlertMonitor
 
 MINUTE = timedelta(minutes=1)
@@ -31,6 +31,8 @@ class Watched:
     def __init__(self, database: Database, settings: Settings, book: Book) -> None:
         self.database, self._settings, self._book = database, settings, book
         self.budgets = Budgets(settings)
+        #: What each alias embeds by.
+        self.embedded_by: dict[str, str] = {}
 
     async def spend(self, *, ago: timedelta = timedelta(), number: int = 1, **more: Any) -> None:
         told: dict[str, Any] = {
@@ -53,7 +55,11 @@ class Watched:
             session.add_all(rows)
 
     def monitor(self) -> AlertMonitor:
-        models = SimpleNamespace(budgets=self.budgets)
+        models = SimpleNamespace(
+            budgets=self.budgets,
+            gives_vectors_of=lambda name, alias: name == self.embedded_by[alias],
+            embedding_name=self.embedded_by.__getitem__,
+        )
         library = SimpleNamespace(resources=SimpleNamespace(models=models))
         context: Any = SimpleNamespace(database=self.database, settings=self._settings, library=library)
         return AlertMonitor(context)
@@ -276,6 +282,24 @@ async def test_rows_that_wait_in_files_are_told_of_at_the_second_look(watched: W
     assert await look() == {"ledger_spooling": "firing"}
     waiting.unlink()
     assert await look() == {"ledger_spooling": "resolved"}
+
+
+async def test_collections_that_were_filled_with_another_model_are_told_of_once_until_they_are_moved(watched: Watched) -> None:
+    told = {"state": "active", "store": "chroma", "embeddings": "vectors", "origin_store": "chroma", "origin_model": "m"}
+    models = {"one": "former", "two": "former", "three": "new"}
+    await watched.add(*(Collection(id=name, name=name) for name in models))
+    await watched.add(*(IndexGeneration(collection_id=one, tenant="t", model=models[one], shelf=one, **told) for one in models))
+    watched.embedded_by["vectors"] = "new"
+    look = watched.started()
+    raise_alert(AlertKind.EMBEDDING_MISMATCH, key="vectors:openai/m", provider="openai", model="m")
+    await look()
+    facts = {row.key: row.facts for row in await watched.rows()}
+    assert facts.keys() == {"vectors:former", "vectors:openai/m"}
+    assert facts["vectors:former"] == {"alias": "vectors", "model": "former", "now": "new", "collections": 2}
+    async with watched.database.transaction(all_tenants=True) as session:
+        await session.exec(update(IndexGeneration).values(model="new"))
+    await look()
+    assert {row.key: row.state for row in await watched.rows()} == {"vectors:former": "resolved", "vectors:openai/m": "firing"}
 
 
 async def test_several_workers_tell_once(watched: Watched) -> None:

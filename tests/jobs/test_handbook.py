@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from sqlmodel import select, update
+
 from core.principals import SYSTEM
-from core.tables import DocumentState
+from core.tables import DocumentState, IndexGeneration
 from jobs.handbook import NAME, keep_handbook
 from tests.desks import Desk, eventually, note
 
@@ -40,6 +42,20 @@ async def test_documentation_is_brought_in_kept_up_and_taken_out(desk: Desk, tmp
     unchanged = {"id", "revision", "indexed_revision", "content_hash", "attempts", "job_id"}
     kept, before = second["docs/how/broker.md"], first["docs/how/broker.md"]
     assert kept.model_dump(include=unchanged) == before.model_dump(include=unchanged)
+
+
+async def test_the_handbook_moves_to_a_new_embedding_model_by_itself(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Platform\n\nStart it with make run.")
+    await keep_handbook(desk.library, tmp_path)
+    async with desk.database.transaction(all_tenants=True) as session:
+        await session.exec(update(IndexGeneration).values(model="openai/former"))
+    before = await desk.documents(NAME)
+    for _ in range(2):
+        await keep_handbook(desk.library, tmp_path)
+        async with desk.database.session(all_tenants=True) as session:
+            rows = (await session.exec(select(IndexGeneration.state, IndexGeneration.model))).all()
+        assert sorted(rows) == [("active", "openai/former"), ("filling", "local/all-MiniLM-L6-v2")]
+    assert await desk.documents(NAME) == before
 
 
 async def test_where_no_documentation_is_installed_nothing_happens(desk: Desk, tmp_path: Path) -> None:

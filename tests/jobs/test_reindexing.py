@@ -26,6 +26,7 @@ from jobs.sweeper import Sweeper
 from providers.models import Models
 from retrievers import filling
 from retrievers.base import Shelf
+from retrievers.dead_letters import Which
 from retrievers.documents import NewDocument
 from retrievers.generations import Generation, GenerationChanged
 from retrievers.keeping import Snapshots
@@ -131,6 +132,41 @@ async def test_a_collection_moves_to_another_store_with_its_vectors_and_is_found
     assert (await desk.found("which word is zebra's"))[0] == "zebra.md"
     await brought(desk, note("late.md", "The word of late.md is okapi."))
     assert (await desk.found("okapi"))[0] == "late.md"
+
+
+async def test_vectors_of_another_model_are_compared_with_nothing_and_nothing_is_put_among_them_until_it_is_moved(
+    desk: Desk,
+) -> None:
+    shelf = await brought(desk, note("zebra.md"))
+    here, before, find = Whereabouts(None, "embeddings"), await active(desk), desk.library.searcher.find
+    await change(desk, IndexGeneration.id == before.id, model="azure/all-minilm-l6-v2")
+    desk.resources.known.clear()
+    assert not (await find(shelf, "zebra", limit=3)).degraded, "the same model at another provider"
+    assert (await desk.library.rereading.begin(SYSTEM, await desk.collection())).total == 0
+    assert (await relocation(desk).ask(SYSTEM, Move(here, names=("papers",))))[1] == []
+
+    await change(desk, IndexGeneration.id == before.id, model="openai/former", origin_model="openai/former")
+    desk.resources.known.clear()
+    found = await find(shelf, "zebra", limit=3)
+    assert (found.degraded, found.by_words, [one.chunk.document for one in found.passages]) == (True, True, ["zebra.md"])
+    with pytest.raises(Conflict) as refused:
+        await find(shelf, "zebra", limit=3, mode="dense")
+    assert refused.value.code == "embedding_changed"
+    with pytest.raises(Conflict):
+        await desk.library.rereading.begin(SYSTEM, await desk.collection())
+    there, (job, _) = holds(desk, before), await desk.add(note("okapi.md"))
+    await ingest_document(desk.context, "any", 1)
+    job = await desk.job(job.id)
+    assert (job.state, [error["code"] for error in job.errors]) == ("failed", ["embedding_changed"])
+    assert holds(desk, before).keys() == there.keys()
+
+    assert (await moved(desk, here)).result == {"moved": 1}
+    again = (await desk.library.dead_letters.retry(SYSTEM, await desk.collection(), Which())).job
+    await ingest_document(desk.context, "any", 1)
+    assert again is not None
+    assert (await desk.job(again.id)).state == "succeeded"
+    found = await find(shelf, "the word of okapi.md", limit=3, mode="dense")
+    assert found.passages[0].chunk.document == "okapi.md"
 
 
 async def test_what_is_added_replaced_and_deleted_while_it_moves_is_right_afterwards(desk: Desk, monkeypatch: Any) -> None:

@@ -4,6 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from core.per_loop import PerLoop
+from tests.desks import Desk
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,3 +38,19 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "drawer" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_was_opened_on_the_workers_loop_is_closed_before_it_stops(desk: Desk) -> None:
+    closed: list[str] = []
+
+    async def close(session: str) -> None:
+        closed.append(session)
+
+    async def opened() -> str:
+        return sessions.get(None, lambda: "session")
+
+    sessions = PerLoop(close)
+    with desk.worker() as worker:
+        assert worker._on_loop(opened()).result(10) == "session"
+    assert closed == ["session"]

@@ -30,7 +30,10 @@ def resources(store: Any, *embedded: list[float]) -> Any:
         return list(embedded)
 
     models: Any = SimpleNamespace(
-        embeddings=lambda _: SimpleNamespace(embed_documents=embed), embedding_name=lambda _: "model", texts=texts
+        embeddings=lambda _: SimpleNamespace(embed_documents=embed),
+        embedding_name=lambda _: "model",
+        gives_vectors_of=lambda *_: True,
+        texts=texts,
     )
     missing: Any = None
     return Resources(store=store, lexical=missing, files=missing, models=models, keyring=missing)
