@@ -6,7 +6,7 @@ model is: a small one answers what no passage says.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from chains.actions import Act, act_of
@@ -103,7 +103,7 @@ def gather(
         kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
-    return Evidence(_chosen(quotes), _probability(kept[0][1]) if kept else 0.0, likelihood)
+    return Evidence(_chosen(quotes, weights.keys(), words), _probability(kept[0][1]) if kept else 0.0, likelihood)
 
 
 def _naming(kept: Sequence[tuple[Quote, float]], asked: Specifics, words: Words) -> list[tuple[Quote, float]]:
@@ -129,13 +129,17 @@ def _candidates(question: str, passages: Sequence[Passage], *, weights: Mapping[
     code = bool(_ASKS_FOR_CODE.search(question)) or act_of(question) is not None
     numbered = bool(_ASKS_FOR_NAMED.search(question))
     found = [
-        Candidate(quote, passage, frozenset(words(f"{quote.title}\n{quote.heading}\n{quote.columns}\n{quote.text}")))
+        Candidate(quote, passage, frozenset(words(f"{_labels(quote)}\n{quote.text}")))
         for passage in passages
         for quote in candidates(passage.chunk, code=code, numbered=numbered)
     ]
     if len(found) > _MOST_UNITS:
         found.sort(key=lambda one: -coverage(weights, dict.fromkeys(one.words, 1.0)))
     return found[:_MOST_UNITS]
+
+
+def _labels(quote: Quote) -> str:
+    return f"{quote.title}\n{quote.heading}\n{quote.columns}"
 
 
 def _specifics(question: str, about: str | None, words: Words) -> Specifics:
@@ -268,15 +272,21 @@ def _continued(passages: Sequence[Passage]) -> list[Passage]:
     return found
 
 
-def _chosen(scored: Sequence[Quote]) -> tuple[Quote, ...]:
-    """The best, and others that are about as good, without overlap: in its section, or so good that they stand alone."""
+def _chosen(scored: Sequence[Quote], terms: Set[str], words: Words) -> tuple[Quote, ...]:
+    """The best, and others that are about as good, without overlap: in its section, or so good that they stand alone. `terms`
+    are the question's words. What the best says of them beyond its headings a further one says by half at least, or goes on from it:
+    there stands more about the same thing beside it, which nobody has asked for."""
     chosen: list[Quote] = []
     characters = 0
+    asked = terms - set(words(_labels(scored[0]))) if scored else set()
+    most = len(asked.intersection(words(scored[0].text))) if scored else 0
     for quote in scored:
         if len(chosen) == _MOST_QUOTES or quote.relevance < _SHARE_OF_BEST * scored[0].relevance:
             break
         beside = quote.chunk.document_id == scored[0].chunk.document_id and quote.heading == scored[0].heading
         if not beside and quote.relevance < _SHARE_ELSEWHERE * scored[0].relevance:
+            continue
+        if 2 * len(asked.intersection(words(quote.text))) < most and not any(_goes_on(other, quote) for other in chosen):
             continue
         if any(_same_words(quote, other) or _overlap(quote, other) for other in chosen):
             continue
@@ -285,6 +295,14 @@ def _chosen(scored: Sequence[Quote]) -> tuple[Quote, ...]:
         chosen.append(quote)
         characters += len(quote.text)
     return tuple(chosen)
+
+
+def _goes_on(one: Quote, other: Quote) -> bool:
+    """Whether the other is the next sentence of the same paragraph, and points to the one."""
+    chunk = one.chunk
+    between = chunk.text[one.end - chunk.start : other.start - chunk.start]
+    beside = chunk.document_id == other.chunk.document_id and one.end <= other.start < chunk.start + len(chunk.text)
+    return beside and not between.strip() and "\n\n" not in between and bool(_POINTS.match(plain(other.text)))
 
 
 def _overlap(one: Quote, other: Quote) -> bool:

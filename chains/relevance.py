@@ -119,7 +119,7 @@ def score(
             + _COVERAGE_WEIGHT * coverage(weights, held)
             + _HEADING_WEIGHT * _vouched(quote, compared.fits) ** 2 / (1 + 0.5 * quote.place)
             - _PASSAGE_WEIGHT * (top - one.passage.score)
-            + bonus.of(quote.text)
+            + bonus.of(quote.text, f"{quote.title}\n{quote.heading}\n{quote.columns}")
         )
         missing = 1 - coverage(weights, {term: share > 0 for term, share in held.items()})
         scored.append((replace(quote, relevance=relevance), relevance - _MISSING_WEIGHT * missing - bonus.lacks(quote.text)))
@@ -152,10 +152,11 @@ class _Bonus:
             else None
         )
 
-    def of(self, text: str) -> float:
+    def of(self, text: str, labels: str) -> float:
+        """`labels`: the headings and columns that the text stands under."""
         bonus = _NUMBER_BONUS if self._number and _holds_number(text) else 0.0
-        if self._named:
-            bonus += _NAMED_BONUS * len(self._named & tokens(text)) / len(self._named)
+        if self._named:  # what its heading names a sentence need not name again
+            bonus += _NAMED_BONUS * len(self._named & tokens(f"{labels}\n{text}")) / len(self._named)
         return bonus + (_DEFINITION_BONUS if self._definition and self._definition.search(plain(text)[:200]) else 0.0)
 
     def lacks(self, text: str) -> float:

@@ -109,6 +109,19 @@ def test_what_is_less_relevant_and_of_another_section_is_not_quoted_beside():
     assert [quote.text for quote in found.quotes] == ["The pump weighs 8 kg."]
 
 
+def test_what_a_heading_names_a_sentence_need_not_name_again():
+    text = "# Boat 7\nThe cutter of boat 7 was built in 1983.\n\nIts sail number is SB-22."
+    cosines = {"built in 1983.": 0.6, "number is SB-22.": 0.5}
+    found = evidence("What is the sail number of boat 7?", text, cosines=cosines, context="Boat 7")
+    assert [quote.text for quote in found.quotes] == ["Its sail number is SB-22."], "what is beside it is of the boat, and not asked"
+
+
+def test_a_sentence_that_goes_on_from_the_answer_is_quoted_with_it():
+    text = "We deliver orders above 40 euros free. Below that, the courier asks for 6 euros."
+    found = evidence("Do you deliver orders?", text, cosines={"40 euros free.": 0.6, "for 6 euros.": 0.6})
+    assert len(found.quotes) == 2
+
+
 def test_words_that_the_whole_passage_lacks_take_from_the_confidence():
     text = "Young trees get thirty litres of water in dry spells."
     held = evidence("How much water do trees get?", text, cosines={"spells.": 0.35})
