@@ -184,6 +184,7 @@ class EmbeddedWorker:
             self._context.queue.close()
             await self._context.database.close()
         await close_loop()
+        await ended(asyncio.all_tasks() - {asyncio.current_task()})
         self._executor.shutdown(wait=False, cancel_futures=True)  # a thread that still computes does so for nobody
 
     def _on_loop(self, work: Any) -> "Future[Any]":

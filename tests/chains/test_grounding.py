@@ -113,7 +113,9 @@ def test_what_a_heading_names_a_sentence_need_not_name_again():
     text = "# Boat 7\nThe cutter of boat 7 was built in 1983.\n\nIts sail number is SB-22."
     cosines = {"built in 1983.": 0.6, "number is SB-22.": 0.5}
     found = evidence("What is the sail number of boat 7?", text, cosines=cosines, context="Boat 7")
-    assert [quote.text for quote in found.quotes] == ["Its sail number is SB-22."], "what is beside it is of the boat, and not asked"
+    assert [quote.text for quote in found.quotes] == ["Its sail number is SB-22."], (
+        "what is beside it is of the boat, and not asked"
+    )
 
 
 def test_a_sentence_that_goes_on_from_the_answer_is_quoted_with_it():

@@ -1,5 +1,6 @@
 """`python -m jobs.worker`, the worker in a process of its own."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,18 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "drawer" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_is_shielded_ends_with_the_worker_also_where_nobody_waits_for_it(desk: Desk) -> None:
+    left: list[asyncio.Task[None]] = []
+
+    async def shielding() -> None:
+        left.append(asyncio.create_task(asyncio.sleep(600)))
+
+    with desk.worker() as worker:
+        worker._on_loop(shielding()).result(10)
+    assert left[0].cancelled(), "else it is destroyed while it is pending, and asyncio says so as an error"
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
