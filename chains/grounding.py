@@ -274,11 +274,11 @@ def _continued(passages: Sequence[Passage]) -> list[Passage]:
 
 def _chosen(scored: Sequence[Quote], terms: Set[str], words: Words) -> tuple[Quote, ...]:
     """The best, and others that are about as good, without overlap: in its section, or so good that they stand alone. `terms`
-    are the question's words. What the best says of them beyond its headings a further one says by half at least, or goes on from it:
-    there stands more about the same thing beside it, which nobody has asked for."""
+    are the question's words. What the best says of them beyond its headings a further one says by half at least, or it goes on
+    from it: there stands more about the same thing beside it, which nobody has asked for."""
     chosen: list[Quote] = []
     characters = 0
-    asked = terms - set(words(_labels(scored[0]))) if scored else set()
+    asked = set(terms).difference(words(_labels(scored[0]))) if scored else set()
     most = len(asked.intersection(words(scored[0].text))) if scored else 0
     for quote in scored:
         if len(chosen) == _MOST_QUOTES or quote.relevance < _SHARE_OF_BEST * scored[0].relevance:
