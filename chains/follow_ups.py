@@ -39,24 +39,29 @@ _SIDES = listed("price cost fee warranty guarantee delivery colour color preis k
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A question as it may be meant. `text` can be searched for, `about` is what of it must be answered, and one of the words
-    `topic` has to be where the answer is; none where the question stands by itself."""
+    `topic` has to be where the answer is; none where the question stands by itself. What `new` asks for, which is the part that
+    no question before had, has to be right by the answer; empty where nothing was carried on."""
 
     text: str
     about: str
     topic: tuple[str, ...] = ()
+    new: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What a question came to stand for: how it asks, and what it is about, as a phrase and in its telling words."""
+    """What a question came to stand for: how it asks, and what it is about, as a phrase and in its telling words; and what of
+    that it was that asked for something new."""
 
     own: str
     phrase: str
     topic: tuple[str, ...]
+    new: str = ""
 
     def reading(self) -> Reading:
         inside = self.phrase.lower() in self.own.lower()
-        return Reading(self.own if inside or not self.phrase else f"{self.phrase}: {self.own}", self.own, self.topic)
+        text = self.own if inside or not self.phrase else f"{self.phrase}: {self.own}"
+        return Reading(text, self.own, self.topic, self.new)
 
 
 def follows(question: str) -> bool:
@@ -110,7 +115,7 @@ def _after(before: Sequence[_Standing], question: str, words: Words) -> list[_St
     opened = language.opens.match(question)
     rest = question[opened.end() :] if opened else question
     own = rest[:1].upper() + rest[1:] if rest.strip(" ?!.") else question
-    kept: list[_Standing | None] = [_Standing(own, each.phrase, each.topic) for each in before if each.topic]
+    kept: list[_Standing | None] = [_Standing(own, each.phrase, each.topic, own) for each in before if each.topic]
     strong = _pointing(rest, language) - language.weak_points
     if of := language.of.match(rest):
         return [_replaced(before[0], rest[of.end() :].strip(" ?!."), language, words)]
@@ -124,12 +129,18 @@ def _after(before: Sequence[_Standing], question: str, words: Words) -> list[_St
 def _of_part(before: _Standing, own: str, part: str, language: Language, words: Words) -> list[_Standing | None]:
     """The readings of a question that is a part of a sentence: another thing, another time or place, or another side of it."""
     first = words_of(part)[:1]
+    names = _names(part, language, words)
+    if first and first[0] in language.determiners and (names or _telling(part, language, words)):
+        found = [_other_asked(before, own, language, words)]
+        if before.topic and not names:
+            found.append(_Standing(own, before.phrase, before.topic, own))
+        return [*(each for each in found if each is not None), None]
     prepositional = bool(first) and language.says_nothing(first[0]) and first[0] not in language.articles
-    if _names(part, language, words):
+    if names:
         return [_replaced(before, re.sub(r"^\W*\w+\s+", "", part) if prepositional else part, language, words)]
-    kept = _Standing(own, before.phrase, before.topic)
+    kept = _Standing(own, before.phrase, before.topic, own)
     if prepositional:
-        return [_Standing(_turned(before.own, part), before.phrase, before.topic), kept]
+        return [_Standing(_turned(before.own, part), before.phrase, before.topic, part), kept]
     side = {token.lower() for token in tokens(part)} & (MEASURES | LIGHT | language.light | _SIDES)
     other = _replaced(before, part, language, words)
     return [kept, other] if side else [other, kept]
@@ -144,6 +155,30 @@ def _replaced(before: _Standing, phrase: str, language: Language, words: Words) 
             own = own.replace(part, bare, 1)
             break
     return _Standing(own, bare, _telling(bare, language, words))
+
+
+def _other_asked(before: _Standing, part: str, language: Language, words: Words) -> _Standing | None:
+    """The question before with another thing that it asks for (`Which rooms …?` for `Which days …?`); None where it asks for no
+    such thing. What it is about stays, unless it was that."""
+    if (span := _asked_for(before.own, language)) is None:
+        return None
+    other, rest = part.rstrip(" ?!."), before.own[span[1] :]
+    own = f"{before.own[: span[0]]}{other}{rest}"
+    if before.phrase and before.phrase in rest:
+        return _Standing(own, before.phrase, before.topic, part)
+    thing = re.sub(r"^\W*\w+\s+", "", other)
+    return _Standing(own, thing, _telling(thing, language, words), part)
+
+
+def _asked_for(question: str, language: Language) -> tuple[int, int] | None:
+    """Where a question has what it asks for, as `Which days` and `In which year`, before its verb or what that is said of."""
+    found = list(_TOKEN.finditer(question))
+    first = next((place for place, one in enumerate(found[:2]) if one[0].lower() in language.determiners), None)
+    if first is None:
+        return None
+    ends = language.verbs | language.articles
+    last = next((place for place, one in enumerate(found) if place > first and not ends.isdisjoint(words_of(one[0]))), 0)
+    return (found[0].start(), found[last - 1].end()) if last > first + 1 else None
 
 
 def _turned(own: str, part: str) -> str:
@@ -190,6 +225,11 @@ def _phrase(question: str, language: Language, words: Words) -> str:
             runs[-1] = (runs[-1][0], place)
         elif capitals or (place and not telling[place - 1] and before[place] not in language.asks | language.verbs):
             runs.append((place, place))
+    # `Which licence does the platform have`: it is about what is behind the verb, which `it` stands for afterwards
+    asked = _asked_for(question, language)
+    behind = next((one[0].lower() for one in found if asked is not None and one.start() >= asked[1]), "")
+    if asked is not None and behind in language.auxiliaries:
+        runs = [run for run in runs if found[run[0]].start() >= asked[1]] or runs
     # `does the swimming pool open`: behind what is done by it stands what it does
     runs = [
         (a, b - 1) if b > a and a > 1 and before[a] in language.articles and before[a - 1] in language.verbs else (a, b)

@@ -71,13 +71,15 @@ def gather(
     words: Words,
     about: str | None = None,
     topic: Sequence[str] = (),
+    new: str = "",
 ) -> Evidence:
     """Pick what to quote from the passages. Blocks for as long as `embed` takes for some fifty sentences, and for the words of
     a few passages.
 
     `weights` has the question's words, as `words` gives them, with how much each tells. `about` is the part of the question
     that must be answered, where the rest is what was asked before; None for all of it. Of the words of `topic`, if there are
-    any, one has to stand in a quote's passage; what is best there is told by `about`.
+    any, one has to stand in a quote's passage; what is best there is told by `about`. What the words of `new` ask for has to be
+    in a quote, its headings or its paragraph: all over a passage the words of `about` may be because of what was asked before.
     """
     language = language_of(question if about is None else about)
     weights = _telling(question, weights, words)
@@ -98,7 +100,9 @@ def gather(
     if act is not None:  # looked for in the sentence itself, and not all over its passage
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
     kind = kind_of(question if about is None else about, whole)
-    kept = _Vetted(asked, act, kind, topic=topic, embed=embed, words=words).of(scored)
+    terms = set(specifics(new, words=words).terms)
+    own = replace(asked, names=(), numbers=(), numbered=(), terms=tuple(term for term in asked.terms if term in terms))
+    kept = _Vetted(asked, act, kind, own=own, topic=topic, embed=embed, words=words).of(scored)
     if kind is None and language is not None and language.judged_apart:
         kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
@@ -168,10 +172,18 @@ class _Vetted:
     """Lets through what has all that the question cannot do without, looking at each passage once."""
 
     def __init__(
-        self, asked: Specifics, act: Act | None, kind: Kind | None, *, topic: Sequence[str], embed: Embed, words: Words
+        self,
+        asked: Specifics,
+        act: Act | None,
+        kind: Kind | None,
+        *,
+        own: Specifics,
+        topic: Sequence[str],
+        embed: Embed,
+        words: Words,
     ) -> None:
         self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
-        self._topic = topic
+        self._own, self._topic = own, topic
         self._lacking: dict[str, bool] = {}
 
     def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
@@ -196,7 +208,15 @@ class _Vetted:
         sentence = Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", self._words)
         if self._asked.contradicted(sentence, ground):
             return False
+        if self._own.terms and not quote.row and self._own.missing(self._by(quote), embed=self._embed):
+            return False
         return self._kind is None or self._tells(quote, self._kind)
+
+    def _by(self, quote: Quote) -> Ground:
+        """What stands right by a quote: its paragraph, and the headings that it is under."""
+        # the headings of a passage are those that its text begins under
+        under = quote.chunk.context if quote.heading in quote.chunk.context else quote.title
+        return Ground("\n".join((quote.chunk.document, under, quote.heading, quote.columns, _paragraph(quote))), self._words)
 
     def _tells(self, quote: Quote, kind: Kind) -> bool:
         """Whether a quote, with a sentence beside it that belongs to it, holds one of the kind asked for, and what the passage

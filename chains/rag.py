@@ -222,7 +222,14 @@ async def _find(
             return np.asarray(embeddings.embed_documents(list(texts)), dtype=np.float32)
 
         return gather(
-            reading.text, within, embed=embed, weights=weights, words=lexical.words, about=reading.about, topic=reading.topic
+            reading.text,
+            within,
+            embed=embed,
+            weights=weights,
+            words=lexical.words,
+            about=reading.about,
+            topic=reading.topic,
+            new=reading.new,
         )
 
     async def judged(within: Sequence[Passage]) -> Evidence:

@@ -33,7 +33,8 @@ _BY_LETTER = 2
 @dataclass(frozen=True)
 class Language:
     """A language. `points` are the words that stand for what was named before, `weak_points` those of them that mostly say
-    something else; `opens` matches what a follow-up begins with, `verbs` are those that make a question whole."""
+    something else; `opens` matches what a follow-up begins with, `verbs` are those that make a question whole, `auxiliaries` those
+    of them that what is spoken of stands behind. `determiners` ask for one of what is named behind them."""
 
     code: str
     stop_words: StopWords
@@ -42,10 +43,12 @@ class Language:
     letters: str
     opens: re.Pattern[str]
     asks: frozenset[str]
+    determiners: frozenset[str]
     articles: frozenset[str]
     points: frozenset[str]
     weak_points: frozenset[str]
     verbs: frozenset[str]
+    auxiliaries: frozenset[str]
     of: re.Pattern[str]
     numbers: dict[str, str]
     fractions: frozenset[str]
@@ -123,10 +126,12 @@ def _read(code: str) -> Language:
         data.get("letters", ""),
         re.compile(rf"^\W*(?:{opening})(?!\w)[\s,]*", re.I),
         words("asks"),
+        words("determiners"),
         words("articles"),
         words("points"),
         words("weak_points"),
         words("verbs"),
+        words("auxiliaries"),
         re.compile(rf"^\W*(?:{data['of']})(?!\w)\s*", re.I),
         dict(pair.split("=") for pair in data.get("numbers", "").split()),
         words("fractions"),
