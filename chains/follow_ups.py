@@ -74,6 +74,11 @@ def follows(question: str) -> bool:
     return len(said) < _MOST_IN_DOUBT and not any(re.match(names, word) for word in said[1:])
 
 
+def points(text: str) -> bool:
+    """Whether a text points at what was named before it."""
+    return bool(_pointing(text, _language(text)))
+
+
 def readings(asked: Sequence[str], *, words: Words) -> list[Reading]:
     """What the last of the questions may mean after those before it, the likeliest first; never empty."""
     standing, found = [_standing(asked[0], words)], [Reading(asked[0], asked[0])]

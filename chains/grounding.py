@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from chains.actions import Act, act_of
 from chains.blocks import ITEM
+from chains.follow_ups import points
 from chains.kinds import Kind, kind_of
 from chains.languages import language_of, words_of
 from chains.quotes import REFERS, Quote, candidates, plain
@@ -101,8 +102,10 @@ def gather(
         asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
     kind = kind_of(question if about is None else about, whole)
     terms = set(specifics(new, words=words).terms)
+    near = [Ground(f"{one.chunk.context}\n{one.chunk.text}", words) for one in passages] if topic else []
+    about_it = {one.chunk.document_id for one, ground in zip(passages, near, strict=False) if any(map(ground.knows, topic))}
     own = replace(asked, names=(), numbers=(), numbered=(), terms=tuple(term for term in asked.terms if term in terms))
-    kept = _Vetted(asked, act, kind, own=own, topic=topic, embed=embed, words=words).of(scored)
+    kept = _Vetted(asked, act, kind, own=own, topic=topic, about_it=about_it, embed=embed, words=words).of(scored)
     if kind is None and language is not None and language.judged_apart:
         kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
@@ -179,11 +182,13 @@ class _Vetted:
         *,
         own: Specifics,
         topic: Sequence[str],
+        about_it: Set[str],
         embed: Embed,
         words: Words,
     ) -> None:
         self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
-        self._own, self._topic = own, topic
+        self._own, self._topic, self._about_it = own, topic, about_it
+        self._asks = _stems(asked if act is None else replace(asked, terms=(*asked.terms, act.verb)), words)
         self._lacking: dict[str, bool] = {}
 
     def of(self, scored: Sequence[tuple[Quote, float]]) -> list[tuple[Quote, float]]:
@@ -199,9 +204,8 @@ class _Vetted:
         ground = Ground(f"{labels}\n{beside}", self._words)
         if ground.text not in self._lacking:
             meant = MEANT_IN_ROW if quote.row else MEANT
-            elsewhere = bool(self._topic) and not any(map(ground.knows, self._topic))
-            self._lacking[ground.text] = elsewhere or bool(self._asked.missing(ground, embed=self._embed, meant=meant))
-        if self._lacking[ground.text]:
+            self._lacking[ground.text] = bool(self._asked.missing(ground, embed=self._embed, meant=meant))
+        if self._lacking[ground.text] or (self._topic and not self._on_topic(quote, ground)):
             return False
         if self._act is not None and not self._says_how(quote, self._act):
             return False
@@ -211,6 +215,17 @@ class _Vetted:
         if self._own.terms and not quote.row and self._own.missing(self._by(quote), embed=self._embed):
             return False
         return self._kind is None or self._tells(quote, self._kind)
+
+    def _on_topic(self, quote: Quote, ground: Ground) -> bool:
+        """Whether a quote's passage knows what was spoken of. Where another passage of its document does, it need not, as long
+        as its heading points at what that is about (`What does it run on?`), or asks what was asked and leaves that unsaid."""
+        if any(map(ground.knows, self._topic)):
+            return True
+        if quote.chunk.document_id not in self._about_it or not quote.heading.endswith("?"):
+            return False
+        if points(quote.heading):
+            return True
+        return bool(self._asks) and _stems(specifics(quote.heading, words=self._words), self._words) == self._asks
 
     def _by(self, quote: Quote) -> Ground:
         """What stands right by a quote: its paragraph, and the headings that it is under."""
@@ -245,6 +260,11 @@ class _Vetted:
         beside = quote.text if quote.row or ITEM.match(quote.text) else _paragraph(quote)
         ground = Ground("\n".join((quote.chunk.document, *labels, heading, quote.columns, beside)), self._words)
         return not self._asked.missing(ground, embed=self._embed)
+
+
+def _stems(asked: Specifics, words: Words) -> frozenset[str]:
+    """The words of what a question names, numbers and is about."""
+    return frozenset(stem for said in (*asked.names, *asked.terms, *asked.numbers) for stem in words(said))
 
 
 def _shown(quote: Quote) -> str:

@@ -33,8 +33,8 @@ _BY_LETTER = 2
 @dataclass(frozen=True)
 class Language:
     """A language. `points` are the words that stand for what was named before, `weak_points` those of them that mostly say
-    something else; `opens` matches what a follow-up begins with, `verbs` are those that make a question whole, `auxiliaries` those
-    of them that what is spoken of stands behind. `determiners` ask for one of what is named behind them."""
+    something else; `opens` matches what a follow-up begins with, `verbs` are those that make a question whole, `auxiliaries`
+    those of them that what is spoken of stands behind. `determiners` ask for one of what is named behind them."""
 
     code: str
     stop_words: StopWords

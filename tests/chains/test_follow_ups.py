@@ -21,8 +21,12 @@ def texts(*asked: str) -> list[str]:
         (("When does the pool open in summer?", "And in winter?"), "When does the pool open in winter?"),
         (("Wann ist Nachtruhe?", "Wie lange gilt sie?", "Und an Werktagen?"), "Nachtruhe: Wie lange gilt sie an Werktagen?"),
         (("Quel jour le musée est-il fermé ?", "Et le théâtre ?"), "Quel jour le théâtre est-il fermé ?"),
+        (("Which Shino glazes are stocked?", "And which temperatures?"), "Which temperatures are stocked?"),
+        (("Which days is the pool open?", "Which evenings?"), "Which evenings is the pool open?"),
+        (("Which insurance does the studio have?", "When does it open?"), "studio: When does it open?"),
     ],
-    ids=["points", "chain", "another", "that-of", "another-time", "german", "french"],
+    ids=["points", "chain", "another", "that-of", "another-time", "german", "french", "other-asked", "the-same-asked",
+         "no-attribute"],
 )  # fmt: skip
 def test_a_follow_up_stands_for_a_whole_question_about_what_was_spoken_of(asked: tuple[str, ...], first: str) -> None:
     assert texts(*asked)[0] == first

@@ -222,6 +222,34 @@ def test_a_follow_up_is_answered_where_its_topic_is_known_by_what_it_asks_itself
     assert [quote.text for quote in found.quotes] == ["It costs 89 euros."]
 
 
+def carried(text, new, *, topic):
+    """What is quoted of passages, which two blank lines part, for a question that carries the topic on."""
+    passages = [Passage(replace(chunk(each), id=f"chk_{place}"), 1.0) for place, each in enumerate(text.split("\n\n\n"))]
+    weights = dict.fromkeys(words(new), 1.0)
+
+    def embed(embedded):  # all sentences mean the same, and no word another
+        vectors = np.eye(1 + len(embedded), dtype=np.float32)[1:]
+        vectors[[" " in one for one in embedded]] = vectors[0]
+        return vectors
+
+    found = gather(f"{topic}: {new}", passages, embed=embed, weights=weights, words=words, about=new, topic=(topic,), new=new)
+    return [quote.text.split("\n")[-1] for quote in found.quotes]
+
+
+def test_what_a_follow_up_asks_for_stands_by_its_answer_and_not_elsewhere_in_the_passage():
+    text = "The studio has red glazes in stock.\n\nVisitors ask which insurance there is."
+    assert "The studio has red glazes in stock." not in carried(text, "Which insurance is there?", topic="studio")
+
+
+def test_a_heading_that_points_or_asks_the_same_speaks_of_what_its_document_is_about():
+    asked, said = "Which temperatures does it reach?", "It can reach temperatures of 1,060 degrees."
+    text = f"The studio is open daily.\n\n\n## {{}}\n\n{said}"
+    assert carried(text.format("How hot is it?"), asked, topic="studio") == [said]
+    assert carried(text.format("Which temperatures can you reach?"), asked, topic="studio") == [said]
+    assert carried(text.format("Which temperatures does the sauna reach?"), asked, topic="studio") == []
+    assert carried(text.format(asked).replace("studio", "garden"), asked, topic="studio") == []
+
+
 def test_in_a_language_of_its_own_words_the_sentence_that_has_them_answers():
     text = "Il museo del mare apre alle nove.\n\nLa guida è Paola Serra."
     found = evidence("Chi è la guida?", text, cosines={"nove.": 0.9, "Serra.": 0.2})
