@@ -95,8 +95,8 @@ def posts(client: httpx.Client) -> list[str]:
 
 @pytest.fixture
 def steady(platform: Running) -> Iterator[None]:
-    """The server must not have grown by 100 MB, nor have printed a stack trace, when the test ends. What a job beside it has taken
-    is given back."""
+    """The server must not have grown by 100 MB, nor have printed a stack trace, when the test ends. What a job has taken is
+    given back meanwhile."""
     before, told = resident(platform), len(platform.output())
     yield
     wait_until(lambda: resident(platform) - before < 100 * MEGABYTE, within_s=60, what="100 MB less")
