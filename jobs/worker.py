@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import dramatiq
@@ -63,6 +63,8 @@ EXECUTOR_THREADS = 8
 CRAWLS_AT_ONCE = 2
 #: Of the time that `stop` gives, the part in which running jobs may finish; the rest is for cutting them off.
 GRACE = 0.6
+#: What is left on the loop at its end, shielded from those who waited for it, has so long to go.
+_LEFT_S = 2.0
 
 
 class EmbeddedWorker:
@@ -184,7 +186,9 @@ class EmbeddedWorker:
             self._context.queue.close()
             await self._context.database.close()
         await close_loop()
-        await ended(asyncio.all_tasks() - {asyncio.current_task()})
+        with suppress(TimeoutError):  # what does not end for it keeps the worker from nothing
+            async with asyncio.timeout(_LEFT_S):
+                await ended(asyncio.all_tasks() - {asyncio.current_task()})
         self._executor.shutdown(wait=False, cancel_futures=True)  # a thread that still computes does so for nobody
 
     def _on_loop(self, work: Any) -> "Future[Any]":

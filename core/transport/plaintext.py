@@ -188,7 +188,7 @@ def _endpoint_of_profile() -> str | None:
     unused = {"region_name": "us-east-1", "aws_access_key_id": "none", "aws_secret_access_key": "none"}  # no chain is asked
     try:
         endpoint: str = get_session().create_client("s3", **unused).meta.endpoint_url
-    except BotoCoreError:  # a profile that is not there, which the store says better
+    except (BotoCoreError, ValueError):  # a profile that is not there, or no address, which the store says better
         return None
     return endpoint
 

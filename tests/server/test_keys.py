@@ -344,9 +344,7 @@ def test_a_mistyped_key_is_told_by_its_checksum() -> None:
     assert is_well_formed("an administrator's key may be any text of 32 characters")
 
 
-async def test_what_one_process_takes_away_another_refuses_within_a_second(
-    guarded: Guarded, database: Database, settings: Settings
-) -> None:
+async def test_what_one_process_takes_away_another_refuses(guarded: Guarded, database: Database, settings: Settings) -> None:
     elsewhere = await Access.open(settings, database)
     watching = asyncio.create_task(elsewhere.watch())
     try:
