@@ -1,6 +1,7 @@
 """HTTP to a platform: its errors as sentences, its event streams as Python values, its start-up waited for."""
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,9 @@ class Platform:
     def __init__(self, url: str, key: str | None, *, verify: ssl.SSLContext | None = None) -> None:
         self.url = url.rstrip("/")
         self.verify = verify
+        key = (key or "").strip()
+        if not re.fullmatch(r"[!-~]*", key):  # the library that sends it would repeat it in its error
+            raise CallFailed("What is given as the key is none: it has blanks or letters that no key has.", code="invalid_key")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             self._http = httpx.Client(

@@ -1,0 +1,12 @@
+"""What the command line's client does with a key that it is given."""
+
+import pytest
+
+from server.cli.client import CallFailed, Platform
+
+
+def test_a_key_that_is_none_is_refused_without_being_repeated() -> None:
+    with pytest.raises(CallFailed) as refused:
+        Platform("http://127.0.0.1:9", "gk_secret\nof a file")
+    assert (refused.value.code, "secret" in str(refused.value)) == ("invalid_key", False)
+    Platform("http://127.0.0.1:9", "gk_secret\n").close()  # as a file ends
