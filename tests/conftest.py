@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from core.memory import hurry, settle
 from core.settings import Settings
 from core.valkey import EmbeddedValkey
 from tests import vector_servers
+from tests.databases import LentDatabases
 from tests.loopback import GUARD
 
 GUARD.install()
@@ -115,6 +115,13 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], S
 
 
 @pytest.fixture(scope="session")
+def lent_databases(postgresql: Any, migrated: Callable[[str, Any], Settings]) -> LentDatabases:
+    """Lends databases on PostgreSQL, migrated and empty; after a test each is emptied for the next."""
+    migrated("postgresql", postgresql)
+    return LentDatabases(postgresql)
+
+
+@pytest.fixture(scope="session")
 def with_schema(migrated: Callable[[str, Any], Settings]) -> Callable[[Settings], Settings]:
     """Puts an empty SQLite database of the newest schema where the settings have theirs, as `migrate` would in a second."""
 
@@ -135,18 +142,17 @@ def prepared(settings: Settings, with_schema: Callable[[Settings], Settings]) ->
 async def database(
     request: pytest.FixtureRequest,
     settings: Settings,
-    migrated: Callable[[str, Any], Settings],
     with_schema: Callable[[Settings], Settings],
 ) -> AsyncIterator[Database]:
     """A migrated, empty database, once on SQLite and once on PostgreSQL."""
+    lent: LentDatabases | None = None
     if request.param == "postgresql":
-        server = request.getfixturevalue("postgresql")
-        migrated("postgresql", server)
-        name = f"test_{uuid.uuid4().hex}"
-        url = infra.postgresql.database_of_platform(server, name, template="migrated")
-        settings = Settings.load(data_dir=settings.data_dir, database_url=url)
+        lent = request.getfixturevalue("lent_databases")
+        settings = Settings.load(data_dir=settings.data_dir, database_url=lent.lend())
     else:
         with_schema(settings)
     opened = Database(settings)
     yield opened
     await opened.close()
+    if lent is not None:
+        lent.take_back(settings.database_url)
