@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from core.files import check_files_url
 from core.logs import close_logging, configure_logging
 from core.settings import ProviderSettings, Settings, SettingsError, describe
+from core.storages import check_files_url
 from core.transport.certificate import read_certificate
 from core.transport.plaintext import check_listening
 from providers import PROVIDERS

@@ -4,69 +4,22 @@ Keys are made of our own identifiers (`col_x/doc_y/3/text`), never of a name tha
 """
 
 import asyncio
-import os
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from core.encryption.envelope import HEADER_BYTES, Place, key_id_of
 from core.encryption.streams import open_bytes, open_stream, seal_bytes, seal_stream
 from core.errors import NotFound, Unavailable
 from core.scratch import Scratch
-from core.settings import Settings, SettingsError
+from core.settings import Settings
+from core.storages import checked, open_storage
 
 if TYPE_CHECKING:
     from core.encryption.keyring import Keyring
 
-_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
-_UNFINISHED = ".unfinished"
-_UNFINISHED_FOR_S = 24 * 3600
-_MOVE_TRIES = 100
-#: Drivers of object stores that raise what is no OSError.
-_DRIVERS = ("azure.", "gcsfs.", "google.", "aiohttp.")
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a listing says of one key. `modified`: when it was written, in seconds since 1970, as the storage has it; 0 where it
-    does not say."""
-
-    key: str
-    size: int
-    modified: float
-
-
-class Storage(Protocol):
-    """Where the bytes lie. Calls block; a missing key raises `FileNotFoundError`, other trouble an `OSError` or a driver's."""
-
-    def write(self, key: str, source: bytes | Path) -> None:
-        """All or nothing: a reader sees the old content or the new one, whatever happens meanwhile."""
-        ...
-
-    def read(self, key: str) -> bytes: ...
-
-    def fetch(self, key: str, scratch: Path) -> Path:
-        """A local file with the content: the stored one itself, not to be changed, or a copy below `scratch`."""
-        ...
-
-    def exists(self, key: str) -> bool: ...
-
-    def delete(self, key: str) -> None: ...
-
-    def delete_below(self, prefix: str) -> None: ...
-
-    def listed(self) -> Iterator[Stored]:
-        """Every key there is, in no order. What comes or goes meanwhile may be in it or not."""
-        ...
 
 
 class Files:
@@ -175,9 +128,7 @@ class Files:
             return await asyncio.to_thread(work)
         except FileNotFoundError as error:
             raise NotFound("The stored file is gone.", code="file_not_found") from error
-        except Exception as error:
-            if not isinstance(error, OSError) and not type(error).__module__.startswith(_DRIVERS):
-                raise
+        except OSError as error:
             raise Unavailable(
                 "The file store does not answer.", code="files_unavailable", context={"error": type(error).__name__}
             ) from error
@@ -186,213 +137,3 @@ class Files:
 def place_of(tenant: str, key: str) -> Place:
     """Where a file is, for its seal. Raises ValueError: a key that is not one of ours."""
     return Place(tenant, "files", "content", checked(key))
-
-
-def checked(key: str) -> str:
-    """The key itself.
-
-    Raises:
-        ValueError: it is empty, absolute, climbs (`..`), or has other characters than identifiers have.
-    """
-    if not _KEY.fullmatch(key) or len(key) > 500:
-        raise ValueError(f"not a key of the file store: {key[:100]!r}")
-    return key
-
-
-def open_storage(settings: Settings) -> Storage:
-    """The storage that `files_url` names; the data directory without one.
-
-    Raises:
-        SettingsError: the URL's scheme is unknown, or its driver is not installed.
-    """
-    url = settings.files_url
-    if not url:
-        return Directory(settings.path("files"))
-    if url.startswith("file://"):
-        return Directory(Path(url.removeprefix("file://")))
-    return ObjectStore(url)
-
-
-def check_files_url(url: str | None, setting: str = "GENAI_FILES_URL") -> None:
-    """Refuse an address of a file store, which `setting` gives, that cannot be opened here, without connecting or importing its
-    driver.
-
-    Raises:
-        SettingsError: the scheme is unknown, its package (which the message names) is not installed, or a path is relative.
-    """
-    if not url:
-        return
-    if url.startswith("file://"):
-        if not Path(url.removeprefix("file://")).is_absolute():
-            raise SettingsError(f"{setting}: file:// is followed by an absolute path, as in file:///var/lib/genai/files")
-        return
-    from fsspec.registry import known_implementations, registry  # type: ignore[import-untyped]  # it ships no types
-
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme not in {*known_implementations, *registry}:
-        raise SettingsError(f"{setting} is no address of a file store: s3://…, gs://…, az://… or file://…")
-    package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
-    if find_spec(package) is None:
-        raise SettingsError(
-            f"{setting}: {scheme}:// needs the package {package}, which is installed beside the platform: "
-            f".venv/bin/pip install {package}"
-        )
-
-
-class Directory:
-    """Files in a local directory. A write goes to a file beside and is moved into place once it is on the disk."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._unfinished = root / _UNFINISHED
-        self._unfinished.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-
-    def write(self, key: str, source: bytes | Path) -> None:
-        handle, name = tempfile.mkstemp(dir=self._unfinished)
-        try:
-            with os.fdopen(handle, "wb") as target:
-                if isinstance(source, Path):
-                    with source.open("rb") as opened:
-                        shutil.copyfileobj(opened, target, 1024 * 1024)
-                else:
-                    target.write(source)
-                target.flush()
-                os.fsync(target.fileno())
-            self._move(Path(name), self._root / key)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-    @staticmethod
-    def _move(source: Path, target: Path) -> None:
-        for tries_left in reversed(range(_MOVE_TRIES)):
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                source.replace(target)
-            except (FileNotFoundError, FileExistsError):  # the directory was deleted meanwhile
-                if not tries_left:
-                    raise
-            else:
-                return
-
-    def read(self, key: str) -> bytes:
-        return (self._root / key).read_bytes()
-
-    def fetch(self, key: str, scratch: Path) -> Path:
-        path = self._root / key
-        if not path.is_file():
-            raise FileNotFoundError(key)
-        return path
-
-    def exists(self, key: str) -> bool:
-        return (self._root / key).is_file()
-
-    def delete(self, key: str) -> None:
-        (self._root / key).unlink(missing_ok=True)
-
-    def delete_below(self, prefix: str) -> None:
-        doomed = tempfile.mkdtemp(dir=self._unfinished)
-        try:  # moved away at once, so that a write at the same time meets the old directory or a new one
-            (self._root / prefix).rename(Path(doomed, "all"))
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        finally:
-            shutil.rmtree(doomed, ignore_errors=True)  # what a late write still adds is swept at the next start
-
-    def listed(self) -> Iterator[Stored]:
-        for place, below, names in os.walk(self._root):
-            if _UNFINISHED in below:
-                below.remove(_UNFINISHED)
-            for name in names:
-                path = Path(place, name)
-                try:
-                    found = path.stat()
-                except FileNotFoundError:  # deleted meanwhile
-                    continue
-                yield Stored(path.relative_to(self._root).as_posix(), found.st_size, found.st_mtime)
-
-    def _sweep(self) -> None:
-        """Remove what processes that were killed while writing left behind."""
-        for path in self._unfinished.iterdir():
-            try:
-                if time.time() - path.stat().st_mtime < _UNFINISHED_FOR_S:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
-            except FileNotFoundError:  # another process was faster
-                continue
-
-
-class ObjectStore:
-    """Any store that fsspec knows (S3, GCS, Azure Blob, …). One PUT is atomic there."""
-
-    def __init__(self, url: str, setting: str = "GENAI_FILES_URL") -> None:
-        import fsspec  # type: ignore[import-untyped]  # it ships no types
-
-        check_files_url(url, setting)
-        scheme = url.partition("://")[0]
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
-            raise SettingsError(f"{setting}: {scheme}:// cannot be used: {error}") from error
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise SettingsError(f"{setting}: {scheme}:// does not answer: {reason}") from error
-
-    def _path(self, key: str) -> str:
-        return f"{self._root.rstrip('/')}/{key}"
-
-    def write(self, key: str, source: bytes | Path) -> None:
-        if isinstance(source, Path):
-            self._fs.put_file(str(source), self._path(key))
-        else:
-            self._fs.pipe_file(self._path(key), source)
-
-    def read(self, key: str) -> bytes:
-        content: bytes = self._fs.cat_file(self._path(key))
-        return content
-
-    def fetch(self, key: str, scratch: Path) -> Path:
-        target = scratch / "content"
-        self._fs.get_file(self._path(key), str(target))
-        return target
-
-    def exists(self, key: str) -> bool:
-        return bool(self._fs.isfile(self._path(key)))
-
-    def delete(self, key: str) -> None:
-        try:
-            self._fs.rm_file(self._path(key))
-        except FileNotFoundError:
-            return
-
-    def delete_below(self, prefix: str) -> None:
-        try:
-            self._fs.rm(self._path(prefix), recursive=True)
-        except FileNotFoundError:
-            return
-
-    def listed(self) -> Iterator[Stored]:
-        start = len(self._root.rstrip("/")) + 1
-        try:
-            found = self._fs.find(self._root, detail=True)
-        except FileNotFoundError:
-            return
-        for path, about in found.items():
-            yield Stored(path[start:], int(about.get("size") or 0), _modified(about))
-
-
-def _modified(about: dict[str, Any]) -> float:
-    """When a file was written: S3's, Azure's, Google's and local file systems' names for it."""
-    for name in ("LastModified", "last_modified", "updated", "mtime", "created"):
-        moment = about.get(name)
-        if isinstance(moment, str):
-            moment = datetime.fromisoformat(moment)
-        if isinstance(moment, datetime):
-            return moment.timestamp()
-        if isinstance(moment, int | float):
-            return float(moment)
-    return 0.0

@@ -20,7 +20,7 @@ ENTRY_POINT = "[fsspec.specs]\nkept = infra.shared_files.KeptFiles\n"
 
 
 class KeptFiles(AbstractFileSystem):  # type: ignore[misc]  # as above
-    """As much of a file system as `core.files` asks for."""
+    """As much of a file system as `core.storages` asks for."""
 
     protocol = "kept"
     cachable = False

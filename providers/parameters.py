@@ -13,6 +13,7 @@ from providers.grammars import rules_of
 ALLOWED = frozenset({"temperature", "max_tokens", "seed", "tools", "tool_choice", "response_format"}) | OPENAI_PARAMETERS
 #: LangChain adds these for its own tracing; they say nothing to a provider.
 _OF_LANGCHAIN = frozenset({"ls_structured_output_format", "stream"})
+_TOOLING = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 #: What asks for nothing, by parameter: it is what a model does without it. Many clients always send it.
 _NEUTRAL: dict[str, Any] = {
     "top_p": 1,
@@ -36,9 +37,7 @@ def allowed(given: dict[str, Any], stop: list[str] | None) -> dict[str, Any]:
             raise UnsupportedFeature(f"The parameter {name!r} cannot be set.", param=name)
     parameters = {name: value for name, value in given.items() if name in ALLOWED and value is not None}
     if not parameters.get("tools"):
-        parameters.pop("tools", None)
-        parameters.pop("tool_choice", None)
-        parameters.pop("parallel_tool_calls", None)
+        parameters = {name: value for name, value in parameters.items() if name not in _TOOLING}
     if stop:
         parameters["stop"] = stop
     return parameters
@@ -46,6 +45,7 @@ def allowed(given: dict[str, Any], stop: list[str] | None) -> dict[str, Any]:
 
 def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[BaseMessage]) -> UnsupportedFeature | None:
     """What this request asks for and a model with these facts has not; None where it can serve it."""
+    parameters = _without_idle_tools(facts, parameters)
     if "tools" in parameters and not facts.tools:
         return UnsupportedFeature("The model cannot call tools.", param="tools")
     if not facts.strict_tools and any(tool.get("function", {}).get("strict") for tool in parameters.get("tools") or ()):
@@ -66,11 +66,19 @@ def missing(facts: ModelFacts, parameters: dict[str, Any], messages: Sequence[Ba
 
 def fitted(facts: ModelFacts, parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters without those that a model with these facts does not take and can do without: its `temperature`, where it
-    samples in one way alone, and what asks for nothing."""
+    samples in one way alone, tools that it must not call, and what asks for nothing."""
+    parameters = _without_idle_tools(facts, parameters)
     left_out = _unknown(facts, parameters) & _asking_for_nothing(parameters)
     if not facts.temperature and parameters.get("reasoning_effort") != "none":
         left_out |= {"temperature"}
     return {name: value for name, value in parameters.items() if name not in left_out}
+
+
+def _without_idle_tools(facts: ModelFacts, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Without the tools, where the model can call none and the caller wants none to be called."""
+    if facts.tools or parameters.get("tool_choice") != "none":
+        return parameters
+    return {name: value for name, value in parameters.items() if name not in _TOOLING}
 
 
 def _unknown(facts: ModelFacts, parameters: dict[str, Any]) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.backup.manifest import BackupError, Part, blocks
-from core.files import Storage
+from core.storages import Storage
 
 #: Files that are copied at once: object stores answer late and many at a time.
 _AT_ONCE = 8

@@ -12,9 +12,9 @@ import orjson
 from core.backup.manifest import KEYS, BackupError, Manifest
 from core.encryption.key_encryption import KeyEncryption
 from core.encryption.local_keys import KEY_FILE, key_file, name_of, read_key_file, write_key_file
-from core.files import Storage
 from core.keys import SECRET_FILE, Hasher, has_secret, load_secret, write_private
 from core.settings import Settings, SettingsError
+from core.storages import Storage
 
 _PURPOSE = "backup"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import orjson
 
-from core.files import Directory, ObjectStore, Storage
 from core.settings import SettingsError
+from core.storages import Directory, ObjectStore, Storage
 
 #: A change of the form that this version could not read needs another.
 FORM = 1

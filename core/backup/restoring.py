@@ -16,9 +16,9 @@ from core.backup.manifest import DATA, DATABASES, FILES, BackupError, Manifest, 
 from core.backup.postgresql import PostgreSQL
 from core.backup.sqlite import check_database, take_alone
 from core.database import MIGRATIONS, is_made, sync_url
-from core.files import Directory, open_storage
 from core.scratch import Scratch
 from core.settings import Settings
+from core.storages import Directory, open_storage
 
 Told = Callable[[str], None]
 

@@ -36,10 +36,10 @@ from core.backup.recording import on_record
 from core.backup.sqlite import copy_database
 from core.database import is_made, sync_url
 from core.encryption.data_keys import DataKeys
-from core.files import Storage, Stored, open_storage
 from core.keys import load_secret
 from core.scratch import Scratch
 from core.settings import Settings
+from core.storages import Storage, Stored, open_storage
 
 #: Told of what is done, a line each.
 Told = Callable[[str], None]
@@ -55,9 +55,9 @@ def take(settings: Settings, to: str, *, keys_to: str | None, with_files: bool, 
     if not is_made(settings):
         raise BackupError("There is no platform's database where the settings have it.")
     place = open_place(to)
-    if next(iter(place.listed()), None) is not None:
-        raise BackupError(f"{to} is not empty: give each backup a place of its own.")
     try:
+        if next(iter(place.listed()), None) is not None:
+            raise BackupError(f"{to} is not empty: give each backup a place of its own.")
         with Scratch(settings.path("scratch")).directory("backup") as scratch:
             return _Taking(settings, place, scratch, told).run(to, keys_to, with_files)
     except OSError as error:

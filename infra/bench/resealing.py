@@ -35,7 +35,7 @@ def rotated(place: Path, settings: dict[str, str], *, rotations: int, callers: i
     with target(place, **settings) as platform:
         kept = _store(platform)
         seen, took = asyncio.run(_beside(platform, kept, rotations, callers))
-        failed = {f"{path} {status}": count for (path, status), count in seen.items() if status >= 400}
+        failed = {" ".join(what): count for what, count in seen.items() if len(what) > 1}
         assert not failed, failed
         file = platform.directory / "data" / KEY_FILE
         keys = file.read_text().split()
@@ -80,7 +80,7 @@ def _store(platform: Running) -> dict[str, str]:
 
 
 async def _beside(platform: Running, kept: dict[str, str], rotations: int, callers: int) -> tuple[Counter[Any], float]:
-    """(what was asked and the status of its answer, the seconds that all rotations took)."""
+    """(what was asked, with what a refusal said of itself; the seconds that all rotations took)."""
     stop = asyncio.Event()
     using = [asyncio.create_task(_use(platform, number, kept, stop)) for number in range(callers)]
     started = time.perf_counter()
@@ -122,14 +122,19 @@ async def _use(platform: Running, number: int, kept: dict[str, str], stop: async
             ]
             for name, method, path, more in calls:
                 answer = await client.request(method, path, **more)
-                seen[name, answer.status_code] += 1
+                seen[_outcome(name, answer)] += 1
                 if name in kept and answer.status_code == 200:
                     assert _WORD in answer.text, name
             # what was kept of the chat is given again, once it is kept: until then it is 409, with Retry-After
             while (again := await client.post("/api/v1/chat", **repeated)).status_code == 409:  # noqa: ASYNC110 - another's doing
                 await asyncio.sleep(0.02)
-            seen["chat again", again.status_code] += 1
+            seen[_outcome("chat again", again)] += 1
     return seen
+
+
+def _outcome(name: str, answer: httpx.Response) -> tuple[str, ...]:
+    """What was asked; and where it failed, how."""
+    return (name,) if answer.status_code < 400 else (name, str(answer.status_code), answer.text[:300])
 
 
 def _said(session_id: str, text: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 
 from core.database import keyring_of
 from core.errors import NotFound, Unavailable
-from core.files import _UNFINISHED, Files
+from core.files import Files
 from core.settings import Settings, SettingsError
+from core.storages import _UNFINISHED
 
 
 @pytest.fixture(params=["directory", "object store"])
@@ -145,14 +146,20 @@ async def test_a_listing_tells_each_key_with_its_size_and_when_it_was_written(fi
     assert started - 2 <= found.modified <= time.time() + 2
 
 
-async def test_a_driver_s_own_error_is_a_store_that_does_not_answer(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_driver_s_own_error_is_a_store_that_does_not_answer(
+    prepared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = opened(prepared.model_copy(update={"files_url": "memory://refusing"}))
     refused = type("HttpResponseError", (Exception,), {"__module__": "azure.core.exceptions"})
 
-    def read(_key: str) -> bytes:
-        raise refused("This request is not authorized to perform this operation.")
+    def fail(*_: Any, **__: Any) -> None:
+        raise refused("https://account.blob.core.windows.net/files?sig=secret is not authorized")
 
-    monkeypatch.setattr(files._storage, "read", read)
+    for name in ("cat_file", "find", "pipe_file"):
+        monkeypatch.setattr(files._storage._fs, name, fail)  # type: ignore[attr-defined] # of the object store
     with pytest.raises(Unavailable) as told:
         await files.get("col_a/doc_b/1/text", tenant="here")
     assert told.value.code == "files_unavailable"
-    assert "authorized" not in told.value.message
+    for work in (lambda: list(files._storage.listed()), lambda: files._storage.write("a/b", b"1")):
+        with pytest.raises(OSError, match=r"^the object store failed: HttpResponseError$"):
+            work()

@@ -38,6 +38,24 @@ def test_what_asks_for_something_is(name: str) -> None:
     assert lacking.param == name
 
 
+_TOOLS = {"tools": [{"type": "function", "function": {"name": "look", "strict": True}}], "parallel_tool_calls": False}
+
+
+def test_tools_that_must_not_be_called_are_left_out_for_a_model_that_can_call_none() -> None:
+    asked = _TOOLS | {"tool_choice": "none", "temperature": 0.5}
+    assert missing(ModelFacts(), asked, []) is None
+    assert fitted(ModelFacts(), asked) == {"temperature": 0.5}
+    able = ModelFacts(tools=True, strict_tools=True, parameters=OPENAI_PARAMETERS)
+    assert fitted(able, asked) == asked
+
+
+@pytest.mark.parametrize("choice", [{}, {"tool_choice": "auto"}, {"tool_choice": "required"}])
+def test_tools_that_may_be_called_are_not(choice: dict[str, str]) -> None:
+    lacking = missing(ModelFacts(), _TOOLS | choice, [])
+    assert lacking is not None
+    assert lacking.param == "tools"
+
+
 def test_a_model_that_takes_it_gets_what_asks_for_nothing() -> None:
     assert fitted(ModelFacts(parameters=OPENAI_PARAMETERS), NEUTRAL) == NEUTRAL
 

@@ -6,7 +6,7 @@ import pytest
 
 from core.backup.copying import all_copied, check_parts
 from core.backup.manifest import BackupError, Part
-from core.files import Directory
+from core.storages import Directory
 
 LARGE = 3 * 1024 * 1024
 

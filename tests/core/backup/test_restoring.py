@@ -10,9 +10,9 @@ import pytest
 
 from core.backup.manifest import BackupError
 from core.encryption.local_keys import KEY_FILE
-from core.files import Directory
 from core.keys import SECRET_FILE
 from core.settings import Settings
+from core.storages import Directory
 from tests.core.backup.filled import LARGE, TEXT, Place, stored
 
 
@@ -62,7 +62,7 @@ def test_what_was_there_is_replaced_when_asked_and_set_aside(place: Place) -> No
 def test_an_object_store_holds_no_more_than_the_backup_afterwards(place: Place, elsewhere: Callable[..., Settings]) -> None:
     place.take()
     settings = elsewhere(files_url=f"memory://{place.root.name}/all")
-    from core.files import open_storage
+    from core.storages import open_storage
 
     open_storage(settings).write("col_1/doc_9/text", b"later")
     place.restore(settings).run(replace=False)

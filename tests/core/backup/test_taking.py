@@ -10,9 +10,9 @@ import pytest
 from core.backup import taking
 from core.backup.manifest import BackupError
 from core.encryption.local_keys import KEY_FILE
-from core.files import Directory
 from core.keys import SECRET_FILE
 from core.settings import Settings
+from core.storages import Directory
 from tests.core.backup.filled import LARGE, TEXT, Place
 
 
