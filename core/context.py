@@ -148,6 +148,7 @@ class RequestContext:
         return RequestContext(
             request_id=self.request_id,
             principal=self.principal,
+            address=self.address,
             openai=self.openai,
             cache_control=self.cache_control,
             capability=self.capability,

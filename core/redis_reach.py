@@ -13,6 +13,8 @@ from typing import Any, Final
 import redis.asyncio as redis
 import structlog
 
+from core.transport.refusals import tls_refusal
+
 log = structlog.get_logger()
 
 #: Seconds between two questions to a server that is away.
@@ -83,7 +85,8 @@ class Reach:
     def _tell(self, error: BaseException) -> None:
         if not self._told:
             self._told = True
-            log.warning("redis.away", error=type(error).__name__)
+            refusal = tls_refusal(error)
+            log.warning("redis.away", error=type(error).__name__, **({"tls": refusal} if refusal else {}))
 
     def _ask(self) -> None:
         with self._lock:

@@ -14,6 +14,8 @@ from dramatiq import Consumer, MessageProxy
 from dramatiq.common import dq_name
 from dramatiq.errors import ConnectionClosed
 
+from core.transport.refusals import tls_refusal
+
 log = structlog.get_logger()
 
 _SAID_BY_DRAMATIQ = "Consumer encountered a connection error"
@@ -31,7 +33,8 @@ class BrokerReach:
             first = not self._away
             self._away.add(queue)
         if first:
-            log.warning("worker.broker_away", error=type(error).__name__)
+            refusal = tls_refusal(error)
+            log.warning("worker.broker_away", error=type(error).__name__, **({"tls": refusal} if refusal else {}))
 
     def there(self, queue: str) -> None:
         """The queue was read. The broker is back once all that could not be read are."""

@@ -17,7 +17,7 @@ from core.policies.policy import Place
 from core.policies.privacy import Passing, Privacy, record_of
 from core.redaction.replacement import JSONPseudonyms, Pseudonyms
 from core.redaction.streaming import StreamRestorer
-from core.redaction.structures import dumped
+from core.redaction.structures import as_json, dumped
 from providers.collecting import finish_reason
 
 Chunks = AsyncGenerator[ChatGenerationChunk]
@@ -37,6 +37,8 @@ async def protected(privacy: Privacy, messages: list[BaseMessage]) -> list[BaseM
     passing = privacy.passing(modes)
     for message in messages:
         passing.reserve(message.text)
+        for call in _written_calls(message):
+            passing.reserve(call["function"].get("arguments") or "")
     handled = [await _message(passing, message) for message in messages]
     passing.told()
     return handled
@@ -73,10 +75,30 @@ async def _message(passing: Passing, message: BaseMessage) -> BaseMessage:
     else:
         news["content"] = await _blocks(passing, content)
     if isinstance(message, AIMessage) and message.tool_calls:
-        news["tool_calls"] = [call | {"args": await passing.value(call["args"])} for call in message.tool_calls]
+        news |= await _calls(passing, message)
     if message.name and await passing.text(message.name) != message.name:
         news["name"] = None  # providers take no brackets in it
     return message.model_copy(update=news) if news else message
+
+
+def _written_calls(message: BaseMessage) -> list[Any]:
+    """Earlier calls of tools as the model wrote them, which providers are sent in place of the parsed ones."""
+    return (message.additional_kwargs.get("tool_calls") or []) if isinstance(message, AIMessage) else []
+
+
+async def _calls(passing: Passing, message: AIMessage) -> dict[str, Any]:
+    written = _written_calls(message)
+    if not written:
+        return {"tool_calls": [call | {"args": await passing.value(call["args"])} for call in message.tool_calls]}
+    calls, news = [], []
+    for call, each in zip(message.tool_calls, written, strict=True):
+        arguments = each["function"].get("arguments") or ""
+        handled = await passing.text(arguments)
+        if handled != arguments:
+            call, each = call | {"args": as_json(handled) or {}}, each | {"function": each["function"] | {"arguments": handled}}
+        calls.append(call)
+        news.append(each)
+    return {"tool_calls": calls, "additional_kwargs": message.additional_kwargs | {"tool_calls": news}}
 
 
 async def _blocks(passing: Passing, blocks: Sequence[Any]) -> list[Any]:

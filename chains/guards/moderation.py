@@ -8,6 +8,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from pydantic import Field, StringConstraints, model_validator
 
 from chains.guards.base import Finding, Guard, Options
+from chains.guards.readings import unescaped
 from chains.prompting import DIVIDER, prompt
 from core.errors import Unavailable
 from core.policies.policy import Side
@@ -44,7 +45,8 @@ class Moderation(Guard):
     window: ClassVar[int] = 1200
 
     async def read(self, text: str) -> Finding | None:
-        return await (self._asked(text) if self.options.alias is not None else self._scored(text))
+        meant = unescaped(text)
+        return await (self._asked(meant) if self.options.alias is not None else self._scored(meant))
 
     async def _scored(self, text: str) -> Finding | None:
         from providers.moderation import moderated

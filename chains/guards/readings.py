@@ -1,4 +1,5 @@
-"""The ways in which a text can be read: as it stands, without what nobody sees, and with what looks alike made the same.
+"""The ways in which a text can be read: as it stands, with what JSON writes otherwise as it is meant, without what nobody sees,
+and with what looks alike made the same.
 
 The look-alikes are those of Unicode's confusables (UTS #39) that stand for the letters of the Latin alphabet in common fonts.
 """
@@ -33,14 +34,40 @@ _ALIKE: Final = (
 _LETTERS: Final = {ord(one): letter for alike, letters in _ALIKE for one, letter in zip(alike, letters, strict=True)}
 
 
+#: JSON's ways of writing a character, and how often they may be wrapped: documents are strings of other documents.
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
+_MEANT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_WRAPPED: Final = 3
+
+
 def readings(text: str) -> tuple[str, ...]:
     """The text first, then what else it can be read as, each once.
 
-    Beside the text itself: compatibility forms (full width, mathematical letters) as plain ones and nothing unseen; the same
-    with look-alikes as Latin letters and no marks above or below them.
+    Beside the text itself: with JSON's escapes as the characters that they stand for; compatibility forms (full width,
+    mathematical letters) as plain ones and nothing unseen; the same with look-alikes as Latin letters and no marks above or
+    below them.
     """
-    if text.isascii():
-        return (text,)
-    seen = unicodedata.normalize("NFKC", _UNSEEN.sub("", text.translate(_TAGS)))
+    meant = unescaped(text)
+    if meant.isascii():
+        return tuple(dict.fromkeys((text, meant)))
+    seen = unicodedata.normalize("NFKC", _UNSEEN.sub("", meant.translate(_TAGS)))
     bare = "".join(one for one in unicodedata.normalize("NFD", seen) if not unicodedata.combining(one))
-    return tuple(dict.fromkeys((text, seen, bare.translate(_LETTERS))))
+    return tuple(dict.fromkeys((text, meant, seen, bare.translate(_LETTERS))))
+
+
+def unescaped(text: str) -> str:
+    """The text with each of JSON's escapes as the character that it stands for, wherever in it they are: an answer, or the
+    arguments of a call, may be a document, or hold one."""
+    for _ in range(_WRAPPED):
+        if "\\" not in text:
+            break
+        text, before = _ESCAPE.sub(_character, text), text
+        if text == before:
+            break
+    # what is beyond Unicode's first plane is written as two
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _character(escape: "re.Match[str]") -> str:
+    number, letter = escape.groups()
+    return chr(int(number, 16)) if number is not None else _MEANT.get(letter, letter)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
 from chains.guards.base import Finding, Guard, Options
+from chains.guards.readings import unescaped
 from core.policies.policy import Side
 from retrievers.sentences import units
 
@@ -48,12 +49,12 @@ class Topics(Guard):
         self._topics: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     async def read(self, text: str) -> Finding | None:
-        said = parts(text)
+        said = parts(unescaped(text))
         return await asyncio.to_thread(self._compare, said) if said else None
 
     async def read_beside(self, text: str) -> Finding | None:
         """Whether it is about a denied topic: the description of a tool need not be about an allowed one."""
-        said = parts(text) if self.options.deny else []
+        said = parts(unescaped(text)) if self.options.deny else []
         return await asyncio.to_thread(self._compare, said, within=False) if said else None
 
     def _compare(self, said: list[str], *, within: bool = True) -> Finding | None:

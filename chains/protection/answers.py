@@ -218,7 +218,8 @@ def _texts_of(final: Any) -> list[str]:
     """The texts of an answer, its main one first."""
     if isinstance(final, AIMessage):
         calls = [orjson.dumps(call["args"]).decode() for call in final.tool_calls]
-        names = "\n".join(call["name"] or "" for call in (*final.tool_calls, *final.invalid_tool_calls))
+        called = [*final.tool_calls, *final.invalid_tool_calls]
+        names = "\n".join(word for call in called for word in (call["name"], call["id"]) if word)
         return [str(final.text), *calls, *(call["args"] or "" for call in final.invalid_tool_calls), names]
     if isinstance(final, BaseModel):
         final = final.model_dump(mode="json")

@@ -1,4 +1,5 @@
-"""A text as a person or a model reads it, for the search: without what nobody sees, full width as usual width.
+"""A text as a person or a model reads it, for the search: without what nobody sees, full width as usual width, what is
+escaped as what it stands for.
 
 What is found there is placed back on the text as it was written.
 """
@@ -19,8 +20,12 @@ UNSEEN: Final = (
 _UNSEEN: Final = re.compile(f"[{UNSEEN}]")
 #: A hyphen of typesetters that breaks no line, and the minus sign: between digits they are hyphens.
 _HYPHENS: Final = {"\u2010": "-", "\u2011": "-", "\u2212": "-"}
-#: An `@` as addresses of the web write it.
-_ESCAPED_AT: Final = re.compile(r"(?<=[\w.+-])%40(?=\w)")
+#: An `@` as addresses of the web write it, and characters as JSON writes them, those beyond the first plane as two.
+_ESCAPED: Final = re.compile(
+    r"(?<=[\w.+-])%40(?=\w)|"
+    r"\\{1,4}u([dD][89abAB][0-9a-fA-F]{2})\\{1,4}u([dD][c-fC-F][0-9a-fA-F]{2})|"
+    r"\\{1,4}u(?![dD][89a-fA-F])([0-9a-fA-F]{4})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Reading:
 
 def read(text: str) -> Reading | None:
     """How a text reads where that is otherwise than it is written; None where it is not, as of most."""
-    escaped = {match.start() for match in _ESCAPED_AT.finditer(text)} if "%40" in text else set()
+    escaped = {match.start(): match for match in _ESCAPED.finditer(text)} if "%40" in text or "\\u" in text else {}
     if text.isascii() and not escaped:
         return None
     if not escaped and not _UNSEEN.search(text) and not any(map(_plain, _beyond_ascii(text))):
@@ -46,16 +51,15 @@ def read(text: str) -> Reading | None:
     parts: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
+    done = 0
     for at, character in enumerate(text):
-        if at in escaped:
-            said, end = "@", at + 3
-        elif ends and at < ends[-1]:
+        if at < done:
             continue  # the rest of an escape
-        else:
-            said, end = _said(character), at + 1
+        match = escaped.get(at)
+        said, done = (_said(character), at + 1) if match is None else (_said(_meant(match)), match.end())
         parts.append(said)
         starts += [at] * len(said)
-        ends += [end] * len(said)
+        ends += [done] * len(said)
     return Reading("".join(parts), tuple(starts), tuple(ends))
 
 
@@ -63,6 +67,13 @@ def plain(text: str) -> str:
     """The text as it reads."""
     found = read(text)
     return text if found is None else found.text
+
+
+def _meant(escape: "re.Match[str]") -> str:
+    high, low, alone = escape.groups()
+    if alone is not None:
+        return chr(int(alone, 16))
+    return bytes.fromhex(high + low).decode("utf-16-be") if high is not None else "@"
 
 
 def _beyond_ascii(text: str) -> set[str]:

@@ -226,6 +226,23 @@ def test_redaction_takes_values_out_for_good_also_from_parts_calls_and_system_me
     assert json.loads(sent[3]["content"]) == {"sent_to": "<EMAIL_ADDRESS>", "count": 3}
 
 
+@pytest.mark.parametrize(
+    "arguments", [json.dumps({"to": MAIL, "n": 1}), f'{{"to": "{MAIL}', json.dumps({"to": MAIL}).replace("@", "\\u0040")]
+)
+def test_calls_that_go_on_as_the_model_wrote_them_have_no_personal_data_either(here: Here, arguments: str) -> None:
+    here.policy(pii={"*": "redact"})
+    call = {"id": "c", "type": "function", "function": {"name": "mail", "arguments": arguments}}
+    messages = [
+        {"role": "user", "content": "Write to them."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "sent"},
+    ]
+    assert here.client.post("/v1/chat/completions", json={"messages": messages}).status_code == 200
+    [sent] = here.first.last.body["messages"][1]["tool_calls"]
+    assert "<EMAIL_ADDRESS>" in sent["function"]["arguments"]
+    assert MAIL.partition("@")[0] not in here.sent
+
+
 def test_pseudonyms_go_out_and_values_come_back_whole_and_in_pieces(here: Here) -> None:
     here.policy(pii={"*": "pseudonymise"})
     here.first.always(Reply("I wrote to <PERSON_1> at <EMAIL_ADDRESS_1>, not to <PERSON_2>."))

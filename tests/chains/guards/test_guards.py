@@ -79,6 +79,19 @@ async def test_a_pattern_is_found_behind_what_nobody_sees_and_letters_that_look_
     assert await patterns.ainvoke(f"the {text} project") == Finding("fish")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'run({"name": "Operation\\nM\\u00fcller"})',
+        'run("{\\"name\\": \\"operation \\\\u006d\\\\u00fcller\\"}")',
+        '```json\n{"name": "operation\\tm\\u00FCller"}\n```',
+    ],
+)
+async def test_a_pattern_is_found_in_what_json_writes_otherwise(text: str) -> None:
+    patterns = guard(Patterns, {"deny": {"name": r"operation\s+müller"}})
+    assert await patterns.ainvoke(text) == Finding("name")
+
+
 async def test_a_pattern_of_another_alphabet_is_found_as_it_stands() -> None:
     patterns = guard(Patterns, {"deny": {"code name": "проект\\s+заря", "firm": "Müller"}})
     assert await patterns.ainvoke("о Проект Заря говорят") == Finding("code name")  # noqa: RUF001

@@ -28,6 +28,8 @@ def wide(text: str) -> str:
         ("jane.roe\uff20example\uff0ecom", "EMAIL_ADDRESS"),
         (wide(MAIL), "EMAIL_ADDRESS"),
         ("jane.roe%40example.com", "EMAIL_ADDRESS"),
+        ("jane.roe\\u0040example.com", "EMAIL_ADDRESS"),
+        ("jane.ro\\\\u0065@example\\u002ecom", "EMAIL_ADDRESS"),
         (KEY[:14] + "\u200b" + KEY[14:], "SECRET"),
         (wide(KEY), "SECRET"),
         ("536\u200b-22-8726", "US_SSN"),
@@ -61,6 +63,13 @@ def test_what_is_found_as_it_is_written_is_not_hidden_by_how_it_reads(analyser: 
 def test_most_texts_read_as_they_are_written() -> None:
     assert read("Plain, with 40 % of it.") is None
     assert read("Grüße aus Kraków – Πατησίων 12 “so” 日本") is None
+
+
+def test_a_character_beyond_the_first_plane_is_escaped_as_two() -> None:
+    found = read("a \\ud83d\\ude00 b \\ud83d c")
+    assert found is not None
+    assert found.text == "a \U0001f600 b \\ud83d c"
+    assert (found.starts[2], found.ends[2]) == (2, 14)
 
 
 def test_what_is_found_is_placed_on_what_was_written() -> None:
