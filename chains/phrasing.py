@@ -20,6 +20,7 @@ from chains.parameters import ModelChoice
 from chains.prompting import prompt
 from chains.protection.protection import Found, admit_said
 from chains.quotes import REFERS, Quote, candidates, enumerated, plain
+from chains.source_code import fenced
 from chains.spec import ChainDeps
 from chains.specifics import Words, figures, spelt_numbers
 from chains.support import backing, supporting, without_repetition
@@ -98,7 +99,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     """
     resources = deps.library.resources
     quotes = quotes[:_SHOWN]
-    said = [plain(quote.text) for quote in quotes]
+    said = [quote.text if quote.program else plain(quote.text) for quote in quotes]
     named = ["\n".join(plain(other.text) for other in quotes if _goes_on(quote, other)) for quote in quotes]
     around = [
         f"{quote.chunk.context}\n{quote.heading}\n{quote.columns}\n{subject}"
@@ -109,7 +110,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     used: list[Quote] = []
     # a small model loses the rows of a table, the entries of a list and the lines of code, and adds words to what is no
     # sentence: they are answered with as they are
-    as_it_is = quotes[0].kind in ("entry", "list", "code") or _LINES.search(quotes[0].text)
+    as_it_is = quotes[0].program or quotes[0].kind in ("entry", "list", "code") or _LINES.search(quotes[0].text)
     reply = "" if as_it_is else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
         stripped = without_repetition(sentence, question, around, words=words)
@@ -123,7 +124,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     if rests and not _dangles(text, used, quotes) and not is_cut(question, text, said):
         return text, used
     close = standing(quotes)
-    return " ".join(_whole(quote) for quote in close), close
+    return ("\n\n" if any(quote.program for quote in close) else " ").join(_whole(quote) for quote in close), close
 
 
 def standing(quotes: Sequence[Quote]) -> list[Quote]:
@@ -252,6 +253,8 @@ def _capital(text: str) -> str:
 
 def _whole(quote: Quote) -> str:
     """A quote as it answers by itself: of a sentence that goes on behind it, that is shown."""
+    if quote.program:
+        return fenced(quote.text, quote.program)
     if quote.kind == "code":
         return quote.text
     text = enumerated(quote.text) if quote.kind == "list" else plain(quote.text)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chains.blocks import ITEM, RULED, SAYS, Part, parts
+from chains.source_code import program_of, stretches
 from retrievers.base import Chunk
 from retrievers.seams import last_seam
 
@@ -52,6 +53,8 @@ class Quote:
     kind: str = "text"
     #: Of one entry of a list, the span of the whole list within the chunk's text, and whether it is cut there.
     whole: tuple[int, int, bool] | None = None
+    #: The language of the program that it is of, empty where it is of none: it is shown as it stands.
+    program: str = ""
 
     @property
     def text(self) -> str:
@@ -82,6 +85,12 @@ def candidates(chunk: Chunk, *, code: bool = False, numbered: bool = False) -> l
     (`numbered`), questions, the header of a table, and code without what announces it, unless `code` asks for it."""
     text = chunk.text
     found: list[Quote] = []
+    if program := program_of(chunk):
+        at = chunk.start
+        return [
+            Quote(chunk, at + start, at + end, 0.0, place=place, program=program)
+            for place, (start, end) in enumerate(stretches(text))
+        ]
     headings = chunk.context.split("\n", 1)[0].split(" › ")
     heading, place, columns = headings[-1], 0, ""
     blocks = parts(text, headings)

@@ -34,8 +34,7 @@ def create_app(state: State) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.router.routes.insert(0, ExactPaths(app.router.routes))
     # the last one added is the first one passed
-    hold_s = state.settings.timeouts.total + 60
-    app.add_middleware(Idempotency, database=state.database, hold_s=hold_s, policies=state.models.policies)
+    app.add_middleware(Idempotency, database=state.database, policies=state.models.policies)
     app.add_middleware(BodyGuard, limits=state.settings.limits)
     app.add_middleware(Authentication, access=state.access, policies=state.models.policies)
     app.add_middleware(Edge, hsts_s=state.settings.tls.hsts_s, readiness=state.readiness)

@@ -16,7 +16,7 @@ from typing import IO
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-from sqlmodel import col, delete
+from sqlmodel import col, delete, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,6 +36,8 @@ from server.shown_once import shows_once
 
 log = structlog.get_logger()
 
+#: Seconds for which a request has its key, from the last time on that it said so.
+HOLD_S = 60.0
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 #: Where tokens are had or a password comes: of these nothing is kept, not even that they were answered.
 NEVER_KEPT = ("/api/v1/auth/token", "/api/v1/auth/revoke", "/api/v1/auth/password")
@@ -56,10 +58,10 @@ _NOT_KEPT = frozenset({"content-length", "date", "server", "connection", "transf
 
 
 class Idempotency:
-    """ASGI middleware, behind authentication and body limits. `hold_s` is how long an unfinished request blocks its key
-    after a crash."""
+    """ASGI middleware, behind authentication and body limits. `hold_s` is how long a request that a crash has ended blocks its
+    key; one that is being answered blocks it to its end."""
 
-    def __init__(self, app: ASGIApp, database: Database, hold_s: float, policies: Policies | None = None) -> None:
+    def __init__(self, app: ASGIApp, database: Database, policies: Policies | None = None, *, hold_s: float = HOLD_S) -> None:
         self._app = app
         self._policies = policies or Policies()
         self._database = database
@@ -150,11 +152,24 @@ class Idempotency:
                 settled = await self._settle(identifier, scope, recorder)
             await send(message)
 
+        holding = asyncio.create_task(self._go_on_holding(identifier))
         try:
             await self._app(scope, receive, record)
         finally:
+            holding.cancel()
             if not settled:
                 await asyncio.shield(self._forget(identifier))
+
+    async def _go_on_holding(self, identifier: str) -> None:
+        """Until it is cancelled: nobody else takes the key of a request that takes long."""
+        mine = (col(IdempotencyRecord.id) == identifier, col(IdempotencyRecord.status).is_(None))
+        while True:
+            await asyncio.sleep(self._hold.total_seconds() / 4)
+            try:
+                async with self._database.transaction() as session:
+                    await session.exec(update(IdempotencyRecord).where(*mine).values(expires_at=utc_now() + self._hold))
+            except SQLAlchemyError as error:
+                log.warning("idempotency.not_held", code="database_unavailable", error=type(error).__name__)
 
     async def _settle(self, identifier: str, scope: Scope, recorder: "_Recorder") -> bool:
         failed = scope["state"].get("failed") or recorder.status >= 500 or recorder.status in _FORGOTTEN

@@ -1,7 +1,9 @@
+from typing import Any
+
 import pytest
 from langchain_core.messages import HumanMessage
 
-from chains.histories import room, trimmed
+from chains.histories import continued, room, settled, trimmed
 from chains.messages import Assistant, System, Tool, ToolCall, User
 
 
@@ -35,6 +37,40 @@ def test_what_a_call_says_counts_as_well() -> None:
         User(content="next"),
     ]
     assert trimmed(messages, budget_tokens=40, count=words) == [User(content="next")]
+
+
+CALLS = [ToolCall(id="1", name="look", args={"for": "it"}), ToolCall(id="2", name="look", args={"for": "that"})]
+TURN = [User(content=" ".join(["long"] * 60)), Assistant(tool_calls=CALLS)]
+RESULTS = [Tool(content="found", tool_call_id="1"), Tool(content="found", tool_call_id="2")]
+
+
+def test_the_turn_that_results_of_tools_go_on_with_is_kept_whatever_it_takes() -> None:
+    history = [System(content="be kind"), User(content="old"), Assistant(content="older"), *TURN]
+    assert continued(history, RESULTS) == 2
+    assert trimmed(history, budget_tokens=30, count=words, pinned=2) == [System(content="be kind"), *TURN]
+    further = [*TURN, *RESULTS, Assistant(tool_calls=[ToolCall(id="3", name="look", args={})])]
+    assert continued(further, [System(content="now"), Tool(content="found", tool_call_id="3")]) == 5
+    assert trimmed(further, budget_tokens=0, count=words, pinned=5) == further
+
+
+def test_what_is_older_fills_what_the_turn_leaves() -> None:
+    history = [User(content="oldest " * 50), Assistant(content="a"), User(content="old"), Assistant(content="b"), *TURN]
+    assert trimmed(history, budget_tokens=110, count=words, pinned=2) == history[2:]
+
+
+@pytest.mark.parametrize("said", [[User(content="never mind")], [System(content="now"), User(content="else")], []])
+def test_a_new_turn_goes_on_with_none(said: list[Any]) -> None:
+    assert continued(TURN, said) == 0
+
+
+def test_calls_that_nobody_answered_are_left_out() -> None:
+    other = [User(content="never mind")]
+    assert settled(TURN, RESULTS) == TURN
+    assert settled(TURN, other) == TURN[:1]
+    assert settled(TURN, [RESULTS[1], *other]) == [TURN[0], Assistant(tool_calls=CALLS[1:])]
+    said = Assistant(content="I look.", tool_calls=CALLS)
+    assert settled([TURN[0], said], other) == [TURN[0], Assistant(content="I look.")]
+    assert settled([*TURN, *RESULTS, *other], other) == [*TURN, *RESULTS, *other]
 
 
 @pytest.mark.parametrize(

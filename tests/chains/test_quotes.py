@@ -1,6 +1,7 @@
 import pytest
 
 from chains.quotes import candidates, enumerated
+from chains.source_code import fenced, program_of, stretches
 from retrievers.base import Chunk
 
 LONG = (
@@ -110,3 +111,36 @@ def test_the_number_of_a_heading_is_quoted_where_one_is_asked_for():
 def test_a_list_reads_as_one_sentence():
     assert enumerated("- passport\n- rain jacket") == "passport, rain jacket"
     assert enumerated("Do this:\n1. Press it.\n2. Let go.") == "Do this: Press it. Let go."
+
+
+SOURCE = """def forward(handler, *args):
+    # calls it
+    return handler(*args)
+
+class Power:
+    def of(self, level):
+        return 2 ** level
+"""
+
+
+def test_source_code_is_quoted_in_whole_blocks_and_shown_as_it_is():
+    chunk = Chunk("chk_1", "doc_1", "lib/power.py", 1, SOURCE, 0, len(SOURCE), None, "")
+    first, second = candidates(chunk)
+    assert (first.program, first.text) == ("python", "def forward(handler, *args):\n    # calls it\n    return handler(*args)")
+    assert second.text == "class Power:\n    def of(self, level):\n        return 2 ** level"
+    inner = second.text.split("\n", 1)[1]
+    assert fenced(inner, "python") == "```python\ndef of(self, level):\n    return 2 ** level\n```"
+    assert fenced("a = '```'", "python") == "~~~python\na = '```'\n~~~"
+
+
+def test_a_long_block_of_source_code_is_cut_between_lines():
+    text = "\n".join(f"value_{number} = {number} * {number}" for number in range(60))
+    spans = stretches(text)
+    assert len(spans) > 1
+    assert "\n".join(text[start:end] for start, end in spans) == text
+    assert all(end - start <= 600 for start, end in spans)
+
+
+@pytest.mark.parametrize("name", ["settings.yaml", "notes.md", "a.txt", "app.toml"])
+def test_data_and_prose_are_no_programs(name: str):
+    assert program_of(Chunk("chk_1", "doc_1", name, 1, "a: 1", 0, 4, None, "")) == ""

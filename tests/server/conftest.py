@@ -60,7 +60,13 @@ class Guarded:
 
 
 @pytest.fixture
-async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guarded]:
+def hold_s() -> float:
+    """For how long an unfinished request has its Idempotency-Key; overridden by tests that need another time."""
+    return 60
+
+
+@pytest.fixture
+async def guarded(database: Database, settings: Settings, hold_s: float) -> AsyncIterator[Guarded]:
     access = await Access.open(settings, database)
     key = await access.keys.ensure_administrator(None)
     assert key is not None
@@ -71,7 +77,7 @@ async def guarded(database: Database, settings: Settings) -> AsyncIterator[Guard
             Middleware(Edge),
             Middleware(Authentication, access=access, policies=policies),
             Middleware(BodyGuard, limits=settings.limits),
-            Middleware(Idempotency, database=database, hold_s=60),
+            Middleware(Idempotency, database=database, hold_s=hold_s),
         ]
     )
     error_responses.install(app)

@@ -235,6 +235,38 @@ async def test_a_key_is_free_again_after_its_time(work: Work, database: Database
     assert (await work("k")).json()["number"] == 2
 
 
+@pytest.mark.parametrize("hold_s", [2.0])
+async def test_a_request_keeps_its_key_for_as_long_as_it_takes(work: Work, hold_s: float) -> None:
+    work.may_go_on.clear()
+    first = asyncio.create_task(work("k", json={}))
+    await work.begun.wait()
+    await asyncio.sleep(2 * hold_s)
+    second = await work("k", json={})
+    assert (second.status_code, second.json()["error"]["code"]) == (409, "idempotency_in_progress")
+    work.may_go_on.set()
+    assert (await first).status_code == 201
+    assert (await work("k", json={})).headers["idempotent-replayed"] == "true"
+    assert work.done == 1
+
+
+@pytest.mark.parametrize("hold_s", [0.2])
+async def test_the_key_of_a_request_that_a_crash_has_ended_is_free_in_time(
+    work: Work, hold_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crashed(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Idempotency, "_go_on_holding", crashed)
+    work.may_go_on.clear()
+    first = asyncio.create_task(work("k", json={}))
+    await work.begun.wait()
+    await asyncio.sleep(3 * hold_s)
+    work.may_go_on.set()
+    assert (await work("k", json={})).status_code == 201
+    assert work.done == 2
+    await first
+
+
 @ON_SQLITE
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256], ids=repr)
 async def test_a_key_that_is_none_is_refused(work: Work, key: str) -> None:
