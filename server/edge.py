@@ -125,7 +125,9 @@ class _Answer:
         #: Its end is that of whoever asks for an answer, and not for a page or a list.
         self._tells = bool(door_of(path)[1])
         self._context = context
-        self.started = self._ended = False
+        #: The beginning of an answer that is no stream, which waits for its first bytes: until then it may become an error.
+        self._begun: Message | None = None
+        self.started = self._settled = self._ended = False
         self.passed = Passed()
 
     async def receive(self) -> Message:
@@ -138,11 +140,11 @@ class _Answer:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started, self.passed.status = True, message["status"]
+            self.passed.status = message["status"]
             headers = list(message.get("headers", ()))
             given = dict(headers)
-            if given.get(b"content-type", b"").startswith(b"text/event-stream"):
-                self.passed.first_s = 0
+            streams = given.get(b"content-type", b"").startswith(b"text/event-stream")
+            self.passed.first_s = 0 if streams else self.passed.first_s
             told = {"x-request-id": self._context.request_id} | call_headers(self._context)
             if self._span is not None:
                 told["x-genai-trace-id"] = self._span.trace_id
@@ -153,19 +155,37 @@ class _Answer:
                 headers.append((b"cache-control", b"no-cache" if self._static else b"no-store"))
             headers += [pair for pair in self._constant if pair[0] not in given]
             message["headers"] = headers + ours
+            self._begun = message
+            if streams:
+                await self._begin()
         else:
             body = message.get("body", b"")
             self.passed.bytes_out += len(body)
             if self.passed.first_s == 0 and body[:1] not in (b"", b":"):  # a comment is a sign of life alone
                 self.passed.first_s = time.perf_counter() - self._context.started
             if not message.get("more_body"):
-                recorded = self.entered(left=False)
-                if recorded or self._context.attempts or self._context.provider:
-                    await ledger.settled()
+                await self._settle()
                 self._ended = True
                 if self._span is not None:
                     self._span.ended(self.passed.status)
-        await self._send(message)
+            await self._begin()
+            await self._send(message)
+
+    async def _begin(self) -> None:
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            self.started = True
+            await self._send(begun)
+
+    async def _settle(self) -> None:
+        """Have on record what the answer has used, before its last byte leaves. Once: what is told where that fails is an
+        error, which has used nothing more."""
+        if self._settled:
+            return
+        self._settled = True
+        recorded = self.entered(left=False)
+        if recorded or self._context.attempts or self._context.provider:
+            await ledger.settled()
 
     def entered(self, *, left: bool) -> bool:
         """Put on record how the request has ended, where its version is compared with another; whether it was. Once."""

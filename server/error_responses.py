@@ -1,5 +1,6 @@
 """Errors as answers: one shape on every route, whatever raised; OpenAI's where its clients call."""
 
+import errno
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
@@ -38,6 +39,7 @@ _CODES = {
 #: What FastAPI puts before a field's own path.
 _WHERE = {"body", "query", "path", "header", "__root__"}
 _SHOWN_PROBLEMS = 10
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _MAX_MESSAGE = 300
 
 
@@ -76,6 +78,9 @@ def as_platform_error(error: BaseException) -> PlatformError:
     if isinstance(error, OperationalError | InterfaceError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         log.error("database.unavailable", error=type(error).__name__, cause=type(error.__cause__).__name__)
         return Unavailable("The database does not answer.", code="database_unavailable", retry_after_s=2)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        log.error("disk.full", error=type(error).__name__)
+        return Unavailable("There is no room left on the platform's disk.", code="disk_full", retry_after_s=60)
     log.error("request.failed", error=type(error).__name__, exc_info=error)
     return Internal("Something went wrong here. The log has the details under this request's identifier.")
 

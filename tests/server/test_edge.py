@@ -1,6 +1,7 @@
 """The outermost layer: identifiers, headers, and answers to what nobody caught."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Annotated, Any
@@ -70,6 +71,7 @@ async def test_an_unexpected_exception_is_a_500_in_the_error_shape_without_its_t
         (RateLimited("Later.", code="queue_full", retry_after_s=1.2), 429, "queue_full", ("retry-after", "2")),
         (Unauthenticated("Who?"), 401, "unauthenticated", ("www-authenticate", 'Bearer realm="genai"')),
         (OperationalError("select", {}, Exception("down")), 503, "database_unavailable", ("retry-after", "2")),
+        (OSError(errno.ENOSPC, "No space left on device", "/var/lib/genai"), 503, "disk_full", ("retry-after", "60")),
     ],
 )
 async def test_errors_have_their_status_code_and_header(  # type: ignore[no-untyped-def]
@@ -197,6 +199,34 @@ async def test_the_last_byte_waits_for_the_ledger(behind_edge, book: Book, strea
     assert not asking.done()
     book.may_go_on.set()
     assert (await asking).text == "one"
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+async def test_what_cannot_be_put_on_record_is_an_error_as_long_as_nothing_has_left(  # type: ignore[no-untyped-def]
+    behind_edge, book: Book, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, client = behind_edge()
+
+    async def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(book, "settled", full)
+
+    @app.get("/")
+    async def answer() -> Response:
+        current().attempts += 1
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"one"
+
+        return StreamingResponse(pieces()) if streamed else Response(b"one")
+
+    with capture_logs() as told:
+        refused = await client.get("/")
+    broken_off = any(line["event"] == "answer.broken_off" for line in told)
+    assert broken_off == streamed
+    if not streamed:
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "disk_full")
 
 
 async def test_what_called_no_provider_waits_for_nothing(behind_edge, book: Book) -> None:  # type: ignore[no-untyped-def]
