@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from chains.actions import Act, act_of
 from chains.blocks import ITEM
+from chains.bystanders import is_bystander, kind_named
 from chains.follow_ups import points
 from chains.kinds import Kind, kind_of
 from chains.languages import language_of, words_of
@@ -105,7 +106,8 @@ def gather(
     near = [Ground(f"{one.chunk.context}\n{one.chunk.text}", words) for one in passages] if topic else []
     about_it = {one.chunk.document_id for one, ground in zip(passages, near, strict=False) if any(map(ground.knows, topic))}
     own = replace(asked, names=(), numbers=(), numbered=(), terms=tuple(term for term in asked.terms if term in terms))
-    kept = _Vetted(asked, act, kind, own=own, topic=topic, about_it=about_it, embed=embed, words=words).of(scored)
+    vetted = _Vetted(asked, act, kind, own=own, topic=topic, about_it=about_it, embed=embed, words=words, question=whole)
+    kept = vetted.of(scored)
     if kind is None and language is not None and language.judged_apart:
         kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
@@ -185,7 +187,9 @@ class _Vetted:
         about_it: Set[str],
         embed: Embed,
         words: Words,
+        question: str,
     ) -> None:
+        self._question = question
         self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
         self._own, self._topic, self._about_it = own, topic, about_it
         self._asks = _stems(asked if act is None else replace(asked, terms=(*asked.terms, act.verb)), words)
@@ -212,9 +216,22 @@ class _Vetted:
         sentence = Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", self._words)
         if self._asked.contradicted(sentence, ground):
             return False
+        if not quote.row and self._of_another(quote):
+            return False
         if self._own.terms and not quote.row and self._own.missing(self._by(quote), embed=self._embed):
             return False
         return self._kind is None or self._tells(quote, self._kind)
+
+    def _of_another(self, quote: Quote) -> bool:
+        """Whether a quote speaks of another thing than one that the question names, and its passage mentions by the way."""
+        before = quote.chunk.text[: quote.start - quote.chunk.start]
+        headings = f"{quote.chunk.document}\n{quote.chunk.context}\n{quote.heading}"
+        passage, ground = f"{headings}\n{quote.chunk.text}", Ground(quote.text, self._words)
+        for name in self._asked.names:
+            terms = set(self._asked.terms) - {kind_named(name, self._question)}
+            if is_bystander(name, self._question, passage, before, quote.text, terms=any(map(ground.knows, terms))):
+                return True
+        return False
 
     def _on_topic(self, quote: Quote, ground: Ground) -> bool:
         """Whether a quote's passage knows what was spoken of. Where another passage of its document does, it need not, as long
