@@ -42,6 +42,8 @@ _MOST_QUOTES = 4
 #: A further quote must be this relevant in relation to the best: in the best one's section, and elsewhere.
 _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
+#: A row as the loaders write it: `roast: Pyra | origin: Brazil`.
+_RECORD = re.compile(r"[\w.\[\] -]+: [^|\n]*(?: \| [\w.\[\] -]+: [^|\n]*)+")
 #: What an entry says by its form.
 _FORMS = {
     re.compile(r"(?<![\d.,:/-])[+0-9][\d /()-]{5,}\d(?![\d.,:])"): "phone telephone telefon number nummer call",
@@ -204,7 +206,7 @@ class _Vetted:
 
     def _has(self, quote: Quote) -> bool:
         beside = f"{quote.heading}\n{quote.columns}\n{quote.text}" if quote.row else quote.chunk.text
-        labels = f"{quote.chunk.document}\n{quote.chunk.context}\n{_shown(quote)}"
+        labels = f"{quote.chunk.document}\n{_context(quote)}\n{_shown(quote)}"
         ground = Ground(f"{labels}\n{beside}", self._words)
         if ground.text not in self._lacking:
             meant = MEANT_IN_ROW if quote.row else MEANT
@@ -262,7 +264,7 @@ class _Vetted:
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False
-        labels = (quote.chunk.document, quote.chunk.context, quote.heading, quote.columns)
+        labels = (quote.chunk.document, _context(quote), quote.heading, quote.columns)
         near = Ground("\n".join((*labels, before, quote.text, after)), self._words)
         passage = Ground(quote.chunk.text, self._words)
         elsewhere = [term for term in self._asked.missing(near, embed=self._embed) if passage.knows(term)]
@@ -273,10 +275,15 @@ class _Vetted:
         heading = act.vouched(quote.heading)
         if not act.told(heading, f"{quote.columns}\n{quote.text}"):
             return False
-        labels = [part for part in re.split(r"\n| › ", quote.chunk.context) if part != quote.heading]
+        labels = [part for part in re.split(r"\n| › ", _context(quote)) if part != quote.heading]
         beside = quote.text if quote.row or ITEM.match(quote.text) else _paragraph(quote)
         ground = Ground("\n".join((quote.chunk.document, *labels, heading, quote.columns, beside)), self._words)
         return not self._asked.missing(ground, embed=self._embed)
+
+
+def _context(quote: Quote) -> str:
+    """What its passage is under, without the table's first row, which stands there for its columns and is of something else."""
+    return "\n".join(line for line in quote.chunk.context.splitlines() if not _RECORD.fullmatch(line))
 
 
 def _stems(asked: Specifics, words: Words) -> frozenset[str]:

@@ -6,6 +6,7 @@ from langchain_core.messages import AIMessage
 
 from chains.chat import SPEC
 from chains.conversations import Conversations
+from chains.messages import Assistant, ToolCall, User
 from chains.root import OpaqueRoot
 from chains.spec import ChainDeps
 from core.context import RequestContext, serving
@@ -88,6 +89,30 @@ async def test_a_long_message_that_fits_by_itself_leaves_out_the_oldest_turns(se
     tool = {"type": "function", "function": {"name": "look", "description": "word " * 60, "parameters": {"type": "object"}}}
     await root.ainvoke(say("now", session_id="s", tools=[tool]))
     assert texts(models.model.prompts[-1]) == ["now"]
+
+
+async def test_results_of_tools_go_with_their_calls_and_their_question_whatever_these_take(
+    settings: Settings, database: Database
+) -> None:
+    models = ScriptedModels()
+    root, kept = chat(settings, models, database), Conversations(database)
+    call = ToolCall(id="1", name="look", args={"for": "it"})
+    await kept.append(SYSTEM, "s", [User(content="old"), Assistant(content="answer")])
+    await kept.append(SYSTEM, "s", [User(content="long " * 3000), Assistant(tool_calls=[call])])
+    await root.ainvoke({"messages": [{"role": "tool", "tool_call_id": "1", "content": "found"}], "session_id": "s"})
+    question, calling, result = models.model.prompts[-1]
+    assert (question.text[:5], [each["id"] for each in calling.tool_calls], result.text) == ("long ", ["1"], "found")
+
+
+async def test_a_call_that_was_never_answered_is_left_out_of_what_comes_after_it(
+    settings: Settings, database: Database
+) -> None:
+    models = ScriptedModels()
+    root, kept = chat(settings, models, database), Conversations(database)
+    calls = [ToolCall(id="1", name="look", args={"for": "it"})]
+    await kept.append(SYSTEM, "s", [User(content="look"), Assistant(tool_calls=calls)])
+    await root.ainvoke(say("never mind", session_id="s"))
+    assert texts(models.model.prompts[-1]) == ["look", "never mind"]
 
 
 async def test_an_unknown_model_is_told_before_any_call(settings: Settings) -> None:
