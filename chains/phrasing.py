@@ -19,7 +19,7 @@ from chains.messages import User, to_langchain
 from chains.parameters import ModelChoice
 from chains.prompting import prompt
 from chains.protection.protection import Found, admit_said
-from chains.quotes import REFERS, Quote, candidates, enumerated, plain
+from chains.quotes import REFERS, Quote, candidates, enumerated, plain, with_columns
 from chains.source_code import fenced
 from chains.spec import ChainDeps
 from chains.specifics import Words, figures, spelt_numbers
@@ -257,7 +257,7 @@ def _whole(quote: Quote) -> str:
         return fenced(quote.text, quote.program)
     if quote.kind == "code":
         return quote.text
-    text = enumerated(quote.text) if quote.kind == "list" else plain(quote.text)
+    text = enumerated(quote.text) if quote.kind == "list" else with_columns(quote) or plain(quote.text)
     return f"{text.rstrip(' ,;:')} …" if quote.cut else _as_sentence(text)
 
 

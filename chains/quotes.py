@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from chains.blocks import ITEM, RULED, SAYS, Part, parts
 from chains.source_code import program_of, stretches
@@ -191,7 +192,7 @@ def plain(text: str) -> str:
     lines = []
     rows = _MARKUP.sub("", text).splitlines()
     for number, line in enumerate(rows):
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else [line]
+        cells = _cells(line) or [line]
         if len(cells) == 1 and " | " in line:
             line = line.removesuffix(" |").replace(" | ", ", ")
         header = len(cells) > 1 and number + 2 < len(rows) and RULED.match(rows[number + 1])
@@ -200,6 +201,23 @@ def plain(text: str) -> str:
         lines.append(": ".join(cells[:2]) + "".join(f", {cell}" for cell in cells[2:]) if len(cells) > 1 else line)
     record = len(lines) > 1 and all(SAYS.match(line) for line in lines)
     return " ".join((", " if record else " ").join(lines).split())
+
+
+def with_columns(quote: Quote) -> str | None:
+    """A row of a table of three columns or more with their names, `Line: X40, From: Halden`; None for what is none."""
+    cells = _cells(quote.text)
+    if len(cells) < 3 or "\n" in quote.text.strip():
+        return None
+    lines = [*quote.chunk.context.splitlines(), *quote.chunk.text[: quote.start - quote.chunk.start].splitlines()]
+    header = next((line for line, below in reversed([*pairwise(lines)]) if RULED.match(below)), None)
+    names = _cells(header or next((line for line in lines if line.startswith("|")), ""))
+    if len(names) != len(cells) or not all(names):
+        return None
+    return plain(", ".join(f"{name}: {cell}" for name, cell in zip(names, cells, strict=True) if cell))
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else []
 
 
 def enumerated(text: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from chains.quotes import candidates, enumerated
+from chains.quotes import candidates, enumerated, with_columns
 from chains.source_code import fenced, program_of, stretches
 from retrievers.base import Chunk
 
@@ -144,3 +144,31 @@ def test_a_long_block_of_source_code_is_cut_between_lines():
 @pytest.mark.parametrize("name", ["settings.yaml", "notes.md", "a.txt", "app.toml"])
 def test_data_and_prose_are_no_programs(name: str):
     assert program_of(Chunk("chk_1", "doc_1", name, 1, "a: 1", 0, 4, None, "")) == ""
+
+
+TABLE = """| Line | From | To | Departs |
+| --- | --- | --- | --- |
+| X40 | Halden | Orvik | 09:30 |
+| R12 | **Orvik** | Halden |  |
+"""
+
+
+def test_a_row_of_a_wide_table_reads_with_the_names_of_its_columns():
+    rows = [quote for quote in quotes(TABLE) if quote.row]
+    assert [with_columns(quote) for quote in rows] == [
+        "Line: X40, From: Halden, To: Orvik, Departs: 09:30",
+        "Line: R12, From: Orvik, To: Halden",
+    ]
+
+
+def test_a_row_whose_header_stands_above_its_passage_has_its_names_from_there():
+    row = "| X40 | Halden | Orvik | 09:30 |"
+    (quote,) = candidates(
+        Chunk("chk_1", "doc_1", "a.md", 1, row, 900, 900 + len(row), None, "Lines\n| Line | From | To | Departs |")
+    )
+    assert with_columns(quote) == "Line: X40, From: Halden, To: Orvik, Departs: 09:30"
+
+
+@pytest.mark.parametrize("text", ["| Weight | 18.5 kg |", "X40: Halden, Orvik", "| a | b | c |"])
+def test_what_has_no_columns_or_two_reads_as_before(text: str):
+    assert all(with_columns(quote) is None for quote in quotes(text))
