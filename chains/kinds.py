@@ -346,9 +346,14 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\bhow old\b|\bwie alt\b", Kind(_old)),
         (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure)),
         (r"\bhow many\b|\bwie ?viele\b", Kind(_count, beside=True, counted=True)),
-        (r"\bhow (?:deep|tall|wide|far)\b", Kind(_extent)),
+        (
+            r"\bhow (?:deep|tall|wide|far)\b|"
+            r"\bhow (?:high|large|big) (?:does|do|did|can|will)\b.*\b(?:grow|stand|reach|jump|climb)\b|"
+            r"\bwhat (?:is|are|was|were) the (?:depth|height|width|breadth)s? of\b",
+            Kind(_extent),
+        ),
         (r"\bhow (?:high|heavy|large|big|fast|hot|loud)\b", Kind(_measure)),
-        (r"\bhow long\b|\bwie lange?\b", Kind(_long)),
+        (r"\bhow long\b|\bwhat (?:is|are|was|were) the lengths? of\b|\bwie lange?\b", Kind(_long)),
         (r"\bhow often\b|\bwie oft\b", Kind(_often)),
         (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
         (r"^\W*when (?:was|were|did)\b|^\W*wann (?:wurden?|war(?:en)?)\b", Kind(_past)),

@@ -4,6 +4,10 @@ from chains.kinds import kind_of
 
 HELD = [
     ("How deep is the pool?", "The pool is 2 m deep."),
+    ("How high does the fern grow?", "It grows to a height of 70 centimetres."),
+    ("What is the height of the tower?", "The tower: height 31"),
+    ("What is the length of the boat?", "She is 9.4 m long."),
+    ("What is the length of the lease?", "It runs for two years."),
     ("How far is the station?", "The station is ten minutes away."),
     ("How wide is the gate?", "Gate: width 3.2"),
     ("How much is breakfast?", "It is 12 euros."),
@@ -36,6 +40,9 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("How high does the fern grow?", "The fern is watered every four days."),
+    ("What is the height of the tower?", "The tower has 12 rooms."),
+    ("What is the length of boat 17?", "Boat 17 was painted by Ben."),
     ("How deep is the swimming pool?", "The swimming pool is heated to 28 degrees."),
     ("How wide is the pond?", "We have two cats and a pond."),
     ("How much is breakfast?", "Breakfast is served in the garden."),
