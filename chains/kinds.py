@@ -184,7 +184,12 @@ _DOES = re.compile(
     r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
 )
 #: Capitals that name nobody.
-_NAMELESS = ENGLISH | GERMAN | EXCLUSIVE | listed("sept september august november december dezember eur usd gbp chf")
+_NAMELESS = (
+    ENGLISH
+    | GERMAN
+    | EXCLUSIVE
+    | listed("sept september august november december dezember eur usd gbp chf ltd gmbh inc llc plc corp")
+)
 #: Words that end so and are nobody.
 _NOBODY = listed(
     "other under over after never ever order number paper water offer later rather whether either summer winter "

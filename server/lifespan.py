@@ -146,7 +146,7 @@ def _tell_tasks() -> None:
 
 def _note_start(settings: Settings) -> None:
     """Put on record with which settings the platform starts: a digest tells whether they changed, secrets apart."""
-    from server.openapi import platform_version
+    from server.version import platform_version
 
     digest = Hasher(load_secret(settings)).digest("settings", settings.model_dump_json(exclude={"port"}))
     details: dict[str, audit.Detail] = {"settings": digest[:16], "version": platform_version()}

@@ -10,7 +10,6 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from server.gate import guarded
 from server.idempotency import NEVER_KEPT
 from server.openapi_changes import breaking_changes
 from server.security_headers import page_policy
+from server.version import platform_version
 
 SNAPSHOT = Path(__file__).parent.parent / "docs" / "openapi.json"
 _WAY_BACK = b'<body><a class="genai-back" href="/">&larr; Front page</a>'
@@ -131,14 +131,6 @@ _IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "maxLength": 255},
     "description": "the same key and body get the same answer",
 }
-
-
-def platform_version() -> str:
-    """The installed version; `0` in a tree that is not installed."""
-    try:
-        return version("genai-platform")
-    except PackageNotFoundError:
-        return "0"
 
 
 def describe_api(app: FastAPI) -> None:

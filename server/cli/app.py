@@ -30,6 +30,7 @@ from server.cli import (
 )
 from server.cli.client import CallFailed, Platform, authorities
 from server.cli.credentials import saved_key
+from server.version import platform_version
 
 app = typer.Typer(
     name="genai",
@@ -65,6 +66,12 @@ app.add_typer(registry.app, name="registry")
 _HERE = ("serve", "backup", "restore")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"genai {platform_version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def connect(
     context: typer.Context,
@@ -75,6 +82,9 @@ def connect(
         ),
     ] = None,
     key: Annotated[str | None, typer.Option(envvar="GENAI_API_KEY", help="Key; else the one kept by `genai login`.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell this program's version and end.")
+    ] = False,
 ) -> None:
     """Every command but `serve`, `backup` and `restore` speaks to the platform that these name."""
     if context.invoked_subcommand in _HERE:

@@ -16,9 +16,9 @@ from core.errors import InvalidRequest, PlatformError
 from core.principals import Principal, Scope
 from core.shown_names import shown
 from server.auth import request_context
-from server.openapi import platform_version
 from server.pages import render
 from server.routes import ROUTERS
+from server.version import platform_version
 
 PATH = "/admin"
 #: More than any form of ours has; the body is bounded as well (`server.body`).

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from core.errors import PlatformError
 from core.principals import Principal, Scope
 from server.auth import request_context
-from server.openapi import platform_version
 from server.pages import render
 from server.pages.administration import AdminRoute, Typed
 from server.pages.menu import menu_of
+from server.version import platform_version
 
 
 def framed(

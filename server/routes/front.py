@@ -12,12 +12,12 @@ from core.principals import Principal, Scope
 from core.tables import Collection, Document, DocumentState, Job
 from retrievers.sharing import visible_to
 from server.auth import current_principal, request_context
-from server.openapi import platform_version
 from server.pages import STATIC, render
 from server.pages.examples import capabilities
 from server.pages.judging import judges
 from server.pages.menu import menu_of
 from server.state import CurrentState, State
+from server.version import platform_version
 
 router = APIRouter(include_in_schema=False)
 

@@ -40,6 +40,7 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("Who signed the contract with Alder?", "Contract with Alder Ltd"),
     ("How high does the fern grow?", "The fern is watered every four days."),
     ("What is the height of the tower?", "The tower has 12 rooms."),
     ("What is the length of boat 17?", "Boat 17 was painted by Ben."),
