@@ -165,10 +165,11 @@ class _Answer:
                 self.passed.first_s = time.perf_counter() - self._context.started
             if not message.get("more_body"):
                 await self._settle()
+            await self._begin()  # the instrumentation says of its span what the status is, and then we do
+            if not message.get("more_body"):
                 self._ended = True
                 if self._span is not None:
                     self._span.ended(self.passed.status)
-            await self._begin()
             await self._send(message)
 
     async def _begin(self) -> None:
