@@ -19,6 +19,8 @@ RULED = re.compile(r"^[ \t]*\|[ \t:|-]*-[ \t:|-]*$", re.M)
 #: What the loaders write of a record: `city: London`. A table's row is one line, `name: Ada | city: London`.
 _SAID = r"[\w.\[\]-]+(?: [\w.\[\]-]+){0,3}: \S[^\n]*"
 SAYS = re.compile(rf"{_SAID}(?<![.!?])$")
+#: Such a row by itself: `roast: Pyra | origin: Brazil`.
+RECORD_ROW = re.compile(r"[\w.\[\] -]+: [^|\n]*(?: \| [\w.\[\] -]+: [^|\n]*)+")
 _ROWS = re.compile(r"(?:^(?![ \t]*\|)[^\n]*\S \| [^\n]*(?:\n|\Z)){2,}", re.M)
 _RECORD = re.compile(rf"(?:\A|(?<=\n\n))(?:{_SAID}(?:\n(?!\n)|(?=\n\n)|\Z)){{2,}}(?=\n|\Z)")
 _LINE = re.compile(r"[^\n]+")

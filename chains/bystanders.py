@@ -63,5 +63,5 @@ def _subjects(before: str, passage: str) -> Iterator[str]:
         for place, word in enumerate(words):
             if not word[:1].isupper() or word.lower() in ENGLISH | GERMAN or len(word) < 3:
                 continue
-            if place or len(re.findall(rf"(?<=[\w,] ){re.escape(word)}\b", passage)):
+            if place or re.search(rf"(?<=[\w,] ){re.escape(word)}\b", passage):
                 yield word

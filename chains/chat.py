@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from chains.conversations import SessionField
-from chains.histories import continued, room, settled, trimmed
+from chains.histories import open_turn, room, trimmed, without_open_calls
 from chains.messages import Assistant, Messages, System, to_langchain
 from chains.parameters import Details, Sampling, Tooling, call_parameters
 from chains.pictures import parts_of, with_images_inside
@@ -199,8 +199,8 @@ async def _with_history(deps: ChainDeps, asked: ChatRequest, facts: ModelFacts, 
         beside = [*_prompt(asked.messages, facts), *([SystemMessage(json.dumps(tools))] if tools else [])]
         most = deps.settings.conversations.history_tokens
         budget = room(beside, most=most, window=facts.context_tokens, answer=asked.max_tokens, count=count)
-        whole = settled(kept, asked.messages)
-        return trimmed(whole, budget_tokens=budget, count=count, pinned=continued(whole, asked.messages))
+        whole = without_open_calls(kept, asked.messages)
+        return trimmed(whole, budget_tokens=budget, count=count, pinned=open_turn(whole, asked.messages))
 
     before = await asyncio.to_thread(fitting)
     await history.admit(before, asked.model)

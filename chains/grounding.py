@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from chains.actions import Act, act_of
-from chains.blocks import ITEM
+from chains.blocks import ITEM, RECORD_ROW
 from chains.bystanders import is_bystander, kind_named
 from chains.follow_ups import points
 from chains.kinds import Kind, kind_of
@@ -42,8 +42,6 @@ _MOST_QUOTES = 4
 #: A further quote must be this relevant in relation to the best: in the best one's section, and elsewhere.
 _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
-#: A row as the loaders write it: `roast: Pyra | origin: Brazil`.
-_RECORD = re.compile(r"[\w.\[\] -]+: [^|\n]*(?: \| [\w.\[\] -]+: [^|\n]*)+")
 #: What an entry says by its form.
 _FORMS = {
     re.compile(r"(?<![\d.,:/-])[+0-9][\d /()-]{5,}\d(?![\d.,:])"): "phone telephone telefon number nummer call",
@@ -283,7 +281,7 @@ class _Vetted:
 
 def _context(quote: Quote) -> str:
     """What its passage is under, without the table's first row, which stands there for its columns and is of something else."""
-    return "\n".join(line for line in quote.chunk.context.splitlines() if not _RECORD.fullmatch(line))
+    return "\n".join(line for line in quote.chunk.context.splitlines() if not RECORD_ROW.fullmatch(line))
 
 
 def _stems(asked: Specifics, words: Words) -> frozenset[str]:

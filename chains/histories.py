@@ -44,7 +44,7 @@ def trimmed(messages: Sequence[Any], *, budget_tokens: int, count: Counter, pinn
     return [*system, *older, *kept]
 
 
-def continued(history: Sequence[Any], said: Sequence[Any]) -> int:
+def open_turn(history: Sequence[Any], said: Sequence[Any]) -> int:
     """How many of the history's last messages, system messages apart, are of the turn that is gone on with: all since its
     question, where results of tools are what comes now; none where a new turn begins."""
     if not isinstance(next((message for message in said if not isinstance(message, System)), None), Tool):
@@ -53,7 +53,7 @@ def continued(history: Sequence[Any], said: Sequence[Any]) -> int:
     return len(turn) + (len(turn) < len(_spoken(history)))
 
 
-def settled(history: Sequence[Any], said: Sequence[Any]) -> list[Any]:
+def without_open_calls(history: Sequence[Any], said: Sequence[Any]) -> list[Any]:
     """The history without calls of tools that were never answered, neither in it nor by what is said now: a caller may have
     gone on to something else, and providers refuse a call without its result."""
     messages = [*history, *said]

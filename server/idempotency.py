@@ -22,6 +22,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import answer_sources
+from core.background import ended
 from core.context import RequestContext, current
 from core.database import SECRET, Database, utc_now
 from core.encryption.envelope import Place
@@ -156,9 +157,11 @@ class Idempotency:
         try:
             await self._app(scope, receive, record)
         finally:
-            holding.cancel()
-            if not settled:
-                await asyncio.shield(self._forget(identifier))
+            try:
+                await ended([holding])
+            finally:
+                if not settled:
+                    await asyncio.shield(self._forget(identifier))
 
     async def _go_on_holding(self, identifier: str) -> None:
         """Until it is cancelled: nobody else takes the key of a request that takes long."""

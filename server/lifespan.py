@@ -32,6 +32,7 @@ from server.access.administrator import Greet, welcome_administrator
 from server.readiness import Readiness
 from server.sole_server import sole_server
 from server.state import State
+from server.version import platform_version
 
 if TYPE_CHECKING:
     from core.encryption.keyring import Keyring
@@ -146,8 +147,6 @@ def _tell_tasks() -> None:
 
 def _note_start(settings: Settings) -> None:
     """Put on record with which settings the platform starts: a digest tells whether they changed, secrets apart."""
-    from server.version import platform_version
-
     digest = Hasher(load_secret(settings)).digest("settings", settings.model_dump_json(exclude={"port"}))
     details: dict[str, audit.Detail] = {"settings": digest[:16], "version": platform_version()}
     audit.note(audit.Action.SETTINGS_STARTED, outcome=audit.Outcome.SUCCESS, details=details, principal=SYSTEM)

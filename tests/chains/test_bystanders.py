@@ -19,36 +19,31 @@ def told(name: str, question: str, passage: str, sentence: str, *, terms: bool =
     return is_bystander(name, question, passage, passage[: passage.index(sentence)], sentence, terms=terms)
 
 
-@pytest.mark.parametrize(
-    ("name", "question", "passage", "sentence"),
-    [
-        ("Corvus", "How high does the Corvus ivy grow?", FERN, "It grows to a height of 70 centimetres."),
-        ("Corvus", "Who first described the Corvus ivy?", FERN, "It was first described by Lene Osterby in 1911."),
-        ("Corvus", "How high does the Corvus ivy grow?", FERN, "The Ambrel fern needs shade and is watered every four days."),
-        ("Belmont", "What does the Belmont rose cost?", ROSE, "Its scent is stronger than that of the Belmont rose."),
-        ("Belmont", "What does the Belmont rose cost?", ROSE, "It costs 14 euros."),
-        ("Mestolex", "What are the side effects of Mestolex?", TABLETS, "Do not take Solvarin together with Mestolex."),
-        ("Mestolex", "How many tablets of Mestolex do adults take?", TABLETS, "Adults take two tablets twice a day."),
-    ],
-)
-def test_what_was_mentioned_by_the_way_is_not_meant(name: str, question: str, passage: str, sentence: str) -> None:
-    assert told(name, question, passage, sentence)
+BY_THE_WAY = [
+    ("Corvus", "How high does the Corvus ivy grow?", FERN, "It grows to a height of 70 centimetres."),
+    ("Corvus", "Who first described the Corvus ivy?", FERN, "It was first described by Lene Osterby in 1911."),
+    ("Corvus", "How high does the Corvus ivy grow?", FERN, "The Ambrel fern needs shade and is watered every four days."),
+    ("Belmont", "What does the Belmont rose cost?", ROSE, "Its scent is stronger than that of the Belmont rose."),
+    ("Belmont", "What does the Belmont rose cost?", ROSE, "It costs 14 euros."),
+    ("Mestolex", "What are the side effects of Mestolex?", TABLETS, "Do not take Solvarin together with Mestolex."),
+    ("Mestolex", "How many tablets of Mestolex do adults take?", TABLETS, "Adults take two tablets twice a day."),
+]
+SPOKEN_OF = [
+    ("Ambrel", "How high does the Ambrel fern grow?", FERN, "It grows to a height of 70 centimetres."),
+    ("Lene", "When did Lene Osterby describe it?", FERN, "It was first described by Lene Osterby in 1911."),
+    ("Halden", "When does the bus to Halden leave?", BUS, "It leaves at nine."),
+    ("Halden", "When does the Halden bus leave?", BUS, "It leaves at nine."),
+    ("Solvarin", "What colour are Solvarin tablets?", MAKER, "The tablets are white."),
+    ("Lene", "When was Lene Osterby born?", WOMAN, "She was born in 1880."),
+    ("Mestolex", "How is Mestolex stored?", "Mestolex\n\n" + TABLETS, "Store it dry."),
+]
 
 
 @pytest.mark.parametrize(
-    ("name", "question", "passage", "sentence"),
-    [
-        ("Ambrel", "How high does the Ambrel fern grow?", FERN, "It grows to a height of 70 centimetres."),
-        ("Lene", "When did Lene Osterby describe it?", FERN, "It was first described by Lene Osterby in 1911."),
-        ("Halden", "When does the bus to Halden leave?", BUS, "It leaves at nine."),
-        ("Halden", "When does the Halden bus leave?", BUS, "It leaves at nine."),
-        ("Solvarin", "What colour are Solvarin tablets?", MAKER, "The tablets are white."),
-        ("Lene", "When was Lene Osterby born?", WOMAN, "She was born in 1880."),
-        ("Mestolex", "How is Mestolex stored?", "Mestolex\n\n" + TABLETS, "Store it dry."),
-    ],
+    ("case", "by_the_way"), [*((case, True) for case in BY_THE_WAY), *((case, False) for case in SPOKEN_OF)], ids=str
 )
-def test_what_is_spoken_of_may_be(name: str, question: str, passage: str, sentence: str) -> None:
-    assert not told(name, question, passage, sentence)
+def test_a_mention_by_the_way_is_told_from_a_subject(case: tuple[str, str, str, str], by_the_way: bool) -> None:
+    assert told(*case) is by_the_way
 
 
 def test_a_mention_by_the_way_answers_what_is_asked_of_it() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from chains.histories import continued, room, settled, trimmed
+from chains.histories import open_turn, room, trimmed, without_open_calls
 from chains.messages import Assistant, System, Tool, ToolCall, User
 
 
@@ -46,10 +46,10 @@ RESULTS = [Tool(content="found", tool_call_id="1"), Tool(content="found", tool_c
 
 def test_the_turn_that_results_of_tools_go_on_with_is_kept_whatever_it_takes() -> None:
     history = [System(content="be kind"), User(content="old"), Assistant(content="older"), *TURN]
-    assert continued(history, RESULTS) == 2
+    assert open_turn(history, RESULTS) == 2
     assert trimmed(history, budget_tokens=30, count=words, pinned=2) == [System(content="be kind"), *TURN]
     further = [*TURN, *RESULTS, Assistant(tool_calls=[ToolCall(id="3", name="look", args={})])]
-    assert continued(further, [System(content="now"), Tool(content="found", tool_call_id="3")]) == 5
+    assert open_turn(further, [System(content="now"), Tool(content="found", tool_call_id="3")]) == 5
     assert trimmed(further, budget_tokens=0, count=words, pinned=5) == further
 
 
@@ -60,17 +60,17 @@ def test_what_is_older_fills_what_the_turn_leaves() -> None:
 
 @pytest.mark.parametrize("said", [[User(content="never mind")], [System(content="now"), User(content="else")], []])
 def test_a_new_turn_goes_on_with_none(said: list[Any]) -> None:
-    assert continued(TURN, said) == 0
+    assert open_turn(TURN, said) == 0
 
 
 def test_calls_that_nobody_answered_are_left_out() -> None:
     other = [User(content="never mind")]
-    assert settled(TURN, RESULTS) == TURN
-    assert settled(TURN, other) == TURN[:1]
-    assert settled(TURN, [RESULTS[1], *other]) == [TURN[0], Assistant(tool_calls=CALLS[1:])]
+    assert without_open_calls(TURN, RESULTS) == TURN
+    assert without_open_calls(TURN, other) == TURN[:1]
+    assert without_open_calls(TURN, [RESULTS[1], *other]) == [TURN[0], Assistant(tool_calls=CALLS[1:])]
     said = Assistant(content="I look.", tool_calls=CALLS)
-    assert settled([TURN[0], said], other) == [TURN[0], Assistant(content="I look.")]
-    assert settled([*TURN, *RESULTS, *other], other) == [*TURN, *RESULTS, *other]
+    assert without_open_calls([TURN[0], said], other) == [TURN[0], Assistant(content="I look.")]
+    assert without_open_calls([*TURN, *RESULTS, *other], other) == [*TURN, *RESULTS, *other]
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,10 @@ async def test_writes_survive_the_deletion_of_their_directory(files: Files) -> N
     await asyncio.gather(
         *(call for n in range(50) for call in (files.put(f"a/b/{n}", b"1", tenant="here"), files.delete_prefix("a/b")))
     )
+    await files.put("a/b/last", b"2", tenant="here")
+    assert await files.get("a/b/last", tenant="here") == b"2"
+    await files.delete_prefix("a/b")
+    assert [*files._storage.listed()] == []
 
 
 def test_leftovers_of_killed_writers_are_swept_and_fresh_ones_stay(settings: Settings) -> None:
