@@ -156,6 +156,22 @@ def test_an_answer_leads_to_its_place_and_a_conversation_goes_on(page: Page, pla
     expect(page.locator(".turn.missing .citations")).to_have_count(0)
 
 
+def test_code_in_an_answer_is_shown_as_code_and_again_when_the_conversation_is_opened(
+    page: Page, platform: Running, client: httpx.Client
+) -> None:
+    name = f"p-{uuid.uuid4().hex[:8]}"
+    code = "def call(handler, *args, **kwargs):\n    # <b>all</b> that it was given\n    return handler(*args, **kwargs)"
+    platform.ingest(client, name, {"call.py": f"{code}\n".encode()})
+    page.goto(f"/ask?collection={name}")
+    page.get_by_label("Question").fill("What does call do?")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    shown = page.locator(".turn.assistant .said pre code")
+    for _ in ("as it came", "as it was kept"):
+        expect(shown).to_have_text(code, timeout=SLOW_MS)
+        expect(page.locator(".turn.assistant .said")).not_to_contain_text("```")
+        page.reload()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
     browser: Browser, platform: Running, client: httpx.Client, scheme: str

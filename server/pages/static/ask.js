@@ -1,7 +1,7 @@
 // The ask page: questions, their answers as they come, and the places that these are from.
 
 import { thumbs } from "./feedback.js";
-import { $, element, events, pageAt, post } from "./platform.js";
+import { $, element, events, pageAt, post, withCode } from "./platform.js";
 import { pageNoun, showPlace } from "./place.js";
 
 const thread = $("#thread");
@@ -50,7 +50,7 @@ async function ask(text) {
   const name = collection.value;
   turn("user", "You asked").append(element("p", text, { class: "said" }));
   const item = turn("assistant", "Answer");
-  const said = element("p", "Looking it up…", { class: "said waiting" });
+  const said = element("div", "Looking it up…", { class: "said waiting" });
   item.append(said);
   item.scrollIntoView({ block: "nearest" });
   asking = new AbortController();
@@ -83,7 +83,7 @@ async function ask(text) {
 }
 
 function show(item, said, { output, citations, answered, warnings = [], degraded, indexing, model, provider, usage, request_id }, name) {
-  said.textContent = output;
+  said.replaceChildren(...withCode(output));
   said.classList.remove("waiting");
   const verdict = answered ? "Answer" : warnings.length ? "Nothing in the documents proves this" : "Not in the documents";
   if (!answered) {
@@ -113,6 +113,7 @@ function chosen() {
   $("#open-collection").href = `/documents/${encodeURIComponent(collection.value)}`;
 }
 
+for (const said of thread?.querySelectorAll(".assistant .said") ?? []) said.replaceChildren(...withCode(said.textContent));
 for (const link of thread?.querySelectorAll("a[data-place]") ?? []) {
   const { collection: name, ...citation } = JSON.parse(link.dataset.place);
   opensHere(link, name, citation, link.closest("li"));

@@ -1,7 +1,7 @@
 // The front page's behaviour. No framework, no build step: the page works without it but for asking and uploading.
 
 import { thumbs } from "./feedback.js";
-import { $, $$, api, documentsAt, element, events, finished, post } from "./platform.js";
+import { $, $$, api, documentsAt, element, events, finished, post, withCode } from "./platform.js";
 import { showPlace } from "./place.js";
 import { batches, dropped, picked, send } from "./uploading.js";
 
@@ -91,7 +91,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
       } else if (event === "citations") {
         showCitations(data.citations);
       } else if (event === "done") {
-        if (data.output !== undefined) text.textContent = data.output;
+        if (data.output !== undefined) text.replaceChildren(...withCode(data.output));
         if (data.citations) showCitations(data.citations);
         if (answer.dataset.judges && data.request_id) {
           $(".thumbs", answer)?.remove();

@@ -10,6 +10,18 @@ export function element(name, text, attributes = {}) {
   return made;
 }
 
+/** What stands in an answer, its fenced blocks as code; to be appended. Nothing in it is markup. */
+export function withCode(text) {
+  const [first, ...rest] = text.split(/^(```|~~~)[^\n]*\n([^]*?)\n\1$/m);
+  const shown = [first.trimEnd()];
+  for (let at = 0; at < rest.length; at += 3) {
+    const code = element("pre", undefined, { tabindex: "0" }); // what scrolls can be reached by keys
+    code.append(element("code", rest[at + 1]));
+    shown.push(code, rest[at + 2].trim());
+  }
+  return shown;
+}
+
 /** The Error of an answer: it carries the platform's own message, code and status. */
 export function failure(status, body) {
   const message = body?.error?.message ?? `The server answered ${status}.`;
