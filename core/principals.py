@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
-Network = IPv4Network | IPv6Network
+from core.networks import Networks
 
 
 class Scope(StrEnum):
@@ -174,7 +173,7 @@ class Principal:
     teams: frozenset[str] = field(default=frozenset())
     models: frozenset[str] | None = None
     collections: frozenset[str] | None = None
-    networks: tuple[Network, ...] | None = None
+    networks: Networks | None = None
     from_token: bool = False
     origin: str | None = None
     role_held: bool = True
@@ -203,13 +202,7 @@ class Principal:
 
     def may_come_from(self, address: str | None) -> bool:
         """Whether the key may be used from this address; None, an unknown one, only where there is no limit."""
-        if self.networks is None:
-            return True
-        try:
-            place = ip_address(address or "")
-        except ValueError:
-            return False
-        return any(place in network for network in self.networks)
+        return self.networks is None or self.networks.hold(address)
 
     @property
     def limits(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import utc_now
+from core.networks import Networks
 from core.principals import Principal, Scope, allowed_by_both
 from core.rights import holds_role, scopes_of, teams_of
 from core.tables import APIKey, Tenant, User
@@ -50,7 +51,7 @@ async def principal_of_key(session: AsyncSession, condition: ColumnElement[bool]
         models=_limit(key.models),
         collections=_limit(key.collections),
         role_held=user is None or await holds_role(session, user, key.role),
-        networks=None if key.networks is None else tuple(ip_network(network) for network in key.networks),
+        networks=None if key.networks is None else Networks(map(ip_network, key.networks)),
     )
     return principal, key
 

@@ -13,7 +13,8 @@ from core import audit, denials
 from core.database import Database, utc_now
 from core.errors import Conflict, InvalidRequest, NotFound, Unauthenticated
 from core.keys import Hasher, is_well_formed, key_hint, new_key
-from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Network, Principal, Role, Scope, allowed_by_both, beyond
+from core.networks import Network
+from core.principals import ANONYMOUS, DEFAULT_TENANT, SYSTEM, Principal, Role, Scope, allowed_by_both, beyond
 from core.rights import scopes_of
 from core.tables import APIKey, User
 from server.access.administrators import hold, refuse_last

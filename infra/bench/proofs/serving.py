@@ -46,6 +46,14 @@ def memory(place: Path, counts: Counts) -> Figures:
             wait_until(lambda: bool(client.get("/api/v1/jobs").json()["results"]), within_s=30, what="the handbook's job")
             for job in client.get("/api/v1/jobs").raise_for_status().json()["results"]:
                 platform.finished_job(client, job["id"])
+            handbook = (
+                "/api/v1/rag/collections/handbook"  # how to search it is tried once it is there, with the embedding model
+            )
+            wait_until(
+                lambda: client.get(handbook).raise_for_status().json()["fusion"] is not None,
+                within_s=120,
+                what="its check of fusion",
+            )
         platform.stop()
         platform.start()
         time.sleep(counts.settle_s)
