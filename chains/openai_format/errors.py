@@ -44,8 +44,10 @@ def unfit(problems: Sequence[Mapping[str, Any]], sent: Any) -> InvalidRequest:
     """Pydantic's problems with a request as one error: of the first field, the deepest problem. What was sent is not told."""
     first = problems[0]["loc"][:1]
     places = [(each, _path(each, sent)) for each in problems if each["loc"][:1] == first]
+    # a list that is too long is so for each member of a union, some of which say of its items that they are of another type
+    long = [(each, path) for each, path in places if each["type"] == "too_long"]
     depth = max(len(path) for _, path in places)
-    deepest = [(each, path) for each, path in places if len(path) == depth]
+    deepest = long or [(each, path) for each, path in places if len(path) == depth]
     # of a union's members that do not fit, the one of the type that was sent tells what is wrong
     fitting = [(each, path) for each, path in deepest if not each["type"].endswith("_type")]
     problem, path = (fitting or deepest)[0]

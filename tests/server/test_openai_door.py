@@ -385,3 +385,10 @@ async def test_what_the_node_client_sends_is_answered_as_it_expects(guarded_door
 async def test_dimensions_are_refused_where_vectors_cannot_be_cut(door: Door) -> None:
     status, error = await door.refused("embeddings", {"model": "vectors", "input": "abc", "dimensions": DIMENSIONS + 1})
     assert (status, error["code"], error["param"]) == (400, "unsupported_parameter", "dimensions")
+
+
+@pytest.mark.parametrize("one", ["abc", [1, 2]])
+async def test_more_inputs_than_one_request_may_have_are_told_as_too_many(door: Door, one: object) -> None:
+    status, error = await door.refused("embeddings", {"model": "vectors", "input": [one] * 2049})
+    assert (status, error["code"], error["param"]) == (400, "invalid_value", "input")
+    assert "at most 2048 items" in error["message"]
