@@ -67,7 +67,7 @@ def _fill(platform: Running) -> None:
             states = {row["state"] for row in client.get(path).json().get("results", [{"state": "missing"}])}
             return states == {"ready"}
 
-        wait_until(filled, within_s=120, what="the handbook")
+        wait_until(filled, within_s=600, what="the handbook")
 
 
 def _front_page(page: Page) -> None:
