@@ -31,7 +31,6 @@ def called(platform: Running) -> dict[str, Any]:
     return answers
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("capability", EACH)
 def test_every_way_of_calling_gives_the_same_kind_of_answer(called: dict[str, Any], capability: str) -> None:
     got = called[capability]
