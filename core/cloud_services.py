@@ -15,7 +15,9 @@ import httpx
 from core.settings import usual_variable
 from core.transport.plaintext import is_here
 
-_TIMEOUT = httpx.Timeout(15, connect=5)
+#: Seconds. They answer within tenths of one, and a request waits for them.
+_CONNECT_S, _READ_S = 3, 5
+_TIMEOUT = httpx.Timeout(_READ_S, connect=_CONNECT_S)
 _GOOGLE_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
@@ -124,7 +126,7 @@ def aws_client(service: str, *, arn: str | None = None, address: str | None = No
 
     parts = (arn or "").split(":")
     region = (parts[3] if len(parts) > 5 else None) or usual_variable("AWS_REGION", "AWS_DEFAULT_REGION")
-    config = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 3, "mode": "standard"})
+    config = Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries={"total_max_attempts": 2, "mode": "standard"})
     try:
         client = get_session().create_client(service, region_name=region, endpoint_url=address, config=config)
     except BotoCoreError as error:

@@ -39,11 +39,12 @@ class Files:
 
     async def put(self, key: str, data: bytes, *, tenant: str) -> None:
         """Store or replace; atomic, may be repeated."""
-        place = place_of(tenant, key)
-        await self._run(lambda: self._storage.write(key, seal_bytes(self._keyring.current(tenant), place, data)))
+        place, sealer = place_of(tenant, key), await self._keyring.sealer(tenant)
+        await self._run(lambda: self._storage.write(key, seal_bytes(sealer.key, place, data)))
 
     async def put_file(self, key: str, path: Path, *, tenant: str) -> None:
         """Store or replace with what the local file `path` holds; the file stays. Atomic, may be repeated."""
+        await self._keyring.sealer(tenant)  # waits for a key service elsewhere than where files are written
         await self._run(lambda: self._seal_file(key, path, tenant))
 
     async def get(self, key: str, *, tenant: str) -> bytes:

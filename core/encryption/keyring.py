@@ -10,9 +10,10 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,6 +34,7 @@ from core.encryption.envelope import (
     sealed_in_json,
 )
 from core.encryption.key_encryption import KeyEncryption
+from core.encryption.taking_turns import Turns
 from core.encryption.plain_forms import is_object
 from core.errors import Unavailable
 from core.settings import Settings
@@ -42,6 +44,11 @@ CURRENT_S: Final = 3.0
 #: Bytes above which a value is sealed and opened off the event loop: 0.2 ms.
 OFF_LOOP_BYTES: Final = 256 * 2**10
 _SECRET_BYTES: Final = 32
+#: Threads that wait for keys: a key service that hangs holds up whoever needs one of its keys, and nobody else's work.
+_THREADS: Final = 32
+
+
+_Key = TypeVar("_Key", DataKey, DataKey | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +80,11 @@ class Keyring:
         self._wrapping = KeyEncryption(settings)
         self._known: dict[bytes, DataKey] = {}
         self._current: dict[str, tuple[float, DataKey]] = {}
-        #: Held while the database is asked, which may itself wait for whoever is to be answered by an event loop.
-        self._lock = threading.Lock()
+        #: A tenant's is held while database and key service are asked for its keys. The first may itself wait for whoever is
+        #: to be answered by an event loop, and the second may hang.
+        self._turns = Turns()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="keys")
+        self._asked: dict[tuple[str, Any], Future[Any]] = {}
         #: Held for a moment alone, also on an event loop.
         self._memory = threading.Lock()
 
@@ -88,14 +98,15 @@ class Keyring:
         for stored in self._stored.one_of_each_source():
             self._unwrap(stored)
 
-    def current(self, tenant: str) -> DataKey | None:
-        """The key that seals for the tenant, made now where there is none; None where encryption is off."""
+    def current(self, tenant: str, *, since: float | None = None) -> DataKey | None:
+        """The key that seals for the tenant, made now where there is none; None where encryption is off. `since`: when it was
+        first asked for, on the monotonic clock; None: now."""
         if self._wrapping.off:
             return None
         known = self._current.get(tenant)
         if known is not None and known[0] > time.monotonic():
             return known[1]
-        with self._lock, _asking():
+        with self._turns.of(tenant, since), _asking():
             known = self._current.get(tenant)
             if known is not None and known[0] > time.monotonic():
                 return known[1]
@@ -104,15 +115,13 @@ class Keyring:
             self._current[tenant] = (time.monotonic() + CURRENT_S, key)
             return key
 
-    def find(self, key_id: bytes) -> DataKey:
-        """The key of this id. Raises DecryptionFailed: there is none."""
+    def find(self, key_id: bytes, *, since: float | None = None) -> DataKey:
+        """The key of this id; `since` as for `current`. Raises DecryptionFailed: there is none."""
+        since = time.monotonic() if since is None else since
         if (known := self._known.get(key_id)) is not None:
             return known
-        with self._lock, _asking():
-            stored = self._stored.get(key_id)
-            if stored is None:
-                raise not_opened("its data key is gone")
-            return self._unwrap(stored)
+        with self._turns.of(self._get(key_id).tenant, since):
+            return self._unwrap(self._get(key_id))  # which may have been destroyed while others had their turn
 
     async def sealer(self, tenant: str) -> Sealer:
         """Seals for the tenant. To be had before a transaction is opened: making a tenant's first key writes."""
@@ -120,7 +129,7 @@ class Keyring:
         if self._wrapping.off:
             return Sealer(tenant, None)
         fresh = known is not None and known[0] > time.monotonic()
-        return Sealer(tenant, known[1] if known and fresh else await asyncio.to_thread(self.current, tenant))
+        return Sealer(tenant, known[1] if known and fresh else await self._in_thread(self.current, tenant))
 
     async def seal(self, place: Place, data: bytes) -> bytes:
         """The data, sealed for its place; not within a transaction."""
@@ -172,7 +181,7 @@ class Keyring:
             self._wrapping.rotate()
         self.rewrap()
         for tenant in self._stored.tenants():
-            with self._lock, _asking():
+            with self._turns.of(tenant), _asking():
                 key = self._make(tenant)
                 self._stored.retire(tenant, but=key.id)
                 self._current[tenant] = (time.monotonic() + CURRENT_S, key)
@@ -190,7 +199,7 @@ class Keyring:
     def destroy(self, tenant: str) -> int:
         """Destroy all keys of the tenant: whatever is sealed with them cannot be read ever again, but with a backup of them.
         How many there were. May be repeated."""
-        with self._lock, _asking():
+        with self._turns.of(tenant), _asking():
             destroyed = self._stored.delete(tenant)
             self._let_go(tenant)
         return destroyed
@@ -211,7 +220,25 @@ class Keyring:
 
     async def _having(self, key_id: bytes) -> DataKey:
         known = self._known.get(key_id)
-        return known if known is not None else await asyncio.to_thread(self.find, key_id)
+        return known if known is not None else await self._in_thread(self.find, key_id)
+
+    async def _in_thread(self, ask: Callable[..., _Key], what: Any) -> _Key:
+        """What `ask` gives. Whoever asks the same meanwhile, on whichever event loop, takes no other thread."""
+        slot = ask.__name__, what
+        with self._memory:
+            asked = self._asked.get(slot)
+            if asked is None:
+                asked = self._asked[slot] = self._threads.submit(ask, what, since=time.monotonic())
+                asked.add_done_callback(lambda _: self._asked.pop(slot, None))
+        return await asyncio.shield(asyncio.wrap_future(asked))
+
+    def _get(self, key_id: bytes) -> StoredKey:
+        """Raises DecryptionFailed: there is none."""
+        with _asking():
+            stored = self._stored.get(key_id)
+        if stored is None:
+            raise not_opened("its data key is gone")
+        return stored
 
     def _let_go(self, tenant: str) -> None:
         with self._memory:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import stat
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
 from core.database import Database, keyring_of, sync_url
+from core.encryption.data_keys import StoredKey
 from core.encryption.envelope import Place, key_id_of
 from core.encryption.keyring import Keyring
 from core.encryption.local_keys import KEY_FILE
+from core.encryption.sources import keys_unavailable
 from core.errors import DecryptionFailed, Unavailable
 from core.settings import Settings, SettingsError
 from tests.core.encryption.test_key_services import SERVICES, Service
@@ -269,7 +272,40 @@ async def test_who_makes_a_key_does_not_wait_for_an_event_loop_that_lets_go_of_o
     keyring = keyring_of(configured(key=KEYS[0]))
     async with database.transaction(all_tenants=True):  # on SQLite, whoever makes a key waits for its end
         making = asyncio.create_task(asyncio.to_thread(keyring.current, "acme"))
-        while not (keyring._lock.locked() or making.done()):  # noqa: ASYNC110 - a thread's doing
+        while not (keyring._turns.is_taken("acme") or making.done()):  # noqa: ASYNC110 - a thread's doing
             await asyncio.sleep(0)
         await asyncio.to_thread(keyring.keep_of, ["acme"])
     assert await making is not None
+
+
+async def test_a_key_service_that_hangs_holds_up_whom_it_keeps_from_their_keys_alone_and_is_asked_once_for_all_of_them(
+    configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {tenant: Place(tenant, "messages", "payload", "msg_1") for tenant in ("acme", "beta", "gamma")}
+    writing, keyring = started(configured(key=KEYS[0])), started(configured(key=KEYS[0]))
+    sealed = {tenant: await writing.seal(place, b"secret") for tenant, place in places.items()}
+    unwrap, asked, ends = keyring._wrapping.unwrap, [], threading.Event()
+
+    def hanging(stored: StoredKey) -> bytes:
+        asked.append(stored.tenant)
+        if stored.tenant == "acme":
+            ends.wait(60)
+            raise keys_unavailable("elsewhere", "no answer")
+        return unwrap(stored)
+
+    monkeypatch.setattr(keyring._wrapping, "unwrap", hanging)
+    waiting = [asyncio.create_task(keyring.open(places["acme"], sealed["acme"])) for _ in range(50)]
+    sealing = asyncio.create_task(keyring.sealer("acme"))
+    while "acme" not in asked:
+        await asyncio.sleep(0)
+    try:
+        for tenant in ("beta", "gamma"):
+            assert await asyncio.wait_for(keyring.open(places[tenant], sealed[tenant]), 30) == b"secret"
+            assert await asyncio.wait_for(keyring.seal(places[tenant], b"more"), 30)
+    finally:
+        ends.set()
+    told = await asyncio.gather(*waiting, sealing, return_exceptions=True)
+    assert {getattr(each, "code", None) for each in told} == {"keys_unavailable"}
+    assert asked.count("acme") == 1
+    monkeypatch.setattr(keyring._wrapping, "unwrap", unwrap)
+    assert await keyring.open(places["acme"], sealed["acme"]) == b"secret", "the service is back"
