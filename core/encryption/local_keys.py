@@ -80,6 +80,14 @@ class KeyFile(LocalKeys):
 
     _mine: Sequence[bytes] = ()
 
+    def wrap(self, secret: bytes, context: Mapping[str, str]) -> bytes:
+        """With the first line as it is now: another process may have put a new key above those that are in hand."""
+        try:
+            self._keys = self._read()
+        except SettingsError as error:
+            log.warning("encryption.key_file_unreadable", error=str(error))
+        return super().wrap(secret, context)
+
     def rotate(self) -> None:
         """Put a new key above the others. Other processes find it when they meet a key that it has wrapped.
 

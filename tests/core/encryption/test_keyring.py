@@ -15,7 +15,7 @@ from core.database import Database, keyring_of, sync_url
 from core.encryption.data_keys import StoredKey
 from core.encryption.envelope import Place, key_id_of
 from core.encryption.keyring import Keyring
-from core.encryption.local_keys import KEY_FILE
+from core.encryption.local_keys import KEY_FILE, key_file
 from core.encryption.sources import keys_unavailable
 from core.errors import DecryptionFailed, Unavailable
 from core.settings import Settings, SettingsError
@@ -169,6 +169,19 @@ async def test_after_a_rotation_new_keys_seal_and_old_values_are_opened_also_by_
     for keyring in (serving, rotating, started(settings)):
         assert [await keyring.open(PLACE, value) for value in (before, after)] == [b"before", b"after"]
     assert len({row["wrapped_by"] for row in rows(settings)}) == 1
+
+
+async def test_a_process_that_runs_wraps_with_the_key_that_another_has_rotated_to(configured: Callable[..., Settings]) -> None:
+    settings = configured()
+    serving = started(settings)
+    await serving.seal(PLACE, b"secret")
+    started(settings).rotate()
+    await serving.seal(Place("beta", "messages", "payload", "msg_1"), b"secret")
+    newest = {row["wrapped_by"] for row in rows(settings) if row["retired_at"] is None}
+    assert {row["wrapped_by"] for row in rows(settings)} == newest
+    assert len(newest) == 1
+    key_file(settings).write_text("no key\n")
+    assert await serving.seal(Place("gamma", "messages", "payload", "msg_1"), b"secret"), "what is in hand wraps"
 
 
 async def test_a_key_file_that_cannot_be_written_rotates_to_its_first_line(configured: Callable[..., Settings]) -> None:
