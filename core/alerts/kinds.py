@@ -37,6 +37,7 @@ class AlertKind(StrEnum):
     DRIFT = "drift"
     LEDGER_SPOOLING = "ledger_spooling"
     EMBEDDING_MISMATCH = "embedding_mismatch"
+    KEYS_UNAVAILABLE = "keys_unavailable"
     CERTIFICATE_UNUSABLE = "certificate_unusable"
     CERTIFICATE_EXPIRES = "certificate_expires"
 

@@ -33,6 +33,7 @@ _TITLES: Mapping[AlertKind, str] = {
     AlertKind.DRIFT: "What is asked of a collection is no longer what it was",
     AlertKind.LEDGER_SPOOLING: "The ledger's rows wait in files",
     AlertKind.EMBEDDING_MISMATCH: "An embedding model gives other vectors",
+    AlertKind.KEYS_UNAVAILABLE: "Keys of what is stored cannot be had",
     AlertKind.CERTIFICATE_UNUSABLE: "The new certificate cannot be used",
     AlertKind.CERTIFICATE_EXPIRES: "The certificate ends soon",
 }

@@ -1,12 +1,15 @@
 """Wrapping and unwrapping data keys by whatever holds the key-encryption key, as it is configured."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from core.alerts import AlertKind, raise_alert, recover_alert
 from core.encryption import KEY_SOURCES, OFF
 from core.encryption.local_keys import KEY_FILE, PREFIX, KeyFile, LocalKeys, key_file
 from core.encryption.sources import KeySource, keys_unavailable
+from core.errors import Unavailable
 from core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -64,14 +67,16 @@ class KeyEncryption:
     def wrap(self, key_id: bytes, tenant: str, secret: bytes) -> tuple[bytes, str]:
         """The wrapped key, and what has wrapped it."""
         source = self._source
-        return source.wrap(secret, _context(key_id, tenant)), source.name
+        with _told(source.name):
+            return source.wrap(secret, _context(key_id, tenant)), source.name
 
     def unwrap(self, stored: "StoredKey") -> bytes:
         """Raises DecryptionFailed: it was changed, or is another tenant's. Unavailable: `keys_unavailable`."""
         holder = self._holder(stored.wrapped_by)
         if holder is None:
             raise keys_unavailable(stored.wrapped_by, "not configured")
-        return holder.unwrap(stored.wrapped, _context(stored.id, stored.tenant))
+        with _told(stored.wrapped_by):
+            return holder.unwrap(stored.wrapped, _context(stored.id, stored.tenant))
 
     def rotate(self) -> None:
         """A new key of our own. Key services rotate theirs by themselves, and settings are changed by the operator."""
@@ -109,6 +114,17 @@ class KeyEncryption:
         if not self.off and self._source.name == name:
             return self._source
         return self._former.get(name)
+
+
+@contextmanager
+def _told(source: str) -> Iterator[None]:
+    """Tell the operator of a source that does not do what the block asks of it, and once it does again."""
+    try:
+        yield
+    except Unavailable as error:
+        raise_alert(AlertKind.KEYS_UNAVAILABLE, key=source, why=error.context.get("why"))
+        raise
+    recover_alert(AlertKind.KEYS_UNAVAILABLE, key=source)
 
 
 def _context(key_id: bytes, tenant: str) -> Mapping[str, str]:

@@ -34,8 +34,8 @@ from core.encryption.envelope import (
     sealed_in_json,
 )
 from core.encryption.key_encryption import KeyEncryption
-from core.encryption.taking_turns import Turns
 from core.encryption.plain_forms import is_object
+from core.encryption.taking_turns import Turns
 from core.errors import Unavailable
 from core.settings import Settings
 

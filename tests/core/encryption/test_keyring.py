@@ -3,14 +3,16 @@
 import asyncio
 import base64
 import json
+import secrets
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
+from core.alerts import Alert, AlertKind, alerts
 from core.database import Database, keyring_of, sync_url
 from core.encryption.data_keys import StoredKey
 from core.encryption.envelope import Place, key_id_of
@@ -35,6 +37,15 @@ def of_all_tenants(settings: Settings) -> Engine:
     if engine.dialect.name == "postgresql":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL genai.tenant = '*'"))
     return engine
+
+
+@pytest.fixture
+def told() -> Iterator[list[Alert]]:
+    """The alerts that are told meanwhile."""
+    found: list[Alert] = []
+    alerts().routes.append(found.append)
+    yield found
+    alerts().routes.remove(found.append)
 
 
 @pytest.fixture
@@ -309,7 +320,7 @@ async def test_a_key_service_that_hangs_holds_up_whom_it_keeps_from_their_keys_a
     monkeypatch.setattr(keyring._wrapping, "unwrap", hanging)
     waiting = [asyncio.create_task(keyring.open(places["acme"], sealed["acme"])) for _ in range(50)]
     sealing = asyncio.create_task(keyring.sealer("acme"))
-    while "acme" not in asked:
+    while "acme" not in asked:  # noqa: ASYNC110 - a thread's doing
         await asyncio.sleep(0)
     try:
         for tenant in ("beta", "gamma"):
@@ -317,8 +328,25 @@ async def test_a_key_service_that_hangs_holds_up_whom_it_keeps_from_their_keys_a
             assert await asyncio.wait_for(keyring.seal(places[tenant], b"more"), 30)
     finally:
         ends.set()
-    told = await asyncio.gather(*waiting, sealing, return_exceptions=True)
-    assert {getattr(each, "code", None) for each in told} == {"keys_unavailable"}
+    answered = await asyncio.gather(*waiting, sealing, return_exceptions=True)
+    assert {getattr(each, "code", None) for each in answered} == {"keys_unavailable"}
     assert asked.count("acme") == 1
     monkeypatch.setattr(keyring._wrapping, "unwrap", unwrap)
     assert await keyring.open(places["acme"], sealed["acme"]) == b"secret", "the service is back"
+
+
+async def test_a_key_service_that_refuses_is_told_to_the_operator_and_once_it_answers_again(
+    services: KeyServices, configured: Callable[..., Settings], told: list[Alert]
+) -> None:
+    key_id = f"genai-{secrets.token_hex(4)}"  # another test may have told of the same
+    keyring = started(configured(source="vault_transit", key_id=key_id))
+    services.status = 503
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await keyring.seal(PLACE, b"secret")
+    services.status = None
+    await keyring.seal(PLACE, b"secret")
+    assert [(alert.kind, alert.key, alert.recovered) for alert in told] == [
+        (AlertKind.KEYS_UNAVAILABLE, f"vault_transit:{key_id}", False),
+        (AlertKind.KEYS_UNAVAILABLE, f"vault_transit:{key_id}", True),
+    ]
