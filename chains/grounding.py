@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from chains.actions import Act, act_of
 from chains.blocks import ITEM, RECORD_ROW
 from chains.bystanders import is_bystander, kind_named
+from chains.causes import tells_cause
 from chains.follow_ups import points
 from chains.kinds import Kind, kind_of
 from chains.languages import language_of, words_of
-from chains.quotes import REFERS, Quote, candidates, plain
+from chains.quotes import Quote, candidates, plain
 from chains.relevance import Candidate, compare, coverage, score
 from chains.specifics import MEANT, MEANT_IN_ROW, Embed, Ground, Specifics, Words, specifics
+from chains.surroundings import POINTS, named_before, neighbours, paragraph
 from chains.vocabulary import CLASSES, ENGLISH, GERMAN, LIGHT, MEASURES
 from retrievers.base import Passage
-from retrievers.sentences import units
 
 #: The logistic curve over a quote's relevance makes a probability. It was set on 49 questions that two collections answer and
 #: 25 that they do not, which lie above 0.24 for 46 of the first and below it for 23 of the others.
@@ -30,12 +31,9 @@ _MIDPOINT = 0.66
 _LIGHT = 0.3
 #: Below this probability it makes no difference what a quote lacks.
 _WORTH_VETTING = 0.1
-#: How a sentence begins that goes on from the one before it.
-_POINTS = re.compile(
-    rf"{REFERS.pattern}|(?:\w+ )?(?:that|those|them|it|this)\b|"
-    r"(?:then|otherwise|there(?! (?:is|are|was|were))|dort|davon|dafür|please|ask|call|see|contact|bring|send|take|use|turn)\b",
-    re.I,
-)
+#: How many sentences are shown of a question that none was found to answer, and from which probability on.
+_MOST_NEAREST = 3
+_WORTH_A_LOOK = 0.02
 _MOST_UNITS = 48
 _QUOTED_CHARACTERS = 700
 _MOST_QUOTES = 4
@@ -52,16 +50,19 @@ _FORMS = {
 _ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
 #: A heading may be all that says the number of what it heads.
 _ASKS_FOR_NAMED = re.compile(r"\b(?:number|nummer|no\.|nr\.)|\w(?:nummer)\b", re.I)
+_ASKS_FOR_DATE = re.compile(r"^\W*(?:when|wann)\b|\b(?:date|dated|datum|what year|welchem jahr)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The quotes, best first, and the probability that they answer the question (0 to 1). `likelihood` is that probability
-    before anything was refused for what it lacks: for a model that can tell by itself whether sources answer."""
+    before anything was refused for what it lacks: for a model that can tell by itself whether sources answer. `nearest` are the
+    closest sentences, whether they answer or not: for a reader who can tell."""
 
     quotes: tuple[Quote, ...]
     confidence: float
     likelihood: float
+    nearest: tuple[Quote, ...] = ()
 
 
 def gather(
@@ -112,7 +113,8 @@ def gather(
         kept = _naming(kept, asked, words)
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
-    return Evidence(_chosen(quotes, weights.keys(), words), _probability(kept[0][1]) if kept else 0.0, likelihood)
+    chosen = _chosen(quotes, weights.keys(), words)
+    return Evidence(chosen, _probability(kept[0][1]) if kept else 0.0, likelihood, _nearest(scored))
 
 
 def _naming(kept: Sequence[tuple[Quote, float]], asked: Specifics, words: Words) -> list[tuple[Quote, float]]:
@@ -136,11 +138,11 @@ def _candidates(question: str, passages: Sequence[Passage], *, weights: Mapping[
     """What of the passages can be quoted, at most `_MOST_UNITS`: those with the question's words first, then in the order of
     the passages."""
     code = bool(_ASKS_FOR_CODE.search(question)) or act_of(question) is not None
-    numbered = bool(_ASKS_FOR_NAMED.search(question))
+    asks = {"numbered": bool(_ASKS_FOR_NAMED.search(question)), "dated": bool(_ASKS_FOR_DATE.search(question))}
     found = [
         Candidate(quote, passage, frozenset(words(f"{_labels(quote)}\n{quote.text}")))
         for passage in passages
-        for quote in candidates(passage.chunk, code=code, numbered=numbered)
+        for quote in candidates(passage.chunk, code=code, **asks)
     ]
     if len(found) > _MOST_UNITS:
         found.sort(key=lambda one: -coverage(weights, dict.fromkeys(one.words, 1.0)))
@@ -248,21 +250,24 @@ class _Vetted:
         """What stands right by a quote: its paragraph, and the headings that it is under."""
         # the headings of a passage are those that its text begins under
         under = quote.chunk.context if quote.heading in quote.chunk.context else quote.title
-        return Ground("\n".join((quote.chunk.document, under, quote.heading, quote.columns, _paragraph(quote))), self._words)
+        return Ground("\n".join((quote.chunk.document, under, quote.heading, quote.columns, paragraph(quote))), self._words)
 
     def _tells(self, quote: Quote, kind: Kind) -> bool:
         """Whether a quote, with a sentence beside it that belongs to it, holds one of the kind asked for, and what the passage
         knows of the question's words: the price of another thing stands nearby as often."""
-        before, after = _beside(quote)
+        before, after = neighbours(quote)
+        if kind.holds is tells_cause:  # it is told beside what it is of, without naming that again
+            before = paragraph(quote)
         there = kind_of(quote.heading) if quote.heading.endswith("?") else None
         if there is not None and there.holds is kind.holds:  # the question is asked there, and answered here
             return True
         # what the sentence behind it tells, that one answers
-        if not kind.held(f"{quote.columns}\n{plain(quote.text)}", row=quote.row and quote.kind != "entry"):
+        columns = "" if kind.in_rows and quote.text.startswith("|") else f"{quote.columns}\n"
+        if not kind.held(f"{columns}{plain(quote.text)}", row=quote.row and quote.kind != "entry"):
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False
-        labels = (quote.chunk.document, _context(quote), quote.heading, quote.columns)
+        labels = (quote.chunk.document, _context(quote), quote.heading, quote.columns, named_before(quote))
         near = Ground("\n".join((*labels, before, quote.text, after)), self._words)
         passage = Ground(quote.chunk.text, self._words)
         elsewhere = [term for term in self._asked.missing(near, embed=self._embed) if passage.knows(term)]
@@ -274,7 +279,7 @@ class _Vetted:
         if not act.told(heading, f"{quote.columns}\n{quote.text}"):
             return False
         labels = [part for part in re.split(r"\n| › ", _context(quote)) if part != quote.heading]
-        beside = quote.text if quote.row or ITEM.match(quote.text) else _paragraph(quote)
+        beside = quote.text if quote.row or ITEM.match(quote.text) else paragraph(quote)
         ground = Ground("\n".join((quote.chunk.document, *labels, heading, quote.columns, beside)), self._words)
         return not self._asked.missing(ground, embed=self._embed)
 
@@ -300,22 +305,6 @@ def _shown(quote: Quote) -> str:
 def _in_small(name: str, quote: Quote) -> bool:
     said = f"{quote.heading}\n{quote.columns}\n{quote.text}"
     return name[:1].isupper() and name not in said and bool(re.search(rf"\b{re.escape(name.lower())}\b", said))
-
-
-def _beside(quote: Quote) -> tuple[str, str]:
-    """The sentence before a quote, where the quote speaks of it, and the one behind it that speaks of the quote; else empty."""
-    text, start, end = quote.chunk.text, quote.start - quote.chunk.start, quote.end - quote.chunk.start
-    spans = [(unit.start, unit.end) for unit in units(text)]
-    before = next((text[a:b] for a, b in reversed(spans) if b <= start), "") if _POINTS.match(plain(quote.text)) else ""
-    after = next((text[a:b] for a, b in spans if a >= end), "")
-    return before, after if REFERS.match(after) else ""
-
-
-def _paragraph(quote: Quote) -> str:
-    """The paragraph of its passage that a quote begins in, with the whole quote."""
-    text, start, end = quote.chunk.text, quote.start - quote.chunk.start, quote.end - quote.chunk.start
-    before, after = text.rfind("\n\n", 0, start), text.find("\n\n", end)
-    return text[before + 1 : len(text) if after < 0 else after]
 
 
 def _continued(passages: Sequence[Passage]) -> list[Passage]:
@@ -359,12 +348,23 @@ def _chosen(scored: Sequence[Quote], terms: Set[str], words: Words) -> tuple[Quo
     return tuple(chosen)
 
 
+def _nearest(scored: Sequence[tuple[Quote, float]]) -> tuple[Quote, ...]:
+    """The first few that are near enough for a look, without overlap."""
+    found: list[Quote] = []
+    for quote, certainty in scored:
+        if len(found) == _MOST_NEAREST or _probability(certainty) < _WORTH_A_LOOK:
+            break
+        if not any(_same_words(quote, other) or _overlap(quote, other) for other in found):
+            found.append(quote)
+    return tuple(found)
+
+
 def _goes_on(one: Quote, other: Quote) -> bool:
     """Whether the other is the next sentence of the same paragraph, and points to the one."""
     chunk = one.chunk
     between = chunk.text[one.end - chunk.start : other.start - chunk.start]
     beside = chunk.document_id == other.chunk.document_id and one.end <= other.start < chunk.start + len(chunk.text)
-    return beside and not between.strip() and "\n\n" not in between and bool(_POINTS.match(plain(other.text)))
+    return beside and not between.strip() and "\n\n" not in between and bool(POINTS.match(plain(other.text)))
 
 
 def _overlap(one: Quote, other: Quote) -> bool:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from chains.causes import ASKS, tells_cause
 from chains.languages import Language, language_of
 from chains.languages.holding import holds_count, holds_time, is_free
 from chains.specifics import number_of, tokens
-from chains.vocabulary import ENGLISH, EXCLUSIVE, GERMAN, NUMBERS, POINTING, listed
+from chains.vocabulary import ENGLISH, EXCLUSIVE, GERMAN, NUMBERS, PARTIES, POINTING, listed
 
 _MONTH = (
     r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
@@ -24,7 +25,7 @@ _DAY = (
 )
 _UNIT = (
     r"(?:second|minute|hour|day|night|week|month|quarter|year|decade|centur(?:y|ie)|season|sekunde|minute|stunde|tage?|woche|"
-    r"monat|jahre?)(?:s|n|en)?|min|h|hrs?|secs?|ms"
+    r"monate?|jahre?)(?:s|n|en)?|min|h|hrs?|secs?|ms"
 )
 _DAYTIME = (
     r"noon|midday|midnight|dawn|dusk|sunrise|sunset|mornings?|afternoons?|evenings?|mittags?|mitternacht|morgens?|abends?"
@@ -173,8 +174,8 @@ _SOMEBODY = re.compile(
     r"\b(?:by (?:the|an?|our|your|his|her|their) \w+|(?:von|vom|durch) \w+|"
     r"we|i|you|us|they|he|she|anyone|anybody|everyone|everybody|nobody|no one|all|whoever|who|staff|team|people|"
     r"men|man|women|"
-    r"woman|crew|committee|board|council|department|office|company|parents?|child(?:ren)?|students?|members?|guests?|tenants?|"
-    r"landlord|employees?|trainees?|assistants?|accountants?|attendants?|residents?|clerks?|guards?|experts?|"
+    r"woman|crew|committee|board|council|department|office|company|parents?|child(?:ren)?|students?|members?|guests?|"
+    rf"(?i:{'|'.join(sorted(PARTIES))})s?|trainees?|assistants?|accountants?|attendants?|residents?|clerks?|guards?|experts?|"
     r"volunteers?|head|chief|captain|cook|chef|nurse|boss|wir|sie|frau|herr\w*|"
     r"[a-z]{2,}(?:ers?|ors?|ists?|ians?|smen|sman))\b"
 )
@@ -207,6 +208,8 @@ class Kind:
     beside: bool = False
     counted: bool = False
     said: frozenset[str] = frozenset()
+    #: A row has to hold one as well: of other kinds it may by the name of a column.
+    in_rows: bool = False
 
     def held(self, text: str, *, row: bool) -> bool:
         """Whether a quoted text, or row, has one."""
@@ -214,7 +217,7 @@ class Kind:
             text = _dateless(text, self.said)
         if self.beside:
             text = re.sub(r"[^\W\d]+", lambda word: "," if word[0].lower() in self.said else word[0], text)
-        return row or self.holds(text)
+        return (row and not self.in_rows) or self.holds(text)
 
 
 def _dateless(text: str, said: frozenset[str] = frozenset()) -> str:
@@ -329,10 +332,6 @@ def _floor(text: str) -> bool:
     return bool(_FLOOR.search(text))
 
 
-def _allowed(text: str) -> bool:
-    return bool(_MAY.search(text))
-
-
 def _old(text: str) -> bool:
     return any(form.search(text) for form in (_AGE, _SPAN, re.compile(r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b", re.I)))
 
@@ -345,9 +344,10 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
             r"\bhow much\b.*\b(?:costs?|pay|pays|paid|charge|charged|earns?|earned|owe|spend|salary|price)\b|"
             r"\bhow (?:expensive|cheap)\b|\bwhat (?:do|does|did|would|will)\b.*\bcosts?\b|"
             r"\bwhat (?:is|are|was|were) the (?:price|fee|fare|rent)\b|\bwas koste(?:t|n)\b|\bwie teuer\b|\bwie ?viel kostet\b",
-            Kind(_sum, beside=True),
+            Kind(_sum, beside=True, in_rows=True),
         ),
         (r"\bhow much (?:is|are|was|were)\b", Kind(_amount, beside=True)),
+        (ASKS, Kind(tells_cause)),
         (r"\bhow old\b|\bwie alt\b", Kind(_old)),
         (r"\bhow many (?:seconds|minutes|hours|days|nights|weeks|months|years)\b", Kind(_measure)),
         (r"\bhow many\b|\bwie ?viele\b", Kind(_count, beside=True, counted=True)),
@@ -371,10 +371,10 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\b(?:which|what) (?:floor|storey|level)\b", Kind(_floor)),
         (r"(?:^|[,;]\s*)where\b.*\b(?:go|goes|to|send|sent|leads?|deliver|delivered)\b", Kind(_goal, beside=True)),
         (r"(?:^|[,;]\s*)(?:from )?where\b|^\W*(?:wo|woher)\b", Kind(_where, beside=True)),
-        (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(_person, beside=True)),
+        (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(_person, beside=True, in_rows=True)),
         (
             r"^\W*(?:does|do|is|are)\b.*\b(?:allow|permit|forbid|prohibit|allowed|permitted|forbidden|prohibited)\b",
-            Kind(_allowed),
+            Kind(lambda text: bool(_MAY.search(text))),
         ),
     )
 )

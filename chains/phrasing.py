@@ -257,7 +257,7 @@ def _whole(quote: Quote) -> str:
         return fenced(quote.text, quote.program)
     if quote.kind == "code":
         return quote.text
-    text = enumerated(quote.text) if quote.kind == "list" else with_columns(quote) or plain(quote.text)
+    text = with_columns(quote) or (enumerated(quote.text) if quote.kind == "list" else plain(quote.text))
     return f"{text.rstrip(' ,;:')} …" if quote.cut else _as_sentence(text)
 
 

@@ -19,6 +19,7 @@ _ANNOUNCED = ("text", "entry", "code", "table", "header")
 _RUN_IN = re.compile(
     r"\W*(?:\d+[.)]\s+)?[A-Z][\w'’-]*(?:,?\s+(?:[A-Z][\w'’-]*|of|and|or|the|to|for|in|on|with|by|a|an)){1,8}\."
 )
+_DATED = re.compile(r"\b(?:1\d|20)\d\d\b")
 _NUMBERED = re.compile(r"\b(?:no|nr|number|nummer)\.? ?[\w/-]*\d|#\d", re.I)
 _CLAUSE_END = re.compile(r"[;:](?=\s)|,(?=\s+(?:and|or|but|where|which|provided|unless|except|if|und|oder)\b)")
 _MARKUP = re.compile(
@@ -79,11 +80,12 @@ class Quote:
         return replace(self, start=self.chunk.start + start, end=self.chunk.start + end, kind="list", whole=None, cut=cut)
 
 
-def candidates(chunk: Chunk, *, code: bool = False, numbered: bool = False) -> list[Quote]:
+def candidates(chunk: Chunk, *, code: bool = False, numbered: bool = False, dated: bool = False) -> list[Quote]:
     """The stretches of a chunk that can be quoted: its sentences, entries and rows, and each short table as a whole. What
     announces something (a line that ends with a colon, a heading that its paragraph begins with) is joined with what follows
     it. What says nothing itself is left out: headings, but those with a number (`Invoice No. 7`) where such are asked for
-    (`numbered`), questions, the header of a table, and code without what announces it, unless `code` asks for it."""
+    (`numbered`) or with a date (`dated`), questions, the header of a table, and code without what announces
+    it, unless `code` asks for it."""
     text = chunk.text
     found: list[Quote] = []
     if program := program_of(chunk):
@@ -100,7 +102,7 @@ def candidates(chunk: Chunk, *, code: bool = False, numbered: bool = False) -> l
         start, end, kind = part.start, part.end, part.kind
         if kind == "heading":
             heading, place = _MARKUP.sub("", text[start:end]).strip("#*_ "), 0
-            if numbered and _NUMBERED.search(heading):
+            if (numbered and _NUMBERED.search(heading)) or (dated and _DATED.search(heading)):
                 found.append(Quote(chunk, chunk.start + start, chunk.start + end, 0.0, heading, row=True, kind="entry"))
         columns = plain(text[start:end]) if kind == "header" else columns if text.startswith("|", start) else ""
         if kind in ("heading", "aside", "header") or (kind == "code" and not (code and end - start <= _CODE_CHARACTERS)):
@@ -204,16 +206,19 @@ def plain(text: str) -> str:
 
 
 def with_columns(quote: Quote) -> str | None:
-    """A row of a table of three columns or more with their names, `Line: X40, From: Halden`; None for what is none."""
-    cells = _cells(quote.text)
-    if len(cells) < 3 or "\n" in quote.text.strip():
+    """Rows of a table of three columns or more with their names, `Line: X40, From: Halden`; None for what is none."""
+    rows = [_cells(line) for line in quote.text.strip().splitlines()]
+    if not rows or any(len(cells) < 3 for cells in rows):
         return None
-    lines = [*quote.chunk.context.splitlines(), *quote.chunk.text[: quote.start - quote.chunk.start].splitlines()]
+    text = quote.chunk.text[: quote.end - quote.chunk.start]
+    lines = [*quote.chunk.context.splitlines(), *text.splitlines()]
     header = next((line for line, below in reversed([*pairwise(lines)]) if RULED.match(below)), None)
     names = _cells(header or next((line for line in lines if line.startswith("|")), ""))
-    if len(names) != len(cells) or not all(names):
+    told = [cells for cells in rows if cells != names and any(cell.strip(" -:=") for cell in cells)]
+    if not told or not all(names[1:]) or any(len(cells) != len(names) for cells in told):
         return None
-    return plain(", ".join(f"{name}: {cell}" for name, cell in zip(names, cells, strict=True) if cell))
+    said = ([f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell] for cells in told)
+    return plain("; ".join(", ".join(each) for each in said))
 
 
 def _cells(line: str) -> list[str]:

@@ -94,6 +94,10 @@ class RAGAnswer(BaseModel):
     answered: bool = Field(
         description="false where the collection does not hold the answer, or no passage was found that says what the model says"
     )
+    nearest: list[Citation] = Field(
+        default_factory=list,
+        description="where the collection does not hold the answer: what comes closest in it, word for word; it may not answer",
+    )
     degraded: bool = Field(False, description="a part of the search did not answer, or a step was skipped; see `search`")
     indexing: bool = Field(False, description="documents of the collection are still being read, so more may be known soon")
     warnings: list[str] = Field(
@@ -146,10 +150,11 @@ async def ask(deps: ChainDeps, asked: RAGRequest) -> AsyncIterator[Delta]:
         found = sought.anything
         warnings = [] if found else await deps.library.searcher.unknown_attributes(Shelf.of(collection), asked.filter)
         text = _nothing(asked, found=found, pending=pending, warnings=warnings)
-        answer = RAGAnswer(output=text, citations=[], answered=False, warnings=warnings)
+        near = citations(await verifier.verified(sought.evidence.nearest))
+        answer = RAGAnswer(output=text, citations=[], answered=False, nearest=near, warnings=warnings)
         yield Delta(text=answer.output)
     answer.indexing, answer.degraded = pending > 0, sought.degraded or prompted.impaired
-    yield Delta(data={"citations": answer.citations, "answered": answer.answered})
+    yield Delta(data={"citations": answer.citations, "answered": answer.answered, "nearest": answer.nearest})
     if asked.session_id is not None and kept is not None:
         said, reply = [User(content=asked.question)], Assistant(content=answer.output)
         cited = to_keep(answer.citations, asked.collection)

@@ -44,24 +44,30 @@ LIGHT = listed(
     "taken takes tell thing things time times tool took try type types use used uses using want wants way ways week went "
     "will wish work works worked working pay pays paid year years first last new"
     " old good best big small high low far wide tall deep heavy large fast "
-    "dauert geht heissen heißen kommt kommen kosten kostet liegt macht machen nennt steht"
+    "hand carry dauert geht heissen heißen kommt kommen kosten kostet liegt macht machen nennt steht"
 )
-#: Members of a class of which one excludes the others: they are not put in other words, however near they are in meaning.
-EXCLUSIVE = listed(
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
-    "october november december spring summer autumn fall winter north south east west northern southern eastern western "
-    "left right upper lower front rear red blue green yellow black white brown orange purple pink grey gray male female "
-    "husband wife father mother son daughter brother sister uncle aunt grandmother grandfather grandma grandpa grandson "
-    "granddaughter niece nephew cousin stepmother stepfather stepson stepdaughter godmother godfather vater mutter sohn "
-    "tochter bruder schwester onkel tante großmutter großvater oma opa enkel neffe nichte "
-    "morning noon evening night weekday weekend christmas "
-    "easter montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag januar februar märz mai juni juli oktober "
-    "dezember frühling sommer herbst rot blau grün gelb schwarz weiß "
-    # who stand across from each other: near in meaning, and never the same
+#: Who stand across from each other: near in meaning, and never the same.
+PARTIES = listed(
     "landlord tenant lessor lessee buyer seller purchaser vendor supplier customer employer employee teacher pupil student "
     "doctor patient lender borrower creditor debtor sender recipient host guest plaintiff defendant parent child "
     "vermieter mieter käufer verkäufer lieferant kunde arbeitgeber arbeitnehmer lehrer schüler arzt gläubiger schuldner "
     "absender empfänger gastgeber gast kläger beklagter"
+)
+#: Members of a class of which one excludes the others: they are not put in other words, however near they are in meaning.
+EXCLUSIVE = (
+    listed(
+        "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
+        "october november december spring summer autumn fall winter north south east west northern southern eastern western "
+        "left right upper lower front rear red blue green yellow black white brown orange purple pink grey gray male female "
+        "husband wife father mother son daughter brother sister uncle aunt grandmother grandfather grandma grandpa grandson "
+        "granddaughter niece nephew cousin stepmother stepfather stepson stepdaughter godmother godfather vater mutter sohn "
+        "tochter bruder schwester onkel tante großmutter großvater oma opa enkel neffe nichte "
+        "morning noon evening night weekday weekend christmas "
+        "easter "
+        "montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag januar februar märz mai juni juli oktober "
+        "dezember frühling sommer herbst rot blau grün gelb schwarz weiß "
+    )
+    | PARTIES
 )
 _COLOURS = listed(
     "red blue green yellow black white brown orange purple pink grey gray silver gold beige violet rot blau grün gelb "

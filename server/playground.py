@@ -173,6 +173,9 @@ def _rest(final: Mapping[str, Any], text: str) -> str:
     }
     if citations := others.pop("citations", None):
         parts.append("\n".join(_citation(number, one) for number, one in enumerate(citations, start=1)))
+    if nearest := others.pop("nearest", None):
+        near = (_citation(number, one) for number, one in enumerate(nearest, start=1))
+        parts.append("\n".join(("Closest in the collection, which may not answer it:", *near)))
     calls = others.pop("tool_calls", None)
     parts += [f"→ {call['name']}({json.dumps(call['args'])})" for call in calls or ()]
     if set(final) - {"output", "finish_reason", "session_id", *_ACCOUNTING}:

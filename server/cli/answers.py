@@ -9,10 +9,11 @@ from server.cli.client import Event
 
 
 def show_stream(events: Iterable[Event]) -> str:
-    """Print an answer piece by piece, then its citations and what it took; give back its text."""
+    """Print an answer piece by piece, then its citations, or what comes closest, and what it took; give back its text."""
     out, notes = Console(markup=False, highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
     pieces: list[str] = []
     citations: list[dict[str, Any]] = []
+    nearest: list[dict[str, Any]] = []
     usage: dict[str, Any] = {}
     for event in events:
         data = event.data if isinstance(event.data, dict) else {}
@@ -25,8 +26,13 @@ def show_stream(events: Iterable[Event]) -> str:
             citations = data.get("citations", [])
         elif event.name == "usage":
             usage = data
+        elif event.name == "done":
+            nearest = data.get("nearest", [])
     out.print()
     _show_citations(citations, out)
+    if nearest:
+        out.print("\nClosest in the collection, which may not answer it:")
+        _show_citations(nearest, out)
     _show_usage(usage, notes)
     return "".join(pieces)
 

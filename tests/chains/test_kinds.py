@@ -3,6 +3,13 @@ import pytest
 from chains.kinds import kind_of
 
 HELD = [
+    ("Wie lange ist die Garantie?", "Die Garantie beträgt 24 Monate."),
+    ("Wie lange dauert die Probezeit?", "Die Probezeit beträgt sechs Monate."),
+    ("Who is responsible for the roof?", "The Landlord is responsible for the roof, the structure and the lifts."),
+    ("Who bears the costs?", "The costs are borne by the Lessee."),
+    ("Why was the checkout unavailable?", "The cause was an expired TLS certificate."),
+    ("What caused the delay?", "A tree had fallen on the line, so that no train could pass."),
+    ("Warum ist der Hof gesperrt?", "Der Hof ist gesperrt, weil die Leitung erneuert wird."),
     ("How deep is the pool?", "The pool is 2 m deep."),
     ("How high does the fern grow?", "It grows to a height of 70 centimetres."),
     ("What is the height of the tower?", "The tower: height 31"),
@@ -40,6 +47,9 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("Why was the checkout unavailable?", "The checkout was unavailable from 13:07 to 14:52."),
+    ("What caused the delay?", "The train was 40 minutes late."),
+    ("Warum ist der Hof gesperrt?", "Der Hof ist gesperrt."),
     ("Who signed the contract with Alder?", "Contract with Alder Ltd"),
     ("How high does the fern grow?", "The fern is watered every four days."),
     ("What is the height of the tower?", "The tower has 12 rooms."),
@@ -143,6 +153,22 @@ def test_a_row_tells_a_measure_by_its_number() -> None:
     kind = kind_of("How long is the Redshank?")
     assert kind is not None
     assert kind.held("name: Redshank, length: 9.4", row=True)
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "held"),
+    [
+        ("How much does the kettle cost?", "| Power | 1,450 W | 1,650 W |", False),
+        ("How much does the kettle cost?", "| Kettle | 39.90 | 49.90 |", True),
+        ("How much does Priya earn?", "name: Priya | salary: 84600", True),
+        ("Who pays for the windows?", "| Windows | 12.5 % | GBP 1,300 |", False),
+        ("Who pays for the windows?", "| Windows | 12.5 % | Tenant |", True),
+    ],
+)
+def test_a_row_tells_a_price_or_a_person_where_it_has_one(question: str, text: str, held: bool) -> None:
+    kind = kind_of(question)
+    assert kind is not None
+    assert kind.held(text, row=True) is held
 
 
 @pytest.mark.parametrize("question", ["What is a citation?", "How do I add a document?", "Who is Hilda Brandt?"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from chains.quotes import candidates, enumerated, with_columns
@@ -159,6 +161,21 @@ def test_a_row_of_a_wide_table_reads_with_the_names_of_its_columns():
         "Line: X40, From: Halden, To: Orvik, Departs: 09:30",
         "Line: R12, From: Orvik, To: Halden",
     ]
+
+
+def test_rows_that_are_quoted_together_have_the_names_each():
+    (header, *_), rows = TABLE.strip().splitlines(), [quote for quote in quotes(TABLE) if quote.row]
+    together = replace(rows[0], end=rows[-1].end)
+    told = "Line: X40, From: Halden, To: Orvik, Departs: 09:30; Line: R12, From: Orvik, To: Halden"
+    assert (header[:1], with_columns(together)) == ("|", told)
+    unnamed = TABLE.replace("| Line ", "|      ", 1)
+    assert with_columns(next(quote for quote in quotes(unnamed) if quote.row)) == "X40, From: Halden, To: Orvik, Departs: 09:30"
+
+
+def test_a_heading_with_a_date_is_quoted_where_one_is_asked_for():
+    text = "# Minutes of 3 May 2024\n\nPresent were all members."
+    assert "# Minutes of 3 May 2024" in [quote.text for quote in quotes(text, dated=True)]
+    assert "# Minutes of 3 May 2024" not in [quote.text for quote in quotes(text)]
 
 
 def test_a_row_whose_header_stands_above_its_passage_has_its_names_from_there():

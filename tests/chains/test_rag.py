@@ -88,6 +88,7 @@ async def test_a_question_beside_the_point_is_not_answered_and_no_model_is_asked
     async with desk(settings, kept, "Paris.", small=True) as it:
         answer = await it.ask(question)
         assert (answer["answered"], answer["citations"], it.model.prompts) == (False, [], [])
+        assert answer["nearest"] == []
         assert "does not hold an answer" in answer["output"]
 
 
@@ -216,6 +217,14 @@ async def test_a_question_near_the_point_about_something_else_is_not_answered(se
     async with desk(settings, kept, "28 days.", small=True) as it:
         answer = await it.ask(question)
         assert (answer["answered"], answer["citations"], it.model.prompts) == (False, [], [])
+
+
+async def test_what_comes_closest_is_shown_as_it_is_stored_where_nothing_answers(settings, kept):
+    async with desk(settings, kept, "28 days.", small=True) as it:
+        answer = await it.ask("How many days of annual leave do plumbers have?")
+        assert not answer["answered"]
+        assert 1 <= len(answer["nearest"]) <= 3
+        assert await verified(it, answer | {"citations": answer["nearest"]})
 
 
 async def test_a_quote_that_the_stored_text_no_longer_holds_is_not_cited(settings, kept):

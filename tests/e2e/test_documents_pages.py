@@ -156,6 +156,26 @@ def test_an_answer_leads_to_its_place_and_a_conversation_goes_on(page: Page, pla
     expect(page.locator(".turn.missing .citations")).to_have_count(0)
 
 
+def test_what_comes_closest_is_shown_where_nothing_answers_on_both_pages_and_leads_to_its_place(
+    page: Page, platform: Running, client: httpx.Client
+) -> None:
+    name = f"p-{uuid.uuid4().hex[:8]}"
+    close = "The warranty of the Lumen 300 is 30 months."
+    platform.ingest(client, name, {"lumen.md": f"# Lumen 300\n\n{close}\n".encode()})
+    for address, asked, within in ((f"/ask?collection={name}", "Question", ".turn.missing"), ("/", "#question", "#answer")):
+        page.goto(address)
+        if asked == "Question":
+            page.get_by_label(asked).fill("What is the warranty of the Lumen 500?")
+        else:
+            page.get_by_label("Collection", exact=True).select_option(name)
+            page.locator(asked).fill("What is the warranty of the Lumen 500?")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.locator(f"{within} .closest")).to_contain_text("may not answer it", timeout=SLOW_MS)
+        expect(page.locator(f"{within} .citations blockquote")).to_have_text(close)
+        page.locator(f"{within} .citations cite").locator("a, button").click()
+        expect(page.get_by_role("dialog").locator("mark")).to_have_text(close)
+
+
 def test_code_in_an_answer_is_shown_as_code_and_again_when_the_conversation_is_opened(
     page: Page, platform: Running, client: httpx.Client
 ) -> None:

@@ -16,6 +16,12 @@ def test_an_answer_without_a_model_ends_with_its_last_word() -> None:
     assert _rest(refusal, "Not there.") == "\n\nindexing: true"
 
 
+def test_what_comes_closest_is_shown_under_a_refusal_as_what_it_is() -> None:
+    place = {"document": "a.md", "document_id": "doc_1", "page": None, "start": 0, "end": 9, "quote": "It is so."}
+    refusal = {"output": "Not there.", "citations": [], "answered": False, "nearest": [place]} | UNUSED
+    assert _rest(refusal, "Not there.") == "\n\nClosest in the collection, which may not answer it:\n[1] a.md: “It is so.”"
+
+
 def test_what_was_found_in_code_reads_as_a_sentence() -> None:
     findings = [{"line": 2, "severity": "warning", "message": "it may be slow", "source": "model"}]
     assert _in_words(findings) == "• line 2, warning: it may be slow"

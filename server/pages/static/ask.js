@@ -2,7 +2,7 @@
 
 import { thumbs } from "./feedback.js";
 import { $, element, events, pageAt, post, withCode } from "./platform.js";
-import { pageNoun, showPlace } from "./place.js";
+import { CLOSEST, pageNoun, showPlace } from "./place.js";
 
 const thread = $("#thread");
 const form = $("#question-form");
@@ -26,9 +26,9 @@ function opensHere(link, name, citation, item) {
   });
 }
 
-/** The citations of an answer: each a link to its page, which a plain click opens here. */
-function sources(citations, name) {
-  const list = element("ol", undefined, { class: "citations", "aria-label": "Sources" });
+/** Places in documents: each a link to its page, which a plain click opens here. */
+function sources(citations, name, label = "Sources") {
+  const list = element("ol", undefined, { class: "citations", "aria-label": label });
   for (const citation of citations) {
     const item = element("li");
     const link = element("a", citation.document, { href: pageAt(name, citation) });
@@ -82,7 +82,7 @@ async function ask(text) {
   }
 }
 
-function show(item, said, { output, citations, answered, warnings = [], degraded, indexing, model, provider, usage, request_id }, name) {
+function show(item, said, { output, citations, answered, nearest = [], warnings = [], degraded, indexing, model, provider, usage, request_id }, name) {
   said.replaceChildren(...withCode(output));
   said.classList.remove("waiting");
   const verdict = answered ? "Answer" : warnings.length ? "Nothing in the documents proves this" : "Not in the documents";
@@ -92,6 +92,7 @@ function show(item, said, { output, citations, answered, warnings = [], degraded
   }
   for (const warning of warnings) item.append(element("p", warning, { class: "meta quiet" }));
   if (citations.length) item.append(sources(citations, name));
+  if (nearest.length) item.append(element("p", CLOSEST, { class: "closest" }), sources(nearest, name, CLOSEST));
   if (degraded) item.append(element("p", "A part of the search did not answer: more may be found later.", { class: "meta quiet" }));
   if (indexing && answered) item.append(element("p", "Documents are still being read: more may be known soon.", { class: "meta quiet" }));
   const facts = [name, model && `${provider} · ${model}`, usage?.total_tokens && `${usage.total_tokens} tokens`].filter(Boolean);

@@ -2,7 +2,7 @@
 
 import { thumbs } from "./feedback.js";
 import { $, $$, api, documentsAt, element, events, finished, post, withCode } from "./platform.js";
-import { showPlace } from "./place.js";
+import { CLOSEST, showPlace } from "./place.js";
 import { batches, dropped, picked, send } from "./uploading.js";
 
 // ── tabs and copying ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,7 +77,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
   answer.className = "";
   text.textContent = "Looking it up…";
   answer.scrollIntoView({ block: "nearest" });
-  $(".citations", answer).replaceChildren();
+  showCitations([]);
   $(".meta", answer).textContent = "";
   $(".thumbs", answer)?.remove();
   try {
@@ -92,7 +92,8 @@ $("#question-form").addEventListener("submit", async (submitted) => {
         showCitations(data.citations);
       } else if (event === "done") {
         if (data.output !== undefined) text.replaceChildren(...withCode(data.output));
-        if (data.citations) showCitations(data.citations);
+        if (data.nearest?.length) showCitations(data.nearest, CLOSEST);
+        else if (data.citations) showCitations(data.citations);
         if (answer.dataset.judges && data.request_id) {
           $(".thumbs", answer)?.remove();
           answer.append(thumbs(data.request_id, { comments: answer.dataset.judges === "words" }));
@@ -117,7 +118,10 @@ $("#question").addEventListener("keydown", (pressed) => {
   }
 });
 
-function showCitations(citations) {
+/** What an answer is from; `closest` says of them where they are no such thing. */
+function showCitations(citations, closest) {
+  $(".closest", answer)?.remove();
+  if (closest) $(".citations", answer).before(element("p", closest, { class: "closest" }));
   const collection = $("#collection").value;
   const items = citations.map((citation) => {
     const item = element("li");

@@ -2,6 +2,9 @@
 
 import { $, api, documentsAt, element, pageAt } from "./platform.js";
 
+/** Said above places that are shown where nothing answers. */
+export const CLOSEST = "Closest in the documents, which may not answer it:";
+
 const AROUND = 3000;
 const PAGES = { slide: /presentation|\.pptx$/i, sheet: /spreadsheet|\.xls[xm]$/i };
 
