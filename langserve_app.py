@@ -1,6 +1,7 @@
 """The composition root: settings → logs → server. `genai serve` runs it; `--help` lists every setting."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ BESIDE = "jobs.beside:beside"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line and the settings, then serve until asked to stop. Returns the exit code."""
+    os.umask(0o077)  # what is written is for the platform's user alone
     options = vars(_parser().parse_args(arguments))
     only_link, only_rotate = options.pop("sign_in_link"), options.pop("rotate_encryption")
     try:

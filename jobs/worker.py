@@ -4,6 +4,7 @@ Inside the server it is started by the lifespan; `python -m jobs.worker` runs it
 """
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -204,6 +205,7 @@ class EmbeddedWorker:
 
 def main() -> int:
     """Work until SIGTERM or SIGINT. 1 when the settings or the stores do not allow it."""
+    os.umask(0o077)  # what is written is for the platform's user alone
     try:
         settings = Settings.load()
         configure_logging(settings.log, settings.tls)

@@ -1,5 +1,6 @@
 """`genai login` and `genai logout`: keep a key, so that no later command asks for one."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -11,9 +12,11 @@ from server.cli.credentials import forget_key, save_key
 
 def login(
     context: typer.Context,
-    key: Annotated[str, typer.Option(prompt="Key", hide_input=True, help="The key; asked for when it is not given.")],
+    key: Annotated[str | None, typer.Option(help="The key; asked for, or read from a pipe, when it is not given.")] = None,
 ) -> None:
     """Check a key against the platform and keep it in a file that only you can read."""
+    if key is None:
+        key = str(typer.prompt("Key", hide_input=True)) if sys.stdin.isatty() else sys.stdin.readline()
     known = platform_of(context)
     url = known.url
     platform = Platform(url, key.strip(), verify=known.verify)

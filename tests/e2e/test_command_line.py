@@ -57,6 +57,12 @@ def test_login_keeps_the_key_where_only_its_owner_can_read_it(genai: Terminal) -
     assert "genai login" in refused.stderr
 
 
+def test_login_reads_a_key_from_a_pipe(platform: Running, tmp_path: Path) -> None:
+    done = Terminal(platform, tmp_path)("login", stdin=f"{platform.key}\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.rglob("credentials.json"))
+
+
 def test_a_wrong_key_is_not_kept(platform: Running, tmp_path: Path) -> None:
     terminal = Terminal(platform, tmp_path)
     assert terminal("login", "--key", "wrong").returncode == 1

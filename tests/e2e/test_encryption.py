@@ -165,6 +165,12 @@ def test_the_dumps_are_of_what_was_stored(place: tuple[Running, Canaries]) -> No
     assert b"\x8aGES" in found["append-only file"]
 
 
+def test_all_that_is_written_is_the_owners_alone(place: tuple[Running, Canaries]) -> None:
+    written = [path for path in (place[0].directory / "data").rglob("*") if path.is_file()]
+    assert any(path.name == "genai.db" for path in written) or "GENAI_DATABASE_URL" in place[0].settings
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+
+
 def test_the_key_file_is_the_owners_alone_and_not_in_the_database(place: tuple[Running, Canaries]) -> None:
     file = place[0].directory / "data" / KEY_FILE
     assert file.stat().st_mode & 0o777 == 0o600
