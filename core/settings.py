@@ -285,19 +285,19 @@ class Settings(BaseSettings):
         return self.models + tuple(model for model in builtin if model.alias not in configured)
 
     def path(self, *parts: str) -> Path:
-        """A path below the data directory, absolute; the directory above it exists afterwards.
+        """A path below the data directory, absolute. Both that and the one above the path exist afterwards.
 
         Raises:
             SettingsError: it cannot be made; the message names `GENAI_DATA_DIR`.
         """
-        path = self.data_dir.expanduser().resolve().joinpath(*parts)
+        root = self.data_dir.expanduser().resolve()
+        path = root.joinpath(*parts)
         try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)  # for its owner alone, whichever command makes it
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            reason = f"{path.parent} cannot be made: {error.strerror}"
-            raise SettingsError(
-                f"These settings cannot be used:\n  GENAI_DATA_DIR (data_dir in the TOML file): {reason}"
-            ) from error
+            told = "These settings cannot be used:\n  GENAI_DATA_DIR (data_dir in the TOML file)"
+            raise SettingsError(f"{told}: {path.parent} cannot be made: {error.strerror}") from error
         return path
 
     @property

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from core.errors import Unavailable
 
@@ -13,7 +14,8 @@ class Turns:
 
     def __init__(self) -> None:
         self._locks: dict[str, threading.Lock] = {}
-        self._failed: dict[str, tuple[float, Unavailable]] = {}
+        #: When a tenant's last turn failed, and what makes its error anew: the error itself keeps all that it came by.
+        self._failed: dict[str, tuple[float, Callable[[], Unavailable]]] = {}
 
     @contextmanager
     def of(self, tenant: str, since: float | None = None) -> Iterator[None]:
@@ -26,11 +28,12 @@ class Turns:
         with self._lock_of(tenant):
             failed_at, failure = self._failed.get(tenant, (0.0, None))
             if failure is not None and failed_at >= since:
-                raise Unavailable(failure.message, code=failure.code, context=failure.context) from failure
+                raise failure()
             try:
                 yield
             except Unavailable as error:
-                self._failed[tenant] = time.monotonic(), error
+                again = partial(Unavailable, error.message, code=error.code, context=error.context)
+                self._failed[tenant] = time.monotonic(), again
                 raise
             self._failed.pop(tenant, None)
 

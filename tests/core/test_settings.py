@@ -169,3 +169,8 @@ def test_a_step_of_rag_names_a_chat_alias_that_there_is(tmp_path: Path, step: st
         with pytest.raises(SettingsError, match=rf"GENAI_CHAINS__RAG__{step.upper()} .*: there is no chat alias '{name}'"):
             Settings.load(data_dir=tmp_path, chains={"rag": {step: name}})
     assert getattr(Settings.load(data_dir=tmp_path, chains={"rag": {step: "default"}}).chains.rag, step) == "default"
+
+
+def test_the_data_directory_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    Settings.load(data_dir=tmp_path / "platform" / "data").path("store", "genai.db")
+    assert (tmp_path / "platform" / "data").stat().st_mode & 0o777 == 0o700

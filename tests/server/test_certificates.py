@@ -10,24 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from core.alerts import Alert, AlertKind, alerts
+from core.alerts import Alert, AlertKind
 from core.settings import SettingsError, TLSSettings
 from server.certificates import Certificates
 from tests.authority import Authority, Issued, serial_at
+from tests.telling import told
+
+__all__ = ["told"]
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "authority")
-
-
-@pytest.fixture
-def told() -> Iterator[list[Alert]]:
-    """The alerts that are told meanwhile."""
-    found: list[Alert] = []
-    alerts().routes.append(found.append)
-    yield found
-    alerts().routes.remove(found.append)
 
 
 def _settings(issued: Issued, **more: object) -> TLSSettings:

@@ -6,13 +6,13 @@ import json
 import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
-from core.alerts import Alert, AlertKind, alerts
+from core.alerts import Alert, AlertKind
 from core.database import Database, keyring_of, sync_url
 from core.encryption.data_keys import StoredKey
 from core.encryption.envelope import Place, key_id_of
@@ -24,8 +24,9 @@ from core.settings import Settings, SettingsError
 from tests.core.encryption.test_key_services import SERVICES, Service
 from tests.core.key_services import services
 from tests.fakes.key_services import KeyServices
+from tests.telling import told
 
-__all__ = ["services"]
+__all__ = ["services", "told"]
 
 PLACE = Place("acme", "messages", "payload", "msg_1")
 KEYS = ["a" * 40, "b" * 40]
@@ -37,15 +38,6 @@ def of_all_tenants(settings: Settings) -> Engine:
     if engine.dialect.name == "postgresql":
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("SET LOCAL genai.tenant = '*'"))
     return engine
-
-
-@pytest.fixture
-def told() -> Iterator[list[Alert]]:
-    """The alerts that are told meanwhile."""
-    found: list[Alert] = []
-    alerts().routes.append(found.append)
-    yield found
-    alerts().routes.remove(found.append)
 
 
 @pytest.fixture
