@@ -285,7 +285,7 @@ class Settings(BaseSettings):
         return self.models + tuple(model for model in builtin if model.alias not in configured)
 
     def path(self, *parts: str) -> Path:
-        """A path below the data directory, absolute. Both that and the one above the path exist afterwards.
+        """A path below the data directory, absolute; the data directory and the one above the path exist afterwards.
 
         Raises:
             SettingsError: it cannot be made; the message names `GENAI_DATA_DIR`.
