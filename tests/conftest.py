@@ -34,6 +34,15 @@ def stays_on_loopback() -> Iterator[None]:
     assert GUARD.taken() == []
 
 
+@pytest.fixture(autouse=True)
+def leaves_the_umask() -> Iterator[None]:
+    """Commands write for their user alone, by the mask of the whole process: a test that runs one leaves none to the next."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The end-to-end tests come first: their files are the longest, and whoever had one of them last would work alone."""

@@ -6,6 +6,7 @@ data directories apart, and has `infra.smoke` pass. PostgreSQL and Valkey are th
 """
 
 import argparse
+import os
 import secrets
 import shutil
 import subprocess
@@ -284,6 +285,7 @@ def main() -> int:
     parser.add_argument("--extras", help="build argument EXTRAS, in place of the Dockerfile's own")
     parser.add_argument("--sbom", type=Path, help="file for a CycloneDX list of the image's Python packages")
     options = parser.parse_args()
+    os.umask(0o022)  # as an engine builds, whoever runs this
     try:
         chamber.require()
         if options.place is not None:
