@@ -1,12 +1,12 @@
 """Authentication: no request but those to a few public addresses goes on without a principal."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import Depends, Request
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Send
@@ -62,10 +62,11 @@ class Authentication:
         public = is_public(scope["path"])
         scope["state"]["ask_again"] = partial(self._still, scope)
         try:
-            context.principal = await self._principal(HTTPConnection(scope))
-            refuse_place(context.principal, scope)
+            headers = headers_of(scope)
+            context.principal = await self._principal(scope, headers)
+            refuse_place(context.principal, scope, headers)
             if context.principal.origin is not None:
-                refuse_other_origin(context.principal, Headers(scope=scope), self._policies)
+                refuse_other_origin(context.principal, headers, self._policies)
             if context.tags and keeps_nothing(self._policies, context):
                 context.tags = {}  # a caller's words, which the ledger would keep
         except Exception as error:  # noqa: BLE001 - answered here in the error shape, whatever it is
@@ -82,13 +83,14 @@ class Authentication:
 
     async def _still(self, scope: ASGIScope) -> Principal:
         """Whom the request's credential stands for now, and may from where it came."""
-        principal = await self._principal(HTTPConnection(scope))
+        headers = headers_of(scope)
+        principal = await self._principal(scope, headers)
         if principal.origin is not None:
-            refuse_other_origin(principal, Headers(scope=scope), self._policies)
+            refuse_other_origin(principal, headers, self._policies)
         return principal
 
-    async def _principal(self, connection: HTTPConnection) -> Principal:
-        shown = credential(connection.headers)
+    async def _principal(self, scope: ASGIScope, headers: Mapping[str, str]) -> Principal:
+        shown = credential(headers)
         if shown is not None:
             if is_access_token(shown):
                 principal, what, code = await self._access.by_token(shown), "access token", "invalid_token"
@@ -97,7 +99,7 @@ class Authentication:
             if principal is None:
                 raise Unauthenticated(f"The {what} is not valid, has expired or was revoked.", code=code)
             return principal
-        if cookie := connection.cookies.get(COOKIE):
+        if "cookie" in headers and (cookie := HTTPConnection(scope).cookies.get(COOKIE)):
             principal = await self._access.by_cookie(cookie)
             if principal is not None:
                 return principal
@@ -115,7 +117,13 @@ async def principal_still(request: Request, principal: Principal) -> Principal:
     return principal if ask_again is None else cast("Principal", await ask_again())
 
 
-def credential(headers: Headers) -> str | None:
+def headers_of(scope: ASGIScope) -> dict[str, str]:
+    """A request's headers by their names in small letters, of several of one name the first: what Starlette's `Headers` finds,
+    without a search through all of them for each that is looked for."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def credential(headers: Mapping[str, str]) -> str | None:
     """The key or access token that the headers carry; None without one.
 
     Raises:
@@ -130,7 +138,7 @@ def credential(headers: Headers) -> str | None:
     return headers.get("x-api-key")
 
 
-def refuse_place(principal: Principal, scope: ASGIScope) -> None:
+def refuse_place(principal: Principal, scope: ASGIScope, headers: Mapping[str, str]) -> None:
     """Refuse a good credential that comes from where it may not.
 
     Raises:
@@ -139,10 +147,10 @@ def refuse_place(principal: Principal, scope: ASGIScope) -> None:
     if denials.comes_from_elsewhere(principal, (scope.get("client") or (None,))[0]):
         raise Forbidden("This key may not be used from this address.", code="network_not_allowed")
     if principal.from_cookie:
-        refuse_foreign_origin(scope["method"], Headers(scope=scope))
+        refuse_foreign_origin(scope["method"], headers)
 
 
-def refuse_other_origin(principal: Principal, headers: Headers, policies: Policies) -> None:
+def refuse_other_origin(principal: Principal, headers: Mapping[str, str], policies: Policies) -> None:
     """Refuse a browser token that comes from anywhere but the pages it was made for, or once its tenant lets these in no more.
 
     A browser says truthfully which origin a page is of, and a page cannot change that: a stolen token is of no use in another.
@@ -157,7 +165,7 @@ def refuse_other_origin(principal: Principal, headers: Headers, policies: Polici
     raise Forbidden("This token may not be used from here: it is for the pages of one origin.", code="origin_not_allowed")
 
 
-def refuse_foreign_origin(method: str, headers: Headers) -> None:
+def refuse_foreign_origin(method: str, headers: Mapping[str, str]) -> None:
     """Stop another site's page from acting with the cookie of ours.
 
     Browsers send `Sec-Fetch-Site`, older ones `Origin`. A request with neither comes from no browser, and no other site can
@@ -187,7 +195,7 @@ def is_public(path: str) -> bool:
 def wants_page(scope: ASGIScope) -> bool:
     """Whether a person's browser is asking for a page to look at, or sends a form of a page that can be looked at again."""
     shown = scope["method"] == "GET" or f"{scope['path']}/".startswith(_FORMS_BELOW)
-    return shown and "text/html" in Headers(scope=scope).get("accept", "")
+    return shown and "text/html" in headers_of(scope).get("accept", "")
 
 
 def local_path(target: str | None) -> str:
