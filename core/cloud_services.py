@@ -14,6 +14,7 @@ import httpx
 
 from core.settings import usual_variable
 from core.transport.plaintext import is_here
+from core.transport.trust import outward_context
 
 #: Seconds. They answer within tenths of one, and a request waits for them.
 _CONNECT_S, _READ_S = 3, 5
@@ -37,7 +38,7 @@ def call(method: str, url: str, headers: Mapping[str, str], body: Mapping[str, A
     """
     check_address(url)
     try:
-        with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
+        with httpx.Client(verify=outward_context(), timeout=_TIMEOUT, follow_redirects=False) as client:
             answer = client.request(method, url, headers=dict(headers), json=None if body is None else dict(body))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServiceFailed(f"{urlsplit(url).netloc} cannot be reached ({type(error).__name__})") from error

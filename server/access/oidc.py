@@ -23,6 +23,7 @@ from core.errors import Unauthenticated, Unavailable
 from core.keys import new_token
 from core.settings import OIDCProvider
 from core.transport.plaintext import is_here
+from core.transport.trust import outward_context
 
 log = structlog.get_logger(stream="security")
 
@@ -222,7 +223,7 @@ class IdentityProvider:
         """A JSON object. A refusal of the provider's is the sign-in's, any other failure the provider's own."""
         try:
             async with (
-                httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=False) as client,
+                httpx.AsyncClient(verify=outward_context(), timeout=_TIMEOUT_S, follow_redirects=False) as client,
                 client.stream(method, url, **options) as answer,
             ):
                 body = b""
