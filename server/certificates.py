@@ -55,7 +55,8 @@ class Certificates:
                 return
             self._seen, self._current = found, renewed
             recover_alert(AlertKind.CERTIFICATE_EXPIRES, key=self._key)
-            log.info("certificate.renewed", serial=renewed.serial, ends_at=renewed.ends_at.isoformat())
+            facts = {} if self._tls.client_ca_file is None else {"client_authorities": _authorities(renewed.context)}
+            log.info("certificate.renewed", serial=renewed.serial, ends_at=renewed.ends_at.isoformat(), **facts)
         recover_alert(AlertKind.CERTIFICATE_UNUSABLE, key=self._key)
         if self._current.ends_at - _now() < EXPIRES_SOON:
             raise_alert(AlertKind.CERTIFICATE_EXPIRES, key=self._key, ends_at=self._current.ends_at.isoformat())
@@ -90,6 +91,11 @@ class Certificates:
             due.set()
             watcher.join()
             signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
+
+
+def _authorities(context: ssl.SSLContext) -> list[str]:
+    """The serial numbers of those whose callers may connect."""
+    return sorted(str(authority["serialNumber"]).lower() for authority in context.get_ca_certs())
 
 
 def _now() -> datetime:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_certificate
+from structlog.testing import capture_logs
 
 from core.alerts import Alert, AlertKind
 from core.settings import SettingsError, TLSSettings
@@ -89,9 +91,14 @@ def test_only_callers_with_a_certificate_of_the_named_authority_may_connect_also
         assert _is_refused(port, stranger)
         assert _is_refused(port, nobody)
         named.write_bytes(others.file.read_bytes())
-        certificates.look()
+        with capture_logs() as told:
+            certificates.look()
         assert _said(port, stranger) == b"hello"
         assert _is_refused(port, welcome)
+    serial = load_pem_x509_certificate(others.file.read_bytes()).serial_number
+    assert [(each["event"], [int(one, 16) for one in each["client_authorities"]]) for each in told] == [
+        ("certificate.renewed", [serial])
+    ]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
