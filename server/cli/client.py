@@ -119,19 +119,20 @@ class Platform:
             yield event
 
     def watch(self, path: str) -> Iterator[Event]:
-        """The events of a job. A connection that breaks is taken up after the last event that came."""
+        """The events of a job. A connection that breaks is taken up after the last event that came; a platform that is away is
+        waited for, 90 s at most. Without an error they may end before the job does, where the server does."""
         last: str | None = None
-        broken = 0
+        until: float | None = None
         while True:
             try:
                 for event in self._events("GET", path, headers={"Last-Event-ID": last} if last else {}):
-                    last, broken = event.id or last, 0
+                    last, until = event.id or last, None
                     yield event
             except CallFailed as failure:
-                broken += 1
-                if failure.code != "unreachable" or broken > 5:
+                until = until or time.monotonic() + START_PATIENCE_S
+                if failure.code != "unreachable" or time.monotonic() > until:
                     raise
-                time.sleep(0.2 * broken)
+                time.sleep(0.5)
             else:
                 return
 

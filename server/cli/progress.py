@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from server.cli.client import Platform
+from server.cli.client import CallFailed, Platform
 
 
 def follow(platform: Platform, jobs: list[str], *, title: str = "working") -> list[dict[str, Any]]:
@@ -25,13 +25,24 @@ def follow(platform: Platform, jobs: list[str], *, title: str = "working") -> li
         for job in jobs:
             advance(job, platform.get(f"/api/v1/jobs/{job}"))
         for job in jobs:
-            for event in platform.watch(f"/api/v1/jobs/{job}/events"):
-                if isinstance(event.data, dict):
-                    advance(job, event.data)
-            final = platform.get(f"/api/v1/jobs/{job}")
-            advance(job, final)
-            finals.append(final)
+            while (state := _state(platform, job)) is None or state["finished_at"] is None:
+                for event in platform.watch(f"/api/v1/jobs/{job}/events"):
+                    if isinstance(event.data, dict):
+                        advance(job, event.data)
+            advance(job, state)
+            finals.append(state)
     return finals
+
+
+def _state(platform: Platform, job: str) -> dict[str, Any] | None:
+    """The job now; None where the platform is away, which is waited for elsewhere."""
+    try:
+        state: dict[str, Any] = platform.get(f"/api/v1/jobs/{job}")
+    except CallFailed as failure:
+        if failure.code != "unreachable":
+            raise
+        return None
+    return state
 
 
 def bar() -> Progress:
