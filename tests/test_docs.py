@@ -60,3 +60,15 @@ def test_make_targets_that_a_page_names_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = re.findall(r"(?:^    |`)make ([a-z][a-z-]*)", page.read_text(), re.MULTILINE)
     assert [target for target in named if f"\n{target}:" not in makefile] == []
+
+
+def test_every_call_of_curl_that_sends_json_says_so() -> None:
+    calls = [
+        (page.name, call)
+        for page in PAGES
+        for call in re.findall(r"\bcurl (?:\\\n|[^\n`])*", page.read_text())
+        if re.search(r" (-d|--data\S*) ['\"@]?[{@]?", call)
+    ]
+    assert len(calls) > 20
+    silent = [(page, call) for page, call in calls if "Content-Type: application/json" not in call and "grant_type" not in call]
+    assert silent == []

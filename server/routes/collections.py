@@ -292,6 +292,12 @@ async def put_shares(name: CollectionName, shares: Shares, state: CurrentState, 
     return Shares.of(await state.library.collections.share(principal, name, given))
 
 
+def _access(principal: Principal, level: Level) -> Literal["read", "write", "manage"]:
+    """What the caller may do: whom a collection is shared with for writing needs the right to write as well."""
+    manages = level is Level.MANAGE and principal.may(Scope.RAG_MANAGE)
+    return _ACCESS[level] if manages or principal.may(Scope.RAG_WRITE) else "read"
+
+
 async def described(state: State, principal: Principal, rows: list[Collection]) -> list[CollectionInfo]:
     """Collections as their callers see them, in the order of the rows."""
     counts = await state.library.collections.counts(principal.tenant, [row.id for row in rows])
@@ -309,7 +315,7 @@ async def described(state: State, principal: Principal, rows: list[Collection]) 
             chunks=counts[row.id]["chunks"],
             owner=row.owner,
             paused=row.paused_at is not None,
-            access=_ACCESS[level],
+            access=_access(principal, level),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )

@@ -108,6 +108,13 @@ async def test_of_several_shares_the_widest_counts(desk: Desk, ada: httpx.AsyncC
     assert await access_of(desk, BEN) == "write"
 
 
+async def test_a_share_to_write_lets_nobody_write_who_lacks_the_right_to(desk: Desk, ada: httpx.AsyncClient) -> None:
+    await share(ada, {"with": "tenant", "access": "write"})
+    assert await access_of(desk, replace(BEN, scopes=BEN.scopes - {Scope.RAG_WRITE})) == "read"
+    managing = (BEN.scopes - {Scope.RAG_WRITE}) | {Scope.RAG_MANAGE}
+    assert await access_of(desk, replace(BEN, scopes=managing)) == "manage"
+
+
 async def test_who_may_read_does_not_write_and_who_may_write_does_not_manage(desk: Desk, ada: httpx.AsyncClient) -> None:
     rows, _ = await desk.library.documents.page(await desk.library.collections.get(ADA, "plans"), limit=1)
     document = f"{PLANS}/documents/{rows[0].id}"
