@@ -1,12 +1,22 @@
 """What callers may ask of a model beside the text: sampling, tools, the form of the answer. Nothing else reaches a provider."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 MAX_SEED = 2**63 - 1
@@ -126,25 +136,39 @@ def _a_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise ValueError(f"This is no JSON schema: see {error.json_path}.") from None
-    if _leads_outside(schema):
-        raise ValueError(
-            "A $ref of the schema leads outside of it: give what it stands for below $defs, and refer to it by #/$defs/NAME."
-        )
+    for reference in _references(schema):
+        if not reference.startswith("#"):  # another document, which nobody fetches for a caller
+            raise ValueError(
+                "A $ref of the schema leads outside of it: give what it stands for below $defs, and refer to it by #/$defs/NAME."
+            )
+        if reference.startswith("#/") and not _is_there(schema, reference):
+            raise ValueError(f"A $ref of the schema leads nowhere: {reference[:100]}")
     return schema
 
 
-def _leads_outside(schema: dict[str, Any]) -> bool:
-    """Whether a reference is to another document, which nobody fetches for a caller."""
+def _references(schema: dict[str, Any]) -> Iterator[str]:
     left: list[Any] = [schema]
     while left:
         part = left.pop()
         if isinstance(part, list):
             left += part
         elif isinstance(part, dict):
-            if any(isinstance(to := part.get(name), str) and not to.startswith("#") for name in ("$ref", "$dynamicRef")):
-                return True
+            yield from (to for name in ("$ref", "$dynamicRef") if isinstance(to := part.get(name), str))
             left += [inside for name, inside in part.items() if name not in _VALUES]
-    return False
+
+
+def _is_there(schema: dict[str, Any], reference: str) -> bool:
+    """Whether a JSON pointer in a fragment (RFC 6901) leads to something."""
+    part: Any = schema
+    for step in unquote(reference).split("/")[1:]:
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, dict) and step in part:
+            part = part[step]
+        elif isinstance(part, list) and step.isdecimal() and int(step) < len(part):
+            part = part[int(step)]
+        else:
+            return False
+    return True
 
 
 class JSONSchema(BaseModel):
@@ -193,6 +217,18 @@ class Tooling(Strict):
         if len(names) != len(set(names)):
             raise ValueError("two tools have the same name")
         return tools
+
+    @field_validator("tool_choice", mode="after")
+    @classmethod
+    def _there_to_choose(cls, choice: str | ChosenTool | None, info: ValidationInfo) -> str | ChosenTool | None:
+        if choice in (None, "none", "auto") or "tools" not in info.data:
+            return choice
+        names = {tool.function.name for tool in info.data["tools"] or ()}
+        if not names:
+            raise ValueError("a tool must be called, and there are no tools")
+        if not isinstance(choice, str | None) and choice.function.name not in names:
+            raise ValueError("the tool that must be called is none of the tools")
+        return choice
 
 
 #: Fields that go to the model under their own names.

@@ -20,7 +20,7 @@ MODEL_KINDS = Literal["chat", "embeddings", "rerank"]
 class Section(BaseModel):
     """A level of the settings. An unknown name is an error, so that a typing mistake is never silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Timeouts(Section):

@@ -9,8 +9,38 @@ _ABBREVIATIONS = frozenset(
     re.findall(
         r"\S+",
         "al approx ca cf co corp dept dr e.g eg eq etc fig figs i.e ie inc jr ltd max min mr mrs ms no nos p pp prof ref sec "
-        "sr st u.s vol vs z.b bzw",
+        "sr st u.s vol vs z.b bzw nr d.h u.a ggf bspw inkl zzgl abs bzgl evtl str jan feb apr aug sept oct nov dec",
     )
+)
+#: What an ordinal number of German stands behind, and before: "am 12. Mai", "im 3. Quartal".
+_BEFORE_ORDINALS = frozenset(
+    [
+        "am",
+        "ab",
+        "an",
+        "bis",
+        "dem",
+        "den",
+        "der",
+        "des",
+        "die",
+        "das",
+        "im",
+        "ins",
+        "jede",
+        "jeden",
+        "jeder",
+        "jedes",
+        "seit",
+        "vom",
+        "vor",
+        "zum",
+        "zur",
+    ]
+)
+_GERMAN_MONTH = re.compile(
+    r"\s+(?:Jan(?:uar|\.)|Jänner|Feb(?:ruar|\.)|März|Apr(?:il|\.)|Mai|Jun[ij]|Jul[ij]|Aug(?:ust|\.)|Sept?(?:ember|\.)|Okt(?:ober|\.)"
+    r"|Nov(?:ember|\.)|Dez(?:ember|\.))(?![^\W\d])"
 )
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_`]*(?=\s)|[。！？]+[」』”’]*")
 #: Code within a sentence. What is quoted in LaTeX's way (``so'') is none.
@@ -19,6 +49,8 @@ _LAST_WORD = re.compile(r"([^\s(\[\"'“]+)$")
 _PARAGRAPH = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 #: A line that stands for itself: a heading, list item, table row, numbered item, or a rule.
 _STANDING_LINE = re.compile(r"[ \t]*(?:#{1,6}[ \t]|[-*+•‣–][ \t]|\d{1,3}[.)][ \t]|\||>|```|~~~|[-=*_]{3,}[ \t]*$)")
+#: A heading such as "3. Bonfires": items of a list that go on in the next line are longer, or end in a comma.
+_NUMBERED_HEADING = re.compile(r"[ \t]*\d{1,3}(?:[.)]|(?:\.\d{1,3})+\.?)[ \t]+[^\W\d_][^\n]{0,46}[\w)\"”'’?!][ \t]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +97,7 @@ def _blocks(text: str, start: int, end: int, lines: bool) -> Iterator[tuple[int,
     while position < end:
         newline = text.find("\n", position, end)
         following = end if newline < 0 else newline + 1
-        if following < end and (lines or _STANDING_LINE.match(text, following, end) or _is_heading(text, block, following)):
+        if following < end and (lines or _stands(text, block, following, end) or _is_heading(text, block, following)):
             yield block, following
             block = following
         position = following
@@ -73,8 +105,18 @@ def _blocks(text: str, start: int, end: int, lines: bool) -> Iterator[tuple[int,
         yield block, end
 
 
+def _stands(text: str, block: int, start: int, end: int) -> bool:
+    """Whether the line that begins at `start` stands for itself, and is not the "12. Mai" of a sentence that began before."""
+    if not _STANDING_LINE.match(text, start, end):
+        return False
+    before = _LAST_WORD.search(text, max(block, start - 40), start - 1)
+    return before is None or before[1].lower() not in _BEFORE_ORDINALS or not text[start:].lstrip()[:1].isdigit()
+
+
 def _is_heading(text: str, start: int, end: int) -> bool:
-    return text.startswith("#", start) and "\n" not in text[start : end - 1]
+    """Whether the line `text[start:end]` is one: marked, or numbered and short, without a stop, before a line of its own."""
+    line = text[start : end - 1]
+    return "\n" not in line and (line.startswith("#") or (_NUMBERED_HEADING.match(line) is not None and text[end].isupper()))
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -98,8 +140,14 @@ def _ends_sentence(text: str, first: int, match: re.Match[str]) -> bool:
         if (
             last in _ABBREVIATIONS
             or (len(last) == 1 and last.isalpha())
-            or (last.isdigit() and len(last) <= 2 and word.start() == first)
+            or (last.isdigit() and len(last) <= 2 and (word.start() == first or _is_ordinal(text, first, word, match.end())))
         ):
             return False
     following = text[match.end() :][:8].lstrip()
     return not following or not following[0].islower()
+
+
+def _is_ordinal(text: str, first: int, number: re.Match[str], end: int) -> bool:
+    """Whether a number with a full stop is German's way to write "the twelfth"."""
+    before = _LAST_WORD.search(text, max(first, number.start() - 40), number.start() - 1)
+    return _GERMAN_MONTH.match(text, end) is not None or (before is not None and before[1].lower() in _BEFORE_ORDINALS)

@@ -41,6 +41,11 @@ text-align:center}p{opacity:.7}</style><body><h1>Starting…</h1>
 Greet = Callable[[str | None, str], None]
 
 
+#: How long a connection stays open that nobody uses. Whoever keeps some in stock, a load balancer or a client's pool, must be the
+#: one who closes them, or sends a request just as they go: Google's keep theirs for 600 s, Amazon's here 180 s.
+_KEEP_ALIVE_S = 620
+
+
 class Boot:
     """The ASGI application that the server runs: a bare one until the real one has been built, then that one."""
 
@@ -201,6 +206,7 @@ def _serve(settings: Settings, listening: socket.socket, beside: str | None, cer
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             lifespan="on",
             # whom to believe about a caller's address is `server.proxies`'s to say
             proxy_headers=False,

@@ -18,10 +18,12 @@ async def settle_shared(
     """Give the collections that the user shares to somebody else; those that were given.
 
     Raises:
-        InvalidRequest: `user_not_found`, nobody who could take them over.
+        InvalidRequest: `user_not_found`, nobody who could take them over; they are to be given and deleted at once.
         Conflict: `shared_collections`, and it is not said what becomes of them.
         Forbidden: `more_than_own`: they are not the principal's to give.
     """
+    if hand_over_to is not None and drop_shared:
+        raise InvalidRequest("Shared collections are handed over or deleted: ask for one of both.", param="shared")
     others = select(CollectionShare.collection_id).where(
         CollectionShare.collection_id == Collection.id, CollectionShare.subject != user.id
     )

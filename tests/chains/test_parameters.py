@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -63,9 +64,33 @@ def test_a_schema_that_refers_to_another_document_is_refused(to: str) -> None:
         ChatRequest.model_validate(_form({"type": "object", "properties": {"a": {"anyOf": [{"$ref": to}]}}}))
 
 
+@pytest.mark.parametrize("to", ["#/nope", "#/$defs/b", "#/properties/a/anyOf/7", "#/properties/a/anyOf/x"])
+def test_a_reference_that_leads_nowhere_is_refused_with_its_name(to: str) -> None:
+    with pytest.raises(ValidationError, match=f"leads nowhere: {re.escape(to)}"):
+        ChatRequest.model_validate(
+            _form({"$defs": {"a": {}}, "type": "object", "properties": {"a": {"anyOf": [{"$ref": to}]}}})
+        )
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"tool_choice": "required"}, "there are no tools"),
+        ({"tool_choice": {"type": "function", "function": {"name": "x"}}}, "there are no tools"),
+        ({"tool_choice": {"type": "function", "function": {"name": "x"}}, "tools": [TOOL]}, "is none of the tools"),
+    ],
+)
+def test_a_tool_that_must_be_called_has_to_be_there(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why) as refused:
+        ChatRequest.model_validate(SAID | more)
+    assert [error["loc"] for error in refused.value.errors()] == [("tool_choice",)]
+
+
 def test_a_schema_may_refer_to_its_own_parts_and_have_such_a_field() -> None:
     named = {"type": "object", "properties": {"$ref": {"type": "string", "default": "http://x", "enum": [{"$ref": "x"}]}}}
     ChatRequest.model_validate(_form(named | {"$defs": {"a": {"type": "string"}}, "items": {"$ref": "#/$defs/a"}}))
+    escaped = {"$defs": {"a/b c": {"oneOf": [{"type": "string"}]}}, "items": {"$ref": "#/$defs/a~1b%20c/oneOf/0"}}
+    ChatRequest.model_validate(_form(escaped | {"type": "object", "additionalProperties": {"$ref": "#"}}))
 
 
 def test_a_model_gets_what_was_asked_and_no_more() -> None:

@@ -60,6 +60,30 @@ def test_a_key_signs_in_a_wrong_one_does_not_and_signing_out_ends_it(browser: Br
     context.close()
 
 
+@pytest.mark.parametrize(("scopes", "shown"), [(["chat:invoke"], 0), (["chat:invoke", "health:read"], 3)])
+def test_the_front_page_asks_for_nothing_that_its_reader_may_not_see(
+    browser: Browser, platform: Running, client: httpx.Client, scopes: list[str], shown: int
+) -> None:
+    role = f"narrow-{shown}"
+    client.put(f"/api/v1/roles/{role}", json={"scopes": scopes}).raise_for_status()
+    key = client.post("/api/v1/keys", json={"name": role, "role": role}).raise_for_status().json()["key"]
+    context = browser.new_context(base_url=platform.url)
+    page = context.new_page()
+    page.goto("/signin")
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in with the key").click()
+    expect(page.locator("#capabilities")).to_be_visible()
+    wrong: list[str] = []
+    page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("[data-part] .dot.ready")).to_have_count(shown)
+    expect(page.locator("[data-jobs], #question, .dot.failed")).to_have_count(0)
+    context.close()
+    assert wrong == []
+
+
 def test_chat_in_the_chat_playground(page: Page) -> None:
     page.goto("/api/v1/chat/playground/")
     box = page.get_by_placeholder("Send a message...")

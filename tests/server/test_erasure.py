@@ -137,6 +137,10 @@ async def test_what_somebody_shares_with_others_is_handed_over_or_dropped_as_the
         for heir in (stranger.id, anna.id, "usr_nobody"):
             refused = await place.ask(admin, "DELETE", f"/api/v1/users/{anna.id}", params={"hand_over_to": heir})
             assert code(refused) == (422, "user_not_found")
+        both = await place.ask(
+            admin, "DELETE", f"/api/v1/users/{anna.id}", params={"hand_over_to": carl.id, "shared": "delete"}
+        )
+        assert code(both) == (422, "invalid_request")
         first = await place.good(admin, "DELETE", f"/api/v1/users/{anna.id}", params={"hand_over_to": carl.id})
         assert (await place.ask(anna.key, "GET", "/api/v1/auth/me")).status_code == 401
         again = await place.good(admin, "DELETE", f"/api/v1/users/{anna.id}")

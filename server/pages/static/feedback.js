@@ -2,16 +2,19 @@
 
 import { element, post } from "./platform.js";
 
-const THUMBS = { up: ["👍", "This answer is useful"], down: ["👎", "This answer is not useful"] };
+const THUMBS = { up: "This answer is useful", down: "This answer is not useful" };
+const SVG = "http://www.w3.org/2000/svg";
+const THUMB = "M7 10v10H4V10h3zm0 1 4-8c1.5 0 2.4 1 2.1 2.5L12.5 9H18a2 2 0 0 1 2 2.3l-1.2 7a2 2 0 0 1-2 1.7H7";
 
 /** A group of two buttons for the answer of a request; with `comments` a line to say why comes after a click. */
 export function thumbs(requestId, { comments }) {
   const group = element("div", undefined, { class: "thumbs", role: "group", "aria-label": "Your opinion of this answer" });
   const told = element("span", "", { class: "quiet", role: "status" });
-  const buttons = Object.entries(THUMBS).map(([rating, [sign, label]]) => {
-    const button = element("button", sign, { type: "button", "aria-pressed": "false", "aria-label": label, title: label });
+  const buttons = Object.entries(THUMBS).map(([rating, label]) => {
+    const button = element("button", undefined, { type: "button", "aria-pressed": "false", "aria-label": label, title: label });
     button.addEventListener("click", () => give({ rating }));
     button.dataset.rating = rating;
+    button.append(thumb());
     return button;
   });
   let given;
@@ -36,6 +39,16 @@ export function thumbs(requestId, { comments }) {
 
   group.append(...buttons, told);
   return group;
+}
+
+/** Drawn: not every machine has letters for it. The style sheet turns the one that points down. */
+function thumb() {
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("aria-hidden", "true");
+  drawing.append(document.createElementNS(SVG, "path"));
+  drawing.firstChild.setAttribute("d", THUMB);
+  return drawing;
 }
 
 function reason(send) {

@@ -41,7 +41,11 @@ async function countEnded() {
   $("[data-jobs-ended]").textContent = $("[data-jobs-ended]", page).textContent;
 }
 let jobsSeen;
+/** Asks for what the page shows, and for nothing that its reader may not see. */
 async function refresh() {
+  await Promise.all([$("[data-part]") && showParts(), $("[data-jobs]") && showJobs()]);
+}
+async function showParts() {
   try {
     const health = await (await api("/api/v1/health")).json();
     for (const item of $$("[data-part]")) {
@@ -52,6 +56,12 @@ async function refresh() {
       const first = model.deployments[0];
       show($$("[data-model]").find((item) => item.dataset.model === model.alias), first.state, first.detail);
     }
+  } catch {
+    for (const item of $$("[data-part]")) show(item, "failed", "no answer");
+  }
+}
+async function showJobs() {
+  try {
     const { results } = await (await api("/api/v1/jobs?limit=50")).json();
     const working = results.filter((job) => job.state === "queued" || job.state === "running").length;
     $("[data-jobs]").textContent = `${working} in work`;
@@ -60,7 +70,7 @@ async function refresh() {
     jobsSeen = states;
     $("[data-jobs-dot]").className = `dot ${working ? "loading" : "ready"}`;
   } catch {
-    for (const item of $$("[data-part]")) show(item, "failed", "no answer");
+    $("[data-jobs-dot]").className = "dot failed";
   }
 }
 setInterval(() => document.hidden || refresh(), 5000);
@@ -68,7 +78,7 @@ refresh();
 
 // ── ask ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 const answer = $("#answer");
-$("#question-form").addEventListener("submit", async (submitted) => {
+$("#question-form")?.addEventListener("submit", async (submitted) => {
   submitted.preventDefault();
   const button = $("button", submitted.target);
   const text = $(".text", answer);
@@ -111,7 +121,7 @@ $("#question-form").addEventListener("submit", async (submitted) => {
     answer.scrollIntoView({ block: "nearest" });
   }
 });
-$("#question").addEventListener("keydown", (pressed) => {
+$("#question")?.addEventListener("keydown", (pressed) => {
   if (pressed.key === "Enter" && !pressed.shiftKey && !pressed.isComposing) {
     pressed.preventDefault();
     $("#question-form").requestSubmit();
@@ -166,8 +176,8 @@ async function remove(question, address) {
   await listCollections();
   await listDocuments();
 }
-holdings.addEventListener("toggle", listDocuments);
-$("#collection").addEventListener("change", listDocuments);
+holdings?.addEventListener("toggle", listDocuments);
+$("#collection")?.addEventListener("change", listDocuments);
 dropCollection?.addEventListener("click", () => {
   const collection = $("#collection").value;
   if (collection) remove(`Delete the collection “${collection}” with all its documents?`, documentsAt(collection).replace(/\/documents$/, ""));
