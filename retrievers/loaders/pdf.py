@@ -11,7 +11,7 @@ from core.errors import UnreadableFile
 from retrievers.base import LoadedDocument, Section
 from retrievers.loaders.assembly import Assembly
 from retrievers.loaders.encoding import clean
-from retrievers.loaders.pdf_tables import Cell, Line, tables
+from retrievers.loaders.pdf_tables import Cell, Gap, Line, tables
 from retrievers.loaders.properties import pdf_date, properties
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ _MAX_HEADING_CHARACTERS = 160
 _PARAGRAPH_GAP = 0.55  # of a line's height
 #: Between words, in heights of a line; what is set to both margins has seldom more than half of it.
 _CELL_GAP = 0.85
+#: Between words of text that is set to one margin.
+_WORD_GAP = 0.27
+#: A gap that is so much wider than others of its line may be one between columns all the same: see `pdf_tables`.
+_DOUBTFUL = 1.1
 _BLANKS = re.compile(r"[ \t\xa0]+")
 _SHORT_LINE = 0.8  # of the page's widest line
 _BULLET = re.compile(r"(?:[•‣◦▪●○–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s")
@@ -187,17 +191,24 @@ def _cells(textpage: "PdfTextPage", text: str, offset: int, size: float, edges: 
     from pypdfium2 import PdfiumError
     from pypdfium2.raw import FPDFText_GetCharIndexFromTextIndex as char_index
 
-    start, left = len(text) - len(text.lstrip()), edges[0]
-    for blank in _BLANKS.finditer(text, start):
+    found: list[Gap] = []
+    indent = len(text) - len(text.lstrip())
+    for blank in _BLANKS.finditer(text, indent):
         try:
             before = textpage.get_charbox(max(char_index(textpage.raw, offset + blank.start() - 1), 0), loose=True)
             behind = textpage.get_charbox(max(char_index(textpage.raw, offset + blank.end()), 0), loose=True)
         except PdfiumError:
             return
-        if behind[0] - before[2] >= _CELL_GAP * size > 0:
-            yield Cell(text[start : blank.start()], left, before[2])
-            start, left = blank.end(), behind[0]
-    yield Cell(text[start:], left, edges[1])
+        found.append(Gap(blank.start(), blank.end(), before[2], behind[0]))
+    wide = [gap for gap in found if gap.width >= _CELL_GAP * size > 0]
+    narrow = [gap for gap in found if gap not in wide]
+    least = _DOUBTFUL * (min(gap.width for gap in narrow) if len(narrow) > 1 else _WORD_GAP * size)
+    doubtful = [gap for gap in narrow if gap.width >= least > 0]
+    start, left = indent, edges[0]
+    for gap in (*wide, Gap(len(text), len(text), edges[1], edges[1])):
+        within = tuple(each.moved(-start) for each in doubtful if start <= each.start < gap.start)
+        yield Cell(text[start : gap.start], left, gap.left, within)
+        start, left = gap.end, gap.right
 
 
 def _pictured(page: "PdfPage", *, few: bool) -> bool:

@@ -1,8 +1,9 @@
 """Tables of a PDF, which knows none: rows of short texts that stand above each other in the same columns."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from retrievers.loaders.headers import heading_rows, marked_rows
 
@@ -15,15 +16,34 @@ _GOES_ON = 0.35
 _CELL_CHARACTERS = 40
 _ROWS_OF_TWO_COLUMNS = 3
 _LEAST_GAP = 0.6  # between columns, in heights of a line
+#: How far apart, in points, the left edges of a column's cells may be.
+_SAME_EDGE = 1.0
+
+
+class Gap(NamedTuple):
+    """A gap between words, `text[start:end]`, from `left` to `right` in points."""
+
+    start: int
+    end: int
+    left: float
+    right: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    def moved(self, by: int) -> "Gap":
+        return self._replace(start=self.start + by, end=self.end + by)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands of a line between two wide gaps, in points from the left."""
+    """What stands of a line between two wide gaps, in points from the left; `gaps` are those in it that are doubtful."""
 
     text: str
     left: float
     right: float
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +93,48 @@ class _Row:
 def tables(lines: Sequence[Line]) -> Iterator[Table]:
     """The tables of a document in its order, without overlap."""
     run: list[_Row] = []
-    for row in _rows(lines):
+    for row in _rows(_aligned(lines)):
         if run and not _follows(run, row):
             yield from _table(run)
             run = []
         if run or len(row.cells) > 1:
             run.append(row)
     yield from _table(run)
+
+
+def _aligned(lines: Sequence[Line]) -> list[Line]:
+    """The lines, with cells divided at narrow gaps behind which the cells of two other lines near by begin."""
+    found: list[Line] = []
+    block: list[Line] = []
+    for line in lines:
+        if block and not _is_near(block[-1], line):
+            found += _divided(block)
+            block = []
+        block.append(line)
+    return found + _divided(block)
+
+
+def _is_near(above: Line, below: Line) -> bool:
+    size = max(above.size, below.size, 1)
+    return above.page == below.page and abs(above.bottom - below.bottom) < (_ROW_GAP + 1) * size
+
+
+def _divided(block: Sequence[Line]) -> list[Line]:
+    begun = [cell.left for line in block for cell in line.cells[1:]]
+
+    def begins_a_column(left: float) -> bool:
+        return sum(abs(left - other) <= _SAME_EDGE for other in begun) >= 2
+
+    return [replace(line, cells=tuple(part for cell in line.cells for part in _parts(cell, begins_a_column))) for line in block]
+
+
+def _parts(cell: Cell, begins_a_column: Callable[[float], bool]) -> Iterator[Cell]:
+    start, left = 0, cell.left
+    for gap in cell.gaps:
+        if begins_a_column(gap.right):
+            yield Cell(cell.text[start : gap.start], left, gap.left)
+            start, left = gap.end, gap.right
+    yield Cell(cell.text[start:], left, cell.right)
 
 
 def _rows(lines: Sequence[Line]) -> Iterator[_Row]:
@@ -128,7 +183,7 @@ def _table(run: list[_Row]) -> Iterator[Table]:
     cells = [cell for row in run for cell in row.cells]
     if sum(len(cell.text) for cell in cells) > _CELL_CHARACTERS * len(cells):
         return
-    if any(right[0] - left[1] < _LEAST_GAP * size for left, right in pairwise(columns)):
+    if any(right[0] - left[1] < _LEAST_GAP * size and not _is_set_left(cells, right) for left, right in pairwise(columns)):
         return
     rows: list[list[str]] = []
     bold: list[bool] = []
@@ -146,6 +201,12 @@ def _table(run: list[_Row]) -> Iterator[Table]:
             bold.append(all(line.bold for line in row.lines))
     last = run[-1]
     yield Table(run[0].first, last.first + len(last.lines), tuple(map(tuple, rows)), tuple(bold[:3]))
+
+
+def _is_set_left(cells: Sequence[Cell], column: tuple[float, float]) -> bool:
+    """Whether most cells of a column, three at least, begin at its left edge, as words below each other do not."""
+    within = [cell.left - column[0] <= _SAME_EDGE for cell in cells if column[0] <= cell.left < column[1]]
+    return sum(within) >= max(3, 0.6 * len(within))
 
 
 def _is_close(run: Sequence[_Row], row: _Row) -> bool:

@@ -90,9 +90,9 @@ async def desk(settings: Settings, place: Place, *answers: str, small: bool) -> 
         resources.close()
 
 
-async def add(library: Library, collection: Collection, name: str, text: str, **attributes: Any) -> Document:
+async def add(library: Library, collection: Collection, name: str, text: str | bytes, **attributes: Any) -> Document:
     """Put a document into the collection, as a job would."""
-    data = text.encode()
+    data = text.encode() if isinstance(text, str) else text
     document = Document(
         collection_id=collection.id, name=name, content_hash=hashlib.sha256(data).hexdigest(), attributes=attributes
     )

@@ -58,7 +58,7 @@ def test_ocr_that_reads_less_than_the_text_layer_changes_nothing() -> None:
     assert with_page_texts(document, {1: "te"}).text == "text layer"
 
 
-def table_pdf(*tables: list[list[str]], ruled: bool = True, bold: bool = False) -> bytes:
+def table_pdf(*tables: list[list[str]], ruled: bool = True, bold: bool = False, padding: float = 6) -> bytes:
     """A heading, and tables with text above and below, as a report has them."""
     from reportlab.lib import colors
     from reportlab.lib.styles import getSampleStyleSheet
@@ -68,6 +68,7 @@ def table_pdf(*tables: list[list[str]], ruled: bool = True, bold: bool = False) 
     story = [Paragraph("Fees", styles["Heading1"])]
     for rows in tables:
         grid: list[tuple[Any, ...]] = [("GRID", (0, 0), (-1, -1), 0.5, colors.black)] if ruled else []
+        grid += [(f"{side}PADDING", (0, 0), (-1, -1), padding) for side in ("LEFT", "RIGHT")]
         grid += [("FONTNAME", (0, 0), (-1, 0), "Helvetica-Bold")] if bold else []
         story += [Paragraph(LONG, styles["BodyText"]), Table(rows, style=grid)]
     story.append(Paragraph(LONG, styles["BodyText"]))
@@ -90,6 +91,16 @@ def test_a_table_is_read_row_by_row_with_the_names_of_its_columns(ruled: bool) -
     ]
     assert (table.page, table.heading) == (1, ("Fees",))
     assert document.text.count(LONG.strip()) == 2
+
+
+def test_cells_that_stand_close_are_told_apart_by_the_rows_above_and_below() -> None:
+    rows = [["Property", "B 310", "B 310 Pro"], ["Power", "1,350 W", "1,850 W"], ["Pump pressure", "15 bar", "19 bar"]]
+    rows += [["Weight", "6.4 kg", "8.1 kg"], ["Warranty", "24 months", "36 months"]]
+    document = load_pdf(table_pdf(rows, bold=True, padding=2), "")
+    (table,) = [section for section in document.sections if section.kind == "table"]
+    assert document.text[table.start : table.end].splitlines() == [
+        f"Property: {name} | B 310: {one} | B 310 Pro: {other}" for name, one, other in rows[1:]
+    ]
 
 
 def test_two_tables_stay_apart_and_one_of_two_columns_needs_three_rows() -> None:
