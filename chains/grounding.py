@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
+from chains import remedies
 from chains.actions import Act, act_of
 from chains.blocks import ITEM, RECORD_ROW
 from chains.bystanders import is_bystander, kind_named
@@ -37,6 +38,7 @@ _WORTH_A_LOOK = 0.02
 _MOST_UNITS = 48
 _QUOTED_CHARACTERS = 700
 _MOST_QUOTES = 4
+_MOST_ROWS = 10
 #: A further quote must be this relevant in relation to the best: in the best one's section, and elsewhere.
 _SHARE_OF_BEST = 0.75
 _SHARE_ELSEWHERE = 0.92
@@ -114,6 +116,9 @@ def gather(
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
     chosen = _chosen(quotes, weights.keys(), words)
+    if chosen and remedies.ASKED.search(whole):
+        best = remedies.with_remedy(chosen[0])
+        chosen = (best, *(quote for quote in chosen[1:] if not _overlap(best, quote)))
     return Evidence(chosen, _probability(kept[0][1]) if kept else 0.0, likelihood, _nearest(scored))
 
 
@@ -326,15 +331,21 @@ def _continued(passages: Sequence[Passage]) -> list[Passage]:
 def _chosen(scored: Sequence[Quote], terms: Set[str], words: Words) -> tuple[Quote, ...]:
     """The best, and others that are about as good, without overlap: in its section, or so good that they stand alone. `terms`
     are the question's words. What the best says of them beyond its headings a further one says by half at least, or it goes on
-    from it: there stands more about the same thing beside it, which nobody has asked for."""
+    from it: there stands more about the same thing beside it, which nobody has asked for. Rows that say all of them that the
+    best row says are as good as that one: who asks for what has something in common is told all of it."""
     chosen: list[Quote] = []
     characters = 0
     asked = set(terms).difference(words(_labels(scored[0]))) if scored else set()
-    most = len(asked.intersection(words(scored[0].text))) if scored else 0
+    told = asked.intersection(words(scored[0].text)) if scored else set()
+    most = len(told)
     for quote in scored:
-        if len(chosen) == _MOST_QUOTES or quote.relevance < _SHARE_OF_BEST * scored[0].relevance:
-            break
         beside = quote.chunk.document_id == scored[0].chunk.document_id and quote.heading == scored[0].heading
+        if beside and told and quote.row and scored[0].row and told.issubset(words(quote.text)):
+            if len(chosen) < _MOST_ROWS and not any(_same_words(quote, other) for other in chosen):
+                chosen.append(replace(quote, relevance=scored[0].relevance))
+            continue
+        if len(chosen) >= _MOST_QUOTES or quote.relevance < _SHARE_OF_BEST * scored[0].relevance:
+            continue
         if not beside and quote.relevance < _SHARE_ELSEWHERE * scored[0].relevance:
             continue
         if 2 * len(asked.intersection(words(quote.text))) < most and not any(_goes_on(other, quote) for other in chosen):

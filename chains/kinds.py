@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from chains.addresses import without_addresses
 from chains.causes import ASKS, tells_cause
 from chains.languages import Language, language_of
 from chains.languages.holding import holds_count, holds_time, is_free
@@ -274,7 +275,14 @@ def _sum(text: str) -> bool:
 
 def _amount(text: str) -> bool:
     """Money, or how much of anything: `how much is` asks for both."""
-    return _sum(text) or _numeral(_dateless(text))
+    return _sum(text) or _numeral(_dateless(without_addresses(text)))
+
+
+def _change(text: str) -> bool:
+    """By how much something becomes more or less."""
+    return bool(
+        _SUM.search(text) or re.search(r"\b(?:by|than|um|als)\b[^.;]{0,24}?\d|\d\s*(?:percent|per cent|prozent)", text, re.I)
+    )
 
 
 def _measure(text: str) -> bool:
@@ -303,12 +311,8 @@ def _long(text: str) -> bool:
     )
 
 
-def _often(text: str) -> bool:
-    return bool(_REGULAR.search(text) or _SPAN.search(text))
-
-
 def _person(text: str) -> bool:
-    said = re.sub(r"\[[^\]]*\]", " ", text)  # of a form to be filled in
+    said = without_addresses(re.sub(r"\[[^\]]*\]", " ", text))  # brackets are of a form to be filled in
     if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
         return True
     words = re.findall(r"\b\w[\w'’-]*", said)[1:]
@@ -328,10 +332,6 @@ def _hour(text: str) -> bool:
     return bool(_CLOCK.search(text) or _RELATIVE.search(text))
 
 
-def _floor(text: str) -> bool:
-    return bool(_FLOOR.search(text))
-
-
 def _old(text: str) -> bool:
     return any(form.search(text) for form in (_AGE, _SPAN, re.compile(r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b", re.I)))
 
@@ -346,6 +346,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
             r"\bwhat (?:is|are|was|were) the (?:price|fee|fare|rent)\b|\bwas koste(?:t|n)\b|\bwie teuer\b|\bwie ?viel kostet\b",
             Kind(_sum, beside=True, in_rows=True),
         ),
+        (r"\bby how much\b|\bum wie ?viel\b(?! uhr)", Kind(_change)),
         (r"\bhow much (?:is|are|was|were)\b", Kind(_amount, beside=True)),
         (ASKS, Kind(tells_cause)),
         (r"\bhow old\b|\bwie alt\b", Kind(_old)),
@@ -359,7 +360,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         ),
         (r"\bhow (?:high|heavy|large|big|fast|hot|loud)\b", Kind(_measure)),
         (r"\bhow long\b|\bwhat (?:is|are|was|were) the lengths? of\b|\bwie lange?\b", Kind(_long)),
-        (r"\bhow often\b|\bwie oft\b", Kind(_often)),
+        (r"\bhow often\b|\bwie oft\b", Kind(lambda text: bool(_REGULAR.search(text) or _SPAN.search(text)))),
         (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
         (r"^\W*when (?:was|were|did)\b|^\W*wann (?:wurden?|war(?:en)?)\b", Kind(_past)),
         (
@@ -368,7 +369,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
             r"^\W*(?:seit |ab |bis )?wann\b",
             Kind(_when),
         ),
-        (r"\b(?:which|what) (?:floor|storey|level)\b", Kind(_floor)),
+        (r"\b(?:which|what) (?:floor|storey|level)\b", Kind(lambda text: bool(_FLOOR.search(text)))),
         (r"(?:^|[,;]\s*)where\b.*\b(?:go|goes|to|send|sent|leads?|deliver|delivered)\b", Kind(_goal, beside=True)),
         (r"(?:^|[,;]\s*)(?:from )?where\b|^\W*(?:wo|woher)\b", Kind(_where, beside=True)),
         (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(_person, beside=True, in_rows=True)),

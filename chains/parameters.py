@@ -139,7 +139,7 @@ def _a_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
     for reference in _references(schema):
         if not reference.startswith("#"):  # another document, which nobody fetches for a caller
             raise ValueError(
-                "A $ref of the schema leads outside of it: give what it stands for below $defs, and refer to it by #/$defs/NAME."
+                "A $ref of the schema leads outside of it: give what it stands for below $defs and refer to it by #/$defs/NAME."
             )
         if reference.startswith("#/") and not _is_there(schema, reference):
             raise ValueError(f"A $ref of the schema leads nowhere: {reference[:100]}")

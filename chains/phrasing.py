@@ -98,7 +98,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     The quotes are the answer already, so nobody waits long for a better wording: a model that is busy or fails is done without.
     """
     resources = deps.library.resources
-    quotes = quotes[:_SHOWN]
+    quotes = quotes if quotes[0].row else quotes[:_SHOWN]
     said = [quote.text if quote.program else plain(quote.text) for quote in quotes]
     named = ["\n".join(plain(other.text) for other in quotes if _goes_on(quote, other)) for quote in quotes]
     around = [
@@ -110,7 +110,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     used: list[Quote] = []
     # a small model loses the rows of a table, the entries of a list and the lines of code, and adds words to what is no
     # sentence: they are answered with as they are
-    as_it_is = quotes[0].program or quotes[0].kind in ("entry", "list", "code") or _LINES.search(quotes[0].text)
+    as_it_is = quotes[0].program or quotes[0].kind in ("entry", "list", "code", "whole") or _LINES.search(quotes[0].text)
     reply = "" if as_it_is else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
         stripped = without_repetition(sentence, question, around, words=words)
@@ -131,8 +131,13 @@ def standing(quotes: Sequence[Quote]) -> list[Quote]:
     """The quotes that stand for an answer themselves: the best, and those about as good, a section's in its order."""
     best = quotes[0]
     close = [best]
-    for quote in quotes[1:_QUOTED]:
+    for quote in quotes[1:]:
+        if best.row and quote.row and quote.relevance == best.relevance:  # of one table, with all that was asked for
+            close.append(quote)
+            continue
         characters = sum(len(other.text) for other in close) + len(quote.text)
+        if len(close) >= _QUOTED:
+            continue
         as_good = quote.relevance >= _AS_GOOD * best.relevance or _goes_on(quote, best) or _goes_on(best, quote)
         if as_good and characters <= _QUOTED_CHARACTERS:
             close.append(quote)

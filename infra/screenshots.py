@@ -78,6 +78,7 @@ def _front_page(page: Page) -> None:
     page.locator("#answer .citations li").first.wait_for()
     page.locator("#answer .meta").filter(has_text="·").or_(page.locator("#answer .citations cite")).first.wait_for()
     page.locator("[data-part] .dot.ready").first.wait_for()
+    page.evaluate("scrollTo(0, 0)")  # asking has scrolled to the answer
     page.screenshot(path=PICTURES / "front-page.png")
 
 

@@ -41,8 +41,8 @@ text-align:center}p{opacity:.7}</style><body><h1>Starting…</h1>
 Greet = Callable[[str | None, str], None]
 
 
-#: How long a connection stays open that nobody uses. Whoever keeps some in stock, a load balancer or a client's pool, must be the
-#: one who closes them, or sends a request just as they go: Google's keep theirs for 600 s, Amazon's here 180 s.
+#: How long a connection stays open that nobody uses. Whoever keeps some in stock, a load balancer or a client's pool, must be
+#: the one who closes them, or sends a request just as they go: Google's keep theirs for 600 s, Amazon's here 180 s.
 _KEEP_ALIVE_S = 620
 
 

@@ -203,6 +203,15 @@ def test_a_row_must_have_by_itself_what_is_asked_for():
     assert evidence("What is the price on Tuesday?", rows, cosines={"12": 0.6, "14": 0.7}).quotes == ()
 
 
+def test_of_rows_that_say_all_that_is_asked_for_every_one_is_quoted():
+    goods = [("oil", "Lenz"), ("wax", "Lenz"), ("saw", "Takumi"), *((f"primer {number}", "Lenz") for number in range(4))]
+    rows = "\n".join(f"product: {good} | stock: {number} | supplier: {by}" for number, (good, by) in enumerate(goods))
+    found = evidence("Which product is from Lenz?", rows, cosines={"Lenz": 0.6, "Takumi": 0.55})
+    assert sorted(quote.text.split(" | ")[0] for quote in found.quotes) == sorted(
+        f"product: {good}" for good, by in goods if by == "Lenz"
+    )
+
+
 def test_a_sentence_about_another_number_of_the_same_thing_is_not_quoted():
     text = "Plot 17 has not been tended. Plot 12 was dug in May."
     found = evidence("What happened to plot 12?", text, cosines={"tended.": 0.8, "May.": 0.5})

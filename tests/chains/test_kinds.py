@@ -28,6 +28,8 @@ HELD = [
     ("When does it open?", "It opens at 7 daily."),
     ("When was it built?", "It was built in 1848."),
     ("When may I fly alone?", "After your thirtieth launch."),
+    ("By how much may the rent rise?", "In no case by more than 4 percent."),
+    ("Um wie viel steigt die Miete?", "Sie steigt um 30 Euro."),
     ("What time is breakfast?", "Breakfast is from 7:30 to 10."),
     ("How long are films lent?", "For one week."),
     ("How long is the cord?", "The cord is 75 cm long."),
@@ -47,6 +49,8 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("By how much may the rent rise?", "The flat at 41 Harbour Terrace, Flat 5, has three rooms."),
+    ("Who proposed the ban?", "It came after complaints from Mill Street."),
     ("Why was the checkout unavailable?", "The checkout was unavailable from 13:07 to 14:52."),
     ("What caused the delay?", "The train was 40 minutes late."),
     ("Warum ist der Hof gesperrt?", "Der Hof ist gesperrt."),
