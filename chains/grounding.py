@@ -52,6 +52,7 @@ _FORMS = {
 _ASKS_FOR_CODE = re.compile(r"\b(commands?|code|examples?|snippets?|scripts?|curl|syntax|type in|call)\b", re.I)
 #: A heading may be all that says the number of what it heads.
 _ASKS_FOR_NAMED = re.compile(r"\b(?:number|nummer|no\.|nr\.)|\w(?:nummer)\b", re.I)
+_FIELD = re.compile(r"(?:^| \| )[\w.\[\] -]+: ", re.M)
 _ASKS_FOR_DATE = re.compile(r"^\W*(?:when|wann)\b|\b(?:date|dated|datum|what year|welchem jahr)\b", re.I)
 
 
@@ -336,11 +337,11 @@ def _chosen(scored: Sequence[Quote], terms: Set[str], words: Words) -> tuple[Quo
     chosen: list[Quote] = []
     characters = 0
     asked = set(terms).difference(words(_labels(scored[0]))) if scored else set()
-    told = asked.intersection(words(scored[0].text)) if scored else set()
-    most = len(told)
+    most = len(asked.intersection(words(scored[0].text))) if scored else 0
+    told = asked.intersection(words(_values(scored[0]))) if scored else set()
     for quote in scored:
         beside = quote.chunk.document_id == scored[0].chunk.document_id and quote.heading == scored[0].heading
-        if beside and told and quote.row and scored[0].row and told.issubset(words(quote.text)):
+        if beside and told and quote.row and scored[0].row and told.issubset(words(_values(quote))):
             if len(chosen) < _MOST_ROWS and not any(_same_words(quote, other) for other in chosen):
                 chosen.append(replace(quote, relevance=scored[0].relevance))
             continue
@@ -357,6 +358,11 @@ def _chosen(scored: Sequence[Quote], terms: Set[str], words: Words) -> tuple[Quo
         chosen.append(quote)
         characters += len(quote.text)
     return tuple(chosen)
+
+
+def _values(quote: Quote) -> str:
+    """What a row says, without the names of its columns, which all rows have."""
+    return _FIELD.sub(" | ", quote.text)
 
 
 def _nearest(scored: Sequence[tuple[Quote, float]]) -> tuple[Quote, ...]:

@@ -21,7 +21,7 @@ from retrievers.packages import ARCHIVES
 from retrievers.sniffing import sniff
 
 #: Part of what decides whether unchanged content is read again: raise it when a loader gives other text, or other attributes.
-LOADERS_VERSION = 5
+LOADERS_VERSION = 6
 
 #: The code by which an archive is told where its members are to be documents of their own.
 ARCHIVE_FOUND = "archive_found"

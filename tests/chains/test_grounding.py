@@ -212,6 +212,12 @@ def test_of_rows_that_say_all_that_is_asked_for_every_one_is_quoted():
     )
 
 
+def test_the_name_of_a_column_is_nothing_that_rows_have_in_common():
+    rows = "Property: Power | Pro: 1,850 W\nProperty: Weight | Pro: 8.1 kg\nProperty: Cord | Pro: 1.4 m"
+    found = evidence("How heavy is the Pro?", rows, cosines={"8.1 kg": 0.6, "W": 0.1, "m": 0.1})
+    assert [quote.text for quote in found.quotes] == ["Property: Weight | Pro: 8.1 kg"]
+
+
 def test_a_sentence_about_another_number_of_the_same_thing_is_not_quoted():
     text = "Plot 17 has not been tended. Plot 12 was dug in May."
     found = evidence("What happened to plot 12?", text, cosines={"tended.": 0.8, "May.": 0.5})
