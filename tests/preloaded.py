@@ -61,11 +61,17 @@ class Forked:
 
 
 def fork(program: tuple[str, ...], root: Path, environment: Mapping[str, str], log: Path) -> Forked | None:
-    """The program as a forked process that writes to `log`; None for one of another kind or tree, or where none can be made."""
-    if _FORKING is None or root != ROOT or program not in _COMMANDS:
+    """The program as a forked process that writes to `log`; None for one of another kind or tree, one that Python is told of how
+    it starts, as by PYTHONPATH, or where none can be made."""
+    if _FORKING is None or root != ROOT or program not in _COMMANDS or _told(environment) != _told(os.environ):
         return None
     _FORKING.set_forkserver_preload(list(_IMPORTED))
     return Forked(program, environment, log)
+
+
+def _told(environment: Mapping[str, str]) -> dict[str, str]:
+    """What Python itself reads when it starts; what a forked process is written with is set in it."""
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON") and name != "PYTHONUNBUFFERED"}
 
 
 def _run(module: str, environment: dict[str, str], log: str) -> None:
