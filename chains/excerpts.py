@@ -7,10 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from chains.kinds import kind_of
 from retrievers.seams import last_seam
+from retrievers.sentences import units
 
 GAP = "…"
 _WORD = re.compile(r"\w+")
 _BLOCK_CHARACTERS = 600
+#: What is shown of a line, and how much text is read at a glance.
+_LINE_CHARACTERS = 240
+_FEW_CHARACTERS = 300
 #: Words of questions about files that say nothing of what is asked for.
 _COMMON = frozenset(
     _WORD.findall(
@@ -81,6 +85,27 @@ def telling_places(texts: Sequence[str], question: str, most: int) -> list[tuple
     if any(scores[index] for index in best):
         best = [index for index in best if scores[index]]
     return [lines[index] for index in sorted(best)]
+
+
+def shortened(line: str, question: str) -> str:
+    """A line, or of a long one the sentence that shares most with a question."""
+    if len(line) <= _LINE_CHARACTERS:
+        return line
+    asked = set(words(question))
+    said = [line[unit.start : unit.end] for unit in units(line)]
+    best = max(range(len(said)), key=lambda index: (len(asked & set(words(said[index]))), -index))
+    text = said[best]
+    if len(text) > _LINE_CHARACTERS:
+        text = f"{text[: last_seam(text, 0, _LINE_CHARACTERS) or _LINE_CHARACTERS].rstrip()} {GAP}"
+    return f"{GAP} {text}" if best else text
+
+
+def may_tell(texts: Sequence[str], lines: Sequence[str], question: str) -> bool:
+    """Whether most of what a question asks for is in the lines that were picked of the texts, or these are so short that one
+    sees at once what they say."""
+    asked = set(words(question))
+    found = asked.intersection(word for line in lines for word in words(line))
+    return sum(map(len, texts)) <= _FEW_CHARACTERS or len(found) > len(asked) / 2
 
 
 def rests_on(answer: str, texts: Sequence[str], question: str) -> bool:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from chains.attachments import Attachment, Content, Way, as_seen, as_text, attachments, defused
-from chains.excerpts import excerpt, rests_on, telling_places
+from chains.excerpts import excerpt, may_tell, rests_on, shortened, telling_places
 from chains.forms import Accounted
 from chains.parameters import Sampling, Strict, bind
 from chains.prompting import DIVIDER, prompt
@@ -220,9 +220,13 @@ async def _answer_small(deps: ChainDeps, asked: MultimodalInput, contents: Seque
         bearing = [content.name for content, text in zip(contents, texts, strict=True) if rests_on(answer, [text], asked.text)]
         yield f"{answer} ({bearing[0]})" if several and len(bearing) == 1 else answer
     else:
-        found = groupby(telling_places(texts, asked.text, 6), key=lambda place: contents[place[0]].name)
+        places = telling_places(texts, asked.text, 6)
+        if not may_tell(texts, [line for _, line in places], asked.text):
+            yield "The text that was read does not seem to tell that.\n\n"
+        found = groupby(places, key=lambda place: contents[place[0]].name)
         yield "\n\n".join(
-            f"The text that was read{f' from {name}' if several else ''} says:\n" + "\n".join(f"> {line}" for _, line in lines)
+            f"The text that was read{f' from {name}' if several else ''} says:\n"
+            + "\n".join(f"> {shortened(line, asked.text)}" for _, line in lines)
             for name, lines in found
         )
 

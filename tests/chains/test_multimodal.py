@@ -103,6 +103,23 @@ async def test_of_several_pictures_the_one_is_told_that_the_text_stands_on(setti
     assert answer["output"] == told
 
 
+async def test_a_small_model_s_reader_is_told_when_a_document_does_not_seem_to_answer(settings: Settings) -> None:
+    lease = " ".join(
+        f"The tenant keeps room {number} of the flat in good order, and pays for what breaks." for number in range(9)
+    )
+    root, _ = capability(settings, SMALL, "At noon.", "No idea.")
+    given = {"documents": [encoded(f"{lease}\nThe lease starts on 1 May.".encode())]}
+    output = (await root.ainvoke({"text": "When does lunch start?"} | given))["output"]
+    assert (
+        output
+        == "The text that was read does not seem to tell that.\n\nThe text that was read says:\n> The lease starts on 1 May."
+    )
+    output = (await root.ainvoke({"text": "Who pays for what breaks in room 7?"} | given))["output"]
+    assert output == (
+        "The text that was read says:\n> … The tenant keeps room 7 of the flat in good order, and pays for what breaks."
+    )
+
+
 async def test_documents_are_read_by_any_model_and_their_pages_are_told(settings: Settings) -> None:
     pdf = encoded(making.pdf([["The crew is thirteen."], ["The cook is Aslaug."]]))
     for facts in (SEES, BLIND):
