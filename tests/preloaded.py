@@ -61,8 +61,8 @@ class Forked:
 
 
 def fork(program: tuple[str, ...], root: Path, environment: Mapping[str, str], log: Path) -> Forked | None:
-    """The program as a forked process that writes to `log`; None for one of another kind or tree, one whose start Python is told
-    something of, as by PYTHONPATH, or where none can be made."""
+    """The program as a forked process that writes to `log`. None where none can be made, and for a program of another kind or
+    tree, or one whose start Python is told something of, as by PYTHONPATH."""
     if _FORKING is None or root != ROOT or program not in _COMMANDS or _told(environment) != _told(os.environ):
         return None
     _FORKING.set_forkserver_preload(list(_IMPORTED))
