@@ -1,4 +1,4 @@
-"""Servers that are forked from a process with everything imported: of a start's seconds of CPU, imports take four of five.
+"""Servers that are forked from a process with everything imported: most of a start's seconds of CPU are imports.
 
 They are processes of their own, with their own environment, working directory, log and signals, and run the commands' `main` as
 `python langserve_app.py` does. What a start itself promises is tested by real ones: `tests/server/test_boot.py`, the `platform`
