@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -18,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
+
+from core.json_schemas import leading_nowhere
 
 MAX_SEED = 2**63 - 1
 MAX_STOPS = 16
@@ -136,13 +137,13 @@ def _a_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
         raise ValueError(f"This is no JSON schema: see {error.json_path}.") from None
-    for reference in _references(schema):
-        if not reference.startswith("#"):  # another document, which nobody fetches for a caller
-            raise ValueError(
-                "A $ref of the schema leads outside of it: give what it stands for below $defs and refer to it by #/$defs/NAME."
-            )
-        if reference.startswith("#/") and not _is_there(schema, reference):
-            raise ValueError(f"A $ref of the schema leads nowhere: {reference[:100]}")
+    references = list(_references(schema))
+    if not all(reference.startswith("#") for reference in references):  # another document, which nobody fetches for a caller
+        raise ValueError(
+            "A $ref of the schema leads outside of it: give what it stands for below $defs and refer to it by #/$defs/NAME."
+        )
+    if (lost := leading_nowhere(schema, references)) is not None:
+        raise ValueError(f"A $ref of the schema leads nowhere: {lost[:100]}")
     return schema
 
 
@@ -155,20 +156,6 @@ def _references(schema: dict[str, Any]) -> Iterator[str]:
         elif isinstance(part, dict):
             yield from (to for name in ("$ref", "$dynamicRef") if isinstance(to := part.get(name), str))
             left += [inside for name, inside in part.items() if name not in _VALUES]
-
-
-def _is_there(schema: dict[str, Any], reference: str) -> bool:
-    """Whether a JSON pointer in a fragment (RFC 6901) leads to something."""
-    part: Any = schema
-    for step in unquote(reference).split("/")[1:]:
-        step = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(part, dict) and step in part:
-            part = part[step]
-        elif isinstance(part, list) and step.isdecimal() and int(step) < len(part):
-            part = part[int(step)]
-        else:
-            return False
-    return True
 
 
 class JSONSchema(BaseModel):

@@ -110,7 +110,7 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     used: list[Quote] = []
     # a small model loses the rows of a table, the entries of a list and the lines of code, and adds words to what is no
     # sentence: they are answered with as they are
-    as_it_is = quotes[0].program or quotes[0].kind in ("entry", "list", "code", "whole") or _LINES.search(quotes[0].text)
+    as_it_is = quotes[0].program or quotes[0].kind in ("entry", "list", "code", "remedy") or _LINES.search(quotes[0].text)
     reply = "" if as_it_is else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
         stripped = without_repetition(sentence, question, around, words=words)

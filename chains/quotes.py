@@ -51,7 +51,7 @@ class Quote:
     row: bool = False
     #: Whether what it is of goes on behind it: a sentence, or a list.
     cut: bool = False
-    #: What part of a text it is, as `chains.blocks` calls it; `list` for a whole one; `whole` for what answers together.
+    #: What part of a text it is, as `chains.blocks` calls it; `list` for a whole one; `remedy` for a trouble and what to do.
     kind: str = "text"
     #: Of one entry of a list, the span of the whole list within the chunk's text, and whether it is cut there.
     whole: tuple[int, int, bool] | None = None

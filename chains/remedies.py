@@ -28,4 +28,4 @@ def with_remedy(quote: Quote) -> Quote:
     own = next((unit.paragraph for unit in spans if unit.start <= start < unit.end), None)
     behind = [unit.end for unit in spans if unit.paragraph == own and unit.start >= end]
     within = [last for last in behind[:_SENTENCES] if last - end <= _CHARACTERS]
-    return replace(quote, end=quote.chunk.start + within[-1], kind="whole") if within else quote
+    return replace(quote, end=quote.chunk.start + within[-1], kind="remedy") if within else quote

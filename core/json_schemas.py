@@ -1,5 +1,6 @@
 """Values held to a JSON schema (draft 2020-12) that somebody else has written, in bounded time."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import count
 from typing import Any
@@ -36,6 +37,24 @@ def registry() -> Any:
     import referencing
 
     return referencing.Registry()
+
+
+def leading_nowhere(schema: dict[str, Any], references: Iterable[str]) -> str | None:
+    """The first of the references within a schema (`#/$defs/a`, `#anchor`) to what is not there; None without one, and where
+    parts of the schema have an `$id` of their own, by which references mean something else."""
+    import referencing.exceptions
+    import referencing.jsonschema
+
+    if any(holds(part, "$id") for part in schema.values()):
+        return None
+    resource = referencing.jsonschema.DRAFT202012.create_resource(schema)
+    resolver = registry().with_resource("", resource).resolver()
+    for reference in references:
+        try:
+            resolver.lookup(reference)
+        except (referencing.exceptions.Unresolvable, ValueError, TypeError):  # a word for an index; a step into a text
+            return reference
+    return None
 
 
 def holds(value: Any, name: str) -> bool:

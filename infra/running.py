@@ -13,27 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
 ROOT = Path(__file__).parents[1]
 READY_S = 300.0
 T = TypeVar("T")
-
-
-class Process(Protocol):
-    """What of a process is used here; `subprocess.Popen` is one."""
-
-    @property
-    def pid(self) -> int: ...
-    def poll(self) -> int | None: ...
-    def wait(self, timeout: float | None = None) -> int: ...
-    def send_signal(self, number: int, /) -> None: ...
-    def kill(self) -> None: ...
-
-
-Fork = Callable[[tuple[str, ...], Path, Mapping[str, str], Path], Process | None]
 
 
 def wait_until(check: Callable[[], T], *, within_s: float, what: str) -> T:
@@ -67,10 +53,6 @@ class Running:
     program: tuple[str, ...] = ("langserve_app.py",)
     #: The tree that it runs from: another version's, where it is another.
     root: Path = ROOT
-    #: Starts it in another way than as a command, if it can: from the program, its tree, environment and log.
-    fork: ClassVar["Fork | None"] = None
-    #: Whether it may be started so.
-    forked: bool = True
 
     def __init__(self, directory: Path, **settings: str) -> None:
         self.directory = directory
@@ -82,7 +64,7 @@ class Running:
         self.key = secrets.token_urlsafe(32)
         self.log = directory / "server.log"
         self.settings = settings
-        self.process: Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     def environment(self) -> dict[str, str]:
@@ -101,15 +83,8 @@ class Running:
         }
 
     def start(self, *, ready: bool = True, within_s: float = READY_S) -> "Running":
-        fork = type(self).fork if self.forked else None
-        self.process = (fork and fork(self.program, self.root, self.environment(), self.log)) or self._open()
-        if ready:
-            self.wait_for("/api/v1/health/ready", within_s)
-        return self
-
-    def _open(self) -> Process:
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, *self.program],
                 cwd=self.root,
                 env=self.environment(),
@@ -119,6 +94,9 @@ class Running:
                 start_new_session=True,
                 preexec_fn=end_with_parent if sys.platform == "linux" else None,
             )
+        if ready:
+            self.wait_for("/api/v1/health/ready", within_s)
+        return self
 
     def wait_for(self, path: str, within_s: float = READY_S) -> None:
         """Until `path` answers 200 to anybody."""
@@ -128,8 +106,8 @@ class Running:
             raise RuntimeError(f"{error}\n{self.tail()}") from None
 
     def _answers(self, path: str) -> bool:
-        if self.process is not None and (code := self.process.poll()) is not None:
-            raise RuntimeError(f"the server ended with {code}")
+        if self.process is not None and self.process.poll() is not None:
+            raise RuntimeError(f"the server ended with {self.process.returncode}")
         try:
             return httpx.get(self.url + path, timeout=5, trust_env=False, verify=self.verify).status_code == 200
         except httpx.HTTPError:

@@ -200,15 +200,16 @@ def _cells(textpage: "PdfTextPage", text: str, offset: int, size: float, edges: 
         except PdfiumError:
             return
         found.append(Gap(blank.start(), blank.end(), before[2], behind[0]))
-    wide = [gap for gap in found if gap.width >= _CELL_GAP * size > 0]
-    narrow = [gap for gap in found if gap not in wide]
-    least = _DOUBTFUL * (min(gap.width for gap in narrow) if len(narrow) > 1 else _WORD_GAP * size)
-    doubtful = [gap for gap in narrow if gap.width >= least > 0]
-    start, left = indent, edges[0]
-    for gap in (*wide, Gap(len(text), len(text), edges[1], edges[1])):
-        within = tuple(each.moved(-start) for each in doubtful if start <= each.start < gap.start)
-        yield Cell(text[start : gap.start], left, gap.left, within)
-        start, left = gap.end, gap.right
+    narrow = [gap.width for gap in found if gap.width < _CELL_GAP * size]
+    least = _DOUBTFUL * (min(narrow) if len(narrow) > 1 else _WORD_GAP * size)
+    start, left, doubtful = indent, edges[0], list[Gap]()
+    for gap in found:
+        if gap.width >= _CELL_GAP * size > 0:
+            yield Cell(text[start : gap.start], left, gap.left, tuple(doubtful))
+            start, left, doubtful = gap.end, gap.right, []
+        elif gap.width >= least > 0:
+            doubtful.append(gap.moved(-start))
+    yield Cell(text[start:], left, edges[1], tuple(doubtful))
 
 
 def _pictured(page: "PdfPage", *, few: bool) -> bool:

@@ -1,5 +1,6 @@
 """Tables of a PDF, which knows none: rows of short texts that stand above each other in the same columns."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -120,10 +121,12 @@ def _is_near(above: Line, below: Line) -> bool:
 
 
 def _divided(block: Sequence[Line]) -> list[Line]:
-    begun = [cell.left for line in block for cell in line.cells[1:]]
+    begun = sorted(cell.left for line in block for cell in line.cells[1:])
+    if not begun:
+        return list(block)
 
     def begins_a_column(left: float) -> bool:
-        return sum(abs(left - other) <= _SAME_EDGE for other in begun) >= 2
+        return bisect_right(begun, left + _SAME_EDGE) - bisect_left(begun, left - _SAME_EDGE) >= 2
 
     return [replace(line, cells=tuple(part for cell in line.cells for part in _parts(cell, begins_a_column))) for line in block]
 

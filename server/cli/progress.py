@@ -1,11 +1,15 @@
 """Following jobs to their end behind a progress bar."""
 
+import time
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from server.cli.client import CallFailed, Platform
+
+#: Between a stream that ends and the next look: a server that is about to leave ends each at once.
+_PAUSE_S = 0.2
 
 
 def follow(platform: Platform, jobs: list[str], *, title: str = "working") -> list[dict[str, Any]]:
@@ -29,6 +33,7 @@ def follow(platform: Platform, jobs: list[str], *, title: str = "working") -> li
                 for event in platform.watch(f"/api/v1/jobs/{job}/events"):
                     if isinstance(event.data, dict):
                         advance(job, event.data)
+                time.sleep(_PAUSE_S)
             advance(job, state)
             finals.append(state)
     return finals

@@ -64,7 +64,7 @@ def test_a_schema_that_refers_to_another_document_is_refused(to: str) -> None:
         ChatRequest.model_validate(_form({"type": "object", "properties": {"a": {"anyOf": [{"$ref": to}]}}}))
 
 
-@pytest.mark.parametrize("to", ["#/nope", "#/$defs/b", "#/properties/a/anyOf/7", "#/properties/a/anyOf/x"])
+@pytest.mark.parametrize("to", ["#/nope", "#nope", "#/$defs/b", "#/type/x", "#/properties/a/anyOf/7", "#/properties/a/anyOf/x"])
 def test_a_reference_that_leads_nowhere_is_refused_with_its_name(to: str) -> None:
     with pytest.raises(ValidationError, match=f"leads nowhere: {re.escape(to)}"):
         ChatRequest.model_validate(
@@ -86,11 +86,23 @@ def test_a_tool_that_must_be_called_has_to_be_there(more: dict[str, Any], why: s
     assert [error["loc"] for error in refused.value.errors()] == [("tool_choice",)]
 
 
-def test_a_schema_may_refer_to_its_own_parts_and_have_such_a_field() -> None:
-    named = {"type": "object", "properties": {"$ref": {"type": "string", "default": "http://x", "enum": [{"$ref": "x"}]}}}
-    ChatRequest.model_validate(_form(named | {"$defs": {"a": {"type": "string"}}, "items": {"$ref": "#/$defs/a"}}))
-    escaped = {"$defs": {"a/b c": {"oneOf": [{"type": "string"}]}}, "items": {"$ref": "#/$defs/a~1b%20c/oneOf/0"}}
-    ChatRequest.model_validate(_form(escaped | {"type": "object", "additionalProperties": {"$ref": "#"}}))
+PARTS = {"$defs": {"a/b c": {"oneOf": [{"type": "string"}]}, "named": {"$anchor": "x"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"$ref": {"type": "string", "default": "http://x", "enum": [{"$ref": "x"}]}}},
+        PARTS | {"items": {"$ref": "#/$defs/a~1b%20c/oneOf/0"}},
+        PARTS | {"items": {"$ref": "#x"}, "additionalProperties": {"$ref": "#"}},
+        {"$defs": {"own": {"$id": "https://example.com/own", "items": {"$ref": "#/$defs/in-own"}, "$defs": {"in-own": {}}}}},
+    ],
+    ids=["a field of that name", "escaped", "an anchor and the whole", "a part with an id of its own"],
+)
+def test_a_schema_may_refer_to_its_own_parts(schema: dict[str, Any]) -> None:
+    asked = ChatRequest.model_validate(_form(schema))
+    assert asked.response_format is not None
+    assert asked.response_format.model_dump()["json_schema"]["schema"] == schema
 
 
 def test_a_model_gets_what_was_asked_and_no_more() -> None:

@@ -11,11 +11,9 @@ import httpx
 import pytest
 
 import infra.postgresql
-from infra.running import ROOT, Running, wait_until
-from tests import preloaded
+from infra.running import ROOT, Running, running, wait_until
 
 BACKENDS = ("sqlite", "postgresql")
-Running.fork = staticmethod(preloaded.fork)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -35,10 +33,7 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         server = request.getfixturevalue("postgresql")
         settings["GENAI_DATABASE_URL"] = infra.postgresql.database_of_platform(server, "e2e")
         settings["GENAI_HANDBOOK"] = "false"
-    started = Running(tmp_path_factory.mktemp(f"platform-{request.param}"), **settings)
-    started.forked = False  # this one starts as a user's does
-    try:
-        started.start()
+    with running(tmp_path_factory.mktemp(f"platform-{request.param}"), **settings) as started:
         with started.client() as client:  # the handbook comes in: what memory is measured later is not its
             if "GENAI_HANDBOOK" in settings:
                 page = ROOT / "docs/configuration.md"
@@ -48,8 +43,6 @@ def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             for job in client.get("/api/v1/jobs").raise_for_status().json()["results"]:
                 started.finished_job(client, job["id"], within_s=800)
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture

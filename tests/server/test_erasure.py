@@ -137,10 +137,6 @@ async def test_what_somebody_shares_with_others_is_handed_over_or_dropped_as_the
         for heir in (stranger.id, anna.id, "usr_nobody"):
             refused = await place.ask(admin, "DELETE", f"/api/v1/users/{anna.id}", params={"hand_over_to": heir})
             assert code(refused) == (422, "user_not_found")
-        both = await place.ask(
-            admin, "DELETE", f"/api/v1/users/{anna.id}", params={"hand_over_to": carl.id, "shared": "delete"}
-        )
-        assert code(both) == (422, "invalid_request")
         first = await place.good(admin, "DELETE", f"/api/v1/users/{anna.id}", params={"hand_over_to": carl.id})
         assert (await place.ask(anna.key, "GET", "/api/v1/auth/me")).status_code == 401
         again = await place.good(admin, "DELETE", f"/api/v1/users/{anna.id}")
@@ -157,6 +153,16 @@ async def test_what_somebody_shares_with_others_is_handed_over_or_dropped_as_the
         left = (await place.good(carl.key, "GET", "/api/v1/rag/collections"))["results"]
         assert [one["name"] for one in left] == [f"shared-{anna.canary}"]
         assert (await place.ask(carl.key, "DELETE", f"/api/v1/rag/collections/shared-{anna.canary}")).status_code == 204
+
+
+@ON_SQLITE
+async def test_what_is_handed_over_cannot_be_dropped_as_well(settings: Settings, database: Database) -> None:
+    async with world(settings, database) as place:
+        admin = await place.tenant("acme")
+        anna, bert = [await place.person("acme", name) for name in ("anna", "bert")]
+        both = {"hand_over_to": bert.id, "shared": "delete"}
+        assert code(await place.ask(admin, "DELETE", f"/api/v1/users/{anna.id}", params=both)) == (422, "invalid_request")
+        assert (await place.ask(anna.key, "GET", "/api/v1/auth/me")).status_code == 200
 
 
 @ON_SQLITE
