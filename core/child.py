@@ -32,8 +32,8 @@ from core.child_limits import Limit
 from core.child_main import HEADER, IDLE_S, RETIRED
 from core.child_spawner import spawn
 
-#: Files of a caller who waits, code of one, and files that nobody waits for.
-Lane = Literal["files", "code", "bulk"]
+#: Files of a caller who waits, code of one, files that nobody waits for, and databases that may not be opened here.
+Lane = Literal["files", "code", "bulk", "database"]
 
 #: Seconds after which it is looked whether a child has left that nobody had work for.
 _SWEEP_S = IDLE_S + 5
@@ -99,11 +99,13 @@ async def run_in_child(
         raise
 
 
-def run_in_child_blocking(function: str, *args: Any, timeout_s: float, memory_bytes: int | None = None) -> Any:
+def run_in_child_blocking(
+    function: str, *args: Any, timeout_s: float, memory_bytes: int | None = None, lane: Lane = "files"
+) -> Any:
     """`run_in_child` for a thread that may wait."""
     call = _Call(function, args, timeout_s, memory_bytes)
     try:
-        return _workers("files").submit(call).result()
+        return _workers(lane).submit(call).result()
     except BaseException:
         call.cancel()
         raise

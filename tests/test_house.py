@@ -158,6 +158,19 @@ def test_importing_the_server_application_loads_no_heavy_library() -> None:
     assert set(done.stdout.split()) & HEAVY == set()
 
 
+def test_sqlite_is_opened_by_what_cannot_meet_another_copy_of_it_in_its_process() -> None:
+    """Chroma brings its own, and two of them in one process destroy the file that both have open."""
+    found = {
+        str(file.relative_to(ROOT))
+        for file in modules()
+        if file.relative_to(ROOT).parts[0] != "infra" and "sqlite3" in top_level_imports(ast.parse(file.read_text()))
+    }
+    assert found == {"core/backup/sqlite.py", "core/sqlite_apart.py"}
+    assert [name for name in found if "chroma" in (ROOT / name).read_text()] == []
+    runs_it = {str(file.relative_to(ROOT)) for file in modules() if "sqlite_apart import" in file.read_text()}
+    assert runs_it == {"retrievers/stores/chroma.py"}
+
+
 #: What speaks HTTP to others outside of `core` and `providers`, which know the addresses that operators configure alone.
 FETCHING = {
     "evals/gate.py",  # the command line of evaluations, to its platform

@@ -5,22 +5,23 @@ One process may have it open: another would see the vectors as they were when it
 
 import heapq
 import shutil
-import sqlite3
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.child import ChildError
 from core.errors import Unavailable
 from core.settings import Settings
+from core.sqlite_apart import Statement, execute_apart
 from retrievers.base import Chunk, Shelf, Vectors
 from retrievers.filters import Filter, matches, narrow
 from retrievers.stores.chroma_filter import sayable, where
-from retrievers.stores.chroma_index import IndexFiles, OpenCollection
+from retrievers.stores.chroma_index import Gate, IndexFiles, OpenCollection
 from retrievers.stores.chroma_rows import TENANT, chunk_of, is_on, metadata_of
 from retrievers.stores.dimensions import embedding_changed
 from retrievers.stores.sole import taken_alone
@@ -38,6 +39,8 @@ DELETE FROM embeddings_queue WHERE seq_id IN (
 )"""
 #: Seconds to wait for who writes Chroma's database.
 _BUSY_WAIT_S = 10.0
+#: And for a database to be written anew, gigabytes perhaps.
+_SCRUB_S = 1800.0
 
 
 class ChromaStore:
@@ -65,6 +68,7 @@ class ChromaStore:
     def _prepare(self) -> None:
         self._opened: dict[Shelf, Any] = {}
         self._lock = threading.Lock()
+        self._gate = Gate()
 
     def upsert(self, shelf: Shelf, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Insert or replace by chunk id; may be repeated."""
@@ -260,8 +264,8 @@ class ChromaStore:
             "SELECT embedding_id FROM embeddings WHERE embedding_id > ? AND segment_id = "
             "(SELECT id FROM segments WHERE collection = ? AND scope = 'METADATA') ORDER BY embedding_id LIMIT ?"
         )
-        with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
-            return [str(row[0]) for row in connection.execute(query, (after, str(collection_id), limit))]
+        (rows,) = self._asked((query, (after, str(collection_id), limit)))
+        return [str(row[0]) for row in rows]
 
     def count(self, shelf: Shelf, document_id: str | None = None) -> int:
         """How many chunks a collection, or one of its documents, has."""
@@ -281,15 +285,10 @@ class ChromaStore:
             Unavailable: `store_unavailable`: Chroma is writing.
         """
         directories = {path for path in self._path.iterdir() if path.is_dir()}  # before the rows, which come before them
-        try:
-            with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
-                used = {str(row[0]) for row in connection.execute("SELECT id FROM segments")}
-                connection.execute(_UNQUEUE)
-                connection.commit()
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.OperationalError as error:
-            raise Unavailable("The vector store is busy.", code="store_unavailable") from error
+        statements = ("SELECT id FROM segments", _UNQUEUE, "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._lock, self._gate.alone():
+            segments, *_ = self._asked(*((statement, ()) for statement in statements), within_s=_SCRUB_S)
+        used = {str(row[0]) for row in segments}
         for directory in directories:
             if directory.name not in used:
                 shutil.rmtree(directory, ignore_errors=True)
@@ -350,13 +349,25 @@ class ChromaStore:
                 found.modify(metadata={TENANT: shelf.tenant})
             elif whose != shelf.tenant:
                 return None
-            return self._opened.setdefault(shelf, OpenCollection(found, self._path / self._index_of(found.id)))
+            return self._opened.setdefault(shelf, OpenCollection(found, self._path / self._index_of(found.id), self._gate))
 
     def _index_of(self, collection_id: UUID) -> str:
         """The name of the directory where Chroma has a collection's vectors; it is there once there are some."""
-        with closing(sqlite3.connect(self._path / "chroma.sqlite3", timeout=_BUSY_WAIT_S)) as connection:
-            query = "SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'"
-            return str(connection.execute(query, (str(collection_id),)).fetchone()[0])
+        query = "SELECT id FROM segments WHERE collection = ? AND scope = 'VECTOR'"
+        ((row,),) = self._asked((query, (str(collection_id),)))
+        return str(row[0])
+
+    def _asked(self, *statements: Statement, within_s: float = 3 * _BUSY_WAIT_S) -> list[list[tuple[Any, ...]]]:
+        """What Chroma's database says to each statement. Chroma brings a SQLite of its own, so that this process must not open
+        the file by Python's.
+
+        Raises:
+            Unavailable: `store_unavailable`: Chroma is writing.
+        """
+        try:
+            return execute_apart(self._path / "chroma.sqlite3", *statements, busy_s=_BUSY_WAIT_S, timeout_s=within_s)
+        except ChildError as error:
+            raise Unavailable("The vector store is busy.", code="store_unavailable") from error
 
     def _write(self, shelf: Shelf, **rows: Any) -> None:
         opened = self._existing(shelf, create=True)

@@ -8,7 +8,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,48 @@ _LENGTH = struct.Struct("<I")
 _ZEROS = bytes(1 << 20)
 
 
+class Gate:
+    """Lets many through together, or one alone, who goes before those that come later. Nobody passes it twice at a time."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._within = 0
+        self._alone = False
+
+    @contextmanager
+    def together(self, given: Any = None) -> Iterator[Any]:
+        """For the block, which is given what is asked for."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone)
+            self._within += 1
+        try:
+            yield given
+        finally:
+            with self._changed:
+                self._within -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """For the block, once those within have left."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone)
+            self._alone = True
+            self._changed.wait_for(lambda: not self._within)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()
+
+
 class OpenCollection:
     """A Chroma collection, with the files that its vectors are in. For several threads."""
 
-    def __init__(self, collection: Any, directory: Path) -> None:
+    def __init__(self, collection: Any, directory: Path, gate: Gate) -> None:
         self.directory = directory
+        self._gate = gate
         self._collection = collection
         self._index = IndexFiles(directory)
         self._lock = threading.Lock()
@@ -33,7 +70,7 @@ class OpenCollection:
     @contextmanager
     def changing(self) -> Iterator[Any]:
         """The collection, for what may have Chroma write them; what is no vector is cleared out of them at the end."""
-        with self._lock:
+        with self._gate.together(), self._lock:
             self._caught_up = False
             try:
                 yield self._collection
@@ -44,7 +81,7 @@ class OpenCollection:
     def reading(self) -> AbstractContextManager[Any]:
         """The collection, for reading. Chroma brings its index up to what was written before a read, so the first one after
         opening, or after a write that failed, may be a write."""
-        return nullcontext(self._collection) if self._caught_up else self.changing()
+        return self._gate.together(self._collection) if self._caught_up else self.changing()
 
     def clear_room(self) -> None:
         """Clear what is no vector out of its files, when nothing is written."""
