@@ -196,6 +196,19 @@ async def test_a_repair_that_lost_the_program_is_made_again_and_then_said_to_be_
     assert (answer["output"]["valid"], answer["output"]["code"]) == (True, "console.log('x');")
 
 
+async def test_a_repair_tells_its_changes_and_a_small_model_is_not_believed_what_it_says_of_them(settings: Settings) -> None:
+    wrong = "```python\ndef add(a, b):\n    return a + b\n```\nThe indentation was wrong, and `b` was undefined."
+    asked = {"code": "\ndef add(a, b)\n    return a + b"}
+    changed = [{"line": 2, "before": ["def add(a, b)"], "after": ["def add(a, b):"]}]
+    said = (await root("code/fix", settings, ScriptedChat(wrong)).ainvoke(asked))["output"]
+    assert said["changes"] == changed
+    assert said["explanation"] == "The indentation was wrong, and `b` was undefined."
+    small = root("code/fix", settings, ScriptedChat(wrong), ModelFacts(context_tokens=1000, small=True))
+    told = (await small.ainvoke(asked))["output"]
+    assert told["changes"] == changed
+    assert told["explanation"] == "Line 2: expected ':'. Line 2, `def add(a, b)`, is now `def add(a, b):`."
+
+
 async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:
     model.answers.append(" It adds two numbers.\n")
     answer = await root("code/explain", settings, model).ainvoke({"code": "def add(a, b):\n    return a + b"})
