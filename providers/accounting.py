@@ -126,6 +126,12 @@ class Account:
         if self.span is not None:
             calls.ended(self.span, entry, reason, model)
 
+    def drop(self) -> None:
+        """There was no call, after all. In the place of `close`."""
+        self._request.attempts -= 1
+        if self.span is not None:
+            calls.dropped(self.span)
+
     def _elapsed_ms(self) -> float:
         return round((time.monotonic() - self._started) * 1000, 3)
 

@@ -25,7 +25,7 @@ from providers.reported import reporting
 from providers.served import Deadline, Served
 from providers.spending import Bill
 from providers.watch import Watch
-from providers.wire import patience
+from providers.wire import Sending, patience, sending
 
 #: Tokens that an answer without a limit of its own is taken to have at most, where it is decided how to ask for it.
 LONGEST_ANSWER = 4096
@@ -68,6 +68,7 @@ class Attempt:
         "_rejected",
         "_request",
         "_reserved_tokens",
+        "_sending",
         "_since",
         "_span",
         "_started",
@@ -110,6 +111,7 @@ class Attempt:
         self._model: Any = None
         self._watch = Watch()
         self._received = Received(served.provider_name)
+        self._sending = Sending()
         self._account: Any = None
         self._span: Any = None
         self._started = self._since = 0.0
@@ -188,6 +190,7 @@ class Attempt:
         self._model = self._chat(self.served)
         if isinstance(self._model, ModelBeingBuilt):
             await self._build(self._model)
+        sending.set(self._sending)
         patience.set(self.served.timeouts.first_token / 2)
         if (lines := self.served.lines) is not None:
             await self._watched(stack.enter_async_context(lines.connection(self.served.model)), self._deadline.at)
@@ -355,6 +358,9 @@ class Attempt:
             self._succeeded()
         elif started:
             self.served.standing.abandoned(started)
+            if self._sending.held:  # the provider has never heard of it
+                self._account.drop()
+                return
             try:
                 self._record()
                 self._account.give()

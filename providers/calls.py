@@ -29,6 +29,12 @@ def begun(request: RequestContext, served: Served, alias: str) -> "Span | None":
     return span
 
 
+def dropped(span: "Span") -> None:
+    """End it: its caller left before anything was sent."""
+    span.set_attribute("genai.cancelled", True)
+    span.end()
+
+
 def ended(span: "Span", entry: Entry, reason: str | None, model: str | None) -> None:
     """End it with what the ledger has of the call."""
     tokens = entry.tokens

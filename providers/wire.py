@@ -25,6 +25,8 @@ LINE_BYTES = 16 * 2**20
 WAIT_S = 5.0
 #: Of those, how many the call that runs has: less than its provider has for a first token, so that the two are told apart.
 patience: ContextVar[float] = ContextVar("connection_patience", default=WAIT_S)
+#: Whether the request of the call that runs has gone out; None outside of a call.
+sending: ContextVar["Sending | None"] = ContextVar("sending", default=None)
 #: Of one header of an answer; gateways in between write long ones. What OpenAI's SDK reads (httpcore 1.0: 100 KiB).
 HEADER_BYTES = 100 * 2**10
 
@@ -136,6 +138,35 @@ def busy() -> ConnectionsBusy:
     return ConnectionsBusy("All connections to the provider are in use.", retry_after_s=1)
 
 
+class Sending:
+    """Whether a call's request has gone out, as far as one of these connections was asked to send it: an SDK's do not tell."""
+
+    __slots__ = ("_asked", "_sent")
+
+    def __init__(self) -> None:
+        self._asked = self._sent = False
+
+    @property
+    def held(self) -> bool:
+        """Nothing of it has gone out, for certain."""
+        return self._asked and not self._sent
+
+    def asked(self) -> None:
+        self._asked = True
+
+    def begins(self) -> None:
+        self._sent = True
+
+
+class _Request(aiohttp.ClientRequest):
+    """Tells the call that it is sent for that it begins to be."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        if (call := sending.get()) is not None:
+            call.begins()
+        return await super().send(conn)
+
+
 class _Connector(aiohttp.TCPConnector):
     """Waits for a free connection no longer than `wait_s`: without an end, a pool that is exhausted would look like a provider
     that is silent. aiohttp has no limit for this part alone; a test holds that it still asks here."""
@@ -172,6 +203,8 @@ class Wire:
             ConnectionsBusy: no connection was free for `WAIT_S`.
             whatever `headers` raises
         """
+        if (call := sending.get()) is not None:
+            call.asked()
         headers = await self._headers() if self._headers is not None else None
         if (traceparent := traces.outward()) is not None:
             headers = {**(headers or {}), "traceparent": traceparent}
@@ -201,6 +234,7 @@ class Wire:
     def _open(self) -> aiohttp.ClientSession:
         verified = outward_context() if self.base_url.startswith("https:") else True
         return aiohttp.ClientSession(
+            request_class=_Request,
             max_line_size=HEADER_BYTES,
             max_field_size=HEADER_BYTES,
             connector=_Connector(limit=self.connections, ssl=verified),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import pytest
 from langchain_core.messages import HumanMessage
 
@@ -168,6 +169,34 @@ async def test_who_leaves_before_a_word_has_come_is_booked_the_prompt_that_was_s
     assert (entry.tokens.input, entry.tokens.output, entry.cost_usd) == (prompt, 0, Decimal(prompt) / 1000)
     now = [await standing(models, row) for row in (dollars, tokens)]
     assert [(each.spent, each.reserved) for each in now] == [(entry.cost_usd, 0), (prompt, 0)]
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "invoke"])
+async def test_who_leaves_while_the_connection_is_opened_is_booked_nothing(
+    models: Models,
+    limit: Any,
+    provider: OpenAIFake,
+    request_context: RequestContext,
+    book: Book,
+    streamed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row, connects = await limit(limit_tokens=100_000), asyncio.Event()
+
+    async def connect(*_: Any, **__: Any) -> Any:
+        connects.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect)
+    asked = asyncio.create_task(say(models, "cheap", streamed=streamed, max_tokens=50))
+    await connects.wait()
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    assert provider.sent == []
+    assert book.entries == []
+    assert request_context.attempts == 0
+    now = await standing(models, row)
+    assert (now.spent, now.reserved) == (0, 0)
 
 
 async def test_what_budgets_count_is_what_the_ledger_has_however_calls_end(
