@@ -14,6 +14,7 @@ from chains.actions import Act, act_of
 from chains.blocks import ITEM, RECORD_ROW
 from chains.bystanders import is_bystander, kind_named
 from chains.causes import tells_cause
+from chains.denials import asks_what_is_not, denies
 from chains.follow_ups import points
 from chains.kinds import Kind, kind_of
 from chains.languages import language_of, words_of
@@ -197,7 +198,7 @@ class _Vetted:
         words: Words,
         question: str,
     ) -> None:
-        self._question = question
+        self._question, self._denied = question, asks_what_is_not(question)
         self._asked, self._act, self._kind, self._embed, self._words = asked, act, kind, embed, words
         self._own, self._topic, self._about_it = own, topic, about_it
         self._asks = _stems(asked if act is None else replace(asked, terms=(*asked.terms, act.verb)), words)
@@ -223,6 +224,8 @@ class _Vetted:
             return False
         sentence = Ground(f"{quote.heading}\n{quote.columns}\n{quote.text}", self._words)
         if self._asked.contradicted(sentence, ground):
+            return False
+        if self._denied and not denies(quote):
             return False
         if not quote.row and self._of_another(quote):
             return False
@@ -269,7 +272,10 @@ class _Vetted:
             return True
         # what the sentence behind it tells, that one answers
         columns = "" if kind.in_rows and quote.text.startswith("|") else f"{quote.columns}\n"
-        if not kind.held(f"{columns}{plain(quote.text)}", row=quote.row and quote.kind != "entry"):
+        row = quote.row and quote.kind != "entry"
+        if row and kind.in_row is not None and not kind.in_row(f"{quote.columns}\n{quote.text}"):
+            return False
+        if not kind.held(f"{columns}{plain(quote.text)}", row=row):
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False

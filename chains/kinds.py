@@ -13,8 +13,9 @@ from chains.addresses import without_addresses
 from chains.causes import ASKS, tells_cause
 from chains.languages import Language, language_of
 from chains.languages.holding import holds_count, holds_time, is_free
+from chains.persons import names_somebody, nennt_jemand
 from chains.specifics import number_of, tokens
-from chains.vocabulary import ENGLISH, EXCLUSIVE, GERMAN, NUMBERS, PARTIES, POINTING, listed
+from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
 
 _MONTH = (
     r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
@@ -112,6 +113,13 @@ _SUM = re.compile(
     r"umsonst|inbegriffen)\b",
     re.I,
 )
+#: What makes a price of a number in a row, in the row itself or as the name of its column.
+_PRICED = re.compile(
+    rf"[€$£¥₹]|\b(?:{_CURRENCY}|free|gratis|included|kostenlos|frei|inbegriffen)\b|\d[.,]\d\d(?!\d)|"
+    r"\b(?:(?:list|unit|sales|retail)?pric\w+|costs?|fees?|fares?|rates?|rents?|charges?|amount|totals?|salar\w+|wages?|budgets?|tariffs?|"
+    r"pa(?:id|ys?|yments?)|deposits?|premiums?)\b|preis|kosten|gebühr|betrag|miete|lohn|gehalt|summe|tarif|beitrag|entgelt",
+    re.I,
+)
 #: A bare number that may be a price: nothing that is counted stands behind it.
 _BARE = re.compile(r"(?<![\w.:/-])\d[\d.,]*(?=\s*(?:$|[,;.)|](?!\d)|\b(?:per|a|an|each|for|and|or|pro)\b))", re.I)
 _FEW = re.compile(
@@ -170,34 +178,6 @@ _AT = re.compile(
 _CALENDARS, _CLOCKS = re.compile(_CALENDAR, re.I), re.compile(_CLOCK_ALONE, re.I)
 _BEHIND = re.compile(r"\s*([%€$£¥₹])|[\s-]([^\W\d]+)(?:[ -]([^\W\d]+))?")
 _PEOPLE = listed("people children men women persons staff personen leute kinder")
-#: Whoever does something, without a name.
-_SOMEBODY = re.compile(
-    r"\b(?:by (?:the|an?|our|your|his|her|their) \w+|(?:von|vom|durch) \w+|"
-    r"we|i|you|us|they|he|she|anyone|anybody|everyone|everybody|nobody|no one|all|whoever|who|staff|team|people|"
-    r"men|man|women|"
-    r"woman|crew|committee|board|council|department|office|company|parents?|child(?:ren)?|students?|members?|guests?|"
-    rf"(?i:{'|'.join(sorted(PARTIES))})s?|trainees?|assistants?|accountants?|attendants?|residents?|clerks?|guards?|experts?|"
-    r"volunteers?|head|chief|captain|cook|chef|nurse|boss|wir|sie|frau|herr\w*|"
-    r"[a-z]{2,}(?:ers?|ors?|ists?|ians?|smen|sman))\b"
-)
-#: A sentence that begins with a name: `Ben buys the drinks`.
-_DOES = re.compile(
-    r"(?!(?:The|An?|Our|Your|My|Its|This|These|All|Every|Each|No|In|On|At|Der|Die|Das|Ein\w*)\b)"
-    r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
-)
-#: Capitals that name nobody.
-_NAMELESS = (
-    ENGLISH
-    | GERMAN
-    | EXCLUSIVE
-    | listed("sept september august november december dezember eur usd gbp chf ltd gmbh inc llc plc corp")
-)
-#: Words that end so and are nobody.
-_NOBODY = listed(
-    "other under over after never ever order number paper water offer later rather whether either summer winter "
-    "letter matter computer server corner border center cover floor door error color for or her per super power "
-    "former latter further tower dinner together however quarter"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +191,8 @@ class Kind:
     said: frozenset[str] = frozenset()
     #: A row has to hold one as well: of other kinds it may by the name of a column.
     in_rows: bool = False
+    #: Whether a row, with the names of its columns, speaks of such a thing at all.
+    in_row: Callable[[str], bool] | None = None
 
     def held(self, text: str, *, row: bool) -> bool:
         """Whether a quoted text, or row, has one."""
@@ -273,6 +255,10 @@ def _sum(text: str) -> bool:
     return bool(_SUM.search(bare) or _BARE.search(bare))
 
 
+def _priced(text: str) -> bool:
+    return bool(_PRICED.search(text))
+
+
 def _amount(text: str) -> bool:
     """Money, or how much of anything: `how much is` asks for both."""
     return _sum(text) or _numeral(_dateless(without_addresses(text)))
@@ -281,7 +267,10 @@ def _amount(text: str) -> bool:
 def _change(text: str) -> bool:
     """By how much something becomes more or less."""
     return bool(
-        _SUM.search(text) or re.search(r"\b(?:by|than|um|als)\b[^.;]{0,24}?\d|\d\s*(?:percent|per cent|prozent)", text, re.I)
+        re.search(
+            r"\d\s?%|\b(?:half|double|hälfte|doppelt)|\b(?:from|von)\b[^.;]*?\d[^;]*?\b(?:to|auf)\s[^.;]{0,8}?\d", text, re.I
+        )
+        or re.search(r"\b(?:by|than|um|als)\b[^.;]{0,24}?\d|\d\s*(?:percent|per cent|prozent)", text, re.I)
     )
 
 
@@ -311,15 +300,6 @@ def _long(text: str) -> bool:
     )
 
 
-def _person(text: str) -> bool:
-    said = without_addresses(re.sub(r"\[[^\]]*\]", " ", text))  # brackets are of a form to be filled in
-    if any(word.lower() not in _NOBODY for word in _SOMEBODY.findall(said)):
-        return True
-    words = re.findall(r"\b\w[\w'’-]*", said)[1:]
-    named = any(word[:1].isupper() and word.lower() not in _NAMELESS for word in words)
-    return named or bool(_DOES.match(said.lstrip()))
-
-
 def _where(text: str) -> bool:
     return bool(_PLACE.search(text))
 
@@ -344,7 +324,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
             r"\bhow much\b.*\b(?:costs?|pay|pays|paid|charge|charged|earns?|earned|owe|spend|salary|price)\b|"
             r"\bhow (?:expensive|cheap)\b|\bwhat (?:do|does|did|would|will)\b.*\bcosts?\b|"
             r"\bwhat (?:is|are|was|were) the (?:price|fee|fare|rent)\b|\bwas koste(?:t|n)\b|\bwie teuer\b|\bwie ?viel kostet\b",
-            Kind(_sum, beside=True, in_rows=True),
+            Kind(_sum, beside=True, in_rows=True, in_row=_priced),
         ),
         (r"\bby how much\b|\bum wie ?viel\b(?! uhr)", Kind(_change)),
         (r"\bhow much (?:is|are|was|were)\b", Kind(_amount, beside=True)),
@@ -372,7 +352,8 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"\b(?:which|what) (?:floor|storey|level)\b", Kind(lambda text: bool(_FLOOR.search(text)))),
         (r"(?:^|[,;]\s*)where\b.*\b(?:go|goes|to|send|sent|leads?|deliver|delivered)\b", Kind(_goal, beside=True)),
         (r"(?:^|[,;]\s*)(?:from )?where\b|^\W*(?:wo|woher)\b", Kind(_where, beside=True)),
-        (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(_person, beside=True, in_rows=True)),
+        (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(names_somebody, beside=True, in_rows=True)),
+        (r"^\W*wer\b(?! (?:ist|war) (?-i:[A-Z]))", Kind(nennt_jemand, in_rows=True)),
         (
             r"^\W*(?:does|do|is|are)\b.*\b(?:allow|permit|forbid|prohibit|allowed|permitted|forbidden|prohibited)\b",
             Kind(lambda text: bool(_MAY.search(text))),

@@ -24,6 +24,10 @@ _DENIES = re.compile(
     r"non|nessun[oa]?|mai|senza|não|nenhuma?|sem|niet|geen|nooit|zonder)\b",
     re.I,
 )
+#: That one thing is the other, or that something is so.
+_IS = re.compile(
+    r"\b(?:is|are|was|were|be|been|am|ist|sind|war|waren|wird|werden|wurden?|sein|seid)\b|['’](?:s|re)\b|[:=]", re.I
+)
 #: What a large model says in other words shares so much of its telling words with what says it, and so many of them.
 _MOSTLY = 0.6
 _FEWEST_SHARED = 2
@@ -162,6 +166,8 @@ def _says(unit: _Unit, sentence: str, question: str, words: Words) -> bool:
         return False
     if bool(_NEGATION.search(sentence)) != bool(_NEGATION.search(unit.text)):
         return False
+    if _IS.search(sentence) and not _IS.search(f"{unit.text}\n{unit.labels}") and "|" not in unit.text:
+        return False  # of `the contractor keeps insurance with Baltica` neither is the other
     return _bounds(sentence) <= _bounds(f"{unit.text}\n{unit.labels}") and _articles_hold(sentence, unit.text)
 
 

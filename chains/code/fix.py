@@ -1,7 +1,7 @@
 """`code/fix`: code with a fault in, code without it out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from pydantic import BaseModel, Field
@@ -26,6 +26,10 @@ from chains.spec import ChainDeps, ChainSpec, Delta
 from core.principals import Scope
 
 PROMPT = "code/fix.txt"
+_NOTHING_WRONG = (
+    "Nothing was found wrong: it parses, and nothing else that can be seen without running it is. "
+    "Say in `instruction` what it should do and does not."
+)
 
 
 class FixInput(CodeInput):
@@ -51,16 +55,32 @@ class FixAnswer(FixOutput, Accounted):
 
 
 async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
-    """Repair code. What the parser finds wrong is told to the model beside the caller's own words. What a small model says of
-    its work is often wrong: the changes themselves are told in its place."""
+    """Repair code. What the parser finds wrong is told to the model beside the caller's own words. A small model is not asked
+    for what can be done without one, nor where nothing is known to be wrong; and what it says of its work is often wrong: the
+    changes themselves are told in its place."""
     language = await language_of(asked)
     judged = await parsing.syntax(asked.code, language)
     found = [f"Line {problem.line}: {problem.message}." for problem in judged.problems if judged.valid is False]
+    small = deps.models.facts(asked.model).small
+    if small and not asked.instruction:
+        if (mended := await parsing.mended(asked.code, language)) is not None:
+            yield Delta(final={"output": _told(asked.code, _as_it_is(mended, language), found)})
+            return
+        if judged.valid:
+            found = [
+                f"Line {line}: {said}"
+                for line, severity, said in await parsing.faults(asked.code, language)
+                if severity != "info"
+            ]
+            if not found:
+                yield Delta(final={"output": _as_it_is(asked.code, language, _NOTHING_WRONG)})
+                return
     faults = [asked.instruction, *found] if asked.instruction else found
     values = {"language": language, "code": asked.code, "faults": " ".join(faults) or "It does not work as it should."}
 
     async def fault(code: str) -> str | None:
-        return await asyncio.to_thread(lost, asked.code, code, told=bool(asked.instruction))
+        gone = await asyncio.to_thread(lost, asked.code, code, told=asked.instruction)
+        return gone or (await parsing.made_up(asked.code, code) if language == "python" else None)
 
     async for delta in write(deps, asked, Task(PROMPT, values, language, told=is_told(asked, language), fault=fault)):
         if delta.final is None:
@@ -69,9 +89,20 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
         result: CodeResult = delta.final["output"]
         changed = await asyncio.to_thread(changes, asked.code, result.code) if result.code else None
         fixed = FixResult(**dict(result), changes=changed)
-        if changed is not None and deps.models.facts(asked.model).small:
-            fixed.explanation = " ".join([*found, told(changed)])
-        yield Delta(final={"output": fixed})
+        yield Delta(final={"output": _told(asked.code, fixed, found) if small else fixed})
+
+
+def _as_it_is(code: str, language: str, explanation: str = "") -> FixResult:
+    """Code that parses, by no model."""
+    return FixResult(code=code, language=language, explanation=explanation, valid=True, changes=[])
+
+
+def _told(source: str, fixed: FixResult, found: Sequence[str]) -> FixResult:
+    """With what was wrong and what was changed as its explanation, where that can be compared."""
+    changed = changes(source, fixed.code) if fixed.code else None
+    if changed is None:
+        return fixed
+    return fixed.model_copy(update={"changes": changed, "explanation": " ".join([*found, told(changed)])})
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -3,7 +3,22 @@
 import re
 from difflib import SequenceMatcher
 
+from chains.code.static import python_faults
+
 _DEFINED = re.compile(r"\b(?:def|function|func|fun|fn|class|struct|interface|enum|trait|module|sub)\s+(?:\([^)]*\)\s*)?(\w+)")
+#: A function without a word for it: of C and its kin, and a value that is one.
+_UNNAMED_KINDS = re.compile(
+    r"^[ \t]*(?:[\w:<>,*&\[\]]+[ \t]+)+[*&]*(\w+)[ \t]*\([^()\n]*\)[^;\n]*\{"
+    r"|\b(\w+)\s*[:=]\s*(?:async\s*)?(?:function\b|lambda\b|\([^()\n]*\)\s*(?::[^=\n]+)?=>|\w+\s*=>)",
+    re.M,
+)
+_NO_NAMES = frozenset(("if", "for", "while", "switch", "catch", "return", "else", "match", "with", "using", "lock"))
+#: What a caller says who wants other definitions.
+_OTHER_NAMES = re.compile(
+    r"\b(renam|remov|delet|drop|merg|split|inlin|replac|rewrit|refactor|extract|combin|join|simplif|convert|turn\b|nam(e|ed|es|ing)\b"
+    r"|call(ed)? (it|them)|into (one|a)\b|umbenenn|entfern|lösch|zusammen|ersetz|umschreib|heißen)",
+    re.I,
+)
 _LITERAL = re.compile(r"([\"'`])((?:(?!\1)[^\n\\]){1,80})\1")
 _WORD = re.compile(r"\w+")
 #: This share of a program's words must be in what it became. A word with a slip of the pen is the same word.
@@ -13,13 +28,15 @@ _ALIKE = 0.7
 _MOST_WORDS = 300
 
 
-def lost(source: str, code: str, *, told: bool) -> str | None:
-    """What of the source is gone from its repair, in a few words; None where it is still there. `told`: the caller has said
-    what to change, so that other words may go as well."""
+def lost(source: str, code: str, *, told: str | None) -> str | None:
+    """What of the source is gone from its repair, in a few words; None where it is still there. `told` is what the caller has
+    said to change, so that other words may go as well, and definitions if that is what it speaks of."""
     held = set(_WORD.findall(code))
-    for name in _DEFINED.findall(source):
-        if name not in held and not told:
-            return f"`{name}` is gone from it"
+    if not told or not _OTHER_NAMES.search(told):
+        defined = _defined(code)
+        for name in _defined(source):
+            if name not in held or (defined and name not in defined):
+                return f"`{name}` is gone from it"
     said = {text for _, text in _LITERAL.findall(source)}
     if not told and 2 * len(said - {text for _, text in _LITERAL.findall(code)}) > len(said):
         return "what it says is gone from it"
@@ -27,6 +44,26 @@ def lost(source: str, code: str, *, told: bool) -> str | None:
     kept = sum(word in held or _written_wrongly(word, held) for word in words)
     share = _KEPT / 2 if told else _KEPT
     return None if kept >= share * len(words) else "a part of the program is gone from it"
+
+
+def made_up(source: str, code: str) -> str | None:
+    """What repaired Python uses or defines wrongly that its source did not, in a few words; None where there is nothing.
+
+    As `syntax.problems`, it is run by `chains.code.parsing`.
+    """
+    known = set(_WORD.findall(source))
+    for line, severity, said in python_faults(code):
+        name = re.search(r"'(\w+)'", said)
+        if name is None or (severity != "error" and not said.startswith("Redefinition")):
+            continue
+        if name[1] not in known:
+            return f"line {line}: {said[:1].lower()}{said[1:].rstrip('.')}"
+    return None
+
+
+def _defined(text: str) -> list[str]:
+    found = [*_DEFINED.findall(text), *(one or other for one, other in _UNNAMED_KINDS.findall(text))]
+    return [name for name in dict.fromkeys(found) if name not in _NO_NAMES]
 
 
 def _written_wrongly(word: str, held: set[str]) -> bool:

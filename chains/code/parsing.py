@@ -74,6 +74,24 @@ async def outline(code: str, language: str) -> list[Definition]:
     return found
 
 
+async def made_up(source: str, code: str) -> str | None:
+    """What repaired Python uses that neither it nor its source has; None also where that cannot be found out."""
+    try:
+        found: str | None = await _read("chains.code.keeping:made_up", source, code)
+    except _UnreadError:
+        return None
+    return found
+
+
+async def mended(code: str, language: str) -> str | None:
+    """The code with the brackets, colons and quotes that it lacked; None where that is not all, or cannot be found out."""
+    try:
+        found: str | None = await _read("chains.code.mending:mended", code, language)
+    except _UnreadError:
+        return None
+    return found
+
+
 async def unused(source: str, code: str, language: str) -> list[str]:
     """What the source defines, where the code uses none of it; empty where it does, and where that cannot be found out."""
     try:

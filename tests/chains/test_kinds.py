@@ -3,6 +3,13 @@ import pytest
 from chains.kinds import kind_of
 
 HELD = [
+    ("Um wie viel steigt die Pacht?", "Die Pacht steigt von 0,38 auf 0,42 Euro je Quadratmeter."),
+    ("By how much at most?", "It is raised every January, but by no more than 3 percent."),
+    ("Wer hat den Auftrag?", "Den Auftrag erhält die Firma Holzbau Krüger."),
+    ("Wer war anwesend?", "Anwesend: Gerda Lindemann (Vorsitz)"),
+    ("Wer darf abstimmen?", "Abstimmen dürfen die Mitglieder."),
+    ("Wer beschließt das?", "Das beschließt der Gemeinderat."),
+    ("Wer repariert es?", "Der Klempner repariert es."),
     ("Wie lange ist die Garantie?", "Die Garantie beträgt 24 Monate."),
     ("Wie lange dauert die Probezeit?", "Die Probezeit beträgt sechs Monate."),
     ("Who is responsible for the roof?", "The Landlord is responsible for the roof, the structure and the lifts."),
@@ -49,6 +56,10 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("By how much at most?", "The client pays a base fee of EUR 12,450 and EUR 3.80 for every parcel."),
+    ("Why may apprentices not work remotely?", "Whoever has been here for six months may work remotely up to three days."),
+    ("Wer hat die Sitzung geleitet?", "Nächste Sitzung: 2. Dezember 2025, 19:00 Uhr."),
+    ("Wer öffnet das Tor?", "Das Tor wird um sieben Uhr geöffnet."),
     ("By how much may the rent rise?", "The flat at 41 Harbour Terrace, Flat 5, has three rooms."),
     ("Who proposed the ban?", "It came after complaints from Mill Street."),
     ("Why was the checkout unavailable?", "The checkout was unavailable from 13:07 to 14:52."),
@@ -173,6 +184,22 @@ def test_a_row_tells_a_price_or_a_person_where_it_has_one(question: str, text: s
     kind = kind_of(question)
     assert kind is not None
     assert kind.held(text, row=True) is held
+
+
+@pytest.mark.parametrize(
+    ("row", "speaks"),
+    [
+        ("Model | Power (W) | Weight (kg)\n| P-40/8 | 80 | 3.9 |", False),
+        ("Model | Price | Weight (kg)\n| P-40/8 | 80 | 3.9 |", True),
+        ("Model | Temperature\n| P-40/8 | 80 EUR |", True),
+        ("Modell | Listenpreis\n| P-40/8 | 80 |", True),
+    ],
+)
+def test_a_row_without_a_word_of_money_speaks_of_no_price(row: str, speaks: bool) -> None:
+    kind = kind_of("How much does the P-40/8 cost?")
+    assert kind is not None
+    assert kind.in_row is not None
+    assert kind.in_row(row) is speaks
 
 
 @pytest.mark.parametrize("question", ["What is a citation?", "How do I add a document?", "Who is Hilda Brandt?"])

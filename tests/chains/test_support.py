@@ -46,6 +46,11 @@ FURNACE = ["In 2022, furnace number three melted 1,870 tonnes of glass."]
         ("Furnace number three melted 1,870 tonnes of glass in 2019.", FURNACE, "How much glass did it melt in 2019?"),
         ("Furnace number seven melted 1,870 tonnes of glass.", FURNACE, "Did furnace number seven melt 1,870 tonnes?"),
         ("Furnace number three melted 20 tonnes of glass in 2022.", FURNACE, "How much glass was melted?"),
+        (
+            "The contractor is the Baltica Versicherung AG.",
+            ["The Contractor shall keep transport insurance with Baltica Versicherung AG."],
+            "With whom is the transport insurance?",
+        ),
         ("Nothing of it.", ["Nothing of it is known, and the pump is old."], "What is known of the pump?"),
     ],
 )

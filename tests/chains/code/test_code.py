@@ -204,9 +204,45 @@ async def test_a_repair_tells_its_changes_and_a_small_model_is_not_believed_what
     assert said["changes"] == changed
     assert said["explanation"] == "The indentation was wrong, and `b` was undefined."
     small = root("code/fix", settings, ScriptedChat(wrong), ModelFacts(context_tokens=1000, small=True))
-    told = (await small.ainvoke(asked))["output"]
+    told = (await small.ainvoke(asked | {"instruction": "it does not parse"}))["output"]
     assert told["changes"] == changed
     assert told["explanation"] == "Line 2: expected ':'. Line 2, `def add(a, b)`, is now `def add(a, b):`."
+
+
+async def test_a_small_model_is_not_asked_for_what_can_be_done_without_one(settings: Settings, model: ScriptedChat) -> None:
+    small = root("code/fix", settings, model, ModelFacts(context_tokens=1000, small=True))
+    answer = await small.ainvoke({"code": "def add(a, b)\n    return a + b", "language": "python"})
+    assert answer["output"] == {
+        "code": "def add(a, b):\n    return a + b",
+        "language": "python",
+        "explanation": "Line 1: expected ':'. Line 1, `def add(a, b)`, is now `def add(a, b):`.",
+        "valid": True,
+        "problems": [],
+        "changes": [{"line": 1, "before": ["def add(a, b)"], "after": ["def add(a, b):"]}],
+    }
+    assert answer["model"] is None
+    fine = (await small.ainvoke({"code": "def fine(a):\n    return a + 1"}))["output"]
+    assert (fine["code"], fine["valid"], fine["changes"]) == ("def fine(a):\n    return a + 1", True, [])
+    assert fine["explanation"].startswith("Nothing was found wrong")
+    assert model.prompts == []
+
+
+async def test_what_can_be_seen_to_be_wrong_in_code_that_parses_is_told_to_a_small_model(settings: Settings) -> None:
+    model = ScriptedChat("```python\nname = 'x'\nprint('Hello ' + name)\n```")
+    small = root("code/fix", settings, model, ModelFacts(context_tokens=1000, small=True))
+    fixed = (await small.ainvoke({"code": "name = 'x'\nprint('Hello ' + nme)"}))["output"]
+    assert "Undefined name 'nme'" in model.prompts[0][-1].text
+    assert fixed["explanation"] == (
+        "Line 2: Undefined name 'nme'. Line 2, `print('Hello ' + nme)`, is now `print('Hello ' + name)`."
+    )
+
+
+async def test_a_repair_that_uses_what_nobody_has_defined_is_made_again_and_then_said_to_be_none(settings: Settings) -> None:
+    made_up = "```python\ndef read(p):\n    return open_file(p)\n```"
+    asked = {"code": "def read(p):\n    f = open(p)\n    return f.read()", "instruction": "close the file"}
+    output = (await root("code/fix", settings, ScriptedChat(made_up, made_up)).ainvoke(asked))["output"]
+    assert output["valid"] is False
+    assert output["problems"] == [{"line": 1, "message": "line 2: undefined name 'open_file'"}]
 
 
 async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:
