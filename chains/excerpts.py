@@ -21,7 +21,21 @@ _COMMON = frozenset(
         "a an and any are as at be but by can did do does for from had has have how i if in into is it its me my no not of on "
         "or our please say says show so tell than that the their them there these they this to us was we were what when where "
         "which who whom why will with would you your about image images picture pictures photo document file page text read "
-        "written write writing stands"
+        "written write writing stands summarise summarize summary describe explain overview main point content"
+    )
+)
+
+
+#: Who asks so wants the text itself.
+_READING = re.compile(
+    r"\b(read|transcribe|transcript|copy|extract|ocr|spell out|word for word|(?:does|do) (?:it|this|that|they|the \w+) say|written|"
+    r"lies|vorlesen|abschreiben|abtippen|transkribier\w*|steht)\b",
+    re.I,
+)
+_OF_READING = frozenset(
+    _WORD.findall(
+        "transcribe transcript copy extract ocr spell word for lie vorlesen abschreiben abtippen steht was da dort bild "
+        "der die das den dem auf im in text es mir bitte all every everything complete whole full entire exactly line"
     )
 )
 
@@ -66,6 +80,11 @@ def excerpt(text: str, question: str, max_characters: int) -> str:
     return "\n".join(parts + [GAP] * (previous != len(blocks) - 1))
 
 
+def asks_for_text(question: str) -> bool:
+    """Whether a question wants the text read out, and nothing in particular of it."""
+    return bool(_READING.search(question)) and not set(words(question)) - _OF_READING
+
+
 def telling_lines(texts: Sequence[str], question: str, most: int) -> list[str]:
     """The lines that share most with a question, in order; the first ones where none shares anything."""
     return [line for _, line in telling_places(texts, question, most)]
@@ -101,11 +120,13 @@ def shortened(line: str, question: str) -> str:
 
 
 def may_tell(texts: Sequence[str], lines: Sequence[str], question: str) -> bool:
-    """Whether most of what a question asks for is in the lines that were picked of the texts, or these are so short that one
-    sees at once what they say."""
+    """Whether most of what a question asks for is in the lines that were picked of the texts, or something of it, where these
+    are so short that one sees at once what they say."""
     asked = set(words(question))
     found = asked.intersection(word for line in lines for word in words(line))
-    return sum(map(len, texts)) <= _FEW_CHARACTERS or len(found) > len(asked) / 2
+    if sum(map(len, texts)) <= _FEW_CHARACTERS:
+        return bool(found) or not asked
+    return not asked or len(found) > len(asked) / 2
 
 
 def rests_on(answer: str, texts: Sequence[str], question: str) -> bool:

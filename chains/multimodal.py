@@ -7,7 +7,7 @@ about pictures without any text, the request is refused with `no_text_found`: an
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from chains.attachments import Attachment, Content, Way, as_seen, as_text, attachments, defused
-from chains.excerpts import excerpt, may_tell, rests_on, shortened, telling_places
+from chains.excerpts import asks_for_text, excerpt, may_tell, rests_on, shortened, telling_places
 from chains.forms import Accounted
 from chains.parameters import Sampling, Strict, bind
 from chains.prompting import DIVIDER, prompt
@@ -46,6 +46,8 @@ _ANSWER_TOKENS = 1024
 _UNKNOWN_CONTEXT_TOKENS = 32_000
 #: A small model reads 280 tokens a second and follows little of a long prompt.
 _SMALL_PROMPT_TOKENS = 900
+#: What is read out of each attachment at most; all of it is in the answer's `read`.
+_READ_CHARACTERS = 8000
 _SMALL_ANSWER_TOKENS = 96
 _FILE_PICKER: JsonDict = {"extra": {"widget": {"type": "base64file"}}}
 
@@ -208,6 +210,11 @@ async def _answer(
 async def _answer_small(deps: ChainDeps, asked: MultimodalInput, contents: Sequence[Content]) -> AsyncIterator[str]:
     """What a small model says is held against the text before it is sent; what does not rest on it is replaced by the lines
     of the text that fit the question best."""
+    several = sum(bool(content.text) for content in contents) > 1
+    if asks_for_text(asked.text):
+        read = [(content.name, content.text[:_READ_CHARACTERS].splitlines()) for content in contents if content.text]
+        yield "\n\n".join(_quoted(name if several else "", filter(str.strip, lines)) for name, lines in read)
+        return
     texts = await asyncio.to_thread(_fitting, deps, asked, contents, _SMALL_PROMPT_TOKENS)
     system, user = _parts(SMALL, "\n\n".join(filter(None, texts)), asked.text)
     defaults = {"temperature": 0.0, "max_tokens": _SMALL_ANSWER_TOKENS}
@@ -215,7 +222,6 @@ async def _answer_small(deps: ChainDeps, asked: MultimodalInput, contents: Seque
     reply = await model.ainvoke([SystemMessage(system), HumanMessage(user)])
     answer = reply.text.strip()
     ran_on = asked.max_tokens is None and reply.response_metadata.get("finish_reason") == "length"
-    several = sum(bool(text) for text in texts) > 1
     if not ran_on and rests_on(answer, texts, asked.text):
         bearing = [content.name for content, text in zip(contents, texts, strict=True) if rests_on(answer, [text], asked.text)]
         yield f"{answer} ({bearing[0]})" if several and len(bearing) == 1 else answer
@@ -225,10 +231,13 @@ async def _answer_small(deps: ChainDeps, asked: MultimodalInput, contents: Seque
             yield "The text that was read does not seem to tell that.\n\n"
         found = groupby(places, key=lambda place: contents[place[0]].name)
         yield "\n\n".join(
-            f"The text that was read{f' from {name}' if several else ''} says:\n"
-            + "\n".join(f"> {shortened(line, asked.text)}" for _, line in lines)
-            for name, lines in found
+            _quoted(name if several else "", (shortened(line, asked.text) for _, line in lines)) for name, lines in found
         )
+
+
+def _quoted(name: str, lines: Iterable[str]) -> str:
+    """Lines as they were read, from an attachment of that name where there are several."""
+    return f"The text that was read{name and f' from {name}'} says:\n" + "\n".join(f"> {line}" for line in lines)
 
 
 def _fitting(deps: ChainDeps, asked: MultimodalInput, contents: Sequence[Content], max_tokens: int) -> list[str]:

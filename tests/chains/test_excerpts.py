@@ -1,4 +1,6 @@
-from chains.excerpts import GAP, excerpt, rests_on, telling_lines
+import pytest
+
+from chains.excerpts import GAP, asks_for_text, excerpt, may_tell, rests_on, telling_lines
 
 INVOICE = "ACME GmbH\nInvoice 2026-117\nHosting 120.00 EUR\nSupport 80.00 EUR\nTotal: 200.00 EUR"
 
@@ -63,3 +65,34 @@ def test_a_number_of_another_line_is_no_answer() -> None:
     assert not rests_on("The deposit for the boat is £1,340.", [BOAT], question)
     assert not rests_on("The dog is included in the price of the boat.", [BOAT], "How much does a dog cost?")
     assert rests_on("A dog costs 30.00.", [BOAT], "How much does a dog cost?")
+
+
+@pytest.mark.parametrize(
+    ("question", "does"),
+    [
+        ("Read the text.", True),
+        ("Please transcribe this image word for word.", True),
+        ("What does it say?", True),
+        ("What is written there?", True),
+        ("Was steht auf dem Bild?", True),
+        ("Read the invoice number.", False),
+        ("What is this?", False),
+        ("What does the contract say about frost?", False),
+    ],
+)
+def test_who_wants_the_text_itself_is_known(question: str, does: bool) -> None:
+    assert asks_for_text(question) is does
+
+
+@pytest.mark.parametrize(
+    ("question", "tells"),
+    [
+        ("What is the VAT number?", False),
+        ("What is the total?", True),
+        ("Summarise the document.", True),
+        ("What is this?", True),
+    ],
+)
+def test_a_short_text_without_anything_that_was_asked_for_does_not_tell_it(question: str, tells: bool) -> None:
+    lines = ["Invoice 2026-118", "Total: 120.00 EUR", "Due date: 15 August 2026"]
+    assert may_tell(["\n".join(lines)], lines, question) is tells

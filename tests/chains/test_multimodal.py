@@ -120,6 +120,14 @@ async def test_a_small_model_s_reader_is_told_when_a_document_does_not_seem_to_a
     )
 
 
+async def test_who_wants_the_text_read_out_gets_all_of_it(settings: Settings) -> None:
+    root, model = capability(settings, SMALL)
+    lines = [f"Line {number} of the invoice" for number in range(1, 10)]
+    answer = await root.ainvoke({"text": "Read the text.", "documents": [encoded("\n".join(lines).encode())]})
+    assert answer["output"] == "The text that was read says:\n" + "\n".join(f"> {line}" for line in lines)
+    assert model.prompts == []
+
+
 async def test_documents_are_read_by_any_model_and_their_pages_are_told(settings: Settings) -> None:
     pdf = encoded(making.pdf([["The crew is thirteen."], ["The cook is Aslaug."]]))
     for facts in (SEES, BLIND):
