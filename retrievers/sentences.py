@@ -114,9 +114,15 @@ def _stands(text: str, block: int, start: int, end: int) -> bool:
 
 
 def _is_heading(text: str, start: int, end: int) -> bool:
-    """Whether the line `text[start:end]` is one: marked, or numbered and short, without a stop, before a line of its own."""
+    """Whether the line `text[start:end]` is one: marked, or numbered and short, without a stop, before a line of its own or the
+    first of its clauses (`2. Fees`, `2.1 The fee is …`)."""
     line = text[start : end - 1]
-    return "\n" not in line and (line.startswith("#") or (_NUMBERED_HEADING.match(line) is not None and text[end].isupper()))
+    if "\n" in line or line.startswith("#"):
+        return "\n" not in line
+    if _NUMBERED_HEADING.match(line) is None:
+        return False
+    number = line.split()[0].rstrip(".)")
+    return text[end].isupper() or re.match(rf"{re.escape(number)}\.\d", text[end : end + 12]) is not None
 
 
 def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

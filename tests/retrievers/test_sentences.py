@@ -34,6 +34,11 @@ def cut(text: str, **options: bool) -> list[str]:
         ("Fällig im 3. Quartal. Siehe Nr. 5, Abs. 2.", ["Fällig im 3. Quartal.", "Siehe Nr. 5, Abs. 2."]),
         ("It costs 12. The rest is free. We need 10. Mainly.", ["It costs 12.", "The rest is free.", "We need 10.", "Mainly."]),
         ("Beschlossen am\n12. Mai in Graz.", ["Beschlossen am\n12. Mai in Graz."]),
+        (
+            "2. Fees and payment\n2.1 The client pays.\n2.2 He pays at once.",
+            ["2. Fees and payment", "2.1 The client pays.", "2.2 He pays at once."],
+        ),
+        ("2. Fees and payment\n3.1 per cent are due.", ["2. Fees and payment\n3.1 per cent are due."]),
         ("3. Bonfires\nFollowing complaints they are banned.", ["3. Bonfires", "Following complaints they are banned."]),
         ("1. apples\n2. pears and\n   Plums\n3. figs", ["1. apples", "2. pears and\n   Plums", "3. figs"]),
         ("", []),
