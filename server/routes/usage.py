@@ -108,6 +108,10 @@ def flat(line: Line) -> dict[str, Any]:
         "audio_tokens": tokens["input_audio"] + tokens["output_audio"],
         "image_tokens": tokens["input_image"] + tokens["output_image"],
         "cost_usd": float(line.cost_usd),
-        "latency_ms": line.latency_ms,
-        "first_token_ms": line.first_token_ms,
+        "latency_ms": _rounded(line.latency_ms),
+        "first_token_ms": _rounded(line.first_token_ms),
     }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)
