@@ -99,7 +99,7 @@ async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict
             bill = await one_of_all(route.alias, messages, partial(opened, route, messages, parameters))
         except Degraded as degraded:
             if route.elsewhere is None or degraded.alias in been:
-                raise BudgetExceeded("There is no room for this request in a budget.") from None
+                raise degraded.otherwise from None
             been.add(degraded.alias)
             route = replace(route.elsewhere(degraded.alias), chat=route.chat).within_policy()
         else:
@@ -160,8 +160,8 @@ async def opened_for_tokens(route: Route, rules: Sequence[Rule], tokens: int, us
     try:
         with traces.span("reserve budget"):
             return Bill(await route.budgets.reserve(rules, tokens, usd, hold_s, at_least=tokens), hold_s=hold_s)
-    except Degraded:
-        raise BudgetExceeded("There is no room for this request in a budget.") from None
+    except Degraded as degraded:
+        raise degraded.otherwise from None
 
 
 def dearest(prices: Iterable[Price | None], tokens: Tokens, longest_s: float) -> Decimal | None:

@@ -141,7 +141,7 @@ class Budgets:
         Raises:
             BudgetExceeded: there is no room; `budget_unpriced`.
             RateLimited: a rate limit has none; `request_over_rate_limit`.
-            Degraded: there is none, and the budget names a cheaper alias.
+            Degraded: there is none, or no price is known, and the budget names a cheaper alias.
             Unavailable: `budgets_unavailable`.
         """
         if usd is None:
@@ -155,7 +155,7 @@ class Budgets:
             return None
         if answer.full is not None:
             context.current().allowances = allowances((rules[answer.full],), (rules[answer.full].limit,), answer.wait_s)
-            refuse(rules[answer.full], answer, now)
+            refuse(rules[answer.full], answer, now, amount=shares[answer.full].amount)
         used = [before + share.amount for before, share in zip(answer.used, shares, strict=True)]
         context.current().allowances = allowances(rules, used)
         return Hold(self, hold, rules, shares)

@@ -315,6 +315,23 @@ async def test_what_has_no_price_is_refused_under_a_budget_in_dollars(
     assert refused.value.code == "budget_unpriced"
 
 
+async def test_what_has_no_price_goes_to_a_cheaper_alias_that_has_one(
+    models: Models, limit: Any, request_context: RequestContext
+) -> None:
+    await limit(limit_usd=Decimal(100), mode="degrade", degrade_to="cheap")
+    assert await say(models, "unpriced") == REPLY.text
+    assert request_context.degraded == "cheap"
+
+
+async def test_what_has_no_price_is_refused_where_the_cheaper_alias_has_none_either(
+    models: Models, limit: Any, request_context: RequestContext
+) -> None:
+    await limit(limit_usd=Decimal(100), mode="degrade", degrade_to="unpriced")
+    with pytest.raises(BudgetExceeded) as refused:
+        await say(models, "unpriced")
+    assert refused.value.code == "budget_unpriced"
+
+
 async def test_by_the_hour_room_is_needed_for_as_long_as_a_request_may_take(
     models: Models, database: Database, limit: Any, provider: OpenAIFake, request_context: RequestContext, book: Book
 ) -> None:
