@@ -93,7 +93,7 @@ async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict
         BudgetExceeded, Unavailable
         NotFound: `model_not_found`: the cheaper alias is none.
     """
-    been = {route.alias}
+    asked, been = route.alias, {route.alias}
     while True:
         try:
             bill = await one_of_all(route.alias, messages, partial(opened, route, messages, parameters))
@@ -104,7 +104,8 @@ async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict
             route = replace(route.elsewhere(degraded.alias), chat=route.chat).within_policy()
         else:
             if len(been) > 1:
-                context.current().degraded = route.alias
+                request = context.current()
+                request.degraded, request.degraded_from = route.alias, asked
             return route, bill
 
 

@@ -295,7 +295,7 @@ async def test_a_cheaper_alias_answers_where_the_budget_says_so_and_its_answer_i
         assert await say(models) == REPLY.text
         assert len(provider.sent) == calls
     assert provider.sent[-1].body["model"] == "gpt-4o-mini"
-    assert request_context.degraded == "cheap"
+    assert (request_context.degraded, request_context.degraded_from) == ("cheap", "default")
     assert (await standing(models, row)).spent == 0
 
 
