@@ -74,10 +74,10 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a budget stands: in tokens, or in dollars. `counted` is False where the server that counts is away: what was spent is
-    then the ledger's, and what is reserved nobody knows."""
+    then the ledger's, and what is `reserved` nobody knows: None."""
 
     spent: Decimal
-    reserved: Decimal
+    reserved: Decimal | None
     counted: bool
     begin: datetime
     end: datetime | None
@@ -271,10 +271,10 @@ class Budgets:
         found = await self._counted(rule, now, compared_s)
         if found is None:
             by_bucket = await asyncio.to_thread(self._spent, rule, now)
-            used, held = sum(by_bucket.values()), 0
+            used, held = sum(by_bucket.values()), None
         else:
-            used, held = found
-        return Standing(used * unit, held * unit, found is not None, rule.window.begin(now), rule.window.end(now))
+            used, held = found[0], found[1] * unit
+        return Standing(used * unit, held, found is not None, rule.window.begin(now), rule.window.end(now))
 
     async def _counted(self, rule: Rule, now: datetime, compared_s: float) -> tuple[int, int] | None:
         """Spent and reserved; None where the server that counts is away."""

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from core import audit
-from core.budgets import Window
+from core.budgets import Standing, Window
 from core.database import utc_now
 from core.errors import InvalidRequest, NotFound
 from core.principals import Principal, Scope
@@ -130,11 +130,27 @@ class BudgetStanding(BudgetInfo):
     """A budget and how it stands, in its own unit: dollars or tokens."""
 
     spent: float
-    reserved: float = Field(description="by requests that are being answered")
-    counted: bool = Field(description="false: Redis is away, so that `spent` is the ledger's and `reserved` not known")
-    remaining: float
+    reserved: float | None = Field(description="by requests that are being answered; null: nobody knows")
+    counted: bool = Field(
+        description="false: Redis is away, so that `spent` is the ledger's, and `reserved` and `remaining` are not known"
+    )
+    remaining: float | None
     since: datetime = Field(description="when what counts now began")
     resets_at: datetime | None = Field(description="when it starts afresh; null for a window that rolls")
+
+    @classmethod
+    def at(cls, row: Budget, standing: Standing) -> "BudgetStanding":
+        limit = row.limit_usd if row.limit_usd is not None else Decimal(row.limit_tokens or 0)
+        held = standing.reserved
+        return cls(
+            **BudgetInfo.of(row).model_dump(),
+            spent=float(standing.spent),
+            reserved=None if held is None else float(held),
+            counted=standing.counted,
+            remaining=None if held is None else float(max(Decimal(0), limit - standing.spent - held)),
+            since=standing.begin,
+            resets_at=standing.end,
+        )
 
 
 class BudgetPage(BaseModel):
@@ -172,16 +188,7 @@ async def get_budget(budget_id: str, state: CurrentState, principal: Manager) ->
     """Show a budget and how it stands."""
     row = await _find(state, principal, budget_id)
     standing = await state.models.budgets.standing(row)
-    limit = row.limit_usd if row.limit_usd is not None else Decimal(row.limit_tokens or 0)
-    return BudgetStanding(
-        **BudgetInfo.of(row).model_dump(),
-        spent=float(standing.spent),
-        reserved=float(standing.reserved),
-        counted=standing.counted,
-        remaining=float(max(Decimal(0), limit - standing.spent - standing.reserved)),
-        since=standing.begin,
-        resets_at=standing.end,
-    )
+    return BudgetStanding.at(row, standing)
 
 
 @router.patch("/{budget_id}")

@@ -1,13 +1,18 @@
 """Budgets and usage over REST: made, held to through every door and in another process, summed to the last token."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
 from core import ledger
+from core.budgets import Standing
+from core.database import utc_now
 from core.ledger import Ledger
+from core.tables import Budget
+from server.routes.budgets import BudgetStanding
 from tests.fakes.wire import Reply
 from tests.server.switchable import Here, code, events, until
 
@@ -53,6 +58,14 @@ def test_a_budget_is_made_shown_changed_and_removed(here: Here) -> None:
     assert [each["id"] for each in here.call("GET", BUDGETS).json()["results"]] == [made["id"]]
     assert here.call("DELETE", f"{BUDGETS}/{made['id']}").status_code == 204
     assert code(here.call("GET", f"{BUDGETS}/{made['id']}")) == (404, "budget_not_found")
+
+
+def test_what_nobody_knows_of_a_budget_while_redis_is_away_is_null() -> None:
+    row, began = Budget(tenant="acme", window="month", limit_tokens=100, created_by="usr_0"), utc_now()
+    away = BudgetStanding.at(row, Standing(Decimal(30), None, False, began, None))
+    assert (away.spent, away.reserved, away.remaining, away.counted) == (30, None, None, False)
+    there = BudgetStanding.at(row, Standing(Decimal(30), Decimal(20), True, began, None))
+    assert (there.spent, there.reserved, there.remaining, there.counted) == (30, 20, 50, True)
 
 
 def test_another_tenant_s_budget_is_not_there(here: Here) -> None:

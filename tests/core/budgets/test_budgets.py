@@ -378,7 +378,7 @@ async def test_with_the_store_away(database: Database, caller: Principal, closed
                 await reserve(budgets, caller)
             assert refused.value.code == "budgets_unavailable"
     standing = await budgets.standing(row)
-    assert (standing.spent, standing.counted) == (0, False)
+    assert (standing.spent, standing.reserved, standing.counted) == (0, None, False)
     budgets.close()
     await clients.close()
 
