@@ -65,6 +65,9 @@ async def test_an_adjusting_entry_counts_and_is_no_call(here: Guarded, database:
         ({"cost_usd": 0}, (422, "invalid_request")),
         ({"cost_usd": "1e30"}, (422, "invalid_request")),
         ({"corrects": "2026-13"}, (422, "invalid_request")),
+        ({"corrects": f"{utc_now() + timedelta(days=32):%Y-%m}"}, (422, "invalid_corrects")),
+        ({"corrects": f"{utc_now():%Y-%m}"}, (422, "invalid_corrects")),
+        ({"corrects": "2026-02", "at": "2026-02-28T23:59:59Z"}, (422, "invalid_corrects")),
         ({"entry": "led_nobody"}, (404, "entry_not_found")),
         ({"at": (utc_now() + timedelta(days=1)).isoformat()}, (422, "invalid_request")),
     ],
@@ -73,6 +76,14 @@ async def test_an_adjusting_entry_counts_and_is_no_call(here: Guarded, database:
 async def test_what_is_no_adjusting_entry_is_refused(here: Guarded, wrong: dict[str, Any], refusal: tuple[int, str]) -> None:
     assert code(await api(here, "POST", "/usage/adjustments", {"cost_usd": 1, "reason": "x"} | wrong)) == refusal
     assert (await api(here, "GET", "/usage/adjustments")).json()["results"] == []
+
+
+async def test_an_entry_says_itself_which_month_it_corrects(here: Guarded, database: Database) -> None:
+    wrong = entry("req_1")
+    await put(database, wrong)
+    body = {"cost_usd": 1, "reason": "x", "entry": wrong.id}
+    assert code(await api(here, "POST", "/usage/adjustments", body | {"corrects": "2026-02"})) == (422, "invalid_corrects")
+    assert (await api(here, "POST", "/usage/adjustments", body | {"corrects": "2026-03"})).json()["corrects"] == "2026-03"
 
 
 async def test_a_closed_month_takes_no_adjusting_entry_and_tells_what_came_late(here: Guarded, database: Database) -> None:
