@@ -107,12 +107,17 @@ async def analyse(database: Database, question: Question) -> list[Line]:
     """
     lines = await _Report(database, question).lines(whole=True)
     if len(lines) > MOST_ROWS:
-        raise InvalidRequest(
-            f"That gives more than {MOST_ROWS:,} lines. Ask for less: fewer dimensions, a coarser time, or a part of it.",
-            code="too_many_groups",
-            param="group_by",
-        )
+        raise too_many()
     return lines
+
+
+def too_many() -> InvalidRequest:
+    """There are more than `MOST_ROWS` lines."""
+    return InvalidRequest(
+        f"That gives more than {MOST_ROWS:,} lines. Ask for less: fewer dimensions, a coarser time, or a part of it.",
+        code="too_many_groups",
+        param="group_by",
+    )
 
 
 class _Report:

@@ -206,6 +206,25 @@ async def test_a_month_in_the_columns_of_focus_adds_up_to_it(here: Guarded, data
     assert [row["BilledCost"] for row in rows if row["ChargeClass"] == "Correction"] == ["-0.001"]
 
 
+async def test_each_adjusting_entry_is_a_line_of_focus_with_its_reason(here: Guarded, database: Database) -> None:
+    await put(database, entry("req_1"))
+    rule = {"centre": "4711", "kind": "tag", "name": "team", "value": "search"}
+    assert (await api(here, "POST", "/usage/cost-centres", rule)).status_code == 201
+    alike = {"cost_usd": "0.5", "provider": "openai", "model": "small", "tags": {"team": "search"}}
+    for reason in ("credit, note", "rounding"):
+        body = alike | {"reason": reason, "at": "2026-03-05T00:00:00Z"}
+        assert (await api(here, "POST", "/usage/adjustments", body)).status_code == 201
+    rows = list(csv.DictReader(io.StringIO((await api(here, "GET", "/usage/months/2026-03/focus")).text)))
+    assert [row["ChargeDescription"] for row in rows] == [
+        "Chat by small",
+        "Adjustment of calls by small: credit, note",
+        "Adjustment of calls by small: rounding",
+    ]
+    assert [(row["BilledCost"], row["ListCost"], row["x_CostCentre"], row["x_Status"]) for row in rows[1:]] == [
+        ("0.5", "0.5", "4711", "adjustment")
+    ] * 2
+
+
 async def test_who_reads_changes_nothing_and_a_tenant_has_its_own_close(here: Guarded, database: Database) -> None:
     analyst, theirs = await key_of(here, Role.ANALYST), await key_of(here, tenant="acme")
     ours = entry()
