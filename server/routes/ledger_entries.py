@@ -52,8 +52,11 @@ class EntryInfo(BaseModel):
     cost_usd: float | None = Field(description="null where no price is known")
     list_usd: float | None = Field(description="what the list asks for, where the price is your own and the list knows one")
     price_basis: str
-    price_source: str
-    price_since: date | None
+    price_source: str = Field(description="`settings`, `local`, or the list with its version and what is taken off")
+    price_since: date | None = Field(
+        description="from which day on the price holds; null where its source does not say: of most list prices, which the "
+        "version in `price_source` dates"
+    )
     saved_tokens: int
     saved_usd: float | None
     latency_ms: float
