@@ -12,7 +12,7 @@ from core import denials
 from core.errors import InvalidRequest
 from core.ledger.latencies import MEASURES
 from core.ledger.usage import QUANTILES, Line, Question, analyse
-from core.moments import Moment
+from core.moments import Moment, refuse_backwards
 from core.money import QUANTUM
 from core.principals import Principal, Scope
 from server.auth import requires
@@ -78,11 +78,12 @@ def asked(
     """Read the question from the query.
 
     Raises:
-        InvalidRequest: a filter is none.
+        InvalidRequest: a filter is none; the time ends before it begins.
         Forbidden: other tenants' usage, without the right to.
     """
     if all_tenants and not principal.may(Scope.TENANTS_MANAGE):
         raise denials.lacks(principal, Scope.TENANTS_MANAGE, act="see all tenants")
+    refuse_backwards(since, until)
     wanted: dict[str, list[str]] = {}
     for each in only:
         name, equals, value = each.partition("=")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from core.tables import Budget, RateLimit
 from server.access.epoch import raise_epoch
 from server.access.subjects import refuse_unknown
 from server.auth import requires
+from server.numbers import no_boolean
 from server.pagination import Paging, page_of_table
 from server.state import CurrentState, State
 
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/api/v1/budgets", tags=["Usage"])
 Manager = Annotated[Principal, requires(Scope.BUDGETS_MANAGE)]
 
 Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000, max_digits=18, decimal_places=9)]
-Tokens = Annotated[int, Field(gt=0, le=2**50)]
+Tokens = Annotated[int, BeforeValidator(no_boolean), Field(gt=0, le=2**50)]
 Mode = Literal["hard", "soft", "degrade"]
 _SHORTEST = timedelta(hours=1)
 Name = Annotated[str, Field(min_length=1, max_length=128)]

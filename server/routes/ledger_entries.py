@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from core.ledger.listing import Wanted, entries
-from core.moments import Moment
+from core.moments import Moment, refuse_backwards
 from core.tables import LedgerRow
 from server.pagination import Paging, page
 from server.routes.analytics import Reader
@@ -85,6 +85,7 @@ async def list_entries(
     model: Name = None,
 ) -> dict[str, Any]:
     """List the entries of the ledger, the newest first."""
+    refuse_backwards(since, until)
     given = {
         "request_id": request_id,
         "principal": user,

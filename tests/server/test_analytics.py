@@ -16,7 +16,7 @@ from core.ledger.rollups import roll_up
 from core.principals import Role
 from core.settings import Settings
 from core.tables import APIKey, LedgerAdjustment, LedgerRow, Team, TeamMember, User
-from server.routes import analytics, cost_centres, usage, usage_page
+from server.routes import analytics, cost_centres, ledger_entries, usage, usage_page
 from tests.server.administration import OWN_SITE, api, key_of, sign_in, with_pages
 from tests.server.conftest import ON_SQLITE, Guarded
 
@@ -26,7 +26,7 @@ PATH = "/usage/analytics"
 
 @pytest.fixture
 def here(guarded: Guarded, settings: Settings) -> Guarded:
-    for module in (usage, analytics, cost_centres, usage_page):
+    for module in (usage, analytics, ledger_entries, cost_centres, usage_page):
         guarded.app.include_router(module.router)
     return with_pages(guarded, settings)
 
@@ -133,9 +133,19 @@ async def test_filters_and_order(here: Guarded, database: Database) -> None:
         ("only=colour=red", "invalid_dimension"),
         ("group_by=tenant", "invalid_dimension"),
         ("order=colour", "invalid_request"),
+        ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "invalid_request"),
     ):
         answer = await api(here, "GET", f"{PATH}?{query}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, code), query
+
+
+@pytest.mark.parametrize("path", ["/usage", PATH, "/usage/entries"])
+async def test_a_time_that_ends_before_it_begins_is_refused(here: Guarded, path: str) -> None:
+    answer = await api(here, "GET", f"{path}?from=2026-03-02T00:00:00Z&to=2026-03-02T00:59:59%2B01:00")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "from")
+    assert "ends before it begins" in answer.json()["error"]["message"]
+    nothing = await api(here, "GET", f"{path}?from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00Z")
+    assert nothing.status_code == 200
 
 
 async def test_it_is_paged(here: Guarded, database: Database) -> None:

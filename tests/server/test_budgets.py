@@ -84,6 +84,7 @@ def test_another_tenant_s_budget_is_not_there(here: Here) -> None:
         {"limit_usd": 0},
         {"limit_usd": -1},
         {"limit_tokens": 1, "window": "year"},
+        {"limit_tokens": True},
         {"limit_tokens": 1, "mode": "degrade"},
         {"limit_tokens": 1, "degrade_to": "only"},
         {"limit_tokens": 1, "mode": "degrade", "degrade_to": "no-such-alias"},
