@@ -55,11 +55,11 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Line:
     """The sums of one group. `attempts` are calls of providers, `cached` answers that the response cache gave instead,
-    `unpriced` attempts that no price is known for: `cost_usd` is without them. `priced_usd` and `priced_tokens` are of the calls
-    that one is known for alone, without the others' tokens and without adjusting entries. `failovers` are requests of which an
-    attempt failed here and another deployment answered. `saved_usd` is what the `cached` ones had cost when a provider gave
-    them (of entries that do not know it, as much as their like did), `saved_tokens` what they had used. `list_usd` is what the
-    lists ask for; None where one of the prices is the operator's own and the list knows none, or it was not asked for."""
+    `unpriced` attempts that no price is known for: `cost_usd` is without them. `priced_usd` and `priced_tokens` are of the
+    other calls alone, without adjusting entries. `failovers` are requests of which an attempt failed here and another
+    deployment answered. `saved_usd` is what the `cached` ones had cost when a provider gave them (of entries that do not know
+    it, as much as their like did), `saved_tokens` what they had used. `list_usd` is what the lists ask for; None where one of
+    the prices is the operator's own and the list knows none, or it was not asked for."""
 
     group: dict[str, str | None]
     requests: int

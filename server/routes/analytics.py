@@ -33,8 +33,8 @@ class AnalyticsLine(UsageLine):
 
     error_rate: float | None = Field(description="failed attempts among all attempts")
     usd_per_1k_tokens: float | None = Field(
-        description="of the calls that a price is known for, by their tokens, sent and made: null where there are none; adjusting "
-        "entries are no part of it"
+        description="of the calls that a price is known for, by their tokens, sent and made; null where there are none. "
+        "Adjusting entries are no part of it"
     )
     failovers: int = Field(description="requests of which an attempt failed here, and another deployment answered")
     failover_rate: float | None = Field(description="those among all requests")

@@ -20,7 +20,7 @@ from core.tables import Budget, RateLimit
 from server.access.epoch import raise_epoch
 from server.access.subjects import refuse_unknown
 from server.auth import requires
-from server.numbers import no_boolean
+from server.counts import no_boolean
 from server.pagination import Paging, page_of_table
 from server.state import CurrentState, State
 

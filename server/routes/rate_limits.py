@@ -15,7 +15,7 @@ from core.errors import InvalidRequest, NotFound
 from core.tables import RateLimit
 from server.access.epoch import raise_epoch
 from server.access.subjects import refuse_unknown
-from server.numbers import no_boolean
+from server.counts import no_boolean
 from server.pagination import Paging, page_of_table
 from server.routes.budgets import BudgetScope, Manager
 from server.state import CurrentState, State

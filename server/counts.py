@@ -10,5 +10,5 @@ def no_boolean(value: Any) -> Any:
         ValueError: it is a boolean.
     """
     if isinstance(value, bool):
-        raise ValueError("a number, not a boolean")
+        raise ValueError("a number, not a boolean")  # noqa: TRY004 - pydantic tells a ValueError to the caller
     return value
