@@ -119,8 +119,9 @@ class RequestContext:
     versions: Versions = field(default_factory=Versions)
     #: The job that it has started, or that it is.
     job_id: str | None = None
-    #: The cheaper alias that a budget had it given to.
+    #: The cheaper alias that a budget had it given to, and the one that was asked for.
     degraded: str | None = None
+    degraded_from: str | None = None
     #: What is left of the rate limits that it counts in.
     allowances: Sequence[Allowance] = ()
     #: What the caller wants the costs told apart by.
@@ -189,7 +190,8 @@ class RequestContext:
         self.usage.add(other.usage)
         self.provider_s += other.provider_s
         self.cost_usd = None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd
-        self.degraded = other.degraded or self.degraded
+        if other.degraded is not None:
+            self.degraded, self.degraded_from = other.degraded, other.degraded_from
         self.session_id = other.session_id or self.session_id
         self.allowances = other.allowances or self.allowances
         if other.cache is not None:

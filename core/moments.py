@@ -1,9 +1,11 @@
-"""Moments that callers name: each with its offset from UTC, and one that UTC has as well."""
+"""Moments that callers name: each with its offset from UTC, and one that UTC has as well; two of them in their order."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime
+
+from core.errors import InvalidRequest
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -18,6 +20,12 @@ def in_utc(moment: datetime) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError("a moment has to be within the years 1 to 9999 in UTC") from None
+
+
+def refuse_backwards(since: datetime | None, until: datetime | None) -> None:
+    """Raises InvalidRequest: a time that ends before it begins."""
+    if since is not None and until is not None and until < since:
+        raise InvalidRequest("The time ends before it begins: `from` is after `to`.", param="from")
 
 
 #: What a request names: with an offset, in UTC from here on.

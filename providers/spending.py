@@ -93,18 +93,19 @@ async def billed(route: Route, messages: Sequence[BaseMessage], parameters: dict
         BudgetExceeded, Unavailable
         NotFound: `model_not_found`: the cheaper alias is none.
     """
-    been = {route.alias}
+    asked, been = route.alias, {route.alias}
     while True:
         try:
             bill = await one_of_all(route.alias, messages, partial(opened, route, messages, parameters))
         except Degraded as degraded:
             if route.elsewhere is None or degraded.alias in been:
-                raise BudgetExceeded("There is no room for this request in a budget.") from None
+                raise degraded.otherwise from None
             been.add(degraded.alias)
             route = replace(route.elsewhere(degraded.alias), chat=route.chat).within_policy()
         else:
             if len(been) > 1:
-                context.current().degraded = route.alias
+                request = context.current()
+                request.degraded, request.degraded_from = route.alias, asked
             return route, bill
 
 
@@ -160,8 +161,8 @@ async def opened_for_tokens(route: Route, rules: Sequence[Rule], tokens: int, us
     try:
         with traces.span("reserve budget"):
             return Bill(await route.budgets.reserve(rules, tokens, usd, hold_s, at_least=tokens), hold_s=hold_s)
-    except Degraded:
-        raise BudgetExceeded("There is no room for this request in a budget.") from None
+    except Degraded as degraded:
+        raise degraded.otherwise from None
 
 
 def dearest(prices: Iterable[Price | None], tokens: Tokens, longest_s: float) -> Decimal | None:

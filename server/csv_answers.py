@@ -37,7 +37,9 @@ def cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Decimal):
         return f"{value.normalize():f}" if value else "0"
-    if isinstance(value, float | int):
+    if isinstance(value, float):
+        return f"{Decimal(repr(value)):f}"  # never `1.5e-05`
+    if isinstance(value, int):
         return str(value)
     text = str(value).replace("\0", "")
     return f"'{text}" if text.lstrip(" \n").startswith(_FORMULA) or text.startswith(_FORMULA) else text

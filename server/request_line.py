@@ -78,6 +78,7 @@ def _calls(context: RequestContext) -> dict[str, Any]:
         "attempts": context.attempts,
         "failed": dict(failed) or None,
         "degraded_to": context.degraded,
+        "degraded_from": context.degraded_from,
         "tokens": usage.total_tokens,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,

@@ -74,10 +74,10 @@ class Hold:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a budget stands: in tokens, or in dollars. `counted` is False where the server that counts is away: what was spent is
-    then the ledger's, and what is reserved nobody knows."""
+    then the ledger's, and what is `reserved` nobody knows: None."""
 
     spent: Decimal
-    reserved: Decimal
+    reserved: Decimal | None
     counted: bool
     begin: datetime
     end: datetime | None
@@ -141,7 +141,7 @@ class Budgets:
         Raises:
             BudgetExceeded: there is no room; `budget_unpriced`.
             RateLimited: a rate limit has none; `request_over_rate_limit`.
-            Degraded: there is none, and the budget names a cheaper alias.
+            Degraded: there is none, or no price is known, and the budget names a cheaper alias.
             Unavailable: `budgets_unavailable`.
         """
         if usd is None:
@@ -155,7 +155,7 @@ class Budgets:
             return None
         if answer.full is not None:
             context.current().allowances = allowances((rules[answer.full],), (rules[answer.full].limit,), answer.wait_s)
-            refuse(rules[answer.full], answer, now)
+            refuse(rules[answer.full], answer, now, amount=shares[answer.full].amount)
         used = [before + share.amount for before, share in zip(answer.used, shares, strict=True)]
         context.current().allowances = allowances(rules, used)
         return Hold(self, hold, rules, shares)
@@ -271,10 +271,10 @@ class Budgets:
         found = await self._counted(rule, now, compared_s)
         if found is None:
             by_bucket = await asyncio.to_thread(self._spent, rule, now)
-            used, held = sum(by_bucket.values()), 0
+            used, held = sum(by_bucket.values()), None
         else:
-            used, held = found
-        return Standing(used * unit, held * unit, found is not None, rule.window.begin(now), rule.window.end(now))
+            used, held = found[0], found[1] * unit
+        return Standing(used * unit, held, found is not None, rule.window.begin(now), rule.window.end(now))
 
     async def _counted(self, rule: Rule, now: datetime, compared_s: float) -> tuple[int, int] | None:
         """Spent and reserved; None where the server that counts is away."""

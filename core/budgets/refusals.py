@@ -6,7 +6,7 @@ from typing import Final
 
 from core.alerts import AlertKind, raise_alert
 from core.budgets.counters import Answer
-from core.budgets.rules import Rule, Unit
+from core.budgets.rules import UNIT_USD, Rule, Unit
 from core.errors import BudgetExceeded, RateLimited
 from core.tables.budgets import BudgetMode
 
@@ -22,15 +22,16 @@ _WORDS: Final = {
 
 
 class Degraded(Exception):
-    """The request is to go to a cheaper alias."""
+    """The request is to go to a cheaper alias; `otherwise`, why it is refused where it cannot."""
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, otherwise: BudgetExceeded) -> None:
         super().__init__(alias)
         self.alias = alias
+        self.otherwise = otherwise
 
 
-def refuse(rule: Rule, answer: Answer, now: datetime) -> None:
-    """The rule has no room.
+def refuse(rule: Rule, answer: Answer, now: datetime, *, amount: int = 0) -> None:
+    """The rule has no room. `amount` the request takes by itself, as far as that is known.
 
     Raises:
         BudgetExceeded, RateLimited, Degraded
@@ -42,14 +43,35 @@ def refuse(rule: Rule, answer: Answer, now: datetime) -> None:
             retry_after_s=answer.wait_s or _SOON_S,
             context={"rate_limit": rule.id},
         )
-    if rule.mode is BudgetMode.DEGRADE and rule.degrade_to is not None:
-        raise Degraded(rule.degrade_to)
+    raise _or_degraded(rule, _too_large(rule, amount) if amount > rule.limit else _full(rule, answer, now))
+
+
+def _full(rule: Rule, answer: Answer, now: datetime) -> BudgetExceeded:
     end = rule.window.end(now)
-    raise BudgetExceeded(
+    return BudgetExceeded(
         f"The budget {rule.name or rule.id!r} has no room for this request.",
         retry_after_s=answer.wait_s if end is None else (end - now).total_seconds(),
         context={"budget": rule.id},
     )
+
+
+def _too_large(rule: Rule, amount: int) -> BudgetExceeded:
+    """It would have no room however long it waits."""
+    return BudgetExceeded(
+        f"The request may come to {_told(rule, amount)}, more than the whole budget {rule.name or rule.id!r}, which is "
+        f"{_told(rule, rule.limit)}. Ask for fewer `max_tokens`, or send less.",
+        context={"budget": rule.id},
+    )
+
+
+def _told(rule: Rule, amount: int) -> str:
+    return f"${(amount * UNIT_USD).normalize():f}" if rule.in_usd else f"{amount:,} tokens"
+
+
+def _or_degraded(rule: Rule, refusal: BudgetExceeded) -> Exception:
+    if rule.mode is BudgetMode.DEGRADE and rule.degrade_to is not None:
+        return Degraded(rule.degrade_to, refusal)
+    return refusal
 
 
 def refuse_unpriced(rules: Sequence[Rule]) -> None:
@@ -57,14 +79,16 @@ def refuse_unpriced(rules: Sequence[Rule]) -> None:
 
     Raises:
         BudgetExceeded: `budget_unpriced`.
+        Degraded: one of the budgets names a cheaper alias, which then has to do for all of them.
     """
-    for rule in rules:
+    for rule in sorted(rules, key=lambda rule: rule.mode is not BudgetMode.DEGRADE):
         if rule.in_usd and rule.refuses:
-            raise BudgetExceeded(
+            refusal = BudgetExceeded(
                 f"No price is known for this model, and the budget {rule.name or rule.id!r} is in dollars.",
                 code="budget_unpriced",
                 context={"budget": rule.id},
             )
+            raise _or_degraded(rule, refusal)
 
 
 def refuse_too_long(rules: Sequence[Rule], tokens: int) -> None:

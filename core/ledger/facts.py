@@ -187,6 +187,11 @@ def _of_both(window: Window, loose: CTE) -> list[Select[Any]]:
     ]
 
 
+def adjusting(window: Window) -> Select[Any]:
+    """Adjusting entries one by one: as `facts` has them, and each with its `id`, `created_at` and `reason`."""
+    return _adjusting(window).add_columns(_ADJUSTMENT.id, _ADJUSTMENT.created_at, _ADJUSTMENT.reason)
+
+
 def _adjusting(window: Window) -> Select[Any]:
     """Adjusting entries: an amount, and no call."""
     told = {

@@ -1,11 +1,12 @@
 """A month in the columns of FOCUS, the FinOps Open Cost and Usage Specification, version 1.2 (May 2025): a row a day, provider,
-model and whatever else costs are told apart by."""
+model and whatever else costs are told apart by, and one for each adjusting entry, with its reason."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from core.database import Database
+from core.ledger.adjustments import adjustments
 from core.ledger.centres import bounds
 from core.ledger.facts import ADJUSTMENT, CORRECTION
 from core.ledger.usage import Line, Question, analyse
@@ -31,14 +32,17 @@ async def rows(database: Database, tenant: str, month: str) -> list[dict[str, An
     begin, end = bounds(month)
     question = Question(tenant, _BY, begin, end, order="group", most_dimensions=len(_BY), list_prices=True)
     lines = await analyse(database, question)
-    return [_row(tenant, begin, end, line) for line in lines]
+    found = [_row(tenant, begin, end, line) for line in lines if line.group["status"] != ADJUSTMENT]
+    adjusted = await adjustments(database, tenant, _BY, begin, end)
+    return found + [_row(tenant, begin, end, line, reason) for line, reason in adjusted]
 
 
-def _row(tenant: str, begin: datetime, end: datetime, line: Line) -> dict[str, Any]:
+def _row(tenant: str, begin: datetime, end: datetime, line: Line, reason: str | None = None) -> dict[str, Any]:
+    """`reason`: of an adjusting entry."""
     group, tokens = line.group, line.tokens
     sent = sum(tokens[name] for name in ("input", "cached", "cache_write", "cache_write_1h"))
     day = datetime.fromisoformat(f"{group['day']}T00:00:00+00:00")
-    adjusts = group["status"] == ADJUSTMENT
+    adjusts = reason is not None
     quantity = None if adjusts else sent + tokens["output"]
     what = f"{group['capability'] or 'calls'} by {group['model'] or 'no model'}"
     costs: dict[str, Decimal] = dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost"), line.cost_usd)
@@ -51,7 +55,7 @@ def _row(tenant: str, begin: datetime, end: datetime, line: Line) -> dict[str, A
         "BillingPeriodEnd": _moment(end),
         "ChargeCategory": "Adjustment" if adjusts else "Usage",
         "ChargeClass": "Correction" if group["price_basis"] == CORRECTION else None,
-        "ChargeDescription": f"Adjustment of {what}" if adjusts else what.capitalize(),
+        "ChargeDescription": f"Adjustment of {what}: {reason}" if adjusts else what.capitalize(),
         "ChargeFrequency": "One-Time" if adjusts else "Usage-Based",
         "ChargePeriodStart": _moment(day),
         "ChargePeriodEnd": _moment(day + timedelta(days=1)),

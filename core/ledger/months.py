@@ -83,6 +83,8 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
     """Add an adjusting entry: `told` are its fields. Without `at` it counts now, in the month that is open.
 
     Raises:
+        InvalidRequest: a time to come; `invalid_corrects`: `corrects` is the month that it counts in, one that has not come, or
+            another one than the entry's.
         Conflict: `month_closed`, the month of `at` takes none any more.
         NotFound: `entry_not_found`, the ledger has no such entry of the tenant's.
     """
@@ -90,7 +92,11 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
     at: datetime = fields.pop("at", None) or utc_now()
     if at > utc_now():
         raise InvalidRequest("An adjusting entry cannot be of a time to come.", param="at")
-    month = at.astimezone(UTC).isoformat()[:7]
+    month, corrects = at.astimezone(UTC).isoformat()[:7], fields.get("corrects")
+    if corrects == month:
+        raise _wrong("It counts in that month itself: leave `corrects` out.")
+    if corrects is not None and corrects > utc_now().isoformat()[:7]:
+        raise _wrong("That month has not come yet.")
     async with database.transaction(principal.tenant) as session:
         await _alone(session, principal.tenant)
         if await session.get(ClosedMonth, (principal.tenant, month)) is not None:
@@ -102,6 +108,8 @@ async def adjust(database: Database, principal: Principal, told: Mapping[str, An
             fields |= {name: getattr(found, name) for name in _OF_ENTRY}
             fields["entry_at"] = found.at
             fields["corrects"] = found.at.astimezone(UTC).isoformat()[:7]
+            if corrects not in (None, fields["corrects"]):
+                raise _wrong(f"The entry is of {fields['corrects']}: leave `corrects` out.")
         else:
             fields["teams"] = await _teams_of(session, fields.get("principal"))
         if fields.get("corrects") == month:
@@ -130,6 +138,10 @@ async def _alone(session: AsyncSession, tenant: str) -> None:
     if connection.dialect.name == "postgresql":
         digest = hashlib.sha256(f"month\0{tenant}".encode()).digest()
         await connection.execute(select(func.pg_advisory_xact_lock(int.from_bytes(digest[:8], signed=True))))
+
+
+def _wrong(why: str) -> InvalidRequest:
+    return InvalidRequest(f"The adjusting entry cannot correct this month. {why}", code="invalid_corrects", param="corrects")
 
 
 def _closed(month: str, param: str) -> Conflict:

@@ -17,7 +17,7 @@ from core.errors import InvalidRequest
 from core.ledger.centres import centres_of
 from core.ledger.dimensions import CENTRE, Dimensions
 from core.ledger.entries import CLASSES
-from core.ledger.facts import Window, durations, facts
+from core.ledger.facts import ADJUSTMENT, Window, durations, facts
 from core.ledger.latencies import quantile
 from core.money import QUANTUM, Money
 from core.tables import LedgerRow
@@ -55,10 +55,11 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Line:
     """The sums of one group. `attempts` are calls of providers, `cached` answers that the response cache gave instead,
-    `unpriced` attempts that no price is known for: `cost_usd` is without them. `failovers` are requests of which an attempt
-    failed here and another deployment answered. `saved_usd` is what the `cached` ones had cost when a provider gave them (of
-    entries that do not know it, as much as their like did), `saved_tokens` what they had used. `list_usd` is what the lists ask
-    for; None where one of the prices is the operator's own and the list knows none, or it was not asked for."""
+    `unpriced` attempts that no price is known for: `cost_usd` is without them. `priced_usd` and `priced_tokens` are of the
+    other calls alone, without adjusting entries. `failovers` are requests of which an attempt failed here and another
+    deployment answered. `saved_usd` is what the `cached` ones had cost when a provider gave them (of entries that do not know
+    it, as much as their like did), `saved_tokens` what they had used. `list_usd` is what the lists ask for; None where one of
+    the prices is the operator's own and the list knows none, or it was not asked for."""
 
     group: dict[str, str | None]
     requests: int
@@ -75,6 +76,8 @@ class Line:
     saved_usd: Decimal = Decimal(0)
     saved_tokens: int = 0
     list_usd: Decimal | None = None
+    priced_usd: Decimal = Decimal(0)
+    priced_tokens: int = 0
     quantiles: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
 
@@ -104,12 +107,17 @@ async def analyse(database: Database, question: Question) -> list[Line]:
     """
     lines = await _Report(database, question).lines(whole=True)
     if len(lines) > MOST_ROWS:
-        raise InvalidRequest(
-            f"That gives more than {MOST_ROWS:,} lines. Ask for less: fewer dimensions, a coarser time, or a part of it.",
-            code="too_many_groups",
-            param="group_by",
-        )
+        raise too_many()
     return lines
+
+
+def too_many() -> InvalidRequest:
+    """There are more than `MOST_ROWS` lines."""
+    return InvalidRequest(
+        f"That gives more than {MOST_ROWS:,} lines. Ask for less: fewer dimensions, a coarser time, or a part of it.",
+        code="too_many_groups",
+        param="group_by",
+    )
 
 
 class _Report:
@@ -181,6 +189,9 @@ class _Report:
         if likes is not None:
             measures["failovers"] = func.count(case((_failed_over(row), name), else_=None).distinct())
             untold = ~called & row.version.is_(None)  # of before it was kept what an answer has saved
+            priced = (row.unpriced == 0) & (row.status != ADJUSTMENT)  # an hour's rows are told apart by the price's basis
+            measures["priced_usd"] = _usd(case((priced, row.cost_usd), else_=None))
+            measures["priced_tokens"] = _sum(case((priced, sum(row[f"{name}_tokens"] for name in CLASSES[:5])), else_=0))
             measures["saved_usd"] = _usd(row.saved_usd) + _usd(case((untold, row.entries), else_=0) * like.c.usd)
         query = query.add_columns(*(value.label(name) for name, value in measures.items())).group_by(*columns)
         return query.order_by(*self._order(measures, columns)).limit(MOST_ROWS + (likes is not None))
@@ -273,4 +284,6 @@ def _line(row: Any, names: Sequence[str]) -> Line:
         saved_usd=getattr(row, "saved_usd", Decimal(0)).quantize(QUANTUM),
         saved_tokens=row.saved_tokens,
         list_usd=None if getattr(row, "unlisted", 1) else row.list_usd,
+        priced_usd=getattr(row, "priced_usd", Decimal(0)),
+        priced_tokens=getattr(row, "priced_tokens", 0),
     )

@@ -62,7 +62,7 @@ class BudgetMonitor:
             limit = row.limit_usd if row.limit_usd is not None else Decimal(row.limit_tokens or 0)
             share = float(standing.spent / limit) if limit else 1.0
             since = "" if standing.end is None else f"{standing.begin:%Y-%m-%d}"
-            held = float(standing.reserved / limit) if limit else 0.0
+            held = float(standing.reserved / limit) if limit and standing.reserved is not None else 0.0
             used = _Used(share, held, _forecast(share, standing.begin, standing.end), since, row.changed_at)
             self._now[row.id] = used
             found += _findings(row, used)

@@ -1,6 +1,7 @@
 """Usage and cost in all that can be told of them: by any dimensions and grain of time, as JSON or CSV."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,7 +12,8 @@ from core import denials
 from core.errors import InvalidRequest
 from core.ledger.latencies import MEASURES
 from core.ledger.usage import QUANTILES, Line, Question, analyse
-from core.moments import Moment
+from core.moments import Moment, refuse_backwards
+from core.money import QUANTUM
 from core.principals import Principal, Scope
 from server.auth import requires
 from server.csv_answers import MEDIA_TYPE, csv_answer
@@ -30,7 +32,10 @@ class AnalyticsLine(UsageLine):
     """The sums of one group, and what follows from them. The names that were grouped by stand beside them."""
 
     error_rate: float | None = Field(description="failed attempts among all attempts")
-    usd_per_1k_tokens: float | None = Field(description="of all tokens, sent and made")
+    usd_per_1k_tokens: float | None = Field(
+        description="of the calls that a price is known for, by their tokens, sent and made; null where there are none. "
+        "Adjusting entries are no part of it"
+    )
     failovers: int = Field(description="requests of which an attempt failed here, and another deployment answered")
     failover_rate: float | None = Field(description="those among all requests")
     cache_rate: float | None = Field(description="answers of the response cache among all answers and attempts")
@@ -73,11 +78,12 @@ def asked(
     """Read the question from the query.
 
     Raises:
-        InvalidRequest: a filter is none.
+        InvalidRequest: a filter is none; the time ends before it begins.
         Forbidden: other tenants' usage, without the right to.
     """
     if all_tenants and not principal.may(Scope.TENANTS_MANAGE):
         raise denials.lacks(principal, Scope.TENANTS_MANAGE, act="see all tenants")
+    refuse_backwards(since, until)
     wanted: dict[str, list[str]] = {}
     for each in only:
         name, equals, value = each.partition("=")
@@ -114,14 +120,18 @@ async def analytics(
 
 def table(question: Question, lines: Sequence[Line]) -> Response:
     """The lines as a CSV file, with costs to their last digit."""
-    rows = [in_full(line) | {"cost_usd": line.cost_usd, "cache_savings_usd": line.saved_usd} for line in lines]
+    rows = [
+        in_full(line)
+        | {"cost_usd": line.cost_usd, "cache_savings_usd": line.saved_usd, "usd_per_1k_tokens": usd_per_1k_tokens(line)}
+        for line in lines
+    ]
     return csv_answer("usage", [*question.group_by, *AnalyticsLine.model_fields], rows)
 
 
 def in_full(line: Line) -> dict[str, Any]:
     """All that a line tells, with what follows from it."""
     told = flat(line)
-    tokens, answers = told["input_tokens"] + told["output_tokens"], line.attempts + line.cached
+    price, answers = usd_per_1k_tokens(line), line.attempts + line.cached
     quantiles = {
         f"{measure.removesuffix('_ms')}_{name}_ms": line.quantiles.get(measure, {}).get(name)
         for measure in MEASURES
@@ -129,7 +139,7 @@ def in_full(line: Line) -> dict[str, Any]:
     }
     return told | {
         "error_rate": share(line.failed, line.attempts),
-        "usd_per_1k_tokens": float(line.cost_usd * 1000 / tokens) if tokens else None,
+        "usd_per_1k_tokens": price if price is None else float(price),
         "failovers": line.failovers,
         "failover_rate": share(line.failovers, line.requests),
         "cache_rate": share(line.cached, answers),
@@ -137,6 +147,11 @@ def in_full(line: Line) -> dict[str, Any]:
         "cache_savings_tokens": line.saved_tokens,
         **quantiles,
     }
+
+
+def usd_per_1k_tokens(line: Line) -> Decimal | None:
+    """Of calls whose price is known; None where they used no tokens."""
+    return (line.priced_usd * 1000 / line.priced_tokens).quantize(QUANTUM) if line.priced_tokens else None
 
 
 def share(part: int, whole: int) -> float | None:

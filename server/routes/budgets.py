@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from core import audit
-from core.budgets import Window
+from core.budgets import Standing, Window
 from core.database import utc_now
 from core.errors import InvalidRequest, NotFound
 from core.principals import Principal, Scope
@@ -20,6 +20,7 @@ from core.tables import Budget, RateLimit
 from server.access.epoch import raise_epoch
 from server.access.subjects import refuse_unknown
 from server.auth import requires
+from server.counts import no_boolean
 from server.pagination import Paging, page_of_table
 from server.state import CurrentState, State
 
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/api/v1/budgets", tags=["Usage"])
 Manager = Annotated[Principal, requires(Scope.BUDGETS_MANAGE)]
 
 Dollars = Annotated[Decimal, Field(gt=0, le=1_000_000_000, max_digits=18, decimal_places=9)]
-Tokens = Annotated[int, Field(gt=0, le=2**50)]
+Tokens = Annotated[int, BeforeValidator(no_boolean), Field(gt=0, le=2**50)]
 Mode = Literal["hard", "soft", "degrade"]
 _SHORTEST = timedelta(hours=1)
 Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -130,11 +131,27 @@ class BudgetStanding(BudgetInfo):
     """A budget and how it stands, in its own unit: dollars or tokens."""
 
     spent: float
-    reserved: float = Field(description="by requests that are being answered")
-    counted: bool = Field(description="false: Redis is away, so that `spent` is the ledger's and `reserved` not known")
-    remaining: float
+    reserved: float | None = Field(description="by requests that are being answered; null: nobody knows")
+    counted: bool = Field(
+        description="false: Redis is away, so that `spent` is the ledger's, and `reserved` and `remaining` are not known"
+    )
+    remaining: float | None
     since: datetime = Field(description="when what counts now began")
     resets_at: datetime | None = Field(description="when it starts afresh; null for a window that rolls")
+
+    @classmethod
+    def at(cls, row: Budget, standing: Standing) -> "BudgetStanding":
+        limit = row.limit_usd if row.limit_usd is not None else Decimal(row.limit_tokens or 0)
+        held = standing.reserved
+        return cls(
+            **BudgetInfo.of(row).model_dump(),
+            spent=float(standing.spent),
+            reserved=None if held is None else float(held),
+            counted=standing.counted,
+            remaining=None if held is None else float(max(Decimal(0), limit - standing.spent - held)),
+            since=standing.begin,
+            resets_at=standing.end,
+        )
 
 
 class BudgetPage(BaseModel):
@@ -172,16 +189,7 @@ async def get_budget(budget_id: str, state: CurrentState, principal: Manager) ->
     """Show a budget and how it stands."""
     row = await _find(state, principal, budget_id)
     standing = await state.models.budgets.standing(row)
-    limit = row.limit_usd if row.limit_usd is not None else Decimal(row.limit_tokens or 0)
-    return BudgetStanding(
-        **BudgetInfo.of(row).model_dump(),
-        spent=float(standing.spent),
-        reserved=float(standing.reserved),
-        counted=standing.counted,
-        remaining=float(max(Decimal(0), limit - standing.spent - standing.reserved)),
-        since=standing.begin,
-        resets_at=standing.end,
-    )
+    return BudgetStanding.at(row, standing)
 
 
 @router.patch("/{budget_id}")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from core.ledger.listing import Wanted, entries
-from core.moments import Moment
+from core.moments import Moment, refuse_backwards
 from core.tables import LedgerRow
 from server.pagination import Paging, page
 from server.routes.analytics import Reader
@@ -52,8 +52,11 @@ class EntryInfo(BaseModel):
     cost_usd: float | None = Field(description="null where no price is known")
     list_usd: float | None = Field(description="what the list asks for, where the price is your own and the list knows one")
     price_basis: str
-    price_source: str
-    price_since: date | None
+    price_source: str = Field(description="`settings`, `local`, or the list with its version and what is taken off")
+    price_since: date | None = Field(
+        description="from which day on the price holds; null where its source does not say: of most list prices, which the "
+        "version in `price_source` dates"
+    )
     saved_tokens: int
     saved_usd: float | None
     latency_ms: float
@@ -82,6 +85,7 @@ async def list_entries(
     model: Name = None,
 ) -> dict[str, Any]:
     """List the entries of the ledger, the newest first."""
+    refuse_backwards(since, until)
     given = {
         "request_id": request_id,
         "principal": user,

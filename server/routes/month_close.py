@@ -38,7 +38,9 @@ class NewAdjustment(BaseModel):
     cost_usd: Decimal = Field(ge=-MOST_USD, le=MOST_USD, max_digits=19, decimal_places=12, description="less than 0 takes away")
     reason: str = Field(min_length=1, max_length=500)
     at: Moment | None = Field(None, description="where it counts: now, or a time of a month that is not closed")
-    corrects: str | None = Field(None, max_length=7, description="the month that was wrong, as `2026-01`")
+    corrects: str | None = Field(
+        None, max_length=7, description="the month that was wrong, as `2026-01`, where it is another than that of `at`"
+    )
     entry: Name | None = Field(None, description="the entry of the ledger that was wrong")
     principal: Name | None = None
     alias: Name | None = None

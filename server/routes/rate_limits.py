@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from sqlmodel import col, delete
 from starlette.responses import Response
 
@@ -15,13 +15,14 @@ from core.errors import InvalidRequest, NotFound
 from core.tables import RateLimit
 from server.access.epoch import raise_epoch
 from server.access.subjects import refuse_unknown
+from server.counts import no_boolean
 from server.pagination import Paging, page_of_table
 from server.routes.budgets import BudgetScope, Manager
 from server.state import CurrentState, State
 
 router = APIRouter(prefix="/api/v1/rate-limits", tags=["Usage"])
 
-Count = Annotated[int, Field(gt=0, le=2**40)]
+Count = Annotated[int, BeforeValidator(no_boolean), Field(gt=0, le=2**40)]
 _SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(days=1)
 _NUMBERS = ("requests", "tokens", "concurrent")
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.ledger.usage import MOST_ROWS, Line, usage
-from core.moments import Moment
+from core.moments import Moment, refuse_backwards
 from core.principals import Principal, Scope
 from server.auth import requires
 from server.pagination import PageRequest, PagingWhereAsked, page_of
@@ -66,6 +66,7 @@ async def report(
 
     Names of sessions are their owners': who lacks users:manage sees their own, and all others as one group without a name.
     """
+    refuse_backwards(since, until)
     own = sessions_of(principal)
     lines = await usage(state.database, principal.tenant, names_in(group_by), since, until, sessions_of=own)
     told = page_of(lines, paging or PageRequest(MOST_ROWS), position_of)
@@ -108,6 +109,10 @@ def flat(line: Line) -> dict[str, Any]:
         "audio_tokens": tokens["input_audio"] + tokens["output_audio"],
         "image_tokens": tokens["input_image"] + tokens["output_image"],
         "cost_usd": float(line.cost_usd),
-        "latency_ms": line.latency_ms,
-        "first_token_ms": line.first_token_ms,
+        "latency_ms": _rounded(line.latency_ms),
+        "first_token_ms": _rounded(line.first_token_ms),
     }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)

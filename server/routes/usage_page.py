@@ -150,6 +150,7 @@ def _row(line: Line, chosen: Explored, names: dict[str, str]) -> dict[str, Any]:
 
 def _for_people(line: Line) -> dict[str, Any]:
     told = in_full(line)
+    price = told["usd_per_1k_tokens"]
     return {
         "cost": dollars(line.cost_usd),
         "unpriced": amount(line.unpriced) if line.unpriced else "",
@@ -164,5 +165,5 @@ def _for_people(line: Line) -> dict[str, Any]:
         "median": milliseconds(told["latency_p50_ms"]),
         "slowest": milliseconds(told["latency_p95_ms"]),
         "first_token": milliseconds(told["first_token_p95_ms"]),
-        "price": in_words(told["usd_per_1k_tokens"], "usd"),
+        "price": "unpriced" if price is None and line.unpriced else in_words(price, "usd"),
     }

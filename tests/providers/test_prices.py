@@ -49,6 +49,13 @@ def test_the_list_counts_cached_tokens_once() -> None:
     assert charge.source.startswith("genai-prices ")
 
 
+def test_the_list_says_since_when_a_price_holds_where_it_took_the_place_of_another() -> None:
+    tokens = Tokens(1000, 100)
+    assert Price("openai", "o3").charge(tokens, NOW).since == date(2025, 6, 10)
+    assert Price("openai", "o3").charge(tokens, datetime(2025, 6, 9, tzinfo=UTC)).since is None
+    assert Price("openai", "gpt-4o-mini").charge(tokens, NOW).since is None
+
+
 def test_a_long_prompt_is_billed_by_its_tier_as_a_whole() -> None:
     price = Price("vertex", "claude-sonnet-4-5@20250929")
     assert price.charge(Tokens(200_000), NOW).usd == Decimal("0.6")

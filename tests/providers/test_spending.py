@@ -295,7 +295,7 @@ async def test_a_cheaper_alias_answers_where_the_budget_says_so_and_its_answer_i
         assert await say(models) == REPLY.text
         assert len(provider.sent) == calls
     assert provider.sent[-1].body["model"] == "gpt-4o-mini"
-    assert request_context.degraded == "cheap"
+    assert (request_context.degraded, request_context.degraded_from) == ("cheap", "default")
     assert (await standing(models, row)).spent == 0
 
 
@@ -310,6 +310,23 @@ async def test_what_has_no_price_is_refused_under_a_budget_in_dollars(
     models: Models, limit: Any, request_context: RequestContext
 ) -> None:
     await limit(limit_usd=Decimal(100))
+    with pytest.raises(BudgetExceeded) as refused:
+        await say(models, "unpriced")
+    assert refused.value.code == "budget_unpriced"
+
+
+async def test_what_has_no_price_goes_to_a_cheaper_alias_that_has_one(
+    models: Models, limit: Any, request_context: RequestContext
+) -> None:
+    await limit(limit_usd=Decimal(100), mode="degrade", degrade_to="cheap")
+    assert await say(models, "unpriced") == REPLY.text
+    assert request_context.degraded == "cheap"
+
+
+async def test_what_has_no_price_is_refused_where_the_cheaper_alias_has_none_either(
+    models: Models, limit: Any, request_context: RequestContext
+) -> None:
+    await limit(limit_usd=Decimal(100), mode="degrade", degrade_to="unpriced")
     with pytest.raises(BudgetExceeded) as refused:
         await say(models, "unpriced")
     assert refused.value.code == "budget_unpriced"

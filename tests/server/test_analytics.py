@@ -15,8 +15,8 @@ from core.ledger import Entry, TokenClasses
 from core.ledger.rollups import roll_up
 from core.principals import Role
 from core.settings import Settings
-from core.tables import APIKey, LedgerRow, Team, TeamMember, User
-from server.routes import analytics, cost_centres, usage, usage_page
+from core.tables import APIKey, LedgerAdjustment, LedgerRow, Team, TeamMember, User
+from server.routes import analytics, cost_centres, ledger_entries, usage, usage_page
 from tests.server.administration import OWN_SITE, api, key_of, sign_in, with_pages
 from tests.server.conftest import ON_SQLITE, Guarded
 
@@ -26,7 +26,7 @@ PATH = "/usage/analytics"
 
 @pytest.fixture
 def here(guarded: Guarded, settings: Settings) -> Guarded:
-    for module in (usage, analytics, cost_centres, usage_page):
+    for module in (usage, analytics, ledger_entries, cost_centres, usage_page):
         guarded.app.include_router(module.router)
     return with_pages(guarded, settings)
 
@@ -80,6 +80,34 @@ async def test_a_line_tells_what_follows_from_its_sums(here: Guarded, database: 
         await roll_up(database)
 
 
+async def test_a_price_per_token_is_of_priced_calls_alone(here: Guarded, database: Database) -> None:
+    unpriced: dict[str, Any] = {"cost_usd": None, "price_basis": "unpriced", "tokens": TokenClasses(input=9000, output=1000)}
+    await put(
+        database,
+        entry("req_1", alias="mixed"),
+        entry("req_2", alias="mixed", **unpriced),
+        entry("req_3", alias="unknown", **unpriced),
+        entry("req_4", alias="free", cost_usd=Decimal(0)),
+    )
+    async with database.transaction("default") as session:
+        session.add(LedgerAdjustment(tenant="default", at=NOON, cost_usd=Decimal(7), reason="r", alias="mixed", created_by="x"))
+        session.add(LedgerAdjustment(tenant="default", at=NOON, cost_usd=Decimal(7), reason="r", alias="other", created_by="x"))
+    for _ in range(2):  # as the tail, and rolled up
+        told = {line["alias"]: line["usd_per_1k_tokens"] for line in await lines(here, "group_by=alias")}
+        assert told == {"mixed": 0.02, "unknown": None, "free": 0, "other": None}
+        (whole,) = await lines(here)
+        assert (whole["cost_usd"], whole["usd_per_1k_tokens"]) == (14.02, 0.01)
+        await roll_up(database)
+
+
+@ON_SQLITE
+async def test_the_page_says_of_a_price_that_nobody_knows_that_it_is_unpriced(here: Guarded, database: Database) -> None:
+    await put(database, entry(at=utc_now(), cost_usd=None, price_basis="unpriced"))
+    await sign_in(here)
+    page = (await here.client.get("/usage?by=model", headers=OWN_SITE)).text
+    assert '<td data-label="of 1,000">unpriced</td>' in page
+
+
 async def test_filters_and_order(here: Guarded, database: Database) -> None:
     await put(
         database,
@@ -105,9 +133,19 @@ async def test_filters_and_order(here: Guarded, database: Database) -> None:
         ("only=colour=red", "invalid_dimension"),
         ("group_by=tenant", "invalid_dimension"),
         ("order=colour", "invalid_request"),
+        ("from=2026-03-02T00:00:00Z&to=2026-03-01T00:00:00Z", "invalid_request"),
     ):
         answer = await api(here, "GET", f"{PATH}?{query}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (422, code), query
+
+
+@pytest.mark.parametrize("path", ["/usage", PATH, "/usage/entries"])
+async def test_a_time_that_ends_before_it_begins_is_refused(here: Guarded, path: str) -> None:
+    answer = await api(here, "GET", f"{path}?from=2026-03-02T00:00:00Z&to=2026-03-02T00:59:59%2B01:00")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "from")
+    assert "ends before it begins" in answer.json()["error"]["message"]
+    nothing = await api(here, "GET", f"{path}?from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00Z")
+    assert nothing.status_code == 200
 
 
 async def test_it_is_paged(here: Guarded, database: Database) -> None:
@@ -139,11 +177,14 @@ async def test_the_plain_sums_are_told_whole_or_in_pages(here: Guarded, database
 
 async def test_csv_has_every_digit_and_no_formula(here: Guarded, database: Database) -> None:
     evil = '=HYPERLINK("http://evil.test")'
-    await put(database, entry(tags={"team": evil}, cost_usd=Decimal("0.000000012345")))
+    times = [{"latency_ms": 101.506, "cost_usd": Decimal(0), "tokens": TokenClasses()} for _ in range(2)]
+    slow = [entry(tags={"team": evil}, **more) for more in times]
+    await put(database, *slow, entry(tags={"team": evil}, cost_usd=Decimal("0.000000012345"), latency_ms=101.507))
     answer = await api(here, "GET", f"{PATH}?group_by=tag:team,day&format=csv")
     assert answer.headers["content-type"].startswith("text/csv")
     (row,) = csv.DictReader(io.StringIO(answer.text))
     assert (row["tag:team"], row["day"], row["cost_usd"]) == (f"'{evil}", "2026-03-01", "0.000000012345")
+    assert (row["usd_per_1k_tokens"], row["latency_ms"]) == ("0.000000012345", "101.506")
     headers = {"x-api-key": here.key, "accept": "text/csv"}
     assert (await here.client.get(f"/api/v1{PATH}", headers=headers)).headers["content-type"].startswith("text/csv")
 

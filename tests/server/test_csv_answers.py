@@ -23,6 +23,7 @@ def test_a_text_that_would_run_is_made_a_text(text: str) -> None:
         (-3, "-3"),
         (None, ""),
         (1.5, "1.5"),
+        (1.5e-05, "0.000015"),
     ],
     ids=str,
 )

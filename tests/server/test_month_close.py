@@ -65,6 +65,9 @@ async def test_an_adjusting_entry_counts_and_is_no_call(here: Guarded, database:
         ({"cost_usd": 0}, (422, "invalid_request")),
         ({"cost_usd": "1e30"}, (422, "invalid_request")),
         ({"corrects": "2026-13"}, (422, "invalid_request")),
+        ({"corrects": f"{utc_now() + timedelta(days=32):%Y-%m}"}, (422, "invalid_corrects")),
+        ({"corrects": f"{utc_now():%Y-%m}"}, (422, "invalid_corrects")),
+        ({"corrects": "2026-02", "at": "2026-02-28T23:59:59Z"}, (422, "invalid_corrects")),
         ({"entry": "led_nobody"}, (404, "entry_not_found")),
         ({"at": (utc_now() + timedelta(days=1)).isoformat()}, (422, "invalid_request")),
     ],
@@ -73,6 +76,14 @@ async def test_an_adjusting_entry_counts_and_is_no_call(here: Guarded, database:
 async def test_what_is_no_adjusting_entry_is_refused(here: Guarded, wrong: dict[str, Any], refusal: tuple[int, str]) -> None:
     assert code(await api(here, "POST", "/usage/adjustments", {"cost_usd": 1, "reason": "x"} | wrong)) == refusal
     assert (await api(here, "GET", "/usage/adjustments")).json()["results"] == []
+
+
+async def test_an_entry_says_itself_which_month_it_corrects(here: Guarded, database: Database) -> None:
+    wrong = entry("req_1")
+    await put(database, wrong)
+    body = {"cost_usd": 1, "reason": "x", "entry": wrong.id}
+    assert code(await api(here, "POST", "/usage/adjustments", body | {"corrects": "2026-02"})) == (422, "invalid_corrects")
+    assert (await api(here, "POST", "/usage/adjustments", body | {"corrects": "2026-03"})).json()["corrects"] == "2026-03"
 
 
 async def test_a_closed_month_takes_no_adjusting_entry_and_tells_what_came_late(here: Guarded, database: Database) -> None:
@@ -193,6 +204,25 @@ async def test_a_month_in_the_columns_of_focus_adds_up_to_it(here: Guarded, data
     assert (await api(here, "POST", "/usage/adjustments", correction)).json()["corrects"] == "2026-02"
     rows = list(csv.DictReader(io.StringIO((await api(here, "GET", "/usage/months/2026-03/focus")).text)))
     assert [row["BilledCost"] for row in rows if row["ChargeClass"] == "Correction"] == ["-0.001"]
+
+
+async def test_each_adjusting_entry_is_a_line_of_focus_with_its_reason(here: Guarded, database: Database) -> None:
+    await put(database, entry("req_1"))
+    rule = {"centre": "4711", "kind": "tag", "name": "team", "value": "search"}
+    assert (await api(here, "POST", "/usage/cost-centres", rule)).status_code == 201
+    alike = {"cost_usd": "0.5", "provider": "openai", "model": "small", "tags": {"team": "search"}}
+    for reason in ("credit, note", "rounding"):
+        body = alike | {"reason": reason, "at": "2026-03-05T00:00:00Z"}
+        assert (await api(here, "POST", "/usage/adjustments", body)).status_code == 201
+    rows = list(csv.DictReader(io.StringIO((await api(here, "GET", "/usage/months/2026-03/focus")).text)))
+    assert [row["ChargeDescription"] for row in rows] == [
+        "Chat by small",
+        "Adjustment of calls by small: credit, note",
+        "Adjustment of calls by small: rounding",
+    ]
+    assert [(row["BilledCost"], row["ListCost"], row["x_CostCentre"], row["x_Status"]) for row in rows[1:]] == [
+        ("0.5", "0.5", "4711", "adjustment")
+    ] * 2
 
 
 async def test_who_reads_changes_nothing_and_a_tenant_has_its_own_close(here: Guarded, database: Database) -> None:

@@ -64,6 +64,7 @@ def test_another_tenant_s_rate_limit_is_not_there(here: Here) -> None:
         {},
         {"requests": 0},
         {"requests": 1.5},
+        {"requests": True},
         {"requests": 1, "window": "5s"},
         {"requests": 1, "window": "2d"},
         {"requests": 1, "window": "month"},

@@ -87,8 +87,9 @@ async def test_no_more_is_given_out_than_there_is_however_many_ask_at_once(
 async def test_what_was_not_used_comes_back(budgets: Budgets, caller: Principal, limit: Any) -> None:
     row = await limit(limit_usd=Decimal("0.01"))
     hold = await reserve(budgets, caller)
-    with pytest.raises(BudgetExceeded):
+    with pytest.raises(BudgetExceeded) as refused:
         await reserve(budgets, caller)
+    assert (refused.value.retry_after_s or 0) > 0
     hold.settle(spending(3, "0.0000000001"))
     await budgets.settled()
     assert (await budgets.standing(row)).spent == Decimal("1e-9"), "rounded up, never down"
@@ -328,6 +329,37 @@ async def test_what_has_no_price_is_not_let_into_a_budget_of_dollars(budgets: Bu
     assert refused.value.code == "budget_unpriced"
 
 
+async def test_what_has_no_price_goes_to_the_cheaper_alias_where_a_budget_names_one(
+    budgets: Budgets, caller: Principal, limit: Any
+) -> None:
+    await limit(limit_usd=Decimal(1))
+    await limit(limit_usd=Decimal(1), mode="degrade", degrade_to="small")
+    with pytest.raises(Degraded) as degraded:
+        await reserve(budgets, caller, usd=None)
+    assert (degraded.value.alias, degraded.value.otherwise.code) == ("small", "budget_unpriced")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            {"limit_usd": Decimal("0.009")},
+            "may come to $0.01, more than the whole budget 'all', which is $0.009. Ask for fewer",
+        ),
+        ({"limit_tokens": 9}, "may come to 10 tokens, more than the whole budget 'all', which is 9 tokens."),
+    ],
+)
+@pytest.mark.parametrize("window", ["month", "24h"])
+async def test_a_request_that_is_larger_than_the_budget_is_not_told_to_come_again(
+    budgets: Budgets, caller: Principal, limit: Any, window: str, told: dict[str, Any], words: str
+) -> None:
+    await limit(name="all", window=window, **told)
+    with pytest.raises(BudgetExceeded) as refused:
+        await reserve(budgets, caller)
+    assert words in refused.value.message
+    assert (refused.value.code, refused.value.retry_after_s) == ("budget_exceeded", None)
+
+
 @pytest.mark.parametrize(("closed", "mode", "admitted"), [(True, "hard", False), (True, "soft", True), (False, "hard", True)])
 async def test_with_the_store_away(database: Database, caller: Principal, closed: bool, mode: str, admitted: bool) -> None:
     async with database.transaction(all_tenants=True) as session:
@@ -346,7 +378,7 @@ async def test_with_the_store_away(database: Database, caller: Principal, closed
                 await reserve(budgets, caller)
             assert refused.value.code == "budgets_unavailable"
     standing = await budgets.standing(row)
-    assert (standing.spent, standing.counted) == (0, False)
+    assert (standing.spent, standing.reserved, standing.counted) == (0, None, False)
     budgets.close()
     await clients.close()
 
