@@ -118,8 +118,8 @@ def gather(
     likelihood = _probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
     chosen = _chosen(quotes, weights.keys(), words)
-    if chosen and remedies.ASKED.search(whole):
-        best = remedies.with_remedy(chosen[0])
+    if chosen:
+        best = remedies.completed(chosen[0], whole)
         chosen = (best, *(quote for quote in chosen[1:] if not _overlap(best, quote)))
     return Evidence(chosen, _probability(kept[0][1]) if kept else 0.0, likelihood, _nearest(scored))
 
@@ -275,7 +275,8 @@ class _Vetted:
         row = quote.row and quote.kind != "entry"
         if row and kind.in_row is not None and not kind.in_row(f"{quote.columns}\n{quote.text}"):
             return False
-        if not kind.held(f"{columns}{plain(quote.text)}", row=row):
+        said = remedies.with_reason(quote) if kind.holds is tells_cause else quote
+        if not kind.held(f"{columns}{plain(said.text)}", row=row):
             return False
         if kind.counted and self._asked.opposed(Ground(quote.text, self._words)):
             return False

@@ -137,9 +137,12 @@ _PLACE = re.compile(
     rf"average|addition|advance|{_DAY}|{_MONTH}|{_DAYTIME}|{_NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
     r"\b(?:outside|inside|indoors|outdoors|upstairs|downstairs|abroad|everywhere|nowhere|home|here|there|ground floor|draußen|"
     r"drinnen|oben|unten)\b|\b(?:city|place|location|address|room|floor|shelf|site|town|country|region|ort|stadt)\b\W{0,3}:|"
+    r"\b(?:place|seat|venue|location|address|site|ort|sitz)\b(?: (?:of|der|des) [\w ,-]{1,40}?)? (?:is|are|was|ist|war|liegt)\b|"
     r"https?://|\w/\w|@\w",
     re.I,
 )
+#: Words of a question that also tell in an answer that a place follows.
+_PLACES = listed("place seat venue location address site ort sitz")
 _GOAL = re.compile(r"\bto\b|\bzu[mr]?\b|\bnach\b", re.I)
 _FLOOR = re.compile(
     r"\b(?:floor|storey|basement|cellar|attic|level|upstairs|downstairs|roof|stock|etage|erdgeschoss|keller)\b", re.I
@@ -369,7 +372,7 @@ def kind_of(question: str, whole: str = "") -> Kind | None:
     if language is not None and language.judged_apart:
         return _told_apart(language, question)
     kind = next((kind for form, kind in _KINDS if form.search(question)), None)
-    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", f"{question} {whole}")) - ENGLISH - GERMAN
+    said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", f"{question} {whole}")) - ENGLISH - GERMAN - _PLACES
     return None if kind is None else replace(kind, said=said)
 
 

@@ -3,6 +3,8 @@ import pytest
 from chains.kinds import kind_of
 
 HELD = [
+    ("Where is the place of arbitration?", "The place of arbitration is Copenhagen."),
+    ("Wo wird geschlichtet?", "Der Ort der Schlichtung ist Kopenhagen."),
     ("Um wie viel steigt die Pacht?", "Die Pacht steigt von 0,38 auf 0,42 Euro je Quadratmeter."),
     ("By how much at most?", "It is raised every January, but by no more than 3 percent."),
     ("Wer hat den Auftrag?", "Den Auftrag erhält die Firma Holzbau Krüger."),

@@ -1,7 +1,7 @@
 import pytest
 
 from chains.quotes import Quote
-from chains.remedies import ASKED, with_remedy
+from chains.remedies import ASKED, completed, with_remedy
 from retrievers.base import Chunk
 
 JUMPS = (
@@ -37,3 +37,31 @@ def test_the_trouble_is_quoted_with_the_sentences_that_say_what_to_do() -> None:
 )
 def test_other_quotes_stay_as_they_are(text: str, sentence: str) -> None:
     assert with_remedy(quoted(text, sentence)).text == sentence
+
+
+SHAFT = "Install the pump with its shaft horizontal. Otherwise air collects and the bearings run dry. Use clean water."
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("Why must the shaft be horizontal?", SHAFT.removesuffix(" Use clean water.")),
+        ("What happens if the shaft is not horizontal?", SHAFT.removesuffix(" Use clean water.")),
+        ("How is the shaft to be?", "Install the pump with its shaft horizontal."),
+    ],
+)
+def test_what_comes_of_it_otherwise_is_told_to_who_asks_why(question: str, told: str) -> None:
+    assert completed(quoted(SHAFT, "Install the pump with its shaft horizontal."), question).text == told
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Install it level, because air collects. Otherwise it runs dry.", "Install it level, because air collects."),
+        ("Install it level. Use clean water.", "Install it level."),
+        ("Install it level.\n\nOtherwise it runs dry.", "Install it level."),
+    ],
+    ids=["it says why itself", "no reason behind it", "another paragraph"],
+)
+def test_where_no_reason_follows_the_quote_stays_as_it_is(text: str, sentence: str) -> None:
+    assert completed(quoted(text, sentence), "Why must it be level?").text == sentence
