@@ -16,7 +16,7 @@ _DENIES = re.compile(
     rf"\b{_NOT}\b|\b(?:no|none|neither|nor|cannot|without|except|unless|only|exclu\w+|exempt\w*|lack\w*|missing|miss\w*|absent|"
     r"fail\w*|refus\w+|reject\w*|forbid\w*|forbidden|prohibit\w*|ban(?:s|ned)?|closed|open|outstanding|pending|unpaid|void|zero|"
     r"un\w{3,}(?:ed|ble)|other than|limited|ohne|außer|nur|ausgenommen|ausgeschlossen|untersagt|verboten|entfällt|fehl\w*|"
-    r"abgelehnt|offen|geschlossen|gesperrt|un\w{3,}(?:t|bar|ig))\b|[✗✘×]",
+    r"abgelehnt|offen|geschlossen|gesperrt|un\w{3,}(?:t|bar|ig))\b|[✗✘]",
     re.I,
 )
 #: A field of a row that has nothing in it.

@@ -28,8 +28,8 @@ _COMMON = frozenset(
 
 #: Who asks so wants the text itself.
 _READING = re.compile(
-    r"\b(read|transcribe|transcript|copy|extract|ocr|spell out|word for word|(?:does|do) (?:it|this|that|they|the \w+) say|written|"
-    r"lies|vorlesen|abschreiben|abtippen|transkribier\w*|steht)\b",
+    r"\b(read|transcribe|transcript|copy|extract|ocr|spell out|word for word|(?:does|do) (?:it|this|that|they|the \w+) say|"
+    r"written|lies|vorlesen|abschreiben|abtippen|transkribier\w*|steht)\b",
     re.I,
 )
 _OF_READING = frozenset(

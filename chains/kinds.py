@@ -137,7 +137,8 @@ _PLACE = re.compile(
     rf"average|addition|advance|{_DAY}|{_MONTH}|{_DAYTIME}|{_NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
     r"\b(?:outside|inside|indoors|outdoors|upstairs|downstairs|abroad|everywhere|nowhere|home|here|there|ground floor|draußen|"
     r"drinnen|oben|unten)\b|\b(?:city|place|location|address|room|floor|shelf|site|town|country|region|ort|stadt)\b\W{0,3}:|"
-    r"\b(?:place|seat|venue|location|address|site|ort|sitz)\b(?: (?:of|der|des) [\w ,-]{1,40}?)? (?:is|are|was|ist|war|liegt)\b|"
+    r"\b(?:place|seat|venue|location|address|site|ort|sitz)\b(?: (?:of|der|des) [\w ,-]{1,40}?)? "
+    r"(?:is|are|was|ist|war|liegt)\b|"
     r"https?://|\w/\w|@\w",
     re.I,
 )

@@ -24,8 +24,9 @@ _ASKS_WHY = re.compile(
 )
 #: How a sentence begins that says what comes of it, if what the one before it says is not done, or is.
 _OTHERWISE = re.compile(
-    r"(?:otherwise|or else|if not\b|if (?:it|this|that|they) (?:is|are|does|do)(?: not|n['’]t)|this (?:prevents?|avoids?|protects?|keeps?)|"
-    r"that (?:way|prevents?|avoids?|protects?|keeps?)|sonst|andernfalls|ansonsten|das (?:verhindert|vermeidet|schützt)|dadurch|so )",
+    r"(?:otherwise|or else|if not\b|if (?:it|this|that|they) (?:is|are|does|do)(?: not|n['’]t)|"
+    r"this (?:prevents?|avoids?|protects?|keeps?)|that (?:way|prevents?|avoids?|protects?|keeps?)|"
+    r"sonst|andernfalls|ansonsten|das (?:verhindert|vermeidet|schützt)|dadurch|so )",
     re.I,
 )
 
