@@ -11,8 +11,8 @@ _TELLS = re.compile(
     r"thanks to|results?|resulted|resulting|therefore|thus|hence|leads?|led|triggers?|triggered|prevents?|avoids?|protects?|"
     r"otherwise|or else|lest|would|could|might|for (?:safety|security|lack|want|fear|example)|(?:so|too) \w+|"
     r"(?<!up )to (?!\d)[a-z]+|by (?!\d)[a-z]+|after (?!\d)[a-z]+|when|if|unless|until [a-z]+|means?|meant|allows?|helps?|"
-    r"fail(?:s|ed)?|broken?|had been|makes?|made|keeps?|needs?|weil|da|denn|wegen|aufgrund|damit|sonst|andernfalls|grund|gründen?|"
-    r"ursache|deshalb|daher|darum|um|würden?|könnten?)\b",
+    r"fail(?:s|ed)?|broken?|had been|makes?|made|keeps?|needs?|weil|da|denn|wegen|aufgrund|damit|sonst|andernfalls|grund|"
+    r"gründen?|ursache|deshalb|daher|darum|um|würden?|könnten?)\b",
     re.I,
 )
 

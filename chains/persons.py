@@ -48,8 +48,8 @@ _NAMEN = re.compile(
 _NIEMAND = listed(
     "september oktober november dezember januar februar fenster zimmer wasser nummer sommer winter messer alter ufer dauer "
     "mauer leiter theater computer server keller eimer hammer wetter fehler fenstern zimmern termin termine kosten "
-    "element elemente dokument dokumente moment prozent instrument wochenende abende enden ende ordner schalter zähler filter meter liter "
-    "kilometer schilling frühling motor sektor faktor reaktor patent kalender donner nächste"
+    "element elemente dokument dokumente moment prozent instrument wochenende abende enden ende ordner schalter zähler "
+    "filter meter liter kilometer schilling frühling motor sektor faktor reaktor patent kalender donner nächste"
 )
 
 
