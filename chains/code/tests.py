@@ -12,6 +12,7 @@ from chains.code.writing import (
     REPAIR_PROMPT,
     CodeAnswer,
     CodeOutput,
+    CodeResult,
     Task,
     draft_form,
     is_told,
@@ -40,6 +41,9 @@ _FRAMEWORKS = {
 }
 
 
+_UNRUN = "Nobody has run these tests: check what they expect."
+
+
 class TestsInput(CodeInput):
     """Code that has no tests yet."""
 
@@ -53,7 +57,8 @@ async def _fault(source: str, language: str, code: str) -> str | None:
 
 
 async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
-    """Write tests, in the framework that is usual for the language."""
+    """Write tests, in the framework that is usual for the language. A small model is often wrong about what code returns: the
+    answer says that nobody has run them."""
     language = await language_of(asked)
     values = {
         "language": language,
@@ -63,7 +68,12 @@ async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
     }
     fault = partial(_fault, asked.code, language)
     async for delta in write(deps, asked, Task(PROMPT, values, language, told=is_told(asked, language), fault=fault)):
-        yield delta
+        if delta.final is None or not deps.models.facts(asked.model).small:
+            yield delta
+            continue
+        result: CodeResult = delta.final["output"]
+        explained = f"{result.explanation} {_UNRUN}" if result.explanation else _UNRUN
+        yield Delta(final={"output": result.model_copy(update={"explanation": explained})})
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -178,6 +178,15 @@ async def test_what_tests_nothing_is_made_again_and_then_said_to_be_no_test(
     assert (answer["output"]["valid"], len(mended.prompts)) == (True, 2)
 
 
+async def test_of_a_small_models_tests_it_is_said_that_nobody_has_run_them(settings: Settings) -> None:
+    written = "```python\ndef test_add():\n    assert add(10, 2) == 30\n```\nIt tests adding."
+    small = root("code/tests", settings, ScriptedChat(written, written), ModelFacts(context_tokens=1000, small=True))
+    said = (await small.ainvoke({"code": ADD}))["output"]["explanation"]
+    assert said == "It tests adding. Nobody has run these tests: check what they expect."
+    large = root("code/tests", settings, ScriptedChat(written))
+    assert (await large.ainvoke({"code": ADD}))["output"]["explanation"] == "It tests adding."
+
+
 async def test_tests_that_call_nothing_of_the_code_are_no_tests_of_it(settings: Settings) -> None:
     beside = "```python\ndef test_sum():\n    assert total(1, 2) == 3\n```\nThey test it."
     model = ScriptedChat(beside, beside)
