@@ -9,7 +9,7 @@ from core.principals import SYSTEM
 #: What each context has of its own.
 OWN = {
     *("started", "model", "provider", "attempts", "usage", "cost_usd", "provider_s", "failures", "whole", "cache", "passed"),
-    *("alias", "version", "job_id", "degraded", "allowances", "error", "pii", "privacy"),
+    *("alias", "version", "job_id", "degraded", "degraded_from", "allowances", "error", "pii", "privacy"),
 }
 
 
