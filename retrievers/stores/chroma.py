@@ -22,7 +22,7 @@ from retrievers.base import Chunk, Shelf, Vectors
 from retrievers.filters import Filter, matches, narrow
 from retrievers.stores.chroma_filter import sayable, where
 from retrievers.stores.chroma_index import Gate, IndexFiles, OpenCollection
-from retrievers.stores.chroma_rows import TENANT, chunk_of, is_on, metadata_of
+from retrievers.stores.chroma_rows import TENANT, chunk_of, is_on, metadata_of, read_with_vectors
 from retrievers.stores.dimensions import embedding_changed
 from retrievers.stores.sole import taken_alone
 
@@ -173,7 +173,7 @@ class ChromaStore:
         if opened is None or not chunk_ids:
             return {}
         with opened.reading() as collection:
-            found = collection.get(ids=list(chunk_ids), include=["embeddings"])
+            found = read_with_vectors(collection, chunk_ids)
         if not found["ids"]:
             return {}
         matrix = np.asarray(found["embeddings"], dtype=np.float32)
@@ -188,7 +188,7 @@ class ChromaStore:
         if opened is None or not chunk_ids:
             return {}
         with opened.reading() as collection:
-            found = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["embeddings", "metadatas"])
+            found = read_with_vectors(collection, chunk_ids, "metadatas")
         rows = zip(found["ids"], found["embeddings"], found["metadatas"], strict=True)
         return {chunk_id: np.asarray(vector, dtype=np.float32) for chunk_id, vector, metadata in rows if is_on(shelf, metadata)}
 
@@ -251,7 +251,7 @@ class ChromaStore:
         with opened.reading() as collection:
             collection.count()  # brings its tables up to what was written
             ids = self._ids_behind(collection.id, after, limit)
-            found = collection.get(ids=ids, include=["documents", "metadatas", "embeddings"]) if ids else {"ids": []}
+            found = read_with_vectors(collection, ids, "documents", "metadatas") if ids else {"ids": []}
         place = {chunk_id: number for number, chunk_id in enumerate(found["ids"])}
         order = [place[chunk_id] for chunk_id in ids if chunk_id in place]
         chunks = [chunk_of(found["ids"][n], found["documents"][n], found["metadatas"][n]) for n in order]

@@ -1,8 +1,8 @@
 """Chunks as Chroma's rows, and back."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from retrievers.base import Chunk, Shelf
 from retrievers.filters import Scalar
@@ -10,6 +10,8 @@ from retrievers.stores.chroma_filter import ATTRIBUTE
 
 #: The key that says whose a Chroma collection, and each chunk in it, is. Not one that a caller's filter can name.
 TENANT = "tenant"
+#: How often chunks are read again of which one was deleted meanwhile.
+_TRIES = 5
 
 
 def metadata_of(chunk: Chunk, shelf: Shelf) -> dict[str, Scalar]:
@@ -51,3 +53,25 @@ def chunk_of(chunk_id: str, text: str | None, metadata: Mapping[str, Any]) -> Ch
         context=metadata.get("context", ""),
         attributes=json.loads(metadata.get("attributes", "{}")),
     )
+
+
+def read_with_vectors(
+    collection: Any, chunk_ids: Sequence[str], *include: Literal["documents", "metadatas"]
+) -> Mapping[str, Any]:
+    """The rows that are there of these, each with its vector and no two the same.
+
+    Chroma reads the rows first and the vectors then, and fails on one that was deleted in between (1.5.9): it is not among the
+    rows the next time.
+    """
+    from chromadb.errors import InternalError
+
+    tries = _TRIES
+    while True:
+        try:
+            rows: Mapping[str, Any] = collection.get(ids=list(dict.fromkeys(chunk_ids)), include=["embeddings", *include])
+        except InternalError as error:
+            tries -= 1
+            if not tries or "finding id" not in str(error):
+                raise
+        else:
+            return rows
