@@ -13,7 +13,7 @@ from chains.addresses import without_addresses
 from chains.causes import ASKS, tells_cause
 from chains.languages import Language, language_of
 from chains.languages.holding import holds_count, holds_time, is_free
-from chains.persons import names_somebody, nennt_jemand
+from chains.persons import names_somebody, names_somebody_in_german
 from chains.specifics import number_of, tokens
 from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
 
@@ -357,7 +357,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
         (r"(?:^|[,;]\s*)where\b.*\b(?:go|goes|to|send|sent|leads?|deliver|delivered)\b", Kind(_goal, beside=True)),
         (r"(?:^|[,;]\s*)(?:from )?where\b|^\W*(?:wo|woher)\b", Kind(_where, beside=True)),
         (r"^\W*who\b(?! (?:is|was|are|were) (?-i:[A-Z]))", Kind(names_somebody, beside=True, in_rows=True)),
-        (r"^\W*wer\b(?! (?:ist|war) (?-i:[A-Z]))", Kind(nennt_jemand, in_rows=True)),
+        (r"^\W*wer\b(?! (?:ist|war) (?-i:[A-Z]))", Kind(names_somebody_in_german, in_rows=True)),
         (
             r"^\W*(?:does|do|is|are)\b.*\b(?:allow|permit|forbid|prohibit|allowed|permitted|forbidden|prohibited)\b",
             Kind(lambda text: bool(_MAY.search(text))),

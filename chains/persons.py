@@ -34,7 +34,7 @@ _NOBODY = listed(
     "former latter further tower dinner together however quarter"
 )
 #: German writes every noun with a capital: of those alone that are somebody by their ending, and of two that stand together.
-_JEMAND = re.compile(
+_GERMAN_SOMEBODY = re.compile(
     r"\b(?:Frau|Herrn?|Dr\.|Prof\.|Firma|GmbH|AG|KG|eV|e\. ?V\.)(?!\w)|"
     r"\b(?:wir|ich|sie|er|ihr|niemand|jede[rnm]?|alle|jemand|wer|man)\b|"
     r"\b\w*(?:[Vv]orstand|[Aa]usschuss|[Ll]eitung|[Rr]at|[Aa]mt|[Gg]ericht|[Vv]erein|[Pp]artei|[Mm]annschaft|[Gg]esellschaft|"
@@ -42,10 +42,10 @@ _JEMAND = re.compile(
     r"[Mm]ann|[Ff]rau|[Pp]erson\w*|[Aa]ngestellte\w*|[Kk]und\w+)\b|"
     r"\b[A-ZÄÖÜ]\w{2,}(?:er|erin|ern|innen|ist|isten|istin|or|oren|ent|enten|entin|ende|enden|ender|ling|linge)\b"
 )
-_NAMEN = re.compile(
+_GERMAN_NAMES = re.compile(
     r"(?<![.!?:|] )(?<!^)\b[A-ZÄÖÜ][a-zäöüß]+(?:-[A-ZÄÖÜ][a-zäöüß]+)* [A-ZÄÖÜ][a-zäöüß]+(?:-[A-ZÄÖÜ][a-zäöüß]+)*\b"
 )
-_NIEMAND = listed(
+_GERMAN_NOBODY = listed(
     "september oktober november dezember januar februar fenster zimmer wasser nummer sommer winter messer alter ufer dauer "
     "mauer leiter theater computer server keller eimer hammer wetter fehler fenstern zimmern termin termine kosten "
     "element elemente dokument dokumente moment prozent instrument wochenende abende enden ende ordner schalter zähler "
@@ -63,9 +63,11 @@ def names_somebody(text: str) -> bool:
     return named or bool(_DOES.match(said.lstrip()))
 
 
-def nennt_jemand(text: str) -> bool:
+def names_somebody_in_german(text: str) -> bool:
     """The same of German."""
     said = without_addresses(text)
-    if any(word.group().lower() not in _NIEMAND for word in _JEMAND.finditer(said)):
+    if any(word.group().lower() not in _GERMAN_NOBODY for word in _GERMAN_SOMEBODY.finditer(said)):
         return True
-    return any(not {part.lower() for part in name[0].split()} & (GERMAN | _NIEMAND) for name in _NAMEN.finditer(said))
+    return any(
+        not {part.lower() for part in name[0].split()} & (GERMAN | _GERMAN_NOBODY) for name in _GERMAN_NAMES.finditer(said)
+    )

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from pydantic import BaseModel, Field
 
 #: Code of more lines is not compared: it takes time by the square of them.
-_MOST_LINES = 4000
+_MOST_LINES = 1000
 #: Changes that are put into words, at most, and characters of a line in them.
 _MOST_TOLD, _MOST_QUOTED = 3, 80
 

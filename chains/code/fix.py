@@ -64,7 +64,8 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
     small = deps.models.facts(asked.model).small
     if small and not asked.instruction:
         if (mended := await parsing.mended(asked.code, language)) is not None:
-            yield Delta(final={"output": _told(asked.code, _as_it_is(mended, language), found)})
+            changed = await asyncio.to_thread(changes, asked.code, mended)
+            yield Delta(final={"output": _told(_as_it_is(mended, language, changed), found)})
             return
         if judged.valid:
             found = [
@@ -73,7 +74,7 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
                 if severity != "info"
             ]
             if not found:
-                yield Delta(final={"output": _as_it_is(asked.code, language, _NOTHING_WRONG)})
+                yield Delta(final={"output": _as_it_is(asked.code, language, [], _NOTHING_WRONG)})
                 return
     faults = [asked.instruction, *found] if asked.instruction else found
     values = {"language": language, "code": asked.code, "faults": " ".join(faults) or "It does not work as it should."}
@@ -89,20 +90,19 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
         result: CodeResult = delta.final["output"]
         changed = await asyncio.to_thread(changes, asked.code, result.code) if result.code else None
         fixed = FixResult(**dict(result), changes=changed)
-        yield Delta(final={"output": _told(asked.code, fixed, found) if small else fixed})
+        yield Delta(final={"output": _told(fixed, found) if small else fixed})
 
 
-def _as_it_is(code: str, language: str, explanation: str = "") -> FixResult:
+def _as_it_is(code: str, language: str, changed: list[Change] | None, explanation: str = "") -> FixResult:
     """Code that parses, by no model."""
-    return FixResult(code=code, language=language, explanation=explanation, valid=True, changes=[])
+    return FixResult(code=code, language=language, explanation=explanation, valid=True, changes=changed)
 
 
-def _told(source: str, fixed: FixResult, found: Sequence[str]) -> FixResult:
-    """With what was wrong and what was changed as its explanation, where that can be compared."""
-    changed = changes(source, fixed.code) if fixed.code else None
-    if changed is None:
+def _told(fixed: FixResult, found: Sequence[str]) -> FixResult:
+    """With what was wrong and what was changed as its explanation, where that could be compared."""
+    if fixed.changes is None:
         return fixed
-    return fixed.model_copy(update={"changes": changed, "explanation": " ".join([*found, told(changed)])})
+    return fixed.model_copy(update={"explanation": " ".join([*found, told(fixed.changes)])})
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

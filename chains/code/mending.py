@@ -5,12 +5,15 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 
 from chains.code.syntax import Problem, problems
 from chains.code.trees import nodes, parsed
 
 #: Places where something is put in, at most. A program that lacks more is none that a parser understands.
 _MOST = 5
+#: Ways that are tried for each of them: every one is parsed.
+_MOST_TRIED = 60
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
 #: Lines behind the one of an open bracket at whose end its fellow is tried.
 _LINES_BEHIND = 3
@@ -42,7 +45,8 @@ def mended(code: str, language: str) -> str | None:
 def _better(code: str, language: str, found: list[Problem]) -> tuple[str, list[Problem]] | None:
     """The first that parses, else the one that parses farthest, if that is farther than before."""
     tried: list[tuple[str, list[Problem]]] = []
-    for candidate in dict.fromkeys(_python(code) if language == "python" else _by_grammar(code, language)):
+    ways = _python(code) if language == "python" else _by_grammar(code, language)
+    for candidate in dict.fromkeys(islice(ways, _MOST_TRIED)):
         left = problems(candidate, language)
         if left is None:
             continue

@@ -67,46 +67,31 @@ async def faults(code: str, language: str) -> list[Fault]:
 
 async def outline(code: str, language: str) -> list[Definition]:
     """What the code defines; empty where that cannot be found out."""
-    try:
-        found: list[Definition] = await _read("chains.code.outline:outline", code, language)
-    except _UnreadError:
-        return []
-    return found
+    found: list[Definition] | None = await _read_if_possible("chains.code.outline:outline", code, language)
+    return found or []
 
 
 async def made_up(source: str, code: str) -> str | None:
     """What repaired Python uses that neither it nor its source has; None also where that cannot be found out."""
-    try:
-        found: str | None = await _read("chains.code.keeping:made_up", source, code)
-    except _UnreadError:
-        return None
+    found: str | None = await _read_if_possible("chains.code.keeping:made_up", source, code)
     return found
 
 
 async def mended(code: str, language: str) -> str | None:
     """The code with the brackets, colons and quotes that it lacked; None where that is not all, or cannot be found out."""
-    try:
-        found: str | None = await _read("chains.code.mending:mended", code, language)
-    except _UnreadError:
-        return None
+    found: str | None = await _read_if_possible("chains.code.mending:mended", code, language)
     return found
 
 
 async def unused(source: str, code: str, language: str) -> list[str]:
     """What the source defines, where the code uses none of it; empty where it does, and where that cannot be found out."""
-    try:
-        found: list[str] | None = await _read("chains.code.references:unused", source, code, language)
-    except _UnreadError:
-        return []
+    found: list[str] | None = await _read_if_possible("chains.code.references:unused", source, code, language)
     return found or []
 
 
 async def detect(code: str) -> str | None:
     """The language that code seems to be written in; None when nothing tells, or not in time."""
-    try:
-        found: str | None = await _read("chains.code.languages:detect", code)
-    except _UnreadError:
-        return None
+    found: str | None = await _read_if_possible("chains.code.languages:detect", code)
     return found
 
 
@@ -117,6 +102,14 @@ async def answer(text: str, language: str) -> Written:
     except _UnreadError:
         return by_fences(text, language)
     return written
+
+
+async def _read_if_possible(function: str, *args: Any) -> Any:
+    """None where it came to nothing."""
+    try:
+        return await _read(function, *args)
+    except _UnreadError:
+        return None
 
 
 async def _read(function: str, *args: Any) -> Any:
