@@ -45,6 +45,7 @@ def _row(tenant: str, begin: datetime, end: datetime, line: Line, reason: str | 
     adjusts = reason is not None
     quantity = None if adjusts else sent + tokens["output"]
     what = f"{group['capability'] or 'calls'} by {group['model'] or 'no model'}"
+    of = f" of {what}" if group["capability"] or group["model"] else ""
     costs: dict[str, Decimal] = dict.fromkeys(("BilledCost", "ContractedCost", "EffectiveCost"), line.cost_usd)
     return {
         **costs,
@@ -55,7 +56,7 @@ def _row(tenant: str, begin: datetime, end: datetime, line: Line, reason: str | 
         "BillingPeriodEnd": _moment(end),
         "ChargeCategory": "Adjustment" if adjusts else "Usage",
         "ChargeClass": "Correction" if group["price_basis"] == CORRECTION else None,
-        "ChargeDescription": f"Adjustment of {what}: {reason}" if adjusts else what.capitalize(),
+        "ChargeDescription": f"Adjustment{of}: {reason}" if adjusts else what.capitalize(),
         "ChargeFrequency": "One-Time" if adjusts else "Usage-Based",
         "ChargePeriodStart": _moment(day),
         "ChargePeriodEnd": _moment(day + timedelta(days=1)),

@@ -214,7 +214,12 @@ async def test_each_adjusting_entry_is_a_line_of_focus_with_its_reason(here: Gua
     for reason in ("credit, note", "rounding"):
         body = alike | {"reason": reason, "at": "2026-03-05T00:00:00Z"}
         assert (await api(here, "POST", "/usage/adjustments", body)).status_code == 201
+    fee = {"cost_usd": "2", "reason": "setup fee", "at": "2026-03-05T00:00:00Z"}
+    assert (await api(here, "POST", "/usage/adjustments", fee)).status_code == 201
     rows = list(csv.DictReader(io.StringIO((await api(here, "GET", "/usage/months/2026-03/focus")).text)))
+    (fees,) = [row for row in rows if row["BilledCost"] == "2"]
+    assert fees["ChargeDescription"] == "Adjustment: setup fee"
+    rows.remove(fees)
     assert [row["ChargeDescription"] for row in rows] == [
         "Chat by small",
         "Adjustment of calls by small: credit, note",
