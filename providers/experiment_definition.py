@@ -79,7 +79,9 @@ class Rules(_Part):
     """When it ends by itself."""
 
     max_days: float = Field(28, gt=0, le=366)
-    min_units: int = Field(100, ge=2, le=10_000_000, description="of each variant, before a verdict or harm ends it")
+    min_units: int = Field(
+        100, ge=2, le=10_000_000, description="of each variant, before harm ends it, and measured ones before a verdict does"
+    )
     enough_units: int | None = Field(None, ge=2, le=100_000_000, description="of each variant, that it ends with")
     on_verdict: bool = Field(True, description="end once the primary metric is better or worse beyond doubt")
     on_harm: bool = Field(True, description="stop once a guardrail is harmed beyond doubt")

@@ -39,8 +39,9 @@ class MonitorTurn(SQLModel, table=True):
 class MonitorPoint(SQLModel, table=True):
     """Sums over a tenant's calls in the time that begins at `at`, of one deployment under one version of an alias, of which
     `series` is a digest. Of durations the logarithms of milliseconds are added up. `calls` say something of the deployment;
-    `answers` are whole ones that were not streamed, `streams` those whose first token was timed. Feedback came
-    on `judged` answers then, and a metric has `graded` some; `liking` and `score` add up what they got, from 0 to 1."""
+    `answers` came whole, `streams` are those whose first token was timed, `paced` those long enough to tell the time of a token
+    after it. Feedback came on `judged` answers then, and a metric has `graded` some; `liking` and `score` add up what they
+    got, from 0 to 1."""
 
     __tablename__ = "monitor_points"
     __table_args__ = (Index("ix_monitor_points_at", "at"), Index("ix_monitor_points_alias", "tenant", "alias", "at"))
@@ -59,6 +60,8 @@ class MonitorPoint(SQLModel, table=True):
     latency_log: float = 0.0
     streams: int = 0
     first_token_log: float = 0.0
+    paced: int = Field(default=0, sa_column_kwargs=_NONE)
+    pace_log: float = Field(default=0.0, sa_column_kwargs=_NONE)
     priced: int = 0
     cost_usd: Decimal = Field(default=Decimal(0), sa_type=Money, nullable=False)
     good: int = 0

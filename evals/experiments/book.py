@@ -121,13 +121,21 @@ class ExperimentBook:
         """Let requests in. The control is pinned to the version that is live now.
 
         Raises:
-            Conflict: `experiment_started`; `too_many_experiments` run on the alias.
+            Conflict: `experiment_started`; `too_many_experiments` run on the alias; `nothing_to_compare`: a variant's version
+                is live by now, and the control, which names none, would be the same.
             NotFound, Forbidden: as `create`.
         """
         row = await self.get(principal, name)
         definition = Definition.model_validate(row.definition)
         self._may(principal, definition, everywhere=row.everywhere)
-        pinned = definition.pinned(await self._check(principal, row.alias, definition))
+        live = await self._check(principal, row.alias, definition)
+        pinned = definition.pinned(live)
+        control, *others = definition.variants
+        if control.version is None and live in (other.version for other in others):
+            raise Conflict(
+                f"Version {live} is live, and a variant as well: the control would be the same. Name the control's version.",
+                code="nothing_to_compare",
+            )
         async with self._database.transaction(all_tenants=True) as session:
             row = await _found(session, principal.tenant, name, lock=True)
             _refuse_unless(row, ExperimentState.DRAFT, "experiment_started", "It was started before.")

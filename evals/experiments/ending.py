@@ -32,12 +32,12 @@ def ending_of(definition: Definition, results: Results, started_at: datetime, no
 def _by_rules(definition: Definition, results: Results, started_at: datetime, now: datetime) -> Ending | None:
     rules = definition.rules
     least = min(results.units)
-    if least >= rules.min_units:
-        if rules.on_harm and results.harmed:
-            return Ending(ExperimentState.STOPPED, "harm")
-        # all others have to be worse before the control has won
-        if rules.on_verdict and (results.winner is not None or len(results.lost) == len(results.units) - 1):
-            return Ending(ExperimentState.CONCLUDED, "verdict", results.winner)
+    if rules.on_harm and results.harmed and least >= rules.min_units:
+        return Ending(ExperimentState.STOPPED, "harm")
+    # all others have to be worse before the control has won
+    decided = results.winner is not None or len(results.lost) == len(results.units) - 1
+    if rules.on_verdict and decided and min(results.metrics[0].measured) >= rules.min_units:
+        return Ending(ExperimentState.CONCLUDED, "verdict", results.winner)
     if rules.enough_units is not None and least >= rules.enough_units:
         return Ending(ExperimentState.CONCLUDED, "enough_units", results.winner)
     if now - started_at >= timedelta(days=rules.max_days):

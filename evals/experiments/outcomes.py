@@ -2,13 +2,16 @@
 
 A request's calls under the experiment are one: their cost, time and tokens are added up. It has an error where its caller was
 told one, be it that it was refused before any call, and says nothing of errors where the caller hung up. Where it is not known
-how a request ended, its calls say it: it has an error where none of them gave an answer. A unit has the mean of its requests.
+how a request ended, its calls say it: it has an error where none of them gave an answer. One without an answer has no latency,
+since how soon it failed says nothing of how fast answers are, and no cost or tokens but those that it took all the same. A unit
+has the mean of its requests, and no cost where the price of any of its answers is not known.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from statistics import fmean
 from typing import Any, Final
 
@@ -29,6 +32,8 @@ _ENDED: Any = RequestOutcome.__table__  # type: ignore[attr-defined]
 _EXPOSURE: Any = Exposure.__table__.c  # type: ignore[attr-defined]
 _FEEDBACK: Any = Feedback.__table__.c  # type: ignore[attr-defined]
 _OF_REQUEST: Final = ("cost_usd", "latency_ms", "first_token_ms", "error", "tokens")
+#: Whether it has a call whose price is not known.
+_UNPRICED: Final = "unpriced"
 #: Of dollars as SQLite keeps them.
 _SQLITE_DOLLARS: Final = 1e-12
 
@@ -104,17 +109,18 @@ class Outcomes:
         hung_up = func.min(case((_LEDGER.status == CANCELLED, 1), else_=0)) == 1
         answered = func.max(case((_LEDGER.status == OK, 1), else_=0))
         made = _LEDGER.input_tokens + _LEDGER.cached_tokens + _LEDGER.cache_write_tokens + _LEDGER.cache_write_1h_tokens
+        tokens, cost = func.sum(made + _LEDGER.output_tokens), func.sum(_LEDGER.cost_usd)
         called = (
             select(
                 *_named(keys),
                 _LEDGER.tenant.label("tenant"),
                 _LEDGER.request_id.label("request_id"),
-                # where no price is known for a part of it, none is known for the request
-                case((func.count(_LEDGER.cost_usd) == func.count(), func.sum(_LEDGER.cost_usd))).label("cost_usd"),
-                func.sum(_LEDGER.latency_ms).label("latency_ms"),
+                case(((answered == 1) | (cost > Decimal(0)), cost)).label("cost_usd"),
+                case((answered == 1, func.sum(_LEDGER.latency_ms))).label("latency_ms"),
                 func.min(case((_LEDGER.status == OK, _LEDGER.first_token_ms))).label("first_token_ms"),
                 case((hung_up, None), else_=1 - answered).label("error"),
-                func.sum(made + _LEDGER.output_tokens).label("tokens"),
+                case(((answered == 1) | (tokens > 0), tokens)).label("tokens"),
+                case((func.count(_LEDGER.cost_usd) < func.count(), 1), else_=0).label(_UNPRICED),
                 literal(None, Integer).label("told"),
             )
             .select_from(source)
@@ -123,10 +129,12 @@ class Outcomes:
         )
         request = (called if ended is None else _with_ends(called, ended, len(keys))).subquery("request")
         groups = [request.c[f"key_{place}"] for place in range(len(keys))]
-        means = [type_coerce(func.avg(request.c[name]), Float).label(name) for name in _OF_REQUEST]
+        means = {name: type_coerce(func.avg(request.c[name]), Float) for name in _OF_REQUEST}
+        means["cost_usd"] = case((func.max(request.c[_UNPRICED]) == 0, means["cost_usd"]))
         dollars = _SQLITE_DOLLARS if self._database.is_sqlite else 1.0
         found = []
-        for row in await self._rows(select(*groups, func.count().label("requests"), *means).group_by(*groups)):
+        columns = [*groups, func.count().label("requests"), *(mean.label(name) for name, mean in means.items())]
+        for row in await self._rows(select(*columns).group_by(*groups)):
             values = {name: float(getattr(row, name)) for name in _OF_REQUEST if getattr(row, name) is not None}
             if "cost_usd" in values:
                 values["cost_usd"] *= dollars
@@ -168,7 +176,7 @@ class Outcomes:
 def _ends_of(experiment: Experiment) -> Select[Any]:
     """How the requests of an experiment ended, in the columns of what their calls came to."""
     told = case((_ENDED.c.status == CANCELLED, None), (_ENDED.c.status == OK, 0), else_=1)
-    nothing = [null().label(name) for name in _OF_REQUEST]
+    nothing = [*(null().label(name) for name in _OF_REQUEST), literal(0, Integer).label(_UNPRICED)]
     of_request = _ENDED.c.exposure.label("key_0"), _ENDED.c.tenant, _ENDED.c.request_id
     joined = _ENDED.join(Exposure.__table__, _ENDED.c.exposure == _EXPOSURE.id)  # type: ignore[attr-defined]
     query = select(*of_request, *nothing, told.label("told")).select_from(joined)
@@ -179,7 +187,7 @@ def _with_ends(called: Select[Any], ended: Select[Any], n_keys: int) -> Select[A
     """Requests with what their calls came to, and whether their callers were told an error, where that is known."""
     both = union_all(called, ended).subquery("both")
     of_request = [*(both.c[f"key_{place}"] for place in range(n_keys)), both.c.tenant, both.c.request_id]
-    whole = [func.max(both.c[name]).label(name) for name in _OF_REQUEST if name != "error"]
+    whole = [func.max(both.c[name]).label(name) for name in (*_OF_REQUEST, _UNPRICED) if name != "error"]
     error = func.coalesce(func.max(both.c.told), func.max(both.c.error)).label("error")
     return select(*of_request, *whole, error).group_by(*of_request)
 

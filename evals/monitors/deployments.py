@@ -13,6 +13,7 @@ from core.jobs import EVALUATION
 from core.queue import INGESTION
 from core.settings import AlertSettings
 from core.tables import AlertRow, LedgerRow
+from evals.monitors.points import LEAST_TOKENS
 from evals.monitors.verdicts import WELL_BELOW, Finding
 from providers.accounting import CANCELLED, OK
 from providers.failures import ALARMING, HARMLESS
@@ -21,8 +22,8 @@ LOOKED_AT: Final = timedelta(minutes=5)
 _DAY: Final = timedelta(days=1)
 #: Seconds for which what is usual is believed.
 _BELIEVED_S: Final = 900.0
-#: Milliseconds that a deployment has to be slower at least: what is fast may well be three times as slow.
-LEAST_MS: Final = 250.0
+#: Milliseconds that a deployment has to be slower at least, by what is measured: what is fast may well be three times as slow.
+LEAST_MS: Final = {"first_token_ms": 250.0, "token_ms": 10.0, "latency_ms": 250.0}
 #: Without calls for so long, nothing says that it still goes wrong.
 _SILENT: Final = timedelta(hours=1)
 #: They say nothing of a deployment, or are told of for themselves.
@@ -32,22 +33,26 @@ _ROW: Any = LedgerRow.__table__.c  # type: ignore[attr-defined]
 
 @dataclass(frozen=True, slots=True)
 class _Traffic:
-    """Calls and how many failed; milliseconds to the first token of streams, and of whole answers, each with their number."""
+    """Calls and how many failed; milliseconds to the first token of streams, of each token after it, and of answers that came
+    whole, each with their number. A stream's length changes neither of its own."""
 
     calls: int
     failed: int
     streams: int
     first_token_ms: float | None
+    paced: int
+    token_ms: float | None
     answers: int
     latency_ms: float | None
 
-    def measured(self, least: int) -> tuple[str, float] | None:
-        """What there is enough of: streams are timed by their first token, which their length does not change."""
-        if self.streams >= least and self.first_token_ms is not None:
-            return "first_token_ms", self.first_token_ms
-        if self.answers >= least and self.latency_ms is not None:
-            return "latency_ms", self.latency_ms
-        return None
+    def measured(self, least: int) -> dict[str, float]:
+        """What there is enough of, by its name."""
+        found = {
+            "first_token_ms": (self.streams, self.first_token_ms),
+            "token_ms": (self.paced, self.token_ms),
+            "latency_ms": (self.answers, self.latency_ms),
+        }
+        return {name: ms for name, (number, ms) in found.items() if number >= least and ms is not None}
 
 
 class DeploymentMonitor:
@@ -80,7 +85,8 @@ class DeploymentMonitor:
                 )
             if (slow := self._slowness(key)) is not None and slow[3] >= 1:
                 measure, ms, usual_ms, _ = slow
-                more = {"measure": measure, "ms": round(ms), "usual_ms": round(usual_ms)}
+                digits = 1 if measure == "token_ms" else None
+                more = {"measure": measure, "ms": round(ms, digits), "usual_ms": round(usual_ms, digits)}
                 found.append(Finding(AlertKind.LATENCY, key, None, facts | more))
         return found
 
@@ -99,20 +105,23 @@ class DeploymentMonitor:
         return traffic.failed / traffic.calls if traffic.calls else 0.0
 
     def _slowness(self, key: str) -> tuple[str, float, float, float] | None:
-        """What is measured, milliseconds now and usually, and the share of the limit; None where too little is known."""
-        least = self._settings.least_calls
-        now, usual = self._now[key].measured(least), self._usual.get(key)
-        if now is None or usual is None:
+        """What is nearest to its limit, milliseconds now and usually, and the share of the limit; None where too little is
+        known."""
+        if (usually := self._usual.get(key)) is None:
             return None
-        measure, ms = now
-        usual_ms: float | None = getattr(usual, measure)
-        if usual_ms is None or (usual.streams if measure == "first_token_ms" else usual.answers) < least:
-            return None
-        return measure, ms, usual_ms, ms / max(usual_ms * self._settings.latency_factor, usual_ms + LEAST_MS)
+        least, factor = self._settings.least_calls, self._settings.latency_factor
+        usual = usually.measured(least)
+        shares = [
+            (measure, ms, usual[measure], ms / max(usual[measure] * factor, usual[measure] + LEAST_MS[measure]))
+            for measure, ms in self._now[key].measured(least).items()
+            if measure in usual
+        ]
+        return max(shares, key=lambda each: each[3], default=None)
 
     async def _traffic(self, begin: datetime, end: datetime) -> dict[str, _Traffic]:
         well = _ROW.status == OK
         streamed = well & _ROW.first_token_ms.is_not(None) & (_ROW.capability != EVALUATION)
+        paced = streamed & (_ROW.output_tokens >= LEAST_TOKENS)
         # an ingestion embeds as many texts at once as there are, an evaluation asks what it likes: that says nothing
         whole = well & _ROW.first_token_ms.is_(None) & _ROW.capability.not_in((INGESTION, EVALUATION))
         query = (
@@ -123,6 +132,10 @@ class DeploymentMonitor:
                 func.count(case((~well, 1))).label("failed"),
                 func.count(case((streamed, 1))).label("streams"),
                 func.avg(case((streamed, _ROW.first_token_ms)), type_=Float).label("first_token_ms"),
+                func.count(case((paced, 1))).label("paced"),
+                func.avg(case((paced, (_ROW.latency_ms - _ROW.first_token_ms) / (_ROW.output_tokens - 1))), type_=Float).label(
+                    "token_ms"
+                ),
                 func.count(case((whole, 1))).label("answers"),
                 func.avg(case((whole, _ROW.latency_ms)), type_=Float).label("latency_ms"),
             )

@@ -12,8 +12,8 @@ from evals.monitors.detectors import Tuning
 from evals.monitors.points import Sums
 
 Direction = Literal["up", "down", "either"]
-#: Milliseconds that something has to be slower at least: what is fast may well be a quarter slower.
-_LEAST_MS: Final = 50.0
+#: Milliseconds that something has to be slower at least, and a token: what is fast may well be a quarter slower.
+_LEAST_MS, _LEAST_OF_TOKEN_MS = 50.0, 2.0
 #: The logarithm of a mean that moves by two parts in a hundred is as good as still.
 _OF_LOGARITHMS: Final = Tuning(least_scale=0.02)
 #: An angle's standard deviation is 1/sqrt(calls): 0.2 of the 25 calls that count for certain (`detectors.detector.SURE`).
@@ -33,6 +33,8 @@ class WatchedMetric:
     shown: Callable[[float], float]
     tuning: Tuning
     worse: Direction
+    #: Of milliseconds: what a change has to come to at least.
+    least_ms: float = _LEAST_MS
 
     def worsened(self, before: float, after: float) -> bool:
         """Whether a change, in the metric's own unit or as detectors see it, is one to the worse."""
@@ -43,7 +45,7 @@ class WatchedMetric:
         if not self.worsened(before, after):
             return False
         if self.unit == "ms":
-            return after >= before * settings.least_slower and after - before >= _LEAST_MS
+            return after >= before * settings.least_slower and after - before >= self.least_ms
         if self.unit == "usd":
             return after >= before * settings.least_dearer
         return abs(after - before) >= settings.least_rate
@@ -59,6 +61,10 @@ def _latency(sums: Sums) -> tuple[float, int] | None:
 
 def _first_token(sums: Sums) -> tuple[float, int] | None:
     return _mean(sums.first_token_log, sums.streams)
+
+
+def _pace(sums: Sums) -> tuple[float, int] | None:
+    return _mean(sums.pace_log, sums.paced)
 
 
 def _errors(sums: Sums) -> tuple[float, int] | None:
@@ -96,9 +102,9 @@ def _rate(angle: float) -> float:
 
 
 def _of_logarithms(
-    name: str, unit: str, measured: Callable[[Sums], tuple[float, int] | None], worse: Direction
+    name: str, unit: str, measured: Callable[[Sums], tuple[float, int] | None], worse: Direction, least_ms: float = _LEAST_MS
 ) -> WatchedMetric:
-    return WatchedMetric(name, unit, measured, log, exp, _OF_LOGARITHMS, worse)
+    return WatchedMetric(name, unit, measured, log, exp, _OF_LOGARITHMS, worse, least_ms)
 
 
 METRICS: Mapping[str, WatchedMetric] = MappingProxyType(
@@ -107,6 +113,7 @@ METRICS: Mapping[str, WatchedMetric] = MappingProxyType(
         for metric in (
             _of_logarithms("latency_ms", "ms", _latency, "up"),
             _of_logarithms("first_token_ms", "ms", _first_token, "up"),
+            _of_logarithms("token_ms", "ms", _pace, "up", _LEAST_OF_TOKEN_MS),
             WatchedMetric("error_rate", "share", _errors, _angle, _rate, _OF_RATES, "up"),
             WatchedMetric("refusal_rate", "share", _refusals, _angle, _rate, _OF_RATES, "up"),
             WatchedMetric("feedback", "share", _feedback, _angle, _rate, _OF_RATES, "down"),

@@ -24,6 +24,8 @@ _POINT: Any = MonitorPoint.__table__.c  # type: ignore[attr-defined]
 #: They say nothing of a deployment, or are told of for themselves.
 _APART: Final = frozenset({CANCELLED, *(kind.value for kind in HARMLESS | ALARMING)})
 _LEAST_MS: Final = 0.1
+#: Tokens of an answer that tell how long one takes: a provider sends some at once.
+LEAST_TOKENS: Final = 16
 #: Rows that are added up at once.
 _ROWS: Final = 5000
 _READ: Final = tuple(
@@ -68,6 +70,8 @@ class Sums:
     latency_log: float = 0.0
     streams: int = 0
     first_token_log: float = 0.0
+    paced: int = 0
+    pace_log: float = 0.0
     priced: int = 0
     cost_usd: Decimal = Decimal(0)
     good: int = 0
@@ -96,6 +100,9 @@ class Sums:
         if row.first_token_ms is not None:
             self.streams += 1
             self.first_token_log += log(max(row.first_token_ms, _LEAST_MS))
+            if row.output_tokens >= LEAST_TOKENS:
+                self.paced += 1
+                self.pace_log += log(max((row.latency_ms - row.first_token_ms) / (row.output_tokens - 1), _LEAST_MS))
         elif row.capability != INGESTION:  # which embeds as many texts at once as there are
             self.answers += 1
             self.latency_log += log(max(row.latency_ms, _LEAST_MS))

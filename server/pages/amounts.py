@@ -7,7 +7,9 @@ def dollars(value: Decimal) -> str:
     """An amount for people: two digits behind the point, or more where there is little before it."""
     if value == 0:
         return "$0"
-    if abs(value) >= 1:
+    if value < 0:
+        return f"-{dollars(-value)}"
+    if value >= 1:
         return f"${value:,.2f}"
     places = min(12, 1 - value.adjusted())
     return f"${value.quantize(Decimal(1).scaleb(-places), ROUND_UP):f}".rstrip("0")

@@ -11,6 +11,7 @@ UNITS: Final[dict[str, Unit]] = {"ms": "ms", "share": "share", "usd": "usd", "to
 METRIC_NAMES: Final[dict[str, str]] = {
     "latency_ms": "latency",
     "first_token_ms": "first token",
+    "token_ms": "time per token",
     "error_rate": "failures",
     "refusal_rate": "refusals",
     "feedback": "feedback",

@@ -111,7 +111,7 @@ def charts(told: Board) -> list[Figure]:
             kind="lines",
             unit="ms",
             series=[Series("half within", minutes.latency_p50_ms), Series("95 % within", minutes.latency_p95_ms)],
-            marks=_marks(told, "latency_ms", "first_token_ms"),
+            marks=_marks(told, "latency_ms", "first_token_ms", "token_ms"),
             **shared,
         ),
         Figure(

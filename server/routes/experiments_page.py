@@ -1,6 +1,7 @@
 """`/experiments`: versions compared on real requests, for people: made, started, looked at, ended and promoted."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -11,11 +12,19 @@ from core.principals import Principal, Scope
 from core.tables import ExperimentState
 from providers.experiment_definition import MEASURES
 from server.pages.administration import Typed, checked, typed
-from server.pages.figures import Figure, Interval
+from server.pages.figures import Figure, Interval, Unit
 from server.pages.frame import PageRoute, framed
 from server.pagination import PageRequest, Paging
 from server.routes import experiments as api
-from server.routes.experiments import Conclusion, ExperimentRequest, ExperimentResults, Manager, MetricInfo, Reader
+from server.routes.experiments import (
+    Conclusion,
+    ExperimentInfo,
+    ExperimentRequest,
+    ExperimentResults,
+    Manager,
+    MetricInfo,
+    Reader,
+)
 from server.state import CurrentState, State
 
 PATH = "/experiments"
@@ -32,6 +41,7 @@ _MEASURES = {
     "error": "failures",
     "tokens": "tokens",
 }
+_UNITS: dict[str, Unit] = {"cost_usd": "usd", "latency_ms": "ms", "first_token_ms": "ms", "error": "share"}
 
 
 @router.get("")
@@ -100,6 +110,11 @@ def _new(form: Typed) -> ExperimentRequest:
     return checked(ExperimentRequest, given | {"metrics": metrics})
 
 
+def _recent(experiment: ExperimentInfo) -> tuple[bool, datetime]:
+    """What runs comes first, then what was started or made last."""
+    return experiment.state is ExperimentState.RUNNING, experiment.started_at or experiment.created_at
+
+
 def _share(percent: str) -> float:
     try:
         return float(percent.rstrip("% ")) / 100
@@ -129,11 +144,11 @@ async def _all(
 ) -> Response:
     told = await api.list_experiments(state, principal, paging)
     values = {
-        "experiments": told["results"],
+        "experiments": sorted(told["results"], key=_recent, reverse=True),
         "next_cursor": told["next_cursor"],
         "first": paging.after is None,
         "manages": principal.may(Scope.EXPERIMENTS_MANAGE),
-        "aliases": sorted(state.models.names()),
+        "aliases": sorted(name for name, kind in state.models.kinds().items() if kind != "embeddings"),
         "primaries": [(name, _MEASURES.get(name, name)) for name in MEASURES],
         "tones": _STATES,
     }
@@ -162,6 +177,7 @@ async def _one(
         "tones": _STATES,
         "verdicts": _VERDICTS,
         "measures": _MEASURES,
+        "units": _UNITS,
         "shares": experiment.definition.weights,
     }
     return framed(request, principal, "experiment", values, form=form, problem=problem)

@@ -26,7 +26,17 @@ from server.state import CurrentState, State
 router = APIRouter(prefix="/api/v1/monitors", tags=["Operations"])
 
 Reader = Annotated[Principal, requires(Scope.MONITORS_READ)]
-Metric = Literal["latency_ms", "first_token_ms", "error_rate", "refusal_rate", "feedback", "eval_score", "cost_usd", "tokens"]
+Metric = Literal[
+    "latency_ms",
+    "first_token_ms",
+    "token_ms",
+    "error_rate",
+    "refusal_rate",
+    "feedback",
+    "eval_score",
+    "cost_usd",
+    "tokens",
+]
 Name = Annotated[str | None, Query(max_length=256)]
 _DAY = timedelta(days=1)
 

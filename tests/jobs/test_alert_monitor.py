@@ -238,6 +238,17 @@ async def test_a_deployment_is_slow_against_what_it_was_itself(watched: Watched)
     assert await watched.look() == {"latency": "resolved"}
 
 
+async def test_a_deployment_is_slow_by_its_tokens_though_the_first_comes_as_ever(watched: Watched) -> None:
+    answers = {"first_token_ms": 100.0, "tokens": TokenClasses(output=101)}
+    await watched.spend(number=20, ago=timedelta(hours=2), latency_ms=2100.0, **answers)
+    await watched.spend(number=20, latency_ms=8100.0, **answers)
+    assert await watched.look() == {"latency": "firing"}
+    (row,) = await watched.rows()
+    assert (row.facts["measure"], row.facts["ms"], row.facts["usual_ms"]) == ("token_ms", 80.0, 20.0)
+    await watched.spend(number=80, latency_ms=2100.0, **answers)
+    assert await watched.look() == {"latency": "resolved"}
+
+
 async def test_how_many_texts_an_ingestion_embeds_at_once_is_no_slowness(watched: Watched) -> None:
     await watched.spend(number=20, ago=timedelta(hours=2), latency_ms=50.0)
     await watched.spend(number=20, latency_ms=2000.0, capability="ingestion")

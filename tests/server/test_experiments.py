@@ -151,7 +151,7 @@ def test_a_rollback_holds_for_who_is_in_an_experiment(platform: Platform) -> Non
 def test_an_operator_sees_and_stops_another_tenants(platform: Platform) -> None:
     acme = {"headers": {"x-tenant": "acme"}}
     live = platform.ask("GET", "/api/v1/models/registry/default")["live"]
-    variants = [{"name": "control"}, {"name": "same", "version": live}]
+    variants = [{"name": "control", "version": live}, {"name": "same", "version": live}]
     platform.ask("POST", EXPERIMENTS, json={"name": "theirs", "alias": "default", "variants": variants}, **acme)
     platform.ask("POST", f"{EXPERIMENTS}/theirs/start", **acme)
     seen = platform.ask("GET", EXPERIMENTS, params={"all_tenants": True})["results"]

@@ -56,8 +56,8 @@ function table(place, { labels, series, marks, unit }) {
   $("tbody", place).replaceChildren(...rows.reverse());
 }
 
-const METRICS = { latency_ms: "latency", first_token_ms: "first token", error_rate: "failures", refusal_rate: "refusals", feedback: "feedback", eval_score: "evaluation score", cost_usd: "cost" };
-const MARKED = { traffic: ["error_rate", "refusal_rate", "feedback", "eval_score"], latency: ["latency_ms", "first_token_ms"], cost: ["cost_usd"], tokens: ["tokens"] };
+const METRICS = { latency_ms: "latency", first_token_ms: "first token", token_ms: "time per token", error_rate: "failures", refusal_rate: "refusals", feedback: "feedback", eval_score: "evaluation score", cost_usd: "cost" };
+const MARKED = { traffic: ["error_rate", "refusal_rate", "feedback", "eval_score"], latency: ["latency_ms", "first_token_ms", "token_ms"], cost: ["cost_usd"], tokens: ["tokens"] };
 
 function anomaly(one) {
   const unit = { ms: "ms", share: "share", usd: "usd", tokens: "count" }[one.unit] ?? "number";

@@ -54,6 +54,15 @@ def test_what_is_better_is_found_and_told_with_an_interval() -> None:
     assert end(found, definition()) == Ending(ExperimentState.CONCLUDED, "verdict", 1)
 
 
+def test_a_verdict_ends_nothing_that_too_few_units_were_measured_for() -> None:
+    made, drawn = definition(primary="cost_usd", metrics=[]), units(600, 600, cost_usd=-1.0)
+    for number in range(60, 600):
+        del drawn[f"1/{number}"].values["cost_usd"]
+    found = analyse(made, drawn)
+    assert (found.winner, found.metrics[0].measured) == (1, [600, 60])
+    assert end(found, made) is None
+
+
 def test_lower_is_better_of_costs() -> None:
     made = definition(primary="cost_usd", metrics=[])
     assert analyse(made, units(500, 500, cost_usd=0.3)).winner is None

@@ -57,6 +57,15 @@ async def test_the_control_is_pinned_to_what_is_live_at_the_start(book: Experime
     assert (row.state, row.started_at is not None) == ("running", True)
 
 
+async def test_a_version_is_not_compared_with_itself_unless_that_is_said(book: ExperimentBook, shelf: Shelf) -> None:
+    await book.create(ADMIN, new())
+    shelf.now["default"] = 2
+    assert await code_of(book.start(ADMIN, "one")) == "nothing_to_compare"
+    same = [{"name": "control", "version": 2}, {"name": "again", "version": 2}]
+    await book.create(ADMIN, new("two", variants=same))
+    assert (await book.start(ADMIN, "two")).state == "running"
+
+
 async def test_who_may_not_deploy_tries_no_draft_nor_what_was_taken_back(book: ExperimentBook, shelf: Shelf) -> None:
     shelf.drafts = {2}
     assert await code_of(book.create(ADMIN, new())) == "operators_only"

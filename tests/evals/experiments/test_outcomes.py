@@ -90,8 +90,7 @@ async def test_a_unit_has_the_mean_of_its_requests_and_a_request_the_sum_of_its_
     (unit,) = (await (await scene.outcomes()).units(row)).values()
     assert unit.requests == 3
     assert unit.values["cost_usd"] == pytest.approx((0.75 + 0.25 + 0.5) / 3)
-    assert unit.values["latency_ms"] == pytest.approx((140 + 100 + 100) / 3)
-    assert unit.values["tokens"] == pytest.approx((35 + 0 + 35) / 3)
+    assert (unit.values["latency_ms"], unit.values["tokens"]) == (140, 35)  # what was not answered says nothing of them
     assert (unit.values["error"], unit.values["first_token_ms"]) == (0.5, 12.0)
     assert unit.first_at == START + timedelta(minutes=1)
 
@@ -116,6 +115,23 @@ async def test_what_is_not_known_is_missing_and_no_zero(scene: Scene) -> None:
     scene.called("a")
     (unit,) = (await (await scene.outcomes()).units(row)).values()
     assert set(unit.values) == {"latency_ms", "error", "tokens"}
+
+
+async def test_what_fails_is_neither_cheap_nor_fast(scene: Scene) -> None:
+    row = await scene.begin()
+    nothing: dict[str, Any] = {"cost_usd": Decimal(0), "latency_ms": 3.0, "tokens": TokenClasses()}
+    scene.called("failed", status="server_error", **nothing)
+    scene.called("unpriced", cost_usd=None)
+    scene.called("priced", "usr_2")
+    scene.called("failed too", "usr_2", status="server_error", **nothing)
+    scene.called("paid", "usr_2", status="server_error", cost_usd=Decimal("0.1"), tokens=TokenClasses())
+    scene.called("only failed", "usr_3", status="server_error", **nothing)
+    found = [unit.values for unit in (await (await scene.outcomes()).units(row)).values()]
+    assert sorted(found, key=lambda values: values["error"]) == [
+        {"error": 0.5, "latency_ms": 100, "tokens": 35},
+        {"error": pytest.approx(2 / 3), "cost_usd": pytest.approx(0.3), "latency_ms": 100, "tokens": 35},
+        {"error": 1},
+    ]
 
 
 async def test_feedback_is_of_the_requests_it_was_given_for(scene: Scene) -> None:

@@ -64,6 +64,16 @@ async def test_errors_refusals_and_cost_have_series_of_their_own(database: Datab
     assert found == {("v1", "error_rate"), ("v2", "refusal_rate")}
 
 
+async def test_a_stream_that_goes_on_slowly_is_found_though_it_begins_as_ever(database: Database) -> None:
+    watched = Watched(database)
+    began = {"first_token_ms": 40.0, "latency_ms": 40 + 49 * 8.0}
+    slower = {"first_token_ms": 40.0, "latency_ms": 40 + 49 * 20.0}
+    await watched.call({FIRST: lambda ago: slower if ago <= 12 else began})
+    await watched.watch.catch_up(watched.now)
+    (found,) = await watched.anomalies()
+    assert (found.metric, found.since, found.worse) == ("token_ms", watched.ago(12), True)
+
+
 async def test_what_is_old_is_forgotten(database: Database) -> None:
     watched = Watched(database, at_eight=True)
     await watched.call({FIRST: slower_since(60, until=20)}, points=300)
