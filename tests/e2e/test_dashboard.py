@@ -7,15 +7,21 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from infra.running import Running
+from infra.running import Running, wait_until
 
 pytestmark = pytest.mark.one_database
 
 #: What a chart has drawn: whether any point of its canvas is coloured.
-IS_DRAWN = """(canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((each) => each)"""
+_IS_DRAWN = """(canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((each) => each)"""
+
 expect.set_options(timeout=40_000)
+
+
+def wait_until_drawn(canvas: Locator) -> None:
+    """The chart's script may come after what else is on the page."""
+    wait_until(lambda: canvas.evaluate(_IS_DRAWN), within_s=30, what="a drawn chart")
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def test_the_dashboard_follows_calls_and_budgets_while_it_is_open(page: Page, cl
     page.get_by_role("link", name="Dashboard", exact=True).click()
     expect(page.locator("#live")).to_contain_text("live")
     traffic = page.locator("#traffic")
-    assert traffic.locator("canvas").evaluate(IS_DRAWN)
+    wait_until_drawn(traffic.locator("canvas"))
     traffic.get_by_text("as a table").click()
     answered = "() => Chart.getChart(document.querySelector('#traffic canvas')).data.datasets[0].data.reduce((a, b) => a + b)"
     before = page.evaluate(answered)
@@ -66,7 +72,7 @@ def test_the_explorer_looks_into_a_group(page: Page, client: httpx.Client) -> No
     page.get_by_label("What", exact=True).select_option("requests")
     page.get_by_role("button", name="Show").click()
     for chart in ("#over-time-chart", "#compared-chart"):
-        assert page.locator(f"{chart} canvas").evaluate(IS_DRAWN)
+        wait_until_drawn(page.locator(f"{chart} canvas"))
     group = page.get_by_role("row").filter(has=page.get_by_role("link", name="default", exact=True))
     expect(group).to_contain_text("local")
     group.get_by_role("link").click()
@@ -88,7 +94,7 @@ def test_the_pages_fit_a_phone_and_can_be_used_by_everybody(
     page.goto(client.post("/api/v1/auth/sign-in-links").json()["url"])
     for path in ("/dashboard", "/usage?by=alias&and_by=provider"):
         page.goto(path)
-        assert page.locator("canvas").first.evaluate(IS_DRAWN)
+        wait_until_drawn(page.locator("canvas").first)
         page.locator("details").evaluate_all("(all) => all.forEach((each) => { each.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
         found = Axe().run(page)

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.settings import Settings
 from infra.running import Running, wait_until
 from infra.sample_traffic import Traffic
-from tests.e2e.test_dashboard import IS_DRAWN
+from tests.e2e.test_dashboard import wait_until_drawn
 
 pytestmark = pytest.mark.one_database
 
@@ -108,7 +108,7 @@ def test_a_run_is_followed_and_compared(page: Page, client: httpx.Client) -> Non
     page.get_by_label("Against").select_option(base)
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Two runs beside each other")
-    assert page.locator("#effects canvas").evaluate(IS_DRAWN)
+    wait_until_drawn(page.locator("#effects canvas"))
     page.get_by_label("By the metric").select_option("latency")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#examples tbody tr")).to_have_count(3)
@@ -185,10 +185,10 @@ def test_drift_and_patterns_of_use_are_drawn(page: Page, platform: Running, clie
     page.get_by_role("link", name="Monitoring", exact=True).click()
     expect(page.locator("#drift > table tbody tr").filter(has_text=identity).filter(has_text="drifted")).to_have_count(2)
     drawn = page.locator("#drift figure").filter(has_text=f"What is asked of {identity}")
-    assert drawn.locator("canvas").evaluate(IS_DRAWN)
+    wait_until_drawn(drawn.locator("canvas"))
     drawn.get_by_text("as a table").click()
     expect(drawn.locator("tbody tr")).to_have_count(16)
-    assert page.locator("#topics canvas").evaluate(IS_DRAWN)
+    wait_until_drawn(page.locator("#topics canvas"))
     page.get_by_label("Whose").select_option("all")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".head")).to_contain_text("Of all tenants")
