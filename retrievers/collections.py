@@ -21,7 +21,7 @@ from retrievers.leases import PENDING, count_parts, end_cancelled
 from retrievers.reindexing import end_reindexing, is_worked_on
 from retrievers.sharing import Level, Share, levels_of, replace_shares, shares_of, visible_to
 from retrievers.sources.crawls import stop_below
-from retrievers.upkeep import end_reconciliation
+from retrievers.upkeep import end_reconciliation, missing_documents
 from retrievers.writers import writers
 
 if TYPE_CHECKING:
@@ -172,12 +172,13 @@ class Collections:
         return counts
 
     async def pending(self, collection: Collection) -> int:
-        """How many documents of a collection are still to be read: a search does not find them, or not as they are now."""
+        """How many documents of a collection are still to be read, or to be put back after a restore: a search does not find
+        them, or not as they are now."""
         async with self._database.session(collection.tenant) as session:
             found = await session.exec(
                 select(func.count()).where(Document.collection_id == collection.id, col(Document.state).in_(PENDING))
             )
-            return found.one()
+            return found.one() + await missing_documents(session, collection.id)
 
     async def update(
         self,

@@ -21,6 +21,7 @@ from core.tables import Collection, GenerationState, IndexGeneration
 from retrievers.base import FindsWords, Shelf, VectorStore
 from retrievers.fusion import DENSE_WEIGHT
 from retrievers.splitting_settings import Splitting, splitting_of
+from retrievers.upkeep import missing_documents
 
 if TYPE_CHECKING:
     from retrievers.library import Resources
@@ -51,6 +52,8 @@ class Generation:
     splitting: Splitting = field(default_factory=Splitting)
     #: What the dense leg weighs in a hybrid search.
     dense_weight: float = DENSE_WEIGHT
+    #: Whether passages may be missing that the database speaks of: it was put back from a backup.
+    restoring: bool = False
 
     @classmethod
     def of(cls, row: IndexGeneration, splitting: Splitting = Splitting()) -> "Generation":  # noqa: B008 - it is frozen
@@ -129,9 +132,9 @@ class Generations:
         async with self._database.session(shelf.tenant) as session:
             row = (await session.exec(_active(shelf.collection_id))).first()
             splitting = splitting_of(await session.get(Collection, shelf.collection_id))
-        return (
-            Generation.of(row, splitting) if row is not None else replace(first_of(self._resources, shelf), splitting=splitting)
-        )
+            restoring = await missing_documents(session, shelf.collection_id) > 0
+        found = Generation.of(row) if row is not None else first_of(self._resources, shelf)
+        return replace(found, splitting=splitting, restoring=restoring)
 
     async def all(self, shelf: Shelf) -> list[Generation]:
         """Every generation of a collection, in whatever state, the oldest first."""

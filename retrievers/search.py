@@ -45,9 +45,9 @@ _QUERY_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a search gave. `degraded`: without what a part would have found that does not answer, or whose index is not up to
-    date yet. `by_words`: that was the embedding model, or it is not the one that the collection was filled with, so it was made
-    by words alone."""
+    """What a search gave. `degraded`: without what a part would have found that does not answer, whose index is not up to
+    date yet, or whose passages are still being put back after a restore. `by_words`: that was the embedding model, or it is
+    not the one that the collection was filled with, so it was made by words alone."""
 
     passages: list[Passage]
     degraded: bool = False
@@ -170,7 +170,7 @@ class Searcher:
         generation = await self._generations.known(shelf)
         if mode != "dense":
             up_to_date = up_to_date and await self._are_whole(shelf, mode)
-        vector, degraded = None, not up_to_date
+        vector, degraded = None, generation.restoring or not up_to_date
         if mode != "lexical":
             try:
                 vector = await self._vector(generation, text, beside)

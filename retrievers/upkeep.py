@@ -20,6 +20,8 @@ from retrievers.changes import upkeep_of
 
 #: What workers are called by.
 RECONCILE, QUEUE = "reconcile_collection", "upkeep"
+#: Among a job's arguments: its collection was put back from a backup.
+_RESTORED = "restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class Upkeep:
         self._database = database
         self._lease_s = lease_s
 
-    async def ask(self, principal: Principal, collection: Collection) -> Job:
-        """A job that reconciles the collection: made now, which is put on record, or the one that has not ended yet."""
+    async def ask(self, principal: Principal, collection: Collection, *, restored: bool = False) -> Job:
+        """A job that reconciles the collection: made now, which is put on record, or the one that has not ended yet.
+        `restored`: its database is of a backup, so that passages are missing until the job has ended."""
         async with self._database.transaction(collection.tenant) as session:
             await upkeep_of(session, collection.tenant, collection.id)
             row = await _locked(session, collection.id)
@@ -52,7 +55,7 @@ class Upkeep:
                 principal,
                 jobs.RECONCILIATION,
                 total=await _documents(session, collection.id),
-                arguments={"collection": collection.name},
+                arguments={"collection": collection.name} | ({_RESTORED: True} if restored else {}),
             )
             if row is not None:
                 row.job_id = job.id
@@ -71,9 +74,10 @@ class Upkeep:
         closed = col(CollectionUpkeep.tenant).in_(select(Tenant.id).where(col(Tenant.disabled_at).is_not(None)))
         query = (
             select(CollectionUpkeep.collection_id)
+            .outerjoin(Job, CollectionUpkeep.job_id == Job.id)
             .where(CollectionUpkeep.collection_id == Collection.id, col(Collection.deleted_at).is_(None))
             .where(free, or_(asked, and_(old, ~closed)) if every_s else asked)
-            .order_by(asked.desc(), col(CollectionUpkeep.reconciled_at))
+            .order_by(asked.desc(), col(Job.created_at), col(CollectionUpkeep.reconciled_at))
             .limit(limit)
         )
         async with self._database.session(all_tenants=True) as session:
@@ -139,6 +143,19 @@ class Upkeep:
                 .values(**values)
             )
         return changed.rowcount == 1
+
+
+async def missing_documents(session: AsyncSession, collection_id: str) -> int:
+    """How many documents of a collection that was put back from a backup may still be without their passages."""
+    query = (
+        select(Job)
+        .join(CollectionUpkeep, CollectionUpkeep.job_id == Job.id)
+        .where(CollectionUpkeep.collection_id == collection_id)
+    )
+    job = (await session.exec(query)).first()
+    if job is None or JobState(job.state).finished or not job.arguments.get(_RESTORED):
+        return 0
+    return max(1, job.total - job.done)
 
 
 async def end_reconciliation(session: AsyncSession, collection_id: str) -> None:

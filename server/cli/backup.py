@@ -90,8 +90,8 @@ async def _reconcile(settings: Settings) -> int:
         upkeep = Upkeep(database, lease_s=settings.jobs.lease_s)
         async with database.session(all_tenants=True) as session:
             rows = (await session.exec(select(Collection).where(col(Collection.deleted_at).is_(None)))).all()
-        for row in rows:
-            await upkeep.ask(replaced(SYSTEM, tenant=row.tenant), row)
+        for row in sorted(rows, key=lambda row: (row.owner == SYSTEM.id, row.created_at)):  # the handbook last
+            await upkeep.ask(replaced(SYSTEM, tenant=row.tenant), row, restored=True)
         return len(rows)
     finally:
         await database.close()

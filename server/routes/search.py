@@ -111,7 +111,7 @@ class SearchResults(BaseModel):
         False,
         description="the embedding model did not answer, or is another than the collection was filled with: a hybrid search "
         "was made by words alone; or this server's word index is still catching up: it was made by meaning alone, a lexical "
-        "one with what is there; or a step was skipped",
+        "one with what is there; or passages are still being put back after a restore; or a step was skipped",
     )
     steps: list[StepInfo] = Field(default_factory=list, description="the optional steps, in their order")
     warnings: list[str] = Field(

@@ -199,6 +199,32 @@ async def test_who_asks_while_one_has_not_ended_gets_the_same_job(desk: Desk) ->
     assert (await upkeep.ask(SYSTEM, collection)).id != first.id
 
 
+async def test_until_a_restored_collection_has_its_passages_again_that_is_told(desk: Desk) -> None:
+    shelf = await brought(desk, note("a.md"), note("b.md"))
+    collection, upkeep = await desk.collection(), Upkeep(desk.database, lease_s=30)
+    lose(desk, shelf, [chunk.id for chunk in stored(desk, shelf)])
+    assert not (await desk.library.searcher.find(shelf, "pump", limit=3)).degraded
+    assert await desk.library.collections.pending(collection) == 0
+    desk.resources.known.clear()
+    await upkeep.ask(SYSTEM, collection, restored=True)
+    assert (await desk.library.searcher.find(shelf, "pump", limit=3)).degraded
+    assert await desk.library.collections.pending(collection) == 2
+    await reconcile_collection(desk.context, collection.id)
+    desk.resources.known.clear()
+    assert not (await desk.library.searcher.find(shelf, "pump", limit=3)).degraded
+    assert await desk.library.collections.pending(collection) == 0
+    assert len(stored(desk, shelf)) == 2
+
+
+async def test_what_was_asked_for_first_is_reconciled_first(desk: Desk) -> None:
+    await brought(desk, note("a.md"))
+    first, upkeep = await desk.collection(), Upkeep(desk.database, lease_s=30)
+    second = await desk.library.collections.create(SYSTEM, "second")
+    for collection in (second, first):
+        await upkeep.ask(SYSTEM, collection)
+    assert await upkeep.due(every_s=0, limit=5) == [second.id, first.id]
+
+
 async def test_a_collection_that_is_deleted_ends_what_reconciles_it(desk: Desk) -> None:
     await brought(desk, note("a.md"))
     collection = await desk.collection()
