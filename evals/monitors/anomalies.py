@@ -23,12 +23,21 @@ class Told:
     @property
     def id(self) -> str:
         """The same for all that is told of one change."""
-        told = (self.tenant, self.named.digest, self.metric.name, f"{self.change.since:.0f}")
+        told = (*self.series, f"{self.change.since:.0f}")
         return f"anomaly_{hashlib.sha256('|'.join(told).encode()).hexdigest()[:24]}"
 
     @property
     def ends(self) -> bool:
         return self.change.kind.ends
+
+    @property
+    def series(self) -> tuple[str, str, str]:
+        """Whose it is, what of, and which metric: as in the table."""
+        return self.tenant, self.named.digest, self.metric.name
+
+    @property
+    def since(self) -> datetime:
+        return datetime.fromtimestamp(self.change.since, UTC)
 
     @property
     def at(self) -> datetime:
@@ -54,7 +63,7 @@ class Told:
             "kind": change.kind.value,
             "state": self.state,
             "worse": self.metric.worsened(before, after),
-            "since": datetime.fromtimestamp(change.since, UTC),
+            "since": self.since,
             "seen_at": self.at,
             "ended_at": None if self.state == AnomalyState.OPEN.value else self.at,
             "before": before,

@@ -15,8 +15,8 @@ from evals.monitors.points import Named, Sums
 
 #: What is compared: the time before the change, and all of it since.
 BEFORE: Final = timedelta(hours=24)
-#: Calls on either side that say something of a sibling.
-_LEAST_CALLS: Final = 10
+#: Calls on either side that say something of a series.
+LEAST_CALLS: Final = 10
 #: The part of the series' own change from which on a sibling does worse as well.
 _AS_WELL: Final = 0.5
 NOTHING_TO_COMPARE: Final = "nothing else was called that it could be compared with"
@@ -78,7 +78,7 @@ def _moves(metric: WatchedMetric, before: Mapping[Named, Sums], since: Mapping[N
     sign = -1.0 if metric.worse == "down" else 1.0
     for named, sums in since.items():
         was, now = metric.measured(before.get(named, Sums())), metric.measured(sums)
-        if was is not None and now is not None and min(was[1], now[1]) >= _LEAST_CALLS:
+        if was is not None and now is not None and min(was[1], now[1]) >= LEAST_CALLS:
             moves[named] = sign * (metric.seen(now[0]) - metric.seen(was[0]))
     return moves
 

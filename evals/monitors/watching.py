@@ -19,6 +19,7 @@ from core.tables import AnomalyState, MonitorAnomaly, MonitorGrade, MonitorPoint
 from core.tenancy import ALL
 from evals.monitors.anomalies import Told, told_of
 from evals.monitors.detectors import Detector
+from evals.monitors.levels import measured
 from evals.monitors.metrics import METRICS
 from evals.monitors.opinions import points_of_opinions
 from evals.monitors.points import Named, Point, across_tenants, floor_of, point_of, points_of_ledger, together
@@ -89,6 +90,7 @@ class Watch:
         if opinions := await points_of_opinions(self._database, begin, until, seconds):
             points = together([*points, *opinions])
         told = await asyncio.to_thread(self._seen, [*across_tenants(points, ALL), *points])
+        told = await measured(self._database, told, points, self._usual)
         keeps = self._kept_at is None or until - self._kept_at >= _KEPT_EVERY
         if not await self._written(through, until, points, told, keeps=keeps):
             self._through = None  # another process was before us, and its points were seen by it alone
@@ -137,16 +139,20 @@ class Watch:
             if detectors is None:
                 continue
             for name, metric in METRICS.items():
-                if (measured := metric.measured(point.sums)) is None:
+                if (found := metric.measured(point.sums)) is None:
                     continue
                 detector = detectors.get(name)
                 if detector is None:
                     detector = detectors[name] = Detector(metric.tuning)
-                value, calls = measured
+                value, calls = found
                 changes = detector.update(point.at.timestamp(), metric.seen(value), calls)
                 told += [told_of(point, metric, change) for change in changes]
             self._changed.add((point.tenant, point.named))
         return told
+
+    def _usual(self, told: Told, at: datetime) -> float | None:
+        detectors = self._detectors.get((told.tenant, told.named), {})
+        return detectors[told.metric.name].usual(at.timestamp()) if told.metric.name in detectors else None
 
     def _of(self, point: Point) -> dict[str, Detector] | None:
         """The detectors of a series; None where there are too many already."""
@@ -200,7 +206,7 @@ class Watch:
                     await connection.execute(over.values(state=each.state, ended_at=each.at))
                 else:
                     new = insert(MonitorAnomaly).values(**each.row())
-                    better = {name: new.excluded[name] for name in ("kind", "after", "sigmas", "worse")}
+                    better = {name: new.excluded[name] for name in ("kind", "before", "after", "sigmas", "worse")}
                     await connection.execute(new.on_conflict_do_update(index_elements=["id"], set_=better))
         return True
 

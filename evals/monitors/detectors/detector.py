@@ -115,6 +115,11 @@ class Detector:
             self._profile.learn(at, value)
         return changes
 
+    def usual(self, at: float) -> float | None:
+        """What the profile of the day has for that time; None while there is none."""
+        known = self._profile.expected(at)
+        return None if known is None else sum(known) / 2
+
     def _expected(self, at: float) -> tuple[float, float] | None:
         """The least and the most that is usual: by the profile; without one, by the last values."""
         if self._open is not None and self._open.level is not None:
