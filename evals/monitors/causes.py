@@ -19,7 +19,8 @@ BEFORE: Final = timedelta(hours=24)
 LEAST_CALLS: Final = 10
 #: The part of the series' own change from which on a sibling does worse as well.
 _AS_WELL: Final = 0.5
-NOTHING_TO_COMPARE: Final = "nothing else was called that it could be compared with"
+#: It is told to tenants as well, and so nothing of what others call.
+NOTHING_TO_COMPARE: Final = "there is nothing that it could be compared with"
 
 
 class Blamed(StrEnum):
@@ -66,7 +67,7 @@ def likely_cause(
     if beside and not _most(beside):
         return Cause(Blamed.DEPLOYMENT, f"other models of {named.provider} do as before: {named.model} it is")
     if beside or elsewhere:
-        others = "all that was called there does worse" if beside else "nothing else was called there"
+        others = "all else there does worse as well" if beside else "there is nothing else there to compare with"
         rest = ", other providers do as before" if elsewhere else ""
         return Cause(Blamed.PROVIDER, f"{named.provider}: {others}{rest}")
     return Cause(Blamed.UNKNOWN, NOTHING_TO_COMPARE)

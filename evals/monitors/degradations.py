@@ -21,6 +21,10 @@ from evals.monitors.verdicts import Finding
 _SILENT: Final = timedelta(hours=1)
 #: How long it is waited for calls enough to say what is to blame.
 _WAITED: Final = timedelta(hours=1)
+#: What a tenant's calls and all calls show of a series is the same change where both begin within so long.
+_TOGETHER: Final = timedelta(hours=2)
+#: Tenants' anomalies whose cause one look finds by their own calls.
+_OWN_AT_ONCE: Final = 20
 #: Anomalies that one look goes through at most: those that began last.
 _MOST: Final = 500
 
@@ -46,10 +50,12 @@ class DegradationMonitor:
         if not self._settings.on:
             self._found = set()
             return []
+        causes = [(anomaly, await self._cause_of(anomaly)) for anomaly in await self._going_on()]
+        found = [(anomaly, cause) for anomaly, cause in causes if cause is not None]
+        await self._tell_tenants(found)
         by_key: dict[str, list[tuple[MonitorAnomaly, Cause]]] = defaultdict(list)
-        for anomaly in await self._going_on():
-            if (cause := await self._cause_of(anomaly)) is not None:
-                by_key[_key_of(anomaly, cause)].append((anomaly, cause))
+        for anomaly, cause in found:
+            by_key[_key_of(anomaly, cause)].append((anomaly, cause))
         self._found = set(by_key)
         return [Finding(AlertKind.DEGRADATION, key, None, self._facts(each)) for key, each in by_key.items()]
 
@@ -78,19 +84,52 @@ class DegradationMonitor:
         """As it was found first: who is told of a cause is not told of another for the same. None: it is too early to say."""
         if row.cause:
             return Cause(Blamed(row.cause["blamed"]), row.cause["why"])
-        now = utc_now()
-        before = await sums_between(self._database, row.since - BEFORE, row.since)
-        since = await sums_between(self._database, row.since, now)
-        named = Named(row.alias, row.provider, row.model, row.version)
-        cause = likely_cause(named, METRICS[row.metric], before, since)
+        cause = await self._compared(row)
         if cause is None:
-            if now - row.since < _WAITED:
+            if utc_now() - row.since < _WAITED:
                 return None
             cause = Cause(Blamed.UNKNOWN, NOTHING_TO_COMPARE)
+        await self._put(row, cause)
+        return cause
+
+    async def _tell_tenants(self, known: Sequence[tuple[MonitorAnomaly, Cause]]) -> None:
+        """Put down with tenants' own anomalies what is to blame: as all calls show it where these show the same change, which
+        says something of a deployment and nothing of who else calls it; else as the tenant's calls do."""
+        by_series: dict[tuple[str, str], list[tuple[MonitorAnomaly, Cause]]] = defaultdict(list)
+        for row, cause in known:
+            by_series[row.series, row.metric].append((row, cause))
+        looked = 0
+        for row in await self._of_tenants():
+            same = (cause for of_all, cause in by_series[row.series, row.metric] if abs(of_all.since - row.since) <= _TOGETHER)
+            if (found := next(same, None)) is None:
+                if looked >= _OWN_AT_ONCE:
+                    continue
+                looked += 1
+                found = await self._compared(row, row.tenant) or Cause(Blamed.UNKNOWN, NOTHING_TO_COMPARE)
+                if found.blamed is Blamed.UNKNOWN and utc_now() - row.since < _WAITED:
+                    continue
+            await self._put(row, found)
+
+    async def _of_tenants(self) -> list[MonitorAnomaly]:
+        """Those that matter and have no cause yet, the oldest first."""
+        query = select(MonitorAnomaly).where(
+            MonitorAnomaly.tenant != ALL, MonitorAnomaly.state == AnomalyState.OPEN.value, col(MonitorAnomaly.worse)
+        )
+        async with self._database.session(all_tenants=True) as session:
+            rows = (await session.exec(query.order_by(col(MonitorAnomaly.since).desc()).limit(_MOST))).all()
+        return [row for row in reversed(rows) if not row.cause and self._matters(row)]
+
+    async def _compared(self, row: MonitorAnomaly, tenant: str | None = None) -> Cause | None:
+        """What the tenant's calls say, or all (None)."""
+        before = await sums_between(self._database, row.since - BEFORE, row.since, tenant)
+        since = await sums_between(self._database, row.since, utc_now(), tenant)
+        named = Named(row.alias, row.provider, row.model, row.version)
+        return likely_cause(named, METRICS[row.metric], before, since)
+
+    async def _put(self, row: MonitorAnomaly, cause: Cause) -> None:
         async with self._database.transaction(all_tenants=True) as session:
             told = {"blamed": cause.blamed.value, "why": cause.why}
             await session.exec(update(MonitorAnomaly).where(col(MonitorAnomaly.id) == row.id).values(cause=told))
-        return cause
 
     def _facts(self, found: Sequence[tuple[MonitorAnomaly, Cause]]) -> Mapping[str, Any]:
         first, cause = found[0]

@@ -164,11 +164,13 @@ def _add(sums: dict[_Key, Sums], rows: Iterable[Row[Any]], seconds: int) -> None
         sums.setdefault((int(row.at.timestamp() // seconds), row.tenant, named), Sums()).add(row)
 
 
-async def sums_between(database: Database, since: datetime, until: datetime) -> dict[Named, Sums]:
-    """The sums of each series over all tenants, of points from `since` on and before `until`."""
+async def sums_between(database: Database, since: datetime, until: datetime, tenant: str | None = None) -> dict[Named, Sums]:
+    """The sums of each series, of a tenant or over all of them (None), of points from `since` on and before `until`."""
     names = [_POINT[name] for name in Named._fields]
     sums = [func.sum(_POINT[name], **({"type_": Money} if name == "cost_usd" else {})).label(name) for name in SUMS]
     query = select(*names, *sums).where(_POINT.at >= since, _POINT.at < until).group_by(*names)
+    if tenant is not None:
+        query = query.where(_POINT.tenant == tenant)
     async with database.session(all_tenants=True) as session:
         rows = (await (await session.connection()).execute(query)).all()
     return {Named(*row[: len(names)]): Sums(*(getattr(row, name) for name in SUMS)) for row in rows}

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 import pytest
+from sqlmodel import col, delete
 
 from core.database import Database
-from core.tables import AlertRow
+from core.tables import AlertRow, MonitorAnomaly
 from evals.monitors.points import Named
 from tests.evals.monitors.watched import FIRST, OTHER, SECOND, Course, Watched, slower_since, usual
 
@@ -53,3 +54,31 @@ async def test_a_deployment_that_nobody_calls_any_more_is_no_longer_told_of(data
     await watched.watch.catch_up(watched.now)
     assert [each.state for each in await watched.anomalies()] == ["open"]
     assert await watched.monitor.look() == []
+
+
+async def causes(watched: Watched, tenant: str) -> list[str]:
+    return [str(each.cause.get("blamed")) for each in await watched.anomalies(tenant) if each.state == "open" and each.worse]
+
+
+async def test_a_tenant_is_told_the_cause_that_all_calls_show(database: Database) -> None:
+    watched = Watched(database)
+    await watched.call({FIRST: SLOW})
+    await watched.call({BESIDE: usual, OTHER: usual}, tenant="globex")
+    await watched.watch.catch_up(watched.now)
+    assert await causes(watched, "acme") == ["None"]
+    await watched.monitor.look()
+    assert await causes(watched, "acme") == await causes(watched, "*") == ["deployment"]
+    (told,) = [each.cause for each in await watched.anomalies("acme") if each.state == "open"]
+    assert told["why"] == "other models of openai do as before: gpt it is"
+
+
+async def test_what_a_tenant_s_calls_alone_show_is_compared_with_its_own_and_with_nobody_else_s(database: Database) -> None:
+    watched = Watched(database)
+    await watched.call({FIRST: SLOW, OTHER: SLOW})
+    await watched.call({SECOND: usual}, tenant="globex")
+    await watched.watch.catch_up(watched.now)
+    async with database.transaction(all_tenants=True) as session:
+        await session.exec(delete(MonitorAnomaly).where(col(MonitorAnomaly.tenant) == "*"))
+    assert await watched.monitor.look() == []
+    assert await causes(watched, "acme") == ["everything", "everything"]
+    assert await causes(watched, "globex") == []

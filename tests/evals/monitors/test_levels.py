@@ -60,10 +60,9 @@ async def test_what_was_out_of_order_the_day_before_is_no_part_of_what_is_usual(
 
 
 async def test_a_level_is_held_against_what_is_usual_at_its_time_of_day(watched: Watched) -> None:
-    hour = lambda ago: (watched.now - ago * POINT).hour  # noqa: E731
-
     def course(ago: int) -> dict[str, Any]:
-        return {"slower": (1.3 if 5 <= hour(ago) < 12 else 1.0) * (2.5 if ago <= 12 else 1.0)}
+        hour = (watched.now - ago * POINT).hour
+        return {"slower": (1.3 if 5 <= hour < 12 else 1.0) * (2.5 if ago <= 12 else 1.0)}
 
     await watched.call({FIRST: course}, points=700)
     await watched.watch.catch_up(watched.now)
