@@ -33,22 +33,26 @@ def described(models: Models) -> list[dict[str, Any]]:
 
 
 def standings(models: Models) -> list[dict[str, Any]]:
-    """Each deployment that the request's principal may use, once, and how it stands for their tenant. From memory."""
+    """Each deployment that the request's principal may use, once, and how it stands for their tenant. What no live version has,
+    but a canary's or an experiment's, is `tried`. From memory."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    tenant = current().principal.tenant
-    for alias, route in models.catalogue():
-        for served in route.deployments:
+    principal = current().principal
+    live = [(alias.alias, route.deployments, False) for alias, route in models.catalogue()]
+    tried = [(each.alias.alias, each.served, True) for each in models.versions.tried()]
+    for alias, deployments, is_tried in (*live, *(each for each in tried if principal.may_use_model(each[0]))):
+        for served in deployments:
             told = found.get((served.provider_name, served.name))
             if told is not None:
-                told["aliases"].append(alias.alias)
+                told["aliases"] += [alias] if alias not in told["aliases"] else []
                 continue
-            state = state_of(models, alias.alias, served)
+            state = state_of(models, alias, served)
             found[served.provider_name, served.name] = {
                 "provider": served.provider_name,
                 "model": without_addresses(state.name),
-                "aliases": [alias.alias],
+                "aliases": [alias],
+                "tried": is_tried,
                 "state": state.state,
-                **models.accounts.called(tenant, served).standing.told(),
+                **models.accounts.called(principal.tenant, served).standing.told(),
             }
     return list(found.values())
 

@@ -83,6 +83,13 @@ class Editions:
         """Every version that requests are given."""
         return self._lines.used()
 
+    def tried(self) -> tuple[Edition, ...]:
+        """Those that some requests alone are given: by a canary, or by an experiment."""
+        held = [line.every.get(number) for name, number in self.assignments.held() if (line := self._lines.of.get(name))]
+        canaries = [line.candidate for line in self._lines.of.values()]
+        live = {id(each) for each in self.live().values()}
+        return tuple({id(each): each for each in (*canaries, *held) if each is not None and id(each) not in live}.values())
+
     @property
     def prompts(self) -> Mapping[str, Template | None]:
         """Those that are live in place of what is built in, by name."""

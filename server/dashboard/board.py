@@ -66,6 +66,7 @@ class ProviderNow(BaseModel):
     provider: str
     model: str
     aliases: list[str]
+    tried: bool = Field(description="no live version has it: a canary or an experiment gives it to some requests")
     state: str = Field(description="`ready`, `loading`, `idle`, `failed` or `killed`")
     breaker: str
     failures: int = Field(description="in a row, by its own fault")
@@ -84,7 +85,8 @@ class AlertNow(BaseModel):
     kind: AlertKind
     severity: Severity
     subject: dict[str, Any]
-    since: datetime
+    since: datetime = Field(description="when it began, where that is known; else when it was first told of")
+    cause: str = Field(description="of a degradation: what is likely to blame, in words; else empty")
 
 
 class AnomalyNow(BaseModel):

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlmodel import col, select
 
@@ -174,19 +175,7 @@ class Watching:
             query = query.where(AlertRow.tenant == tenant)
         async with self._database.session(tenant, all_tenants=tenant is None) as session:
             rows = (await session.exec(query.order_by(col(AlertRow.first_seen).desc()).limit(_MOST_ALERTS))).all()
-        return [
-            Alerted(
-                AlertNow(
-                    id=row.id,
-                    kind=AlertKind(row.kind),
-                    severity=Severity(row.severity),
-                    subject=row.subject,
-                    since=row.first_seen,
-                ),
-                row.platform,
-            )
-            for row in rows
-        ]
+        return [Alerted(_alert(row), row.platform) for row in rows]
 
     async def _anomalies(self, tenant: str | None, now: datetime) -> list[AnomalyNow]:
         begun = col(MonitorAnomaly.since)
@@ -197,9 +186,24 @@ class Watching:
         return [_anomaly(row, now) for row in rows]
 
 
+def _alert(row: AlertRow) -> AlertNow:
+    degraded = row.facts if row.kind == AlertKind.DEGRADATION else {}
+    return AlertNow(
+        id=row.id,
+        kind=AlertKind(row.kind),
+        severity=Severity(row.severity),
+        subject=row.subject,
+        since=datetime.fromisoformat(degraded["since"]) if "since" in degraded else row.first_seen,
+        cause=_in_words({"blamed": degraded.get("cause"), "why": degraded.get("why")}),
+    )
+
+
+def _in_words(cause: Mapping[str, Any]) -> str:
+    return ": ".join(str(cause[name]) for name in ("blamed", "why") if cause.get(name))
+
+
 def _anomaly(row: MonitorAnomaly, now: datetime) -> AnomalyNow:
     told = row.model_dump(include=set(AnomalyNow.model_fields))
     unit = METRICS[row.metric].unit if row.metric in METRICS else ""
     minute = row.since.astimezone(UTC).strftime(SHAPE) if row.since > now - _HOUR else None
-    cause = ": ".join(str(row.cause[name]) for name in ("blamed", "why") if row.cause.get(name))
-    return AnomalyNow.model_validate(told | {"unit": unit, "minute": minute, "cause": cause})
+    return AnomalyNow.model_validate(told | {"unit": unit, "minute": minute, "cause": _in_words(row.cause)})

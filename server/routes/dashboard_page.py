@@ -1,5 +1,7 @@
 """`/dashboard`: what happens now, for people; its script takes it on from there by the events of the API."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -9,7 +11,7 @@ from starlette.responses import Response
 
 from core.principals import Scope
 from core.tables import Tenant
-from server.dashboard.board import AnomalyNow, Board, ProviderNow
+from server.dashboard.board import AlertNow, AnomalyNow, Board, ProviderNow
 from server.pages.figures import Figure, Mark, Series, in_words, shortened
 from server.pages.frame import PageRoute, framed
 from server.pages.monitoring import METRIC_NAMES, UNITS
@@ -39,10 +41,10 @@ async def show_dashboard(
         "tiles": tiles(now),
         "charts": charts(now),
         "severities": _SEVERITIES,
-        "budget_names": {one.id: one.name for one in now.budgets if one.name},
         "health": health,
         "ago": ago,
         "in_words": anomaly_in_words,
+        "alert_in_words": partial(alert_in_words, budgets={one.id: one.name for one in now.budgets if one.name}),
         "may_see_models": principal.may(Scope.MODELS_READ),
         "tenants": await _tenants(state) if principal.may(Scope.TENANTS_MANAGE) else [],
         "stream": api.router.prefix + ("" if own else f"?{urlencode({'tenant': whose or api.ALL})}"),
@@ -135,6 +137,13 @@ def charts(told: Board) -> list[Figure]:
             **shared,
         ),
     ]
+
+
+def alert_in_words(one: AlertNow, budgets: Mapping[str, str]) -> str:
+    """What it is of, budgets by their names, and what is likely to blame."""
+    names = {"budget": budgets, "metric": METRIC_NAMES}
+    text = " · ".join(names.get(name, {}).get(value, str(value)) for name, value in one.subject.items())
+    return f"{text} ({one.cause})" if one.cause else text
 
 
 def anomaly_in_words(one: AnomalyNow) -> str:

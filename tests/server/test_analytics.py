@@ -296,6 +296,7 @@ async def test_the_page_leads_into_a_group_and_out_again(here: Guarded, database
     await sign_in(here)
     compared = (await here.client.get("/usage?by=alias&and_by=provider&measure=price", headers=OWN_SITE)).text
     assert compared.index("azure") < compared.index("openai")
+    assert 'Median</th><th scope="col">95 %</th><th scope="col">First token, 95 %</th>' in compared
     into = html.unescape(re.findall(r'<th scope="row"><a href="([^"]+)">a</a>', compared)[1])
     assert "only=alias%3Da&only=provider%3Dopenai" in into
     inside = (await here.client.get(into, headers=OWN_SITE)).text

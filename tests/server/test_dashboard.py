@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
@@ -137,6 +138,26 @@ async def test_anomalies_are_marked_on_the_series_that_they_are_of(here: Guarded
     latency = page.partition('id="latency"')[2].partition("</figure>")[0]
     assert f'<td data-label="Anomalies">{marked}</td>' in latency
     assert "Anomalies" not in page.partition('id="tokens"')[2].partition("</figure>")[0]
+
+
+@ON_SQLITE
+async def test_an_alert_of_a_degradation_tells_its_cause_and_when_the_change_began(here: Guarded, database: Database) -> None:
+    told_at = {name: utc_now() for name in ("first_seen", "last_seen", "told_at")} | {"severity": "warning"}
+    subject = {"provider": "azure", "model": "m", "metric": "error_rate", "budget": "bud_1"}
+    facts = {"cause": "deployment", "why": "the others do well", "since": "2026-03-05T16:33Z"}
+    await put(
+        database,
+        AlertRow(tenant="default", kind="degradation", key="k", subject=subject, facts=facts, **told_at),
+        AlertRow(tenant="default", kind="drift", key="k", subject={"collection": "col_1"}, facts={"since": "x"}, **told_at),
+        Budget(id="bud_1", tenant="default", name="ours", limit_usd=Decimal(4), window="month", created_by="x"),
+    )
+    alerts = {one["kind"]: one for one in (await told(here))["alerts"]}
+    assert (alerts["degradation"]["cause"], alerts["drift"]["cause"]) == ("deployment: the others do well", "")
+    assert alerts["degradation"]["since"] == "2026-03-05T16:33:00Z"
+    await sign_in(here)
+    page = (await here.client.get("/dashboard", headers=OWN_SITE)).text
+    assert "<span>azure · m · failures · ours (deployment: the others do well)</span>" in page
+    assert "since 2026-03-05 16:33" in re.sub("<[^>]*>", "", page)
 
 
 async def boards(stream: httpx.Response) -> AsyncIterator[dict[str, Any]]:

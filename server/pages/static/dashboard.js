@@ -171,7 +171,7 @@ function providers(rows) {
   const lines = rows.map((one) => {
     const [tone, text] = health(one);
     const head = element("th", one.model, { scope: "row" });
-    head.append(element("small", `${one.provider} · ${one.aliases.join(", ")}`));
+    head.append(element("small", `${one.provider} · ${one.aliases.join(", ")}${one.tried ? " · being tried" : ""}`));
     const badge = element("td", undefined, { "data-label": "State" });
     badge.append(element("span", text, { class: `badge ${tone}` }));
     const error = `${one.last_error ? `${one.last_error.replaceAll("_", " ")}, ` : ""}${ago(one.last_error_age_s)}`;
@@ -183,12 +183,14 @@ function providers(rows) {
 
 function alerts(rows, known) {
   const names = Object.fromEntries(known.filter(({ name }) => name).map(({ id, name }) => [id, name]));
-  const subject = ([kind, value]) => (kind === "budget" ? (names[value] ?? value) : value);
+  const shown = { budget: names, metric: METRICS };
+  const subject = ([kind, value]) => shown[kind]?.[value] ?? value;
   $("#alerts").hidden = !rows.length;
   const items = rows.map((one) => {
     const item = element("li");
+    const of = Object.entries(one.subject).map(subject).join(" · ");
     item.append(element("span", one.severity, { class: `badge ${SEVERITIES[one.severity] ?? ""}` }), " ");
-    item.append(element("b", one.kind.replaceAll("_", " ")), " ", element("span", Object.entries(one.subject).map(subject).join(" · ")));
+    item.append(element("b", one.kind.replaceAll("_", " ")), " ", element("span", one.cause ? `${of} (${one.cause})` : of));
     item.append(" ", element("span", `since ${time(one.since)}`, { class: "quiet" }));
     return item;
   });

@@ -12,6 +12,8 @@ from core.errors import NotFound
 from core.principals import SYSTEM, Principal
 from core.settings import ModelAlias, Settings
 from core.tables import Registered
+from providers.catalogue import standings
+from providers.editions import NoAssignments
 from providers.models import Models
 from providers.registry.content import content_of, digest_of
 from providers.registry.heads import Acting
@@ -109,6 +111,32 @@ async def test_a_candidate_is_given_its_share_and_a_session_stays_with_it_while_
     assert 70 <= len(chosen[0]) <= 130
     assert 350 <= len(chosen[1]) <= 450
     assert chosen[0] < chosen[1]
+
+
+async def test_deployments_that_only_a_canary_or_an_experiment_gives_are_told_of_as_tried(
+    database: Database, models: Models
+) -> None:
+    class Experiment(NoAssignments):
+        def held(self) -> frozenset[tuple[str, int]]:
+            return frozenset({("default", 1), ("default", 3), ("default", 99), ("gone", 1)})
+
+    def told() -> dict[str, tuple[bool, list[str]]]:
+        with serving(request()):
+            found = [each for each in standings(models) if each["aliases"] != ["embeddings"]]
+            return {each["model"]: (each["tried"], each["aliases"]) for each in found}
+
+    registry = await deployed(database, models)
+    for model in ("two", "three", "four"):
+        await registry.add_model(SYSTEM, alias(model), reason="")
+    await models.versions.load(database)
+    assert told() == {"one": (False, ["default"])}
+    plan = Plan.model_validate({"steps": [{"weight": 10}]})
+    await registry.deploy(SYSTEM, MODEL, "default", 2, reason="", plan=plan)
+    models.versions.assignments = Experiment()
+    await models.versions.load(database)
+    assert told() == {"one": (False, ["default"]), "two": (True, ["default"]), "three": (True, ["default"])}
+    with serving(request(principal=Principal("usr_1", "acme", "Ada", "user", frozenset(), models=frozenset({"other"})))):
+        assert standings(models) == []
 
 
 async def test_a_person_stays_with_one_version_and_a_programs_requests_have_each_their_own(
