@@ -142,7 +142,7 @@ async def test_anomalies_are_marked_on_the_series_that_they_are_of(here: Guarded
 
 @ON_SQLITE
 async def test_an_alert_of_a_degradation_tells_its_cause_and_when_the_change_began(here: Guarded, database: Database) -> None:
-    told_at = {name: utc_now() for name in ("first_seen", "last_seen", "told_at")} | {"severity": "warning"}
+    told_at: dict[str, Any] = {name: utc_now() for name in ("first_seen", "last_seen", "told_at")} | {"severity": "warning"}
     subject = {"provider": "azure", "model": "m", "metric": "error_rate", "budget": "bud_1"}
     facts = {"cause": "deployment", "why": "the others do well", "since": "2026-03-05T16:33Z"}
     await put(
