@@ -62,7 +62,7 @@ async def _crawl(context: JobContext, lease: CrawlLease) -> None:
         log.info("crawl.failed", code=error.code)
         await _fail(context, lease, error.code, error.message)
         return
-    await library.crawls.end(lease, outcome.told(), outcome.errors)
+    await library.crawls.end(lease, outcome.told(), outcome.errors, unread=outcome.unread)
 
 
 async def _fail(context: JobContext, lease: CrawlLease, code: str, message: str) -> None:

@@ -31,11 +31,13 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What there is. `complete` is False where some of it could not be looked at, or there is more than one crawl takes: then
-    nothing is known to be gone. `problems` are (what, code, message) of what could not."""
+    nothing is known to be gone. `problems` are (what, code, message) of what could not; `left_out` addresses are of no
+    concern to the source."""
 
     entries: list[Entry]
     complete: bool = True
     problems: list[tuple[str, str, str]] = field(default_factory=list)
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

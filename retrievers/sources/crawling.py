@@ -42,6 +42,8 @@ class _Known:
     error: str | None
     stored: bool
     attributes: dict[str, Any]
+    #: What has brought it in last.
+    job: str | None
 
     def is_still(self, entry: Entry, attributes: dict[str, Any]) -> bool:
         return bool(entry.mark) and entry.mark == self.mark and not self.wants_content(attributes)
@@ -66,12 +68,13 @@ class _Read:
 @dataclass(slots=True)
 class Outcome:
     """How many files were `found`, and of them `new`, `changed`, the `same`, or `failed`; files that are `gone`, and how
-    many of their documents were `deleted`. `errors` are of what no document stands for. `complete`: all of the place could be
-    looked at."""
+    many of their documents were `deleted`. `errors` are of what no document stands for. `unread` files are known to be the same
+    without having been handed over. `complete`: all of the place could be looked at."""
 
     counts: Counter[str] = field(default_factory=Counter)
     complete: bool = True
     errors: list[dict[str, Any]] = field(default_factory=list)
+    unread: int = 0
 
     def told(self) -> dict[str, Any]:
         names = ("found", "new", "changed", "same", "failed", "left_out", "gone", "deleted")
@@ -80,6 +83,11 @@ class Outcome:
     def note(self, name: str, code: str, message: str) -> None:
         self.counts["failed"] += 1
         self._tell(name, code, message)
+
+    def keep(self, *, handed_over: bool) -> None:
+        """A file is as it was: as it was before this crawl, or when an earlier try of it has `handed_over` the file."""
+        self.counts["same"] += 1
+        self.unread += not handed_over
 
     def miss(self, name: str, code: str, message: str) -> None:
         """There is nothing at a place that was named, and never was."""
@@ -113,19 +121,20 @@ class Crawling:
             async with self._files.scratch.adirectory("crawl") as scratch:
                 listing = await crawler.look()
                 outcome.complete = listing.complete
+                outcome.counts["left_out"] += listing.left_out
                 for name, code, message in listing.problems:
                     outcome.note(f"{source.name}/{name}".rstrip("/"), code, message)
                 known = await self._known(source)
                 entries = self._wanted(source, listing, outcome)
                 there = {name_in(source, entry) for entry in entries}
-                todo = [
-                    entry
-                    for entry in entries
-                    if (name := name_in(source, entry)) not in known
-                    or not known[name].is_still(entry, _attributes(source, entry))
-                ]
                 outcome.counts["found"] += len(entries)
-                outcome.counts["same"] += len(entries) - len(todo)
+                todo = []
+                for entry in entries:
+                    before = known.get(name_in(source, entry))
+                    if before is not None and before.is_still(entry, _attributes(source, entry)):
+                        outcome.keep(handed_over=before.job == lease.job.id)
+                    else:
+                        todo.append(entry)
                 for some in _in_parts(todo, self._settings.limits.upload_bytes):
                     read = await self._read(crawler, source, some, known, scratch)
                     there.difference_update(name_in(source, one.entry) for one in read if one.gone)
@@ -152,13 +161,13 @@ class Crawling:
         return crawler
 
     async def _known(self, source: Source) -> dict[str, _Known]:
-        said: Any = (Document.error_code, Document.file_key, Document.attributes)
+        said: Any = (Document.error_code, Document.file_key, Document.attributes, Document.job_id)
         columns: Any = (Document.name, Document.source_mark, Document.state, *said)
         query: Any = select(*columns)
         mine = (Document.source_id == source.id, Document.state != DocumentState.DELETING)
         async with self._database.session(source.tenant) as session:
             rows = (await session.exec(query.where(Document.collection_id == source.collection_id, *mine))).all()
-        return {name: _Known(mark, state, error, bool(key), said) for name, mark, state, error, key, said in rows}
+        return {name: _Known(mark, state, error, bool(key), said, job) for name, mark, state, error, key, said, job in rows}
 
     def _wanted(self, source: Source, listing: Listing, outcome: Outcome) -> list[Entry]:
         """What of the listing becomes documents. A name that no document can have, or that another has already, is told."""
@@ -221,7 +230,7 @@ class Crawling:
                 if name not in known:  # no document tells of it
                     outcome.miss(name, one.gone.code, one.gone.message)
             elif one.content is None:
-                outcome.counts["same"] += 1
+                outcome.keep(handed_over=known[name].job == lease.job.id)
             else:
                 outcome.counts["changed" if name in known else "new"] += 1
                 mark = one.content.mark if len(one.content.mark) <= _LONGEST_MARK else ""

@@ -124,22 +124,31 @@ class Crawls:
             )
 
     async def end(
-        self, lease: CrawlLease, result: Mapping[str, Any], errors: Sequence[Mapping[str, Any]], *, failed: bool = False
+        self,
+        lease: CrawlLease,
+        result: Mapping[str, Any],
+        errors: Sequence[Mapping[str, Any]],
+        *,
+        unread: int = 0,
+        failed: bool = False,
     ) -> bool:
-        """The crawl is over; what it has handed over goes on. `errors` are of what no document stands for. False when the lease
-        was lost meanwhile: nothing has changed."""
+        """The crawl is over; what it has handed over goes on. `errors` are of what no document stands for, and so many files
+        were as before, `unread`. It has `failed` as well where files were found and none of them could be read. False when the
+        lease was lost meanwhile: nothing has changed."""
         async with self._database.transaction(all_tenants=True) as session:
             row = await held(session, lease)
             if row is None:
                 return False
-            state = SourceState.FAILED if failed else SourceState.SUCCEEDED
+            well = not result.get("failed") or any(result.get(name) for name in ("new", "changed", "same"))
+            state = SourceState.FAILED if failed or not well else SourceState.SUCCEEDED
             _ended(row, state, lease.job.id, dict(result))
             session.add(row)
             await session.flush()
             job = await jobs.lock_job(session, lease.job.id)
             if job is not None and not JobState(job.state).finished:
                 job.result = dict(result)
-                job.total += len(errors)
+                job.total += len(errors) + unread
+                job.skipped += unread
                 left = await pending(session, job.id)
                 if errors:
                     await jobs.advance(session, job.id, done=job.total - left, errors=errors)

@@ -43,7 +43,7 @@ class Sitemap:
         todo, seen = deque(begun[:most]), set[str]()
         entries: dict[str, Entry] = {}
         problems: list[tuple[str, str, str]] = []
-        complete = True
+        complete, left_out = True, 0
         cut = len(begun) > most
         while todo:  # never more than may be read
             url = todo.popleft()
@@ -62,20 +62,17 @@ class Sitemap:
             cut = cut or len(more) > left
             todo.extend(islice(more, left))
             here = [(page, changed) for page, changed in pages if self._is_here(page)]
-            if len(here) < len(pages):
-                count = len(pages) - len(here)
-                problems.append(
-                    (name_of(url), "other_host", f"{count} addresses of other hosts, or that are none, are left out.")
-                )
+            left_out += len(pages) - len(here)
             for page, changed in here:
                 if len(entries) == self._settings.sources.files and name_of(page) not in entries:
                     text = f"There are more than {len(entries):,} pages; the others are left out (GENAI_SOURCES__FILES)."
-                    return Listing(list(entries.values()), complete=False, problems=[*problems, ("", "too_many_files", text)])
+                    problems.append(("", "too_many_files", text))
+                    return Listing(list(entries.values()), complete=False, problems=problems, left_out=left_out)
                 entries.setdefault(name_of(page), Entry(name_of(page), mark=changed, url=page))
         if cut:
             text = f"More than {most:,} sitemaps are listed; the others are left out (GENAI_SOURCES__SITEMAPS)."
             problems.append(("", "too_many_files", text))
-        return Listing(list(entries.values()), complete=complete and not cut, problems=problems)
+        return Listing(list(entries.values()), complete=complete and not cut, problems=problems, left_out=left_out)
 
     async def read(self, entry: Entry, known: str, scratch: Path) -> Content | None:
         if self._read_one:

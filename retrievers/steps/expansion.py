@@ -34,18 +34,21 @@ class ExpansionStep(Step):
         self._chunk_tokens = chunk_tokens
 
     async def take(self, found: Retrieved) -> Sequence[Passage]:
-        passages = found.passages[: found.limit]
         generation = last_known(self._resources, found.shelf)
         store = self._resources.store_of(generation.store)
         if not isinstance(store, KeepsStretches):
             raise Unable("This vector store does not tell what stands round a passage.")
-        texts = await self._texts(found.shelf, passages)
         whole: list[Passage] = []
-        for passage in passages:
-            text = texts.get(passage.chunk.document_id)
-            parts = await asyncio.to_thread(self._round, store, generation, passage.chunk)
-            _add(whole, passage, parts, text)
-        return [*whole, *found.passages[found.limit :]]
+        waiting = list(found.passages)
+        while waiting and len(whole) < found.limit:  # those that were joined have made room
+            passages = waiting[: found.limit - len(whole)]
+            del waiting[: len(passages)]
+            texts = await self._texts(found.shelf, passages)
+            for passage in passages:
+                text = texts.get(passage.chunk.document_id)
+                parts = await asyncio.to_thread(self._round, store, generation, passage.chunk)
+                _add(whole, passage, parts, text)
+        return whole
 
     def _round(self, store: KeepsStretches, generation: Generation, chunk: Chunk) -> list[Chunk]:
         """The chunk and its neighbours, in order."""

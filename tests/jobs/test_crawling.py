@@ -102,7 +102,7 @@ async def test_what_has_not_changed_is_not_read_again(desk: Desk, folder: Path) 
     (folder / "guide" / "b.md").write_text("Otters swim in the river.")
     job = await crawled(desk, source)
     assert counted(job, "found", "new", "changed", "same") == {"found": 2, "new": 0, "changed": 1, "same": 1}
-    assert job.total == 1
+    assert (job.total, job.skipped) == (2, 1)
     after = await desk.documents()
     assert after["shared/a.md"] == before["shared/a.md"]
     assert after["shared/guide/b.md"].revision == 2
@@ -373,13 +373,14 @@ async def test_a_site_s_pages_come_by_its_sitemap_as_far_as_its_robots_let_them(
         job = await crawled(desk, source)
         host = address.removeprefix("http://")
         assert set(await desk.documents()) == {f"wiki/{host}/one.md", f"wiki/{host}/two.md"}
-        assert counted(job, "found", "new", "left_out") == {"found": 3, "new": 2, "left_out": 1}
-        assert [error["code"] for error in job.errors] == ["other_host"]
+        assert counted(job, "found", "new", "left_out", "failed") == {"found": 3, "new": 2, "left_out": 2, "failed": 0}
+        assert job.errors == []
         assert "/private/three.md" not in asked
         assert (await desk.documents())[f"wiki/{host}/one.md"].attributes["url"] == f"{address}/one.md"
         asked.clear()
         again = await crawled(desk, source)
         assert counted(again, "same", "changed") == {"same": 2, "changed": 0}
+        assert (again.state, again.done, again.total, again.skipped) == ("succeeded", 2, 2, 2)
         assert "/one.md" not in asked, "its last change is told by the sitemap"
         assert "/two.md" in asked
         pages["/two.md"] = ("Otters swim in the river.", '"v2"')
@@ -404,6 +405,23 @@ async def test_a_list_of_addresses_tells_what_could_not_be_fetched(desk: Desk) -
     }
     rows = {row.name.rpartition("/")[2]: row for row in (await desk.documents()).values()}
     assert (rows["a.md"].state, rows["inside"].state, rows["inside"].error_code) == ("ready", "failed", "url_refused")
+
+
+@ON_SQLITE
+async def test_a_dead_link_fails_no_crawl_of_what_is_as_it_was_and_nothing_read_does(desk: Desk) -> None:
+    async with site({"/a.md": ("Puffins nest.", '"v1"')}) as (address, _):
+        new = NewSource("list", "urls", {"urls": [f"{address}/a.md", f"{address}/missing.md"]})
+        source = await desk.library.sources.create(SYSTEM, await desk.collection(), new)
+        for _ in range(2):
+            job = await crawled(desk, source)
+            assert (job.state, job.done, job.total, job.failed) == ("succeeded", 2, 2, 1)
+        inside = NewSource("inside", "urls", {"urls": ["http://127.0.0.2:1/a", "http://127.0.0.2:1/b"]})
+        refused = await desk.library.sources.create(SYSTEM, await desk.collection(), inside)
+        job = await crawled(desk, refused)
+    assert (job.state, job.failed) == ("failed", 2)
+    async with desk.database.session(all_tenants=True) as session:
+        row = await session.get_one(Source, refused.id)
+    assert row.last_state == "failed"
 
 
 async def test_an_address_too_long_for_a_name_fails_alone(desk: Desk) -> None:

@@ -81,6 +81,20 @@ async def test_passages_that_come_to_overlap_become_one_at_the_better_place(libr
     assert found[0].chunk.text == (await stored(library, shelf, documents))[found[0].chunk.start : found[0].chunk.end]
 
 
+async def test_what_is_behind_fills_the_room_of_the_joined_and_is_widened_as_well(library: Library):
+    shelf, _ = await collection_of(library, {"guide.md": GUIDE, "other.md": GUIDE})
+    found = await all_of(library, shelf)
+    mine, others = ([one for one in found if one.chunk.document == name] for name in ("guide.md", "other.md"))
+    wanted = Retrieved(shelf, "q", 3, (mine[0], mine[1], mine[2], mine[3], others[0], others[4]))
+    whole = (await step_of(library, before=1, after=1).ainvoke(wanted)).passages
+    spans = [(one.chunk.document, one.chunk.start, one.chunk.end) for one in whole]
+    assert spans == [
+        ("guide.md", mine[0].chunk.start, mine[4].chunk.end),
+        ("other.md", others[0].chunk.start, others[1].chunk.end),
+        ("other.md", others[3].chunk.start, others[5].chunk.end),
+    ]
+
+
 async def test_a_section_is_what_stands_under_the_same_heading(library: Library):
     shelf, _ = await collection_of(library, {"guide.md": GUIDE})
     mine = await all_of(library, shelf)
