@@ -1,5 +1,6 @@
 """What a repair changed, line by line: read from the two texts, so that it holds whatever a model says of its work."""
 
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, Field
 _MOST_LINES = 1000
 #: Changes that are put into words, at most, and characters of a line in them.
 _MOST_TOLD, _MOST_QUOTED = 3, 80
+_CLOSER = re.compile(r"(?:[\s)\]}]|end|fi|done|esac)+")
 
 
 class Change(BaseModel):
@@ -62,3 +64,13 @@ def _quoted(line: str) -> str:
     if not line:
         return "an empty line"
     return f"`{line}`" if len(line) <= _MOST_QUOTED else f"`{line[:_MOST_QUOTED]}…`"
+
+
+def places_blocks(found: Sequence[Change]) -> bool:
+    """Whether a change says where a block ends: by indentation alone, or by what closes one on a line of its own."""
+    return any(
+        _CLOSER.fullmatch("".join(change.after))
+        if not change.before
+        else [line.strip() for line in change.before] == [line.strip() for line in change.after]
+        for change in found
+    )

@@ -1,6 +1,7 @@
 """Whether repaired code is still the program that was to be repaired, as far as its words tell."""
 
 import re
+from collections import Counter
 from difflib import SequenceMatcher
 
 from chains.code.static import python_faults
@@ -26,6 +27,11 @@ _KEPT = 0.7
 _ALIKE = 0.7
 #: More words are not compared: what is left of that many tells enough.
 _MOST_WORDS = 300
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+#: Where nothing but a fault is to be mended, this share of a program may go, and that share come new; a few marks always may.
+_GONE, _NEW, _FEW = 0.25, 0.3, 6
+#: More tokens are counted in place of being compared in their order.
+_MOST_TOKENS = 600
 
 
 def lost(source: str, code: str, *, told: str | None) -> str | None:
@@ -44,6 +50,21 @@ def lost(source: str, code: str, *, told: str | None) -> str | None:
     kept = sum(word in held or _written_wrongly(word, held) for word in words)
     share = _KEPT / 2 if told else _KEPT
     return None if kept >= share * len(words) else "a part of the program is gone from it"
+
+
+def rewritten(source: str, code: str) -> str | None:
+    """That another program stands in a repair's place, in a few words, where its words are largely others; None where a fault
+    was mended and the rest stayed."""
+    was, is_now = _TOKEN.findall(source), _TOKEN.findall(code)
+    if max(len(was), len(is_now)) > _MOST_TOKENS:
+        kept = (Counter(was) & Counter(is_now)).total()
+    else:
+        matched = SequenceMatcher(None, was, is_now, autojunk=False).get_matching_blocks()
+        kept = sum(block.size for block in matched)
+    gone, new = len(was) - kept, len(is_now) - kept
+    if gone > max(_FEW, _GONE * len(was)) or new > max(_FEW, _NEW * len(was)):
+        return "it is another program, not a repair of this one"
+    return None
 
 
 def made_up(source: str, code: str) -> str | None:

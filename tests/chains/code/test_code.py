@@ -196,11 +196,14 @@ async def test_tests_that_call_nothing_of_the_code_are_no_tests_of_it(settings: 
     assert "nothing of the code is called" in model.prompts[1][-1].text
 
 
-async def test_a_repair_that_lost_the_program_is_made_again_and_then_said_to_be_none(settings: Settings) -> None:
+async def test_a_repair_that_lost_the_program_is_made_again_and_then_the_code_is_given_back(settings: Settings) -> None:
     other, right = "```js\nconsole.log(this);\n```", "```js\nconsole.log('x');\n```"
     asked = {"code": "console.log('x'", "language": "javascript"}
     answer = await root("code/fix", settings, ScriptedChat(other, other)).ainvoke(asked)
-    assert (answer["output"]["valid"], answer["output"]["problems"][0]["message"]) == (False, "what it says is gone from it")
+    given = {field: answer["output"][field] for field in ("code", "valid", "problems", "changes")}
+    problem = {"line": 1, "message": "this does not parse"}
+    assert given == {"code": "console.log('x'", "valid": False, "problems": [problem], "changes": []}
+    assert "what it says is gone from it" in answer["output"]["explanation"]
     answer = await root("code/fix", settings, ScriptedChat(other, right)).ainvoke(asked)
     assert (answer["output"]["valid"], answer["output"]["code"]) == (True, "console.log('x');")
 
@@ -252,6 +255,35 @@ async def test_a_repair_that_uses_what_nobody_has_defined_is_made_again_and_then
     output = (await root("code/fix", settings, ScriptedChat(made_up, made_up)).ainvoke(asked))["output"]
     assert output["valid"] is False
     assert output["problems"] == [{"line": 1, "message": "line 2: undefined name 'open_file'"}]
+
+
+REWRITTEN = "```python\ndef mean(xs):\n    return sum(x for x in xs if isinstance(x, (int, float))) / len(xs)\n```"
+MEAN = "def mean(xs):\n    total = 0 +\n    for x in xs:\n        total += x\n    return total / len(xs)\n"
+
+
+@pytest.mark.parametrize("facts", [ModelFacts(small=True), None])
+async def test_another_program_is_no_repair_and_the_code_is_given_back(settings: Settings, facts: ModelFacts | None) -> None:
+    fixed = (await root("code/fix", settings, ScriptedChat(REWRITTEN, REWRITTEN), facts).ainvoke({"code": MEAN}))["output"]
+    assert (fixed["code"], fixed["valid"], fixed["changes"]) == (MEAN, False, [])
+    assert fixed["problems"] == [{"line": 2, "message": "invalid syntax"}]
+    assert "another program" in fixed["explanation"]
+
+
+async def test_code_that_parses_is_given_back_with_what_its_repair_lacked(settings: Settings) -> None:
+    small = root("code/fix", settings, ScriptedChat(REWRITTEN, REWRITTEN), ModelFacts(small=True))
+    fixed = (await small.ainvoke({"code": "def mean(xs):\n    return totl\n", "instruction": "rename it"}))["output"]
+    assert fixed["valid"] is True
+    fixed = (await small.ainvoke({"code": "def total(xs):\n    return totl\n"}))["output"]
+    assert (fixed["code"], fixed["valid"]) == ("def total(xs):\n    return totl\n", False)
+    assert fixed["problems"][0]["message"].startswith("it was not repaired: ")
+
+
+async def test_where_a_block_ends_is_told_to_be_read_from_the_lines_round_it(settings: Settings, model: ScriptedChat) -> None:
+    small = root("code/fix", settings, model, ModelFacts(small=True))
+    fixed = (await small.ainvoke({"code": "for x in xs:\nprint(x)\nprint(1)\n"}))["output"]
+    assert fixed["code"] == "for x in xs:\n    print(x)\nprint(1)"
+    assert fixed["explanation"].endswith("Where a block ends was read from the lines round it: check that it is meant so.")
+    assert model.prompts == []
 
 
 async def test_an_explanation_is_the_models_words(settings: Settings, model: ScriptedChat) -> None:

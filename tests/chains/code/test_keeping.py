@@ -1,6 +1,6 @@
 import pytest
 
-from chains.code.keeping import lost, made_up
+from chains.code.keeping import lost, made_up, rewritten
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,21 @@ def test_whoever_says_what_to_change_may_have_other_names_and_words_but_still_a_
 )
 def test_a_repair_uses_nothing_that_nobody_has_defined(code: str, wrong: str | None) -> None:
     assert made_up("def read(p):\n    f = open(p)\n    return helper(f.read())\n", code) == wrong
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "another"),
+    [
+        ("def add(a, b)\n    return a + b", "def add(a, b):\n    return a + b", False),
+        ("pritn('x'", "print('x')", False),
+        (
+            "def mean(xs):\n    total = 0\n    for x in xs:\n    total += x\n    return total / len(xs)",
+            "def mean(xs):\n    return sum(x for x in xs if isinstance(x, (int, float))) / len(xs)",
+            True,
+        ),
+        ("a = 1\n" * 400, "a = 1\n" * 399 + "a == 1", False),
+        ("a = 1\n" * 400, "b += 2\n" * 400, True),
+    ],
+)
+def test_a_repair_keeps_most_of_the_program(source: str, code: str, another: bool) -> None:
+    assert bool(rewritten(source, code)) is another

@@ -19,6 +19,22 @@ from chains.code.mending import mended
         ("javascript", "console.log('x'", "console.log('x')"),
         ("javascript", "function f(a { return a; }", "function f(a) { return a; }"),
         ("javascript", "const a = [1, 2;\nconst b = 'x;\n", "const a = [1, 2];\nconst b = 'x';"),
+        ("python", "print 'x', 1  # said", "print('x', 1)  # said"),
+        ("python", 'def f(a):\n    return f"Hi {a"', 'def f(a):\n    return f"Hi {a}"'),
+        ("python", "x = {'a': [1, 2}", "x = {'a': [1, 2]}"),
+        ("python", "x = f(1))", "x = f(1)"),
+        ("python", "x = [\n    1,\n    2\n\ny = 1", "x = [\n    1,\n    2\n]\n\ny = 1"),
+        (
+            "java",
+            "class A {\n  int f() {\n    int x = 1\n    return x;\n  }\n}",
+            "class A { int f() { int x = 1; return x; } }",
+        ),
+        ("rust", "fn f() {\n    let v = vec![1;\n    g(v);\n}", "fn f() { let v = vec![1]; g(v); }"),
+        ("go", "package a\nfunc f()\n{\n\tif x\n\t{\n\t}\n}", "package a\nfunc f() {\n\tif x {\n\t}\n}"),
+        ("json", '{"a": 1, "b": [1, 2}', '{"a": 1, "b": [1, 2]}'),
+        ("json", '{"a": [1, 2,], "b": 3,}', '{"a": [1, 2], "b": 3}'),
+        ("sql", "SELECT name, FROM users", "SELECT name FROM users"),
+        ("c", "int f() {\nfor (;;) {\ng();\nreturn 0;\n}\n", "int f() {\nfor (;;) {\ng();\nreturn 0;\n}\n}"),
     ],
 )
 def test_what_the_parser_misses_is_put_in(language: str, code: str, whole: str) -> None:

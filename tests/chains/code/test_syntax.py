@@ -61,3 +61,13 @@ def test_text_without_an_element_is_no_markup(language: str) -> None:
         Problem(line=1, message=f"there is no element of {language} in it")
     ]
     assert problems("<h1>A heading</h1>", language) == []
+
+
+def test_go_wants_a_brace_at_the_end_of_its_line() -> None:
+    below = "package a\n\nfunc f() {\n\tfor i := 0; i < 3; i++\n\t{\n\t}\n}\n"
+    assert [(one.line, "line above" in one.message) for one in problems(below, "go") or []] == [(5, True)]
+    assert problems("package a\n\nfunc f() {\n\tif x {\n\t}\n\t{\n\t}\n}\n", "go") == []
+
+
+def test_a_problem_is_on_a_line_that_the_code_has() -> None:
+    assert [one.line for one in problems("if true; then\n  echo yes\n", "bash") or []] == [2]
