@@ -89,6 +89,19 @@ async def unused(source: str, code: str, language: str) -> list[str]:
     return found or []
 
 
+async def without_doubles(source: str, code: str, language: str) -> tuple[str, list[str]]:
+    """Tests without what they define again of the code that they are for, and the names of that; as they are where that cannot
+    be found out."""
+    found: tuple[str, list[str]] | None = await _read_if_possible("chains.code.testing:without_doubles", source, code, language)
+    return found or (code, [])
+
+
+async def mismatch(source: str, code: str, language: str) -> str | None:
+    """What tests take the code to have that it has not; None also where that cannot be found out."""
+    found: str | None = await _read_if_possible("chains.code.testing:mismatch", source, code, language)
+    return found
+
+
 async def detect(code: str) -> str | None:
     """The language that code seems to be written in; None when nothing tells, or not in time."""
     found: str | None = await _read_if_possible("chains.code.languages:detect", code)

@@ -1,22 +1,24 @@
 """Which of the things that one piece of code defines another one uses, as their grammar sees it. Nothing is ever run."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from chains.code.languages import known
 from chains.code.outline import DEFINES
-from chains.code.trees import parsed
+from chains.code.trees import nodes, parsed
 
 _NAME = re.compile(r"(^|_)identifier$|^(constant|name|word|simple_identifier)$")
 _IMPORTS = re.compile(r"import|^use_declaration$|^using_directive$|^preproc_include$")
 #: What gives a name to a function: `const add = (a, b) => a + b`.
 _BINDS = frozenset({"variable_declarator", "assignment", "assignment_expression", "pair"})
+_CLASS = re.compile(r"^(class|impl|interface|trait|struct)(_|$)")
 _FUNCTION = re.compile(r"^(arrow_function|function_expression|function|lambda|lambda_expression|anonymous_function)$")
 
 
 def unused(source: str, code: str, language: str) -> list[str] | None:
-    """What the source defines, where the code uses none of it; empty where it uses something. None where that cannot be told:
-    no grammar knows the language, or the source defines nothing.
+    """What the source defines, where the code uses none of it; empty where it uses something. What the code defines itself is
+    its own, whatever it is called. None where that cannot be told: no grammar knows the language, or the source defines nothing.
 
     As `syntax.problems`, it is run by `chains.code.parsing`.
     """
@@ -25,7 +27,19 @@ def unused(source: str, code: str, language: str) -> list[str] | None:
     defined = list(dict.fromkeys(_names(source, language, of_definitions=True)))
     if not defined:
         return None
-    return [] if set(defined) & set(_names(code, language, of_definitions=False)) else defined
+    again = {name for name, inside in _definitions(code, language) if not inside}
+    used = set(_names(code, language, of_definitions=False)) - again
+    return [] if set(defined) & used else defined
+
+
+def _definitions(code: str, language: str) -> Iterator[tuple[str, bool]]:
+    """The names of what code defines, and whether that is within a class."""
+    for node in nodes(parsed(code, language)):
+        if (name := named(node)) is not None and name.text:
+            outer = node.parent
+            while outer is not None and not _CLASS.search(outer.type):
+                outer = outer.parent
+            yield name.text.decode("utf-8", "replace"), outer is not None
 
 
 def _names(code: str, language: str, *, of_definitions: bool) -> list[str]:
@@ -40,8 +54,8 @@ def _names(code: str, language: str, *, of_definitions: bool) -> list[str]:
         node: Any = cursor.node
         imported = False
         if not climbing:
-            if (named := _named(node)) is not None:
-                naming.add(named.id)
+            if (name := named(node)) is not None:
+                naming.add(name.id)
             imported = bool(_IMPORTS.search(node.type))
             if _NAME.search(node.type) and node.child_count == 0 and (node.id in naming) is of_definitions:
                 found.append(node.text.decode("utf-8", "replace"))
@@ -55,7 +69,7 @@ def _names(code: str, language: str, *, of_definitions: bool) -> list[str]:
             return found
 
 
-def _named(node: Any) -> Any:
+def named(node: Any) -> Any:
     """The name that a node gives to what it defines; None where it defines nothing."""
     if DEFINES.match(node.type):
         name = node.child_by_field_name("name")

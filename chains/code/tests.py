@@ -1,7 +1,7 @@
 """`code/tests`: code in, tests for it out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from chains.code import parsing
@@ -40,7 +40,6 @@ _FRAMEWORKS = {
     "cpp": "GoogleTest",
 }
 
-
 _UNRUN = "Nobody has run these tests: check what they expect."
 
 
@@ -52,28 +51,60 @@ async def _fault(source: str, language: str, code: str) -> str | None:
     """Why code is no test of the source; None where it seems to be one."""
     if found := await asyncio.to_thread(missing_tests, source, language, code):
         return found
-    names = await parsing.unused(source, code, language)
-    return f"nothing of the code is called: {', '.join(f'`{name}`' for name in names[:_MOST_NAMED])}" if names else None
+    if names := await parsing.unused(source, code, language):
+        return f"nothing of the code is called: {_listed(names)}"
+    return await parsing.mismatch(source, code, language)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
 
 
 async def tests(deps: ChainDeps, asked: TestsInput) -> AsyncIterator[Delta]:
-    """Write tests, in the framework that is usual for the language. A small model is often wrong about what code returns: the
-    answer says that nobody has run them."""
+    """Write tests, in the framework that is usual for the language. What they define again of the code is taken out, so that
+    they run on the code that was given. What a small model says of its tests is often wrong, and so is what they expect: that
+    nobody has run them is said in its place."""
     language = await language_of(asked)
+    judged = await parsing.syntax(asked.code, language)
     values = {
         "language": language,
         "code": asked.code,
         "framework": _FRAMEWORKS.get(language, "the language's usual test framework"),
         "instruction": f" {asked.instruction}" if asked.instruction else "",
     }
-    fault = partial(_fault, asked.code, language)
-    async for delta in write(deps, asked, Task(PROMPT, values, language, told=is_told(asked, language), fault=fault)):
-        if delta.final is None or not deps.models.facts(asked.model).small:
+    #: What was taken out of which tests.
+    doubles: dict[str, list[str]] = {}
+
+    async def tidied(code: str) -> str:
+        tests, names = await parsing.without_doubles(asked.code, code, language)
+        if not tests.strip():
+            return code
+        doubles[tests] = names
+        return tests
+
+    task = Task(
+        PROMPT,
+        values,
+        language,
+        told=is_told(asked, language),
+        fault=partial(_fault, asked.code, language),
+        tidied=tidied,
+    )
+    async for delta in write(deps, asked, task):
+        if delta.final is None:
             yield delta
             continue
         result: CodeResult = delta.final["output"]
-        explained = f"{result.explanation} {_UNRUN}" if result.explanation else _UNRUN
-        yield Delta(final={"output": result.model_copy(update={"explanation": explained})})
+        said = []
+        if judged.valid is False:
+            first = judged.problems[0]
+            said.append(
+                f"The code that was given does not parse (line {first.line}: {first.message}): no test of it can run yet."
+            )
+        if names := doubles.get(result.code):
+            said.append(f"The model had written {_listed(names)} anew; that was taken out, so that the given code is tested.")
+        said.append(_UNRUN if deps.models.facts(asked.model).small else result.explanation)
+        yield Delta(final={"output": result.model_copy(update={"explanation": " ".join(one for one in said if one)})})
 
 
 def build(deps: ChainDeps) -> OpaqueRoot:

@@ -1,7 +1,7 @@
 """Capabilities that write code: ask, find the code in the answer, parse it, and have it repaired once."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import structlog
@@ -60,6 +60,8 @@ class Task:
     told: bool = True
     #: What is wrong with code that parses, in words that can be told to the model; None where nothing is.
     fault: Callable[[str], Awaitable[str | None]] | None = None
+    #: What is taken out of code, or put right in it, before it is judged.
+    tidied: Callable[[str], Awaitable[str]] | None = None
 
 
 def draft_form() -> DictForm:
@@ -123,6 +125,8 @@ async def _repaired(deps: ChainDeps, asked: ModelChoice, task: Task, prompted: l
 async def _read(text: str, task: Task) -> tuple[CodeResult, bool]:
     """What was written, and whether it parses as something, so that what is wrong with it is not its syntax."""
     written = await parsing.answer(text, task.language)
+    if task.tidied:
+        written = replace(written, code=await task.tidied(written.code))
     language = task.language
     judged = await parsing.syntax(written.code, language)
     other = await _other_language(written, task) if judged.valid is not True else None

@@ -182,9 +182,35 @@ async def test_of_a_small_models_tests_it_is_said_that_nobody_has_run_them(setti
     written = "```python\ndef test_add():\n    assert add(10, 2) == 30\n```\nIt tests adding."
     small = root("code/tests", settings, ScriptedChat(written, written), ModelFacts(context_tokens=1000, small=True))
     said = (await small.ainvoke({"code": ADD}))["output"]["explanation"]
-    assert said == "It tests adding. Nobody has run these tests: check what they expect."
+    assert said == "Nobody has run these tests: check what they expect."
     large = root("code/tests", settings, ScriptedChat(written))
     assert (await large.ainvoke({"code": ADD}))["output"]["explanation"] == "It tests adding."
+
+
+async def test_tests_run_on_the_given_code_and_not_on_what_the_model_wrote_in_its_place(settings: Settings) -> None:
+    own = "```python\ndef is_even(n):\n    return n % 2 == 0\n\nassert is_even(3) == False\n```\nThey test it."
+    tested = (
+        await root("code/tests", settings, ScriptedChat(own)).ainvoke({"code": "def is_even(n):\n    return n % 2 == 1"})
+    )["output"]
+    assert (tested["code"], tested["valid"]) == ("assert is_even(3) == False", True)
+    assert tested["explanation"] == (
+        "The model had written `is_even` anew; that was taken out, so that the given code is tested. They test it."
+    )
+
+
+async def test_that_the_code_to_be_tested_does_not_parse_is_said(settings: Settings) -> None:
+    model = ScriptedChat("```python\nassert area(2, 3) == 6\n```")
+    tested = (await root("code/tests", settings, model).ainvoke({"code": "def area(w, h)\n    return w * h"}))["output"]
+    assert tested["explanation"] == (
+        "The code that was given does not parse (line 1: expected ':'): no test of it can run yet."
+    )
+
+
+async def test_tests_of_what_the_code_has_not_are_not_valid(settings: Settings) -> None:
+    wrong = "```python\ndef test():\n    assert add(1) == 1\n```"
+    tested = (await root("code/tests", settings, ScriptedChat(wrong, wrong)).ainvoke({"code": ADD}))["output"]
+    assert tested["valid"] is False
+    assert tested["problems"] == [{"line": 1, "message": "line 2: `add` takes 2 arguments, not 1"}]
 
 
 async def test_tests_that_call_nothing_of_the_code_are_no_tests_of_it(settings: Settings) -> None:

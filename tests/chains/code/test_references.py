@@ -36,6 +36,8 @@ def test_code_that_calls_what_is_defined_uses_it_and_other_names_do_not(language
     [
         "from sums import add\n\ndef test_add():\n    assert 1 + 2 == 3",
         "def add(a, b):\n    return a + b\n\nassert 1 + 2 == 3",
+        "def add(a, b):\n    return a + b\n\nassert add(1, 2) == 3",
+        "def test():\n    def add(a, b):\n        return a + b\n    assert add(1, 2) == 3",
         "# add(1, 2)\nassert 'add' == 'add'",
     ],
 )
