@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from chains.code import parsing
-from chains.code.static import Severity
+from chains.code.faults import Severity
 
 _SEVERITY = "error|bug|critical|high|warning|medium|info|note|low|style|suggestion"
 _LINE = re.compile(
@@ -31,6 +31,8 @@ _CLAIMS = (
     (re.compile(r"\bimport", re.I), r"import|include|require|using|use"),
     (re.compile(r"\bdefault (value|argument)", re.I), r"="),
 )
+#: What is a name of a program also without marks.
+_NAMED = re.compile(r"\b(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|[A-Za-z_]\w*(?=\())")
 
 
 class Finding(BaseModel):
@@ -85,14 +87,17 @@ def without_echoes(findings: Sequence[Finding], code: str) -> list[Finding]:
     return [one for one, message in said if not any(_echoes(message, line) for line in lines)]
 
 
-def plausible(findings: Sequence[Finding], code: str) -> list[Finding]:
-    """Of a small model's findings those that can be: they name what the code has, what they claim has something to stand on
-    in their line, and the same is not said of line after line."""
+async def plausible(findings: Sequence[Finding], code: str, language: str) -> list[Finding]:
+    """Of a small model's findings those that can be: they are no code, they name what the code has, what they claim has
+    something to stand on in their line, and the same is not said of line after line."""
+    are_code = await parsing.code_lines([one.message for one in findings], language) if findings else []
+    findings = [one for one, is_code in zip(findings, are_code, strict=True) if not is_code]
     lines = code.splitlines()
     times = Counter(one.message.lower() for one in findings)
     kept = []
     for one in findings:
         named = {name for span in re.findall(r"`([^`]+)`", one.message) for name in re.findall(r"[A-Za-z_]\w+", span)}
+        named |= set(_NAMED.findall(one.message))
         stands = all(re.search(sign, lines[one.line - 1]) for claim, sign in _CLAIMS if claim.search(one.message))
         if times[one.message.lower()] == 1 and stands and all(re.search(rf"\b{name}\b", code) for name in named):
             kept.append(one)
@@ -100,10 +105,15 @@ def plausible(findings: Sequence[Finding], code: str) -> list[Finding]:
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """How many findings of each severity there are, in words."""
+    """How many findings of each severity there are, in words; of none, who has looked."""
     counts = Counter[str](one.severity for one in findings)
     said = [f"{counts[name]} {word}{'s' * (counts[name] > 1)}" for name, word in _COUNTED.items() if counts[name]]
-    return f"Found: {', '.join(said)}." if said else "Nothing was found."
+    if said:
+        return f"Found: {', '.join(said)}."
+    return (
+        "Nothing was found: the parser's checks found nothing, and the model named nothing that the code bears out. "
+        "Nobody has run it."
+    )
 
 
 def _bare(text: str) -> str:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from chains.code.faults import MAX_FAULTS, Fault
 from chains.code.languages import known
-from chains.code.static import MAX_FAULTS, Fault
 from chains.code.trees import nodes, parsed
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ _NO_STATEMENT = re.compile(r"comment|declaration|_case|_label|labeled_|item$|^[^
 _SCRIPTS = ("javascript", "typescript", "tsx")
 #: C functions that write as far as their input goes.
 _UNBOUNDED = frozenset(("gets", "strcpy", "strcat", "sprintf", "vsprintf"))
+_IDENTIFIER = re.compile(r"(?:^|\+)\s*[A-Za-z_$][\w$.]*\s*(?:\+|$)|\+\s*[A-Za-z_$]")
+_STATEMENT = re.compile(r"\b(?:select|insert|update|delete|drop|alter|create)\b", re.I)
 
 
 def grammar_faults(code: str, language: str) -> list[Fault]:
@@ -43,12 +45,31 @@ def _about(node: "Node", language: str) -> Iterator[Fault]:
             yield line, "info", f"`{node.type}` converts types before it compares; `{node.type}=` does not."
         if node.type == "var":
             yield line, "info", "`var` is seen in the whole function: use `let` or `const`."
+    if language in _SCRIPTS and (said := _run_text(node)):
+        yield line, "error", said
     if node.type == "call_expression" and (called := node.child_by_field_name("function")) is not None:
         name = _text(called)
         if language in _SCRIPTS and name == "eval":
             yield line, "warning", "`eval` runs whatever text it is given."
         if language in ("c", "cpp") and name in _UNBOUNDED:
             yield line, "error", f"`{name}` writes beyond its buffer when the input is longer."
+
+
+def _run_text(node: "Node") -> str | None:
+    """What is said of a command or a statement that a script puts together from text."""
+    called, given = node.child_by_field_name("function"), node.child_by_field_name("arguments")
+    if node.type != "call_expression" or called is None or given is None or not given.named_children:
+        return None
+    first = given.named_children[0]
+    built = (first.type == "binary_expression" and re.search(r"[\"'`]", _text(first)) and _IDENTIFIER.search(_text(first))) or (
+        first.type == "template_string" and any(part.type == "template_substitution" for part in first.named_children)
+    )
+    name = _text(called).rpartition(".")[2]
+    if built and name in ("exec", "execSync"):
+        return "The command is put together from text: anyone who gives that text can run any command. Use `execFile`."
+    if built and name in ("query", "execute", "raw") and _STATEMENT.search(_text(first)):
+        return "The statement is put together from text: pass values as parameters, or anyone can inject SQL."
+    return None
 
 
 def _dead(block: "Node") -> int | None:

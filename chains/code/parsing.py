@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from chains.code.answers import Written, by_fences
+from chains.code.faults import Fault
 from chains.code.languages import known
 from chains.code.outline import Definition
-from chains.code.static import Fault
 from chains.code.syntax import Problem
 from core.child import ChildError, ChildKilled, ChildTimedOut, run_in_child
 
@@ -100,6 +100,12 @@ async def mismatch(source: str, code: str, language: str) -> str | None:
     """What tests take the code to have that it has not; None also where that cannot be found out."""
     found: str | None = await _read_if_possible("chains.code.testing:mismatch", source, code, language)
     return found
+
+
+async def code_lines(texts: Sequence[str], language: str) -> list[bool]:
+    """Of each text whether it is a line of code, and no sentence; that none is where it cannot be found out."""
+    found: list[bool] | None = await _read_if_possible("chains.code.prose:code_lines", list(texts), language)
+    return found or [False] * len(texts)
 
 
 async def detect(code: str) -> str | None:

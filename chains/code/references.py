@@ -18,7 +18,8 @@ _FUNCTION = re.compile(r"^(arrow_function|function_expression|function|lambda|la
 
 def unused(source: str, code: str, language: str) -> list[str] | None:
     """What the source defines, where the code uses none of it; empty where it uses something. What the code defines itself is
-    its own, whatever it is called. None where that cannot be told: no grammar knows the language, or the source defines nothing.
+    its own, whatever it is called. None where that cannot be told: no grammar knows the language, or the source defines
+    nothing.
 
     As `syntax.problems`, it is run by `chains.code.parsing`.
     """

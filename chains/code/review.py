@@ -49,7 +49,7 @@ async def review(deps: ChainDeps, asked: ReviewInput) -> AsyncIterator[Delta]:
     opinions = without_echoes(said, asked.code)
     small = deps.models.facts(asked.model).small
     if small:
-        opinions = plausible(opinions, asked.code)
+        opinions = await plausible(opinions, asked.code, language)
     taken = {finding.line for finding in certain}
     findings = sorted([*certain, *(one for one in opinions if one.line not in taken)], key=lambda one: one.line)
     if small:

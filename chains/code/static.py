@@ -7,13 +7,10 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal
 
-Severity = Literal["error", "warning", "info"]
-#: Line (from 1), severity, message.
-Fault = tuple[int, Severity, str]
+from chains.code.dangers import dangers
+from chains.code.faults import MAX_FAULTS, Fault
 
-MAX_FAULTS = 50
 #: pyflakes messages that say that the code fails when it gets there; the others are warnings.
 _FAILS = (
     "UndefinedName",
@@ -50,6 +47,7 @@ def python_faults(code: str) -> list[Fault]:
     found += [fault for fault in _flakes(tree) if fault[0] not in lines]
     for node in ast.walk(tree):
         found += _about(node)
+    found += dangers(tree)
     return sorted(set(found), key=lambda fault: fault[0])[:MAX_FAULTS]
 
 
@@ -93,20 +91,6 @@ def _mistakes(node: ast.AST) -> Iterator[Fault]:
             yield node.lineno, "info", "Compare with None by `is` or `is not`."
         case ast.Compare(ops=[ast.Eq() | ast.NotEq()], comparators=[ast.Constant(value=bool(value))]):
             yield node.lineno, "info", f"Comparing with {value} is not needed: use the value itself, or `not`."
-        case ast.Call(func=ast.Name(id=("eval" | "exec") as name)):
-            yield node.lineno, "warning", f"`{name}` runs whatever text it is given."
-        case ast.Call(func=ast.Attribute(attr=("execute" | "executemany")), args=[ast.JoinedStr() | ast.BinOp(), *_]):
-            yield (
-                node.lineno,
-                "error",
-                "The statement is put together from text: pass values as parameters, or anyone can inject SQL.",
-            )
-        case ast.Call(keywords=keywords) if any(
-            word.arg == "shell" and isinstance(word.value, ast.Constant) and word.value.value is True for word in keywords
-        ):
-            yield node.lineno, "warning", "`shell=True` lets the text run any command: pass a list of arguments."
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=("pickle" | "marshal") as name), attr=("load" | "loads"))):
-            yield node.lineno, "warning", f"`{name}` runs code that the data carries: never load what others sent."
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))) if text and _SECRET.search(name):
             yield node.lineno, "warning", f"`{name}` is a secret in the code: read it from the environment."
         case ast.Assign(targets=[ast.Name(id=name)]) if name in _BUILTINS:

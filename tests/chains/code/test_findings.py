@@ -1,6 +1,6 @@
 import pytest
 
-from chains.code.findings import from_parser, from_text, plausible, summary, without_echoes
+from chains.code.findings import Finding, from_parser, from_text, plausible, summary, without_echoes
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,44 @@ def test_a_line_given_back_is_no_finding() -> None:
     assert [one.message for one in without_echoes(said, CODE)] == ["b may be zero here"]
 
 
-def test_of_a_small_models_findings_those_are_kept_that_can_be() -> None:
+async def test_of_a_small_models_findings_those_are_kept_that_can_be() -> None:
     said, _ = from_text(
         "1: error: it divides by zero\n2: error: b may be zero\n"
         "3: warning: `nowhere` is not closed\n3: info: the index is out of bounds",
         3,
     )
-    assert [(one.line, one.message) for one in plausible(said, CODE)] == [(2, "b may be zero")]
+    assert [(one.line, one.message) for one in await plausible(said, CODE, "python")] == [(2, "b may be zero")]
     repeated, _ = from_text("1: warning: a name would help\n2: warning: a name would help", 3)
-    assert plausible(repeated, CODE) == []
+    assert await plausible(repeated, CODE, "python") == []
 
 
 async def test_a_summary_counts_in_words() -> None:
     findings, _ = await from_parser("import os\nimport re\nx = 1 / 0", "python")
     assert summary(findings) == "Found: 1 error, 2 warnings."
-    assert summary([]) == "Nothing was found."
+    assert summary([]) == (
+        "Nothing was found: the parser's checks found nothing, and the model named nothing that the code bears out. "
+        "Nobody has run it."
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "def min_ratio(a):",
+        "min_ratio = 0",
+        "return min_ratio",
+        "if len(b) == 0 and len(total) > 1:",
+        "for (int i = 0; i < 3; i++) {",
+        "the list max_items may be empty",
+        "it should call checkZero first",
+    ],
+)
+async def test_a_line_of_another_program_is_no_finding(message: str) -> None:
+    said = [Finding(line=3, severity="warning", message=message)]
+    assert await plausible(said, CODE, "python") == []
+
+
+@pytest.mark.parametrize("message", ["total may be zero", "the name says nothing", "return value is never checked", "too slow"])
+async def test_a_sentence_is_a_finding(message: str) -> None:
+    said = [Finding(line=2, severity="warning", message=message)]
+    assert await plausible(said, CODE, "python") == said

@@ -54,6 +54,10 @@ def test_what_is_right_is_left_alone(code: str) -> None:
         ("javascript", "function f(a) {\n  return a;\n  g();\n}", 3, "never reached"),
         ("javascript", "if (a == 1) {\n  eval(b);\n}", 1, "converts types"),
         ("javascript", "if (a == 1) {\n  eval(b);\n}", 2, "runs whatever"),
+        ("javascript", "const { exec } = require('x');\nexec('rm ' + path);", 2, "any command"),
+        ("javascript", "cp.execSync(`rm ${path}`);", 1, "any command"),
+        ("typescript", "db.query(`SELECT * FROM u WHERE n = '${name}'`);", 1, "inject SQL"),
+        ("javascript", "db.query('SELECT * FROM u WHERE n = ' + name);", 1, "inject SQL"),
         ("typescript", "try {\n  f();\n} catch (e) {\n}", 3, "swallowed"),
         ("java", "class A { int f() {\n throw new E();\n int x = 1; g(); } }", 3, "never reached"),
         ("c", "void f(char *s) {\n  char b[9];\n  strcpy(b, s);\n}", 3, "beyond its buffer"),
@@ -67,6 +71,7 @@ def test_a_grammar_shows_some_faults(language: str, code: str, line: int, said: 
 @pytest.mark.parametrize(
     ("language", "code"),
     [
+        ("javascript", "cp.exec('ls ' + '-l');\n/a/.exec(b + c);\ndb.query('SELECT ?', [name]);"),
         ("javascript", "function f(a) {\n  if (a == null) { return 1; }\n  return 2;\n  // done\n  function g() {}\n}"),
         ("c", "int f(int x) {\n  switch (x) { case 1: return 1; case 2: return 2; }\n  return 3;\n}"),
         ("rust", "fn f(x: i32) -> i32 {\n  if x > 1 { return 1; }\n  2\n}"),
