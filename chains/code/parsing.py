@@ -71,6 +71,12 @@ async def outline(code: str, language: str) -> list[Definition]:
     return found or []
 
 
+async def told(code: str, language: str) -> list[str]:
+    """What the code does as far as its grammar shows it, in sentences; empty where that cannot be found out."""
+    found: list[str] | None = await _read_if_possible("chains.code.reading:told", code, language)
+    return found or []
+
+
 async def made_up(source: str, code: str) -> str | None:
     """What repaired Python uses that neither it nor its source has; None also where that cannot be found out."""
     found: str | None = await _read_if_possible("chains.code.keeping:made_up", source, code)

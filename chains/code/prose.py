@@ -42,6 +42,7 @@ def is_prose(text: str) -> bool:
     words = re.findall(r"[^\W\d_]+", text)
     return (
         len(words) >= 4
+        and not text.lstrip().startswith("(")
         and not re.search(r"[{}\[\];=<>|\\$@#*]|\w\(|\w\.\w|::|->|^\s{4,}\S|\b[A-Z]{3,} ", text, re.M)
         and len(re.findall(r"[^\w\s.,!?'’\"()-]", text)) * 10 <= len(words)
     )

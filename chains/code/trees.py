@@ -11,6 +11,8 @@ def parsed(code: str, language: str) -> "Tree":
     """The tree of code in a language that `languages.known` has."""
     from tree_sitter_language_pack import get_parser
 
+    if language == "go" and not code.endswith("\n"):
+        code += "\n"  # its grammar misses the last line's end
     return get_parser("python" if language == "python2" else language).parse(code.encode("utf-8", "replace"))  # type: ignore[arg-type]
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from chains.code import naming, parsing, spellings, syntax
 from chains.code.answers import Written
+from chains.code.claims import borne_out
 from chains.code.inputs import CodeInput
 from chains.forms import Accounted, DictForm
 from chains.parameters import ModelChoice, bind
@@ -27,6 +28,7 @@ UNTOLD = "text"
 _ANY = frozenset({UNTOLD, "plain", "plaintext", "pseudocode", "pseudo"})
 #: An answer that runs on is cut here for models that easily loop.
 _SMALL_MODEL_TOKENS = 512
+_UNRUN = "A small model wrote this, and nobody has run it."
 
 
 class CodeResult(BaseModel):
@@ -108,7 +110,15 @@ async def write(deps: ChainDeps, asked: ModelChoice, task: Task) -> AsyncIterato
         second = await _repaired(deps, asked, task, repairing)
         if second is not None and second.valid is not False and second.code:
             result = second.model_copy(update={"explanation": (second if parses else result).explanation or second.explanation})
-    yield Delta(final={"output": result})
+    yield Delta(final={"output": await _marked(result) if deps.models.facts(asked.model).small else result})
+
+
+async def _marked(result: CodeResult) -> CodeResult:
+    """Of a small model's words those that its code bears out, and that nobody has run it."""
+    read = await parsing.told(result.code, result.language)
+    recursive = any("calls itself" in one for one in read)
+    kept = borne_out(result.explanation, result.code, result.language, recursive=recursive)
+    return result.model_copy(update={"explanation": f"{kept}\n{_UNRUN}".strip()})
 
 
 async def _repaired(deps: ChainDeps, asked: ModelChoice, task: Task, prompted: list[BaseMessage]) -> CodeResult | None:

@@ -322,6 +322,40 @@ async def test_an_explanation_is_the_models_words(settings: Settings, model: Scr
     }
 
 
+async def test_a_small_models_explanation_stands_behind_what_was_read_and_is_marked(settings: Settings) -> None:
+    said = "This function returns `n % 2`. It is a lambda that returns `x**2`."
+    small = root("code/explain", settings, ScriptedChat(said, "It sorts `them`."), ModelFacts(small=True))
+    assert (await small.ainvoke({"code": "def odd(n):\n    return n % 2"}))["output"]["explanation"] == (
+        "Read from the code itself:\n- Line 1: `def odd(n)` returns `n % 2`.\n\n"
+        "Written by a small model, and checked by nobody:\nThis function returns `n % 2`."
+    )
+    left = (await small.ainvoke({"code": "def odd(n):\n    return n % 2"}))["output"]["explanation"]
+    assert left.endswith("What the model wrote speaks of things that are not in the code, and was left out.")
+
+
+async def test_an_explanation_says_first_that_the_code_does_not_parse(settings: Settings, model: ScriptedChat) -> None:
+    model.answers.append("It computes.")
+    said = (await root("code/explain", settings, model).ainvoke({"code": "def f(n):\n    if n = 0:\n        return 1"}))[
+        "output"
+    ]
+    assert said["explanation"].startswith("This code does not parse (line 2: invalid syntax.")
+    assert said["explanation"].endswith("\n\nIt computes.")
+
+
+async def test_text_that_is_no_code_is_said_to_be_none(settings: Settings, model: ScriptedChat) -> None:
+    small = root("code/explain", settings, model, ModelFacts(small=True))
+    answer = await small.ainvoke({"code": "not code at all, just a sentence about cats."})
+    assert answer["output"]["explanation"].startswith("No programming language was recognised in this")
+    assert model.prompts == []
+
+
+async def test_what_a_small_model_wrote_is_marked_as_unrun_and_does_not_repeat_itself(settings: Settings) -> None:
+    query = "```sql\nSELECT a FROM b;\n```\nSELECT a FROM b;"
+    small = root("code/generate", settings, ScriptedChat(query), ModelFacts(small=True))
+    said = (await small.ainvoke({"instruction": "a query", "language": "sql"}))["output"]["explanation"]
+    assert said == "A small model wrote this, and nobody has run it."
+
+
 async def test_a_review_puts_the_parsers_facts_beside_the_models_opinion(settings: Settings, model: ScriptedChat) -> None:
     model.answers.append(
         "1: error: the model repeats the parser\n2: warning: it may be slow\n9: error: there is no such line\nNot bad."

@@ -71,3 +71,7 @@ def test_go_wants_a_brace_at_the_end_of_its_line() -> None:
 
 def test_a_problem_is_on_a_line_that_the_code_has() -> None:
     assert [one.line for one in problems("if true; then\n  echo yes\n", "bash") or []] == [2]
+
+
+def test_go_may_end_without_a_line_end() -> None:
+    assert problems("package a\ntype S struct { x int }", "go") == []
