@@ -50,13 +50,24 @@ def _told(change: Change) -> str:
     if not was:
         new = f"{_quoted(change.after[0])} is" if is_now == 1 else f"{is_now} lines are"
         return f"Behind line {change.line}, {new} new." if change.line else f"Before the first line, {new} new."
+    if [line.strip() for line in change.before] == [line.strip() for line in change.after]:
+        where = f"Line {change.line}, {_quoted(change.before[0])}, is" if was == 1 else f"{_lines(change)} are"
+        return f"{where} indented by {_margin(change.after[0])} now, in place of {_margin(change.before[0])}."
     if was == 1:
         where = f"Line {change.line}, {_quoted(change.before[0])},"
         if is_now == 1:
             return f"{where} is now {_quoted(change.after[0])}."
         return f"{where} is now {is_now} lines." if is_now else f"{where} is gone."
-    where = f"Lines {change.line} to {change.line + was - 1}"
+    where = _lines(change)
     return f"{where} are now {'one line' if is_now == 1 else f'{is_now} lines'}." if is_now else f"{where} are gone."
+
+
+def _lines(change: Change) -> str:
+    return f"Lines {change.line} to {change.line + len(change.before) - 1}"
+
+
+def _margin(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _quoted(line: str) -> str:

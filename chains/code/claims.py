@@ -60,10 +60,14 @@ def borne_out(said: str, code: str, language: str, *, recursive: bool) -> str:
     """The sentences that name nothing which the code has not, and do not just repeat it. Code in the words is left out,
     whatever it shows. Whether something in the code calls itself is `recursive`."""
     kept: list[str] = []
+    told: set[str] = set()
     for line in _FENCED.sub("", said).splitlines():
         bullet = _BULLET.match(line)
         words = line[bullet.end() :] if bullet else line.strip()
-        sentences = [one for one in _SENTENCE.split(words.strip()) if one and _fits(one, code, language, recursive)]
+        sentences = [
+            one for one in _SENTENCE.split(words.strip()) if one and one not in told and _fits(one, code, language, recursive)
+        ]
+        told.update(sentences)
         if sentences:
             kept.append(("- " if bullet else "") + " ".join(sentences))
     return "\n".join(kept)

@@ -61,7 +61,7 @@ async def fix(deps: ChainDeps, asked: FixInput) -> AsyncIterator[Delta]:
     changes themselves are told in its place. What is no repair is not passed on: the code then comes back as it was."""
     language = await language_of(asked)
     judged = await parsing.syntax(asked.code, language)
-    found = [f"Line {problem.line}: {problem.message}." for problem in judged.problems if judged.valid is False]
+    found = [f"Line {one.line}: {one.message.rstrip('.?')}." for one in judged.problems if judged.valid is False]
     small = deps.models.facts(asked.model).small
     if small and not asked.instruction:
         if (mended := await parsing.mended(asked.code, language)) is not None:

@@ -120,7 +120,7 @@ def _members(tests: ast.Module, classes: dict[str, ast.ClassDef], source: str) -
                 for item in items:
                     made = _made(item.context_expr)
                     if made in classes and "__enter__" not in spoken[made] and not classes[made].decorator_list:
-                        yield f"line {node.lineno}: a `{made}` is nothing for `with`"
+                        yield f"line {node.lineno}: `{made}` has no `__enter__`, which `with` wants"
     for node in ast.walk(tests):
         if isinstance(node, ast.Attribute) and not node.attr.startswith("__"):
             made = of.get(node.value.id, "") if isinstance(node.value, ast.Name) else _made(node.value)

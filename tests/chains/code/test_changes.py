@@ -1,6 +1,6 @@
 import pytest
 
-from chains.code.changes import Change, changes, told
+from chains.code.changes import Change, changes, places_blocks, told
 
 
 @pytest.mark.parametrize(
@@ -9,6 +9,8 @@ from chains.code.changes import Change, changes, told
         ("a\nb\nc", "a\nb\nc\n", "Nothing was changed."),
         ("a\nb  \nc", "a\nb\nc", "Nothing was changed."),
         ("a\nb\nc", "a\n  B\nc", "Line 2, `b`, is now `B`."),
+        ("a\nb\nc", "a\n    b\nc", "Line 2, `b`, is indented by 4 now, in place of 0."),
+        ("a\nb\nc", "a\n  b\n  c", "Lines 2 to 3 are indented by 2 now, in place of 0."),
         ("\n\na\nb", "a\nB", "Line 4, `b`, is now `B`."),
         ("a\nc", "a\nb\nc", "Behind line 1, `b` is new."),
         ("c", "a\nb\nc", "Before the first line, 2 lines are new."),
@@ -44,3 +46,17 @@ def test_changes_lead_from_one_text_to_the_other() -> None:
 def test_code_of_very_many_lines_is_not_compared() -> None:
     assert changes("x\n" * 1001, "x") is None
     assert changes("", "x") == [Change(line=0, before=[], after=["x"])]
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "places"),
+    [
+        ("a\nb\nc", "a\n    b\nc", True),
+        ("a\nb", "a\n  }\nb", True),
+        ("a\nb", "a\nb\nend", True),
+        ("a\nb", "a\nB", False),
+        ("a\nb", "a\nx = 1\nb", False),
+    ],
+)
+def test_a_change_may_say_where_a_block_ends(source: str, code: str, places: bool) -> None:
+    assert places_blocks(changes(source, code) or []) is places

@@ -45,3 +45,7 @@ def test_what_calls_itself_may_be_called_recursive() -> None:
 
 def test_the_code_given_back_explains_nothing() -> None:
     assert borne_out("return n % 2 == 1", EVEN, "python", recursive=False) == ""
+
+
+def test_the_same_is_said_once() -> None:
+    assert borne_out("It takes a number.\n- It takes a number.", EVEN, "python", recursive=False) == "It takes a number."

@@ -43,7 +43,7 @@ def test_other_definitions_stay(language: str, source: str, code: str) -> None:
 
 
 WRONG = [
-    ("python", ACCOUNT, "with Account() as account:\n    account.withdraw(1)", "a `Account` is nothing for `with`"),
+    ("python", ACCOUNT, "with Account() as account:\n    account.withdraw(1)", "`Account` has no `__enter__`"),
     ("python", ACCOUNT, "a = Account()\nassert a.deposit(1) is None", "line 2: `deposit` is not in `Account`"),
     ("python", ACCOUNT, "assert Account().deposit(1) is None", "line 1: `deposit` is not in `Account`"),
     ("python", "def f(a, b=1):\n    return a", "assert f() == 1", "line 1: `f` takes 1 to 2 arguments, not 0"),
