@@ -16,6 +16,10 @@ _LANGUAGES = re.compile(
     r"(?<![\w/])(?:Python|Java|JavaScript|TypeScript|typeScript|Ruby|Rust|Kotlin|Swift|PHP|Perl|Haskell|Golang|SQL|Bash|C\+\+|C#)(?![\w+#])"
 )
 _KIND = re.compile(r"\b(function|class) `?(\w+)", re.I)
+#: How many arguments something is said to take, and the definitions that tell.
+_TAKES = re.compile(r"\b(no|one|a single|two|three|four|five)\s+(?:\w+\s+)?(?:arguments?|parameters?)\b", re.I)
+_COUNTS = {"no": 0, "one": 1, "a single": 1, "two": 2, "three": 3, "four": 4, "five": 5}
+_SIGNATURE = re.compile(r"\b(?:def|function|func|fun|fn)\s+\w+\s*(?:<[^>()]*>)?\(([^()]*)\)")
 _NEVER = r"(?!)"
 #: What small models like to claim, and what the code must have for it.
 _CLAIMS = tuple(
@@ -82,6 +86,9 @@ def _fits(sentence: str, code: str, language: str, recursive: bool) -> bool:
         return False
     if re.sub(r"\s", "", sentence) in close or any(_is_other_kind(kind, name, code) for kind, name in _KIND.findall(sentence)):
         return False
+    taken = {_parameters(given) for given in _SIGNATURE.findall(code)}
+    if taken and any(_COUNTS[said.lower()] not in taken for said in _TAKES.findall(sentence)):
+        return False
     plain = _SPAN.sub(" ", sentence)
     words = set(re.findall(r"\w+", code))
     if any(part not in words for name in _NAMED.findall(plain) for part in name.split(".")):
@@ -104,3 +111,9 @@ def _is_other_kind(kind: str, name: str, code: str) -> bool:
     is_class = re.search(rf"\b(?:class|struct|interface|enum)\s+{name}\b", code)
     is_function = re.search(rf"\b(?:def|function|func|fun|fn)\s+{name}\b", code)
     return bool(is_class if kind.lower() == "function" else is_function)
+
+
+def _parameters(given: str) -> int:
+    """How many there are, without the object that a method is called on."""
+    names = [one.strip() for one in given.split(",") if one.strip()]
+    return len([one for one in names if not re.fullmatch(r"&?(?:mut )?(?:self|cls)|\*|/", one)])

@@ -10,6 +10,9 @@ _STEP = 4
 #: Lines that are tried as the body of a block, at most.
 _MOST_LINES = 30
 _HEADER = re.compile(r"after .* on line (\d+)")
+#: What may have an `else` or its like, and those.
+_BEGINS = re.compile(r"(?:if|elif|for|while|try|except|else)\b")
+_GOES_ON = re.compile(r"(?:elif|else|except|finally)\b")
 _METHOD = re.compile(r"(?:async\s+)?def\s+\w+\s*\((?:self|cls)\b")
 
 
@@ -60,7 +63,7 @@ def _doubts(code: str, lines: Sequence[str], header: int, row: int, end: int) ->
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return 1, 0, 0, 0
+        return 1, _torn(lines, header, row, end), 0, 2 * end
     found = python_faults(code)
     looped = next((node for node in ast.walk(tree) if isinstance(node, ast.While) and node.lineno == header + 1), None)
     endless = looped is not None and not _changes(looped)
@@ -73,6 +76,18 @@ def _doubts(code: str, lines: Sequence[str], header: int, row: int, end: int) ->
     if re.match(r"\s*class\b", lines[header]):
         left += any(_width(line) == level and _METHOD.match(line.strip()) for line in lines[end:])
     return 0, sum(severity == "error" for _, severity, _ in found), left + endless, 2 * end + (cut and _blank_below(lines, end))
+
+
+def _torn(lines: Sequence[str], header: int, row: int, end: int) -> bool:
+    """Whether a block that ends there is cut from what belongs to it: the body of its last line, or the `else` of an `if`."""
+    below = next((line.strip() for line in lines[end:] if line.strip()), "")
+    if not below:
+        return False
+    if lines[end - 1].split("#")[0].rstrip().endswith(":"):
+        return True
+    level = min(_width(lines[header]), _width(lines[row]))
+    begun = any(_BEGINS.match(line.strip()) for line in lines[row:end] if _width(line) == level)
+    return bool(_GOES_ON.match(below)) and (begun or not _BEGINS.match(lines[header].strip()))
 
 
 def _blank_below(lines: Sequence[str], end: int) -> int:

@@ -22,7 +22,7 @@ _SIGNS = (
     ("javascript", r"\b(const|let|var)\s+\w+\s*=|=>|\bfunction\b\s*\w*\s*\(|console\.log|require\("),
     (
         "python",
-        r"^\s*def\s+\w+\s*\(|^\s*class\s+\w+.*:\s*$|^\s*(from\s+[\w.]+\s+)?import\s+\w+|^\s*print\(|^\s*(if|for|while|with)\b.*:\s*$",
+        r"^\s*def\s+\w+\s*\(|^\s*class\s+\w+.*:\s*$|^\s*(from\s+[\w.]+\s+)?import\s+\w+|^\s*print\(|^\s*(if|elif|for|while|with|except)\b.*:\s*$|^\s*(try|else|finally):\s*$",
     ),
     ("python", r"^\s*print\s+['\"][^;\n]*$"),
     ("ruby", r"\bputs\b|^\s*end\s*$"),
@@ -31,7 +31,8 @@ _SIGNS = (
 )
 
 #: Tried in this order on code that shows no sign: what parses as an earlier one is hardly ever meant as a later one.
-_WITHOUT_SIGNS = ("python", "javascript", "typescript", "java", "csharp", "c", "cpp", "go", "rust")
+#: Go's takes Python for labels and calls, and has a sign wherever it is a program.
+_WITHOUT_SIGNS = ("python", "javascript", "typescript", "java", "csharp", "c", "cpp", "rust")
 
 #: Longer code, which takes long to mend, is told by its signs alone.
 _MOST_MENDED = 10_000

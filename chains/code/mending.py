@@ -14,7 +14,7 @@ from chains.code.syntax import LOOSE_COMMA, Problem, problems
 from chains.code.trees import nodes, parsed
 
 #: Places where something is put in, at most. A program that lacks more is none that a parser understands.
-_MOST = 5
+_MOST = 8
 #: Ways that are tried for each of them: every one is parsed.
 _MOST_TRIED = 60
 _CLOSES = {"(": ")", "[": "]", "{": "}"}

@@ -15,6 +15,7 @@ EVEN = "def is_even(n):\n    return n % 2 == 1"
         "It calls max_profit on the number.",
         "It takes the number and calls itself recursively.",
         "This JavaScript function takes a number.",
+        "It takes two parameters, both numbers.",
         "It loops over the numbers that are given.",
         "This code can be optimized with a cache.",
         "The class `is_even` takes a number.",
@@ -49,3 +50,9 @@ def test_the_code_given_back_explains_nothing() -> None:
 
 def test_the_same_is_said_once() -> None:
     assert borne_out("It takes a number.\n- It takes a number.", EVEN, "python", recursive=False) == "It takes a number."
+
+
+def test_as_many_arguments_as_there_are_may_be_told() -> None:
+    code = "class A:\n    def add(self, a, b):\n        return a + b"
+    assert borne_out("It takes two arguments.", code, "python", recursive=False) == "It takes two arguments."
+    assert borne_out("It takes three arguments.", code, "python", recursive=False) == ""

@@ -16,6 +16,10 @@ LOST = [
         "class A:\ndef f(self):\n    return 1\ndef g(self):\n    return 2\nprint(A())",
         "class A:\n    def f(self):\n        return 1\n    def g(self):\n        return 2\nprint(A())",
     ),
+    (
+        "def rank(n):\nif n > 90:\nreturn 'A'\nelif n > 80:\nreturn 'B'\nelse:\nreturn 'C'",
+        "def rank(n):\n    if n > 90:\n        return 'A'\n    elif n > 80:\n        return 'B'\n    else:\n        return 'C'",
+    ),
     ("def f(n):\n\tif n:\n\treturn 1\n\treturn 2", "def f(n):\n\tif n:\n\t\treturn 1\n\treturn 2"),
     ("if x:\n    y = 1\n      z = 2\nprint(y)", "if x:\n    y = 1\n    z = 2\nprint(y)"),
     ("def f(x):\n    if x:\n        return 1\n   return 2", "def f(x):\n    if x:\n        return 1\n    return 2"),

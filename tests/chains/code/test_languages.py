@@ -23,6 +23,7 @@ def test_prose_shows_none() -> None:
         ('def hello(name)\n  puts "Hello #{name}"\n', "ruby"),
         ('if [ "$1" = "x" ]; then\n  echo yes\n', "bash"),
         ("print 'hello'", "python"),
+        ("try:\n    x = int(input())\nprint(x)\n", "python"),
         ("x = f(1))", "python"),
     ],
 )
