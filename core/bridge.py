@@ -13,6 +13,8 @@ from contextlib import aclosing
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
+from core.contained import keep_running
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 def _private_loop() -> asyncio.AbstractEventLoop:
     """One loop for the process, in a daemon thread: it ends with the process."""
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="runnables", daemon=True).start()
+    threading.Thread(target=keep_running, args=(loop, lambda: False), name="runnables", daemon=True).start()
     return loop
 
 

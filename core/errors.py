@@ -4,7 +4,8 @@ PlatformError
 ├── InvalidRequest                422  invalid_request (and narrower codes)
 │   ├── ContextLengthExceeded     422  context_length_exceeded
 │   ├── UnsupportedFeature        422  unsupported_feature
-│   └── UnreadableFile            422  unreadable_file (and narrower codes)
+│   ├── UnreadableFile            422  unreadable_file (and narrower codes)
+│   └── PluginUnavailable         422  plugin_unavailable (and narrower codes)
 ├── MalformedJSON                 400  malformed_json
 ├── Unauthenticated               401  unauthenticated
 ├── BudgetExceeded                402  budget_exceeded
@@ -92,6 +93,12 @@ class UnreadableFile(InvalidRequest):
     `unsupported_file_type`, `legacy_format`, `file_too_complex`, `image_too_large`, `no_text_found`, `chunk_too_large`."""
 
     code = "unreadable_file"
+
+
+class PluginUnavailable(InvalidRequest):
+    """A plugin of an installed package that cannot be loaded, or made. Narrower code: `metric_unavailable`."""
+
+    code = "plugin_unavailable"
 
 
 class ContentRefused(InvalidRequest):

@@ -9,8 +9,13 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from core.errors import NotFound
+import structlog
+
+from core.contained import contained
+from core.errors import NotFound, PlatformError, PluginUnavailable
 from core.settings import SettingsError
+
+log = structlog.get_logger()
 
 
 def load_target(target: str) -> Any:
@@ -28,6 +33,7 @@ class PluginTable(Mapping[str, str]):
 
     def __init__(self, group: str, builtin: Mapping[str, str]) -> None:
         self.group = f"genai.{group}"
+        self._builtin = frozenset(builtin)
         self._targets = dict(builtin)
         for point in entry_points(group=self.group):
             self._targets.setdefault(point.name, point.value)
@@ -56,7 +62,18 @@ class PluginTable(Mapping[str, str]):
 
         Raises:
             NotFound: no plugin of that name.
+            PluginUnavailable: it is an installed package's, and cannot be imported.
         """
         if name not in self._targets:
             raise NotFound(f"There is no {self.group} plugin named {name!r}; known are {', '.join(sorted(self))}.")
-        return load_target(self._targets[name])
+        if name in self._builtin:
+            return load_target(self._targets[name])
+        try:
+            with contained():
+                return load_target(self._targets[name])
+        except (PlatformError, SettingsError, MemoryError):
+            raise
+        except Exception as error:  # the boundary of a plugin: whatever its import raises
+            log.exception("plugin.not_loaded", group=self.group, plugin=name)
+            what = f"The {self.group} plugin {name!r} ({self._targets[name]}) cannot be loaded: {type(error).__name__}."
+            raise PluginUnavailable(what) from error

@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         report = asyncio.run(_run(asked))
+    except SystemExit as error:  # a task of somebody's own code has ended the loop
+        return _wrong(f"The run was ended from within: SystemExit({error.code!r}).")
     except PlatformError as error:
         return _wrong(f"{error.message} ({error.code})")
     except (SettingsError, OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ import orjson
 
 from chains.conversations import Conversations
 from chains.spec import ChainDeps
+from core.contained import contained
 from core.context import RequestContext, serving
 from core.database import Database
 from core.errors import Internal, InvalidRequest, PlatformError
@@ -140,9 +141,10 @@ class _Here:
         began = time.perf_counter()
         try:
             if self._asker is not None:
-                return await self._asker.ask(example, request)
+                with contained():
+                    return await self._asker.ask(example, request)
             assert self._pipeline.ask is not None  # noqa: S101 - there is one of the two
-            with serving(request):
+            with serving(request), contained():
                 made = await self._pipeline.ask(example)
         except PlatformError as refusal:
             return Outcome(example, "", error=refusal.code)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.contained import contained
 from core.errors import InvalidRequest, PlatformError
 from evals.base import Example, Metric, Outcome
 from evals.dataset_files import DatasetLimits, Format, read
@@ -55,8 +56,9 @@ def _imported(named: str) -> Pipeline:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        made = getattr(importlib.import_module(module), name)
-        made = made() if callable(made) and not isinstance(made, Pipeline) else made
+        with contained():
+            made = getattr(importlib.import_module(module), name)
+            made = made() if callable(made) and not isinstance(made, Pipeline) else made
     except PlatformError:
         raise
     except Exception as error:  # the boundary of somebody's own code: whatever it raises, there is no pipeline

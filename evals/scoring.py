@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from core.errors import InvalidRequest, PlatformError
+from core.contained import contained
+from core.errors import InvalidRequest, PlatformError, PluginUnavailable
 from evals.base import Metric, OfCorpus, OfScores, Outcome, Score
 from evals.caps import Stopped
 from evals.metrics import METRICS
@@ -45,14 +46,14 @@ class Scorer:
         """Blocking: it loads the metrics.
 
         Raises:
-            InvalidRequest: `unknown_metric`, or `invalid_metric`: its options are not its.
+            InvalidRequest: as `load_metrics`, or `invalid_metric`: its options are not its.
         """
-        check_metrics(suite, METRICS)
+        kinds = load_metrics(suite)
         granted = GrantedModels(models)
         plain: dict[str, Metric] = {}
         asking: dict[str, Metric] = {}
         for number, use in enumerate(suite.metrics):
-            made, asks = _made(use, number, cast("Models", granted))
+            made, asks = _made(kinds[use.name], use, number, cast("Models", granted))
             (asking if asks else plain)[use.called] = made
         return cls(plain, asking, frozenset(granted.named))
 
@@ -68,7 +69,8 @@ class Scorer:
                 scores[label] = Score.unmeasured(outcome.error)
                 continue
             try:
-                scores[label] = _scored(await metric.score(outcome))
+                with contained():
+                    scores[label] = _scored(await metric.score(outcome))
             except Stopped as stopped:
                 scores[label] = Score.unmeasured(str(stopped))
             except PlatformError as error:
@@ -108,7 +110,7 @@ class Scorer:
                 "signature": metric.signature,
             }
             if isinstance(metric, OfCorpus) and outcomes:
-                figures["corpus"] = metric.corpus(outcomes).value
+                figures["corpus"] = _corpus(label, metric, outcomes)
             if isinstance(metric, OfScores):
                 pairs = [(outcome, found[label]) for outcome, found in answered if label in found]
                 figures["together"] = _together(label, metric, pairs)
@@ -124,11 +126,21 @@ def _scored(given: object) -> Score:
 
 def _together(label: str, metric: OfScores, pairs: Sequence[tuple[Outcome, Score]]) -> dict[str, float | None]:
     try:
-        told = metric.together(pairs)
+        with contained():
+            told = metric.together(pairs)
+            return {name: None if value is None or not math.isfinite(value) else value for name, value in told.items()}
     except Exception:  # the boundary of a plugin: the other figures stand
         log.exception("evaluation.metric_failed", metric=label)
         return {}
-    return {name: None if value is None or not math.isfinite(value) else value for name, value in told.items()}
+
+
+def _corpus(label: str, metric: OfCorpus, outcomes: Sequence[Outcome]) -> float | None:
+    try:
+        with contained():
+            return _scored(metric.corpus(outcomes)).value
+    except Exception:  # as above
+        log.exception("evaluation.metric_failed", metric=label)
+        return None
 
 
 def kept(score: Score) -> dict[str, Any]:
@@ -175,17 +187,41 @@ def held(
     }
 
 
-def _made(use: MetricUse, number: int, models: "Models") -> tuple[Metric, bool]:
-    kind = METRICS.load(use.name)
+def load_metrics(suite: Suite) -> dict[str, Any]:
+    """What makes the suite's metrics, by name. Blocking.
+
+    Raises:
+        InvalidRequest: `unknown_metric`: there is none of that name; `metric_unavailable`: it cannot be loaded.
+    """
+    check_metrics(suite, METRICS)
+    kinds = {}
+    for number, use in enumerate(suite.metrics):
+        try:
+            kinds[use.name] = METRICS.load(use.name)
+        except PluginUnavailable as error:
+            raise _unavailable(f"metrics.{number}.name", error.message) from error
+    return kinds
+
+
+def _unavailable(field: str, what: str) -> PluginUnavailable:
+    return PluginUnavailable(f"{field}: {what}", code="metric_unavailable", param=field)
+
+
+def _made(kind: Any, use: MetricUse, number: int, models: "Models") -> tuple[Metric, bool]:
     asks = getattr(kind, "needs", None) == "models"
     try:
-        made: Metric = kind(models=models, **use.options) if asks else kind(**use.options)
-    except InvalidRequest:
+        with contained():
+            made: Metric = kind(models=models, **use.options) if asks else kind(**use.options)
+    except PlatformError:
         raise
     except (TypeError, ValueError) as error:
         raise InvalidRequest(
             f"metrics.{number}.options: {_said(error)}.", code="invalid_metric", param=f"metrics.{number}.options"
         ) from None
+    except Exception as error:  # the boundary of a plugin: whatever it raises, there is no such metric
+        log.exception("evaluation.metric_not_made", metric=use.name)
+        what = f"The metric {use.name!r} cannot be made: {type(error).__name__}."
+        raise _unavailable(f"metrics.{number}", what) from error
     return made, asks
 
 

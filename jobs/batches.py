@@ -17,6 +17,7 @@ from chains.spec import ChainDeps
 from core import ledger
 from core.batch_work import BatchLease, BatchWork, RowResult
 from core.batches import QUEUE, RUN_BATCH
+from core.contained import contained
 from core.context import RequestContext, serving
 from core.database import utc_now
 from core.errors import Internal, NotFound, PlatformError
@@ -207,7 +208,7 @@ class _Rows:
         try:
             endpoint, depth = self.lease.batch.endpoint, self.context.settings.limits.json_depth
             body = await asyncio.to_thread(read_row, self.path, row.position, row.length, endpoint, most_depth=depth)
-            with serving(request):
+            with serving(request), contained():
                 answer = await self._patiently(body)
             await _on_record(request)
         except PlatformError as refusal:

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -22,14 +22,15 @@ GRACE_S = 5.0
 
 
 @asynccontextmanager
-async def beside(settings: Settings, redis_url: str, library: Library) -> AsyncIterator[None]:
-    """Work for the block, sharing the server's opened stores; at its end, stop in order."""
+async def beside(settings: Settings, redis_url: str, library: Library) -> AsyncIterator[Callable[[], bool] | None]:
+    """Work for the block, sharing the server's opened stores; at its end, stop in order. It is given whether the worker runs;
+    None where there is none here."""
     worker = EmbeddedWorker(settings, redis_url, library.resources) if settings.jobs.embedded_worker else None
     if worker is not None:
         await asyncio.to_thread(worker.start)
     keeping = asyncio.create_task(_keep_handbook(library)) if settings.handbook else None
     try:
-        yield
+        yield None if worker is None else lambda: worker.works
     finally:
         if keeping is not None:
             await ended([keeping])

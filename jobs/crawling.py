@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from core.contained import contained
 from core.context import RequestContext, serving
 from core.errors import PlatformError
 from core.jobs import job_principal
@@ -40,7 +41,8 @@ async def crawl_source(context: JobContext, source_id: str) -> None:
                 elif lease.spent:
                     await _fail(context, lease, "interrupted", "The worker was ended each time that it crawled this source.")
                 else:
-                    await _crawl(context, lease)
+                    with contained():
+                        await _crawl(context, lease)
         except (LeaseLost, CrawlStopped):
             log.info("crawl.left")
         except Exception:  # the boundary of a job: whatever a cloud's SDK raises

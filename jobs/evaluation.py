@@ -14,6 +14,7 @@ import structlog
 from chains.conversations import Conversations
 from chains.endpoints import scope_of
 from chains.spec import ChainDeps
+from core.contained import contained
 from core.context import RequestContext, serving
 from core.errors import Internal, InvalidRequest, PlatformError
 from core.jobs import EVALUATION
@@ -60,7 +61,8 @@ async def run_evaluation(context: JobContext, run_id: str) -> None:
     with joined(job, EVALUATION), bound:
         crashed = False
         try:
-            await _go_on(context, work, lease)
+            with contained():
+                await _go_on(context, work, lease)
         except LeaseLost:
             log.info("evaluation.left")
         except Exception:
@@ -294,7 +296,8 @@ class _Examples:
         request = self._request(request_id(self.lease.run.id, number), self.suite.target.alias)
         request.before_call = self._once(self._sending, number)
         try:
-            outcome = await self._patiently(lambda: self._asker.ask(one.example, request))
+            with contained():
+                outcome = await self._patiently(lambda: self._asker.ask(one.example, request))
         except PlatformError as refusal:
             outcome = Outcome(one.example, "", error=refusal.code, cost_usd=spent(request))
         except Exception:  # the boundary of an example: the others of the run go on

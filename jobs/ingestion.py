@@ -7,6 +7,7 @@ from dataclasses import replace
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.contained import contained
 from core.context import RequestContext, serving
 from core.errors import PlatformError, UnreadableFile
 from core.jobs import job_principal
@@ -107,7 +108,8 @@ async def _try(context: JobContext, lease: Lease) -> None:
         await leases.fail(lease, code, message)
         return
     try:
-        await _bring_in(context, lease)
+        with contained():
+            await _bring_in(context, lease)
     except PlatformError as error:
         if error.retryable:
             await _retry_later(context, lease, error.code, error.message)

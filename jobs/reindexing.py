@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from core import jobs
+from core.contained import contained
 from core.context import RequestContext, serving
 from core.errors import PlatformError
 from core.principals import SYSTEM, Principal
@@ -60,7 +61,8 @@ async def work_on_generation(context: JobContext, generation_id: str) -> None:
                     text = "The worker was ended each time that it moved this collection, before it came any further."
                     await reindexing.give_up(lease, "interrupted", text)
                 else:
-                    await _fill(context, reindexing, lease)
+                    with contained():
+                        await _fill(context, reindexing, lease)
         except LeaseLost:
             log.info("generation.left")
         except PlatformError as error:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from core import alerts, audit, ledger
 from core.alerts.book import Book
 from core.background import ended, told
 from core.batches import QUEUE as BATCHES
+from core.contained import contained, keep_running
 from core.data_requests import QUEUE as DATA_REQUESTS
 from core.data_requests import SNAPSHOTS
 from core.database import Database, keyring_of
@@ -85,6 +86,7 @@ class EmbeddedWorker:
         self._thread = threading.Thread(target=self._run_loop, name="jobs", daemon=True)
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._over = False
         self._context: JobContext | None = None
         self._background: list[asyncio.Task[None]] = []
         self._workers: list[dramatiq.Worker] = []
@@ -111,6 +113,11 @@ class EmbeddedWorker:
             self._workers.append(worker)
         log.info("worker.started", threads=self._settings.jobs.threads)
 
+    @property
+    def works(self) -> bool:
+        """Whether there is anybody to run jobs: its event loop runs."""
+        return self._thread.is_alive()
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Let running jobs finish for a while, then cut them off; what is cut off goes back into the queue and its try does
         not count. May be called again."""
@@ -125,7 +132,7 @@ class EmbeddedWorker:
                 self._on_loop(self._cut_off()).result(timeout_s)
                 stopping.join(timeout_s * (1 - GRACE))
         self._on_loop(self._close()).result(timeout_s)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
         self._thread.join(timeout_s)
         log.info("worker.stopped")
 
@@ -144,12 +151,12 @@ class EmbeddedWorker:
             self._on_loop(self._work(spec, args, carried)).result()
         except CancelledError:
             log.info("job.cut_off")
-        except Exception:  # the boundary of a message: a retry is the sweeper's, by what the database says
+        except BaseException:  # the boundary of a message: a retry is the sweeper's, by what the database says
             log.exception("job.crashed")
 
     async def _work(self, spec: JobSpec, args: tuple[object, ...], carried: str | None) -> None:
         came_by.set(carried)
-        task = asyncio.ensure_future(spec.run(self._context, *args))
+        task = asyncio.ensure_future(_contained(spec.run(self._context, *args)))
         self._running.add(task)
         try:
             await task
@@ -174,7 +181,7 @@ class EmbeddedWorker:
         if self._alone:
             works += [library.following.run(), library.forgetting.run(), library.resources.asked.run(database)]
         for work in works:
-            self._background.append(told(asyncio.ensure_future(work), getattr(work, "__qualname__", "background")))
+            self._background.append(told(asyncio.ensure_future(_contained(work)), getattr(work, "__qualname__", "background")))
         return context
 
     async def _cut_off(self) -> None:
@@ -195,12 +202,21 @@ class EmbeddedWorker:
     def _on_loop(self, work: Any) -> "Future[Any]":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def _end(self) -> None:
+        self._over = True
+        self._loop.stop()
+
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            keep_running(self._loop, lambda: self._over)
         finally:
             self._loop.close()
+
+
+async def _contained(work: Awaitable[None]) -> None:
+    with contained():
+        await work
 
 
 def main() -> int:

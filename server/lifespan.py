@@ -53,7 +53,7 @@ async def running(
     """Start everything, give the state, stop everything. Models go on loading in the background.
 
     `greet` is told the administrator's key and sign-in link at the first start. `beside` (`package.module:name`) runs for as
-    long as the state: an asynchronous context manager of settings, broker URL and library.
+    long as the state: an asynchronous context manager of settings, broker URL and library, which gives `State.worker_runs`.
 
     Raises:
         Conflict: `store_not_shareable`, another process has the data directory.
@@ -117,7 +117,7 @@ async def running(
         readiness.behind["words_behind"] = lambda: len(state.library.following.behind)
         if beside is not None:
             run_beside = await asyncio.to_thread(load_target, beside)
-            await stack.enter_async_context(run_beside(settings, redis_url, state.library))
+            state.worker_runs = await stack.enter_async_context(run_beside(settings, redis_url, state.library))
         try:
             yield state
         finally:

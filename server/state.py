@@ -1,5 +1,6 @@
 """What the running server holds: built in `server.lifespan`, reached by routes through `get_state`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,8 @@ class State:
     analyser: Analyser = field(default_factory=Analyser)
     #: None where nobody is to read any.
     metrics: "Exposition | None" = None
+    #: Whether the worker of this process runs; None where it has none.
+    worker_runs: Callable[[], bool] | None = None
     #: Made with the capabilities, by `server.app`.
     retrieval: "Retrieval" = field(init=False)
     watching: Watching = field(init=False)

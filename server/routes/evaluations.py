@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from core import audit, denials
@@ -18,9 +19,10 @@ from evals.dataset_files import DatasetLimits, ExampleRow, as_jsonl, collected, 
 from evals.datasets import SESSIONS, Datasets
 from evals.metrics import METRICS
 from evals.ownership import theirs
+from evals.scoring import load_metrics
 from evals.session_datasets import Wanted, taken
 from evals.stored_suites import StoredSuites
-from evals.suites import NAME_PATTERN, check_metrics, parse
+from evals.suites import NAME_PATTERN, parse
 from server.auth import requires
 from server.pagination import Paging, page, page_of, page_of_table
 from server.state import CurrentState, State
@@ -285,7 +287,7 @@ async def delete_dataset(dataset_id: DatasetID, state: CurrentState, principal: 
 async def put_suite(body: NewSuite, state: CurrentState, principal: Runner) -> SuiteInfo:
     """Keep a suite, in the place of one that has its name. Runs that were made keep theirs."""
     suite = parse(body.definition)
-    check_metrics(suite, METRICS)
+    await run_in_threadpool(load_metrics, suite)
     return SuiteInfo.of(await StoredSuites(state.database).put(principal, suite, body.definition))
 
 

@@ -45,7 +45,7 @@ async def ready(state: CurrentState) -> Response:
 @router.head("", include_in_schema=False)
 @router.get("")
 async def health(state: CurrentState, principal: Annotated[Principal, current_principal]) -> dict[str, Any]:
-    """The status; with a key, also of database, broker, store and models.
+    """The status; with a key, also of database, broker, store, worker and models.
 
     `status` is `ready`, `starting` or `degraded` (a part does not answer, or something is switched off for all tenants).
     """
@@ -57,6 +57,8 @@ async def health(state: CurrentState, principal: Annotated[Principal, current_pr
     loop = asyncio.get_running_loop()
     checks = await asyncio.gather(*(_check(loop.run_in_executor(_ASKING[part], ping)) for part, ping in pings.items()))
     parts = dict(zip(pings, checks, strict=True))
+    if state.worker_runs is not None:
+        parts["worker"] = {"status": "ready"} if state.worker_runs() else {"status": "failed", "detail": "not running"}
     if failed := {name: part["detail"] for name, part in parts.items() if part["status"] != "ready"}:
         log.warning("health.degraded", **failed)
     models = state.models.states()

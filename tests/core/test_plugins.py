@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from core import plugins
-from core.errors import NotFound
+from core.errors import NotFound, PluginUnavailable
 from core.plugins import PluginTable
 
 
@@ -31,3 +31,11 @@ def test_an_installed_package_adds_names_and_replaces_none(monkeypatch: pytest.M
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point for point in points if point.group == group])
     table = PluginTable("examples", {"loads": "json:loads"})
     assert dict(table) == {"loads": "json:loads", "extra": "json:dumps"}
+
+
+@pytest.mark.parametrize("target", ["json:Missing", "no_such_module:x", "json", "tests.fakes.leaving:x"])
+def test_an_installed_package_whose_plugin_cannot_be_loaded_is_told(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint("extra", target, group)])
+    table = PluginTable("examples", {"loads": "json:loads"})
+    with pytest.raises(PluginUnavailable, match="plugin 'extra'"):
+        table.load("extra")

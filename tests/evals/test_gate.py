@@ -10,9 +10,11 @@ import pytest
 from evals import gate
 from evals.base import Example, Outcome, Score
 from evals.gate_report import ExampleReport, Report, junit, markdown
+from evals.metrics import METRICS
 from evals.pipelines import Pipeline
 from evals.scoring import held
 from evals.suites import suite_of
+from tests.fakes.metrics import Exits, ExitsInATask
 
 Gate = Callable[..., int]
 
@@ -52,6 +54,11 @@ OWN = Pipeline(suite_of(LOUD | {"metrics": []}), GOOD.examples, ask, {"loud": Sh
 
 
 NONE = Pipeline(suite_of(LOUD | {"metrics": ["f1"], "thresholds": []}), [Example("broken", {"text": "Hi"}, "Hi")], ask)
+
+
+MISSING = Pipeline(suite_of(LOUD | {"metrics": ["missing"], "thresholds": []}), GOOD.examples, ask)
+LEAVING = Pipeline(suite_of(LOUD | {"metrics": ["exact_match"]}), GOOD.examples, ask, {"loud": Exits()})
+LEFT = Pipeline(suite_of(LOUD | {"metrics": ["exact_match"]}), GOOD.examples, ask, {"loud": ExitsInATask()})
 
 
 def mistaken() -> Pipeline:
@@ -97,6 +104,25 @@ def test_a_module_that_is_no_python_is_no_result(
     monkeypatch.syspath_prepend(tmp_path)
     assert gate.main(["broken_pipeline:PIPELINE", "--out", str(tmp_path)]) == gate.ERROR
     assert "SyntaxError" in capsys.readouterr().err
+
+
+def test_a_metric_that_cannot_be_loaded_is_no_result(
+    run: Gate, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(METRICS._targets, "missing", "tests.fakes.metrics:Missing")
+    assert run("MISSING") == gate.ERROR
+    assert "metric_unavailable" in capsys.readouterr().err
+
+
+def test_a_metric_that_exits_is_unmeasured(run: Gate, tmp_path: Path) -> None:
+    assert run("LEAVING") == gate.FAILED
+    told = json.loads((tmp_path / "out" / "results.json").read_bytes())["metrics"]["loud"]
+    assert told["unmeasured"] == {"metric_failed": 12}
+
+
+def test_what_exits_in_a_task_of_its_own_is_no_result(run: Gate, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("LEFT") == gate.ERROR
+    assert "SystemExit(3)" in capsys.readouterr().err
 
 
 def test_what_it_writes_is_a_baseline_for_the_next(run: Gate, tmp_path: Path) -> None:

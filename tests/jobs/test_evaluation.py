@@ -18,6 +18,7 @@ from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
 from core.tables import EvalResult, EvalRun, JobState, LedgerRow, Registered, ResultState, RunState
 from evals.base import Example, Outcome
 from evals.datasets import Datasets
+from evals.metrics import METRICS
 from evals.run_steps import Answered, RunLease
 from evals.run_work import RunWork
 from evals.runs import QUEUE, RUN_EVALUATION, Runs, definition_place
@@ -77,6 +78,12 @@ async def shown(desk: Desk, run: EvalRun) -> EvalRun:
     return await Runs(desk.database).get(SYSTEM, run.id)
 
 
+async def over(desk: Desk, run: EvalRun) -> EvalRun | None:
+    """The run once it has ended."""
+    row = await shown(desk, run)
+    return row if RunState(row.state).finished else None
+
+
 async def rows(desk: Desk, run: EvalRun) -> list[EvalResult]:
     async with desk.database.session(SYSTEM.tenant) as session:
         query = select(EvalResult).where(EvalResult.run_id == run.id).order_by(col(EvalResult.number))
@@ -91,12 +98,7 @@ async def test_every_example_is_asked_once_scored_and_paid_for(place: Desk, prov
     run = await begin(place, thresholds=[{"metric": "exact_match", "min": 1}])
     with place.worker():
         await place.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
-
-        async def over() -> EvalRun | None:
-            row = await shown(place, run)
-            return row if RunState(row.state).finished else None
-
-        run = await eventually(over)
+        run = await eventually(lambda: over(place, run))
     assert (run.state, run.scored, run.failed, run.interrupted, run.passed) == (RunState.SUCCEEDED, 5, 0, 0, True)
     assert asked(provider) == [f"question {number}" for number in range(1, 6)]
     assert run.summary["metrics"]["exact_match"]["mean"] == 1
@@ -105,6 +107,23 @@ async def test_every_example_is_asked_once_scored_and_paid_for(place: Desk, prov
     found = await rows(place, run)
     assert run.spent_usd == sum(row.cost_usd for row in found if row.cost_usd is not None) > 0
     assert b"question" not in (found[0].outcome or b"")
+
+
+@ON_SQLITE
+async def test_a_metric_that_exits_ends_neither_the_run_nor_the_worker(place: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, target in {"exits": "Exits", "exits_in_a_task": "ExitsInATask"}.items():
+        monkeypatch.setitem(METRICS._targets, name, f"tests.fakes.metrics:{target}")
+    run = await begin(place, metrics=["exact_match", "exits", "exits_in_a_task"])
+    with place.worker() as worker:
+        await place.queue.send(RUN_EVALUATION, run.id, queue=QUEUE)
+        run = await eventually(lambda: over(place, run))
+        assert worker.works
+        assert [task for task in worker._background if task.done() and task.exception()] == []
+    assert (run.state, run.scored) == (RunState.SUCCEEDED, 5)
+    told = run.summary["metrics"]
+    assert told["exact_match"]["mean"] == 1
+    for name in ("exits", "exits_in_a_task"):
+        assert (told[name]["unmeasured"], told[name]["corpus"], told[name]["together"]) == ({"metric_failed": 5}, None, {})
 
 
 async def test_what_a_killed_worker_had_asked_is_not_asked_again(place: Desk, provider: OpenAIFake) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.per_loop import PerLoop
+from jobs.base import JobSpec
 from tests.desks import Desk
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,17 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "drawer" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_worker_goes_on_after_a_job_that_exits(desk: Desk) -> None:
+    async def leave(*_: object) -> None:
+        sys.exit(3)
+
+    with desk.worker() as worker:
+        worker._run(JobSpec("papers", leave), (), None)
+        assert worker._on_loop(asyncio.sleep(0, "answer")).result(10) == "answer"
+        assert worker.works
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -44,7 +44,9 @@ class _Caller:
 def platform(settings: Settings, *, principal: Principal = EVERYBODY, **state: Any) -> FastAPI:
     """An application with the platform's layers and no routes yet."""
     app = FastAPI(openapi_url="/openapi.json")
-    app.state.platform = SimpleNamespace(settings=settings, **{"readiness": Readiness(), "library": None, **state})
+    app.state.platform = SimpleNamespace(
+        settings=settings, **{"readiness": Readiness(), "library": None, "worker_runs": None, **state}
+    )
     error_responses.install(app)
     app.add_middleware(BodyGuard, limits=settings.limits)
     app.add_middleware(_Caller, principal=principal)

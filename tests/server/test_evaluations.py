@@ -16,6 +16,7 @@ from core.policies.retention import HEADER
 from core.principals import ROLE_SCOPES, SYSTEM, Principal, Role, Scope
 from core.settings import ModelAlias, Settings
 from core.tables import Registered
+from evals.metrics import METRICS
 from jobs.evaluation import run_evaluation
 from providers.models import Models
 from providers.registry.store import Registry
@@ -82,6 +83,22 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 def questions(count: int = 3) -> dict[str, Any]:
     rows = [{"id": f"q{number}", "input": {"text": f"question {number}"}, "expected": Reply().text} for number in range(count)]
     return {"name": "questions", "examples": rows}
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("target", ["Missing", "Unmade"])
+async def test_a_metric_that_cannot_be_had_is_told_before_a_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setitem(METRICS._targets, "ours", f"tests.fakes.metrics:{target}")
+    text = "name: ours\ndataset: questions\nmetrics: [exact_match, ours]\n"
+    async with place.caller() as client:
+        await client.post("/datasets", json=questions())
+        refused = await client.post("/runs", json={"definition": text})
+        assert code(refused) == (422, "metric_unavailable")
+        assert str(refused.json()["error"]["param"]).startswith("metrics.1")
+        kept = await client.post("/suites", json={"definition": text})
+        assert kept.status_code == (422 if target == "Missing" else 201)
 
 
 @ON_SQLITE

@@ -36,6 +36,24 @@ async def test_a_part_that_does_not_answer_is_told_and_logged(settings: Settings
 
 
 @ON_SQLITE
+async def test_a_worker_that_has_ended_is_told(settings: Settings, database: Database) -> None:
+    nothing: Any = SimpleNamespace(states=list, kills=SimpleNamespace(everywhere=0))
+    store = SimpleNamespace(resources=SimpleNamespace(ping=lambda: None))
+    queue: Any = SimpleNamespace(ping=lambda: None)
+    readiness = Readiness(waiting=[])
+    app = platform(settings, readiness=readiness, database=database, queue=queue, library=store, models=nothing)
+    app.include_router(health.router)
+    running = True
+    app.state.platform.worker_runs = lambda: running
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        first = (await client.get("/api/v1/health")).json()
+        running = False
+        then = (await client.get("/api/v1/health")).json()
+    assert (first["status"], first["worker"]) == ("ready", {"status": "ready"})
+    assert (then["status"], then["worker"]) == ("degraded", {"status": "failed", "detail": "not running"})
+
+
+@ON_SQLITE
 async def test_it_is_ready_and_says_so_while_word_indexes_catch_up(settings: Settings, database: Database) -> None:
     readiness = Readiness()
     for part in list(readiness.waiting):
