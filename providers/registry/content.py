@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from string import Template
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
@@ -11,14 +12,30 @@ from pydantic import ValidationError
 from core.errors import InvalidRequest
 from core.settings import ModelAlias
 
+#: Amounts of more digits before, or noughts behind, the point are left as they are.
+_DIGITS: Final = 100
+
 
 def content_of(alias: ModelAlias) -> dict[str, Any]:
     """An alias as a version keeps it: what is said of it, without what holds anyway."""
     return alias.model_dump(mode="json", exclude_defaults=True)
 
 
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A content with its prices written in one way: what was given as `10.0` or `1E+1` is `10`."""
+    deployments = content.get("deployments")
+    if not isinstance(deployments, list):
+        return dict(content)
+    return {**content, "deployments": [_plain_price(each) for each in deployments]}
+
+
+def says_the_same(content: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two contents of an alias do, however their prices are written."""
+    return digest_of(plain(content)) == digest_of(plain(other))
+
+
 def digest_of(content: Mapping[str, Any]) -> str:
-    """Tells whether two contents say the same."""
+    """Tells whether two contents are written alike."""
     return hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
@@ -66,6 +83,25 @@ def check_may_be_tried(alias: ModelAlias) -> None:
             "and those of the one that is taken back would stay. Deploy it to all requests.",
             code="embeddings_not_shared",
         )
+
+
+def _plain_price(deployment: Any) -> Any:
+    if not isinstance(deployment, Mapping) or not isinstance(prices := deployment.get("price"), list):
+        return deployment
+    return {**deployment, "price": [_plain_amount(each) for each in prices]}
+
+
+def _plain_amount(amount: Any) -> Any:
+    if isinstance(amount, Mapping):
+        return {name: _plain_amount(each) for name, each in amount.items()}
+    try:
+        value = Decimal(amount) if isinstance(amount, str) else None
+    except InvalidOperation:
+        return amount
+    if value is None or not value.is_finite() or abs(value.adjusted()) > _DIGITS:
+        return amount
+    digits = f"{value:f}"
+    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) if value else "0"
 
 
 def places_of(text: str) -> frozenset[str]:

@@ -13,7 +13,7 @@ from core.epoch import raise_epoch
 from core.errors import Conflict, NotFound
 from core.principals import Principal
 from core.tables import Registered, RegistryEvent, RegistryHead, RegistryVersion, VersionState
-from providers.registry.content import alias_of, check_may_be_tried, check_stands_in
+from providers.registry.content import alias_of, check_may_be_tried, check_stands_in, says_the_same
 from providers.registry.plans import Plan
 from providers.registry.taken_back import stop_experiments
 
@@ -85,6 +85,12 @@ class Acting:
         self.session.add(row)
         await self._note("created", row.number)
         return row
+
+    async def has_draft(self, content: Mapping[str, Any]) -> bool:
+        """Whether a version that waits to be deployed says the same of an alias."""
+        waiting = col(RegistryVersion.state).in_([VersionState.DRAFT.value, VersionState.CANDIDATE.value])
+        query = select(RegistryVersion.content).where(*_of(self._subject, self.head.name), waiting)
+        return any(says_the_same(each, content) for each in (await self.session.exec(query)).all())
 
     async def approve(self, row: RegistryVersion, evaluation: str, score: float | None) -> None:
         """An evaluation has approved the version: a draft is a candidate from now on."""

@@ -18,7 +18,7 @@ from core.model_settings import PromptText
 from core.principals import DEFAULT_TENANT, SYSTEM
 from core.settings import ModelAlias, SettingsError
 from core.tables import Registered, RegistryHead
-from providers.registry.content import content_of, digest_of
+from providers.registry.content import content_of, digest_of, plain, says_the_same
 from providers.registry.heads import Acting, found
 from providers.registry.pinned import Texts, pinned_texts, placed, texts_of
 
@@ -58,10 +58,10 @@ async def _heads(session: AsyncSession) -> dict[str, RegistryHead]:
     return {head.name: head for head in (await session.exec(query)).all()}
 
 
-def _digest(alias: ModelAlias, texts: Texts) -> str:
-    """Of all that the settings say of the alias."""
-    pinned = pinned_texts(alias, texts)
-    return digest_of(content_of(alias) | ({"prompt_texts": pinned} if pinned else {}))
+def _digest(alias: ModelAlias, texts: Texts, *, written: bool = False) -> str:
+    """Of all that the settings say of the alias; with prices as they are `written` there, as it once was noted."""
+    pinned, content = pinned_texts(alias, texts), content_of(alias)
+    return digest_of((content if written else plain(content)) | ({"prompt_texts": pinned} if pinned else {}))
 
 
 def _changed(heads: dict[str, RegistryHead], said: Sequence[ModelAlias], texts: Texts) -> bool:
@@ -81,14 +81,16 @@ async def _take(session: AsyncSession, said: Sequence[ModelAlias], texts: Texts)
         head = acting.head
         if head.file_digest == told:
             continue
+        noted_before = head.file_digest == _digest(alias, texts, written=True)
         head.file_digest = told
-        content = content_of(await placed(session, SYSTEM, alias, texts, reason=_REASON, source="file"))
-        digest = digest_of(content)
-        live = None if head.live is None else await found(session, Registered.MODEL, head.name, head.live)
-        if live is None or live.digest != digest or head.candidate is not None:
-            await acting.deploy(await acting.add(content, digest, "file"), checked=False)
-            log.info("registry.file_deployed", alias=alias.alias, version=head.live)
         session.add(head)
+        if noted_before:
+            continue
+        content = content_of(await placed(session, SYSTEM, alias, texts, reason=_REASON, source="file"))
+        live = None if head.live is None else await found(session, Registered.MODEL, head.name, head.live)
+        if live is None or not says_the_same(live.content, content) or head.candidate is not None:
+            await acting.deploy(await acting.add(content, digest_of(content), "file"), checked=False)
+            log.info("registry.file_deployed", alias=alias.alias, version=head.live)
     named = {alias.alias for alias in said}
     for name, head in heads.items():
         if head.file_digest is not None and name not in named:

@@ -16,7 +16,7 @@ from core.model_settings import PromptText
 from core.principals import DEFAULT_TENANT, Principal
 from core.settings import ModelAlias
 from core.tables import Registered, RegistryEvent, RegistryHead, RegistryVersion
-from providers.registry.content import alias_of, check_stands_in, content_of, digest_of
+from providers.registry.content import alias_of, check_stands_in, content_of, digest_of, says_the_same
 from providers.registry.heads import Acting, found
 from providers.registry.pinned import check_there, placed, texts_of
 from providers.registry.plans import Plan
@@ -127,7 +127,8 @@ class Registry:
         deploy: bool,
     ) -> list[RegistryVersion]:
         """New versions of the aliases that are not live as they are given, and with `deploy` live from then on: all of it or
-        nothing. What they pin of the `prompts` is known here by its text, whatever its number. Raises as `add_model` does."""
+        nothing. Without it none of what is there as a draft already. What they pin of the `prompts` is known here by its text,
+        whatever its number. Raises as `add_model` does."""
         refuse_others(principal)
         made = []
         try:
@@ -137,7 +138,10 @@ class Registry:
                     alias = await placed(session, principal, given, texts, reason=reason, source="import")
                     acting = await Acting.on(session, principal, Registered.MODEL, alias.alias, reason=reason, make=True)
                     live = None if acting.head.live is None else await acting.version(acting.head.live)
-                    if live is not None and live.digest == digest_of(content_of(alias)):
+                    content = content_of(alias)
+                    if live is not None and says_the_same(live.content, content):
+                        continue
+                    if not deploy and await acting.has_draft(content):
                         continue
                     made.append(row := await _add(acting, alias, "import"))
                     if deploy:

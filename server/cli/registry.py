@@ -93,7 +93,7 @@ def bring_in(
     for each in made:
         console.print(f"{each['name']}: version {each['number']}, {each['state']}", markup=False)
     if not made:
-        console.print("Everything is live as the file has it.")
+        console.print(f"Everything is {'live, or a draft,' if draft else 'live'} as the file has it.")
 
 
 def _of(alias: str) -> str:

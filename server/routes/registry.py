@@ -1,6 +1,6 @@
 """The model registry: versions of aliases, which of them requests go by, and what has changed. It is the installation's."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from core.errors import InvalidRequest
 from core.model_settings import PromptName, Sampling
+from core.moments import in_utc, refuse_future
 from core.policies.policy import MAX_RULES, GuardRule
 from core.principals import DEFAULT_TENANT, Principal, Scope
 from core.settings import MODEL_KINDS, AnswerCache, Deployment
@@ -29,7 +30,7 @@ Reader = Annotated[Principal, requires(Scope.MODELS_READ)]
 Deployer = Annotated[Principal, requires(Scope.MODELS_DEPLOY)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="of the version")]
 Reason = Annotated[str, Field(max_length=500, description="why, for whoever reads the history")]
-At = Annotated[datetime | None, Query(description="how it stood then; empty: all that has happened")]
+At = Annotated[datetime | None, Query(description="how it stood then, not in the future; empty: all that has happened")]
 MODEL = Registered.MODEL
 
 
@@ -214,7 +215,7 @@ class Imported(_Body):
 
 
 class ImportedList(BaseModel):
-    """The versions that were made: of an alias that is live as it was given there is none."""
+    """The versions that were made: none of an alias that is live, or a draft where drafts are asked for, as it was given."""
 
     results: list[VersionInfo]
 
@@ -305,7 +306,7 @@ async def roll_back(alias: str, given: Return, state: CurrentState, principal: D
 async def list_history(alias: str, state: CurrentState, principal: Reader, paging: Paging, at: At = None) -> dict[str, Any]:
     """List what has happened to an alias, the newest first; with `at` the one event that says how it stood then."""
     await Registry(state.database).head(MODEL, alias)
-    moment = None if at is None else _with_zone(at)
+    moment = None if at is None else _moment(at)
     rows = [row for row in await happened(state.database, alias) if moment is None or row.event.at <= moment]
     told = [_happened(principal, row) for row in (rows if moment is None else rows[:1])]
     return page_of(told, paging, lambda event: f"{event.revision}/{event.prompt or ''}/{event.at.isoformat()}")
@@ -339,25 +340,25 @@ async def history(
 
     Raises:
         NotFound
-        InvalidRequest: the time has no zone.
+        InvalidRequest: the time has no zone, or has not come yet.
     """
     registry = Registry(state.database)
     await registry.head(subject, name)
     if at is None:
         rows = await registry.events(subject, name)
     else:
-        row = await registry.at(subject, name, _with_zone(at))
+        row = await registry.at(subject, name, _moment(at))
         rows = [] if row is None else [row]
     return page_of([_event(principal, row) for row in rows], paging, lambda event: str(event.revision))
 
 
-def _with_zone(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        raise InvalidRequest("at: give the time with its zone, as 2026-11-29T12:00:00Z.", param="at")
+def _moment(at: datetime) -> datetime:
     try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise InvalidRequest("at: there is no such time.", param="at") from None
+        moment = in_utc(at)
+    except ValueError:
+        raise InvalidRequest("at: give the time with its zone, as 2026-11-29T12:00:00Z.", param="at") from None
+    refuse_future(moment, "at")
+    return moment
 
 
 async def _check_score(state: State, alias: str, given: Rollout) -> None:

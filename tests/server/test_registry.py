@@ -158,7 +158,8 @@ def test_what_ran_at_a_time_is_known(here: Here, alias: str) -> None:
     assert [each["live"] for each in at(before)] == [1]
     assert [each["live"] for each in at(datetime.now(UTC))] == [2]
     assert at(before - timedelta(days=1)) == []
-    for wrong in ("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00"):
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for wrong in ("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", tomorrow):
         refused = here.call("GET", f"{REGISTRY}/{alias}/history", params={"at": wrong})
         assert code(refused) == (422, "invalid_request")
 
@@ -169,12 +170,30 @@ def test_two_versions_are_compared_field_by_field(here: Here, alias: str) -> Non
     assert {each["field"]: each["after"] for each in told} == {"deployments.1": THERE, "parameters": {"seed": 4}}
 
 
+def test_a_price_that_is_written_otherwise_is_no_other_version(here: Here, alias: str) -> None:
+    def price(amount: str) -> list[dict[str, Any]]:
+        return [HERE | {"price": [{"input_usd_per_million": amount, "output_usd_per_million": "1", "tiers": {"flex": "0.50"}}]}]
+
+    deploy(here, alias, make(here, alias, price("10.0")))
+    text = here.call("GET", f"{REGISTRY}.toml").text
+    assert '"10.0"' in text
+    again = text.replace('"10.0"', '"1E+1"').replace('"0.50"', "0.5")
+    assert here.call("POST", f"{REGISTRY}.toml", json={"toml": again}).json() == {"results": []}
+    assert make(here, alias, price("10")) == 3
+    assert here.call("GET", f"{REGISTRY}/{alias}/diff", params={"before": 2, "after": 3}).json()["differences"] == []
+    make(here, alias, price("100"))
+    (told,) = here.call("GET", f"{REGISTRY}/{alias}/diff", params={"before": 2, "after": 4}).json()["differences"]
+    assert (told["before"], told["after"]) == ("10", "100")
+
+
 def test_what_is_exported_is_imported_as_it_is(here: Here, alias: str) -> None:
     text = here.call("GET", f"{REGISTRY}.toml").text
     assert here.call("POST", f"{REGISTRY}.toml", json={"toml": text}).json() == {"results": []}
     changed = f'[[models]]\nalias = "{alias}"\n[[models.deployments]]\nprovider = "openai_compatible:there"\nmodel = "llama"\n'
     draft = here.call("POST", f"{REGISTRY}.toml", json={"toml": changed, "deploy": False}).json()["results"]
     assert [(each["number"], each["state"], each["source"]) for each in draft] == [(2, "draft", "import")]
+    again = here.call("POST", f"{REGISTRY}.toml", json={"toml": changed, "deploy": False})
+    assert again.json() == {"results": []}, "the same draft waits already"
     here.call("POST", f"{REGISTRY}.toml", json={"toml": changed}).raise_for_status()
     assert number(here, alias) == 3
 

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from sqlmodel import update
 
 from core.database import Database
 from core.model_settings import PromptText
 from core.principals import SYSTEM
 from core.settings import ModelAlias, SettingsError
-from core.tables import Registered
+from core.tables import Registered, RegistryHead
+from providers.registry.content import digest_of
 from providers.registry.seeding import seed
 from providers.registry.store import Registry
 
@@ -59,6 +61,32 @@ async def test_a_file_that_says_what_is_live_makes_no_version(database: Database
     await registry.deploy(SYSTEM, MODEL, "default", row.number, reason="")
     await seed(database, [alias("default", "b")])
     assert [number for number, _, _ in await told(database, "default")] == [2, 1]
+
+
+def priced(amount: str, model: str = "a") -> ModelAlias:
+    deployment = {"provider": "openai", "model": model, "price": {"input_usd_per_million": amount}}
+    return ModelAlias.model_validate({"alias": "default", "deployments": [deployment]})
+
+
+@pytest.mark.parametrize("noted", ["now", "before"])
+async def test_a_price_that_the_file_writes_otherwise_deploys_nothing(database: Database, noted: str) -> None:
+    """`before`: as starts noted what a file says before they compared amounts."""
+    registry = Registry(database)
+    await seed(database, [priced("10.0")])
+    row = await registry.add_model(SYSTEM, priced("3"), reason="")
+    await registry.deploy(SYSTEM, MODEL, "default", row.number, reason="")
+    if noted == "before":
+        async with database.transaction(all_tenants=True) as session:
+            written = digest_of(priced("10.0").model_dump(mode="json", exclude_defaults=True))
+            await session.exec(update(RegistryHead).values(file_digest=written))
+        await seed(database, [priced("10.0")])
+    for amount in ("10.0", "10", "1E+1", "10.00"):
+        await seed(database, [priced(amount)])
+    assert (await registry.head(MODEL, "default")).live == 2
+    await seed(database, [priced("3.00")])
+    assert [number for number, _, _ in await told(database, "default")] == [2, 1], "what is live says so"
+    await seed(database, [priced("100")])
+    assert (await registry.head(MODEL, "default")).live == 3
 
 
 async def test_an_alias_that_the_file_has_no_more_is_served_no_more_and_may_come_back(database: Database) -> None:
