@@ -26,11 +26,11 @@ class Part(StrEnum):
 class Cap:
     """Room for an example is taken before it is asked, for its answer and for its grading at once: as much as the dearest of
     each so far has cost. While nothing is known of one of them, one example is worked on at a time. And no call is begun that
-    finds the cap spent. `most`: None is no cap; `spent` says what has been spent by now."""
+    finds the cap spent. `most`: None is no cap; `spent` says what has been spent by now; `dearest` is known from before."""
 
     most: Decimal | None
     spent: Callable[[], Decimal]
-    _dearest: dict[Part, Decimal] = field(default_factory=dict)
+    dearest: dict[Part, Decimal] = field(default_factory=dict)
     _held: Counter[Part] = field(default_factory=Counter)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -46,7 +46,7 @@ class Cap:
     async def settle(self, part: Part, cost_usd: Decimal | None) -> None:
         """The part has ended and what it has cost is in `spent`. Raises Stopped: there is no price for it."""
         if cost_usd is not None:
-            self._dearest[part] = max(self._dearest.get(part, Decimal(0)), cost_usd)
+            self.dearest[part] = max(self.dearest.get(part, Decimal(0)), cost_usd)
         await self.leave(part)
         if cost_usd is None and self.most is not None:
             raise Stopped(UNPRICED)
@@ -70,9 +70,9 @@ class Cap:
             raise Stopped(COST_CAP)
         alone = self._held.total() == 0
         wanted = self._held + Counter(parts)
-        if any(part not in self._dearest for part in wanted):
+        if any(part not in self.dearest for part in wanted):
             return alone
-        if sum(self._dearest[part] * count for part, count in wanted.items()) <= room:
+        if sum(self.dearest[part] * count for part, count in wanted.items()) <= room:
             return True
         if alone:
             raise Stopped(COST_CAP)

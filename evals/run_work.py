@@ -23,6 +23,7 @@ from core.principals import Principal, Scope
 from core.rights import REVOKED, REVOKED_MESSAGE, principal_now
 from core.tables import EvalDataset, EvalResult, EvalRun, JobState, LedgerRow, ResultState, RunState
 from evals.base import Example, Outcome, Score
+from evals.caps import Part
 from evals.datasets import Datasets
 from evals.ownership import theirs
 from evals.run_steps import Answered, RunLease, Scored, Work, request_id
@@ -186,6 +187,14 @@ class RunWork:
             costs = [one.cost_usd for one in await session.exec(query) if one.cost_usd is not None]
         counted = (row.grading_usd if grading else row.cost_usd) or Decimal(0)
         return max(sum(costs, Decimal(0)) - counted, Decimal(0)) if costs else None
+
+    async def dearest(self, lease: RunLease) -> dict[Part, Decimal]:
+        """What the dearest answer, and the dearest grading, of the run has cost until now; nothing of what has cost nothing."""
+        columns = {Part.ANSWER: EvalResult.cost_usd, Part.GRADING: EvalResult.grading_usd}
+        query: Any = select(*(func.max(col(column)) for column in columns.values())).where(EvalResult.run_id == lease.run.id)
+        async with self._database.session(lease.run.tenant) as session:
+            most = (await session.exec(query)).one()
+        return {part: usd for part, usd in zip(columns, most, strict=True) if usd}
 
     async def booked_of(self, lease: RunLease, number: int, *, grading: bool = False) -> Decimal | None:
         """The same of an example by its number."""

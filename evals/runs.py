@@ -11,11 +11,11 @@ from sqlmodel import and_, col, delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core import audit, denials, jobs
-from core.database import Database
+from core.database import Database, utc_now
 from core.encryption.envelope import Place
 from core.errors import Conflict, InvalidRequest, NotFound
 from core.principals import Principal
-from core.tables import EvalDataset, EvalResult, EvalRun, ResultState, RunState
+from core.tables import EvalDataset, EvalResult, EvalRun, JobState, ResultState, RunState
 from evals.base import Example, Outcome
 from evals.caps import COST_CAP
 from evals.dataset_files import plain, restored
@@ -181,13 +181,13 @@ class Runs:
         return {one.row.example_id: one.outcome.output for one in shown if one.outcome is not None}
 
     async def cancel(self, principal: Principal, run_id: str) -> EvalRun:
-        """Ask for its end; what has been answered stays. No effect on one that has ended. The caller sends `RUN_EVALUATION`
-        after this, for a run that no worker has."""
+        """Ask for its end; what has been answered stays. One that no worker has begun with has ended at once. No effect on one
+        that has ended. The caller sends `RUN_EVALUATION` after this, for a run that has not ended and that no worker has."""
         await self.get(principal, run_id)
         async with self._database.transaction(principal.tenant) as session:
             run = await _locked(session, run_id)
             if run.state in (RunState.QUEUED, RunState.RUNNING):
-                run.state = RunState.CANCELLING
+                await _cancel(session, run)
                 await audit.record(session, audit.Action.EVAL_RUN_CANCELLED, on=("eval_run", run.id), principal=principal)
         return run
 
@@ -209,7 +209,7 @@ class Runs:
             if max_cost_usd is not None:
                 run.max_cost_usd = max_cost_usd
             if run.max_cost_usd is not None and run.spent_usd >= run.max_cost_usd:
-                message = f"The run has spent ${run.spent_usd:f}: give it a greater max_cost_usd."
+                message = f"The run has spent ${run.spent_usd.normalize():f}: give it a greater max_cost_usd."
                 raise InvalidRequest(message, code=COST_CAP, param="max_cost_usd")
             mine = col(EvalResult.run_id) == run.id
             await session.exec(update(EvalResult).where(mine).values(attempts=0))
@@ -308,6 +308,18 @@ def definition_place(tenant: str, run_id: str) -> Place:
 def result_place(tenant: str, run_id: str, number: int, column: str) -> Place:
     """Where a result's `column` is, for its seal."""
     return Place(tenant, EvalResult.__tablename__, column, f"{run_id}/{number}")
+
+
+async def _cancel(session: AsyncSession, run: EvalRun) -> None:
+    """A worker that has begun with it sums up what there is; else there is nothing new to sum up."""
+    if run.state == RunState.RUNNING:
+        run.state = RunState.CANCELLING
+        return
+    run.state, run.ended_at = RunState.CANCELLED, utc_now()
+    job = await jobs.lock_job(session, run.job_id)
+    if job is not None and not JobState(job.state).finished:
+        job.result = {"run": run.id, "passed": None}
+        await jobs.end(session, job, JobState.CANCELLED)
 
 
 async def _locked(session: AsyncSession, run_id: str) -> EvalRun:

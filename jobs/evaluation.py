@@ -2,7 +2,6 @@
 left. See `docs/evaluation.md` for what is paid when a worker is killed."""
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -34,15 +33,12 @@ from evals.suites import Suite
 from jobs.alive import LeaseLost, kept_alive
 from jobs.base import JobContext, JobSpec
 from jobs.joining import job_of, joined
+from jobs.patience import Patience
 from jobs.together import Together
 from providers.registry.pins import Pinned
 
 log = structlog.get_logger()
 
-#: Calls of one example that may fail for a while (a rate limit, a provider that is away) before it has failed.
-TRIES = 6
-#: Seconds between them: doubled each time, at random, and never less than the provider asks for.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 #: Seconds in which a worker that is stopped waits for the answers to what it has asked.
 LAST_ANSWERS_S = 3.0
 _READ_AT_ONCE = 64
@@ -150,6 +146,7 @@ class _Examples:
     pinned: Pinned
     _asker: Asker = field(init=False)
     _cap: Cap = field(init=False)
+    _patience: Patience = field(default_factory=Patience)
     _secret: bytes = b""
     _next_ones: deque[Work] = field(default_factory=deque)
     _after: int = 0
@@ -174,7 +171,7 @@ class _Examples:
             analyser=models.privacy.analyser,
         )
         self._asker = await asyncio.to_thread(Asker.build, self.suite, deps)
-        self._cap = Cap(lease.run.max_cost_usd, lambda: lease.run.spent_usd)
+        self._cap = Cap(lease.run.max_cost_usd, lambda: lease.run.spent_usd, await work.dearest(lease))
         self._secret = await work.secret()
         self._begun = Together(lambda ones: work.begin(lease, [one.row for one in ones]))
         self._sending = Together(lambda numbers: work.sending(lease, numbers))
@@ -289,6 +286,8 @@ class _Examples:
                 await self._cap.leave(part)
             raise
         await self._grade(number, outcome, held=True)
+        if self._patience.lost is not None:
+            raise Stopped(self._patience.lost)
 
     async def _asked(self, one: Work) -> tuple[Outcome, Decimal | None]:
         """The outcome, and what was paid for it, tries in vain included."""
@@ -297,7 +296,7 @@ class _Examples:
         request.before_call = self._once(self._sending, number)
         try:
             with contained():
-                outcome = await self._patiently(lambda: self._asker.ask(one.example, request))
+                outcome = await self._patience.ask(lambda: self._asker.ask(one.example, request))
         except PlatformError as refusal:
             outcome = Outcome(one.example, "", error=refusal.code, cost_usd=spent(request))
         except Exception:  # the boundary of an example: the others of the run go on
@@ -381,17 +380,3 @@ class _Examples:
     async def _put(self, written: "Together[T]", one: T) -> None:
         if not await written.write(one):
             raise LeaseLost
-
-    async def _patiently(self, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
-        """A run has time: what a provider refuses for now is asked again."""
-        for tried in range(1, TRIES + 1):
-            try:
-                return await ask()
-            except PlatformError as error:
-                pause_s = random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tried))  # noqa: S311 - no secret
-                pause_s = max(pause_s, error.retry_after_s or 0)
-                if not error.retryable or tried == TRIES or pause_s > 15 * LONGEST_PAUSE_S:
-                    raise
-                log.info("evaluation.example_waits", code=error.code, pause_s=round(pause_s, 1))
-            await asyncio.sleep(pause_s)
-        raise AssertionError("the last try returns or raises")

@@ -12,6 +12,7 @@ from sqlmodel import col, select, update
 
 from core import ledger
 from core.database import Database
+from core.errors import InvalidRequest
 from core.jobs import Jobs
 from core.principals import SYSTEM
 from core.settings import Deployment, ModelAlias, ProviderSettings, Settings
@@ -24,6 +25,7 @@ from evals.run_work import RunWork
 from evals.runs import QUEUE, RUN_EVALUATION, Runs, definition_place
 from evals.suites import suite_of
 from jobs.evaluation import run_evaluation
+from jobs.patience import MOST_IN_VAIN
 from providers.models import Models
 from providers.registry.store import Registry
 from tests.core.ledger.test_writer import entry
@@ -178,6 +180,14 @@ async def test_a_run_ends_at_its_cap_and_goes_on_with_a_greater_one(place: Desk,
     assert run.summary["metrics"]["exact_match"]["measured"] == 2
     assert (await Jobs(place.database).get(SYSTEM, run.job_id)).state == JobState.FAILED
     before = len(provider.sent)
+    await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=None, repeat=())
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.error_code, run.scored) == (RunState.FAILED, "cost_cap_reached", 2)
+    assert len(provider.sent) == before, "the dearest answer so far has no room, and is on record"
+    with pytest.raises(InvalidRequest) as refused:
+        await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=run.spent_usd, repeat=())
+    assert refused.value.message.removeprefix("The run has spent $").partition(":")[0] == f"{run.spent_usd:f}".rstrip("0")
     await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=cap * 10, repeat=())
     await run_evaluation(place.context, run.id)
     run = await shown(place, run)
@@ -292,6 +302,41 @@ async def test_a_cancelled_run_keeps_what_it_has(place: Desk, provider: OpenAIFa
     run = await shown(place, run)
     assert (run.state, run.passed, len(provider.sent)) == (RunState.CANCELLED, None, 0)
     assert (await Jobs(place.database).get(SYSTEM, run.job_id)).state == JobState.CANCELLED
+
+
+async def test_a_run_that_nobody_has_begun_is_cancelled_at_once(place: Desk, provider: OpenAIFake) -> None:
+    run = await begin(place)
+    cancelled = await Runs(place.database).cancel(SYSTEM, run.id)
+    assert (cancelled.state, cancelled.ended_at is None, cancelled.summary) == (RunState.CANCELLED, False, {})
+    assert (await Jobs(place.database).get(SYSTEM, run.job_id)).state == JobState.CANCELLED
+    await run_evaluation(place.context, run.id)  # the message that is still in the queue
+    assert provider.sent == []
+    await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=None, repeat=())
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.scored) == (RunState.SUCCEEDED, 5)
+
+
+@ON_SQLITE
+async def test_a_run_of_a_dead_provider_ends_soon_and_goes_on_later(
+    place: Desk, provider: OpenAIFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.patience.PATIENCE_S", 0.0)
+    monkeypatch.setattr("jobs.patience.FIRST_PAUSE_S", 0.0)
+    provider.always(Fault.SERVER)
+    run = await begin(place, 60, thresholds=[{"metric": "exact_match", "min": 0}])
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.error_code, run.passed, run.scored) == (RunState.FAILED, "provider_failed", False, 0)
+    assert MOST_IN_VAIN <= run.failed <= MOST_IN_VAIN + 2, "two are asked at once"
+    told = run.summary["metrics"]["exact_match"]["unmeasured"]
+    assert told == {"provider_failed": run.failed, "not_reached": 60 - run.failed}
+    provider.always(Reply())
+    monkeypatch.setattr("jobs.patience.PATIENCE_S", 120.0)
+    await Runs(place.database).resume(SYSTEM, run.id, max_cost_usd=None, repeat=[ResultState.FAILED])
+    await run_evaluation(place.context, run.id)
+    run = await shown(place, run)
+    assert (run.state, run.scored, run.failed) == (RunState.SUCCEEDED, 60, 0)
 
 
 @ON_SQLITE
