@@ -151,7 +151,7 @@ class EmbeddedWorker:
             self._on_loop(self._work(spec, args, carried)).result()
         except CancelledError:
             log.info("job.cut_off")
-        except BaseException:  # the boundary of a message: a retry is the sweeper's, by what the database says
+        except Exception:  # the boundary of a message: a retry is the sweeper's, by what the database says
             log.exception("job.crashed")
 
     async def _work(self, spec: JobSpec, args: tuple[object, ...], carried: str | None) -> None:

@@ -109,6 +109,9 @@ def test_a_run_is_followed_and_compared(page: Page, client: httpx.Client) -> Non
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Two runs beside each other")
     wait_until_drawn(page.locator("#effects canvas"))
+    page.set_viewport_size({"width": 1000, "height": 720})
+    verdicts = page.get_by_role("region", name="Table of verdicts")
+    assert verdicts.evaluate("table => table.scrollWidth <= table.clientWidth"), "no column of it is cut"
     page.get_by_label("By the metric").select_option("latency")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#examples tbody tr")).to_have_count(3)
