@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from sqlmodel import select
 
+from core.contained import contained
 from core.database import Database
 from core.encryption.envelope import Place as SealedPlace
 from core.encryption.plain_forms import is_secrets
@@ -199,7 +200,8 @@ class Crawling:
             mark = before.mark if before is not None and not before.wants_content(_attributes(source, entry)) else ""
             async with gate:
                 try:
-                    return _Read(entry, await crawler.read(entry, mark, scratch))
+                    with contained():
+                        return _Read(entry, await crawler.read(entry, mark, scratch))
                 except NotFound as error:
                     return _Read(entry, gone=error)
                 except PlatformError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -197,6 +198,22 @@ async def test_what_a_provider_refuses_for_now_is_asked_again(
     with place.worker():
         batch = await ended(place, await begin(place, requests(2)))
     assert (batch.state, batch.answered) == (BatchState.COMPLETED, 2)
+
+
+@ON_SQLITE
+async def test_a_chain_that_exits_fails_its_request_alone(place: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leave(body: Any) -> Any:
+        if "question 0" in str(body):
+            sys.exit(3)
+        return {"output": "answer"}
+
+    monkeypatch.setattr("jobs.batches.answering", lambda *_: leave)
+    batch = await begin(place, requests(2), send=False)
+    await run_batch(place.context, batch.id)
+    batch = await shown(place, batch)
+    assert (batch.state, batch.answered, batch.failed) == (BatchState.COMPLETED, 1, 1)
+    (error,) = await lines(place, batch.error_file_id)
+    assert error["response"]["status_code"] == 500
 
 
 @ON_SQLITE

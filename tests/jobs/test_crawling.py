@@ -1,6 +1,7 @@
 """Sources crawled by a real worker: what is new, changed, the same and gone; by request and by schedule."""
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -472,6 +473,8 @@ async def test_a_file_that_cannot_be_read_fails_alone_and_takes_no_document_of_s
     read = Folder.read
 
     async def odd(self: Folder, entry: Entry, known: str, scratch: Path) -> Content | None:
+        if entry.name == "a.md":
+            sys.exit(3)
         if entry.name != "c.md":
             raise UnicodeEncodeError("ascii", "\u00e9", 0, 1, "of a library")
         return await read(self, entry, known, scratch)

@@ -1,6 +1,7 @@
 """Documents brought in by a real worker: outcomes, replacement, cancellation, retries."""
 
 import asyncio
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -422,6 +423,18 @@ async def test_new_content_wins_against_the_work_on_the_old(desk: Desk) -> None:
     row = (await desk.documents())["a.md"]
     assert (row.state, row.indexed_revision, await desk.stored_chunks()) == ("ready", 2, 1)
     assert await desk.library.documents.text(SYSTEM, await desk.collection(), row.id) == "New words."
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_plugin_that_exits_costs_its_document_a_try(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def leave(*_: object, **__: object) -> None:
+        sys.exit(3)
+
+    monkeypatch.setattr(desk.library.indexer, "index", leave)
+    _, (document,) = await desk.add(note("a.md"))
+    await ingest_document(desk.context, document.id, document.revision)
+    kept = (await desk.documents())["a.md"]
+    assert (kept.state, kept.error_code) == (DocumentState.QUEUED, "internal_error")
 
 
 async def test_a_message_that_comes_twice_does_its_work_once(desk: Desk) -> None:
