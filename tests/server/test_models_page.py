@@ -67,6 +67,7 @@ async def test_a_version_is_made_deployed_by_steps_and_taken_back(here: Guarded)
     history = (await get(here, PAGE)).text.partition('id="history"')[2]
     assert "French" in history
     assert "It was not there then" in (await get(here, f"{PAGE}?at=2020-01-01T00:00")).text
+    assert "this time has not come yet" in (await get(here, f"{PAGE}?at=2999-01-01T00:00")).text
 
 
 @pytest.mark.parametrize(
