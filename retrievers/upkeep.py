@@ -74,7 +74,7 @@ class Upkeep:
         closed = col(CollectionUpkeep.tenant).in_(select(Tenant.id).where(col(Tenant.disabled_at).is_not(None)))
         query = (
             select(CollectionUpkeep.collection_id)
-            .outerjoin(Job, CollectionUpkeep.job_id == Job.id)
+            .outerjoin(Job, col(CollectionUpkeep.job_id) == col(Job.id))
             .where(CollectionUpkeep.collection_id == Collection.id, col(Collection.deleted_at).is_(None))
             .where(free, or_(asked, and_(old, ~closed)) if every_s else asked)
             .order_by(asked.desc(), col(Job.created_at), col(CollectionUpkeep.reconciled_at))
@@ -149,7 +149,7 @@ async def missing_documents(session: AsyncSession, collection_id: str) -> int:
     """How many documents of a collection that was put back from a backup may still be without their passages."""
     query = (
         select(Job)
-        .join(CollectionUpkeep, CollectionUpkeep.job_id == Job.id)
+        .join(CollectionUpkeep, col(CollectionUpkeep.job_id) == col(Job.id))
         .where(CollectionUpkeep.collection_id == collection_id)
     )
     job = (await session.exec(query)).first()

@@ -129,7 +129,7 @@ class Outcomes:
         )
         request = (called if ended is None else _with_ends(called, ended, len(keys))).subquery("request")
         groups = [request.c[f"key_{place}"] for place in range(len(keys))]
-        means = {name: type_coerce(func.avg(request.c[name]), Float) for name in _OF_REQUEST}
+        means: dict[str, ColumnElement[Any]] = {name: type_coerce(func.avg(request.c[name]), Float) for name in _OF_REQUEST}
         means["cost_usd"] = case((func.max(request.c[_UNPRICED]) == 0, means["cost_usd"]))
         dollars = _SQLITE_DOLLARS if self._database.is_sqlite else 1.0
         found = []
@@ -176,7 +176,8 @@ class Outcomes:
 def _ends_of(experiment: Experiment) -> Select[Any]:
     """How the requests of an experiment ended, in the columns of what their calls came to."""
     told = case((_ENDED.c.status == CANCELLED, None), (_ENDED.c.status == OK, 0), else_=1)
-    nothing = [*(null().label(name) for name in _OF_REQUEST), literal(0, Integer).label(_UNPRICED)]
+    nothing: list[Any] = [null().label(name) for name in _OF_REQUEST]
+    nothing.append(literal(0, Integer).label(_UNPRICED))
     of_request = _ENDED.c.exposure.label("key_0"), _ENDED.c.tenant, _ENDED.c.request_id
     joined = _ENDED.join(Exposure.__table__, _ENDED.c.exposure == _EXPOSURE.id)  # type: ignore[attr-defined]
     query = select(*of_request, *nothing, told.label("told")).select_from(joined)
