@@ -15,80 +15,35 @@ from chains.languages import Language, language_of
 from chains.languages.holding import holds_count, holds_time, is_free
 from chains.persons import names_somebody, names_somebody_in_german
 from chains.specifics import number_of, tokens
-from chains.vocabulary import ENGLISH, GERMAN, NUMBERS, POINTING, listed
+from chains.times import (
+    CALENDAR,
+    CLOCK,
+    CLOCK_ALONE,
+    CURRENCY,
+    DAY,
+    DAYTIME,
+    MONTH,
+    NUMERAL,
+    SPAN,
+    may_hold_duration,
+    tells_days,
+    tells_duration,
+    tells_hour,
+    tells_past,
+    tells_time,
+)
+from chains.vocabulary import ENGLISH, GERMAN, listed
 
-_MONTH = (
-    r"jan(?:uary)?|feb(?:ruary)?|march|april|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|"
-    r"dec(?:ember)?|januar|februar|märz|mai|juni|juli|oktober|dezember"
-)
-_DAY = (
-    r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?|montags?|dienstags?|mittwochs?|donnerstags?|freitags?|samstags?|sonntags?|"
-    r"weekdays?|weekends?|holidays?|christmas|easter"
-)
-_UNIT = (
-    r"(?:second|minute|hour|day|night|week|month|quarter|year|decade|centur(?:y|ie)|season|sekunde|minute|stunde|tage?|woche|"
-    r"monate?|jahre?)(?:s|n|en)?|min|h|hrs?|secs?|ms"
-)
-_DAYTIME = (
-    r"noon|midday|midnight|dawn|dusk|sunrise|sunset|mornings?|afternoons?|evenings?|mittags?|mitternacht|morgens?|abends?"
-)
-_NUMERAL = "|".join(word for word in NUMBERS if word not in POINTING) + "|one|half|quarter|ein"
-_CURRENCY = (
-    r"euros?|eur|usd|gbp|chf|dollars?|pounds?|pence|penny|pennies|cents?|francs?|franken|kron[ae]r?|yen|rupees?|zloty|pesos?|"
-    r"yuan|shillings?|crowns?|credits?|bucks"
-)
-#: Units without an `s`: a number of them is no time of day.
-_MEASURED = (
-    r"(?:milli)?bar|psi|k?pa|m?pa|hpa|[kmg]?hz|[kmµ][gavw]|[gvw]|[kmc]?m|km/h|mph|rpm|k?wh|kn|nm|ml|[cd]?l|lb|°|degrees?|grad|volt|watt|"
-    r"ampere?|newton|joule|percent|per cent|prozent|litre|liter|met(?:er|re)|gram|ton|inch|foot|feet|fahrenheit|celsius|"
-    r"million|thousand|hundred|"
-    rf"{_CURRENCY}"
-)
-#: A time of day that is one by its form, and one that is by the word in front alone.
-_CLOCK_ALONE = (
-    rf"\b\d{{1,2}}[:.]\d\d\b|"
-    rf"\b(?:\d{{1,2}}|{_NUMERAL})(?:\s*[ap]\.?m\b|\s+o['’]clock|\s+uhr\b|\s+in the (?:morning|afternoon|evening|night)\b)|"
-    rf"\b(?:{_DAYTIME})\b|\b24 ?hours\b|\bround the clock\b|\bany ?time\b|\ball day\b|\bjederzeit\b"
-)
-_CLOCK = re.compile(
-    rf"{_CLOCK_ALONE}|"
-    rf"\b(?:at|from|by|until|till|to|before|after|around|between|um|ab|bis|von|vor|nach)\s+(?:\d{{1,2}}(?::\d\d)?|{_NUMERAL})\b"
-    rf"(?!\s*(?:[%€$£¥₹]|(?!onwards)[a-z]+s\b|(?:{_MEASURED})\b))",
-    re.I,
-)
-_CALENDAR = (
-    rf"\b\d{{1,4}}(?:st|nd|rd|th|\.)?[ -](?:centur|jahrhundert|bce?\b|ad\b|ce\b|[vn]\. ?chr)|"
-    rf"\b\d{{1,4}}[-./]\d{{1,2}}[-./]\d{{1,4}}\b|\b(?:{_DAY})\b|"
-    r"\b(?:\d+(?:st|nd|rd|th)?(?!\s+(?-i:may)\b)|the|in|of|since|until|by|every|each|for|from|till|before|after|during|between|and|"
-    rf"next|last|im|bis|seit|ab|\d+\.)\s+(?:{_MONTH})\b|\b(?:{_MONTH})\s+\d|"
-    r"\b(?:spring|summer|autumn|winter|frühling|sommer|herbst)s?\b|\b(?:today|tomorrow|yesterday|ago|heute|morgen|gestern)\b"
-)
-_DATE = re.compile(rf"{_CALENDAR}|\b\d{{3,4}}\b(?![.,]?\d|\s*[%€$£a-z])|\b(?:1\d|20)\d\d\b", re.I)
-_SPAN = re.compile(
-    rf"(?:\d|\b(?:{_NUMERAL}|an?|few|several|many|ein(?:e[nmr]?)?)\b)[\s-]*(?:(?:working|business|calendar|full|more)\s)?(?:{_UNIT})\b",
-    re.I,
-)
-#: What tells a time by another event, or as a rule.
-_RELATIVE = re.compile(
-    r"\b(?:after|before|until|till|when|whenever|while|during|as soon as|once|on request|immediately|at once|at any|"
-    r"always|never|"
-    r"daily|hourly|weekly|monthly|yearly|annually|(?:each|every)(?: other)? (?:time|hour|day|night|week|month|year)|"
-    r"if|unless|in case|in the event|noon|past|mon|tues?|wed|thu(?:rs)?|fri|sat|sun|"
-    r"nach|vor|bis|falls|"
-    r"während|sobald|wenn|immer|nie|täglich|wöchentlich|jährlich|jahrhundert|start|startup|beginning|end)\b",
-    re.I,
-)
-#: What makes a time of a span.
-_AGO = re.compile(r"\b(?:ago|old|later|earlier|in|within|for|since|over|last|past|vor|seit|alt|später)\b", re.I)
-_LASTING = re.compile(
-    r"\b(?:until|till|as long as|forever|permanently|indefinitely|unlimited|no limit|never|always|lifetime|daily|"
-    r"throughout|bis|"
-    r"solange|immer|unbegrenzt|from\b.*\bto|between\b.*\band|von\b.*\bbis)\b",
-    re.I,
-)
 _LENGTH = re.compile(
-    rf"(?:\d[\d.,]*|\b(?:{_NUMERAL}))\s*(?:[mck]?m|(?:kilo|centi|milli)?met(?:er|re)s?|meilen?|miles?|feet|foot|ft|inch(?:es)?|yards?|"
+    rf"(?:\d[\d.,]*|\b(?:{NUMERAL}))\s*(?:[mck]?m|(?:kilo|centi|milli)?met(?:er|re)s?|meilen?|miles?|feet|foot|ft|inch(?:es)?|yards?|"
     r"pages?|seiten?|words|wörter|letters|lines|characters?|zeichen)\b",
+    re.I,
+)
+#: What a column is called that has an extent.
+_EXTENDED = re.compile(r"\b(?:length|distance|size|km|miles?|c?m|mm|inch|länge|strecke|entfernung)\b", re.I)
+_WEIGHT = re.compile(
+    rf"(?:\d[\d.,]*|\b(?:{NUMERAL}))\s*(?:kilo\w*|kg|m?g|gram(?:me?)?s?|t|ton(?:ne)?s?|tonnen?|lbs?|pounds?|ounces?|oz|stones?|"
+    r"pfund|zentner)\b|\b(?:weigh\w*|gewicht|wiegt|wiegen)\b\D{0,40}\d|\w+gewicht\b\D{0,40}\d",
     re.I,
 )
 #: A number that is told to be an extent without a unit behind it.
@@ -104,18 +59,18 @@ _REGULAR = re.compile(
     r"\b(?:once|twice|daily|hourly|weekly|monthly|yearly|annually|every|each|per|a (?:day|week|month|year)|times?|always|never|"
     r"einmal|zweimal|(?:stünd|täg|wöchent|monat|jähr)lich|jede[nrs]?|pro|mal|nie|immer|regularly|whenever|as often|"
     r"quarterly|fortnightly|nightly|constantly|continuously|seldom|rarely|"
-    rf"{_DAY})\b",
+    rf"{DAY})\b",
     re.I,
 )
 _SUM = re.compile(
-    rf"[€$£¥₹]\s?\d|\d\s?[€$£¥₹%]|\b(?:{_CURRENCY})\s?\d|(?:\d|\b[a-z]+)[\s-]*(?:{_CURRENCY})\b|\d[.,]\d\d(?!\d)|"
+    rf"[€$£¥₹]\s?\d|\d\s?[€$£¥₹%]|\b(?:{CURRENCY})\s?\d|(?:\d|\b[a-z]+)[\s-]*(?:{CURRENCY})\b|\d[.,]\d\d(?!\d)|"
     r"\b(?:free|gratis|complimentary|included|nothing|no (?:charge|fee|cost)|charge|half|double|percent|kostenlos|frei|nichts|"
     r"umsonst|inbegriffen)\b",
     re.I,
 )
 #: What makes a price of a number in a row, in the row itself or as the name of its column.
 _PRICED = re.compile(
-    rf"[€$£¥₹]|\b(?:{_CURRENCY}|free|gratis|included|kostenlos|frei|inbegriffen)\b|\d[.,]\d\d(?!\d)|"
+    rf"[€$£¥₹]|\b(?:{CURRENCY}|free|gratis|included|kostenlos|frei|inbegriffen)\b|\d[.,]\d\d(?!\d)|"
     r"\b(?:(?:list|unit|sales|retail)?pric\w+|costs?|fees?|fares?|rates?|rents?|charges?|amount|totals?|salar\w+|wages?|budgets?|tariffs?|"
     r"pa(?:id|ys?|yments?)|deposits?|premiums?)\b|preis|kosten|gebühr|betrag|miete|lohn|gehalt|summe|tarif|beitrag|entgelt",
     re.I,
@@ -134,7 +89,7 @@ _PLACE = re.compile(
     r"in front|against|along|around|across|through|via|into|onto|from|im|am|an|"
     r"with(?= (?:the|our|your))|rechts|links|(?:top|bottom) (?:right|left|of)|"
     r"auf|hinter|neben|unter|über|bei|zwischen|vor|aus|ins|beim|vom)\b(?!\s+(?:least|most|once|order|case|time|request|demand|"
-    rf"average|addition|advance|{_DAY}|{_MONTH}|{_DAYTIME}|{_NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
+    rf"average|addition|advance|{DAY}|{MONTH}|{DAYTIME}|{NUMERAL}|\d+)\b)(?=\s+(?:{_DETERMINER}\s+)?+[\w`])|"
     r"\b(?:outside|inside|indoors|outdoors|upstairs|downstairs|abroad|everywhere|nowhere|home|here|there|ground floor|draußen|"
     r"drinnen|oben|unten)\b|\b(?:city|place|location|address|room|floor|shelf|site|town|country|region|ort|stadt)\b\W{0,3}:|"
     r"\b(?:place|seat|venue|location|address|site|ort|sitz)\b(?: (?:of|der|des) [\w ,-]{1,40}?)? "
@@ -162,10 +117,10 @@ _ORDINAL = re.compile(
 )
 #: What may be a year, or a time of day, as well as a count.
 _YEAR = re.compile(r"(?<![\d.,])\d{3,4}\b(?![.,]?\d)")
-_HOUR = re.compile(rf"\b(?:\d{{1,2}}|{_NUMERAL})\b(?![.:,]\d)", re.I)
+_HOUR = re.compile(rf"\b(?:\d{{1,2}}|{NUMERAL})\b(?![.:,]\d)", re.I)
 #: What stands in front of a year alone, of a year more than of a count, and of a time of day.
 _SINCE = re.compile(
-    rf"\b(?:in|since|anno|im|seit|jahre?|years?|{_MONTH}|(?:spring|summer|autumn|winter|year) of)\W{{1,2}}$", re.I
+    rf"\b(?:in|since|anno|im|seit|jahre?|years?|{MONTH}|(?:spring|summer|autumn|winter|year) of)\W{{1,2}}$", re.I
 )
 _DATED = re.compile(
     r"(?:[(©]|\b(?:an?|the|by|from|until|till|before|after|between|bis|ab|von|vor|nach)|"
@@ -176,10 +131,10 @@ _DATED = re.compile(
 _ALONE = re.compile(r"(?:^|[.!?,–/-])\s*$")
 _AT = re.compile(
     r"(?:\b(?:at|from|by|until|till|before|after|around|between|um|ab|von|vor|nach|bis)|"
-    rf"(?:\d|\b(?:[ap]\.?m\.?|{_NUMERAL}|{_DAY}|{_DAYTIME}))\s+to)\s+$",
+    rf"(?:\d|\b(?:[ap]\.?m\.?|{NUMERAL}|{DAY}|{DAYTIME}))\s+to)\s+$",
     re.I,
 )
-_CALENDARS, _CLOCKS = re.compile(_CALENDAR, re.I), re.compile(_CLOCK_ALONE, re.I)
+_CALENDARS, _CLOCKS = re.compile(CALENDAR, re.I), re.compile(CLOCK_ALONE, re.I)
 _BEHIND = re.compile(r"\s*([%€$£¥₹])|[\s-]([^\W\d]+)(?:[ -]([^\W\d]+))?")
 _PEOPLE = listed("people children men women persons staff personen leute kinder")
 
@@ -254,8 +209,8 @@ def _numeral(text: str) -> bool:
 
 
 def _sum(text: str) -> bool:
-    bare = _CLOCK.sub(" ", text) if not re.search(r"\d[.,]\d\d", text) else text
-    bare = re.sub(rf"\b(?:{_MONTH})\b\.?\s*\d*|\b(?:in|since|until|by|§|version|section)\s+\d[\d.]*", " ", bare, flags=re.I)
+    bare = CLOCK.sub(" ", text) if not re.search(r"\d[.,]\d\d", text) else text
+    bare = re.sub(rf"\b(?:{MONTH})\b\.?\s*\d*|\b(?:in|since|until|by|§|version|section)\s+\d[\d.]*", " ", bare, flags=re.I)
     return bool(_SUM.search(bare) or _BARE.search(bare))
 
 
@@ -286,22 +241,16 @@ def _extent(text: str) -> bool:
     return bool(_LENGTH.search(text) or _SIZED.search(text) or _FEW.search(text))
 
 
-def _when(text: str) -> bool:
-    return any(form.search(text) for form in (_CLOCK, _DATE, _SPAN, _RELATIVE))
-
-
-def _past(text: str) -> bool:
-    """A time at which something was: `five years` alone is none."""
-    return any(form.search(text) for form in (_CLOCK, _DATE, _RELATIVE)) or bool(_SPAN.search(text) and _AGO.search(text))
-
-
 def _long(text: str) -> bool:
-    return bool(
-        _LENGTH.search(text)
-        or _SPAN.search(text)
-        or _LASTING.search(text)
-        or len(_CLOCK.findall(text) + _DATE.findall(text)) > 1
-    )
+    return bool(_LENGTH.search(text)) or tells_duration(text)
+
+
+def _long_in_row(row: str) -> bool:
+    return bool(_LENGTH.search(row) or _EXTENDED.search(row)) or may_hold_duration(row)
+
+
+def _weighs(text: str) -> bool:
+    return bool(_WEIGHT.search(text))
 
 
 def _where(text: str) -> bool:
@@ -312,12 +261,8 @@ def _goal(text: str) -> bool:
     return _where(text) or bool(_GOAL.search(text))
 
 
-def _hour(text: str) -> bool:
-    return bool(_CLOCK.search(text) or _RELATIVE.search(text))
-
-
 def _old(text: str) -> bool:
-    return any(form.search(text) for form in (_AGE, _SPAN, re.compile(r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b", re.I)))
+    return any(form.search(text) for form in (_AGE, SPAN, re.compile(r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b", re.I)))
 
 
 #: The form of a question, and what it asks for. The first that fits counts.
@@ -342,16 +287,23 @@ _KINDS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
             r"\bwhat (?:is|are|was|were) the (?:depth|height|width|breadth)s? of\b",
             Kind(_extent),
         ),
-        (r"\bhow (?:high|heavy|large|big|fast|hot|loud)\b", Kind(_measure)),
-        (r"\bhow long\b|\bwhat (?:is|are|was|were) the lengths? of\b|\bwie lange?\b", Kind(_long)),
-        (r"\bhow often\b|\bwie oft\b", Kind(lambda text: bool(_REGULAR.search(text) or _SPAN.search(text)))),
-        (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(_hour)),
-        (r"^\W*when (?:was|were|did)\b|^\W*wann (?:wurden?|war(?:en)?)\b", Kind(_past)),
+        (
+            r"\bhow heavy\b|\bhow much\b.*\bweighs?\b|\bwhat (?:is|are|was|were) the weights? of\b|"
+            r"\bwhat do(?:es)?\b.*\bweigh\b|"
+            r"\bwie schwer\b|\bwie ?viel wieg(?:t|en)\b",
+            Kind(_weighs, in_row=_weighs),
+        ),
+        (r"\bhow (?:high|large|big|fast|hot|loud)\b", Kind(_measure)),
+        (r"\bhow long\b|\bwhat (?:is|are|was|were) the lengths? of\b|\bwie lange?\b", Kind(_long, in_row=_long_in_row)),
+        (r"\b(?:what|which) (?:week)?days\b|\b(?:an welchen|welche) (?:wochen)?tagen?\b", Kind(tells_days, in_row=tells_days)),
+        (r"\bhow often\b|\bwie oft\b", Kind(lambda text: bool(_REGULAR.search(text) or SPAN.search(text)))),
+        (r"\bwhat time\b(?! zone)|\bum wie ?viel uhr\b", Kind(tells_hour)),
+        (r"^\W*when (?:was|were|did)\b|^\W*wann (?:wurden?|war(?:en)?)\b", Kind(tells_past)),
         (
             r"(?:^|[,;]\s*|\b(?:since|from|until|by|and) )when\b(?! (?:must|should|shall))|"
-            r"\b(?:what|which) (?:year|date|day|month)\b|"
+            r"\b(?:what|which) (?:year|date|day|month)\b|\ban welchem tag\b|"
             r"^\W*(?:seit |ab |bis )?wann\b",
-            Kind(_when),
+            Kind(tells_time),
         ),
         (r"\b(?:which|what) (?:floor|storey|level)\b", Kind(lambda text: bool(_FLOOR.search(text)))),
         (r"(?:^|[,;]\s*)where\b.*\b(?:go|goes|to|send|sent|leads?|deliver|delivered)\b", Kind(_goal, beside=True)),

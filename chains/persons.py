@@ -18,7 +18,8 @@ _SOMEBODY = re.compile(
 #: A sentence that begins with a name: `Ben buys the drinks`.
 _DOES = re.compile(
     r"(?!(?:The|An?|Our|Your|My|Its|This|These|All|Every|Each|No|In|On|At|Der|Die|Das|Ein\w*)\b)"
-    r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will) "
+    r"[A-Z][\w'’-]*(?: and [A-Z][\w'’-]*)? (?:,|(?!is\b|was\b|has\b|does\b)[a-z]+s|[a-z]+(?<!e)ed|will|"
+    r"(?:is|was|has been) (?:asked|responsible|in charge|chosen|elected|appointed|expected|supposed|to [a-z]+)\b) "
 )
 #: Capitals that name nobody.
 _NAMELESS = (
@@ -32,6 +33,17 @@ _NOBODY = listed(
     "other under over after never ever order number paper water offer later rather whether either summer winter "
     "letter matter computer server corner border center cover floor door error color for or her per super power "
     "former latter further tower dinner together however quarter"
+) | frozenset(
+    f"{device}{ending}"
+    for device in listed(
+        "cutter laser printer scanner copier mixer dryer washer dishwasher heater boiler freezer cooker toaster blender router "
+        "charger timer trailer container projector motor tractor monitor sensor compressor generator elevator escalator "
+        "refrigerator radiator conductor extractor evaporator ventilator calculator indicator connector adapter adaptor "
+        "transformer dehumidifier humidifier sprinkler mower trimmer grinder sander planer drawer locker counter folder "
+        "speaker receiver transmitter controller reader starter burner hammer spanner ladder roller shutter corridor mirror "
+        "tumbler kayak vector factor sector interior exterior behavior colour flavour newsletter cylinder cover layer"
+    )
+    for ending in ("", "s")
 )
 #: German writes every noun with a capital: of those alone that are somebody by their ending, and of two that stand together.
 _GERMAN_SOMEBODY = re.compile(
