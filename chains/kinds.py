@@ -55,6 +55,12 @@ _SIZED = re.compile(
 _AGE = re.compile(
     r"\b(?:aged?|born|old|birthday|birth|built|founded|established|erected|made|dates?|alt|geboren|gebaut)\b", re.I
 )
+_AGED = re.compile(
+    r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b|"
+    r"\b(?:under|over|from|above|below|(?:up|down) to|at least|ab|unter|über|bis)\s+\d{1,3}"
+    r"(?=\s*(?:[,.;:)]|$|(?:are|is|may|must|can|need|only|and|or|dürfen|müssen|sind|können|und|oder)\b))",
+    re.I,
+)
 _REGULAR = re.compile(
     r"\b(?:once|twice|daily|hourly|weekly|monthly|yearly|annually|every|each|per|a (?:day|week|month|year)|times?|always|never|"
     r"einmal|zweimal|(?:stünd|täg|wöchent|monat|jähr)lich|jede[nrs]?|pro|mal|nie|immer|regularly|whenever|as often|"
@@ -262,7 +268,7 @@ def _goal(text: str) -> bool:
 
 
 def _old(text: str) -> bool:
-    return any(form.search(text) for form in (_AGE, SPAN, re.compile(r"\b(?:is|was|are|ist|war)\s+\d{1,3}\b", re.I)))
+    return any(form.search(text) for form in (_AGE, SPAN, _AGED))
 
 
 #: The form of a question, and what it asks for. The first that fits counts.

@@ -67,16 +67,19 @@ RELATIVE = re.compile(
 #: What makes a time of a span.
 _AGO = re.compile(r"\b(?:ago|old|later|earlier|in|within|for|since|over|last|past|vor|seit|alt|später)\b", re.I)
 _LASTING = re.compile(
-    r"\b(?:until|till|as long as|forever|permanently|indefinitely|unlimited|no limit|never|always|lifetime|throughout|bis|"
-    r"solange|immer|unbegrenzt|from\b.*\bto|between\b.*\band|von\b.*\bbis)\b",
+    r"\b(?:until|till|as long as|forever|permanently|indefinitely|unlimited|no limit|never|always|lifetime|throughout|"
+    r"bis(?! zu \d)|solange|immer|unbegrenzt)\b|"
+    rf"\b(?:from|between|von|zwischen)\s+(?:\w+\s+){{0,2}}?(?:\d|(?:{NUMERAL}|{DAY}|{MONTH}|{DAYTIME}|spring|summer|autumn|winter|"
+    r"frühling|sommer|herbst|birth|begin\w*|start)\b).*\b(?:to|and|bis|und)\b",
     re.I,
 )
-#: How often something is, or what it is by a unit of time: `twice a week`, `every two weeks`, `32 euros a day`.
+#: How often something is, what it is by a unit of time, or an age: `twice a week`, `32 euros a day`, `14 years old`.
 _RATE = re.compile(
     rf"\b(?:once|twice|(?:\w+\s+)?times|einmal|zweimal|\w+mal)\s+(?:a|an|in|per|every|each|im|in der|am|pro|alle|je)\s+"
     rf"(?:(?:\d+|{NUMERAL}|other)\s+)?(?:{_UNIT})\b|"
     rf"\b(?:per|pro|every|each|jede[nrs]?|alle|je)\s+(?:(?:\d+|{NUMERAL}|other|second|third|zweite[nrs]?|dritte[nrs]?)\s+)?(?:{_UNIT})\b|"
     rf"(?:[€$£¥₹]\s?\d[\d.,]*|\d\s?[€$£¥₹%]|\b(?:{CURRENCY}))\s+(?:an?|the|die|am|im)\s+(?:{_UNIT})\b|"
+    rf"(?:\d|\b(?:{NUMERAL}))[\s-]*(?:{_UNIT})[\s-]+(?:old|of age|alt)\b|"
     rf"\b(?:{NUMERAL})?\s*(?:{_UNIT})\s*\((?:[€$£¥₹]|(?:{CURRENCY})\b)",
     re.I,
 )

@@ -44,6 +44,12 @@ HELD = [
     ("How long is the cord?", "The cord is 75 cm long."),
     ("How often does it leave?", "Every thirty minutes."),
     ("How old is the bridge?", "It was built in 1848."),
+    ("On which days is the lawn mown?", "It is mown on Tuesday or Friday."),
+    ("An welchen Tagen wird gemäht?", "Gemäht wird dienstags."),
+    ("How old must juniors be?", "Juniors under 16 are only allowed with a coach."),
+    ("How much does the skiff weigh?", "It weighs 14 kg."),
+    ("Wie schwer ist das Brot?", "Gewicht: 750 g"),
+    ("Who hires the band?", "Karim is asked to hire the band."),
     ("Who renovated the lift?", "It was renovated by Schindler."),
     ("Who orders laptops?", "They are ordered by the technicians."),
     ("Where is the shed?", "It is behind the tennis court."),
@@ -84,6 +90,10 @@ LACKED = [
     ("When is breakfast served?", "Breakfast is served in room 12."),
     ("What time does the parking close?", "Parking is behind the house."),
     ("How long is the gym open?", "The gym is open to all guests."),
+    ("On which days does Lena work?", "Lena: order the boat by 20 May"),
+    ("Who may not use the saw?", "The saw's motor may only be used after the course."),
+    ("Who is allowed to print?", "The printer may be used by day."),
+    ("How heavy is the skiff?", "The skiff is 5 m long."),
     ("How old is Ada?", "Ada joined the team in 2019."),
     ("Who built the sauna?", "The sauna is on the second floor."),
     ("Who is the head of the department?", "Overtime is approved by the head of the department."),
@@ -199,6 +209,24 @@ def test_a_row_tells_a_price_or_a_person_where_it_has_one(question: str, text: s
 )
 def test_a_row_without_a_word_of_money_speaks_of_no_price(row: str, speaks: bool) -> None:
     kind = kind_of("How much does the P-40/8 cost?")
+    assert kind is not None
+    assert kind.in_row is not None
+    assert kind.in_row(row) is speaks
+
+
+@pytest.mark.parametrize(
+    ("question", "row", "speaks"),
+    [
+        ("How long does the skiff last?", "Boat: Skiff | Half day (£): 20 | Day (£): 32", False),
+        ("How long is the skiff?", "Boat: Skiff | Length: 5", True),
+        ("On which days does Omar come?", "Role: Treasurer | Name: Omar | Phone: 0161 555 0177", False),
+        ("On which days is yoga?", "Course | Day\n| Yoga | Monday |", True),
+        ("How heavy is the skiff?", "Boat: Skiff | Price: 20", False),
+        ("How heavy is the skiff?", "Boat: Skiff | Weight: 14", True),
+    ],
+)
+def test_a_row_speaks_of_a_duration_day_or_weight_where_it_has_one(question: str, row: str, speaks: bool) -> None:
+    kind = kind_of(question)
     assert kind is not None
     assert kind.in_row is not None
     assert kind.in_row(row) is speaks
