@@ -26,6 +26,10 @@ _GIVEN = re.compile(
     r"(?!\s+`)[^,.;:?!\n|]*",
     re.I,
 )
+#: `The right to cancel is not affected` says nothing of how that is done.
+_RIGHT = re.compile(
+    r"\b(?:rights?|dut(?:y|ies)|obligations?|options?) to\b[^.;:?!\n|]*?(?=\b(?:is|are|was|were|remains?|stays?|shall)\b)", re.I
+)
 _ASIDE = re.compile(r"\([^()`]*\)")
 #: Names of events, states and settings; they have the words of an act, and tell nothing of how it is done.
 _NAMED = re.compile(r"\b\w+(?:[_.]\w+)+\b|`\w+ed`")
@@ -64,7 +68,7 @@ class Act:
             return True
         if self._known(_GIVEN.sub(" ", heading)):
             return True
-        said = _NAMED.sub(" ", _GIVEN.sub(" ", _ASIDE.sub(" ", plain(text))))
+        said = _NAMED.sub(" ", _GIVEN.sub(" ", _RIGHT.sub(" ", _ASIDE.sub(" ", plain(text)))))
         return self._known(_PARTICIPLE.sub(" ", said))
 
     def _known(self, text: str) -> bool:

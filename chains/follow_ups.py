@@ -8,9 +8,10 @@ what is found tells which holds.
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chains.languages import Language, language_of, languages, words_of
+from chains.continuations import Onward, onward
+from chains.languages import Language, is_refusal, language_of, languages, words_of
 from chains.specifics import Words, number_of, specifics, tokens
 from chains.vocabulary import EXCLUSIVE, LIGHT, MEASURES, listed
 from retrievers.base import Passage
@@ -32,6 +33,17 @@ _FEWEST_WORDS = 3
 _SAID_AGAIN = 0.85
 #: What a question may be about at once: what the ones before it were, and what it names itself.
 _MOST_TOPICS = 2
+#: An answer with more names than so many speaks of several things.
+_MOST_NAMES = 2
+#: `How much of it?` asks for what was asked for before, and not for what has it.
+_OF_IT = re.compile(r"\W*(?:how (?:much|many) (?:of (?:it|them|this|that|these|those))\b|wie ?viele? davon\b)", re.I)
+#: Somebody has done something, where `does` and `has` tell what a thing has.
+_ACTS = re.compile(
+    r"\bdid\b|\b(?:has|have|had|hat|haben|hatten?)\b.*\b(?:\w{3,}ed|bought|sold|chosen|made|built|taken|given|ge\w+(?:t|en)|\w+iert|"
+    r"(?:be|ver|er|ent)\w+(?:t|en))\W*$",
+    re.I,
+)
+_PERSON = re.compile(r"\b(?:he|him|his|she|her|hers)\b", re.I)
 #: What is asked of a thing more than it is one.
 _SIDES = listed("price cost fee warranty guarantee delivery colour color preis kosten garantie lieferung farbe")
 
@@ -40,28 +52,37 @@ _SIDES = listed("price cost fee warranty guarantee delivery colour color preis k
 class Reading:
     """A question as it may be meant. `text` can be searched for, `about` is what of it must be answered, and one of the words
     `topic` has to be where the answer is; none where the question stands by itself. What `new` asks for, which is the part that
-    no question before had, has to be right by the answer; empty where nothing was carried on."""
+    no question before had, has to be right by the answer, or in it where `inside`; empty where nothing was carried on. `onward`
+    is what it asks of the answer before it, where that is all that it does."""
 
     text: str
     about: str
     topic: tuple[str, ...] = ()
     new: str = ""
+    inside: bool = False
+    onward: Onward | None = None
+    #: Names of the topic that an answer gave to it.
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """What a question came to stand for: how it asks, and what it is about, as a phrase and in its telling words; and what of
-    that it was that asked for something new."""
+    that it was that asked for something new, and has to be in the answer itself (`inside`)."""
 
     own: str
     phrase: str
     topic: tuple[str, ...]
     new: str = ""
+    inside: bool = False
+    #: Which one it asked for, or a question before (`Which fuel does it take?`), and is not about.
+    thing: str = ""
+    named: tuple[str, ...] = ()
 
     def reading(self) -> Reading:
         inside = self.phrase.lower() in self.own.lower()
         text = self.own if inside or not self.phrase else f"{self.phrase}: {self.own}"
-        return Reading(text, self.own, self.topic, self.new)
+        return Reading(text, self.own, self.topic, self.new, self.inside, named=self.named)
 
 
 def follows(question: str) -> bool:
@@ -79,18 +100,24 @@ def points(text: str) -> bool:
     return bool(_pointing(text, _language(text)))
 
 
-def readings(asked: Sequence[str], *, words: Words) -> list[Reading]:
-    """What the last of the questions may mean after those before it, the likeliest first; never empty."""
-    standing, found = [_standing(asked[0], words)], [Reading(asked[0], asked[0])]
-    for question in asked[1:]:
+def readings(asked: Sequence[str], answers: Sequence[str] = (), *, words: Words) -> list[Reading]:
+    """What the last of the questions may mean after those before it, the likeliest first; never empty. `answers` are what those
+    before it got, empty where they got none."""
+    standing, found = _standings(asked[0], words), [Reading(asked[0], asked[0])]
+    for number, question in enumerate(asked[1:]):
+        if number < len(answers):
+            standing = [_named(each, asked[number], answers[number], words) for each in standing]
+        if which := onward(question):
+            found = [Reading(question, question, onward=which)]
+            continue
         meant = _after(standing, question, words)
         carried = list(dict.fromkeys(each for each in meant if each is not None))
         found = [each.reading() for each in carried]
         if None in meant:
             found.append(Reading(question, question))
-            alone = _standing(question, words)
-            carried = [*carried[:1], alone] if alone.phrase else carried
-        standing = carried[:_MOST_TOPICS] or [_standing(question, words)]
+            alone = [each for each in _standings(question, words) if each.phrase]
+            carried = [*carried[:1], *alone[:1]] if carried else alone
+        standing = carried[:_MOST_TOPICS] or _standings(question, words)
     return found
 
 
@@ -120,8 +147,12 @@ def _after(before: Sequence[_Standing], question: str, words: Words) -> list[_St
     opened = language.opens.match(question)
     rest = question[opened.end() :] if opened else question
     own = rest[:1].upper() + rest[1:] if rest.strip(" ?!.") else question
-    kept: list[_Standing | None] = [_Standing(own, each.phrase, each.topic, own) for each in before if each.topic]
+    kept: list[_Standing | None] = [replace(each, own=own, new=own, inside=False) for each in before if each.topic]
+    if _PERSON.search(rest):  # whoever did something, and not what it was done with
+        kept.sort(key=lambda each: each is not None and bool(each.thing) and each.phrase.startswith(each.thing))
     strong = _pointing(rest, language) - language.weak_points
+    if _OF_IT.match(rest) and (part := next((each.thing for each in before if each.thing), "")):
+        return [_Standing(own, part, _telling(part, language, words), own, thing=part)]
     if of := language.of.match(rest):
         return [_replaced(before[0], rest[of.end() :].strip(" ?!."), language, words)]
     if not strong and _is_part(rest, language, opened=bool(opened)):
@@ -138,14 +169,14 @@ def _of_part(before: _Standing, own: str, part: str, language: Language, words: 
     if first and first[0] in language.determiners and (names or _telling(part, language, words)):
         found = [_other_asked(before, own, language, words)]
         if before.topic and not names:
-            found.append(_Standing(own, before.phrase, before.topic, own))
+            found.append(replace(before, own=own, new=own, inside=True))
         return [*(each for each in found if each is not None), None]
     prepositional = bool(first) and language.says_nothing(first[0]) and first[0] not in language.articles
     if names:
         return [_replaced(before, re.sub(r"^\W*\w+\s+", "", part) if prepositional else part, language, words)]
-    kept = _Standing(own, before.phrase, before.topic, own)
+    kept = replace(before, own=own, new=own, inside=True)
     if prepositional:
-        return [_Standing(_turned(before.own, part), before.phrase, before.topic, part), kept]
+        return [replace(before, own=_turned(before.own, part), new=part, inside=True), kept]
     side = {token.lower() for token in tokens(part)} & (MEASURES | LIGHT | language.light | _SIDES)
     other = _replaced(before, part, language, words)
     return [kept, other] if side else [other, kept]
@@ -155,11 +186,11 @@ def _replaced(before: _Standing, phrase: str, language: Language, words: Words) 
     """The question before, of something else."""
     own = before.own
     bare = re.sub(rf"^(?:{'|'.join(sorted(language.articles))})(?:\s+|['’])", "", phrase, flags=re.I)
-    for part in (before.phrase, *before.topic):
+    for part in (before.phrase, *before.topic, _phrase(own, language, words)):
         if part and part in own:
             own = own.replace(part, bare, 1)
             break
-    return _Standing(own, bare, _telling(bare, language, words))
+    return _Standing(own, bare, _telling(bare, language, words), bare, inside=True)
 
 
 def _other_asked(before: _Standing, part: str, language: Language, words: Words) -> _Standing | None:
@@ -197,10 +228,37 @@ def _turned(own: str, part: str) -> str:
     return f"{own.rstrip(' ?!.')} {part}?"
 
 
-def _standing(question: str, words: Words) -> _Standing:
+def _standings(question: str, words: Words) -> list[_Standing]:
+    """What a question by itself is about, the likeliest first. Where it asks which thing somebody has done something with, it
+    is that thing (`Which boat did the club buy?`), and whoever did it where that one is named."""
     language = _language(question)
-    phrase = _phrase(question, language, words)
-    return _Standing(question, phrase, _telling(phrase, language, words))
+    phrase, thing = _phrase(question, language, words), _thing(question, language)
+    about = [_Standing(question, phrase, _telling(phrase, language, words), thing=thing)]
+    if not thing or thing in phrase or not _ACTS.search(question):
+        return about
+    named = about if _names(question, language, words) else []
+    return [_Standing(question, thing, _telling(thing, language, words), thing=thing), *named]
+
+
+def _named(standing: _Standing, question: str, answer: str, words: Words) -> _Standing:
+    """The same with the names that the answer gave to what was asked for: `it` is the Heron afterwards as well as the boat."""
+    if not standing.thing or standing.thing != standing.phrase or standing.own != question or is_refusal(answer):
+        return standing
+    known = {token.lower() for token in tokens(question)}
+    names = [name for name in specifics(answer, words=words).names if name.lower() not in known | EXCLUSIVE]
+    if not 0 < len(names) <= _MOST_NAMES:
+        return standing
+    phrase = " ".join((standing.phrase, *names))
+    return replace(standing, phrase=phrase, topic=(*standing.topic, *names), named=tuple(names))
+
+
+def _thing(question: str, language: Language) -> str:
+    """What a question asks for one of (`boat` of `Which boat …`); empty where it asks otherwise."""
+    if (span := _asked_for(question, language)) is None:
+        return ""
+    said = list(_TOKEN.finditer(question, *span))
+    first = next(place for place, one in enumerate(said) if one[0].lower() in language.determiners)
+    return question[said[first + 1].start() : span[1]]
 
 
 def _phrase(question: str, language: Language, words: Words) -> str:

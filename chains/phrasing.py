@@ -23,7 +23,7 @@ from chains.quotes import REFERS, Quote, candidates, enumerated, plain, with_col
 from chains.source_code import fenced
 from chains.spec import ChainDeps
 from chains.specifics import Words, figures, spelt_numbers
-from chains.support import backing, supporting, without_repetition
+from chains.support import backing, leaves_out, supporting, without_repetition
 from core.context import sparing
 from core.errors import PlatformError, PolicyRefused
 from retrievers.base import Chunk, Passage
@@ -66,14 +66,14 @@ class Phrased:
 async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], alias: str | None) -> list[Reading]:
     """What the question may mean, in words that can be searched for, the likeliest first: a follow-up brings along what it
     follows."""
-    asked = [message.text() for message in history if isinstance(message, User)]
+    asked, answers = _turns(history)
     alone = [Reading(question, question)]
     if not asked:
         return alone
     words = deps.library.resources.lexical.words
     alias = deps.settings.chains.rag.rewrite_model or alias
     if deps.models.facts(alias).small:  # it rewrites badly
-        return readings([*asked, question], words=words)
+        return readings([*asked, question], answers, words=words)
     if not follows(question):
         return alone
     recalled = history[-TURNS:]
@@ -87,9 +87,22 @@ async def standalone(deps: ChainDeps, question: str, history: Sequence[Any], ali
         raise
     except PlatformError as error:  # a step on the way to the answer, which may well be found without it
         log.warning("rag.not_rewritten", reason=error.code)
-        return readings([*asked, question], words=words)
+        return readings([*asked, question], answers, words=words)
     rewritten = reply.text.strip()[:2000] or question
     return [Reading(rewritten, rewritten), *alone]
+
+
+def _turns(history: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """The questions of a conversation, and what each was answered with, empty where that is not known."""
+    asked: list[str] = []
+    answers: list[str] = []
+    for message in history:
+        if isinstance(message, User):
+            asked.append(message.text())
+            answers.append("")
+        elif answers:
+            answers[-1] = message.text()
+    return asked, answers
 
 
 async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes: Sequence[Quote]) -> tuple[str, list[Quote]]:
@@ -110,7 +123,8 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     used: list[Quote] = []
     # a small model loses the rows of a table, the entries of a list and the lines of code, and adds words to what is no
     # sentence: they are answered with as they are
-    as_it_is = quotes[0].program or quotes[0].kind in ("entry", "list", "code", "remedy") or _LINES.search(quotes[0].text)
+    best = quotes[0]
+    as_it_is = best.program or best.row or best.kind in ("entry", "list", "code", "remedy") or _LINES.search(best.text)
     reply = "" if as_it_is else await _reply(deps, asked, question, quotes)
     for sentence in _sentences(reply):
         stripped = without_repetition(sentence, question, around, words=words)
@@ -121,7 +135,8 @@ async def from_quotes(deps: ChainDeps, asked: ModelChoice, question: str, quotes
     text = " ".join(kept)
     # an answer that leaves out the best quote answers something else, and one that tells one end of a time but half
     rests = quotes[0] in used or any(_goes_on(quote, quotes[0]) for quote in used)
-    if rests and not _dangles(text, used, quotes) and not is_cut(question, text, said):
+    cut = is_cut(question, text, said) or leaves_out(text, used, question, words=words)
+    if rests and not cut and not _dangles(text, used, quotes):
         return text, used
     close = standing(quotes)
     return ("\n\n" if any(quote.program for quote in close) else " ").join(_whole(quote) for quote in close), close

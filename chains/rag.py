@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from chains.citations import Citation, Verifier, citations
+from chains.continuations import going_on
 from chains.conversations import SessionField
 from chains.follow_ups import Reading, of_answers
 from chains.grading import PROMPT as GRADE
@@ -211,7 +212,8 @@ async def _find(
 ) -> _Sought:
     """What is found for a reading of the question. The `answers` before, newest first, tell what it goes on about."""
     limit = max(_SEARCHED, asked.limit or deps.settings.retrieval.results)
-    found = await Retrieval(deps).find(collection, reading.text, limit=limit, filter=asked.filter, alias=asked.model)
+    sought = answers[0] if reading.onward and answers else reading.text
+    found = await Retrieval(deps).find(collection, sought, limit=limit, filter=asked.filter, alias=asked.model)
     passages = await Found(deps, asked.model).passages(found.passages, lambda passage: "\n".join(shown(passage.chunk)))
     resources = deps.library.resources
     embeddings = resources.models.embeddings()
@@ -235,6 +237,8 @@ async def _find(
             about=reading.about,
             topic=reading.topic,
             new=reading.new,
+            inside=reading.inside,
+            named=reading.named,
         )
 
     async def judged(within: Sequence[Passage]) -> Evidence:
@@ -250,6 +254,10 @@ async def _find(
             return await asyncio.to_thread(pick, within)
 
     searched = passages[: asked.limit or _SEARCHED]
+    if reading.onward:
+        quote = going_on(reading.onward, answers[0], searched) if answers else None
+        evidence = Evidence((), 0.0, 0.0) if quote is None else Evidence((quote,), 1.0, 1.0)
+        return _Sought(replace(found, passages=tuple(passages)), evidence, found.impaired, bool(found.passages), True)
     told = of_answers(answers, searched) if reading.topic else []
     evidence = await judged(told or searched)
     goes_on = bool(told) and evidence.confidence >= _ANSWERED

@@ -28,6 +28,8 @@ _SIBLING = 5
 _TOKEN = re.compile(r"\w+(?:[-_./@'’+]+\w+)*")
 _POSSESSIVE = re.compile(r"['’]s?$")
 _NUMBER = re.compile(r"\d[\d.,:/]*\d|\d")
+#: `Who was against it?` asks for nothing else.
+_OPPOSED = re.compile(r"\b(?:is|are|was|were|be|been|vote[sd]?|voting)\s+against\b", re.I)
 _QUOTED = re.compile(r"[\"“”„`«]([^\"“”„`»]{2,80})[\"“”`»]")
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -205,6 +207,8 @@ def specifics(question: str, *, words: Words) -> Specifics:
         elif apart is not None:
             if not apart.says_nothing(word) and word not in apart.light:
                 terms.append(token)
+        elif word == "against" and _OPPOSED.search(question):
+            terms.append(token)
         elif word.removeprefix("un") in LIGHT or word in ENGLISH | GERMAN:
             continue
         elif german and any(capitals) and not token[:1].isupper():

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chains.actions import act_of
+from chains.kinds import kind_of
 from chains.languages import language_of, words_of
-from chains.quotes import Quote
+from chains.quotes import Quote, plain
 from chains.relevance import TOKEN, tokens
 from chains.specifics import Words, figures, number_of, numbers, spelt_numbers
 from chains.vocabulary import ENGLISH, GERMAN, LIGHT
@@ -28,6 +29,7 @@ _DENIES = re.compile(
 _IS = re.compile(
     r"\b(?:is|are|was|were|be|been|am|ist|sind|war|waren|wird|werden|wurden?|sein|seid)\b|['’](?:s|re)\b|[:=]", re.I
 )
+_ASIDE = re.compile(r"\(([^()]+)\)")
 #: What a large model says in other words shares so much of its telling words with what says it, and so many of them.
 _MOSTLY = 0.6
 _FEWEST_SHARED = 2
@@ -101,6 +103,19 @@ def supporting(sentence: str, quotes: Sequence[str], question: str, *, words: Wo
         if any(_says(unit, sentence, question, words) for unit in _units(quote, heading)):
             return place
     return None
+
+
+def leaves_out(answer: str, quotes: Sequence[Quote], question: str, *, words: Words) -> bool:
+    """Whether an answer lacks what its quotes tell of what was asked: one of the question's words, one of the kind that it asks
+    for, or what stands in brackets. What is shortened so is no sentence any more, or says less than the quote."""
+    said = "\n".join(plain(quote.text) for quote in quotes)
+    asked = {word for word in words(question) if number_of(word) is None} - set(words(" ".join(ENGLISH | GERMAN)))
+    if asked & set(words(said)) - set(words(answer)):
+        return True
+    kind = kind_of(question)
+    if kind is not None and kind.held(said, row=False) and not kind.held(answer, row=False):
+        return True
+    return any(not set(words(aside)) <= set(words(answer)) for aside in _ASIDE.findall(said))
 
 
 def backing(sentence: str, quotes: Sequence[Quote], *, words: Words) -> Quote | None:

@@ -11,6 +11,12 @@ POINTS = re.compile(
     r"(?:then|otherwise|there(?! (?:is|are|was|were))|dort|davon|dafür|please|ask|call|see|contact|bring|send|take|use|turn)\b",
     re.I,
 )
+#: What is called otherwise from there on, as contracts do: `Holm Services Ltd (the "Contractor")`.
+_DEFINED = re.compile(
+    r"([^\n(]{3,160}?)\s*"
+    r"\((?:(?:hereinafter|hereafter|the|nachfolgend|nachstehend|im Folgenden)\s+){0,2}[\"“„«]([^\"“”»]{2,40})[\"“”»]\)",
+    re.I,
+)
 _NAMED = re.compile(r"\W*([^\n:.!?]{2,40}):\s")
 
 
@@ -33,3 +39,9 @@ def paragraph(quote: Quote) -> str:
 def named_before(quote: Quote) -> str:
     """What its paragraph begins by naming, as a heading would: `Laundry: The machines …`."""
     return named[1] if (named := _NAMED.match(paragraph(quote))) else ""
+
+
+def defined(quote: Quote) -> str:
+    """What its passage says that a word of the quote stands for (`the Contractor`), else empty."""
+    told = _DEFINED.findall(quote.chunk.text)
+    return "\n".join(whole for whole, word in told if re.search(rf"\b{re.escape(word)}\b", quote.text, re.I))

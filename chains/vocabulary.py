@@ -44,7 +44,8 @@ LIGHT = listed(
     "taken takes tell thing things time times tool took try type types use used uses using want wants way ways week went "
     "will wish work works worked working pay pays paid year years first last new"
     " old good best big small high low far wide tall deep heavy large fast "
-    "hand carry dauert geht heissen heißen kommt kommen kosten kostet liegt macht machen nennt steht"
+    "show shows showing shown displays displayed appears "
+    "hand carry halten tage tagen dauert geht heissen heißen kommt kommen kosten kostet liegt macht machen nennt steht"
 )
 #: Who stand across from each other: near in meaning, and never the same.
 PARTIES = listed(
@@ -79,6 +80,12 @@ CLASSES = dict.fromkeys(listed("colour colours color colors farbe"), _COLOURS)
 SAME: dict[str, frozenset[str]] = {
     "earn": listed("salary wage wages pay income earns earned earnings"),
     "expire": listed("lapse lapses lapsed expires end ends valid until"),
+    **dict.fromkeys(
+        listed("choose chosen chose choice select selected pick picked prefer preferred"),
+        listed("choose chosen chose choice select selected pick picked prefer preferred decide decides decided decision opted"),
+    ),
+    **dict.fromkeys(listed("weigh weighs heavy"), listed("weigh weighs weight weights heavy kg kilograms tonnes")),
+    **dict.fromkeys(listed("schwer wiegt wiegen"), listed("schwer wiegt wiegen gewicht kg")),
     "borrow": listed("lend lends lent loan loans borrowed"),
 }
 #: What is answered by a number, mostly without its name.

@@ -86,6 +86,12 @@ def words_of(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(parted(text))]
 
 
+def is_refusal(text: str) -> bool:
+    """Whether a text says nothing, or that a collection does not hold an answer, in any of the languages."""
+    told = (template for language in languages() for template in language.refusals.values())
+    return not text or any(text.startswith(template.split("$", 1)[0]) for template in told)
+
+
 def language_of(text: str) -> Language | None:
     """The language that most of a text's words of no content are of; None where there are none such."""
     found: Counter[str] = Counter()

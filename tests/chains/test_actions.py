@@ -44,6 +44,7 @@ def test_a_sentence_tells_of_an_act_itself_or_under_a_heading_that_does(heading,
     [
         ("Who sees a collection?", "Whoever made it, and whoever manages collections."),
         ("", "It stays until it is deleted."),
+        ("", "The right to delete it is not affected."),
         ("", "`manage` lets a caller do the rest (share and delete it too)."),
         ("", "The state is `queued` or `deleted`, and it is told at once."),
         ("", "It is on record as `user.deleted`."),

@@ -32,6 +32,36 @@ def test_a_follow_up_stands_for_a_whole_question_about_what_was_spoken_of(asked:
     assert texts(*asked)[0] == first
 
 
+def test_what_somebody_did_something_with_is_spoken_of_and_by_the_name_that_the_answer_gave_it() -> None:
+    asked = ("Which boat did the committee buy?", "What did it cost?")
+    (reading,) = readings(asked, ["The committee decided to buy the Heron."], words=WORDS)
+    assert (reading.topic, reading.named) == (("boat", "Heron"), ("Heron",))
+    (reading,) = readings(asked, ["The collection “x” does not hold an answer to this question."], words=WORDS)
+    assert reading.topic == ("boat",)
+
+
+def test_who_did_something_is_spoken_of_as_a_person() -> None:
+    asked = ["Which boat did Frida Holm buy?"]
+    assert [one.topic for one in readings([*asked, "What did it cost?"], words=WORDS)] == [("boat",), ("Frida", "Holm")]
+    assert readings([*asked, "Where was she born?"], words=WORDS)[0].topic == ("Frida", "Holm")
+
+
+def test_how_much_of_it_asks_for_what_was_asked_for() -> None:
+    asked = ("Which fuel does the Skua X2 take?", "Is it loud?", "How much of it?")
+    assert [reading.topic for reading in readings(asked, words=WORDS)] == [("fuel",)]
+
+
+def test_another_thing_takes_the_place_of_what_the_question_itself_was_about() -> None:
+    asked = ("When is the summer party?", "Who orders the tents?", "By when?", "And the band?")
+    (first, *_) = readings(asked, words=WORDS)
+    assert first.text == "Who orders the band By when?"
+    assert first.inside
+
+
+def test_a_question_without_words_of_its_own_goes_on_from_the_answer() -> None:
+    assert [reading.onward for reading in readings(("How long is the lease?", "And after that?"), words=WORDS)] == ["then"]
+
+
 @pytest.mark.parametrize(
     "question",
     ["What does the Corvo lamp cost?", "Is there a lift that goes to the third floor of Tower B?", "Was wiegt der KX-210?"],

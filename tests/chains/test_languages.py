@@ -1,6 +1,6 @@
 import pytest
 
-from chains.languages import language_of, languages
+from chains.languages import is_refusal, language_of, languages
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_each_language_says_that_there_is_no_answer(name: str) -> None:
     said = {language.refusal(name, collection="papers", pending="2") for language in languages()}
     assert len(said) == len(languages())
     assert all("papers" in text for text in said)
+    assert all(map(is_refusal, said))
+
+
+def test_an_answer_is_no_refusal() -> None:
+    assert not is_refusal("The collection of stamps is shown in May.")
+    assert is_refusal("")

@@ -56,6 +56,16 @@ async def test_a_sentence_that_is_cut_shows_that_it_goes_on(settings: Settings) 
     assert answer.endswith(("stoppage of work …", "loss of goodwill …"))
 
 
+async def test_a_row_of_a_file_is_not_put_into_a_small_models_words(settings: Settings) -> None:
+    text = "Item: Cheesecake (slice) | Weight: 150 g | Contains: wheat, milk\nItem: Pretzel | Weight: 90 g | Contains: oat\n"
+    quote = candidates(Chunk("c1", "d1", "shop.csv", 1, text, 0, len(text), context=""))[0]
+    resources = SimpleNamespace(lexical=SimpleNamespace(words=LexicalIndex(settings).words))
+    models = ScriptedModels(ScriptedChat("Wheat (milk)."), ModelFacts(context_tokens=4096, small=True))
+    deps = ChainDeps(settings, cast("Any", models), cast("Any", SimpleNamespace(resources=resources)), cast("Any", None))
+    answer, _ = await from_quotes(deps, ModelChoice(), "Does the cheesecake contain milk?", [quote])
+    assert answer == "Item: Cheesecake (slice), Weight: 150 g, Contains: wheat, milk."
+
+
 async def test_a_row_whose_columns_are_years_answers_itself(settings: Settings) -> None:
     text = "Region: North | 2021: 450 | 2022: 470\nRegion: West | 2021: 120 | 2022: 130\n"
     quote = candidates(Chunk("c1", "d1", "sales.csv", 1, text, 0, len(text), context=""))[0]

@@ -1,7 +1,8 @@
 import pytest
 
-from chains.support import supporting, without_repetition
-from tests.chains.test_grounding import words
+from chains.quotes import candidates
+from chains.support import leaves_out, supporting, without_repetition
+from tests.chains.test_grounding import chunk, words
 
 QUOTES = ["The warranty lasts 24 months.", "Damage by frost is not covered by Acme."]
 
@@ -33,6 +34,21 @@ def test_what_one_sentence_says_is_not_said_of_what_another_is_about():
     question = "When are cherry trees pruned?"
     assert supporting("Cherry trees are pruned in late winter.", quotes, question, words=words) is None
     assert supporting("Cherry trees are cut in summer.", quotes, question, words=words) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "question", "less"),
+    [
+        ("After two hours.", "After transport, let it stand upright for two hours.", "How long must it stand upright?", True),
+        ("The vote was one against.", "The vote was one against (Paul).", "Who was against it?", True),
+        ("The pump is new.", "The pump is new, and Ada bought it.", "Who bought the pump?", True),
+        ("It must stand upright for two hours.", "It must stand upright for two hours.", "How long must it stand?", False),
+    ],
+    ids=["words", "brackets", "kind", "whole"],
+)
+def test_an_answer_that_lacks_what_its_quote_tells_of_the_question_is_told(answer, said, question, less):
+    quote = candidates(chunk(said))[0]
+    assert leaves_out(answer, [quote], question, words=words) is less
 
 
 MARSH = ["The gardener of Wexley is Philippa Marsh now."]
