@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def near(texts):
     return vectors
 
 
-def quoted(about: str, *, topic: tuple[str, ...], **carried: object) -> list[str]:
+def quoted(about: str, *, topic: tuple[str, ...], **carried: Any) -> list[str]:
     passage = Passage(Chunk("c1", "d1", "a.md", 1, MINUTES, 0, len(MINUTES), None, "Minutes"), 1.0)
     question = f"{topic[0]}: {about}"
     weights = dict.fromkeys(words(question), 1.0)
