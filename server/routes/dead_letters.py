@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.errors import NotFound
 from core.principals import Principal, Scope
 from core.tables import Document
 from retrievers.dead_letters import Which
@@ -112,11 +113,14 @@ async def list_dead_letters(
 async def retry_dead_letters(
     name: CollectionName, state: CurrentState, principal: Writer, wanted: Retry | None = None
 ) -> Retried:
-    """Try dead letters of a collection again, by a job: all of them, or those that are named. Each has its tries anew."""
+    """Try dead letters of a collection again, by a job: all of them, or those that are named. Each has its tries anew.
+    404 (`dead_letter_not_found`) where none of those `documents` is one."""
     collection = await state.library.collections.get(principal, name, Level.WRITE)
     wanted = wanted or Retry()
     which = Which(documents=wanted.documents, job_id=wanted.job_id, code=wanted.code)
     done = await state.library.dead_letters.retry(principal, collection, which)
+    if which.documents and not (done.documents or done.crawls or done.left):
+        raise NotFound("None of these documents is a dead letter of this collection.", code="dead_letter_not_found")
     return Retried(
         job_id=done.job.id if done.job is not None else None,
         documents=done.documents,

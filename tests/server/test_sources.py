@@ -180,6 +180,8 @@ async def test_dead_letters_are_listed_retried_and_deleted(
     assert (await desk.documents())["noise.bin"].revision == 2
     nothing = (await client.post(f"{PAPERS}/dead-letters/retry", json={"code": "no_text_found"})).json()
     assert nothing == {"job_id": None, "documents": 0, "crawl_jobs": [], "left": 0}
+    unknown = await client.post(f"{PAPERS}/dead-letters/retry", json={"documents": ["doc_1"]})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "dead_letter_not_found")
     assert (await client.delete(f"{PAPERS}/dead-letters", params={"job_id": every["job_id"]})).json() == {"documents": 2}
     assert set(await desk.documents()) == {"good.md", "late.md"}
 
