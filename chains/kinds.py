@@ -117,10 +117,13 @@ _MAY = re.compile(
 )
 #: What is numbered, and not counted: `number_of` reads `second` as a number, too.
 _ORDINAL = re.compile(
-    r"\b\w+ (?:floor|storey)\b|\b(?:room|page|step|no\.|nr\.|number|zimmer|seite|nummer|§)\s\d+|"
+    r"\b\w+ (?:floor|storey)\b|"
+    r"\b(?:first|second(?!s)|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))\b|\b(?:room|page|step|no\.|nr\.|number|zimmer|seite|nummer|§)\s\d+|"
     r"\b(?:extension|tel\.?|phone|telefon):?\s\d[\d /-]*|(?<![\d.,:/-])[+0]\d[\d /-]*",
     re.I,
 )
+#: What is counted.
+_COUNTED = re.compile(r"\bhow many (?:of the |of our |more |other )?([^\W\d_]{3,})", re.I)
 #: What may be a year, or a time of day, as well as a count.
 _YEAR = re.compile(r"(?<![\d.,])\d{3,4}\b(?![.,]?\d)")
 _HOUR = re.compile(rf"\b(?:\d{{1,2}}|{NUMERAL})\b(?![.:,]\d)", re.I)
@@ -154,6 +157,8 @@ class Kind:
     beside: bool = False
     counted: bool = False
     said: frozenset[str] = frozenset()
+    #: What is counted, as the question calls it.
+    noun: str = ""
     #: A row has to hold one as well: of other kinds it may by the name of a column.
     in_rows: bool = False
     #: Whether a row, with the names of its columns, speaks of such a thing at all.
@@ -163,6 +168,8 @@ class Kind:
         """Whether a quoted text, or row, has one."""
         if self.counted:
             text = _dateless(text, self.said)
+            if self.noun and not row and not _FEW.search(text) and _counts_another(text, self.noun):
+                return False
         if self.beside:
             text = re.sub(r"[^\W\d]+", lambda word: "," if word[0].lower() in self.said else word[0], text)
         return (row and not self.in_rows) or self.holds(text)
@@ -189,6 +196,17 @@ def _dateless(text: str, said: frozenset[str] = frozenset()) -> str:
     text = _YEAR.sub(lambda found: " " if is_year(found) else found[0], _ORDINAL.sub(" ", text))
     text = _HOUR.sub(lambda found: " " if is_hour(found) else found[0], text)
     return _CLOCKS.sub(lambda found: " " if is_time(found) else found[0], _CALENDARS.sub(" ", text))
+
+
+def _counts_another(text: str, noun: str) -> bool:
+    """Whether a text knows what is counted, and all of its numbers are of other things: `Members who miss four rehearsals`."""
+    if not re.search(rf"\b{re.escape(noun)}", text, re.I):
+        return False
+    found = list(re.finditer(rf"(?<![\w.,])(?:\d[\d.,]*\d|\d|{NUMERAL})\b", text, re.I))
+    return bool(found) and all(
+        _behind(number, frozenset((noun,))) == "things" and not text[number.end() :].lstrip().startswith("%")
+        for number in found
+    )
 
 
 def _behind(number: re.Match[str], said: frozenset[str]) -> str:
@@ -332,7 +350,8 @@ def kind_of(question: str, whole: str = "") -> Kind | None:
         return _told_apart(language, question)
     kind = next((kind for form, kind in _KINDS if form.search(question)), None)
     said = frozenset(token.lower() for token in re.findall(r"[^\W\d]+", f"{question} {whole}")) - ENGLISH - GERMAN - _PLACES
-    return None if kind is None else replace(kind, said=said)
+    counted = _COUNTED.search(question)
+    return None if kind is None else replace(kind, said=said, noun=counted[1].lower() if counted else "")
 
 
 def _told_apart(language: Language, question: str) -> Kind | None:

@@ -26,6 +26,7 @@ _NAMELESS = (
     ENGLISH
     | GERMAN
     | EXCLUSIVE
+    | listed("mondays tuesdays wednesdays thursdays fridays saturdays sundays")
     | listed("sept september august november december dezember eur usd gbp chf ltd gmbh inc llc plc corp")
 )
 #: Words that end so and are nobody.

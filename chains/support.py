@@ -45,6 +45,8 @@ _ASKS = re.compile(
     r"wer|wo|wann|warum|kann|ist|sind|darf)\b",
     re.I,
 )
+#: What parts the thousands of a number.
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 #: How something is done is not said by a name alone.
 _FEWEST_WORDS = 3
 _ARTICLE = frozenset({"a", "an", "ein", "eine", "einen", "einem", "einer"})
@@ -158,8 +160,8 @@ def _units(quote: str, around: str) -> list[_Unit]:
 
 def _says(unit: _Unit, sentence: str, question: str, words: Words) -> bool:
     empty = set(words(" ".join(ENGLISH | GERMAN)))
-    own = [word for word in words(sentence) if word not in empty]
-    theirs = [word for word in words(unit.text) if word not in empty]
+    own = [word for word in words(_THOUSANDS.sub("", sentence)) if word not in empty]
+    theirs = [word for word in words(_THOUSANDS.sub("", unit.text)) if word not in empty]
     labels = set(words(unit.labels))
     spelt = numbers(f"{unit.text}\n{unit.labels}")
     telling = [word for word in own if number_of(word) is None]
@@ -192,21 +194,15 @@ def _values(text: str) -> set[str]:
 
 
 def _in_order(own: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Whether words follow each other as they do in another text, where two that stand together may once change their places
-    (`damage by frost`, `frost damage`)."""
-    reached = {(0, 0, False)}
-    while reached:
-        taken, place, turned = reached.pop()
-        if taken == len(own):
+    """Whether words are a stretch of another text, where two that stand together may once change their places (`damage by
+    frost`, `frost damage`). Nothing is left out between them: of `the bell is shown on Mondays and the pump on Fridays` that
+    would say another day of the bell."""
+    for first in range(len(theirs) - len(own) + 1):
+        stretch = list(theirs[first : first + len(own)])
+        apart = [place for place, (one, other) in enumerate(zip(own, stretch, strict=True)) if one != other]
+        turned = [stretch[place] for place in reversed(apart)]
+        if not apart or (len(apart) == 2 and apart[1] == apart[0] + 1 and [own[place] for place in apart] == turned):
             return True
-        for position in range(place, len(theirs)):
-            if theirs[position] == own[taken]:
-                reached.add((taken + 1, position + 1, turned))
-                break
-        for position in range(place, len(theirs) - 1):
-            if not turned and taken + 1 < len(own) and theirs[position : position + 2] == [own[taken + 1], own[taken]]:
-                reached.add((taken + 2, position + 2, True))
-                break
     return False
 
 

@@ -64,6 +64,9 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("How many players does the band have?", "Players who miss more than four rehearsals may not play in it."),
+    ("How many tenors are there?", "Tenors rehearse on the second Thursday of each month."),
+    ("Who does the repairs?", "Repairs are done on Tuesdays and Thursdays only."),
     ("By how much at most?", "The client pays a base fee of EUR 12,450 and EUR 3.80 for every parcel."),
     ("Why may apprentices not work remotely?", "Whoever has been here for six months may work remotely up to three days."),
     ("Wer hat die Sitzung geleitet?", "Nächste Sitzung: 2. Dezember 2025, 19:00 Uhr."),
@@ -112,6 +115,9 @@ LACKED = [
 ]
 #: Numbers that look like years and times of day, and are counts, and the other way round.
 COUNTED = [
+    ("How many rooms does the inn have?", "The inn has 40 rooms and 3 suites."),
+    ("How many members are there?", "There are 45, of whom twelve are tenors."),
+    ("How many guests may I bring?", "Each member may bring up to two guests."),
     ("How many beds does the hospital have?", "The Saint Anna hospital has 450 beds."),
     ("How many pages does the book have?", "The book has 320 pages."),
     ("How many members does the club have?", "The club has 340 members."),

@@ -107,6 +107,20 @@ def test_what_is_pooled_of_several_sentences_or_only_repeats_a_heading_is_no_ans
     assert supporting(sentence, PORT, question, words=words, around=[ASKS] * 3) is None
 
 
+@pytest.mark.parametrize(
+    ("quote", "true", "false"),
+    [
+        ("The small dome is turned by hand, the large dome by a motor.", "turned by hand", "turned by a motor"),
+        ("The bell is shown on Mondays and the pump room on Fridays.", "shown on Mondays", "shown on Mondays and Fridays"),
+        ("It was installed in 1998 and given by the Brandt family.", "installed in 1998", "installed by the Brandt family"),
+    ],
+)
+def test_nothing_is_left_out_between_the_words_of_a_sentence(quote: str, true: str, false: str):
+    subject = quote.split(" is ")[0].split(" was ")[0]
+    assert supporting(f"{subject} is {true}.", [quote], "How?", words=words) == 0
+    assert supporting(f"{subject} is {false}.", [quote], "How?", words=words) is None
+
+
 def test_the_quote_that_says_it_is_told():
     question = "How can I set the address?"
     assert supporting("`HOST` sets the address, 127.0.0.1 by default.", PORT, question, words=words, around=[ASKS] * 3) == 1
