@@ -26,6 +26,7 @@ CHECKS = {
     "networks": "infra.lint.checks.networks:check",
     "cluster-settings": "infra.lint.checks.cluster_settings:check",
     "cluster-metrics": "infra.lint.checks.cluster_metrics:check",
+    "cluster-commands": "infra.lint.checks.cluster_commands:check",
     "delivery": "infra.lint.checks.delivery:check",
     "installations": "infra.lint.checks.installations:check",
     "terraform_caches": "infra.lint.checks.terraform_caches:check",
