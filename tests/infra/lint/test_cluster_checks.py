@@ -79,3 +79,11 @@ def test_an_overlay_that_does_not_render_and_a_field_that_is_not_there_are_found
     assert "zone" in found[HERE][0]
     assert any("enableServiceLink" in line for line in found[f"{OVERLAYS}/dev/aws"])
     assert "there is no such overlay" in found[f"{OVERLAYS}/production/gcp"][0]
+
+
+def test_a_patch_that_older_kubectls_cannot_read_is_found(tmp_path: Path) -> None:
+    tree = cluster(tmp_path, "dev/gcp")
+    service = tree.root / COMPONENTS / "gcp/service.yaml"
+    service.write_text(f"{service.read_text()}---\n{(tree.root / COMPONENTS / 'gcp/front-ends.yaml').read_text()}")
+    found = said_by_checkers("kustomize", tree, tmp_path)
+    assert f"{COMPONENTS}/gcp/service.yaml:1: several documents in one patch, which kubectl up to 1.33 cannot read" in found
