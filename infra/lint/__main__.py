@@ -6,7 +6,7 @@ from pathlib import Path
 
 from infra.lint.application import ROOT, Application
 from infra.lint.checks import CHECKS, load
-from infra.lint.tools import ToolMissing
+from infra.lint.tools import ToolFailed, ToolMissing
 from infra.lint.tree import Tree
 
 
@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
             findings = sorted(set(load(name)(tree)))
         except (ToolMissing, ModuleNotFoundError) as missing:
             sys.stderr.write(f"{name}: {missing} (make lint-infra installs what the checks need)\n")
+            return 2
+        except ToolFailed as failed:
+            sys.stderr.write(f"{name}: {failed}\n")
             return 2
         for finding in findings:
             sys.stdout.write(f"{finding} [{name}]\n")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.lint import hcl
-from infra.lint.tree import Tree
+from infra.lint.tree import TERRAFORM, Tree
 
-TERRAFORM = "infra/terraform"
 CLOUDS = ("aws", "azure", "google")
 ENVIRONMENTS = ("dev", "staging", "production")
 

@@ -11,6 +11,8 @@ import yaml
 
 from infra.lint.application import Application, collect
 
+#: Where Terraform's files are.
+TERRAFORM = "infra/terraform"
 #: What is no part of the repository, wherever it lies.
 _BESIDE = frozenset(
     {".git", ".venv", ".venv-infra", ".venv-checkov", ".bench", ".prometheus", ".haproxy", "__pycache__", "data", "dist"}
@@ -56,3 +58,20 @@ def line_of(text: str, pattern: str) -> int:
     """The line, from 1, of the first match of a regular expression; 0 where there is none."""
     found = re.search(pattern, text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 0
+
+
+def line_at(text: str, path: str) -> int:
+    """The line, from 1, of a value in YAML by its JSONPath (`$.jobs['a-b'].steps[0]`): the nearest that is there."""
+    node, line = yaml.compose(text, yaml.SafeLoader), 1
+    for quoted, number, name in re.findall(r"\['([^']*)'\]|\[(\d+)\]|\.([^.\[]+)", path):
+        match node:
+            case yaml.MappingNode():
+                found = [pair for pair in node.value if pair[0].value == (quoted or name)]
+            case yaml.SequenceNode() if number and int(number) < len(node.value):
+                found = [(node.value[int(number)],) * 2]
+            case _:
+                found = []
+        if not found:
+            break
+        line, node = found[0][0].start_mark.line + 1, found[0][1]
+    return line

@@ -7,7 +7,8 @@ from typing import cast
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
-#: Yields what is wrong with a tree; nothing where all is well. Raises `ToolMissing` where it cannot be asked.
+#: Yields what is wrong with a tree; nothing where all is well. Raises `ToolMissing` where it cannot be asked, `ToolFailed`
+#: where a program that it asks does not answer.
 Check = Callable[[Tree], Iterator[Finding]]
 
 #: The check's name -> "module:function". Loaded when it is run: a checker's library is in `.venv-infra` alone.

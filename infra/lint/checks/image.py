@@ -1,6 +1,5 @@
 """The Dockerfile: hadolint's rules, and ours."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from infra.docker.choose import NEVER
 from infra.docker.dockerfile import Instruction, Stage, Unreplayable, parse, substituted
 from infra.lint.finding import Finding
-from infra.lint.tools import ask
+from infra.lint.tools import ask, told
 from infra.lint.tree import Tree
 
 DOCKERFILE = Path("infra/docker/Dockerfile")
@@ -23,8 +22,8 @@ def check(tree: Tree) -> Iterator[Finding]:
     for file in tree.files("Dockerfile", "Dockerfile.*"):
         if file.name.endswith(".dockerignore"):
             continue
-        answer = ask(tree, ["hadolint", "--no-fail", "--format", "json", str(tree.relative(file))])
-        for each in json.loads(answer.stdout):
+        answer = ask(tree, ["hadolint", "--no-fail", "--format", "json", str(tree.relative(file))], codes=(0,))
+        for each in told(answer, "hadolint"):
             yield Finding(tree.relative(file), each["line"], f"{each['code']} {each['message']}")
 
 

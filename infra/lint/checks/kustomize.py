@@ -1,5 +1,5 @@
-"""Every overlay of infra/k8s and infra/argocd renders, by older kustomize as well, and Kubernetes' own kinds are as its published
-schemas say: strictly."""
+"""Every overlay of infra/k8s and infra/argocd renders, by older kustomize as well, and Kubernetes' own kinds are as its
+published schemas say: strictly."""
 
 from collections.abc import Iterator
 

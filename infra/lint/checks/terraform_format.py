@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator
 
 from infra.lint.finding import Finding
-from infra.lint.stacks import TERRAFORM
-from infra.lint.tree import Tree
+from infra.lint.tree import TERRAFORM, Tree
 
 _ATTRIBUTE = re.compile(r"^(\s*)([\w-]+|\"[^\"]*\"|\([^)]*\))\s*=\s*(?![=>])(\S.*)$")
 

@@ -6,8 +6,8 @@ from itertools import combinations
 
 from infra.lint import hcl
 from infra.lint.finding import Finding
-from infra.lint.stacks import CLOUDS, ENVIRONMENTS, TERRAFORM, Stack, stacks
-from infra.lint.tree import Tree
+from infra.lint.stacks import CLOUDS, ENVIRONMENTS, Stack, stacks
+from infra.lint.tree import TERRAFORM, Tree
 
 #: What the backend of a cloud must say: argument -> the value that it must have, or None for any.
 BACKENDS: dict[str, tuple[str, dict[str, bool | None]]] = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from infra.lint import hcl
 from infra.lint.finding import Finding
-from infra.lint.stacks import TERRAFORM, modules
-from infra.lint.tree import Tree
+from infra.lint.stacks import modules
+from infra.lint.tree import TERRAFORM, Tree
 
 _KINDS = {"terraform", "provider", "variable", "locals", "resource", "data", "ephemeral", "module", "output"}
 _CALL_ARGUMENTS = {"source", "version", "providers", "count", "for_each", "depends_on"}
