@@ -1,5 +1,6 @@
 """A checker that does not look has not found nothing: the check fails."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ FILES = {
     "infra/compose/compose.yaml": "services: {}\n",
     TERRAFORM: 'resource "a" "b" {}\n',
 }
-LOOKED = '{"passed": 1, "failed": 0, "skipped": 0, "parsing_errors": %d, "resource_count": 1}'
+LOOKED = {"passed": 1, "failed": 0, "skipped": 0, "parsing_errors": 0, "resource_count": 1}
 
 
 @pytest.fixture
@@ -65,10 +66,16 @@ def test_one_that_did_not_look_is_no_clean_bill(
 
 
 def test_files_that_checkov_cannot_read_are_found(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, tree.root, "checkov", LOOKED % 2, 0)
-    assert [str(each) for each in terraform_scan.check(tree)] == ["infra/terraform:1: checkov cannot read 2 of its files"]
-    answering(monkeypatch, tree.root, "checkov", LOOKED % 0, 0)
-    assert list(terraform_scan.check(tree)) == []
+    def scanned(unread: int, *files: str) -> list[str]:
+        results = {"parsing_errors": [str(tree.root / file) for file in files]}
+        told = json.dumps({"results": results, "summary": LOOKED | {"parsing_errors": unread}})
+        answering(monkeypatch, tree.root, "checkov", told, 0)
+        return [str(each) for each in terraform_scan.check(tree)]
+
+    assert scanned(1, TERRAFORM) == [f"{TERRAFORM}:1: checkov cannot read it"]
+    assert scanned(0) == []
+    with pytest.raises(ToolFailed, match="which files it cannot read"):
+        scanned(1)
 
 
 def test_the_run_fails_and_says_which(tree: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
