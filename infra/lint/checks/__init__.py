@@ -30,6 +30,7 @@ CHECKS = {
     "cluster-commands": "infra.lint.checks.cluster_commands:check",
     "delivery": "infra.lint.checks.delivery:check",
     "installations": "infra.lint.checks.installations:check",
+    "images": "infra.lint.checks.images:check",
     "terraform_caches": "infra.lint.checks.terraform_caches:check",
     "terraform_cycles": "infra.lint.checks.terraform_cycles:check",
     "terraform_format": "infra.lint.checks.terraform_format:check",

@@ -126,7 +126,7 @@ resource "aws_iam_role_policy" "metrics" {
   policy = data.aws_iam_policy_document.metrics.json
 }
 
-# GitHub's workflows: one branch of one repository may push images, and nothing else
+# GitHub's workflows: jobs of one environment of one repository may push images, and look whether they have come; nothing else
 
 resource "aws_iam_openid_connect_provider" "github" {
   count          = var.repository == null ? 0 : 1
@@ -162,7 +162,7 @@ data "aws_iam_policy_document" "delivery" {
     resources = ["*"]
   }
   statement {
-    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage"]
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     resources = [var.registry_arn]
   }
 }

@@ -45,7 +45,7 @@ resource "azurerm_role_assignment" "certificates" {
   principal_type       = "ServicePrincipal"
 }
 
-# GitHub's workflows of one environment may push images, and nothing else
+# GitHub's workflows: jobs of one environment of one repository may push images, and nothing else
 
 resource "azurerm_user_assigned_identity" "delivery" {
   count               = var.repository == null ? 0 : 1

@@ -49,7 +49,7 @@ resource "google_dns_managed_zone_iam_member" "certificates" {
   member       = google_service_account.this["certs"].member
 }
 
-# GitHub's workflows of one environment may push images, and nothing else
+# GitHub's workflows: jobs of one environment of one repository may push images, and nothing else
 
 resource "google_iam_workload_identity_pool" "github" {
   count                     = var.repository == null ? 0 : 1
