@@ -15,7 +15,8 @@ class Application:
 
     `settings` are the variables with their defaults as text; `tables` the beginnings of those that go on with names of an
     operator's own. `metrics` are series as a query names them (`…_total`, `…_bucket`). `routes` are paths as the OpenAPI
-    document writes them, and `/metrics`. `scripts` are the commands that the package installs.
+    document writes them, and `/metrics`. `scripts` are the commands that the package installs. `labels` are those that the
+    application gives to each series.
     """
 
     settings: dict[str, str]
@@ -23,6 +24,7 @@ class Application:
     metrics: tuple[str, ...]
     routes: tuple[str, ...]
     scripts: tuple[str, ...]
+    labels: dict[str, tuple[str, ...]]
 
     def has_setting(self, variable: str) -> bool:
         return variable in self.settings or variable.startswith(self.tables)
@@ -35,7 +37,8 @@ class Application:
         """What `write` has written."""
         told = json.loads(file.read_text(encoding="utf-8"))
         lists = {name: tuple(told[name]) for name in ("tables", "metrics", "routes", "scripts")}
-        return cls(settings=told["settings"], **lists)
+        labels = {series: tuple(names) for series, names in told["labels"].items()}
+        return cls(settings=told["settings"], labels=labels, **lists)
 
 
 def collect() -> Application:
@@ -55,6 +58,7 @@ def collect() -> Application:
         metrics=tuple(family.name + part for family in FAMILIES for part in parts[family.kind]),
         routes=(*json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))["paths"], "/metrics"),
         scripts=tuple(project["scripts"]),
+        labels={family.name + part: family.labels for family in FAMILIES for part in parts[family.kind]},
     )
 
 

@@ -34,6 +34,7 @@ CHECKS = {
     "terraform_caches": "infra.lint.checks.terraform_caches:check",
     "terraform_cycles": "infra.lint.checks.terraform_cycles:check",
     "terraform_format": "infra.lint.checks.terraform_format:check",
+    "terraform_rights": "infra.lint.checks.terraform_rights:check",
     "terraform_schemas": "infra.lint.checks.terraform_schemas:check",
     "terraform_scan": "infra.lint.checks.terraform_scan:check",
     "terraform_stacks": "infra.lint.checks.terraform_stacks:check",

@@ -1,7 +1,7 @@
 """Every series that autoscaling, delivery and rules of infra/k8s ask for is made by the application or a recording rule."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from infra.k8s.observed import WRITTEN
 from infra.lint.cluster import Manifest, Overlay, named, overlays
@@ -9,6 +9,12 @@ from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
 _SERIES = re.compile(r"\bgenai[a-z0-9_:]*")
+_SELECTOR = re.compile(r"\b(genai[a-z0-9_:]*)\{([^}]*)\}")
+_LABEL = re.compile(r'([A-Za-z_]\w*)\s*(?:=~|!~|!=|=)\s*"')
+#: Labels that are not the application's: of the target, of Argo Rollouts (`podTargetLabels`), and of a histogram's buckets.
+_OF_TARGETS = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "le"} | {
+    *("app_kubernetes_io_component", "rollouts_pod_template_hash"),
+}
 
 
 def check(tree: Tree) -> Iterator[Finding]:
@@ -23,8 +29,20 @@ def check(tree: Tree) -> Iterator[Finding]:
         for where, query in asked(overlay, rules):
             for series in sorted(set(_SERIES.findall(re.sub(r'"[^"]*"', '""', query))) - known):
                 yield Finding(overlay.path, 0, f"{where}: there is no series {series}")
+            for series, label in unlabelled(query, tree.application.labels):
+                yield Finding(overlay.path, 0, f"{where}: {series} has no label {label}")
         for rollout in overlay.of("Rollout"):
             yield from _analysed(overlay, rollout)
+
+
+def unlabelled(query: str, labels: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """(series, label) that a query selects by and the application never gives: it would find nothing, and say nothing of it.
+
+    `labels` are those of the series that are known; of others, as a recording rule's, nothing is said."""
+    for series, selector in _SELECTOR.findall(query):
+        if series in labels:
+            unknown = set(_LABEL.findall(selector)) - set(labels[series]) - _OF_TARGETS
+            yield from ((series, label) for label in sorted(unknown))
 
 
 def asked(overlay: Overlay, rules: list[Manifest]) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,9 @@ from infra.lint.finding import Finding
 from infra.lint.tree import Tree
 
 #: Settings that hold a secret, or an address with one in it: never in a ConfigMap.
-_SECRET = re.compile(r"(_KEY|_TOKEN|PASSWORD|SECRET|DATABASE_URL|REDIS_URL|PGVECTOR_URL|DIRECT_URL)$")
+SECRET = re.compile(r"(_KEY|_TOKEN|PASSWORD|SECRET|DATABASE_URL|REDIS_URL|PGVECTOR_URL|DIRECT_URL)$")
+#: An address with a password in it.
+WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _KEY_OF_A_SERVICE = "GENAI_ENCRYPTION__KEY_ID"
 
 
@@ -26,7 +28,7 @@ def _names(overlay: Overlay, tree: Tree) -> Iterator[str]:
     for name, value in overlay.settings().items():
         if not _is_known(name, tree):
             yield f"ConfigMap genai-settings: {name} is no setting of the application"
-        if _SECRET.search(name) or re.search(r"://[^/@\s]*:[^/@\s]*@", value):
+        if SECRET.search(name) or WITH_PASSWORD.search(value):
             yield f"ConfigMap genai-settings: {name} is a secret"
     for secret in overlay.of("ExternalSecret"):
         if secret["spec"]["target"]["name"] == "genai-secrets":

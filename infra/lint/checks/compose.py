@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from infra.lint.checks.cluster_settings import SECRET, WITH_PASSWORD
 from infra.lint.checks.image import EXACT
 from infra.lint.finding import Finding
 from infra.lint.tree import Tree, line_of
@@ -22,7 +23,8 @@ def check(tree: Tree) -> Iterator[Finding]:
     text = (tree.root / FILE).read_text(encoding="utf-8")
     (compose,) = tree.yaml(tree.root / FILE)
     for name, service in compose["services"].items():
-        for problem in (*_image(name, service), *_confined(service), *_health(name, service), *_names(compose, service)):
+        problems = (*_image(name, service), *_confined(service), *_health(name, service), *_names(compose, service))
+        for problem in (*problems, *_open(service)):
             yield Finding(FILE, line_of(text, rf"^  {re.escape(name)}:$"), f"{name}: {problem}")
         for problem in _application(tree, service) if name in _OURS else ():
             yield Finding(FILE, line_of(text, rf"^  {re.escape(name)}:$"), f"{name}: {problem}")
@@ -86,9 +88,22 @@ def _names(compose: dict[str, Any], service: dict[str, Any]) -> Iterator[str]:
             yield f"depends_on: {other} is not in each of its profiles"
         elif how["condition"] == "service_healthy" and waited.get("healthcheck", {}).get("disable"):
             yield f"depends_on: {other} does not tell whether it is well"
+        elif how["condition"] == "service_started" and other not in _WITHOUT_HEALTH:
+            yield f"depends_on: {other} is waited for until it is there, not until it is well (service_healthy)"
     given = {f"/run/secrets/{name}" for name in service.get("secrets", ())}
     for used in sorted(set(re.findall(r"/run/secrets/\w+", str(service))) - given):
         yield f"{used} is not among its secrets"
+
+
+def _open(service: dict[str, Any]) -> Iterator[str]:
+    """Secrets that are written down, or handed over where `docker inspect` shows them."""
+    environment = service.get("environment", {})
+    named = environment.items() if isinstance(environment, dict) else (str(each).split("=", 1) for each in environment)
+    for name, *value in named:
+        given = str(*value[:1])
+        hidden = name.endswith("_FILE") or re.fullmatch(r"(file:)?/run/secrets/\w+", given)
+        if (SECRET.search(name) and given and not hidden) or WITH_PASSWORD.search(given):
+            yield f"{name} is a secret in the open: file:/run/secrets/… names a file of make-secrets"
 
 
 def _application(tree: Tree, service: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,9 @@ _TAG = re.compile(r"(?:[^/]+/)*[^/:]+:(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]*)")
 _EXACT = re.compile(r"v?\d+\.\d+\.\d+([-.+][A-Za-z0-9.-]+)?")
 _OF_CLUSTERS = ("Namespace", "IngressClass")
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+#: What a probe must not ask: a server that is not ready, since its database is away, is not to be killed for it; one that lives
+#: has not loaded its models yet.
+_NOT_FOR = {"livenessProbe": "/api/v1/health/ready", "readinessProbe": "/api/v1/health/live"}
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
@@ -85,6 +88,8 @@ def _of_probes(container: Manifest, routes: set[str]) -> Iterator[str]:
                 yield f"{probe} asks the port {port}, which is none of its ports"
         if (path := asked.get("httpGet", {}).get("path")) is not None and path not in routes:
             yield f"{probe} asks {path}, which is no route of the platform"
+        if path is not None and path == _NOT_FOR.get(probe):
+            yield f"{probe} asks {path}, which answers another question"
 
 
 def _of_command(command: list[str]) -> Iterator[str]:

@@ -54,6 +54,7 @@ def test_servers_that_no_load_balancer_finds_are_found(tmp_path: Path) -> None:
     replaced(tree, service, '"443"', '"444"')
     assert ["no port 444 to make a group of endpoints of" in found for found in said("availability", tree)] == [True]
     replaced(tree, service, "cloud.google.com/neg:", "cloud.google.com/nego:")
+    replaced(tree, f"{COMPONENTS}/gcp/replacements.yaml", "cloud.google.com/neg]", "cloud.google.com/nego]")
     assert ["nothing leads a request to the servers" in found for found in said("availability", Tree(tree.root))] == [True]
 
 

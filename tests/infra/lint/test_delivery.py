@@ -7,13 +7,14 @@ import pytest
 from infra.lint.tree import Tree
 from tests.infra.planted import copied, needs_checkers, replaced, said, said_by_checkers
 
-CI, IMAGES, RELEASE = (f".github/workflows/{name}.yml" for name in ("ci", "images", "release"))
+CI, IMAGES, RELEASE, TERRAFORM = (f".github/workflows/{name}.yml" for name in ("ci", "images", "release", "terraform"))
 ALERTS, RUNBOOKS = "infra/prometheus/alerts.yml", "docs/runbooks.md"
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    parts = (".github", "infra/prometheus", RUNBOOKS, "Makefile", "infra/changelog.py")
+    pages = (RUNBOOKS, "docs/terraform.md", "docs/kubernetes.md")
+    parts = (".github", "infra/prometheus", *pages, "Makefile", "infra/changelog.py")
     return copied(tmp_path / "tree", *parts)
 
 
@@ -38,10 +39,26 @@ def test_nothing_is_found_in_what_is_committed(check: str, tree: Tree) -> None:
         (RELEASE, "infra.changelog", "infra.notes", "there is no module infra.notes"),
         (RELEASE, "./.github/workflows/ci.yml", "./.github/workflows/tests.yml", "there is no ./.github/workflows/tests.yml"),
         (".github/workflows/security.yml", "gitleaks:v8.30.1", "gitleaks:latest", "gitleaks:latest is no exact release"),
+        (CI, "run: make lint\n", "run: make lint || true\n", "has the step succeed whatever it finds"),
+        (CI, "run: make lint\n", "run: |\n          set +e\n          make lint\n", "'set +e' has the step succeed"),
+        (CI, "run: make lint\n", "run: make lint\n        continue-on-error: true\n", "the job lint goes on where"),
+        (CI, "timeout-minutes: 15\n", "timeout-minutes: 15\n    continue-on-error: true\n", "the job lint goes on where"),
+        (CI, "runs-on: ubuntu-24.04", "runs-on: ubuntu-latest", "the job lint runs on ubuntu-latest"),
+        (
+            RELEASE,
+            "needs: [version, tests, eval, security]",
+            "needs: version",
+            "images does not wait for ./.github/workflows/ci",
+        ),
+        (RELEASE, "tests, eval, security]", "tests, eval]", "release does not wait for ./.github/workflows/security.yml"),
+        (RELEASE, "needs: [version, images]\n    permissions", "needs: version\n    permissions", "deliver does not wait for"),
+        (RELEASE, "  images:\n", "  images:\n    if: always()\n", "images is run whatever the jobs before it say"),
+        (TERRAFORM, "vars.AWS_PLAN_ROLE", "vars.AWS_PLANNER", "no page of docs/ tells of the variable AWS_PLANNER"),
     ],
     ids=[
         *("major", "branch", "all", "none", "write", "target", "injected", "strangers", "token", "endless", "module"),
-        *("workflow", "image"),
+        *("workflow", "image", "or true", "set", "goes on", "job goes on", "latest", "untested", "not looked through"),
+        *("not waited for", "always", "variable"),
     ],
 )
 def test_a_mistake_in_a_workflow_is_found(tree: Tree, path: str, old: str, new: str, found: str) -> None:

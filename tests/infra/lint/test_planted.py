@@ -79,10 +79,28 @@ def test_a_mistake_in_the_image_is_found(tree: Tree, old: str, new: str, found: 
         ("./secrets/admin_key", "./secrets/admin", "secrets: admin_key is not the file of its name"),
         ('networks: [data]\n    volumes: ["valkey:/data"]', "networks: [dat]", "valkey: networks: there is no dat"),
         ('profiles: [dev, full]\n    user: "999:999"', "profiles: [full]", "platform: depends_on: postgres is not in each"),
+        (
+            "file:/run/secrets/admin_key",
+            "0123456789abcdef0123456789abcdef",
+            "platform: GENAI_ADMIN_KEY is a secret in the open",
+        ),
+        ("file:/run/secrets/redis_url", "redis://:secret@valkey:6379/0", "worker: GENAI_REDIS_URL is a secret in the open"),
+        ("http://qdrant:6333", "http://me:secret@qdrant:6333", "GENAI_RETRIEVAL__QDRANT_URL is a secret in the open"),
+        (
+            "POSTGRES_PASSWORD_FILE: /run/secrets/postgres_password",
+            "POSTGRES_PASSWORD: genai",
+            "postgres: POSTGRES_PASSWORD is",
+        ),
+        (
+            "valkey: {condition: service_healthy}",
+            "valkey: {condition: service_started}",
+            "valkey is waited for until it",
+        ),
     ],
     ids=[
         *("latest", "writable", "rights", "privileges", "limits", "root", "published", "health", "setting", "module", "port"),
         *("metrics port", "metrics path", "config", "secret", "config file", "secret file", "network", "profile"),
+        *("plain key", "plain url", "password in an address", "plain password", "started"),
     ],
 )
 def test_a_mistake_in_compose_is_found(tree: Tree, old: str, new: str, found: str) -> None:

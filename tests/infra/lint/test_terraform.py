@@ -163,6 +163,24 @@ def test_an_unknown_setting_of_a_container_is_found(tree: Tree, application: App
     assert any("GENAI_RETRIEVAL__STORES is no setting of the application" in each for each in said("names", tree))
 
 
+def test_rights_to_everything_are_found(tree: Tree, tmp_path: Path) -> None:
+    assert said_by_checkers("terraform_rights", tree, tmp_path) == []
+    identity = f"{AWS}/identity/main.tf"
+    planted(tree, identity, '"s3:GetObject", "s3:PutObject", "s3:DeleteObject"', '"s3:*"')
+    planted(tree, identity, '"bedrock:InvokeModel", ', '"bedrock:Invoke*", ')
+    planted(tree, f"{AZURE}/identity/main.tf", '"AcrPush"', '"Contributor"')
+    planted(tree, f"{GOOGLE}/identity/main.tf", '"roles/aiplatform.user"', '"roles/editor"')
+    found = "\n".join(said_by_checkers("terraform_rights", tree, tmp_path))
+    for mistake in (
+        "platform: the action s3:* is more than one",
+        "platform: the action bedrock:Invoke* is more than one",
+        "azure/identity/main.tf:",
+        "Contributor may do nearly everything",
+        "roles/editor may do nearly everything",
+    ):
+        assert mistake in found
+
+
 def test_a_line_that_is_not_formatted_is_found(tree: Tree, tmp_path: Path) -> None:
     planted(tree, f"{AWS}/budget/variables.tf", "type =", "type =")
     assert said_by_checkers("terraform_format", tree, tmp_path) == [f"{AWS}/budget/variables.tf:2: it is not formatted"]
