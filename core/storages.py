@@ -108,15 +108,42 @@ def check_files_url(url: str | None, setting: str = "GENAI_FILES_URL") -> None:
 
 
 class Directory:
-    """Files in a local directory. A write goes to a file beside and is moved into place once it is on the disk."""
+    """Files in a local directory. A write goes to a file beside and is moved into place once it is on the disk.
 
-    def __init__(self, root: Path) -> None:
+    One that is `private`, as a backup's, makes directories for its owner alone, and none before it is written to."""
+
+    def __init__(self, root: Path, *, private: bool = False) -> None:
         self._root = root
         self._unfinished = root / _UNFINISHED
-        self._unfinished.mkdir(parents=True, exist_ok=True)
+        self._private = private
+        if not private:
+            self._make(self._unfinished)
         self._sweep()
 
+    def make(self) -> None:
+        """Make the directory where it is not there.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        self._make(self._root)
+
+    def tidy(self) -> None:
+        """Leave nothing but what was written, once nobody writes any more."""
+        with suppress(OSError):  # it is not empty: somebody does
+            self._unfinished.rmdir()
+
+    def _make(self, directory: Path) -> None:
+        """With those above it, up to the root."""
+        if not self._private:
+            directory.mkdir(parents=True, exist_ok=True)
+            return
+        above = [each for each in directory.parents if each.is_relative_to(self._root)]
+        for each in (*reversed(above), directory):
+            each.mkdir(mode=0o700, parents=each == self._root, exist_ok=True)
+
     def write(self, key: str, source: bytes | Path) -> None:
+        self._make(self._unfinished)
         handle, name = tempfile.mkstemp(dir=self._unfinished)
         try:
             with os.fdopen(handle, "wb") as target:
@@ -132,11 +159,10 @@ class Directory:
             Path(name).unlink(missing_ok=True)
             raise
 
-    @staticmethod
-    def _move(source: Path, target: Path) -> None:
+    def _move(self, source: Path, target: Path) -> None:
         for tries_left in reversed(range(_MOVE_TRIES)):
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                self._make(target.parent)
                 source.replace(target)
             except (FileNotFoundError, FileExistsError):  # the directory was deleted meanwhile
                 if not tries_left:
@@ -160,6 +186,7 @@ class Directory:
         (self._root / key).unlink(missing_ok=True)
 
     def delete_below(self, prefix: str) -> None:
+        self._make(self._unfinished)
         doomed = tempfile.mkdtemp(dir=self._unfinished)
         try:  # moved away at once, so that a write at the same time meets the old directory or a new one
             (self._root / prefix).rename(Path(doomed, "all"))
@@ -182,7 +209,7 @@ class Directory:
 
     def _sweep(self) -> None:
         """Remove what processes that were killed while writing left behind."""
-        for path in self._unfinished.iterdir():
+        for path in self._unfinished.iterdir() if self._unfinished.is_dir() else ():
             try:
                 if time.time() - path.stat().st_mtime < _UNFINISHED_FOR_S:
                     continue

@@ -90,15 +90,18 @@ def pack_parts(parts: Sequence[Part]) -> bytes:
     return b"".join(orjson.dumps(asdict(part)) + b"\n" for part in sorted(parts, key=lambda part: part.key))
 
 
-def open_place(url: str) -> Storage:
-    """Where a backup is, or is to be: a directory, which is made, or an object store.
+def open_place(url: str, *, new: bool = False) -> Storage:
+    """Where a backup is, or (`new`) is to be: a directory, which is made then, for its owner alone, or an object store.
 
     Raises:
         BackupError: it cannot be opened.
     """
     try:
         if "://" not in url or url.startswith("file://"):
-            return Directory(Path(url.removeprefix("file://")).expanduser().absolute())
+            directory = Directory(Path(url.removeprefix("file://")).expanduser().absolute(), private=True)
+            if new:
+                directory.make()
+            return directory
         return ObjectStore(url, "The place of the backup")
     except (SettingsError, OSError) as error:
         raise BackupError(f"{url} cannot be opened: {error}") from error

@@ -39,7 +39,7 @@ from core.encryption.data_keys import DataKeys
 from core.keys import load_secret
 from core.scratch import Scratch
 from core.settings import Settings
-from core.storages import Storage, Stored, open_storage
+from core.storages import Directory, Storage, Stored, open_storage
 
 #: Told of what is done, a line each.
 Told = Callable[[str], None]
@@ -54,7 +54,7 @@ def take(settings: Settings, to: str, *, keys_to: str | None, with_files: bool, 
     """
     if not is_made(settings):
         raise BackupError("There is no platform's database where the settings have it.")
-    place = open_place(to)
+    place = open_place(to, new=True)
     try:
         if next(iter(place.listed()), None) is not None:
             raise BackupError(f"{to} is not empty: give each backup a place of its own.")
@@ -62,6 +62,13 @@ def take(settings: Settings, to: str, *, keys_to: str | None, with_files: bool, 
             return _Taking(settings, place, scratch, told).run(to, keys_to, with_files)
     except OSError as error:
         raise BackupError(f"Something cannot be read or written: {error}") from error
+    finally:
+        _tidy(place)
+
+
+def _tidy(place: Storage) -> None:
+    if isinstance(place, Directory):
+        place.tidy()
 
 
 class _Taking:
@@ -155,7 +162,11 @@ class _Taking:
             return
         if lie_together(to, keys_to):
             self._told("The keys lie WITH the data: whoever has this copy reads all that is encrypted in it. Take them apart")
-        names = copy_keys(self._settings, open_place(keys_to), self._id)
+        place = open_place(keys_to, new=True)
+        try:
+            names = copy_keys(self._settings, place, self._id)
+        finally:
+            _tidy(place)
         chosen = self._settings.encryption.chosen
         self._told(f"keys: {', '.join(names) or 'no file'}; what is stored is sealed under a key of the source `{chosen}`")
 

@@ -41,6 +41,8 @@ def promote(overlays: Path, target: str, clouds: Sequence[str], *, source: str |
     """
     if source is not None and ENVIRONMENTS.index(target) != ENVIRONMENTS.index(source) + 1:
         raise NotPromoted(f"{source} is not the environment before {target}")
+    if source is None and not version:
+        raise NotPromoted(f"{target} needs a version, as 1.2.3: there is no environment before it to take one from")
     if source is None and target != ENVIRONMENTS[0]:
         raise NotPromoted(f"a version begins in {ENVIRONMENTS[0]}; {target} takes it from the environment before")
     moves = []

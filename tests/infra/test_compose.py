@@ -42,6 +42,16 @@ def test_secrets_are_made_once_and_each_is_its_own(secrets: Path) -> None:
     assert oct(secrets.stat().st_mode)[-3:] == "700"
 
 
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("-h", 0), ("--list", 2)])
+def test_who_asks_how_secrets_are_made_is_told_and_none_are(argument: str, code: int, tmp_path: Path) -> None:
+    answer = subprocess.run(
+        ["sh", str(HOME / "make-secrets"), argument], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == code
+    assert answer.stderr.startswith("usage: make-secrets [DIRECTORY]")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("models", ["models.toml", "models-without-local.toml"])
 @pytest.mark.parametrize("profile", ["dev.env", "full.env"])
 @pytest.mark.parametrize("service", ["platform", "worker"])

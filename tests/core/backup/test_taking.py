@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from core.backup import taking
-from core.backup.manifest import BackupError
+from core.backup.manifest import BackupError, open_place, read_manifest
 from core.encryption.local_keys import KEY_FILE
 from core.keys import SECRET_FILE
 from core.settings import Settings
@@ -40,6 +40,15 @@ def test_database_and_sealed_files_are_in_it_and_no_key_is(place: Place) -> None
     for name in (KEY_FILE, SECRET_FILE):
         assert keys[name] == place.settings.path(name).read_bytes()
         assert keys[name].strip() not in everything
+
+
+def test_its_directories_are_the_owners_and_nothing_else_is_left(place: Place) -> None:
+    place.take()
+    read_manifest(open_place(place.data))
+    for root in (Path(place.data), Path(place.keys)):
+        directories = [root, *(path for path in root.rglob("*") if path.is_dir())]
+        assert {oct(path.stat().st_mode)[-3:] for path in directories} == {"700"}
+        assert not (root / ".unfinished").exists()
 
 
 def test_without_a_place_for_keys_it_says_that_they_are_missing(place: Place) -> None:

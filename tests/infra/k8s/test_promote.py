@@ -39,6 +39,7 @@ def test_nothing_but_the_version_changes(overlays: Path) -> None:
         ("dev", "staging", None, "not the environment before"),
         ("production", None, "7.0.1", "begins in dev"),
         ("dev", None, "latest", "no exact version"),
+        ("dev", None, "", "dev needs a version"),
         ("dev", None, "7.0.1\n  evil: true", "no exact version"),
     ],
 )

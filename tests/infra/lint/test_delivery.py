@@ -8,6 +8,7 @@ from infra.lint.tree import Tree
 from tests.infra.planted import copied, needs_checkers, replaced, said, said_by_checkers
 
 CI, IMAGES, RELEASE, TERRAFORM = (f".github/workflows/{name}.yml" for name in ("ci", "images", "release", "terraform"))
+DELIVER, PROMOTE = (f".github/workflows/{name}.yml" for name in ("deliver", "promote"))
 ALERTS, RUNBOOKS = "infra/prometheus/alerts.yml", "docs/runbooks.md"
 
 
@@ -88,3 +89,20 @@ def test_what_github_does_not_know_is_found(tree: Tree, tmp_path: Path) -> None:
 def test_a_mistake_in_alerts_or_runbooks_is_found(tree: Tree, path: str, old: str, new: str, found: str) -> None:
     replaced(tree, path, old, new)
     assert any(found in each for each in said("runbooks", tree)), said("runbooks", tree)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "job", "condition", "told"),
+    [
+        (TERRAFORM, "plan", "steps.plan.outcome == 'skipped'", "Nothing was planned of $STACK"),
+        (DELIVER, "deliver", None, "Nothing was brought to $CLOUD, $ENVIRONMENT"),
+        (PROMOTE, "promote", None, "No workflow has looked at this yet"),
+    ],
+    ids=["plan", "deliver", "promote"],
+)
+def test_a_job_that_does_less_than_it_could_says_so(
+    tree: Tree, workflow: str, job: str, condition: str | None, told: str
+) -> None:
+    (said_in,) = (step for step in tree.yaml(tree.root / workflow)[0]["jobs"][job]["steps"] if told in str(step.get("run", "")))
+    assert "GITHUB_STEP_SUMMARY" in said_in["run"]
+    assert said_in.get("if") == condition
