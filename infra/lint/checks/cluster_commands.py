@@ -31,12 +31,13 @@ _RUNS = ("restart", "undo", "pause", "resume", "status", "history")
 
 
 class _Command(NamedTuple):
-    """One command in the platform's namespace. `things` are (kind, name), the name empty where all of the kind are meant."""
+    """One command in the platform's namespace. `things` are (kind, name), the name empty where all of the kind are meant.
+    `pauses` says whether it has autoscalers pause (True) or go on (False)."""
 
     verb: tuple[str, ...]
     things: tuple[tuple[str, str], ...]
     selectors: tuple[str, ...]
-    pauses: bool
+    pauses: bool | None
 
 
 def check(tree: Tree) -> Iterator[Finding]:
@@ -64,8 +65,10 @@ def _problems(text: str, of: list[Overlay], paused: set[str]) -> Iterator[str]:
     for kind, name in command.things:
         if kind not in _MADE_THERE and name and (kind, name) not in there:
             yield f"{text}: no overlay has a {kind} {name}"
-    if command.pauses:
-        paused |= {name for kind, name in command.things if kind == "ScaledObject"}
+    if command.pauses is not None:
+        scalers = {name for kind, name in command.things if kind == "ScaledObject"}
+        paused.difference_update(scalers)
+        paused.update(scalers if command.pauses else ())
     labels = [labels_of(each) for overlay in of for each in overlay.manifests if pod_of(each) is not None]
     for selector in command.selectors:
         if not any(_takes(selector, each) for each in labels):
@@ -98,7 +101,8 @@ def _parsed(text: str) -> _Command | None:
     verb: list[str] = []
     things: list[tuple[str, str]] = []
     selectors: list[str] = []
-    namespace, kind, every, pauses = "", "", False, False
+    namespace, kind, every = "", "", False
+    pauses: bool | None = None
     while words:
         word = words.pop(0)
         if word == "--":

@@ -20,7 +20,7 @@ _MODULE = re.compile(r"python -m ([a-z_]+(?:\.[a-z_]+)+)")
 _PASSED_OVER = re.compile(r"\|\|\s*(?:true|:|exit 0)(?=\s|;|$)|(?<![\w-])set \+e", re.MULTILINE)
 _RUNNER = re.compile(r"-latest\b")
 _VARIABLE = re.compile(r"\bvars\.([A-Z][A-Z0-9_]*)")
-#: What a release has to have passed, before images of it are published and brought to the clouds.
+#: What a commit has to have passed, before images of it are published and brought to the clouds.
 _GATES = frozenset(f"./.github/workflows/{name}.yml" for name in ("ci", "eval", "security"))
 _BEHIND_GATES = tuple(f"./.github/workflows/{name}.yml" for name in ("images", "deliver"))
 _RELEASES = re.compile(r"\bgh release create\b")
@@ -50,6 +50,8 @@ class _Workflow:
         events = self._said.get("on", self._said.get(True))
         if "pull_request_target" in (events or ()):
             yield self._at("pull_request_target", "pull_request_target runs a stranger's change with our secrets")
+        if f"./{self._path}" in _BEHIND_GATES and "push" in (events or ()):
+            yield self._at(r"^  push:", "a push starts it, and what it publishes has passed no test: call it behind them")
         yield from self._permissions(self._said.get("permissions"), "the workflow", inner=False)
         for name, job in self._said["jobs"].items():
             if "permissions" in job:

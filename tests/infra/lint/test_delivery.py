@@ -8,7 +8,7 @@ from infra.lint.tree import Tree
 from tests.infra.planted import copied, needs_checkers, replaced, said, said_by_checkers
 
 CI, IMAGES, RELEASE, TERRAFORM = (f".github/workflows/{name}.yml" for name in ("ci", "images", "release", "terraform"))
-DELIVER, PROMOTE = (f".github/workflows/{name}.yml" for name in ("deliver", "promote"))
+DELIVER, MAIN, PROMOTE = (f".github/workflows/{name}.yml" for name in ("deliver", "main", "promote"))
 ALERTS, RUNBOOKS = "infra/prometheus/alerts.yml", "docs/runbooks.md"
 
 
@@ -54,12 +54,14 @@ def test_nothing_is_found_in_what_is_committed(check: str, tree: Tree) -> None:
         (RELEASE, "tests, eval, security]", "tests, eval]", "release does not wait for ./.github/workflows/security.yml"),
         (RELEASE, "needs: [version, images]\n    permissions", "needs: version\n    permissions", "deliver does not wait for"),
         (RELEASE, "  images:\n", "  images:\n    if: always()\n", "images is run whatever the jobs before it say"),
+        (IMAGES, "  workflow_call:", "  push:\n  workflow_call:", "what it publishes has passed no test"),
+        (MAIN, "needs: [tests, eval, security]", "needs: [eval, security]", "does not wait for ./.github/workflows/ci.yml"),
         (TERRAFORM, "vars.AWS_PLAN_ROLE", "vars.AWS_PLANNER", "no page of docs/ tells of the variable AWS_PLANNER"),
     ],
     ids=[
         *("major", "branch", "all", "none", "write", "target", "injected", "strangers", "token", "endless", "module"),
         *("workflow", "image", "or true", "set", "goes on", "job goes on", "latest", "untested", "not looked through"),
-        *("not waited for", "always", "variable"),
+        *("not waited for", "always", "push", "main", "variable"),
     ],
 )
 def test_a_mistake_in_a_workflow_is_found(tree: Tree, path: str, old: str, new: str, found: str) -> None:
