@@ -1,10 +1,12 @@
 """Archives brought in by a real worker: each member is a document with its own state, found, cited and deleted by itself."""
 
+import asyncio
+
 import pytest
 
 from core.errors import NotFound
 from core.principals import SYSTEM
-from core.tables import DocumentState
+from core.tables import Document, DocumentState
 from retrievers.base import Shelf
 from retrievers.dead_letters import Which
 from retrievers.documents import NewDocument
@@ -25,6 +27,14 @@ async def brought_in(desk: Desk, data: bytes, name: str = "all.zip", **attribute
     job = await desk.finished(job.id)
     assert (archive.name, job.done) == (name, job.total)
     return {name: row.error_code or row.state for name, row in (await desk.documents()).items()}
+
+
+async def at_rest(desk: Desk) -> dict[str, Document]:
+    """The documents once nobody holds any: a lease stays until what was replaced has been cleaned up."""
+    async with asyncio.timeout(20):
+        while any(row.lease for row in (rows := await desk.documents()).values()):
+            await asyncio.sleep(0.02)
+    return rows
 
 
 async def test_each_member_is_a_document_that_is_found_by_its_path(desk: Desk) -> None:
@@ -102,10 +112,10 @@ async def test_more_members_than_an_upload_may_have_are_refused(desk: Desk) -> N
 async def test_an_archive_that_is_brought_in_again_skips_what_is_unchanged_and_deletes_what_is_gone(desk: Desk) -> None:
     with desk.worker():
         await brought_in(desk, making.zipped({"a.txt": "Alpha.", "b.txt": "Beta.", "c.txt": "Gamma."}))
-        before = await desk.documents()
+        before = await at_rest(desk)
         again, _ = await desk.add(NewDocument("all.zip", making.zipped({"a.txt": "Alpha.", "b.txt": "Changed."})))
         again = await desk.finished(again.id)
-    now = await desk.documents()
+        now = await at_rest(desk)
     assert (again.state, again.total, again.skipped) == ("succeeded", 3, 1)
     assert sorted(now) == ["all.zip", "all.zip/a.txt", "all.zip/b.txt"]
     assert now["all.zip/a.txt"] == before["all.zip/a.txt"]
