@@ -1,7 +1,5 @@
 """Archives brought in by a real worker: each member is a document with its own state, found, cited and deleted by itself."""
 
-import asyncio
-
 import pytest
 
 from core.errors import NotFound
@@ -11,7 +9,7 @@ from retrievers.base import Shelf
 from retrievers.dead_letters import Which
 from retrievers.documents import NewDocument
 from retrievers.holds import of_job
-from tests.desks import Desk, note
+from tests.desks import Desk, eventually, note
 from tests.retrievers import making
 
 FILES = {
@@ -31,12 +29,12 @@ async def brought_in(desk: Desk, data: bytes, name: str = "all.zip", **attribute
 
 async def at_rest(desk: Desk) -> dict[str, Document]:
     """The documents once nobody holds any: a lease stays until what was replaced has been cleaned up."""
-    for _ in range(1000):
+
+    async def rested() -> dict[str, Document] | None:
         rows = await desk.documents()
-        if not any(row.lease for row in rows.values()):
-            return rows
-        await asyncio.sleep(0.02)
-    raise AssertionError("a lease is not given back")
+        return None if any(row.lease for row in rows.values()) else rows
+
+    return dict(await eventually(rested))
 
 
 async def test_each_member_is_a_document_that_is_found_by_its_path(desk: Desk) -> None:
