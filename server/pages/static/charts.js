@@ -52,7 +52,7 @@ function datasets(figure) {
     const tone = toneOf(series, place);
     const common = { label: series.name, data: [...series.values], backgroundColor: tone, borderColor: tone, order: 2 };
     if (figure.kind === "columns") return { ...common, categoryPercentage: 0.9, barPercentage: 0.95 };
-    return { ...common, borderWidth: 2, pointRadius: series.values.length > 40 ? 0 : 2, pointHitRadius: 8, tension: 0 };
+    return { ...common, borderWidth: 2, pointRadius: ({ dataIndex }) => radius(series.values, dataIndex), pointHitRadius: 8, tension: 0 };
   });
   if (!figure.marks.length) return sets;
   const tops = figure.labels.map((_, place) => heightAt(figure, place));
@@ -63,6 +63,12 @@ function datasets(figure) {
   const tone = colour("bad");
   const points = { pointStyle: "triangle", pointRadius: 7, pointHoverRadius: 9, showLine: false, order: 1 };
   return [...sets, { label: "Anomalies", type: "line", data, backgroundColor: tone, borderColor: tone, stack: "marks", ...points }];
+}
+
+/** A point that no line leads to is seen by itself; of many on a line none is. */
+function radius(values, at) {
+  const there = (place) => values[place] !== null && values[place] !== undefined;
+  return values.length <= 40 || (!there(at - 1) && !there(at + 1)) ? 2 : 0;
 }
 
 function heightAt(figure, place) {
