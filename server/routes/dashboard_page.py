@@ -163,11 +163,12 @@ def health(one: ProviderNow) -> tuple[str, str]:
     known = _STATES.get(one.state) if one.state != "failed" else None
     if (known := known or _BREAKERS.get(one.breaker)) is not None:
         return known
-    if one.failures:
+    last, wrong = one.last_answer_age_s, one.last_error_age_s
+    if one.failures or (wrong is not None and (last is None or wrong < last)):
         return "wait", "failing"
     if one.state != "ready":
         return _STATES.get(one.state, ("", one.state))
-    return ("", "not called yet") if one.last_answer_age_s is None else ("good", "well")
+    return ("", "not called yet") if last is None else ("good", "well")
 
 
 def ago(age_s: float | None) -> str:

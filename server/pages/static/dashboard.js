@@ -154,7 +154,8 @@ function budgets(rows, everywhere) {
 function health(one) {
   const known = STATES[one.state] ?? BREAKERS[one.breaker];
   if (known) return known;
-  if (one.failures) return ["wait", "failing"];
+  const [last, wrong] = [one.last_answer_age_s, one.last_error_age_s];
+  if (one.failures || (wrong !== null && (last === null || wrong < last))) return ["wait", "failing"];
   if (one.state !== "ready") return one.state === "failed" ? ["bad", "probe failed"] : ["", one.state];
   return one.last_answer_age_s === null ? ["", "not called yet"] : ["good", "well"];
 }

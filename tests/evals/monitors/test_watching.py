@@ -24,6 +24,17 @@ async def test_a_version_that_gets_slower_is_found_in_its_own_series_alone(datab
     assert [(each.version, each.metric) for each in await watched.anomalies("acme")] == [("v2", "latency_ms")]
 
 
+async def test_a_break_that_begins_as_a_spike_is_open_while_it_lasts(database: Database) -> None:
+    watched = Watched(database, at_eight=True)
+    await watched.call({FIRST: slower_since(24, times=3)}, points=1000)
+    await watched.watch.catch_up(watched.now)
+    found = await watched.anomalies()
+    assert {each.kind for each in found} == {"spike", "step"}
+    (step,) = [each for each in found if each.kind == "step"]
+    assert (step.state, step.ended_at) == (AnomalyState.OPEN, None)
+    assert min(each.since for each in found if each.kind == "spike") == step.since == watched.ago(24)
+
+
 async def test_what_is_as_it_was_again_is_back(database: Database) -> None:
     watched = Watched(database, at_eight=True)
     await watched.call({FIRST: slower_since(60, until=20)})
