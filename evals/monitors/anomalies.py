@@ -23,8 +23,9 @@ class Told:
     @property
     def id(self) -> str:
         """The same for all that is told of one change. A spike is another than the step that begins with it, and goes on."""
-        told = (*self.series, f"{self.change.since:.0f}")
-        told += (ChangeKind.SPIKE.value,) if self.change.kind is ChangeKind.SPIKE else ()
+        told = [*self.series, f"{self.change.since:.0f}"]
+        if self.change.kind is ChangeKind.SPIKE:
+            told.append(ChangeKind.SPIKE.value)
         return f"anomaly_{hashlib.sha256('|'.join(told).encode()).hexdigest()[:24]}"
 
     @property
