@@ -124,6 +124,13 @@ _ORDINAL = re.compile(
 )
 #: What is counted.
 _COUNTED = re.compile(r"\bhow many (?:of the |of our |more |other )?([^\W\d_]{3,})", re.I)
+#: A span, a price, a measure: a number of nothing that is counted. And that there is none of a thing.
+_MEASURED = re.compile(
+    rf"(?<![\w.,])(?:\d[\d.,]*|{NUMERAL})[\s-]*(?P<unit>{CURRENCY}|times?|mal|percent|prozent|[ck]?m|km|kg|miles?|lit(?:er|re)s?|"
+    r"(?:second|minute|hour|day|night|week|month|year)s?|sekunden?|minuten?|stunden?|tage?n?|wochen?|monaten?|jahren?)\b",
+    re.I,
+)
+_NO = re.compile(r"\b(?:no|keine?[nmrs]?)\s+(?P<unit>[^\W\d_]+)", re.I)
 #: What may be a year, or a time of day, as well as a count.
 _YEAR = re.compile(r"(?<![\d.,])\d{3,4}\b(?![.,]?\d)")
 _HOUR = re.compile(rf"\b(?:\d{{1,2}}|{NUMERAL})\b(?![.:,]\d)", re.I)
@@ -168,8 +175,10 @@ class Kind:
         """Whether a quoted text, or row, has one."""
         if self.counted:
             text = _dateless(text, self.said)
-            if self.noun and not row and not _FEW.search(text) and _counts_another(text, self.noun):
-                return False
+            if self.noun and not row:
+                text = _unmeasured(text, self.noun)
+                if not _FEW.search(text) and _counts_another(text, self.noun):
+                    return False
         if self.beside:
             text = re.sub(r"[^\W\d]+", lambda word: "," if word[0].lower() in self.said else word[0], text)
         return (row and not self.in_rows) or self.holds(text)
@@ -196,6 +205,14 @@ def _dateless(text: str, said: frozenset[str] = frozenset()) -> str:
     text = _YEAR.sub(lambda found: " " if is_year(found) else found[0], _ORDINAL.sub(" ", text))
     text = _HOUR.sub(lambda found: " " if is_hour(found) else found[0], text)
     return _CLOCKS.sub(lambda found: " " if is_time(found) else found[0], _CALENDARS.sub(" ", text))
+
+
+def _unmeasured(text: str, noun: str) -> str:
+    """The text without its spans, prices and measures, and without what it says that there is none of, where that is not the
+    noun."""
+    for form in (_MEASURED, _NO):
+        text = form.sub(lambda found: found[0] if found["unit"].lower()[:4] == noun[:4] else " ", text)
+    return text
 
 
 def _counts_another(text: str, noun: str) -> bool:

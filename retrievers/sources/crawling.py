@@ -232,7 +232,8 @@ class Crawling:
                 if name not in known:  # no document tells of it
                     outcome.miss(name, one.gone.code, one.gone.message)
             elif one.content is None:
-                outcome.keep(handed_over=known[name].job == lease.job.id)
+                before = known.get(name)
+                outcome.keep(handed_over=before is not None and before.job == lease.job.id)
             else:
                 outcome.counts["changed" if name in known else "new"] += 1
                 mark = one.content.mark if len(one.content.mark) <= _LONGEST_MARK else ""

@@ -64,6 +64,8 @@ HELD = [
     ("Combien coûte l'entrée ?", "L'entrée est gratuite."),
 ]
 LACKED = [
+    ("How many singers are in the band?", "There are no rehearsals in August, and breaks of fifteen minutes."),
+    ("How many members does the band have?", "New singers may come three times before they pay 45 pounds."),
     ("How many players does the band have?", "Players who miss more than four rehearsals may not play in it."),
     ("How many tenors are there?", "Tenors rehearse on the second Thursday of each month."),
     ("Who does the repairs?", "Repairs are done on Tuesdays and Thursdays only."),
@@ -115,6 +117,8 @@ LACKED = [
 ]
 #: Numbers that look like years and times of day, and are counts, and the other way round.
 COUNTED = [
+    ("How many lifts are there?", "There are no lifts."),
+    ("How many times may I come?", "Guests may come three times."),
     ("How many rooms does the inn have?", "The inn has 40 rooms and 3 suites."),
     ("How many members are there?", "There are 45, of whom twelve are tenors."),
     ("How many guests may I bring?", "Each member may bring up to two guests."),
