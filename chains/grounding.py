@@ -91,33 +91,14 @@ def gather(
         return Evidence((), 0.0, 0.0)
     compared = compare(question, found, embed=embed, weights=weights, words=words)
     scored = score(question, found, passages, compared=compared, weights=weights, words=words)
-    asked = _specifics(whole, about, words)
-    asked = replace(asked, names=tuple(name for name in asked.names if name not in named))
-    verb = act_of(question if about is None else about)
-    act = None if verb is None else Act(verb, words, embed)
-    if act is not None:  # looked for in the sentence itself, and not all over its passage
-        asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
-    kind = kind_of(question if about is None else about, whole)
-    terms = set(specifics(new, words=words).terms)
-    if named and kind is not None and not terms:
-        scored = [(quote, certainty + _NAMED * _names_one(quote, named, kind, words)) for quote, certainty in scored]
-    near = [Ground(f"{one.chunk.context}\n{one.chunk.text}", words) for one in passages] if topic else []
-    about_it = {one.chunk.document_id for one, ground in zip(passages, near, strict=False) if any(map(ground.knows, topic))}
-    asks = Asked(
-        question=whole,
-        specifics=asked,
-        act=act,
-        kind=kind,
-        own=replace(asked, names=(), numbers=(), numbered=(), terms=tuple(term for term in asked.terms if term in terms)),
-        inside=inside,
-        topic=topic,
-        about_it=about_it,
-        pairs=Collocations(whole, [one.chunk.text for one in passages]),
-    )
+    terms = frozenset(specifics(new, words=words).terms)
+    asks = _asks(whole, about, passages, terms=terms, topic=topic, inside=inside, named=named, embed=embed, words=words)
+    if named and asks.kind is not None and not terms:
+        scored = [(quote, certainty + _NAMED * _names_one(quote, named, asks.kind, words)) for quote, certainty in scored]
     vetted = Vetted(asks, embed=embed, words=words)
     kept = vetted.of(scored)
-    if kind is None and language is not None and language.judged_apart:
-        kept = _naming(kept, asked, words)
+    if asks.kind is None and language is not None and language.judged_apart:
+        kept = _naming(kept, asks.specifics, words)
     likelihood = probability(scored[0][1])
     quotes = [_one_or_all(quote, weights, words) for quote, _ in kept]
     chosen = _chosen(quotes, weights.keys(), words)
@@ -125,6 +106,40 @@ def gather(
         best = remedies.completed(chosen[0], whole)
         chosen = (best, *(quote for quote in chosen[1:] if not _overlap(best, quote)))
     return Evidence(chosen, probability(kept[0][1]) if kept else 0.0, likelihood, _nearest(scored))
+
+
+def _asks(
+    whole: str,
+    about: str | None,
+    passages: Sequence[Passage],
+    *,
+    terms: Set[str],
+    topic: Sequence[str],
+    inside: bool,
+    named: Sequence[str],
+    embed: Embed,
+    words: Words,
+) -> Asked:
+    """What has to be right by an answer to the question, as `gather` is asked it. `terms` are what is new in it."""
+    asking = whole if about is None else about
+    asked = _specifics(whole, about, words)
+    asked = replace(asked, names=tuple(name for name in asked.names if name not in named))
+    verb = act_of(asking)
+    if verb is not None:  # looked for in the sentence itself, and not all over its passage
+        asked = replace(asked, terms=tuple(term for term in asked.terms if term.lower() != verb))
+    near = [Ground(f"{one.chunk.context}\n{one.chunk.text}", words) for one in passages] if topic else []
+    about_it = {one.chunk.document_id for one, ground in zip(passages, near, strict=False) if any(map(ground.knows, topic))}
+    return Asked(
+        question=whole,
+        specifics=asked,
+        act=None if verb is None else Act(verb, words, embed),
+        kind=kind_of(asking, whole),
+        own=replace(asked, names=(), numbers=(), numbered=(), terms=tuple(term for term in asked.terms if term in terms)),
+        inside=inside,
+        topic=topic,
+        about_it=about_it,
+        pairs=Collocations(whole, [one.chunk.text for one in passages]),
+    )
 
 
 def _names_one(quote: Quote, named: Sequence[str], kind: Kind, words: Words) -> bool:
